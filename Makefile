@@ -1,0 +1,96 @@
+# hrm.h needs a C compiler and make. Everything is built under build/.
+#   make            the command build/hrm and the examples        make demo     trains and solves 4x4 Sudoku
+#   make test       all tests                                     make bench    timings
+#   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=]
+#   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
+CC      ?= cc
+CFLAGS  ?= -O3 -g
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := $(shell sed -n 's/^\#define HRM_VERSION  *"\(.*\)"/\1/p' hrm.h)
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Werror
+B     ?= build
+HRM_C = $(CC) -std=c99 $(CFLAGS) $(WARNINGS) -pthread -I. -Itools
+LIBS  = -lm -pthread
+
+TOOLS    := $(wildcard tools/*.c)
+EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+TESTS    := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+SCRIPTS  := $(wildcard tests/test_*.sh)
+BENCHES  := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
+
+# stb's single headers (Debian: libstb-dev) draw the pictures; without them everything else is built.
+STB := $(shell printf '\#include <stb/stb_image_write.h>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -DHRM_HAVE_STB)
+HRM_C += $(CPPFLAGS) $(STB)
+
+all: $(if $(TOOLS),$(B)/hrm) $(EXAMPLES:%=$(B)/examples/%)
+
+$(B)/hrm.o: hrm.h Makefile | $(B)
+	$(HRM_C) -fPIC -x c -DHRM_IMPLEMENTATION -c hrm.h -o $@
+
+$(B)/tools/%.o: tools/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/tools
+	$(HRM_C) -c $< -o $@
+
+$(B)/hrm: $(TOOLS:tools/%.c=$(B)/tools/%.o) $(B)/hrm.o
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+# An example holds the implementation itself: it is what a person copies from.
+$(B)/examples/%: examples/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/examples
+	$(HRM_C) $(LDFLAGS) $< $(LIBS) -o $@
+
+$(B)/tests/%: tests/%.c tests/harness.h hrm.h $(wildcard tests/*.h tools/*.h) Makefile | $(B)/tests
+	$(HRM_C) -Itests $(LDFLAGS) $< $(LIBS) -o $@
+
+$(B)/bench/%: tests/bench/%.c hrm.h Makefile | $(B)/bench
+	$(HRM_C) $(LDFLAGS) $< $(LIBS) -o $@
+
+$(B) $(B)/tools $(B)/examples $(B)/tests $(B)/bench:
+	mkdir -p $@
+
+# Trains on the machine's processors for about three minutes. Options: make demo ARGS="--seed 2"
+demo: $(B)/examples/sudoku
+	$(B)/examples/sudoku $(ARGS)
+
+# Builds everything, runs every test and adds up. `make test T="test_gemm test_act"` runs these alone.
+T ?= $(TESTS) $(notdir $(SCRIPTS))
+test:
+	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" sh tests/run.sh $(T)
+
+bench: $(BENCHES:%=$(B)/bench/%)
+	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
+
+lib: $(B)/libhrm.a $(B)/libhrm.so
+$(B)/libhrm.a: $(B)/hrm.o
+	rm -f $@; $(AR) rcs $@ $^
+$(B)/libhrm.so: $(B)/hrm.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libhrm.so.0 $^ $(LIBS) -o $@
+
+# The C tests again, in a build folder of their own, under the compilers' checkers.
+SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" CFLAGS="-O1 -g -fno-omit-frame-pointer
+T_SANITIZE ?= $(TESTS)
+asan:
+	$(SANITIZE) -fsanitize=address -fno-sanitize-recover=all"
+ubsan:
+	$(SANITIZE) -fsanitize=undefined -fno-sanitize-recover=all"
+tsan:
+	$(SANITIZE) -fsanitize=thread"
+valgrind:
+	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 hrm.h $(DESTDIR)$(PREFIX)/include/hrm.h
+	if [ -x $(B)/hrm ]; then install -m 755 $(B)/hrm $(DESTDIR)$(PREFIX)/bin/hrm; fi
+	if [ -f docs/hrm.1 ]; then install -m 644 docs/hrm.1 $(DESTDIR)$(PREFIX)/share/man/man1/hrm.1; fi
+	printf 'prefix=%s\nincludedir=$${prefix}/include\n\nName: hrm\nDescription: Hierarchical Reasoning Model in one C header\nVersion: %s\nCflags: -I$${includedir} -pthread\nLibs: -lm -pthread\n' \
+	    '$(PREFIX)' '$(VERSION)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/hrm.h bin/hrm share/man/man1/hrm.1 lib/pkgconfig/hrm.pc)
+
+clean:
+	rm -rf $(B)
+
+.PHONY: all demo test bench lib asan ubsan tsan valgrind install uninstall clean
+-include cuda.mk
