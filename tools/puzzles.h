@@ -1,0 +1,440 @@
+/* Sudokus and mazes: generators, solvers, judges. Self-contained but for the random numbers of hrm.h, which is included first.
+ *
+ *   sudoku_shape shape;                                       a Sudoku of size 4 (2x2 boxes), 6 (2x3) or 9 (3x3)
+ *   sudoku_shape_make(&shape, 4);
+ *   hrm_random r = hrm_random_make(seed, puzzle_number);      one stream a puzzle: any number of threads makes the same puzzles
+ *   sudoku_generate(&shape, &r, 6, puzzle, solution);         at least 6 givens, exactly one solution
+ *   maze_generate(&r, 30, 110, question, answer);             30x30, shortest path of at least 110 cells
+ *
+ * Boards are uint8_t[size * size] row by row, 0 an empty cell, digits 1..size. Mazes are characters, row by row and without a
+ * terminating zero: '#' wall, ' ' floor, 'S' start, 'G' goal, 'o' path. Nothing here allocates, prints or fails silently.
+ */
+#ifndef HRM_PUZZLES_H
+#define HRM_PUZZLES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+    #define PUZZLES_API static __attribute__((unused))
+#else
+    #define PUZZLES_API static
+#endif
+
+/* ==================================================================================================== Sudoku =============
+ * Candidates of a cell are a bit set. The solver, on which the rating of a puzzle rests:
+ *   1. naked singles (a cell with one candidate takes it from its peers) and hidden singles (a digit with one place in a row,
+ *      column or box goes there), to a fixed point; a cell without candidates or a digit without a place is a dead end;
+ *   2. else the first cell, in reading order, of those with the fewest candidates is tried with each of them.
+ * The rating is the number of dead ends in the whole search, second solutions excluded too: what a solver that guesses has to
+ * take back. It does not depend on the order in which digits are tried, nor on their names. 0: singles alone solve it. On the
+ * public Sudoku-Extreme puzzles, whose own rating comes from a stronger solver, it is about five times that rating.
+ */
+enum { SUDOKU_MAX_SIZE = 9, SUDOKU_MAX_CELLS = 81, SUDOKU_MAX_PEERS = 20 };
+
+typedef struct sudoku_shape {
+    int     size, cells, box_rows, box_cols, num_peers; /* box_rows * box_cols = size */
+    uint8_t unit[3 * SUDOKU_MAX_SIZE][SUDOKU_MAX_SIZE]; /* cells of the rows, then columns, then boxes */
+    uint8_t peers[SUDOKU_MAX_CELLS][SUDOKU_MAX_PEERS];  /* cells that share a unit with a cell */
+} sudoku_shape;
+
+/* size 4, 6 or 9; 0 for any other. */
+PUZZLES_API int sudoku_shape_make(sudoku_shape *s, int size)
+{
+    if (size != 4 && size != 6 && size != 9) return 0;
+    memset(s, 0, sizeof *s);
+    s->size = size;
+    s->cells = size * size;
+    s->box_rows = size == 9 ? 3 : 2;
+    s->box_cols = size / s->box_rows;
+    for (int i = 0; i < size; i++) {
+        int top = i / (size / s->box_cols) * s->box_rows, left = i % (size / s->box_cols) * s->box_cols;
+        for (int j = 0; j < size; j++) {
+            s->unit[i][j] = (uint8_t)(i * size + j);
+            s->unit[size + i][j] = (uint8_t)(j * size + i);
+            s->unit[2 * size + i][j] = (uint8_t)((top + j / s->box_cols) * size + left + j % s->box_cols);
+        }
+    }
+    for (int c = 0; c < s->cells; c++) {
+        uint8_t seen[SUDOKU_MAX_CELLS] = {0};
+        int n = 0;
+        seen[c] = 1;
+        for (int u = 0; u < 3 * size; u++) {
+            int in = 0;
+            for (int j = 0; j < size; j++) in |= s->unit[u][j] == c;
+            for (int j = 0; in && j < size; j++)
+                if (!seen[s->unit[u][j]]) {
+                    seen[s->unit[u][j]] = 1;
+                    s->peers[c][n++] = s->unit[u][j];
+                }
+        }
+        s->num_peers = n; /* the same for every cell */
+    }
+    return 1;
+}
+
+/* 1 when no row, column or box holds a digit twice and every cell is 0..size. */
+PUZZLES_API int sudoku_is_consistent(const sudoku_shape *s, const uint8_t *board)
+{
+    for (int c = 0; c < s->cells; c++)
+        if (board[c] > s->size) return 0;
+    for (int u = 0; u < 3 * s->size; u++) {
+        unsigned seen = 0;
+        for (int j = 0; j < s->size; j++) {
+            unsigned bit = 1u << board[s->unit[u][j]];
+            if (bit != 1u && (seen & bit)) return 0;
+            seen |= bit;
+        }
+    }
+    return 1;
+}
+
+/* 1 when `board` is full, breaks no rule, and keeps the givens of `puzzle` (NULL: of none). */
+PUZZLES_API int sudoku_is_solution(const sudoku_shape *s, const uint8_t *puzzle, const uint8_t *board)
+{
+    for (int c = 0; c < s->cells; c++)
+        if (board[c] == 0 || (puzzle && puzzle[c] != 0 && puzzle[c] != board[c])) return 0;
+    return sudoku_is_consistent(s, board);
+}
+
+typedef struct sudoku__state {
+    uint16_t candidates[SUDOKU_MAX_CELLS];
+    uint8_t  placed[SUDOKU_MAX_CELLS]; /* 1: its digit has been taken from its peers */
+    int      num_placed;
+} sudoku__state;
+
+typedef struct sudoku__search {
+    const sudoku_shape *shape;
+    hrm_random         *random; /* NULL: digits in ascending order */
+    uint8_t            *solution;
+    int                 limit, found, dead_ends, max_dead_ends;
+} sudoku__search;
+
+static int sudoku__place(const sudoku_shape *s, sudoku__state *st, int cell)
+{
+    /* the one candidate of `cell` is taken from its peers, and so on for those that are left with one -> 0: dead end */
+    uint8_t queue[SUDOKU_MAX_CELLS];
+    int n = 0;
+    st->placed[cell] = 1;
+    queue[n++] = (uint8_t)cell;
+    while (n) {
+        int c = queue[--n];
+        unsigned bit = st->candidates[c];
+        st->num_placed++;
+        for (int i = 0; i < s->num_peers; i++) {
+            int p = s->peers[c][i];
+            unsigned left = st->candidates[p] & ~bit;
+            if (left == st->candidates[p]) continue;
+            if (!left) return 0;
+            st->candidates[p] = (uint16_t)left;
+            if (!(left & (left - 1)) && !st->placed[p]) {
+                st->placed[p] = 1;
+                queue[n++] = (uint8_t)p;
+            }
+        }
+    }
+    return 1;
+}
+
+static int sudoku__propagate(const sudoku_shape *s, sudoku__state *st)
+{
+    unsigned all = (1u << s->size) - 1;
+    for (int changed = 1; changed && st->num_placed < s->cells;) {
+        changed = 0;
+        for (int u = 0; u < 3 * s->size; u++) {
+            const uint8_t *unit = s->unit[u];
+            unsigned once = 0, twice = 0, fixed = 0;
+            for (int j = 0; j < s->size; j++) {
+                unsigned c = st->candidates[unit[j]];
+                twice |= once & c;
+                once |= c;
+                if (st->placed[unit[j]]) fixed |= c;
+            }
+            if (once != all) return 0;
+            unsigned hidden = once & ~twice & ~fixed;
+            for (int j = 0; hidden && j < s->size; j++) {
+                unsigned bit = st->candidates[unit[j]] & hidden;
+                if (!bit || st->placed[unit[j]]) continue;
+                if (bit & (bit - 1)) return 0; /* two digits with this one place only */
+                hidden &= ~bit;
+                st->candidates[unit[j]] = (uint16_t)bit;
+                if (!sudoku__place(s, st, unit[j])) return 0;
+                changed = 1;
+            }
+        }
+    }
+    return 1;
+}
+
+static int sudoku__bits(unsigned x)
+{
+    int n = 0;
+    for (; x; x &= x - 1) n++;
+    return n;
+}
+
+static void sudoku__solve(sudoku__search *search, sudoku__state *st)
+{
+    const sudoku_shape *s = search->shape;
+    if (!sudoku__propagate(s, st)) {
+        search->dead_ends++;
+        return;
+    }
+    if (st->num_placed == s->cells) {
+        if (search->found++ == 0 && search->solution)
+            for (int c = 0; c < s->cells; c++) search->solution[c] = (uint8_t)(sudoku__bits(st->candidates[c] - 1u) + 1);
+        return;
+    }
+    int best = -1, fewest = SUDOKU_MAX_SIZE + 1;
+    for (int c = 0; c < s->cells && fewest > 2; c++) {
+        if (st->placed[c]) continue;
+        int n = sudoku__bits(st->candidates[c]);
+        if (n < fewest) fewest = n, best = c;
+    }
+    int32_t digits[SUDOKU_MAX_SIZE];
+    uint32_t n = 0;
+    for (int d = 0; d < s->size; d++)
+        if (st->candidates[best] >> d & 1) digits[n++] = d;
+    if (search->random) hrm_random_shuffle(search->random, digits, n);
+    for (uint32_t i = 0; i < n && search->found < search->limit; i++) {
+        if (search->max_dead_ends && search->dead_ends > search->max_dead_ends) return;
+        sudoku__state next = *st;
+        next.candidates[best] = (uint16_t)(1u << digits[i]);
+        if (sudoku__place(s, &next, best)) sudoku__solve(search, &next);
+        else search->dead_ends++;
+    }
+}
+
+static int sudoku__start(const sudoku_shape *s, sudoku__state *st, const uint8_t *board)
+{
+    /* -> 0: the givens contradict each other */
+    memset(st, 0, sizeof *st);
+    for (int c = 0; c < s->cells; c++) st->candidates[c] = (uint16_t)((1u << s->size) - 1);
+    for (int c = 0; c < s->cells; c++) {
+        if (board[c] == 0) continue;
+        if (board[c] > s->size || !(st->candidates[c] >> (board[c] - 1) & 1)) return 0;
+        if (st->placed[c]) continue; /* it followed from the others */
+        st->candidates[c] = (uint16_t)(1u << (board[c] - 1));
+        if (!sudoku__place(s, st, c)) return 0;
+    }
+    return 1;
+}
+
+/* How many solutions there are, counted up to `limit`; 2 answers "exactly one?". solution (may be NULL) takes the first found,
+ * rating (may be NULL) the number of dead ends; it is the puzzle's rating when limit >= 2 and 1 is returned. */
+PUZZLES_API int sudoku_count_solutions(const sudoku_shape *s, const uint8_t *board, int limit, uint8_t *solution, int *rating)
+{
+    sudoku__search search;
+    sudoku__state st;
+    memset(&search, 0, sizeof search);
+    search.shape = s;
+    search.solution = solution;
+    search.limit = limit;
+    if (sudoku__start(s, &st, board)) sudoku__solve(&search, &st);
+    if (rating) *rating = search.dead_ends;
+    return search.found;
+}
+
+/* A full board, drawn at random. */
+PUZZLES_API void sudoku_fill(const sudoku_shape *s, hrm_random *r, uint8_t *solution)
+{
+    static const uint8_t empty[SUDOKU_MAX_CELLS] = {0};
+    sudoku__search search;
+    sudoku__state st;
+    do { /* a draw that runs into many dead ends is thrown away: another is cheaper than the rest of the search */
+        memset(&search, 0, sizeof search);
+        search.shape = s;
+        search.random = r;
+        search.solution = solution;
+        search.limit = 1;
+        search.max_dead_ends = 100;
+        (void)sudoku__start(s, &st, empty);
+        sudoku__solve(&search, &st);
+    } while (!search.found);
+}
+
+static int sudoku__needs(const sudoku_shape *s, uint8_t *puzzle, int cell, uint8_t digit)
+{
+    /* puzzle[cell] = 0, and `digit` is there in the one solution -> 1 when without that given there would be another */
+    sudoku__search search;
+    sudoku__state st;
+    memset(&search, 0, sizeof search);
+    search.shape = s;
+    search.limit = 1;
+    if (!sudoku__start(s, &st, puzzle)) return 0;
+    unsigned others = st.candidates[cell] & ~(1u << (digit - 1));
+    if (!others) return 0;
+    st.candidates[cell] = (uint16_t)others;
+    if (!(others & (others - 1)) && !sudoku__place(s, &st, cell)) return 0;
+    sudoku__solve(&search, &st);
+    return search.found;
+}
+
+static int sudoku__thin(const sudoku_shape *s, hrm_random *r, int givens, uint8_t *puzzle)
+{
+    /* takes givens away in random order while the solution stays the only one and more than `givens` are left -> how many are left */
+    int32_t order[SUDOKU_MAX_CELLS];
+    int count = 0;
+    for (int c = 0; c < s->cells; c++)
+        if (puzzle[c]) order[count++] = c;
+    hrm_random_shuffle(r, order, (uint32_t)count);
+    for (int i = 0, n = count; i < n && count > givens; i++) {
+        uint8_t digit = puzzle[order[i]];
+        puzzle[order[i]] = 0;
+        if (sudoku__needs(s, puzzle, order[i], digit)) puzzle[order[i]] = digit;
+        else count--;
+    }
+    return count;
+}
+
+/* A puzzle with exactly one solution and no fewer than `givens` givens (0: as few as this drawing allows, then none of them is
+ * superfluous). Returns how many it has. */
+PUZZLES_API int sudoku_generate(const sudoku_shape *s, hrm_random *r, int givens, uint8_t *puzzle, uint8_t *solution)
+{
+    sudoku_fill(s, r, solution);
+    memcpy(puzzle, solution, (size_t)s->cells);
+    return sudoku__thin(s, r, givens, puzzle);
+}
+
+/* A puzzle with exactly one solution and a rating of at least min_rating: climbs from a random one by taking some givens away,
+ * putting others in until the solution is unique again, and thinning; what rates lower is dropped. Returns the rating, or -1
+ * when `tries` starts did not get there (small sizes have no hard puzzles). */
+PUZZLES_API int sudoku_generate_rated(const sudoku_shape *s, hrm_random *r, int min_rating, int tries, uint8_t *puzzle, uint8_t *solution)
+{
+    for (int t = 0; t < tries; t++) {
+        int rating, patience = 40 + 2 * min_rating;
+        (void)sudoku_generate(s, r, 0, puzzle, solution);
+        (void)sudoku_count_solutions(s, puzzle, 2, NULL, &rating);
+        for (int i = 0; i < patience && rating < min_rating; i++) {
+            uint8_t next[SUDOKU_MAX_CELLS], found[SUDOKU_MAX_CELLS];
+            int32_t order[SUDOKU_MAX_CELLS];
+            int next_rating, remove = 1 + (int)hrm_random_below(r, 4);
+            memcpy(next, puzzle, (size_t)s->cells);
+            for (int c = 0; c < s->cells; c++) order[c] = c;
+            hrm_random_shuffle(r, order, (uint32_t)s->cells);
+            for (int k = 0; k < s->cells && remove; k++)
+                if (next[order[k]]) next[order[k]] = 0, remove--;
+            /* where a solution differs from ours a given is missing; put one in, at the first such cell in a random order */
+            hrm_random_shuffle(r, order, (uint32_t)s->cells);
+            for (;;) {
+                int k = 0;
+                sudoku__search search;
+                sudoku__state st;
+                memset(&search, 0, sizeof search);
+                search.shape = s;
+                search.random = r;
+                search.solution = found;
+                search.limit = 1;
+                (void)sudoku__start(s, &st, next);
+                sudoku__solve(&search, &st);
+                while (k < s->cells && found[order[k]] == solution[order[k]]) k++;
+                if (k == s->cells) {
+                    if (sudoku_count_solutions(s, next, 2, found, NULL) == 1) break;
+                    /* ours came first by chance, but there is another: add any missing given */
+                    for (k = 0; next[order[k]];) k++;
+                }
+                next[order[k]] = solution[order[k]];
+            }
+            (void)sudoku__thin(s, r, 0, next);
+            (void)sudoku_count_solutions(s, next, 2, NULL, &next_rating);
+            if (next_rating >= rating) {
+                if (next_rating > rating) i = -1;
+                memcpy(puzzle, next, (size_t)s->cells);
+                rating = next_rating;
+            }
+        }
+        if (rating >= min_rating) return rating;
+    }
+    return -1;
+}
+
+/* A number that two boards share when one is the other with its digits renamed (FNV-1a of the board with digits named in the
+ * order in which they come). Splits by it keep test solutions and their relabellings out of the training set. */
+PUZZLES_API uint64_t sudoku_class(const sudoku_shape *s, const uint8_t *solution)
+{
+    uint8_t name[SUDOKU_MAX_SIZE + 1] = {0}, names = 0;
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (int c = 0; c < s->cells; c++) {
+        uint8_t d = solution[c];
+        if (d && !name[d]) name[d] = ++names;
+        hash = (hash ^ (d ? name[d] : 0u)) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+/* ==================================================================================================== mazes ==============
+ * As in the published Maze-Hard set: every cell is a wall with a probability near 0.37, start and goal far apart, and the
+ * answer the shortest path that breadth-first search from the start finds when it looks down, left, right, up. (That order
+ * reproduces the published answers where several paths are shortest; a label that is a function of the maze can be learnt.)
+ */
+enum { MAZE_MAX_SIZE = 128, MAZE_MAX_CELLS = MAZE_MAX_SIZE * MAZE_MAX_SIZE };
+
+/* Steps from cell `start` to each cell, walls excepted; -1 where there is no way. distance, queue and parent are [rows * cols];
+ * parent (may be NULL) is the cell before on the path, -1 at the start. Any character but '#' is floor. Returns the number of
+ * cells reached; queue holds them by distance. */
+PUZZLES_API int maze_bfs(const char *maze, int rows, int cols, int start, int32_t *distance, int32_t *queue, int32_t *parent)
+{
+    int head = 0, tail = 0;
+    for (int c = 0; c < rows * cols; c++) distance[c] = -1;
+    if (parent)
+        for (int c = 0; c < rows * cols; c++) parent[c] = -1;
+    distance[start] = 0;
+    queue[tail++] = start;
+    while (head < tail) {
+        int c = queue[head++], row = c / cols, col = c % cols;
+        int next[4] = {row + 1 < rows ? c + cols : -1, col > 0 ? c - 1 : -1, col + 1 < cols ? c + 1 : -1, row > 0 ? c - cols : -1};
+        for (int k = 0; k < 4; k++) {
+            int n = next[k];
+            if (n < 0 || maze[n] == '#' || distance[n] >= 0) continue;
+            distance[n] = distance[c] + 1;
+            if (parent) parent[n] = c;
+            queue[tail++] = n;
+        }
+    }
+    return tail;
+}
+
+/* The default of the shortest path, in cells with start and goal: 110 at 30x30, in proportion to the area below, the side above. */
+PUZZLES_API int maze_default_path(int size)
+{
+    int cells = size < 30 ? 110 * size * size / 900 : 110 * size / 30;
+    return cells < 3 ? 3 : cells;
+}
+
+/* A size x size maze (3 to MAZE_MAX_SIZE) whose shortest path from S to G has at least min_path cells, both ends counted;
+ * question and answer are [size * size]. Returns the cells of the path, or 0 when a million drawings had none that long. */
+PUZZLES_API int maze_generate(hrm_random *r, int size, int min_path, char *question, char *answer)
+{
+    int32_t distance[MAZE_MAX_CELLS], queue[MAZE_MAX_CELLS], parent[MAZE_MAX_CELLS];
+    int cells = size * size;
+    for (int t = 0; t < 1000000; t++) {
+        double wall = 0.31 + 0.13 * hrm_random_uniform(r);
+        uint32_t threshold = (uint32_t)(wall * 65536), floor = 0;
+        for (int c = 0; c < cells; c += 2) { /* 16 random bits a cell */
+            uint32_t bits = hrm_random_u32(r);
+            question[c] = (bits & 0xffff) < threshold ? '#' : ' ';
+            if (c + 1 < cells) question[c + 1] = bits >> 16 < threshold ? '#' : ' ';
+        }
+        for (int c = 0; c < cells; c++) floor += question[c] == ' ';
+        if ((int)floor < min_path) continue;
+        for (int attempt = 0; attempt < 4; attempt++) {
+            int start = (int)hrm_random_below(r, (uint32_t)cells);
+            if (question[start] == '#') continue;
+            int reached = maze_bfs(question, size, size, start, distance, queue, parent), close = reached;
+            while (close > 0 && distance[queue[close - 1]] + 1 >= min_path) close--;
+            if (close == reached) {
+                if (reached > cells / 4) break; /* the large region, and nothing is that far from here: draw another maze */
+                continue;
+            }
+            int goal = queue[close + (int)hrm_random_below(r, (uint32_t)(reached - close))];
+            memcpy(answer, question, (size_t)cells);
+            for (int c = parent[goal]; c >= 0; c = parent[c]) answer[c] = 'o';
+            question[start] = answer[start] = 'S';
+            question[goal] = answer[goal] = 'G';
+            return distance[goal] + 1;
+        }
+    }
+    return 0;
+}
+
+#endif
