@@ -1,0 +1,380 @@
+/* canvas.h - a small picture: rectangles, smooth lines and discs, text in a stroke font drawn here, and PNG files.
+ *
+ * Lengths are in pixels, y points down, the centre of the first pixel is (0.5, 0.5). Nothing outside the picture is touched.
+ * Smooth shapes are first gathered in a mask (the largest coverage wins, so the joints of a line do not darken) and then laid
+ * over the picture once. PNG files are written by stb_image_write (Debian and Ubuntu: libstb-dev); without it, or with
+ * HRM_NO_STB, everything else still builds and canvas_save says what to install.
+ */
+#ifndef HRM_TOOLS_CANVAS_H
+#define HRM_TOOLS_CANVAS_H
+
+#include "../hrm.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if !defined(HRM_NO_STB) && defined(HRM_HAVE_STB)
+    #define CANVAS_HAS_PNG 1 /* the build has looked for it */
+#elif !defined(HRM_NO_STB) && defined(__has_include)
+    #if __has_include(<stb/stb_image_write.h>)
+        #define CANVAS_HAS_PNG 1
+    #endif
+#endif
+
+#ifdef CANVAS_HAS_PNG
+    #define STB_IMAGE_WRITE_IMPLEMENTATION
+    #define STB_IMAGE_WRITE_STATIC
+    #if defined(__GNUC__) || defined(__clang__)
+        #pragma GCC diagnostic push
+        #pragma GCC diagnostic ignored "-Wunused-function"
+    #endif
+    #include <stb/stb_image_write.h>
+    #if defined(__GNUC__) || defined(__clang__)
+        #pragma GCC diagnostic pop
+    #endif
+#endif
+
+typedef struct canvas {
+    int            width, height;
+    unsigned char *pixels; /* [height, width, 3] red, green, blue */
+    unsigned char *mask;   /* [height, width] coverage of the shape being gathered; all 0 between calls */
+    int            x0, y0, x1, y1; /* what of the mask is in use */
+} canvas;
+
+/* Colours are 0xRRGGBB. These are the eight of Okabe and Ito, told apart under every common colour blindness. */
+enum {
+    CANVAS_WHITE = 0xFFFFFF, CANVAS_BLACK = 0x000000, CANVAS_INK = 0x222222, CANVAS_GREY = 0x6B6B6B, CANVAS_PALE = 0xE4E4E4,
+    CANVAS_ORANGE = 0xE69F00, CANVAS_SKY = 0x56B4E9, CANVAS_GREEN = 0x009E73, CANVAS_YELLOW = 0xF0E442, CANVAS_BLUE = 0x0072B2,
+    CANVAS_VERMILION = 0xD55E00, CANVAS_PURPLE = 0xCC79A7
+};
+
+static inline void canvas_rect(canvas *c, int x, int y, int width, int height, unsigned colour)
+{
+    int x1 = x + width < c->width ? x + width : c->width, y1 = y + height < c->height ? y + height : c->height;
+    if (x < 0) x = 0;
+    if (y < 0) y = 0;
+    for (int j = y; j < y1; j++) {
+        unsigned char *p = c->pixels + ((size_t)j * (size_t)c->width + (size_t)x) * 3;
+        for (int i = x; i < x1; i++, p += 3) p[0] = (unsigned char)(colour >> 16), p[1] = (unsigned char)(colour >> 8), p[2] = (unsigned char)colour;
+    }
+}
+
+static inline void canvas_frame(canvas *c, int x, int y, int width, int height, int thickness, unsigned colour)
+{
+    /* a rectangle's border; it lies inside the rectangle */
+    canvas_rect(c, x, y, width, thickness, colour);
+    canvas_rect(c, x, y + height - thickness, width, thickness, colour);
+    canvas_rect(c, x, y, thickness, height, colour);
+    canvas_rect(c, x + width - thickness, y, thickness, height, colour);
+}
+
+static inline hrm_status canvas_create(canvas *c, int width, int height, unsigned background)
+{
+    memset(c, 0, sizeof *c);
+    if (width < 1 || height < 1 || width > 32768 || height > 32768)
+        return hrm_error_set(HRM_ERR_RANGE, "a picture of %d x %d pixels: 1 to 32768 each way is possible", width, height);
+    size_t n = (size_t)width * (size_t)height;
+    c->pixels = n <= ((size_t)-1) / 4 ? (unsigned char *)malloc(n * 3) : NULL;
+    c->mask = c->pixels ? (unsigned char *)calloc(n, 1) : NULL;
+    if (!c->mask) {
+        free(c->pixels);
+        c->pixels = NULL;
+        return hrm_error_set(HRM_ERR_MEMORY, "no memory for a picture of %d x %d pixels", width, height);
+    }
+    c->width = c->x1 = width;
+    c->height = c->y1 = height;
+    c->x1 = c->y1 = 0;
+    canvas_rect(c, 0, 0, width, height, background);
+    return HRM_OK;
+}
+
+static inline void canvas_destroy(canvas *c)
+{
+    free(c->pixels);
+    free(c->mask);
+    memset(c, 0, sizeof *c);
+}
+
+static inline unsigned canvas_pixel(const canvas *c, int x, int y)
+{
+    const unsigned char *p = c->pixels + ((size_t)y * (size_t)c->width + (size_t)x) * 3;
+    return (unsigned)p[0] << 16 | (unsigned)p[1] << 8 | p[2];
+}
+
+static inline unsigned canvas_mix(unsigned a, unsigned b, double t)
+{
+    /* (1 - t) a + t b */
+    unsigned out = 0;
+    for (int shift = 0; shift <= 16; shift += 8) {
+        double v = (a >> shift & 255) * (1 - t) + (b >> shift & 255) * t;
+        out |= (unsigned)(v + 0.5) << shift;
+    }
+    return out;
+}
+
+/* ---- smooth shapes ------------------------------------------------------------------------------------------------------ */
+
+static inline void canvas__gather(canvas *c, double ax, double ay, double bx, double by, double radius)
+{
+    /* coverage of all points within `radius` of the segment a-b, a pixel counting by its centre's distance from the edge */
+    double lx = (ax < bx ? ax : bx) - radius - 1, ly = (ay < by ? ay : by) - radius - 1;
+    double hx = (ax > bx ? ax : bx) + radius + 1, hy = (ay > by ? ay : by) + radius + 1;
+    if (!(hx > 0 && hy > 0 && lx < c->width && ly < c->height)) return; /* also when a number is none */
+    int x0 = lx > 0 ? (int)lx : 0, y0 = ly > 0 ? (int)ly : 0;
+    int x1 = hx < c->width ? (int)hx + 1 : c->width, y1 = hy < c->height ? (int)hy + 1 : c->height;
+    if (x1 > c->width) x1 = c->width;
+    if (y1 > c->height) y1 = c->height;
+    double dx = bx - ax, dy = by - ay, length2 = dx * dx + dy * dy, most = 2 * radius < 1 ? 2 * radius : 1;
+    for (int y = y0; y < y1; y++) {
+        unsigned char *m = c->mask + (size_t)y * (size_t)c->width;
+        for (int x = x0; x < x1; x++) {
+            double px = x + 0.5 - ax, py = y + 0.5 - ay;
+            double t = length2 > 0 ? (px * dx + py * dy) / length2 : 0;
+            t = t < 0 ? 0 : t > 1 ? 1 : t;
+            px -= t * dx, py -= t * dy;
+            double cover = radius + 0.5 - sqrt(px * px + py * py);
+            if (cover <= 0) continue;
+            /* 16 levels are as smooth as 256 to the eye, and make files a good deal smaller */
+            unsigned char v = (unsigned char)(17 * (int)((cover < most ? cover : most) * 15 + 0.5));
+            if (v > m[x]) m[x] = v;
+        }
+    }
+    if (c->x1 <= c->x0) c->x0 = x0, c->y0 = y0, c->x1 = x1, c->y1 = y1;
+    if (x0 < c->x0) c->x0 = x0;
+    if (y0 < c->y0) c->y0 = y0;
+    if (x1 > c->x1) c->x1 = x1;
+    if (y1 > c->y1) c->y1 = y1;
+}
+
+static inline void canvas__lay(canvas *c, unsigned colour, double opacity)
+{
+    for (int y = c->y0; y < c->y1; y++)
+        for (int x = c->x0; x < c->x1; x++) {
+            size_t at = (size_t)y * (size_t)c->width + (size_t)x;
+            if (!c->mask[at]) continue;
+            unsigned mixed = canvas_mix(canvas_pixel(c, x, y), colour, c->mask[at] / 255.0 * opacity);
+            unsigned char *p = c->pixels + at * 3;
+            p[0] = (unsigned char)(mixed >> 16), p[1] = (unsigned char)(mixed >> 8), p[2] = (unsigned char)mixed;
+            c->mask[at] = 0;
+        }
+    c->x0 = c->y0 = c->x1 = c->y1 = 0;
+}
+
+static inline void canvas_line(canvas *c, double x0, double y0, double x1, double y1, double thickness, unsigned colour)
+{
+    canvas__gather(c, x0, y0, x1, y1, thickness / 2);
+    canvas__lay(c, colour, 1);
+}
+
+static inline void canvas_polyline(canvas *c, const double *xy, size_t n, double thickness, unsigned colour, double opacity)
+{
+    /* xy [n, 2]; a point that is not finite interrupts the line */
+    for (size_t i = 0; i + 1 < n; i++) canvas__gather(c, xy[2 * i], xy[2 * i + 1], xy[2 * i + 2], xy[2 * i + 3], thickness / 2);
+    if (n == 1) canvas__gather(c, xy[0], xy[1], xy[0], xy[1], thickness / 2);
+    canvas__lay(c, colour, opacity);
+}
+
+static inline void canvas_disc(canvas *c, double x, double y, double radius, unsigned colour) { canvas_line(c, x, y, x, y, 2 * radius, colour); }
+
+static inline void canvas_ring(canvas *c, double x, double y, double radius, double thickness, unsigned colour)
+{
+    int n = 12 + (int)(radius * 2);
+    for (int i = 0; i < n; i++) {
+        double a = 6.283185307179586 * i / n, b = 6.283185307179586 * (i + 1) / n;
+        canvas__gather(c, x + radius * cos(a), y + radius * sin(a), x + radius * cos(b), y + radius * sin(b), thickness / 2);
+    }
+    canvas__lay(c, colour, 1);
+}
+
+static inline void canvas_cross(canvas *c, double x, double y, double radius, double thickness, unsigned colour)
+{
+    canvas__gather(c, x - radius, y - radius, x + radius, y + radius, thickness / 2);
+    canvas__gather(c, x - radius, y + radius, x + radius, y - radius, thickness / 2);
+    canvas__lay(c, colour, 1);
+}
+
+/* ---- text ---------------------------------------------------------------------------------------------------------------
+ * A glyph is its width and then strokes of points "xy", each coordinate one character 0-9 a-z (0 to 35). The base line is at
+ * y = 4, small letters reach 14 (e), capitals 18 (i), tails 0. A point after * is off the curve: it pulls, as in TrueType's
+ * quadratic outlines, and between two of them lies an implied point on it. A lone point is a dot.
+ */
+static const char *const canvas__font[95] = {
+    "5",                                              /*   */ "00i09 04",                                    /* ! */
+    "40i0d 4i4d",                                     /* " */ "a3i14 9i74 0dad 09a9",                        /* # */
+    "99f*8i5i*0i0f*0c5b*9a97*9444*0407 5k52",         /* $ */ "cci04 0f*0i3i*6i6f*6c3c*0c0f 67*6a9a*cac7*c494*6467", /* % */
+    "bb43d*2e2f*2i5i*8i8f*8d5c*0a08*0444*84aa",       /* & */ "00i0d",                                       /* ' */
+    "33k*0g0b*0632",                                  /* ( */ "30k*3g3b*3602",                               /* ) */
+    "84i4a 0g8c 8g0c",                                /* * */ "a5f55 0aaa",                                  /* + */
+    "1151401",                                        /* , */ "60a6a",                                       /* - */
+    "004",                                            /* . */ "88k02",                                       /* / */
+    "a0b*0i5i*aiab*a454*040b",                        /* 0 */ "a2f5i54 2484",                                /* 1 */
+    "a0f*0i5i*aiae*ac7a04a4",                         /* 2 */ "a0g*1i5i*9i9f*9b4b 4b5b*aba7*a454*1406",      /* 3 */
+    "a7i08a8 7i74",                                   /* 4 */ "a9i1i1b*2d5d*ada8*a454*1406",                 /* 5 */
+    "a9g*8i5i*0i0908*0454*a4a8*ad5d*0d08",            /* 6 */ "a0iai44",                                     /* 7 */
+    "a5b*1b1f*1i5i*9i9f*9b5b 5b*0b07*0454*a4a7*ab5b", /* 8 */ "a16*2454*a4adae*ai5i*0i0e*0959*a9ae",         /* 9 */
+    "004 0c",                                         /* : */ "11c 151401",                                  /* ; */
+    "99g0a94",                                        /* < */ "a0cac 08a8",                                  /* = */
+    "90g9a04",                                        /* > */ "80f*0i4i*8i8f*8c4a48 44",                     /* ? */
+    "ea9*ad7d*4d4a*4676*96a9 ada8*a6c6*e6eb*ei7i*0i0a*0272*92b3", /* @ */ "a045ia4 2989",                    /* A */
+    "9040i4i*8i8f*8b4b0b 4b5b*9b97*945404",           /* B */ "aaf*9i6i*0i0b*0464*94a7",                     /* C */
+    "a040i4i*aiab*a44404",                            /* D */ "88i0i0484 0b7b",                              /* E */
+    "88i0i04 0b7b",                                   /* F */ "aaf*9i6i*0i0b*0464*a4a8aa6a",                 /* G */
+    "a040i a4ai 0bab",                                /* H */ "0040i",                                       /* I */
+    "77i78*7434*0408",                                /* J */ "9040i 9i09 3c94",                             /* K */
+    "80i0484",                                        /* L */ "c040i68cic4",                                 /* M */
+    "a040ia4ai",                                      /* N */ "c0b*0i6i*cicb*c464*040b",                     /* O */
+    "9040i5i*9i9e*9a5a0a",                            /* P */ "c0b*0i6i*cicb*c464*040b 78c3",                /* Q */
+    "9040i5i*9i9e*9a5a0a 5a94",                       /* R */ "99f*8i5i*0i0f*0c5b*9a97*9444*0407",           /* S */
+    "a0iai 5i54",                                     /* T */ "a0i08*0454*a4a8ai",                           /* U */
+    "a0i54ai",                                        /* V */ "e0i447ga4ei",                                 /* W */
+    "a04ai 0ia4",                                     /* X */ "a0i5bai 5b54",                                /* Y */
+    "a0iai04a4",                                      /* Z */ "33k0k0232",                                   /* [ */
+    "80k82",                                          /* \ */ "30k3k3202",                                   /* ] */
+    "80c4i8c",                                        /* ^ */ "a01a1",                                       /* _ */
+    "30i3f",                                          /* ` */ "88e84 89*8e4e*0e09*0444*8489",                /* a */
+    "80i04 09*0e4e*8e89*8444*0409",                   /* b */ "88c*7e4e*0e09*0444*7486",                     /* c */
+    "88i84 89*8e4e*0e09*0444*8489",                   /* d */ "80989*8e4e*0e09*0444*7486",                   /* e */
+    "55i*2i2f24 0e5e",                                /* f */ "88e83*8040*1002 89*8e4e*0e09*0444*8489",      /* g */
+    "80i04 09*0e4e*8e8a84",                           /* h */ "00e04 0i",                                    /* i */
+    "33e32*3000 3i",                                  /* j */ "70i04 7e08 2a74",                             /* k */
+    "20i06*0424",                                     /* l */ "c0e04 0a*0e3e*6e6a64 6a*6e9e*cecac4",         /* m */
+    "80e04 09*0e4e*8e8a84",                           /* n */ "809*0e4e*8e89*8444*0409",                     /* o */
+    "80e00 09*0e4e*8e89*8444*0409",                   /* p */ "88e80 89*8e4e*0e09*0444*8489",                /* q */
+    "50e04 09*0e5e",                                  /* r */ "77c*6e4e*0e0b*0a49*7877*7434*1406",           /* s */
+    "52i27*2454 0e5e",                                /* t */ "80e08*0444*8489 8e84",                        /* u */
+    "80e448e",                                        /* v */ "c0e346d94ce",                                 /* w */
+    "80e84 048e",                                     /* x */ "80e44 8e20",                                  /* y */
+    "80e8e0484",                                      /* z */ "44k*2k2h2e*2b0b*2b2825*2242",                 /* { */
+    "00k02",                                          /* | */ "40k*2k2h2e*2b4b*2b2825*2202",                 /* } */
+    "a09*0b2b*4b5a*6979*a9ab"                         /* ~ */
+};
+
+enum { CANVAS__UNITS = 14, CANVAS__SPACE = 5 }; /* of the grid: a capital's height; between two glyphs */
+
+typedef enum canvas_align { CANVAS_LEFT, CANVAS_CENTRE, CANVAS_RIGHT } canvas_align;
+typedef struct canvas_style {
+    double       size;   /* height of a capital, in pixels */
+    double       weight; /* thickness of the strokes as a part of it [0.13]; 0.2 is bold */
+    unsigned     colour;
+    canvas_align align;
+    int          upwards; /* 1: turned by a quarter, read from below */
+} canvas_style;
+
+static inline const char *canvas__glyph(char ch) { return canvas__font[ch >= ' ' && ch <= '~' ? ch - ' ' : '?' - ' ']; }
+static inline int canvas__digit(char ch) { return ch >= 'a' ? ch - 'a' + 10 : ch - '0'; }
+
+static inline canvas_style canvas_style_make(double size, unsigned colour, canvas_align align)
+{
+    canvas_style s;
+    s.size = size, s.weight = 0, s.colour = colour, s.align = align, s.upwards = 0;
+    return s;
+}
+
+static inline double canvas_text_width(const char *text, double size)
+{
+    int units = 0;
+    for (const char *p = text; *p; p++) units += canvas__digit(canvas__glyph(*p)[0]) + (p[1] ? CANVAS__SPACE : 0);
+    return units * size / CANVAS__UNITS;
+}
+
+typedef struct canvas__pen { canvas *c; double x, y, scale, radius; int upwards; } canvas__pen;
+
+static inline void canvas__stroke(canvas__pen *pen, double ax, double ay, double bx, double by)
+{
+    double s = pen->scale;
+    ay = 4 - ay, by = 4 - by;
+    if (pen->upwards) canvas__gather(pen->c, pen->x + ay * s, pen->y - ax * s, pen->x + by * s, pen->y - bx * s, pen->radius);
+    else canvas__gather(pen->c, pen->x + ax * s, pen->y + ay * s, pen->x + bx * s, pen->y + by * s, pen->radius);
+}
+
+static inline void canvas__curve(canvas__pen *pen, double ax, double ay, double qx, double qy, double bx, double by)
+{
+    int n = 4 + (int)(pen->scale * 3);
+    double px = ax, py = ay;
+    for (int i = 1; i <= n; i++) {
+        double t = (double)i / n, u = 1 - t;
+        double x = u * u * ax + 2 * u * t * qx + t * t * bx, y = u * u * ay + 2 * u * t * qy + t * t * by;
+        canvas__stroke(pen, px, py, x, y);
+        px = x, py = y;
+    }
+}
+
+static inline void canvas__draw_glyph(canvas__pen *pen, const char *p)
+{
+    double x = 0, y = 0, qx = 0, qy = 0; /* where the pen is; the point that pulls */
+    int points = 0, pulled = 0;
+    for (p++;; p++) {
+        if (*p == ' ' || !*p) {
+            if (points == 1) canvas__stroke(pen, x, y, x, y);
+            points = pulled = 0;
+            if (!*p) return;
+            continue;
+        }
+        int off = *p == '*';
+        if (off) p++;
+        double nx = canvas__digit(p[0]), ny = canvas__digit(p[1]);
+        p++;
+        if (off && pulled) {
+            double mx = (qx + nx) / 2, my = (qy + ny) / 2;
+            canvas__curve(pen, x, y, qx, qy, mx, my);
+            x = mx, y = my;
+        }
+        if (off) {
+            qx = nx, qy = ny;
+        } else {
+            if (pulled) canvas__curve(pen, x, y, qx, qy, nx, ny);
+            else if (points) canvas__stroke(pen, x, y, nx, ny);
+            x = nx, y = ny;
+        }
+        pulled = off;
+        points++;
+    }
+}
+
+/* x, y: the base line's left end, middle or right end. Characters that the font lacks appear as question marks. */
+static inline void canvas_text(canvas *c, double x, double y, const char *text, canvas_style style)
+{
+    double shift = canvas_text_width(text, style.size) * (style.align == CANVAS_LEFT ? 0 : style.align == CANVAS_CENTRE ? 0.5 : 1);
+    canvas__pen pen;
+    pen.c = c;
+    pen.scale = style.size / CANVAS__UNITS;
+    pen.radius = style.size * (style.weight > 0 ? style.weight : 0.13) / 2;
+    pen.upwards = style.upwards;
+    pen.x = style.upwards ? x : x - shift;
+    pen.y = style.upwards ? y + shift : y;
+    for (const char *p = text; *p; p++) {
+        canvas__draw_glyph(&pen, canvas__glyph(*p));
+        double step = (canvas__digit(canvas__glyph(*p)[0]) + CANVAS__SPACE) * pen.scale;
+        if (style.upwards) pen.y -= step;
+        else pen.x += step;
+    }
+    canvas__lay(c, style.colour, 1);
+}
+
+/* ---- files -------------------------------------------------------------------------------------------------------------- */
+
+#ifdef CANVAS_HAS_PNG
+static inline void canvas__to_writer(void *writer, void *data, int bytes) { (void)hrm_writer_write((hrm_writer *)writer, data, (size_t)bytes); }
+#endif
+
+/* The picture as a PNG file, whole or not at all. */
+static inline hrm_status canvas_save(const canvas *c, const char *path)
+{
+#ifdef CANVAS_HAS_PNG
+    hrm_writer *writer;
+    hrm_status status = hrm_writer_open(&writer, path, NULL);
+    if (status != HRM_OK) return status;
+    stbi_write_png_compression_level = 32; /* how far stb looks for repeats: drawings have many */
+    if (!stbi_write_png_to_func(canvas__to_writer, writer, c->width, c->height, 3, c->pixels, c->width * 3)) {
+        hrm_writer_abort(writer);
+        return hrm_error_set(HRM_ERR_MEMORY, "%s: no memory to encode a picture of %d x %d pixels", path, c->width, c->height);
+    }
+    return hrm_writer_commit(writer); /* reports what a write before it met */
+#else
+    (void)c;
+    return hrm_error_set(HRM_ERR_UNSUPPORTED, "%s: built without PNG; install stb_image_write (Debian, Ubuntu: apt install libstb-dev) and rebuild", path);
+#endif
+}
+
+#endif
