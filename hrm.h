@@ -24,6 +24,7 @@
 #endif
 
 #ifndef hrm_real
+    #define HRM__REAL_FLOAT 1
     #define hrm_real float /* of parameters and activations on the CPU; the gradient checks compile this file with double */
 #endif
 
@@ -987,7 +988,259 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
     *end = e < n ? e : n;
 }
 
-/* ==================================================================================================== >>cpu-features ======*/
+/* ==================================================================================================== >>cpu-features ======
+ * A hot loop is written once, as plain C, in a function NAME_body marked HRM__INLINE. HRM__DISPATCH(NAME, (parameters),
+ * (arguments)) compiles that body for every instruction set and defines NAME, which picks one of them at run time. The
+ * environment variable HRM_CPU (avx512, avx2, neon, scalar) forces a choice.
+ *
+ * Bodies and dispatchers stand between HRM__FAST_BEGIN and HRM__FAST_END: there gcc vectorises even when the program is built
+ * with -O2, contracts a*b + c, which -std=c99 would turn off, and may compute a value that a condition then drops. No more of
+ * "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell out their lanes
+ * (hrm__sum, hrm__dot).
+ */
+#if defined(__GNUC__) && !defined(__clang__)
+    #define HRM__FAST_BEGIN \
+        _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3\", \"fp-contract=fast\", \"no-trapping-math\")")
+    #define HRM__FAST_END _Pragma("GCC pop_options")
+#else
+    #define HRM__FAST_BEGIN
+    #define HRM__FAST_END
+#endif
+
+/* GCC for Windows aligns the stack to 16 bytes only: spilled AVX registers would fault there. */
+#if defined(HRM__REAL_FLOAT) && !defined(HRM_NO_SIMD) && defined(__GNUC__)
+    #if defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
+        #define HRM__X86 1
+        #include <cpuid.h>
+        #define HRM__AVX2   __attribute__((target("avx2,fma")))
+        #define HRM__AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
+    #elif defined(__aarch64__)
+        #define HRM__NEON 1     /* the baseline there: no attribute needed */
+    #endif
+#endif
+
+enum { HRM__CPU_UNKNOWN, HRM__CPU_SCALAR, HRM__CPU_NEON, HRM__CPU_AVX2, HRM__CPU_AVX512 };
+static const char *const hrm__cpu_names[] = {"", "scalar", "neon", "avx2", "avx512"};
+
+static int hrm__cpu_best(void)
+{
+    /* the widest instruction set that both the processor and the operating system support */
+#if defined(HRM__X86)
+    unsigned a, b, c, d, lo, hi;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return HRM__CPU_SCALAR;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    if ((lo & 0x6) != 0x6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return HRM__CPU_SCALAR;
+    const unsigned wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    return (lo & 0xe6) == 0xe6 && (b & wide) == wide ? HRM__CPU_AVX512 : HRM__CPU_AVX2;
+#elif defined(HRM__NEON)
+    return HRM__CPU_NEON;
+#else
+    return HRM__CPU_SCALAR;
+#endif
+}
+
+static hrm__atomic hrm__cpu_chosen;     /* HRM__CPU_UNKNOWN until the first look; every thread would write the same value */
+
+/* Reads HRM_CPU. A name that is unknown or not supported here is an error; whoever ignores it gets the best there is. */
+HRM__UNUSED static hrm_status hrm__cpu_select(void)
+{
+    int best = hrm__cpu_best(), want = best;
+    const char *name = getenv("HRM_CPU");
+    hrm_status status = HRM_OK;
+    if (name && *name) {
+        for (want = HRM__CPU_AVX512; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
+        if (want == HRM__CPU_UNKNOWN) {
+            status = hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar", name);
+            want = best;
+        } else if (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON)) {
+            status = hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: not supported here, the best is %s", name, hrm__cpu_names[best]);
+            want = best;
+        }
+    }
+    hrm__store(&hrm__cpu_chosen, want);
+    return status;
+}
+
+static int hrm__cpu(void)
+{
+    int cpu = hrm__load(&hrm__cpu_chosen);
+    if (cpu == HRM__CPU_UNKNOWN) {
+        hrm__cpu_select();
+        cpu = hrm__load(&hrm__cpu_chosen);
+    }
+    return cpu;
+}
+
+#if defined(HRM__X86)
+    #define HRM__DISPATCH(name, params, args) \
+        static HRM__AVX512 void name##_avx512 params { name##_body args; } \
+        static HRM__AVX2 void name##_avx2 params { name##_body args; } \
+        static void name##_scalar params { name##_body args; } \
+        static void name params \
+        { \
+            int hrm__isa = hrm__cpu(); \
+            if (hrm__isa == HRM__CPU_AVX512) name##_avx512 args; \
+            else if (hrm__isa == HRM__CPU_AVX2) name##_avx2 args; \
+            else name##_scalar args; \
+        }
+#else
+    #define HRM__DISPATCH(name, params, args) \
+        static void name params { name##_body args; }
+#endif
+
+/* ==================================================================================================== >>vector-math =======
+ * Branch-free, so that loops over them vectorise. The polynomials are minimax fits on the reduced interval; the stated errors,
+ * against double, are those that tests/test_gemm.c finds over the whole range.
+ * Every sum has 16 lanes, lane l taking the elements l, l+16, …, added as a tree: the same order for every instruction set.
+ */
+HRM__FAST_BEGIN
+
+/* e^x to 1.5e-7 relative; below -87.3 and above 88.3 it stays at the value there (1.2e-38, 2.4e38) */
+HRM__INLINE hrm_real hrm__exp(hrm_real x)
+{
+    float v = (float)x, t, n, r, p, scale;
+    int32_t bits;
+    if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)exp((double)x);
+    v = v < -87.33654f ? -87.33654f : v;
+    v = v > 88.37626f ? 88.37626f : v;
+    t = v * 1.44269504f + 12582912.0f;          /* 1.5*2^23: the sum's low mantissa bits are the rounded integer n */
+    n = t - 12582912.0f;
+    r = v - n * 0.693145752f;                   /* x = n ln 2 + r, ln 2 in two parts, |r| <= ln 2 / 2 */
+    r = r - n * 1.42860677e-6f;
+    p = 1.395055908e-3f;
+    p = p * r + 8.368928917e-3f;
+    p = p * r + 4.166620597e-2f;
+    p = p * r + 1.666651815e-1f;
+    p = p * r + 0.5f;
+    p = p * (r * r) + r + 1.0f;
+    memcpy(&bits, &t, sizeof bits);
+    bits = (int32_t)(((uint32_t)bits << 23) + 0x3f800000u);
+    memcpy(&scale, &bits, sizeof scale);
+    return (hrm_real)(p * scale);
+}
+
+/* ln x for normal x > 0, to 1e-7 relative (absolute where |ln x| < 1) */
+HRM__INLINE hrm_real hrm__log(hrm_real x)
+{
+    float v = (float)x, m, e, z, p;
+    int32_t bits, exponent;
+    if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)log((double)x);
+    memcpy(&bits, &v, sizeof bits);
+    exponent = (bits - 0x3f3504f3) >> 23;       /* so that the mantissa m lies in [sqrt(1/2), sqrt 2) */
+    bits -= (int32_t)((uint32_t)exponent << 23);
+    memcpy(&m, &bits, sizeof m);
+    e = (float)exponent;
+    m -= 1.0f;
+    z = m * m;
+    p = -7.634497434e-2f;
+    p = p * m + 1.276157796e-1f;
+    p = p * m - 1.316018254e-1f;
+    p = p * m + 1.420175731e-1f;
+    p = p * m - 1.662335694e-1f;
+    p = p * m + 2.000122666e-1f;
+    p = p * m - 2.500081956e-1f;
+    p = p * m + 3.333333135e-1f;
+    p = p * m * z + e * 1.42860677e-6f - 0.5f * z;
+    return (hrm_real)(m + p + e * 0.693145752f);
+}
+
+HRM__INLINE hrm_real hrm__sigmoid(hrm_real x) { return 1 / (1 + hrm__exp(-x)); }
+HRM__INLINE hrm_real hrm__silu(hrm_real x) { return x / (1 + hrm__exp(-x)); }
+
+/* the square root, x >= 0; to 1e-7; libm's may set errno and so does not vectorise: Newton's iteration for 1/sqrt x */
+HRM__INLINE hrm_real hrm__sqrt(hrm_real x)
+{
+    float v = (float)x, r, s;
+    int32_t bits;
+    if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)sqrt((double)x);
+    memcpy(&bits, &v, sizeof bits);
+    bits = 0x5f375a86 - (bits >> 1);
+    memcpy(&r, &bits, sizeof r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    s = v * r;
+    return (hrm_real)(s + 0.5f * r * (v - s * s));
+}
+
+/* the angle of (x, y) for x >= 0, to 2.5e-7 relative; 0 for (0, 0) */
+HRM__INLINE hrm_real hrm__atan2(hrm_real y, hrm_real x)
+{
+    float u = (float)x, v = (float)y, w, lo, hi, num, den, t, z, p, base;
+    if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)atan2((double)y, (double)x);
+    w = v < 0 ? -v : v;
+    lo = w < u ? w : u;
+    hi = w < u ? u : w;
+    num = lo > 0.414213562f * hi ? lo - hi : lo;        /* above tan(pi/8): atan q = pi/4 + atan((q - 1)/(q + 1)) */
+    den = lo > 0.414213562f * hi ? lo + hi : hi;
+    base = lo > 0.414213562f * hi ? 0.785398163f : 0.0f;
+    t = num / (hi > 0 ? den : 1.0f);
+    z = t * t;
+    p = 8.053646982e-2f;
+    p = p * z - 1.387765706e-1f;
+    p = p * z + 1.997770816e-1f;
+    p = p * z - 3.333294988e-1f;
+    p = base + (p * z * t + t);
+    p = w < u ? p : 1.57079633f - p;
+    p = hi > 0 ? p : 0.0f;
+    return (hrm_real)(v < 0 ? -p : p);
+}
+
+HRM__INLINE hrm_real hrm__sum_lanes(hrm_real *lane)
+{
+    int l, half;
+    for (half = 8; half; half /= 2)
+        for (l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0];
+}
+
+/* x [n] -> the sum, in 16 lanes */
+HRM__INLINE hrm_real hrm__sum(const hrm_real *x, size_t n)
+{
+    hrm_real lane[16] = {0};
+    size_t j = 0;
+    int l;
+    for (; j + 16 <= n; j += 16)
+        for (l = 0; l < 16; l++) lane[l] += x[j + (size_t)l];
+    for (l = 0; j < n; j++, l++) lane[l] += x[j];
+    return hrm__sum_lanes(lane);
+}
+
+/* x, y [n] -> the inner product, in 16 lanes */
+HRM__INLINE hrm_real hrm__dot(const hrm_real *x, const hrm_real *y, size_t n)
+{
+    hrm_real lane[16] = {0};
+    size_t j = 0;
+    int l;
+    for (; j + 16 <= n; j += 16)
+        for (l = 0; l < 16; l++) lane[l] += x[j + (size_t)l] * y[j + (size_t)l];
+    for (l = 0; j < n; j++, l++) lane[l] += x[j] * y[j];
+    return hrm__sum_lanes(lane);
+}
+
+/* x [n >= 1] -> the largest; float bits with the sign folded in order as integers, whose maximum vectorises, unlike a float's */
+HRM__INLINE hrm_real hrm__max(const hrm_real *x, size_t n)
+{
+    size_t j;
+    if (sizeof(hrm_real) == sizeof(double)) {
+        hrm_real m = x[0];
+        for (j = 1; j < n; j++) m = x[j] > m ? x[j] : m;
+        return m;
+    } else {
+        int32_t best = INT32_MIN, bits;
+        float v;
+        for (j = 0; j < n; j++) {
+            v = (float)x[j];
+            memcpy(&bits, &v, sizeof bits);
+            bits ^= (bits >> 31) & 0x7fffffff;
+            best = bits > best ? bits : best;
+        }
+        best ^= (best >> 31) & 0x7fffffff;
+        memcpy(&v, &best, sizeof v);
+        return (hrm_real)v;
+    }
+}
+HRM__FAST_END
 
 /* ==================================================================================================== >>random ============*/
 HRM_API void hrm_philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
@@ -1057,7 +1310,318 @@ HRM_API void hrm_random_shuffle(hrm_random *r, int32_t *items, uint32_t n)
 
 /* ==================================================================================================== >>torch-zip =========*/
 
-/* ==================================================================================================== >>gemm ==============*/
+/* ==================================================================================================== >>gemm ==============
+ *   y = x w^T       hrm__gemm with w packed plain             w [N,K] row-major, as checkpoints have it
+ *   dx = dy w       hrm__gemm with w packed transposed
+ *   dw += dy^T x    hrm__gemm_tn
+ *
+ * A tile of C, mr x nr, stays in registers while k runs: c[i][j] = fma(a[i][k], b[k][j], c[i][j]) with a vector over j. B is
+ * packed into panels of nr columns, so that a step reads one contiguous row of a panel; weights are packed once per optimizer
+ * step and serve all recurrent passes. A is read where it lies, or copied when its row stride would map a tile's rows onto one
+ * cache set. Blocks keep a panel in the first-level cache and a block of A in the second.
+ *
+ * Every c[i][j] is one chain of multiply-adds over ascending k, whatever tile, block or thread it falls into (storing and
+ * reloading it between blocks changes nothing): results are bitwise equal for any team and any split of the rows.
+ */
+HRM__FAST_BEGIN
+#define HRM__GEMM_KC    384      /* inner block: a panel of it fits the first-level cache */
+#define HRM__GEMM_BLOCK 98304    /* elements of A (or of packed B in gemm_tn) kept in the second-level cache */
+#define HRM__GEMM_MC    256      /* rows of the long dimension in a block of gemm_tn; its sums are added block by block */
+#define HRM__GEMM_MR    14       /* the largest mr and nr of all kernels */
+#define HRM__GEMM_NR    32
+
+typedef enum { HRM__TILE_SET, HRM__TILE_CONTINUE, HRM__TILE_ADD } hrm__tile_mode;
+
+/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the end.
+ * From a_next and b_next on, a line a step is fetched ahead for the calls to come; any address will do. */
+typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, const hrm_real *b, size_t K,
+                          hrm__tile_mode mode, const hrm_real *a_next, const hrm_real *b_next);
+typedef struct hrm__gemm_kernel {
+    size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
+    hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
+} hrm__gemm_kernel;
+
+/* The micro-kernel for one instruction set: V is a vector of W elements. Rows r >= MR and the second vector where NV is 1
+ * vanish at compile time, which leaves MR * NV multiply-adds, NV loads of B and MR broadcasts of A in the inner loop. Three
+ * rows share a pointer, so that all of them fit the registers. */
+#define HRM__ROWS(X) \
+    X(0, p0, 0) X(1, p0, 1) X(2, p0, 2) X(3, p3, 0) X(4, p3, 1) X(5, p3, 2) X(6, p6, 0) \
+    X(7, p6, 1) X(8, p6, 2) X(9, p9, 0) X(10, p9, 1) X(11, p9, 2) X(12, p12, 0) X(13, p12, 1)
+#define HRM__ROW_ZERO(r, p, s) V c##r = {0}, d##r = {0};
+#define HRM__ROW_LOAD(r, p, s) \
+    if (r < MR) { \
+        c##r = *(const V *)(c + r * ldc); \
+        if (NV > 1) d##r = *(const V *)(c + r * ldc + W); \
+    }
+#define HRM__ROW_FMA(r, p, s) \
+    if (r < MR) { \
+        c##r += b0 * p[s * a_row]; \
+        if (NV > 1) d##r += b1 * p[s * a_row]; \
+    }
+#define HRM__ROW_ADD(r, p, s) \
+    if (r < MR) { \
+        c##r += *(const V *)(c + r * ldc); \
+        if (NV > 1) d##r += *(const V *)(c + r * ldc + W); \
+    }
+#define HRM__ROW_STORE(r, p, s) \
+    if (r < MR) { \
+        *(V *)(c + r * ldc) = c##r; \
+        if (NV > 1) *(V *)(c + r * ldc + W) = d##r; \
+    }
+#define HRM__ROW_FETCH(r, p, s) \
+    if (r < MR) { \
+        HRM__PREFETCH_WRITE(c + r * ldc); \
+        if (NV > 1) HRM__PREFETCH_WRITE(c + r * ldc + W); \
+    }
+
+#define HRM__TILE(name, target, vector, MR_, NV_) \
+    static target void name##_##MR_##_##NV_(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, \
+                                            const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm_real *a_next, \
+                                            const hrm_real *b_next) \
+    { \
+        typedef vector V; \
+        enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)(64 / sizeof(hrm_real)) }; \
+        const hrm_real *p0 = a, *p3 = MR > 3 ? a + 3 * a_row : a, *p6 = MR > 6 ? a + 6 * a_row : a, \
+                       *p9 = MR > 9 ? a + 9 * a_row : a, *p12 = MR > 12 ? a + 12 * a_row : a; \
+        HRM__ROWS(HRM__ROW_ZERO) \
+        if (mode == HRM__TILE_CONTINUE) { HRM__ROWS(HRM__ROW_LOAD) } else { HRM__ROWS(HRM__ROW_FETCH) } \
+        for (size_t k = 0; k < K; k++, b += NV * W, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
+            V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
+            HRM__PREFETCH(a_next + k * LINE); \
+            HRM__PREFETCH(b_next + k * LINE); \
+            HRM__ROWS(HRM__ROW_FMA) \
+            (void)b1; \
+        } \
+        if (mode == HRM__TILE_ADD) { HRM__ROWS(HRM__ROW_ADD) } \
+        HRM__ROWS(HRM__ROW_STORE) \
+    }
+
+
+#define HRM__TILES_4(X, name, target, vector) \
+    X(name, target, vector, 1, 1) X(name, target, vector, 1, 2) X(name, target, vector, 2, 1) X(name, target, vector, 2, 2) \
+    X(name, target, vector, 3, 1) X(name, target, vector, 3, 2) X(name, target, vector, 4, 1) X(name, target, vector, 4, 2)
+#define HRM__TILES_6(X, name, target, vector) \
+    HRM__TILES_4(X, name, target, vector) \
+    X(name, target, vector, 5, 1) X(name, target, vector, 5, 2) X(name, target, vector, 6, 1) X(name, target, vector, 6, 2)
+#define HRM__TILES_12(X, name, target, vector) \
+    HRM__TILES_6(X, name, target, vector) \
+    X(name, target, vector, 7, 1) X(name, target, vector, 7, 2) X(name, target, vector, 8, 1) X(name, target, vector, 8, 2) \
+    X(name, target, vector, 9, 1) X(name, target, vector, 9, 2) X(name, target, vector, 10, 1) X(name, target, vector, 10, 2) \
+    X(name, target, vector, 11, 1) X(name, target, vector, 11, 2) X(name, target, vector, 12, 1) X(name, target, vector, 12, 2)
+#define HRM__TILES_14(X, name, target, vector) \
+    HRM__TILES_12(X, name, target, vector) \
+    X(name, target, vector, 13, 1) X(name, target, vector, 13, 2) X(name, target, vector, 14, 1) X(name, target, vector, 14, 2)
+#define HRM__TILE_NAME(name, target, vector, MR_, NV_) name##_##MR_##_##NV_,
+#define HRM__TILE_KERNEL(name, target, vector, tiles, mr, nr) \
+    tiles(HRM__TILE, name, target, vector) \
+    static hrm__tile_fn *const name##_all[] = {tiles(HRM__TILE_NAME, name, target, vector)}; \
+    static const hrm__gemm_kernel name = {mr, nr, name##_all};
+
+/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there. */
+#if defined(__GNUC__)
+    #define HRM__VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(hrm_real)), may_alias))
+    #define HRM__PREFETCH(p)       __builtin_prefetch((p), 0, 2)
+    #define HRM__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
+typedef hrm_real hrm__v16 HRM__VECTOR(16);
+#else
+    #define HRM__PREFETCH(p)       ((void)0)
+    #define HRM__PREFETCH_WRITE(p) ((void)0)
+typedef hrm_real hrm__v16;
+#endif
+
+HRM__TILE_KERNEL(hrm__tile_scalar, , hrm__v16, HRM__TILES_4, 4, 2 * sizeof(hrm__v16) / sizeof(hrm_real))
+#if defined(HRM__X86)
+typedef hrm_real hrm__v32 HRM__VECTOR(32);
+typedef hrm_real hrm__v64 HRM__VECTOR(64);
+HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, hrm__v32, HRM__TILES_6, 6, 16)
+HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, hrm__v64, HRM__TILES_14, 14, 32)
+#elif defined(HRM__NEON)
+HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8)
+#endif
+
+static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
+{
+    switch (hrm__cpu()) {
+#if defined(HRM__X86)
+    case HRM__CPU_AVX512: return &hrm__tile_avx512;
+    case HRM__CPU_AVX2: return &hrm__tile_avx2;
+#elif defined(HRM__NEON)
+    case HRM__CPU_NEON: return &hrm__tile_neon;
+#endif
+    default: return &hrm__tile_scalar;
+    }
+}
+
+/* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
+static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
+
+/* src [rows,cols] -> dst, where the row lengths of full tiles and panels are constants, and so a few moves each */
+#define HRM__COPY_CASE(n) \
+    case n: \
+        for (; rows > 0; rows--, dst += ldd, src += lds) { \
+            HRM__PREFETCH(src + 2 * n); \
+            memcpy(dst, src, n * sizeof *dst); \
+        } \
+        break;
+HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t ldd, const hrm_real *src, size_t lds, size_t rows, size_t cols)
+{
+    switch (cols) {
+        HRM__COPY_CASE(4) HRM__COPY_CASE(6) HRM__COPY_CASE(8) HRM__COPY_CASE(12) HRM__COPY_CASE(14) HRM__COPY_CASE(16) HRM__COPY_CASE(32)
+    default:
+        for (; rows > 0; rows--, dst += ldd, src += lds) memcpy(dst, src, cols * sizeof *dst);
+    }
+}
+HRM__DISPATCH(hrm__copy_rows, (hrm_real *dst, size_t ldd, const hrm_real *src, size_t lds, size_t rows, size_t cols),
+              (dst, ldd, src, lds, rows, cols))
+
+/* b [K,cols] with the strides b_k, b_col -> one panel [K,width], zeros in the columns past cols */
+static void hrm__pack_panel(hrm_real *dst, const hrm_real *b, size_t b_k, size_t b_col, size_t K, size_t cols, size_t width)
+{
+    size_t k, j;
+    if (b_col == 1 && cols == width) {
+        hrm__copy_rows(dst, width, b, b_k, K, cols);
+    } else {
+        for (k = 0; k < K; k++) {
+            for (j = 0; j < cols; j++) dst[k * width + j] = b[k * b_k + j * b_col];
+            for (; j < width; j++) dst[k * width + j] = 0;
+        }
+    }
+}
+
+/* Elements that hrm__pack needs for w [N,K], plain or transposed. */
+HRM__UNUSED static size_t hrm__pack_size(size_t N, size_t K)
+{
+    size_t plain = (N + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * K;
+    size_t transposed = (K + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * N;
+    return plain > transposed ? plain : transposed;
+}
+
+/* w [N,K] -> dst, the operand for y = x w^T (N columns, inner K), or if transposed for dx = dy w (K columns, inner N) */
+HRM__UNUSED static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t)
+{
+    const size_t nr = hrm__gemm_kernel_get()->nr, cols = transposed ? K : N, inner = transposed ? N : K;
+    size_t p, begin, end;
+    hrm__team_range(t, (cols + nr - 1) / nr, 1, &begin, &end);
+    for (p = begin; p < end; p++) {
+        size_t left = cols - p * nr, width = hrm__panel_width(left, nr);
+        if (left > width) left = width;
+        if (transposed) hrm__pack_panel(dst + p * nr * inner, w + p * nr, K, 1, inner, left, width);
+        else hrm__pack_panel(dst + p * nr * inner, w + p * nr * K, 1, K, inner, left, width);
+    }
+}
+
+/* one tile into c [rows,cols], cols <= the panel's width; a narrower one goes through a buffer, so that nothing beyond c is touched */
+static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step,
+                      const hrm_real *b, size_t K, size_t rows, size_t cols, hrm__tile_mode mode, const hrm_real *a_next,
+                      const hrm_real *b_next)
+{
+    const size_t width = hrm__panel_width(cols, kernel->nr);
+    hrm__tile_fn *tile = kernel->tiles[2 * rows - (width == kernel->nr ? 1 : 2)];
+    hrm_real edge[HRM__GEMM_MR * HRM__GEMM_NR];
+    size_t i, j;
+    if (cols >= width) {
+        tile(c, ldc, a, a_row, a_step, b, K, mode, a_next, b_next);
+        return;
+    }
+    if (mode != HRM__TILE_SET)
+        for (i = 0; i < rows; i++) {
+            for (j = 0; j < cols; j++) edge[i * width + j] = c[i * ldc + j];
+            for (; j < width; j++) edge[i * width + j] = 0;
+        }
+    tile(edge, width, a, a_row, a_step, b, K, mode, a_next, b_next);
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < cols; j++) c[i * ldc + j] = edge[i * width + j];
+}
+
+/* Elements of scratch that each member of the team needs for either product, of any shape. */
+HRM__UNUSED static size_t hrm__gemm_scratch(void)
+{
+    return HRM__GEMM_BLOCK + HRM__GEMM_MC * HRM__GEMM_MR + HRM__GEMM_NR;
+}
+
+/* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated. scratch: this member's own */
+HRM__UNUSED static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
+                      int accumulate, hrm_real *scratch, const hrm__team *t)
+{
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    const size_t mr = kernel->mr, nr = kernel->nr, tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
+    const int copy = lda * sizeof *a % 2048 == 0 && lda * sizeof *a > 2048;
+    size_t m0 = 0, m1 = tiles, p0 = 0, p1 = panels, i, k, p, m, mc, kc;
+    /* rows are split among the team, or columns where that leaves the busiest member less to do */
+    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, &m0, &m1);
+    else hrm__team_range(t, panels, 1, &p0, &p1);
+    m1 = m1 * mr < M ? m1 * mr : M;
+    for (m = m0 * mr; m < m1 && p0 < p1; m += mc) {
+        kc = K < HRM__GEMM_KC ? K : HRM__GEMM_KC;
+        mc = HRM__GEMM_BLOCK / (kc + 16) / mr * mr;
+        if (mc > m1 - m) mc = m1 - m;
+        for (k = 0; k < K; k += kc) {
+            const hrm_real *block = a + m * lda + k;
+            size_t stride = lda;
+            kc = K - k < HRM__GEMM_KC ? K - k : HRM__GEMM_KC;
+            if (copy) {
+                stride = kc + 16;
+                for (i = 0; i < mc; i++) memcpy(scratch + i * stride, block + i * lda, kc * sizeof *a);
+                block = scratch;
+            }
+            for (p = p0; p < p1; p++) {
+                size_t cols = N - p * nr < nr ? N - p * nr : nr;
+                const hrm_real *b = packed + p * nr * K + k * hrm__panel_width(cols, nr);
+                for (i = 0; i < mc; i += mr)
+                    hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
+                              cols, accumulate || k > 0 ? HRM__TILE_CONTINUE : HRM__TILE_SET,
+                              p == p0 && stride == kc ? block + (i + mr) * stride : block + i * stride,
+                              p + 1 < p1 && i < 2 * mr ? b + nr * K + i / mr * kc * 16 : b);
+            }
+        }
+    }
+}
+
+/* a [M,N], b [M,K] -> c [N,K] += a^T b. The sums run over blocks of MC rows, so M may be long without losing precision */
+HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M, size_t N,
+                         size_t K, hrm_real *scratch, const hrm__team *t)
+{
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
+    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n;
+    hrm_real *tile = scratch + HRM__GEMM_BLOCK;
+    /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
+    for (g = 1; g <= (size_t)t->size; g++)
+        if ((size_t)t->size % g == 0) {
+            size_t high = (tiles + g - 1) / g * mr, wide = (panels + (size_t)t->size / g - 1) / ((size_t)t->size / g) * nr;
+            size_t cost = high * wide * 16 + (high + wide) * 64;
+            if (cost < best) best = cost, rows = g;
+        }
+    columns = (size_t)t->size / rows;
+    {
+        hrm__team row = *t, column = *t;
+        row.id = t->id / (int)columns, row.size = (int)rows;
+        column.id = t->id % (int)columns, column.size = (int)columns;
+        hrm__team_range(&row, tiles, 1, &n0, &n1);
+        hrm__team_range(&column, panels, 1, &p0, &p1);
+    }
+    n1 = n1 * mr < N ? n1 * mr : N;
+    for (; p0 < p1; p0 = q) {
+        q = p0 + HRM__GEMM_BLOCK / HRM__GEMM_MC / nr < p1 ? p0 + HRM__GEMM_BLOCK / HRM__GEMM_MC / nr : p1;
+        for (m = 0; m < M; m += mc) {
+            mc = M - m < HRM__GEMM_MC ? M - m : HRM__GEMM_MC;
+            for (p = p0; p < q; p++) {
+                size_t cols = K - p * nr < nr ? K - p * nr : nr;
+                hrm__pack_panel(scratch + (p - p0) * nr * mc, b + m * ldb + p * nr, ldb, 1, mc, cols, hrm__panel_width(cols, nr));
+            }
+            for (n = n0 * mr; n < n1; n += mr) {
+                size_t high = n1 - n < mr ? n1 - n : mr;
+                hrm__copy_rows(tile, high, a + m * lda + n, lda, mc, high);
+                for (p = p0; p < q; p++) {
+                    size_t cols = K - p * nr < nr ? K - p * nr : nr;
+                    hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
+                              HRM__TILE_ADD, tile, scratch + (p - p0) * nr * mc);
+                }
+            }
+        }
+    }
+}
+HRM__FAST_END
 
 /* ==================================================================================================== >>layers ============*/
 
