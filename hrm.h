@@ -449,7 +449,7 @@ HRM_API hrm_status hrm_evaluate(hrm_model *model, const hrm_dataset *data, const
  * are thread-safe on disjoint outputs, and run in the calling thread. Gradients of activations are assigned, those of
  * parameters (dw, db) accumulated. `scratch` holds the number of elements that the function named beside it returns.
  */
-HRM_API size_t hrm_linear_scratch(size_t rows, size_t out, size_t in);
+HRM_API size_t hrm_linear_scratch(size_t out, size_t in);
 HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *w, const hrm_real *b /* or NULL */, size_t rows,
                                 size_t out, size_t in, hrm_real *scratch);
 HRM_API void hrm_linear_backward(hrm_real *dx /* or NULL */, hrm_real *dw, hrm_real *db /* or NULL */, const hrm_real *dy, const hrm_real *x,
@@ -497,14 +497,16 @@ typedef struct hrm_dims { /* all sizes, resolved */
     int learned, causal, softmax; /* flags: learned positions, causal attention, softmax instead of stablemax */
     int halt_max_steps;
     float eps, theta, exploration;
+    int threads;       /* of the host */
     hrm_forward_dtype dtype;
 } hrm_dims;
 
-/* Where the parameters stand in their arena, in elements; every offset is a multiple of 32, gaps are 0. A block's tensors:
+/* Where the parameters stand in their arena, in elements; every offset is a multiple of 64, gaps are 0. A block's tensors:
  * level_offset[level] + layer * block_size + block_offset[…]. Level 0 is H, 1 is L. Buffers come after `trained` elements. */
 enum { HRM_QKV_PROJ, HRM_O_PROJ, HRM_GATE_UP_PROJ, HRM_DOWN_PROJ, HRM_BLOCK_TENSORS };
 typedef struct hrm_layout {
     size_t embed_tokens, lm_head, q_head_weight, q_head_bias, embed_pos;
+    size_t puzzle_emb; /* 0: a table of its own */
     size_t level_offset[2], block_size, block_offset[HRM_BLOCK_TENSORS];
     size_t trained; /* elements of the part with gradients and moments */
     size_t H_init, L_init;
@@ -566,7 +568,7 @@ typedef struct hrm_device_table {
     hrm_status (*copy)(hrm_device *dev, void *dst, const void *src, size_t bytes);
     hrm_status (*zero)(hrm_device *dev, void *dst, size_t bytes);
     hrm_status (*sync)(hrm_device *dev);
-    hrm_status (*sizes)(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes);
+    hrm_status (*sizes)(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes); /* dev may be NULL */
     /* Replay: *replayed = 1 when the calls up to end_step were recorded before and have been launched again as one graph; the
      * caller then skips them. `key` tells different sequences of calls on one work apart. The CPU always says 0. */
     hrm_status (*begin_step)(hrm_device *dev, hrm_work *w, int key, int *replayed);
@@ -586,7 +588,7 @@ typedef struct hrm_device_table {
     hrm_status (*embed_backward)(hrm_device *dev, hrm_work *w);            /* dz in work -> grads of embeddings, puzzle_grad */
     hrm_status (*adam_atan2)(hrm_device *dev, hrm_work *w); /* params, m, v from grads; zeroes grads */
     hrm_status (*sign_sgd)(hrm_device *dev, hrm_work *w);   /* puzzle rows of `ids` from puzzle_grad */
-    hrm_status (*gather)(hrm_device *dev, hrm_work *w, const int32_t *rows, int n); /* host rows[n], ascending: carry row i = row rows[i]; sets w->rows = n */
+    hrm_status (*gather)(hrm_device *dev, hrm_work *w, const int32_t *rows, int n); /* host rows[n], ascending: row i of carry and e = row rows[i]; sets w->rows = n */
     hrm_status (*all_reduce)(hrm_device *dev, hrm_work *w);  /* sums grads and puzzle gradients over ranks; nothing to do on one */
 } hrm_device_table;
 
@@ -656,7 +658,6 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
         if (hrm__s != HRM_OK) return hrm__s; \
     } while (0)
 
-static int     hrm__min_int(int a, int b) { return a < b ? a : b; }
 static int64_t hrm__min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ==================================================================================================== >>status ============*/
@@ -726,7 +727,7 @@ static void hrm__free(const hrm_allocator *a, void *p, size_t count, size_t size
     else free(base);
 }
 
-static hrm_status hrm__strdup(const hrm_allocator *a, char **out, const char *s)
+HRM__UNUSED static hrm_status hrm__strdup(const hrm_allocator *a, char **out, const char *s)
 {
     size_t n = strlen(s) + 1;
     void *p;
@@ -735,7 +736,7 @@ static hrm_status hrm__strdup(const hrm_allocator *a, char **out, const char *s)
     *out = (char *)p;
     return HRM_OK;
 }
-static void hrm__strfree(const hrm_allocator *a, char *s)
+HRM__UNUSED static void hrm__strfree(const hrm_allocator *a, char *s)
 {
     if (s) hrm__free(a, s, strlen(s) + 1, 1);
 }
@@ -1623,25 +1624,2997 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
 }
 HRM__FAST_END
 
-/* ==================================================================================================== >>layers ============*/
+/* ==================================================================================================== >>layers ============
+ * One unit a layer: its mathematics, what it keeps, forward, backward. Rows are the caller's to split: every row, or (puzzle,
+ * head) pair in attention, is computed the same way whatever stands beside it, so results do not depend on the threads.
+ */
+
+/* ---- linear ---------------------------------------------------------------------------------------------- >>linear ------
+ *
+ *   y = x w^T + b,      dx = dy w,   dw += dy^T x,   db += sum over rows of dy
+ */
+HRM_API size_t hrm_linear_scratch(size_t out, size_t in)
+{
+    size_t forward = hrm__pack_size(out, in), backward = hrm__pack_size(in, out);
+    return (forward > backward ? forward : backward) + hrm__gemm_scratch();
+}
+
+HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *w, const hrm_real *b, size_t rows, size_t out,
+                                size_t in, hrm_real *scratch)
+{
+    /* x [rows,in], w [out,in], b [out] -> y [rows,out] */
+    hrm__team alone = {0, 1, NULL};
+    hrm__pack(scratch, w, out, in, 0, &alone);
+    hrm__gemm(y, out, x, in, scratch, rows, out, in, 0, scratch + hrm__pack_size(out, in), &alone);
+    if (b)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < out; j++) y[i * out + j] += b[j];
+}
+
+HRM_API void hrm_linear_backward(hrm_real *dx, hrm_real *dw, hrm_real *db, const hrm_real *dy, const hrm_real *x, const hrm_real *w,
+                                 size_t rows, size_t out, size_t in, hrm_real *scratch)
+{
+    /* dy [rows,out], x [rows,in], w [out,in] -> dx [rows,in], dw [out,in] +=, db [out] += */
+    hrm__team alone = {0, 1, NULL};
+    hrm_real *own = scratch + hrm__pack_size(in, out);
+    if (dx) {
+        hrm__pack(scratch, w, out, in, 1, &alone);
+        hrm__gemm(dx, in, dy, out, scratch, rows, in, out, 0, own, &alone);
+    }
+    hrm__gemm_tn(dw, in, dy, out, x, in, rows, out, in, own, &alone);
+    if (db)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < out; j++) db[j] += dy[i * out + j];
+}
+
+/* ---- embedding -------------------------------------------------------------------------------------------- >>embedding ---
+ *
+ *   y_i = w[token_i],      dw[token_i] += dy_i          in the order of the rows, so that sums are reproducible
+ */
+HRM_API void hrm_embedding_forward(hrm_real *y, const int32_t *tokens, const hrm_real *w, size_t rows, size_t D)
+{
+    /* tokens [rows], w [V,D] -> y [rows,D] */
+    for (size_t i = 0; i < rows; i++) memcpy(y + i * D, w + (size_t)tokens[i] * D, D * sizeof *y);
+}
+
+HRM_API void hrm_embedding_backward(hrm_real *dw, const hrm_real *dy, const int32_t *tokens, size_t rows, size_t D)
+{
+    /* dy [rows,D] -> dw [V,D] += */
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < D; j++) dw[(size_t)tokens[i] * D + j] += dy[i * D + j];
+}
+
+/* ---- rope -------------------------------------------------------------------------------------------------- >>rope -------
+ *
+ *   position s, pair j of a head:  angle = s theta^(-2j/d)
+ *   (x_j, x_{j+d/2}) is turned by the angle; the backward pass turns back.       Su et al. 2021, half-rotation
+ *
+ * Angles are rounded to float32 first, as in the public code: at position 900 this decides the fourth digit.
+ */
+HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t head_dim, double theta)
+{
+    /* -> cosines, sines [S,head_dim/2] */
+    size_t half = head_dim / 2;
+    for (size_t s = 0; s < S; s++)
+        for (size_t j = 0; j < half; j++) {
+            float angle = (float)s * (1.0f / (float)pow(theta, 2.0 * (double)j / (double)head_dim));
+            cosines[s * half + j] = (hrm_real)cos((double)angle);
+            sines[s * half + j] = (hrm_real)sin((double)angle);
+        }
+}
+
+static void hrm__rope_head(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t S, size_t head_dim, size_t stride, hrm_real direction)
+{
+    /* x [S] rows of head_dim, `stride` apart, in place; direction 1 forward, -1 backward */
+    size_t half = head_dim / 2;
+    for (size_t s = 0; s < S; s++, x += stride, cosines += half, sines += half)
+        for (size_t j = 0; j < half; j++) {
+            hrm_real a = x[j], b = x[j + half], c = cosines[j], n = direction * sines[j];
+            x[j] = a * c - b * n;
+            x[j + half] = b * c + a * n;
+        }
+}
+
+HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                              size_t head_dim, size_t stride)
+{
+    for (size_t b = 0; b < B; b++)
+        for (size_t h = 0; h < heads; h++) hrm__rope_head(x + b * S * stride + h * head_dim, cosines, sines, S, head_dim, stride, 1);
+}
+
+HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                               size_t head_dim, size_t stride)
+{
+    for (size_t b = 0; b < B; b++)
+        for (size_t h = 0; h < heads; h++) hrm__rope_head(dx + b * S * stride + h * head_dim, cosines, sines, S, head_dim, stride, -1);
+}
+
+/* ---- attention ---------------------------------------------------------------------------------------------- >>attention --
+ *
+ *   s_ij = q_i . k_j / sqrt(d),   p_i = softmax(s_i),   o_i = sum_j p_ij v_j           over all j, or j <= i when causal
+ *
+ *   dv_j = sum_i p_ij do_i,   dp_ij = do_i . v_j,   ds_ij = p_ij (dp_ij - do_i . o_i)     since sum_j p_ij dp_ij = do_i . o_i
+ *   dq_i = sum_j ds_ij k_j / sqrt(d),   dk_j = sum_i ds_ij q_i / sqrt(d)
+ *
+ * One (puzzle, head) pair at a time, one row of scores at a time: no [S,S] matrix. Keeps log sum exp(s_i), from which the
+ * backward pass makes p again.                                                                     Vaswani et al. 2017, eq. 1
+ */
+HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim) { return 2 * S * head_dim + 2 * S; }
+
+static void hrm__transpose_head(hrm_real *out, const hrm_real *x, size_t S, size_t head_dim, size_t stride)
+{
+    /* x [S] rows of head_dim -> out [head_dim,S] */
+    for (size_t s = 0; s < S; s++)
+        for (size_t j = 0; j < head_dim; j++) out[j * S + s] = x[s * stride + j];
+}
+
+static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *lse, const hrm_real *q, const hrm_real *k, const hrm_real *v,
+                                        size_t stride, size_t S, size_t head_dim, int causal, hrm_real *scratch)
+{
+    /* q, k, v [S] rows of head_dim, `stride` apart -> o the same, o_stride apart; lse [S] or NULL */
+    hrm_real *kt = scratch, *p = scratch + S * head_dim, scale = 1 / hrm__sqrt((hrm_real)head_dim);
+    hrm__transpose_head(kt, k, S, head_dim, stride);
+    for (size_t i = 0; i < S; i++) {
+        size_t n = causal ? i + 1 : S;
+        for (size_t j = 0; j < n; j++) p[j] = 0;
+        for (size_t e = 0; e < head_dim; e++) {
+            hrm_real a = q[i * stride + e] * scale;
+            for (size_t j = 0; j < n; j++) p[j] += a * kt[e * S + j];
+        }
+        hrm_real top = p[0], sum = 0;
+        for (size_t j = 1; j < n; j++) top = p[j] > top ? p[j] : top;
+        for (size_t j = 0; j < n; j++) p[j] = (hrm_real)exp((double)(p[j] - top));
+        for (size_t j = 0; j < n; j++) sum += p[j];
+        hrm_real *out = o + i * o_stride;
+        for (size_t e = 0; e < head_dim; e++) out[e] = 0;
+        for (size_t j = 0; j < n; j++)
+            for (size_t e = 0; e < head_dim; e++) out[e] += p[j] * v[j * stride + e];
+        for (size_t e = 0; e < head_dim; e++) out[e] /= sum;
+        if (lse) lse[i] = top + (hrm_real)log((double)sum);
+    }
+}
+
+static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *dv, const hrm_real *d_o, const hrm_real *q, const hrm_real *k,
+                                         const hrm_real *v, const hrm_real *o, const hrm_real *lse, size_t stride, size_t o_stride, size_t S,
+                                         size_t head_dim, int causal, hrm_real *scratch)
+{
+    /* d_o, o [S] rows of head_dim, o_stride apart -> dq, dk, dv, stride apart as q, k, v */
+    hrm_real *kt = scratch, *vt = kt + S * head_dim, *p = vt + S * head_dim, *ds = p + S, scale = 1 / hrm__sqrt((hrm_real)head_dim);
+    hrm__transpose_head(kt, k, S, head_dim, stride);
+    hrm__transpose_head(vt, v, S, head_dim, stride);
+    for (size_t j = 0; j < S; j++)
+        for (size_t e = 0; e < head_dim; e++) dk[j * stride + e] = dv[j * stride + e] = 0;
+    for (size_t i = 0; i < S; i++) {
+        size_t n = causal ? i + 1 : S;
+        const hrm_real *g = d_o + i * o_stride, *qi = q + i * stride;
+        hrm_real dot = 0;
+        for (size_t e = 0; e < head_dim; e++) dot += g[e] * o[i * o_stride + e];
+        for (size_t j = 0; j < n; j++) p[j] = -lse[i], ds[j] = -dot;
+        for (size_t e = 0; e < head_dim; e++) {
+            hrm_real a = qi[e] * scale, b = g[e];
+            for (size_t j = 0; j < n; j++) p[j] += a * kt[e * S + j];
+            for (size_t j = 0; j < n; j++) ds[j] += b * vt[e * S + j];
+        }
+        for (size_t j = 0; j < n; j++) p[j] = (hrm_real)exp((double)p[j]);
+        for (size_t j = 0; j < n; j++) ds[j] *= p[j] * scale;
+        hrm_real *dqi = dq + i * stride;
+        for (size_t e = 0; e < head_dim; e++) dqi[e] = 0;
+        for (size_t j = 0; j < n; j++)
+            for (size_t e = 0; e < head_dim; e++) {
+                dqi[e] += ds[j] * k[j * stride + e];
+                dk[j * stride + e] += ds[j] * qi[e];
+                dv[j * stride + e] += p[j] * g[e];
+            }
+    }
+}
+
+HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads, size_t head_dim,
+                                   int causal, hrm_real *scratch)
+{
+    size_t D = heads * head_dim;
+    for (size_t b = 0; b < B; b++)
+        for (size_t h = 0; h < heads; h++) {
+            const hrm_real *q = qkv + b * S * 3 * D + h * head_dim;
+            hrm__attention_head_forward(o + b * S * D + h * head_dim, D, lse ? lse + (b * heads + h) * S : NULL, q, q + D, q + 2 * D, 3 * D, S,
+                                        head_dim, causal, scratch);
+        }
+}
+
+HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o, const hrm_real *lse, size_t B,
+                                    size_t S, size_t heads, size_t head_dim, int causal, hrm_real *scratch)
+{
+    size_t D = heads * head_dim;
+    for (size_t b = 0; b < B; b++)
+        for (size_t h = 0; h < heads; h++) {
+            size_t at = b * S * 3 * D + h * head_dim, at_o = b * S * D + h * head_dim;
+            hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, qkv + at, qkv + at + D, qkv + at + 2 * D, o + at_o,
+                                         lse + (b * heads + h) * S, 3 * D, D, S, head_dim, causal, scratch);
+        }
+}
+
+/* ---- swiglu -------------------------------------------------------------------------------------------------- >>swiglu ---
+ *
+ *   h = silu(g) u,   silu(g) = g s,   s = 1 / (1 + exp(-g))
+ *
+ *   dg = dh u s (1 + g (1 - s)),   du = dh silu(g)                                                         Shazeer 2020, eq. 6
+ */
+HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I)
+{
+    /* gate_up [rows,2I] -> h [rows,I] */
+    for (size_t i = 0; i < rows; i++, gate_up += 2 * I, h += I)
+        for (size_t j = 0; j < I; j++) h[j] = gate_up[j] / (1 + (hrm_real)exp((double)-gate_up[j])) * gate_up[I + j];
+}
+
+HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I)
+{
+    /* dh [rows,I], gate_up [rows,2I] -> dgate_up [rows,2I] */
+    for (size_t i = 0; i < rows; i++, gate_up += 2 * I, dgate_up += 2 * I, dh += I)
+        for (size_t j = 0; j < I; j++) {
+            hrm_real g = gate_up[j], s = 1 / (1 + (hrm_real)exp((double)-g)), d = dh[j];
+            dgate_up[j] = d * gate_up[I + j] * s * (1 + g * (1 - s));
+            dgate_up[I + j] = d * g * s;
+        }
+}
+
+/* ---- residual + rms norm ------------------------------------------------------------------------------------- >>rms-norm --
+ *
+ *   s = x + f            the residual branch joins here, so that it never makes a trip of its own through memory
+ *   y = s r,             r = 1 / sqrt(mean(s^2) + eps)       over the last dimension, without a weight
+ *
+ *   ds = r (dy - y mean(dy y)),   dx = df = ds               mean(s^2) depends on every s_j, hence the second term
+ *
+ * Keeps r, one value a row; the backward pass needs y and r only, not s.         Zhang & Sennrich 2019, eq. 4 with g = 1
+ */
+HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
+{
+    /* x, f [rows,D] (f may be NULL) -> y [rows,D], r [rows] or NULL; y may be x */
+    for (size_t i = 0; i < rows; i++, x += D, y += D) {
+        hrm_real sum = 0;
+        for (size_t j = 0; j < D; j++) y[j] = f ? x[j] + f[j] : x[j];
+        for (size_t j = 0; j < D; j++) sum += y[j] * y[j];
+        hrm_real scale = 1 / hrm__sqrt(sum / (hrm_real)D + eps);
+        for (size_t j = 0; j < D; j++) y[j] *= scale;
+        if (r) r[i] = scale;
+        if (f) f += D;
+    }
+}
+
+HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
+{
+    /* dy, y [rows,D], r [rows] -> ds [rows,D], the gradient of both x and f; ds may be dy */
+    for (size_t i = 0; i < rows; i++, dy += D, y += D, ds += D) {
+        hrm_real mean = 0;
+        for (size_t j = 0; j < D; j++) mean += dy[j] * y[j];
+        mean /= (hrm_real)D;
+        for (size_t j = 0; j < D; j++) ds[j] = r[i] * (dy[j] - y[j] * mean);
+    }
+}
 
 /* ==================================================================================================== >>losses ============*/
 
+/* ---- cross entropy over stablemax or softmax ------------------------------------------------------------------ >>stablemax -
+ *
+ *   L = mean over labelled tokens of  log(sum_j s_j) - log s_y
+ *   stablemax:  s(x) = x + 1 for x >= 0, 1 / (1 - x) below;   s'(x) = 1, or s(x)^2 below        Prieto et al. 2025, eq. 5
+ *   softmax:    s(x) = exp(x)
+ *
+ *   dL/dx_j = (s'_j / sum s - [j = y] s'_y / s_y) / n
+ *
+ * Stablemax in double, as published (its small logits lose their meaning in float32).
+ */
+HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T, size_t V,
+                                 double scale, int *correct, int *labelled)
+{
+    /* logits [T,V], labels [T] -> the mean loss; dlogits [T,V] = scale dL/dx */
+    int hits = 0, n = 0;
+    double loss = 0;
+    for (size_t t = 0; t < T; t++) n += labels[t] >= 0;
+    double each = n ? scale / n : 0;
+    for (size_t t = 0; t < T; t++, logits += V) {
+        hrm_real *d = dlogits ? dlogits + t * V : NULL;
+        if (labels[t] < 0) {
+            if (d) memset(d, 0, V * sizeof *d);
+            continue;
+        }
+        size_t label = (size_t)labels[t], best = 0;
+        for (size_t j = 1; j < V; j++)
+            if (logits[j] > logits[best]) best = j;
+        hits += best == label;
+        double sum = 0, at_label, top = type == HRM_SOFTMAX_CROSS_ENTROPY ? (double)logits[best] : 0;
+        if (type == HRM_SOFTMAX_CROSS_ENTROPY) {
+            for (size_t j = 0; j < V; j++) sum += exp((double)logits[j] - top);
+            loss += log(sum) - ((double)logits[label] - top);
+            if (d)
+                for (size_t j = 0; j < V; j++) d[j] = (hrm_real)(each * (exp((double)logits[j] - top) / sum - (j == label)));
+            continue;
+        }
+        double x = (double)logits[label];
+        at_label = x < 0 ? 1 / (1 - x + 1e-30) : x + 1;
+        for (size_t j = 0; j < V; j++) {
+            double xj = (double)logits[j];
+            sum += xj < 0 ? 1 / (1 - xj + 1e-30) : xj + 1;
+        }
+        loss += log(sum / at_label);
+        if (d)
+            for (size_t j = 0; j < V; j++) {
+                double xj = (double)logits[j], s = 1 / (1 - xj + 1e-30), slope = xj < 0 ? s * s : 1;
+                d[j] = (hrm_real)(each * (slope / sum - (j == label ? slope / at_label : 0)));
+            }
+    }
+    if (correct) *correct = hits;
+    if (labelled) *labelled = n;
+    return n ? loss / n : 0;
+}
+
+/* ---- binary cross entropy -------------------------------------------------------------------------------------- >>bce -----
+ *
+ *   L = -t log s - (1 - t) log(1 - s) = max(x, 0) - x t + log(1 + exp(-|x|)),   s = sigmoid(x);   dL/dx = s - t
+ */
+HRM_API double hrm_bce(double logit, double target, double *dlogit)
+{
+    if (dlogit) *dlogit = 1 / (1 + exp(-logit)) - target;
+    return (logit > 0 ? logit : 0) - logit * target + log1p(exp(-fabs(logit)));
+}
+
 /* ==================================================================================================== >>optimizers ========*/
 
-/* ==================================================================================================== >>cpu-backend =======*/
+/* ---- Adam-atan2 ------------------------------------------------------------------------------------------------ >>adam ----
+ *
+ *   p = p (1 - lr wd),   m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
+ *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
+ */
+static void hrm__adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1,
+                            hrm_real beta2, hrm_real root_bias2)
+{
+    /* p, m, v, g [n]; decay = 1 - lr wd, step = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t) */
+    for (size_t i = 0; i < n; i++) {
+        m[i] += (g[i] - m[i]) * (1 - beta1);
+        v[i] += (g[i] * g[i] - v[i]) * (1 - beta2);
+        p[i] = p[i] * decay - step * (hrm_real)atan2((double)m[i], (double)(hrm__sqrt(v[i]) / root_bias2));
+    }
+}
+
+HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2,
+                            double weight_decay, int64_t t)
+{
+    double bias1 = 1 - pow(beta1, (double)t), bias2 = 1 - pow(beta2, (double)t);
+    hrm__adam_atan2(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2, (hrm_real)sqrt(bias2));
+}
+
+/* ---- SignSGD of the puzzle table --------------------------------------------------------------------------------- >>sign-sgd
+ *
+ *   g = sum of the gradients of one id's rows,   p = p (1 - lr wd) - lr sign(g)          for the ids of the batch only
+ */
+HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr, double weight_decay)
+{
+    /* table [..,ndim], g [rows,ndim], ids [rows] */
+    hrm_real decay = (hrm_real)(1 - lr * weight_decay), step = (hrm_real)lr;
+    for (size_t i = 0; i < rows; i++) {
+        size_t first = 0;
+        while (ids[first] != ids[i]) first++;
+        if (first == i) continue;
+        for (size_t j = 0; j < ndim; j++) g[first * ndim + j] += g[i * ndim + j];
+    }
+    for (size_t i = 0; i < rows; i++) {
+        size_t first = 0;
+        while (ids[first] != ids[i]) first++;
+        if (first != i) continue;
+        hrm_real *p = table + (size_t)ids[i] * ndim, *s = g + i * ndim;
+        for (size_t j = 0; j < ndim; j++) p[j] = p[j] * decay - step * (hrm_real)((s[j] > 0) - (s[j] < 0));
+    }
+}
+
+/* ---- schedule ---------------------------------------------------------------------------------------------------- >>schedule */
+HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t total, double min_ratio)
+{
+    if (step < warmup) return lr * (double)step / (double)(warmup > 1 ? warmup : 1);
+    double progress = (double)(step - warmup) / (double)(total - warmup > 1 ? total - warmup : 1);
+    double cosine = (1 - min_ratio) * 0.5 * (1 + cos(3.14159265358979323846 * progress));
+    return lr * (min_ratio + (cosine > 0 ? cosine : 0));
+}
+
+/* ==================================================================================================== >>cpu-backend =======
+ * The device table on the CPU, composed of the layers above.
+ *
+ * Threads share the work in one of two ways, and the code below is the same for both: with enough puzzles each thread takes its
+ * own puzzles through a whole level, in chunks that stay in its cache, and meets the others at the end ("alone"); with few,
+ * all threads go through the same puzzles and split every product between them ("together").
+ */
+#ifndef HRM_CHUNK_ROWS
+    #define HRM_CHUNK_ROWS 512 /* rows of activations a thread works on at a time, at least one puzzle */
+#endif
+
+struct hrm_device {
+    const hrm_allocator *allocator;
+    hrm_pool            *pool; /* the model's */
+};
+
+typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, or plain rows of the arena */
+
+/* Activations of one block for some puzzles, M rows: kept for the backward pass or overwritten block by block. */
+typedef struct hrm__acts {
+    hrm_real *x;       /* [M,D] the block's input */
+    hrm_real *qkv;     /* [M,3D] after rope */
+    hrm_real *o;       /* [M,D] attention's output */
+    hrm_real *lse;     /* [M,heads] or NULL */
+    hrm_real *y1;      /* [M,D] after the first norm */
+    hrm_real *r1;      /* [M] or NULL */
+    hrm_real *gate_up; /* [M,2I] */
+    hrm_real *y;       /* [M,D] the block's output; may be x */
+    hrm_real *r2;      /* [M] or NULL */
+} hrm__acts;
+
+typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
+    hrm_real  *scratch;         /* [threads, per_thread] */
+    size_t     per_thread;
+    size_t     chunk;           /* puzzles */
+    hrm_real  *weights_t;       /* one block's weights, packed for dx = dy w */
+    /* backward, whole batch */
+    hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
+    hrm_real *saved;            /* both levels, block by block */
+    double   *row_sums;         /* [B, HRM_METRIC_SUMS] */
+} hrm__cpu_work;
+
+static size_t hrm__rows(const hrm_dims *d, size_t puzzles) { return puzzles * (size_t)d->S; }
+static size_t hrm__cpu_chunk(const hrm_dims *d)
+{
+    size_t chunk = HRM_CHUNK_ROWS / (size_t)d->S;
+    if (chunk > (size_t)d->B) chunk = (size_t)d->B;
+    return chunk ? chunk : 1;
+}
+
+/* Hands out pieces of one block of memory; with base NULL it only counts. */
+typedef struct hrm__arena { char *base; size_t used; } hrm__arena;
+static void *hrm__take(hrm__arena *a, size_t count, size_t size)
+{
+    void *p = a->base ? a->base + a->used : NULL;
+    a->used += hrm__align(count * size);
+    return p;
+}
+static hrm_real *hrm__take_real(hrm__arena *a, size_t count) { return (hrm_real *)hrm__take(a, count, sizeof(hrm_real)); }
+
+static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Every parameter of one block: its index, its name in checkpoints, rows, columns. D hidden_size, I SwiGLU width. */
+#define HRM__BLOCK_PARAMS(X) \
+    X(HRM_QKV_PROJ,     "self_attn.qkv_proj.weight", 3 * D, D) \
+    X(HRM_O_PROJ,       "self_attn.o_proj.weight",   D,     D) \
+    X(HRM_GATE_UP_PROJ, "mlp.gate_up_proj.weight",   2 * I, D) \
+    X(HRM_DOWN_PROJ,    "mlp.down_proj.weight",      D,     I)
+
+static size_t hrm__block_rows(const hrm_dims *d, int i)
+{
+    size_t D = (size_t)d->D, I = (size_t)d->I;
+#define HRM__HEIGHT(index, name, rows, columns) rows,
+    size_t rows[HRM_BLOCK_TENSORS] = {HRM__BLOCK_PARAMS(HRM__HEIGHT)};
+#undef HRM__HEIGHT
+    return rows[i];
+}
+
+static size_t hrm__block_columns(const hrm_dims *d, int i)
+{
+    size_t D = (size_t)d->D, I = (size_t)d->I;
+#define HRM__WIDTH(index, name, rows, columns) columns,
+    size_t columns[HRM_BLOCK_TENSORS] = {HRM__BLOCK_PARAMS(HRM__WIDTH)};
+#undef HRM__WIDTH
+    return columns[i];
+}
+
+static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
+{
+    /* activations of the block-th saved block (H first), from puzzle `first` on; y is set by the caller */
+    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, row = hrm__rows(d, first);
+    size_t each = M * (6 * D + 2 * I + heads + 2);
+    hrm_real *p = saved + (size_t)block * each;
+    hrm__acts a;
+    a.x = p + row * D, p += M * D;
+    a.qkv = p + row * 3 * D, p += M * 3 * D;
+    a.o = p + row * D, p += M * D;
+    a.y1 = p + row * D, p += M * D;
+    a.gate_up = p + row * 2 * I, p += M * 2 * I;
+    a.lse = p + row * heads, p += M * heads;
+    a.r1 = p + row, p += M;
+    a.r2 = p + row;
+    a.y = NULL;
+    return a;
+}
+
+/* What one thread needs for a chunk of C rows: a block's activations, f [C,D], h [C,I], and what layers ask for. */
+typedef struct hrm__thread_scratch { hrm__acts a; hrm_real *f, *h, *own; } hrm__thread_scratch;
+
+static size_t hrm__own_scratch(const hrm_dims *d)
+{
+    return hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim));
+}
+
+static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_scratch *s)
+{
+    /* lays one thread's scratch out from base (NULL: counts) -> elements */
+    size_t C = hrm__rows(d, hrm__cpu_chunk(d)), D = (size_t)d->D, I = (size_t)d->I;
+    hrm__arena a = {(char *)base, 0};
+    memset(s, 0, sizeof *s);
+    s->a.qkv = hrm__take_real(&a, C * 3 * D);
+    s->a.o = hrm__take_real(&a, C * D);
+    s->a.y1 = hrm__take_real(&a, C * D);
+    s->a.gate_up = hrm__take_real(&a, C * 2 * I);
+    s->f = hrm__take_real(&a, C * D);
+    s->h = hrm__take_real(&a, C * I);
+    s->own = hrm__take_real(&a, hrm__own_scratch(d));
+    return a.used / sizeof(hrm_real);
+}
+
+static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__cpu_work *c)
+{
+    /* lays hrm_work.work out -> bytes */
+    hrm__arena a = {(char *)base, 0};
+    hrm__thread_scratch unused;
+    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I;
+    memset(c, 0, sizeof *c);
+    c->chunk = hrm__cpu_chunk(d);
+    c->per_thread = hrm__plan_scratch(d, NULL, &unused);
+    c->scratch = hrm__take_real(&a, (size_t)d->threads * c->per_thread);
+    c->row_sums = (double *)hrm__take(&a, (size_t)d->B * HRM_METRIC_SUMS, sizeof(double));
+    if (!train) return a.used;
+    size_t packed = 0;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
+    packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
+    c->weights_t = hrm__take_real(&a, packed);
+    c->dz = hrm__take_real(&a, M * D);
+    c->ds1 = hrm__take_real(&a, M * D);
+    c->ds2 = hrm__take_real(&a, M * D);
+    c->dqkv = hrm__take_real(&a, M * 3 * D);
+    c->dgate_up = hrm__take_real(&a, M * 2 * I);
+    c->h = hrm__take_real(&a, M * I);
+    c->saved = hrm__take_real(&a, (size_t)(d->layers[0] + d->layers[1]) * M * (6 * D + 2 * I + (size_t)d->heads + 2));
+    return a.used;
+}
+
+/* The prepared weights: rope tables, every block's weights packed, the head's. */
+typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[2], *lm_head; size_t each, at[HRM_BLOCK_TENSORS]; } hrm__prepared;
+
+static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p)
+{
+    hrm__arena a = {(char *)base, 0};
+    size_t table = (size_t)d->S * (size_t)(d->head_dim / 2);
+    memset(p, 0, sizeof *p);
+    p->cosines = hrm__take_real(&a, table);
+    p->sines = hrm__take_real(&a, table);
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        p->at[i] = p->each;
+        p->each += hrm__align(hrm__pack_size(hrm__block_rows(d, i), hrm__block_columns(d, i)));
+    }
+    for (int level = 0; level < 2; level++) p->blocks[level] = hrm__take_real(&a, (size_t)d->layers[level] * p->each);
+    p->lm_head = hrm__take_real(&a, hrm__pack_size((size_t)d->V, (size_t)d->D));
+    return a.used;
+}
+
+static hrm__block hrm__packed_block(const hrm__prepared *p, int level, int layer)
+{
+    hrm__block b;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) b.w[i] = p->blocks[level] + (size_t)layer * p->each + p->at[i];
+    return b;
+}
+
+/* One call of the table, run by all threads. */
+typedef struct hrm__cpu_call {
+    hrm_device   *dev;
+    hrm_work     *w;
+    hrm__cpu_work c;
+    hrm__prepared prepared;
+    void (*part)(const struct hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles); /* of some puzzles, or */
+    void (*whole)(const struct hrm__cpu_call *call, const hrm__team *team);                                          /* of everything */
+    int       level, all, flag;
+    hrm_real *z_H, *z_L, *q;
+    double    number;
+} hrm__cpu_call;
+
+static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread)
+{
+    /* a team shares the first thread's activations; what layers ask for is each thread's own */
+    hrm__thread_scratch s, mine;
+    hrm__plan_scratch(&call->w->d, call->c.scratch + (size_t)thread * call->c.per_thread, &mine);
+    hrm__plan_scratch(&call->w->d, call->c.scratch, &s);
+    if (team->size == 1) s = mine;
+    s.own = mine.own;
+    return s;
+}
+
+static void hrm__cpu_thread(void *context, int id, int size)
+{
+    const hrm__cpu_call *call = (const hrm__cpu_call *)context;
+    hrm__team together, alone = {0, 1, NULL};
+    together.id = id, together.size = size, together.pool = call->dev->pool;
+    if (call->whole) {
+        call->whole(call, &together);
+        return;
+    }
+    size_t begin = 0, end = (size_t)call->w->rows, chunk = call->c.chunk;
+    int split = end >= 2 * (size_t)size || end % (size_t)size == 0;
+    if (split) hrm__team_range(&together, end, 1, &begin, &end);
+    for (size_t first = begin; first < end; first += chunk)
+        call->part(call, split ? &alone : &together, id, first, end - first < chunk ? end - first : chunk);
+}
+
+static hrm_status hrm__cpu_run(hrm__cpu_call *call)
+{
+    hrm_pool_run(call->dev->pool, hrm__cpu_thread, call);
+    return HRM_OK;
+}
+
+static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call;
+    memset(&call, 0, sizeof call);
+    call.dev = dev;
+    call.w = w;
+    hrm__plan_cpu_work(&w->d, w->train, w->work, &call.c);
+    hrm__plan_prepared(&w->d, w->prepared, &call.prepared);
+    return call;
+}
+
+/* ---- one block -------------------------------------------------------------------------------------------- >>block -------
+ *
+ *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
+ */
+static void hrm__rms_rows(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t M, size_t D, hrm_real eps, const hrm__team *team)
+{
+    size_t b, e;
+    hrm__team_range(team, M, 8, &b, &e);
+    hrm_rms_norm_forward(y + b * D, r ? r + b : NULL, x + b * D, f + b * D, e - b, D, eps);
+}
+
+static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
+                               const hrm__team *team)
+{
+    /* a.x [puzzles,S,D] -> a.y, and everything between into a */
+    const hrm_dims *d = &call->w->d;
+    size_t S = (size_t)d->S, D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, hd = (size_t)d->head_dim, M = puzzles * S, b, e;
+    hrm_real eps = (hrm_real)d->eps;
+    hrm__gemm(a->qkv, 3 * D, a->x, D, w->w[HRM_QKV_PROJ], M, 3 * D, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm__team_range(team, puzzles * heads, 1, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        size_t row = i / heads * S, h = i % heads;
+        hrm_real *q = a->qkv + row * 3 * D + h * hd;
+        if (!d->learned) {
+            hrm__rope_head(q, call->prepared.cosines, call->prepared.sines, S, hd, 3 * D, 1);
+            hrm__rope_head(q + D, call->prepared.cosines, call->prepared.sines, S, hd, 3 * D, 1);
+        }
+        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S, hd, d->causal, s->own);
+    }
+    hrm__team_barrier(team);
+    hrm__gemm(s->f, D, a->o, D, w->w[HRM_O_PROJ], M, D, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm__rms_rows(a->y1, a->r1, a->x, s->f, M, D, eps, team);
+    hrm__team_barrier(team);
+    hrm__gemm(a->gate_up, 2 * I, a->y1, D, w->w[HRM_GATE_UP_PROJ], M, 2 * I, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm__team_range(team, M, 8, &b, &e);
+    hrm_swiglu_forward(s->h + b * I, a->gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__gemm(s->f, D, s->h, I, w->w[HRM_DOWN_PROJ], M, D, I, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm__rms_rows(a->y, a->r2, a->y1, s->f, M, D, eps, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n, const hrm__team *team)
+{
+    /* out [n] = z + (a + b); b may be NULL, out may be z */
+    size_t i, e;
+    hrm__team_range(team, n, 16, &i, &e);
+    if (b)
+        for (; i < e; i++) out[i] = z[i] + (a[i] + b[i]);
+    else
+        for (; i < e; i++) out[i] = z[i] + a[i];
+    hrm__team_barrier(team);
+}
+
+static void hrm__level_pass(const hrm__cpu_call *call, int level, hrm_real *z, const hrm_real *in1, const hrm_real *in2, size_t puzzles,
+                            const hrm__thread_scratch *s, const hrm__team *team)
+{
+    /* one pass without gradient, in place: z [puzzles,S,D] */
+    hrm__acts a = s->a;
+    a.x = a.y = z;
+    hrm__inject(z, z, in1, in2, hrm__rows(&call->w->d, puzzles) * (size_t)call->w->d.D, team);
+    for (int layer = 0; layer < call->w->d.layers[level]; layer++) {
+        hrm__block w = hrm__packed_block(&call->prepared, level, layer);
+        hrm__block_forward(call, &w, &a, s, puzzles, team);
+    }
+}
+
+static void hrm__cycles_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_dims *d = &call->w->d;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    size_t at = hrm__rows(d, first) * (size_t)d->D;
+    hrm_real *z_H = call->z_H + at, *z_L = call->z_L + at, *e = (hrm_real *)call->w->e + at;
+    for (int h = 0; h < d->cycles[0]; h++) {
+        int last_h = h == d->cycles[0] - 1;
+        for (int l = 0; l < d->cycles[1]; l++)
+            if (call->all || !(last_h && l == d->cycles[1] - 1)) hrm__level_pass(call, 1, z_L, z_H, e, puzzles, &s, team);
+        if (call->all || !last_h) hrm__level_pass(call, 0, z_H, z_L, NULL, puzzles, &s, team);
+    }
+}
+
+static hrm_status hrm__cpu_cycles(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__cycles_part;
+    call.z_H = (hrm_real *)z_H;
+    call.z_L = (hrm_real *)z_L;
+    call.all = all;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__level_forward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_dims *d = &call->w->d;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    size_t at = hrm__rows(d, first) * (size_t)d->D, n = hrm__rows(d, puzzles) * (size_t)d->D;
+    int level = call->level, block = level == 0 ? 0 : d->layers[0], layers = d->layers[level];
+    hrm_real *z = (hrm_real *)(level == 0 ? call->w->z_H : call->w->z_L) + at;
+    hrm_real *e = (hrm_real *)call->w->e + at, *other = (hrm_real *)(level == 0 ? call->w->z_L : call->w->z_H) + at;
+    hrm__acts a = hrm__saved_acts(d, call->c.saved, block, first);
+    hrm__inject(a.x, z, other, level == 0 ? NULL : e, n, team);
+    for (int layer = 0; layer < layers; layer++) {
+        hrm__block w = hrm__packed_block(&call->prepared, level, layer);
+        hrm__acts next = hrm__saved_acts(d, call->c.saved, block + (layer + 1 < layers ? layer + 1 : layer), first);
+        a.y = layer + 1 < layers ? next.x : z;
+        hrm__block_forward(call, &w, &a, &s, puzzles, team);
+        a = next;
+    }
+}
+
+static hrm_status hrm__cpu_level_forward(hrm_device *dev, hrm_work *w, int level)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__level_forward_part;
+    call.level = level;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- backward of a level: block by block, first the activations' gradients (thread by puzzle), then the weights' (by tile) ----
+ * In: dz, the gradient of the level's output. Out: dz, that of z + injection, so of the injection and of z alike.
+ */
+typedef struct hrm__level_view { hrm__acts a; hrm_real *y; hrm_real *wt[HRM_BLOCK_TENSORS]; } hrm__level_view;
+
+static hrm__level_view hrm__view_block(const hrm__cpu_call *call, int layer, size_t first)
+{
+    const hrm_dims *d = &call->w->d;
+    int block = (call->level == 0 ? 0 : d->layers[0]) + layer;
+    hrm__level_view v;
+    v.a = hrm__saved_acts(d, call->c.saved, block, first);
+    hrm_real *z = (hrm_real *)(call->level == 0 ? call->w->z_H : call->w->z_L) + hrm__rows(d, first) * (size_t)d->D, *p = call->c.weights_t;
+    v.y = layer + 1 < d->layers[call->level] ? hrm__saved_acts(d, call->c.saved, block + 1, first).x : z;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        v.wt[i] = p;
+        p += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
+    }
+    return v;
+}
+
+static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    hrm__level_view v = hrm__view_block(call, call->flag, 0);
+    const hrm_real *p = w->params + w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
+        hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
+}
+
+static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_dims *d = &call->w->d;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    hrm__level_view v = hrm__view_block(call, call->flag, first);
+    size_t S = (size_t)d->S, D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, hd = (size_t)d->head_dim;
+    size_t row = hrm__rows(d, first), M = puzzles * S, b, e, rb, re;
+    hrm_real *dz = call->c.dz + row * D, *ds1 = call->c.ds1 + row * D, *ds2 = call->c.ds2 + row * D, *dqkv = call->c.dqkv + row * 3 * D;
+    hrm_real *dgate_up = call->c.dgate_up + row * 2 * I, *h = call->c.h + row * I, *d_o = s.f, *dh = s.h;
+    hrm__team_range(team, M, 8, &rb, &re);
+    hrm_rms_norm_backward(ds2 + rb * D, dz + rb * D, v.y + rb * D, v.a.r2 + rb, re - rb, D);
+    hrm__team_barrier(team);
+    hrm__gemm(dh, I, ds2, D, v.wt[HRM_DOWN_PROJ], M, I, D, 0, s.own, team);
+    hrm__team_barrier(team);
+    hrm_swiglu_forward(h + rb * I, v.a.gate_up + rb * 2 * I, re - rb, I); /* made again: cheaper than keeping it */
+    hrm_swiglu_backward(dgate_up + rb * 2 * I, dh + rb * I, v.a.gate_up + rb * 2 * I, re - rb, I);
+    memcpy(dz + rb * D, ds2 + rb * D, (re - rb) * D * sizeof *dz);
+    hrm__team_barrier(team);
+    hrm__gemm(dz, D, dgate_up, 2 * I, v.wt[HRM_GATE_UP_PROJ], M, D, 2 * I, 1, s.own, team);
+    hrm__team_barrier(team);
+    hrm_rms_norm_backward(ds1 + rb * D, dz + rb * D, v.a.y1 + rb * D, v.a.r1 + rb, re - rb, D);
+    hrm__team_barrier(team);
+    hrm__gemm(d_o, D, ds1, D, v.wt[HRM_O_PROJ], M, D, D, 0, s.own, team);
+    hrm__team_barrier(team);
+    hrm__team_range(team, puzzles * heads, 1, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        size_t at = i / heads * S * 3 * D + i % heads * hd, at_o = i / heads * S * D + i % heads * hd;
+        const hrm_real *q = v.a.qkv + at;
+        hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, q, q + D, q + 2 * D, v.a.o + at_o, v.a.lse + i * S, 3 * D, D, S,
+                                     hd, d->causal, s.own);
+        if (d->learned) continue;
+        hrm__rope_head(dqkv + at, call->prepared.cosines, call->prepared.sines, S, hd, 3 * D, -1);
+        hrm__rope_head(dqkv + at + D, call->prepared.cosines, call->prepared.sines, S, hd, 3 * D, -1);
+    }
+    memcpy(dz + rb * D, ds1 + rb * D, (re - rb) * D * sizeof *dz);
+    hrm__team_barrier(team);
+    hrm__gemm(dz, D, dqkv, 3 * D, v.wt[HRM_QKV_PROJ], M, D, 3 * D, 1, s.own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    const hrm__cpu_work *c = &call->c;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id);
+    hrm__level_view v = hrm__view_block(call, call->flag, 0);
+    size_t M = hrm__rows(d, (size_t)w->rows), D = (size_t)d->D, I = (size_t)d->I;
+    hrm_real *g = w->grads + w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size;
+    hrm__gemm_tn(g + w->at.block_offset[HRM_DOWN_PROJ], I, c->ds2, D, c->h, I, M, D, I, s.own, team);
+    hrm__gemm_tn(g + w->at.block_offset[HRM_GATE_UP_PROJ], D, c->dgate_up, 2 * I, v.a.y1, D, M, 2 * I, D, s.own, team);
+    hrm__gemm_tn(g + w->at.block_offset[HRM_O_PROJ], D, c->ds1, D, v.a.o, D, M, D, D, s.own, team);
+    hrm__gemm_tn(g + w->at.block_offset[HRM_QKV_PROJ], D, c->dqkv, 3 * D, v.a.x, D, M, 3 * D, D, s.own, team);
+}
+
+static hrm_status hrm__cpu_level_backward(hrm_device *dev, hrm_work *w, int level)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.level = level;
+    for (int layer = w->d.layers[level] - 1; layer >= 0; layer--) {
+        call.flag = layer;
+        call.whole = hrm__pack_block_t;
+        HRM__TRY(hrm__cpu_run(&call));
+        call.whole = NULL;
+        call.part = hrm__block_backward_part;
+        HRM__TRY(hrm__cpu_run(&call));
+        call.whole = hrm__block_gradients;
+        HRM__TRY(hrm__cpu_run(&call));
+    }
+    return HRM_OK;
+}
+
+/* ---- embedded input ----------------------------------------------------------------------------------------- >>embed -----
+ *
+ *   e = sqrt(D) [puzzle row, zero-padded to P D; embed_tokens[token]],      sqrt(D) 0.7071 (… + embed_pos) with learned positions
+ */
+static void hrm__embed_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
+    hrm_real scale = hrm__sqrt((hrm_real)d->D), *e = (hrm_real *)w->e;
+    (void)thread;
+    hrm__team_range(team, puzzles * S, 1, &b, &end);
+    for (size_t i = first * S + b; i < first * S + end; i++) {
+        size_t puzzle = i / S, s = i % S;
+        hrm_real *out = e + i * D;
+        if (s < P) {
+            const hrm_real *row = w->puzzle + (size_t)w->ids[puzzle] * ndim;
+            for (size_t j = 0; j < D; j++) out[j] = s * D + j < ndim ? row[s * D + j] : 0;
+        } else {
+            memcpy(out, w->params + w->at.embed_tokens + (size_t)w->inputs[puzzle * T + s - P] * D, D * sizeof *out);
+        }
+        if (d->learned) {
+            const hrm_real *pos = w->params + w->at.embed_pos + s * D;
+            for (size_t j = 0; j < D; j++) out[j] = (hrm_real)0.707106781 * (out[j] + pos[j]);
+        }
+        for (size_t j = 0; j < D; j++) out[j] *= scale;
+    }
+}
+
+static hrm_status hrm__cpu_embed(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__embed_part;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    /* each thread its columns, all rows in order: sums do not depend on the number of threads */
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
+    hrm_real scale = hrm__sqrt((hrm_real)d->D) * (d->learned ? (hrm_real)0.707106781 : 1);
+    hrm_real *tokens = w->grads + w->at.embed_tokens, *pos = w->grads + w->at.embed_pos;
+    hrm__team_range(team, D, 16, &b, &end);
+    for (size_t i = 0; i < (size_t)w->rows; i++)
+        for (size_t s = 0; s < S; s++) {
+            const hrm_real *g = call->c.dz + (i * S + s) * D;
+            if (d->learned)
+                for (size_t j = b; j < end; j++) pos[s * D + j] += scale * g[j];
+            if (s < P) {
+                for (size_t j = b; j < end; j++)
+                    if (s * D + j < ndim) w->puzzle_grad[i * ndim + s * D + j] = scale * g[j];
+            } else {
+                hrm_real *row = tokens + (size_t)w->inputs[i * T + s - P] * D;
+                for (size_t j = b; j < end; j++) row[j] += scale * g[j];
+            }
+        }
+}
+
+static hrm_status hrm__cpu_embed_backward(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.whole = hrm__embed_gradients;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- heads: logits = lm_head z_H from position P on, q = q_head z_H[0] + bias --------------------------------- >>heads -----*/
+static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    for (size_t i = first; i < first + puzzles; i++) {
+        const hrm_real *z = call->z_H + i * S * D;
+        if (team->id == 0)
+            for (size_t k = 0; k < 2; k++) {
+                const hrm_real *weight = w->params + w->at.q_head_weight + k * D;
+                hrm_real sum = 0;
+                for (size_t j = 0; j < D; j++) sum += z[j] * weight[j];
+                call->q[2 * i + k] = sum + w->params[w->at.q_head_bias + k];
+            }
+        if (!call->flag) continue;
+        hrm_real *logits = w->logits + i * T * V;
+        hrm__gemm(logits, V, z + (S - T) * D, D, call->prepared.lm_head, T, V, D, 0, s.own, team);
+        hrm__team_barrier(team);
+        if (team->id != 0) continue;
+        for (size_t t = 0; t < T; t++) {
+            size_t best = 0;
+            for (size_t j = 1; j < V; j++)
+                if (logits[t * V + j] > logits[t * V + best]) best = j;
+            w->predictions[i * T + t] = (int32_t)best;
+        }
+    }
+}
+
+static hrm_status hrm__cpu_heads(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__heads_part;
+    call.z_H = (hrm_real *)(uintptr_t)z_H; /* read only */
+    call.q = q;
+    call.flag = with_logits;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__pack_lm_head_t(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    hrm__pack(call->c.weights_t, w->params + w->at.lm_head, (size_t)w->d.V, (size_t)w->d.D, 1, team);
+}
+
+static void hrm__heads_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    /* dz_H: logits' part from position P on, q's at position 0 (which may be a token's when P is 0), 0 elsewhere */
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V, P = S - T;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    for (size_t i = first; i < first + puzzles; i++) {
+        hrm_real *dz = call->c.dz + i * S * D;
+        if (team->id == 0) memset(dz, 0, P * D * sizeof *dz);
+        hrm__gemm(dz + P * D, D, w->dlogits + i * T * V, V, call->c.weights_t, T, D, V, 0, s.own, team);
+        hrm__team_barrier(team);
+        if (team->id != 0) continue;
+        const hrm_real *weight = w->params + w->at.q_head_weight;
+        for (size_t j = 0; j < D; j++) dz[j] += w->dq[2 * i] * weight[j] + w->dq[2 * i + 1] * weight[D + j];
+    }
+}
+
+static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id);
+    const hrm_real *z = (const hrm_real *)w->z_H;
+    hrm_real *g = w->grads;
+    for (size_t i = 0; i < (size_t)w->rows; i++) {
+        hrm__gemm_tn(g + w->at.lm_head, D, w->dlogits + i * T * V, V, z + (i * S + S - T) * D, D, T, V, D, s.own, team);
+        hrm__team_barrier(team);
+    }
+    if (team->id != 0) return;
+    for (size_t i = 0; i < (size_t)w->rows; i++)
+        for (size_t k = 0; k < 2; k++) {
+            hrm_real dq = w->dq[2 * i + k];
+            for (size_t j = 0; j < D; j++) g[w->at.q_head_weight + k * D + j] += dq * z[i * S * D + j];
+            g[w->at.q_head_bias + k] += dq;
+        }
+}
+
+static hrm_status hrm__cpu_heads_backward(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.whole = hrm__pack_lm_head_t;
+    HRM__TRY(hrm__cpu_run(&call));
+    call.whole = NULL;
+    call.part = hrm__heads_backward_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    call.whole = hrm__heads_gradients;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- adaptive computation: what happens before and after the model in a segment -------------------------------- >>halting --*/
+static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm_work *w = call->w;
+    size_t D = (size_t)w->d.D, S = (size_t)w->d.S, T = (size_t)w->d.T;
+    (void)thread;
+    if (team->id != 0) return;
+    for (size_t i = first; i < first + puzzles; i++) {
+        if (!w->halted[i]) continue;
+        hrm_real *z_H = (hrm_real *)w->z_H + i * S * D, *z_L = (hrm_real *)w->z_L + i * S * D;
+        for (size_t s = 0; s < S; s++) {
+            memcpy(z_H + s * D, w->params + w->at.H_init, D * sizeof *z_H);
+            memcpy(z_L + s * D, w->params + w->at.L_init, D * sizeof *z_L);
+        }
+        w->steps[i] = 0;
+        memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
+        memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
+        w->ids[i] = w->new_ids[i];
+    }
+}
+
+static hrm_status hrm__cpu_act_begin(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__act_begin_part;
+    return hrm__cpu_run(&call);
+}
+
+/* The smallest number of segments row r has to make in this segment's decision; most rows may stop at once. */
+static int32_t hrm__exploration(const hrm_step *step, int32_t r, int halt_max_steps)
+{
+    uint32_t u[4];
+    hrm_philox(u, step->seed, HRM_STREAM_EXPLORE + (uint64_t)r, step->step);
+    if (!((float)(u[0] >> 8) * (1.0f / 16777216.0f) < step->exploration)) return 0;
+    return 2 + (int32_t)(((uint64_t)u[1] * (uint64_t)(halt_max_steps - 1)) >> 32);
+}
+
+static hrm_status hrm__cpu_act_end(hrm_device *dev, hrm_work *w)
+{
+    (void)dev;
+    for (int32_t i = 0; i < w->rows; i++) {
+        int halt = ++w->steps[i] >= w->d.halt_max_steps;
+        if (w->train && w->d.halt_max_steps > 1) {
+            int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, i, w->d.halt_max_steps);
+            halt = (halt || w->q[2 * i] > w->q[2 * i + 1]) && w->steps[i] >= minimum;
+        }
+        w->halted[i] = halt;
+    }
+    return HRM_OK;
+}
+
+/* ---- losses of the segment: CE + (BCE(q_halt, exact) + BCE(q_continue, target)) / 2 ------------------------------ >>objective */
+static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t T = (size_t)d->T, V = (size_t)d->V;
+    double scale = (double)w->step->loss_scale;
+    int bootstrapped = w->train && d->halt_max_steps > 1;
+    (void)thread;
+    if (team->id != 0) return;
+    for (size_t i = first; i < first + puzzles; i++) {
+        double *sums = call->c.row_sums + i * HRM_METRIC_SUMS, dhalt, dcontinue = 0;
+        double q_halt = (double)w->q[2 * i], q_continue = (double)w->q[2 * i + 1];
+        int correct, labelled;
+        memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
+        sums[HRM_M_LM_LOSS] = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY,
+                                                w->train ? w->dlogits + i * T * V : NULL, w->logits + i * T * V, w->labels + i * T, T, V, scale, &correct,
+                                                &labelled);
+        int exact = correct == labelled; /* a row without labels counts as solved here, and nowhere below */
+        sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, &dhalt);
+        if (bootstrapped) {
+            double h = (double)w->q2[2 * i], c = (double)w->q2[2 * i + 1], best = w->steps[i] >= d->halt_max_steps || h > c ? h : c;
+            w->target_q[i] = (hrm_real)(1 / (1 + exp(-best)));
+            sums[HRM_M_Q_CONTINUE_LOSS] = hrm_bce(q_continue, (double)w->target_q[i], &dcontinue);
+        }
+        if (w->train) {
+            w->dq[2 * i] = (hrm_real)(0.5 * scale * dhalt);
+            w->dq[2 * i + 1] = (hrm_real)(0.5 * scale * dcontinue);
+        }
+        sums[HRM_M_ROWS] = 1;
+        if (!w->halted[i] || !labelled) continue;
+        sums[HRM_M_COUNT] = 1;
+        sums[HRM_M_ACCURACY] = (double)correct / labelled;
+        sums[HRM_M_EXACT] = exact;
+        sums[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == exact;
+        sums[HRM_M_STEPS] = w->steps[i];
+    }
+}
+
+static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__losses_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    memset(w->metrics, 0, HRM_METRIC_SUMS * sizeof *w->metrics);
+    for (int i = 0; i < w->rows; i++)
+        for (int k = 0; k < HRM_METRIC_SUMS; k++) w->metrics[k] += call.c.row_sums[i * HRM_METRIC_SUMS + k];
+    double total = w->metrics[HRM_M_LM_LOSS] + w->metrics[HRM_M_Q_HALT_LOSS] + w->metrics[HRM_M_Q_CONTINUE_LOSS];
+    if (!(total - total == 0)) *w->bad = 1; /* infinite or not a number */
+    return HRM_OK;
+}
+
+/* ---- updates --------------------------------------------------------------------------------------------------- >>updates --*/
+static void hrm__adam_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_step *s = w->step;
+    size_t b, e;
+    hrm__team_range(team, w->at.trained, 64, &b, &e);
+    hrm__adam_atan2(w->params + b, w->m + b, w->v + b, w->grads + b, e - b, (hrm_real)(1 - (double)s->lr * (double)s->weight_decay),
+                    (hrm_real)((double)s->lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+    memset(w->grads + b, 0, (e - b) * sizeof *w->grads);
+}
+
+static hrm_status hrm__cpu_adam_atan2(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (*w->bad) return HRM_OK;
+    call.whole = hrm__adam_part;
+    return hrm__cpu_run(&call);
+}
+
+static hrm_status hrm__cpu_sign_sgd(hrm_device *dev, hrm_work *w)
+{
+    (void)dev;
+    if (*w->bad || !w->puzzle) return HRM_OK;
+    hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, (size_t)w->rows, (size_t)w->d.puzzle_ndim, (double)w->step->puzzle_lr, (double)w->step->puzzle_weight_decay);
+    return HRM_OK;
+}
+
+static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    for (int level = 0; level < 2; level++)
+        for (int layer = 0; layer < d->layers[level]; layer++)
+            for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
+                hrm__pack(call->prepared.blocks[level] + (size_t)layer * call->prepared.each + call->prepared.at[i],
+                          w->params + w->at.level_offset[level] + (size_t)layer * w->at.block_size + w->at.block_offset[i], hrm__block_rows(d, i),
+                          hrm__block_columns(d, i), 0, team);
+    hrm__pack(call->prepared.lm_head, w->params + w->at.lm_head, (size_t)d->V, (size_t)d->D, 0, team);
+}
+
+static hrm_status hrm__cpu_prepare(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (call.prepared.cosines[0] != 1) /* cos 0: the tables were not made yet */
+        hrm_rope_table(call.prepared.cosines, call.prepared.sines, (size_t)w->d.S, (size_t)w->d.head_dim, (double)w->d.theta);
+    call.whole = hrm__prepare_part;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- the rest of the table --------------------------------------------------------------------------------------- >>cpu-table */
+static hrm_status hrm__cpu_open(hrm_device **out, const hrm_device_desc *desc)
+{
+    void *p;
+    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_device), "device"));
+    hrm_device *dev = (hrm_device *)p;
+    dev->allocator = desc->allocator;
+    dev->pool = desc->pool;
+    *out = dev;
+    return HRM_OK;
+}
+static void       hrm__cpu_close(hrm_device *dev) { hrm__free(dev->allocator, dev, 1, sizeof *dev); }
+static hrm_status hrm__cpu_buffer_alloc(hrm_device *dev, void **p, size_t bytes) { return hrm__alloc_zero(dev->allocator, p, bytes, 1, "model memory"); }
+static void       hrm__cpu_buffer_free(hrm_device *dev, void *p, size_t bytes) { hrm__free(dev->allocator, p, bytes, 1); }
+static hrm_status hrm__cpu_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
+{
+    (void)dev;
+    if (bytes) memmove(dst, src, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_zero(hrm_device *dev, void *dst, size_t bytes)
+{
+    (void)dev;
+    if (bytes) memset(dst, 0, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_sync(hrm_device *dev) { (void)dev; return HRM_OK; }
+static hrm_status hrm__cpu_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)
+{
+    hrm__cpu_work work;
+    hrm__prepared prepared;
+    (void)dev;
+    sizes->activation = sizeof(hrm_real);
+    sizes->prepared = hrm__plan_prepared(d, NULL, &prepared);
+    sizes->work = hrm__plan_cpu_work(d, train, NULL, &work);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_begin_step(hrm_device *dev, hrm_work *w, int key, int *replayed)
+{
+    (void)dev, (void)w, (void)key;
+    *replayed = 0;
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, int key) { (void)dev, (void)w, (void)key; return HRM_OK; }
+static void       hrm__cpu_forget(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; }
+static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
+{
+    size_t z = (size_t)w->d.S * (size_t)w->d.D, T = (size_t)w->d.T;
+    (void)dev;
+    for (int i = 0; i < n; i++) {
+        size_t to = (size_t)i, from = (size_t)rows[i];
+        if (to == from) continue;
+        memcpy((hrm_real *)w->z_H + to * z, (hrm_real *)w->z_H + from * z, z * sizeof(hrm_real));
+        memcpy((hrm_real *)w->z_L + to * z, (hrm_real *)w->z_L + from * z, z * sizeof(hrm_real));
+        memcpy((hrm_real *)w->e + to * z, (hrm_real *)w->e + from * z, z * sizeof(hrm_real));
+        memcpy(w->inputs + to * T, w->inputs + from * T, T * sizeof *w->inputs);
+        memcpy(w->labels + to * T, w->labels + from * T, T * sizeof *w->labels);
+        w->ids[to] = w->ids[from];
+        w->steps[to] = w->steps[from];
+        w->halted[to] = w->halted[from];
+    }
+    w->rows = n;
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_all_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
+
+static const hrm_device_table hrm__cpu_table = {
+    HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", hrm__cpu_open, hrm__cpu_close, hrm__cpu_buffer_alloc, hrm__cpu_buffer_free,
+    hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_zero, hrm__cpu_sync, hrm__cpu_sizes, hrm__cpu_begin_step, hrm__cpu_end_step, hrm__cpu_forget,
+    hrm__cpu_prepare, hrm__cpu_act_begin, hrm__cpu_embed, hrm__cpu_cycles, hrm__cpu_level_forward, hrm__cpu_heads, hrm__cpu_act_end, hrm__cpu_losses,
+    hrm__cpu_heads_backward, hrm__cpu_level_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce,
+};
 
 /* ==================================================================================================== >>model =============*/
 
-/* ==================================================================================================== >>act ===============*/
+/* ---- what a description means, resolved and checked ------------------------------------------------------- >>describe ----*/
+static const char *const hrm__forward_names[] = {"default", "float32", "bfloat16", "int8"};
+
+typedef struct hrm__limit { const char *name; int *value; int standard, low, high; } hrm__limit;
+
+static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
+{
+    /* fills in r's defaults, checks everything, -> d with B = 1 */
+    if (r->no_puzzle_emb) r->puzzle_emb_ndim = 0;
+    hrm__limit limits[] = {
+        {"seq_len", &r->seq_len, 0, 1, 1 << 20},
+        {"vocab_size", &r->vocab_size, 0, 2, 1 << 20},
+        {"num_puzzle_identifiers", &r->num_puzzle_identifiers, 1, 1, INT_MAX - 1},
+        {"hidden_size", &r->hidden_size, 512, 1, 1 << 16},
+        {"num_heads", &r->num_heads, 8, 1, 1 << 12},
+        {"H_layers", &r->H_layers, 4, 1, 1 << 10},
+        {"L_layers", &r->L_layers, 4, 1, 1 << 10},
+        {"H_cycles", &r->H_cycles, 2, 1, 1 << 10},
+        {"L_cycles", &r->L_cycles, 2, 1, 1 << 10},
+        {"halt_max_steps", &r->halt_max_steps, 16, 1, 1 << 20},
+        {"num_threads", &r->num_threads, hrm_cpu_count(), 1, 1024},
+    };
+    for (size_t i = 0; i < HRM__COUNT(limits); i++) {
+        hrm__limit *l = &limits[i];
+        if (*l->value == 0) *l->value = l->standard;
+        if (*l->value < l->low || *l->value > l->high)
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %d, expected %d to %d", l->name, *l->value, l->low, l->high);
+    }
+    if (!r->no_puzzle_emb && r->puzzle_emb_ndim == 0) r->puzzle_emb_ndim = r->hidden_size;
+    if (r->puzzle_emb_ndim < 0 || r->puzzle_emb_ndim > 1 << 20)
+        return hrm__fail(HRM_ERR_ARGUMENT, "puzzle_emb_ndim is %d, expected 0 to %d", r->puzzle_emb_ndim, 1 << 20);
+    if (r->hidden_size % r->num_heads != 0)
+        return hrm__fail(HRM_ERR_SHAPE, "hidden_size %d is not a multiple of num_heads %d", r->hidden_size, r->num_heads);
+    if (r->pos_encodings == HRM_ROPE && r->hidden_size / r->num_heads % 2 != 0)
+        return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d", r->hidden_size, r->num_heads,
+                         r->hidden_size / r->num_heads);
+    if (r->expansion == 0) r->expansion = 4;
+    if (!(r->expansion > 0 && r->expansion <= 1024)) return hrm__fail(HRM_ERR_ARGUMENT, "expansion is %g, expected more than 0 up to 1024", (double)r->expansion);
+    if (r->rms_norm_eps == 0) r->rms_norm_eps = 1e-5f;
+    if (!(r->rms_norm_eps > 0 && r->rms_norm_eps < 1)) return hrm__fail(HRM_ERR_ARGUMENT, "rms_norm_eps is %g, expected 0 to 1", (double)r->rms_norm_eps);
+    if (r->rope_theta == 0) r->rope_theta = 10000;
+    if (!(r->rope_theta > 0 && r->rope_theta < 1e30f)) return hrm__fail(HRM_ERR_ARGUMENT, "rope_theta is %g, expected more than 0", (double)r->rope_theta);
+    if (r->no_halt_exploration) r->halt_exploration_prob = 0;
+    else if (r->halt_exploration_prob == 0) r->halt_exploration_prob = 0.1f;
+    if (!(r->halt_exploration_prob >= 0 && r->halt_exploration_prob <= 1))
+        return hrm__fail(HRM_ERR_ARGUMENT, "halt_exploration_prob is %g, expected 0 to 1", (double)r->halt_exploration_prob);
+    if ((int)r->pos_encodings < 0 || r->pos_encodings > HRM_LEARNED || (int)r->loss_type < 0 || r->loss_type > HRM_SOFTMAX_CROSS_ENTROPY ||
+        (int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
+        return hrm__fail(HRM_ERR_ARGUMENT, "pos_encodings %d, loss_type %d, device %d or forward_dtype %d is not one of its values", (int)r->pos_encodings,
+                         (int)r->loss_type, (int)r->device, (int)r->forward_dtype);
+    if (r->forward_dtype == HRM_FORWARD_DEFAULT) r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
+    if (r->device == HRM_CPU && r->forward_dtype != HRM_FORWARD_FLOAT32)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is not there on the CPU", hrm__forward_names[r->forward_dtype]);
+
+    memset(d, 0, sizeof *d);
+    d->B = 1;
+    d->T = r->seq_len;
+    d->D = r->hidden_size;
+    d->P = (r->puzzle_emb_ndim + d->D - 1) / d->D;
+    d->S = d->P + d->T;
+    d->V = r->vocab_size;
+    double width = floor((double)r->expansion * d->D * 2 / 3 + 0.5);
+    if (width > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion, width, 1 << 20);
+    d->I = ((int)width + 255) / 256 * 256;
+    d->heads = r->num_heads;
+    d->head_dim = d->D / d->heads;
+    d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
+    d->cycles[0] = r->H_cycles, d->cycles[1] = r->L_cycles;
+    d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
+    d->puzzle_ndim = r->puzzle_emb_ndim;
+    d->learned = r->pos_encodings == HRM_LEARNED;
+    d->causal = r->causal != 0;
+    d->softmax = r->loss_type == HRM_SOFTMAX_CROSS_ENTROPY;
+    d->halt_max_steps = r->halt_max_steps;
+    d->eps = r->rms_norm_eps;
+    d->theta = r->rope_theta;
+    d->exploration = r->halt_exploration_prob;
+    d->dtype = r->forward_dtype;
+    d->threads = r->num_threads;
+    return HRM_OK;
+}
+
+/* ---- where every tensor stands ------------------------------------------------------------------------------ >>layout ----
+ * One list for the tensors outside the blocks, in the order of public checkpoints; HRM__BLOCK_PARAMS has those inside.
+ */
+#define HRM__TOP_PARAMS(X) /* field of hrm_layout, name, role, rows (0: a vector), columns */ \
+    X(H_init, "inner.H_init", HRM_BUFFER, 0, D) \
+    X(L_init, "inner.L_init", HRM_BUFFER, 0, D) \
+    X(embed_tokens, "inner.embed_tokens.embedding_weight", HRM_TRAINED, V, D) \
+    X(lm_head, "inner.lm_head.weight", HRM_TRAINED, V, D) \
+    X(q_head_weight, "inner.q_head.weight", HRM_TRAINED, 2, D) \
+    X(q_head_bias, "inner.q_head.bias", HRM_TRAINED, 0, 2) \
+    X(puzzle_emb, "inner.puzzle_emb.weights", HRM_PUZZLE_TABLE, (size_t)d->puzzle_ids, (size_t)d->puzzle_ndim) \
+    X(embed_pos, "inner.embed_pos.embedding_weight", HRM_TRAINED, (d->learned ? (size_t)d->S : 0), (d->learned ? D : 0))
+
+typedef struct hrm__entry { /* one tensor of a model */
+    char     name[72];
+    hrm_role role;
+    size_t   rows, columns, offset; /* in the arena, or in the puzzle table */
+    double   init;                  /* standard deviation of the initial values */
+} hrm__entry;
+
+static size_t hrm__entry_size(const hrm__entry *e) { return (e->rows ? e->rows : 1) * e->columns; }
+
+static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entries)
+{
+    /* -> at, entries (NULL: only counted), the number of tensors */
+    size_t D = (size_t)d->D, V = (size_t)d->V, used = 0;
+    int n = 0;
+    double unit = 1 / sqrt((double)d->D);
+    static const char letters[] = "HL";
+    static const char *const block_names[] = {
+#define HRM__NAME(i, name, rows, columns) name,
+        HRM__BLOCK_PARAMS(HRM__NAME)
+#undef HRM__NAME
+    };
+    memset(at, 0, sizeof *at);
+#define HRM__PLACE(field, name, kind, rows, columns) \
+    if ((kind) == role) { \
+        at->field = used; \
+        used += hrm__align(((rows) ? (size_t)(rows) : 1) * (size_t)(columns)); \
+    }
+    hrm_role role = HRM_TRAINED;
+    HRM__TOP_PARAMS(HRM__PLACE)
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        at->block_offset[i] = at->block_size;
+        at->block_size += hrm__align(hrm__block_rows(d, i) * hrm__block_columns(d, i));
+    }
+    for (int level = 0; level < 2; level++) {
+        at->level_offset[level] = used;
+        used += (size_t)d->layers[level] * at->block_size;
+    }
+    at->trained = used;
+    role = HRM_BUFFER;
+    HRM__TOP_PARAMS(HRM__PLACE)
+    at->total = used;
+#undef HRM__PLACE
+
+#define HRM__ENTER(field, label, kind, height, width) \
+    if ((width) > 0) { \
+        if (entries) { \
+            hrm__entry *e = &entries[n]; \
+            snprintf(e->name, sizeof e->name, "%s", label); \
+            e->role = kind; \
+            e->rows = (size_t)(height); \
+            e->columns = (size_t)(width); \
+            e->offset = at->field; \
+            e->init = (kind) == HRM_BUFFER ? 1 : unit; \
+            if ((kind) == HRM_PUZZLE_TABLE || !strncmp(label, "inner.q_head", 12)) e->init = 0; \
+        } \
+        n++; \
+    }
+    HRM__TOP_PARAMS(HRM__ENTER)
+#undef HRM__ENTER
+    for (int level = 0; level < 2; level++)
+        for (int layer = 0; layer < d->layers[level]; layer++)
+            for (int i = 0; i < HRM_BLOCK_TENSORS; i++, n++) {
+                if (!entries) continue;
+                hrm__entry *e = &entries[n];
+                snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", letters[level], layer, block_names[i]);
+                e->role = HRM_TRAINED;
+                e->rows = hrm__block_rows(d, i);
+                e->columns = hrm__block_columns(d, i);
+                e->offset = at->level_offset[level] + (size_t)layer * at->block_size + at->block_offset[i];
+                e->init = 1 / sqrt((double)e->columns); /* linear: 1 / sqrt(fan in) */
+            }
+    return n;
+}
+
+/* ---- the model ------------------------------------------------------------------------------------------------ >>create ---*/
+struct hrm_model {
+    hrm_model_desc desc;
+    hrm_dims       d; /* B = 1 */
+    hrm_layout     at;
+    hrm_allocator  allocator_copy;
+    const hrm_allocator *allocator; /* the copy, or NULL */
+    hrm_pool      *pool;
+    const hrm_device_table *table;
+    hrm_device    *dev;
+    hrm_device_sizes sizes; /* of prepared */
+    hrm_real      *params;  /* device memory */
+    hrm_real      *puzzle;
+    void          *prepared;
+    int            stale;   /* params changed since prepared was made */
+    int            count;
+    hrm__entry    *entries;
+    struct hrm__solver *solver; /* what hrm_solve keeps */
+};
+
+static size_t hrm__params_bytes(const hrm_model *m) { return m->at.total * sizeof(hrm_real); }
+static size_t hrm__puzzle_count(const hrm_dims *d) { return (size_t)d->puzzle_ids * (size_t)d->puzzle_ndim; }
+
+/* Truncated normal at +-2 whose resulting standard deviation is `std`: the raw normal's is std / 0.8796… (jax's convention). */
+static hrm_real hrm__truncated_normal(uint32_t u, double std)
+{
+    double x = 0.95449973610364159 * (((double)u + 0.5) * (2.0 / 4294967296.0) - 1); /* erf(2/sqrt 2) times (-1,1) */
+    double w = -log((1 - x) * (1 + x)) - 2.5;                                          /* inverse erf: Giles 2010, central branch */
+    static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941};
+    double p = c[0];
+    for (size_t i = 1; i < HRM__COUNT(c); i++) p = p * w + c[i];
+    return (hrm_real)(std / 0.87962566103423978 * 1.4142135623730951 * p * x);
+}
+
+typedef struct hrm__init_job { const hrm__entry *entry; hrm_real *values; uint64_t seed, stream; } hrm__init_job;
+
+static void hrm__init_thread(void *context, int id, int size)
+{
+    const hrm__init_job *job = (const hrm__init_job *)context;
+    hrm__team team = {0, 0, NULL};
+    size_t b, e, n = hrm__entry_size(job->entry);
+    uint32_t u[4];
+    team.id = id, team.size = size;
+    hrm__team_range(&team, n, 4, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        if (i % 4 == 0) hrm_philox(u, job->seed, job->stream, i / 4);
+        job->values[i] = hrm__truncated_normal(u[i % 4], job->entry->init);
+    }
+}
+
+static void hrm__init_params(const hrm_model *m, hrm_real *params)
+{
+    for (int i = 0; i < m->count; i++) {
+        hrm__init_job job;
+        job.entry = &m->entries[i];
+        if (job.entry->role == HRM_PUZZLE_TABLE || job.entry->init == 0) continue;
+        job.values = params + job.entry->offset;
+        job.seed = m->desc.seed;
+        job.stream = (uint64_t)i;
+        hrm_pool_run(m->pool, hrm__init_thread, &job);
+    }
+    params[m->at.q_head_bias] = params[m->at.q_head_bias + 1] = -5; /* halting starts at "almost never" */
+}
+
+static double hrm__estimate(const hrm_dims *d, int batch)
+{
+    /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
+    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = (double)d->layers[0] + d->layers[1];
+    return 64.0 * ((layers + d->threads + 4) * (rows + d->S + 4096) * (20 * D + 6 * I + d->heads + 64) + (layers + 2) * (8 * D * D + 6 * D * I) + (rows + 4 * D) * d->V +
+                   D * d->S + (double)d->puzzle_ids * d->puzzle_ndim);
+}
+
+static const hrm_device_table *hrm__device_table(hrm_device_kind kind)
+{
+#ifdef HRM_USE_CUDA
+    if (kind == HRM_CUDA) return hrm_cuda_device();
+#endif
+    return kind == HRM_CPU ? &hrm__cpu_table : NULL;
+}
+
+static hrm_status hrm__open_table(const hrm_device_table **out, hrm_device_kind kind)
+{
+    const hrm_device_table *t = hrm__device_table(kind);
+    if (!t) return hrm__fail(HRM_ERR_UNSUPPORTED, "device cuda: this program was built without HRM_USE_CUDA and hrm_cuda.cu");
+    if (t->version != HRM_DEVICE_VERSION || t->size != sizeof *t)
+        return hrm__fail(HRM_ERR_DEVICE, "device %s: its table is version %u of %u bytes, hrm.h has version %d of %zu bytes; compile both from one release", t->name,
+                         (unsigned)t->version, (unsigned)t->size, HRM_DEVICE_VERSION, sizeof *t);
+    *out = t;
+    return HRM_OK;
+}
+
+HRM_API hrm_model_desc hrm_model_desc_for(const hrm_dataset *data)
+{
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    hrm_model_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.seq_len = info->seq_len;
+    desc.vocab_size = info->vocab_size;
+    desc.num_puzzle_identifiers = info->num_puzzle_identifiers;
+    return desc;
+}
+
+static void hrm__solver_destroy(struct hrm__solver *solver);
+
+HRM_API void hrm_model_destroy(hrm_model *m)
+{
+    if (!m) return;
+    hrm__solver_destroy(m->solver);
+    if (m->dev) {
+        m->table->buffer_free(m->dev, m->prepared, m->sizes.prepared);
+        m->table->buffer_free(m->dev, m->puzzle, hrm__puzzle_count(&m->d) * sizeof *m->puzzle);
+        m->table->buffer_free(m->dev, m->params, hrm__params_bytes(m));
+        m->table->close(m->dev);
+    }
+    hrm_pool_destroy(m->pool);
+    hrm_allocator copy = m->allocator_copy;
+    const hrm_allocator *a = m->allocator ? &copy : NULL;
+    hrm__free(a, m->entries, (size_t)m->count, sizeof *m->entries);
+    hrm__free(a, m, 1, sizeof *m);
+}
+
+static hrm_status hrm__model_build(hrm_model *m, int initialise)
+{
+    /* m: resolved, zeroed otherwise; on failure the caller destroys it */
+    void *p;
+    const hrm_allocator *a = m->allocator;
+    int count = hrm__plan_model(&m->d, &m->at, NULL);
+    HRM__TRY(hrm__alloc_zero(a, &p, (size_t)count, sizeof *m->entries, "tensor list"));
+    m->entries = (hrm__entry *)p;
+    m->count = count;
+    hrm__plan_model(&m->d, &m->at, m->entries);
+    HRM__TRY(hrm_pool_create(&m->pool, m->desc.num_threads, a));
+    m->d.threads = m->desc.num_threads = hrm_pool_size(m->pool);
+    HRM__TRY(hrm__open_table(&m->table, m->desc.device));
+    hrm_device_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.dtype = m->desc.forward_dtype;
+    desc.pool = m->pool;
+    desc.allocator = a;
+    HRM__TRY(m->table->open(&m->dev, &desc));
+    HRM__TRY(m->table->sizes(m->dev, &m->d, 0, &m->sizes));
+    HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__params_bytes(m)));
+    m->params = (hrm_real *)p;
+    if (hrm__puzzle_count(&m->d)) {
+        HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__puzzle_count(&m->d) * sizeof *m->puzzle));
+        m->puzzle = (hrm_real *)p;
+    }
+    HRM__TRY(m->table->buffer_alloc(m->dev, &m->prepared, m->sizes.prepared));
+    m->stale = 1;
+    if (!initialise) return HRM_OK;
+    if (m->desc.device == HRM_CPU) {
+        hrm__init_params(m, m->params);
+        return HRM_OK;
+    }
+    HRM__TRY(hrm__alloc_zero(a, &p, m->at.total, sizeof(hrm_real), "initial weights"));
+    hrm__init_params(m, (hrm_real *)p);
+    hrm_status status = m->table->upload(m->dev, m->params, p, hrm__params_bytes(m));
+    if (status == HRM_OK) status = m->table->sync(m->dev);
+    hrm__free(a, p, m->at.total, sizeof(hrm_real));
+    return status;
+}
+
+static hrm_status hrm__model_create(hrm_model **out, const hrm_model_desc *desc, int initialise)
+{
+    hrm_model_desc resolved = *desc;
+    hrm_dims d;
+    void *p;
+    HRM__TRY(hrm__cpu_select());
+    HRM__TRY(hrm__resolve(&resolved, &d));
+    if (hrm__estimate(&d, 1) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
+    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_model), "model"));
+    hrm_model *m = (hrm_model *)p;
+    m->desc = resolved;
+    m->d = d;
+    if (desc->allocator) {
+        m->allocator_copy = *desc->allocator;
+        m->allocator = m->desc.allocator = &m->allocator_copy;
+    }
+    hrm_status status = hrm__model_build(m, initialise);
+    if (status != HRM_OK) {
+        hrm_model_destroy(m);
+        return status;
+    }
+    *out = m;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_model_create(hrm_model **model, const hrm_model_desc *desc) { return hrm__model_create(model, desc, 1); }
+HRM_API const hrm_model_desc *hrm_model_describe(const hrm_model *model) { return &model->desc; }
+
+HRM_API int64_t hrm_model_parameters(const hrm_model *m)
+{
+    int64_t n = 0;
+    for (int i = 0; i < m->count; i++)
+        if (m->entries[i].role == HRM_TRAINED) n += (int64_t)hrm__entry_size(&m->entries[i]);
+    return n;
+}
+
+/* ---- tensors of a model ---------------------------------------------------------------------------------------- >>tensors --*/
+HRM_API int hrm_model_tensor_count(const hrm_model *model) { return model->count; }
+
+static hrm_real *hrm__entry_place(const hrm_model *m, const hrm__entry *e) { return e->role == HRM_PUZZLE_TABLE ? m->puzzle : m->params + e->offset; }
+
+static hrm_status hrm__check_tensor(const hrm_model *m, int index)
+{
+    return index >= 0 && index < m->count ? HRM_OK : hrm__fail(HRM_ERR_ARGUMENT, "tensor %d of a model with %d", index, m->count);
+}
+
+HRM_API hrm_status hrm_model_tensor(const hrm_model *m, int index, hrm_tensor *tensor, hrm_role *role)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    memset(tensor, 0, sizeof *tensor);
+    tensor->name = e->name;
+    tensor->dtype = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
+    tensor->ndim = e->rows ? 2 : 1;
+    tensor->shape[0] = (int64_t)(e->rows ? e->rows : e->columns);
+    tensor->shape[1] = e->rows ? (int64_t)e->columns : 0;
+    tensor->bytes = hrm__entry_size(e) * sizeof(hrm_real);
+    tensor->data = m->desc.device == HRM_CPU ? hrm__entry_place(m, e) : NULL;
+    if (role) *role = e->role;
+    return HRM_OK;
+}
+
+HRM_API int hrm_model_tensor_find(const hrm_model *m, const char *name)
+{
+    for (int i = 0; i < m->count; i++)
+        if (!strcmp(m->entries[i].name, name)) return i;
+    return -1;
+}
+
+HRM_API hrm_status hrm_model_tensor_read(const hrm_model *m, int index, hrm_real *values)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    return m->table->download(m->dev, values, hrm__entry_place(m, e), hrm__entry_size(e) * sizeof *values);
+}
+
+static hrm_status hrm__check_finite(const char *name, const hrm_real *values, size_t n, size_t columns)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(values[i] - values[i] == 0))
+            return hrm__fail(HRM_ERR_NAN, "tensor %s: row %zu, column %zu is %g", name, i / columns, i % columns, (double)values[i]);
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_model_tensor_write(hrm_model *m, int index, const hrm_real *values)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    size_t n = hrm__entry_size(e);
+    HRM__TRY(hrm__check_finite(e->name, values, n, e->columns));
+    m->stale = 1;
+    HRM__TRY(m->table->upload(m->dev, hrm__entry_place(m, e), values, n * sizeof *values));
+    return m->table->sync(m->dev);
+}
+
+/* ==================================================================================================== >>act ===============
+ * One ACT segment at a time. Which calls of the device table make a segment, its backward pass and an update stands in
+ * hrm__segment, hrm__backward and hrm__update; everything else here moves data to and from them.
+ */
+struct hrm_run {
+    hrm_model *model;
+    hrm_work   w;
+    void      *memory; /* device memory for all of w's buffers */
+    size_t     bytes;
+    uint64_t   seed, segments;
+    int        ran; /* 1: a segment was run, 2: its backward pass too */
+};
+
+enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE, HRM__KEYS };
+
+static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, void *base, hrm_work *w)
+{
+    /* lays the buffers of w (d and train set) out from base (NULL: counts) -> bytes */
+    const hrm_dims *d = &w->d;
+    hrm__arena a = {NULL, 0};
+    size_t B = (size_t)d->B, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, B) * (size_t)d->D;
+    a.base = (char *)base;
+    w->z_H = hrm__take(&a, z, sizes->activation);
+    w->z_L = hrm__take(&a, z, sizes->activation);
+    w->e = hrm__take(&a, z, sizes->activation);
+    w->inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->halted = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->new_inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->new_labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->new_ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->min_halt_steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->logits = hrm__take_real(&a, B * T * V);
+    w->q = hrm__take_real(&a, B * 2);
+    w->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->metrics = (double *)hrm__take(&a, HRM_METRIC_SUMS, sizeof(double));
+    w->bad = (int32_t *)hrm__take(&a, 1, sizeof(int32_t));
+    w->step = (hrm_step *)hrm__take(&a, 1, sizeof(hrm_step));
+    if (w->train) {
+        w->t_H = hrm__take(&a, z, sizes->activation);
+        w->t_L = hrm__take(&a, z, sizes->activation);
+        w->dlogits = hrm__take_real(&a, B * T * V);
+        w->dq = hrm__take_real(&a, B * 2);
+        w->q2 = hrm__take_real(&a, B * 2);
+        w->target_q = hrm__take_real(&a, B);
+        w->grads = hrm__take_real(&a, m->at.trained);
+        w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
+    }
+    w->work = hrm__take(&a, sizes->work, 1);
+    return a.used;
+}
+
+HRM_API void hrm_run_destroy(hrm_run *run)
+{
+    if (!run) return;
+    hrm_model *m = run->model;
+    if (run->memory) {
+        m->table->forget(m->dev, &run->w);
+        m->table->buffer_free(m->dev, run->memory, run->bytes);
+    }
+    hrm__free(m->allocator, run, 1, sizeof *run);
+}
+
+HRM_API hrm_status hrm_run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc)
+{
+    int rows = desc->rows ? desc->rows : 1;
+    void *p;
+    hrm_device_sizes sizes;
+    if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
+    if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
+    HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
+    hrm_run *run = (hrm_run *)p;
+    run->model = m;
+    run->seed = desc->seed;
+    run->w.d = m->d;
+    run->w.d.B = run->w.rows = rows;
+    run->w.at = m->at;
+    run->w.train = desc->train != 0;
+    hrm_status status = m->table->sizes(m->dev, &run->w.d, run->w.train, &sizes);
+    if (status == HRM_OK) {
+        run->bytes = hrm__plan_run(m, &sizes, NULL, &run->w);
+        status = m->table->buffer_alloc(m->dev, &p, run->bytes);
+    }
+    if (status == HRM_OK) {
+        run->memory = p;
+        hrm__plan_run(m, &sizes, p, &run->w);
+        run->w.params = m->params;
+        run->w.puzzle = m->puzzle;
+        run->w.prepared = m->prepared;
+        status = hrm_run_reset(run);
+    }
+    if (status != HRM_OK) {
+        hrm_run_destroy(run);
+        return status;
+    }
+    *out = run;
+    return HRM_OK;
+}
+
+static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
+{
+    int32_t some[256];
+    for (size_t i = 0; i < HRM__COUNT(some); i++) some[i] = value;
+    for (size_t i = 0; i < n; i += HRM__COUNT(some))
+        HRM__TRY(run->model->table->upload(run->model->dev, dst + i, some, (n - i < HRM__COUNT(some) ? n - i : HRM__COUNT(some)) * sizeof *some));
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_reset(hrm_run *run)
+{
+    run->w.rows = run->w.d.B;
+    run->ran = 0;
+    return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
+}
+
+HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
+{
+    if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
+    return run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads);
+}
+
+static hrm_status hrm__check_batch(const hrm_dims *d, const hrm_batch *batch, int rows, const char *what)
+{
+    if (batch->rows != rows) return hrm__fail(HRM_ERR_SHAPE, "%s has %d rows, the run %d", what, batch->rows, rows);
+    for (int i = 0; i < rows; i++) {
+        for (int t = 0; t < d->T; t++) {
+            int32_t token = batch->inputs[(size_t)i * (size_t)d->T + (size_t)t];
+            if (token < 0 || token >= d->V) return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: token %d is not below the vocabulary's %d", what, i, t, (int)token, d->V);
+            if (!batch->labels) continue;
+            int32_t label = batch->labels[(size_t)i * (size_t)d->T + (size_t)t];
+            if (label != -100 && (label < 0 || label >= d->V))
+                return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: label %d is neither -100 nor below the vocabulary's %d", what, i, t, (int)label, d->V);
+        }
+        if (d->puzzle_ids && batch->puzzle_identifiers && (batch->puzzle_identifiers[i] < 0 || batch->puzzle_identifiers[i] >= d->puzzle_ids))
+            return hrm__fail(HRM_ERR_RANGE, "%s: row %d: puzzle identifier %d is not below the table's %d", what, i, (int)batch->puzzle_identifiers[i], d->puzzle_ids);
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__offer(hrm_run *run, const hrm_batch *batch)
+{
+    /* the batch into device memory; labels and ids may be NULL */
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows;
+    HRM__TRY(hrm__check_batch(&w->d, batch, w->rows, "batch"));
+    HRM__TRY(t->upload(dev, w->new_inputs, batch->inputs, n * (size_t)w->d.T * sizeof(int32_t)));
+    if (batch->labels) HRM__TRY(t->upload(dev, w->new_labels, batch->labels, n * (size_t)w->d.T * sizeof(int32_t)));
+    else HRM__TRY(hrm__fill_i32(run, w->new_labels, -100, n * (size_t)w->d.T));
+    if (batch->puzzle_identifiers) return t->upload(dev, w->new_ids, batch->puzzle_identifiers, n * sizeof(int32_t));
+    return hrm__fill_i32(run, w->new_ids, 0, n);
+}
+
+static hrm_status hrm__refresh(hrm_run *run)
+{
+    if (!run->model->stale) return HRM_OK;
+    HRM__TRY(run->model->table->prepare(run->model->dev, &run->w));
+    run->model->stale = 0;
+    return HRM_OK;
+}
+
+static hrm_status hrm__segment(hrm_run *run)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    HRM__TRY(t->act_begin(dev, w));
+    HRM__TRY(t->embed(dev, w));
+    HRM__TRY(t->cycles(dev, w, w->z_H, w->z_L, !w->train));
+    if (w->train) {
+        HRM__TRY(t->level_forward(dev, w, 1));
+        HRM__TRY(t->level_forward(dev, w, 0));
+    }
+    HRM__TRY(t->heads(dev, w, w->z_H, w->q, 1));
+    HRM__TRY(t->act_end(dev, w));
+    if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
+        size_t bytes = (size_t)((char *)w->z_L - (char *)w->z_H); /* as laid out: z_H, z_L next to each other, t_H, t_L too */
+        HRM__TRY(t->copy(dev, w->t_H, w->z_H, bytes));
+        HRM__TRY(t->copy(dev, w->t_L, w->z_L, bytes));
+        HRM__TRY(t->cycles(dev, w, w->t_H, w->t_L, 1));
+        HRM__TRY(t->heads(dev, w, w->t_H, w->q2, 0));
+    }
+    return t->losses(dev, w);
+}
+
+static hrm_status hrm__backward(hrm_run *run)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    HRM__TRY(t->heads_backward(dev, &run->w));
+    HRM__TRY(t->level_backward(dev, &run->w, 0));
+    HRM__TRY(t->level_backward(dev, &run->w, 1)); /* H was given z_L: its gradient goes on into L, and no further */
+    return t->embed_backward(dev, &run->w);
+}
+
+static hrm_status hrm__update(hrm_run *run)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    HRM__TRY(t->all_reduce(dev, &run->w));
+    HRM__TRY(t->adam_atan2(dev, &run->w));
+    if (run->w.puzzle) HRM__TRY(t->sign_sgd(dev, &run->w));
+    return t->prepare(dev, &run->w);
+}
+
+HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    hrm_step step;
+    int replayed;
+    HRM__TRY(hrm__offer(run, batch));
+    memset(&step, 0, sizeof step);
+    step.seed = run->seed;
+    step.step = ++run->segments;
+    step.exploration = w->d.exploration;
+    step.loss_scale = 1.0f / (float)w->d.B;
+    step.bias1 = step.bias2 = 1;
+    if (min_halt_steps) {
+        step.fixed_exploration = 1;
+        HRM__TRY(t->upload(dev, w->min_halt_steps, min_halt_steps, (size_t)w->d.B * sizeof *min_halt_steps));
+    }
+    HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
+    HRM__TRY(hrm__refresh(run));
+    HRM__TRY(t->begin_step(dev, w, HRM__KEY_SEGMENT, &replayed));
+    if (!replayed) HRM__TRY(hrm__segment(run));
+    HRM__TRY(t->end_step(dev, w, HRM__KEY_SEGMENT));
+    run->ran = 1;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_backward(hrm_run *run)
+{
+    const hrm_device_table *t = run->model->table;
+    int replayed;
+    if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
+    if (run->ran != 1) return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
+    HRM__TRY(t->begin_step(run->model->dev, &run->w, HRM__KEY_BACKWARD, &replayed));
+    if (!replayed) HRM__TRY(hrm__backward(run));
+    HRM__TRY(t->end_step(run->model->dev, &run->w, HRM__KEY_BACKWARD));
+    run->ran = 2;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values)
+{
+    const hrm_model *m = run->model;
+    HRM__TRY(hrm__check_tensor(m, tensor));
+    const hrm__entry *e = &m->entries[tensor];
+    if (!run->w.train || e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
+    if (e->role == HRM_PUZZLE_TABLE)
+        return m->table->download(m->dev, values, run->w.puzzle_grad, (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
+    return m->table->download(m->dev, values, run->w.grads + e->offset, hrm__entry_size(e) * sizeof *values);
+}
+
+static hrm_metrics hrm__metrics_from(const double *sums)
+{
+    hrm_metrics m;
+    double rows = sums[HRM_M_ROWS] > 1 ? sums[HRM_M_ROWS] : 1, count = sums[HRM_M_COUNT] > 1 ? sums[HRM_M_COUNT] : 1;
+    memset(&m, 0, sizeof m);
+    m.rows = sums[HRM_M_ROWS];
+    m.count = sums[HRM_M_COUNT];
+    m.accuracy = sums[HRM_M_ACCURACY] / count;
+    m.exact_accuracy = sums[HRM_M_EXACT] / count;
+    m.q_halt_accuracy = sums[HRM_M_Q_HALT_ACCURACY] / count;
+    m.steps = sums[HRM_M_STEPS] / count;
+    m.lm_loss = sums[HRM_M_LM_LOSS] / rows;
+    m.q_halt_loss = sums[HRM_M_Q_HALT_LOSS] / rows;
+    m.q_continue_loss = sums[HRM_M_Q_CONTINUE_LOSS] / rows;
+    return m;
+}
+
+HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more)
+{
+    double rows = total->rows + more->rows, count = total->count + more->count;
+    double a = rows > 0 ? more->rows / rows : 0, b = count > 0 ? more->count / count : 0;
+#define HRM__MIX(field, part) total->field += (more->field - total->field) * part;
+    HRM__MIX(lm_loss, a) HRM__MIX(q_halt_loss, a) HRM__MIX(q_continue_loss, a)
+    HRM__MIX(accuracy, b) HRM__MIX(exact_accuracy, b) HRM__MIX(q_halt_accuracy, b) HRM__MIX(steps, b)
+#undef HRM__MIX
+    total->rows = rows;
+    total->count = count;
+    total->step = more->step;
+    total->lr = more->lr;
+}
+
+HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
+{
+    double sums[HRM_METRIC_SUMS];
+    HRM__TRY(run->model->table->download(run->model->dev, sums, run->w.metrics, sizeof sums));
+    *metrics = hrm__metrics_from(sums);
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    const hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows, T = (size_t)w->d.T, V = (size_t)w->d.V;
+    if (o->logits) HRM__TRY(t->download(dev, o->logits, w->logits, n * T * V * sizeof *o->logits));
+    if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
+    if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
+    if (o->halted) HRM__TRY(t->download(dev, o->halted, w->halted, n * sizeof *o->halted));
+    if (o->target_q_continue && w->target_q) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
+    for (size_t i = 0; (o->q_halt || o->q_continue) && i < n; i += 64) {
+        hrm_real some[128];
+        size_t m = n - i < 64 ? n - i : 64;
+        HRM__TRY(t->download(dev, some, w->q + 2 * i, 2 * m * sizeof *some));
+        for (size_t j = 0; j < m; j++) {
+            if (o->q_halt) o->q_halt[i + j] = some[2 * j];
+            if (o->q_continue) o->q_continue[i + j] = some[2 * j + 1];
+        }
+    }
+    return HRM_OK;
+}
 
 /* ==================================================================================================== >>trainer ===========*/
+struct hrm_trainer {
+    hrm_model     *model;
+    hrm_train_desc desc;
+    hrm_run       *run;
+    hrm_real      *m, *v; /* device memory, [trained] */
+    int64_t        done, total;
+    hrm_position   position;
+    hrm_batch      batch; /* host */
+    int32_t       *batch_memory;
+    size_t         batch_count;
+};
+
+static hrm_status hrm__resolve_training(hrm_train_desc *t)
+{
+    if (t->steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "steps is %lld, expected 0 or more", (long long)t->steps);
+    if (t->steps == 0 && t->epochs == 0) t->epochs = 1000;
+    if (!(t->epochs >= 0 && t->epochs < 1e15)) return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
+    if (t->batch_size == 0) t->batch_size = 768;
+    if (t->batch_size < 1 || t->batch_size > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d, expected 1 to %d", t->batch_size, 1 << 20);
+    if (t->epochs_per_iter == 0) t->epochs_per_iter = 1;
+    if (t->epochs_per_iter < 1) return hrm__fail(HRM_ERR_ARGUMENT, "epochs_per_iter is %d, expected 1 or more", t->epochs_per_iter);
+    if (t->lr_warmup_steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
+    struct { const char *name; float *value, standard, high; int none; } rates[] = {
+        {"lr", &t->lr, 1e-4f, 10, 0},
+        {"lr_min_ratio", &t->lr_min_ratio, 1, 1, 0},
+        {"beta1", &t->beta1, 0.9f, 0.999999f, 0},
+        {"beta2", &t->beta2, 0.95f, 0.999999f, 0},
+        {"weight_decay", &t->weight_decay, 0.1f, 1000, t->no_weight_decay},
+        {"puzzle_emb_lr", &t->puzzle_emb_lr, 1e-2f, 10, 0},
+        {"puzzle_emb_weight_decay", &t->puzzle_emb_weight_decay, 0.1f, 1000, t->no_puzzle_emb_weight_decay},
+    };
+    for (size_t i = 0; i < HRM__COUNT(rates); i++) {
+        float *value = rates[i].value;
+        if (rates[i].none) *value = 0;
+        else if (*value == 0) *value = rates[i].standard;
+        if (!(*value >= 0 && *value <= rates[i].high))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected 0 to %g", rates[i].name, (double)*value, (double)rates[i].high);
+    }
+    return HRM_OK;
+}
+
+static void hrm__settle_steps(hrm_trainer *t, int64_t total)
+{
+    t->total = total;
+    if (t->desc.no_warmup) t->desc.lr_warmup_steps = 0;
+    else if (t->desc.lr_warmup_steps == 0) t->desc.lr_warmup_steps = hrm__min_i64(2000, total / 10);
+}
+
+static size_t hrm__batch_count(const hrm_dims *d, int rows) { return (size_t)rows * (2 * (size_t)d->T + 1); }
+
+static void hrm__batch_place(hrm_batch *batch, int32_t *memory, const hrm_dims *d, int rows)
+{
+    size_t n = (size_t)rows * (size_t)d->T;
+    batch->rows = rows;
+    batch->filled = 0;
+    batch->inputs = memory;
+    batch->labels = memory + n;
+    batch->puzzle_identifiers = memory + 2 * n;
+}
+
+HRM_API void hrm_trainer_destroy(hrm_trainer *t)
+{
+    if (!t) return;
+    hrm_model *m = t->model;
+    size_t bytes = m->at.trained * sizeof *t->m;
+    if (t->m) m->table->buffer_free(m->dev, t->m, bytes);
+    if (t->v) m->table->buffer_free(m->dev, t->v, bytes);
+    hrm_run_destroy(t->run);
+    hrm__free(m->allocator, t->batch_memory, t->batch_count, sizeof *t->batch_memory);
+    hrm__free(m->allocator, t, 1, sizeof *t);
+}
+
+static hrm_status hrm__trainer_build(hrm_trainer *t)
+{
+    hrm_model *m = t->model;
+    hrm_run_desc run;
+    void *p;
+    size_t bytes = m->at.trained * sizeof *t->m;
+    memset(&run, 0, sizeof run);
+    run.rows = t->desc.batch_size;
+    run.train = 1;
+    run.seed = t->desc.seed;
+    HRM__TRY(hrm_run_create(&t->run, m, &run));
+    HRM__TRY(m->table->buffer_alloc(m->dev, &p, bytes));
+    t->m = (hrm_real *)p;
+    HRM__TRY(m->table->buffer_alloc(m->dev, &p, bytes));
+    t->v = (hrm_real *)p;
+    t->run->w.m = t->m;
+    t->run->w.v = t->v;
+    HRM__TRY(m->table->zero(m->dev, t->m, bytes));
+    HRM__TRY(m->table->zero(m->dev, t->v, bytes));
+    HRM__TRY(hrm_run_zero_gradients(t->run));
+    t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
+    HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
+    t->batch_memory = (int32_t *)p;
+    hrm__batch_place(&t->batch, t->batch_memory, &m->d, t->desc.batch_size);
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const hrm_train_desc *desc)
+{
+    hrm_train_desc resolved;
+    void *p;
+    memset(&resolved, 0, sizeof resolved);
+    if (desc) resolved = *desc;
+    HRM__TRY(hrm__resolve_training(&resolved));
+    if (model->desc.forward_dtype == HRM_FORWARD_INT8 || (model->desc.device == HRM_CPU && model->desc.forward_dtype != HRM_FORWARD_FLOAT32))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only", hrm__forward_names[model->desc.forward_dtype]);
+    HRM__TRY(hrm__alloc_zero(model->allocator, &p, 1, sizeof(hrm_trainer), "trainer"));
+    hrm_trainer *t = (hrm_trainer *)p;
+    t->model = model;
+    t->desc = resolved;
+    if (resolved.steps) hrm__settle_steps(t, resolved.steps);
+    hrm_status status = hrm__trainer_build(t);
+    if (status != HRM_OK) {
+        hrm_trainer_destroy(t);
+        return status;
+    }
+    *out = t;
+    return HRM_OK;
+}
+
+HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *t) { return &t->desc; }
+HRM_API int64_t      hrm_trainer_steps_done(const hrm_trainer *t) { return t->done; }
+HRM_API int64_t      hrm_trainer_steps_total(const hrm_trainer *t) { return t->total; }
+HRM_API hrm_run     *hrm_trainer_run(hrm_trainer *t) { return t->run; }
+HRM_API hrm_position hrm_trainer_position(const hrm_trainer *t) { return t->position; }
+
+static hrm_status hrm__check_data(const hrm_model *m, const hrm_dataset *data)
+{
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    if (info->seq_len != m->d.T) return hrm__fail(HRM_ERR_SHAPE, "the data set's seq_len is %d, the model's %d", info->seq_len, m->d.T);
+    if (info->vocab_size > m->d.V) return hrm__fail(HRM_ERR_SHAPE, "the data set's vocab_size is %d, the model's %d", info->vocab_size, m->d.V);
+    if (m->d.puzzle_ids && info->num_puzzle_identifiers > m->d.puzzle_ids)
+        return hrm__fail(HRM_ERR_SHAPE, "the data set's num_puzzle_identifiers is %d, the model's %d", info->num_puzzle_identifiers, m->d.puzzle_ids);
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
+{
+    hrm_model *m = t->model;
+    const hrm_device_table *table = m->table;
+    hrm_work *w = &t->run->w;
+    hrm_position position = t->position;
+    int new_iteration, replayed;
+    HRM__TRY(hrm__check_data(m, data));
+    if (!t->total) {
+        const hrm_dataset_info *info = hrm_dataset_describe(data);
+        double total = floor(t->desc.epochs * (double)info->total_groups * info->mean_puzzle_examples / t->desc.batch_size);
+        if (!(total >= 1 && total < 9e15)) return hrm__fail(HRM_ERR_ARGUMENT, "%g epochs of %lld groups make %g steps of %d rows, expected at least 1", t->desc.epochs,
+                                                            (long long)info->total_groups, total, t->desc.batch_size);
+        hrm__settle_steps(t, (int64_t)total);
+    }
+    if (t->done >= t->total) return HRM_END;
+    HRM__TRY(hrm_dataset_next(data, &position, t->desc.seed, t->desc.epochs_per_iter, &t->batch, &new_iteration));
+    HRM__TRY(hrm__offer(t->run, &t->batch));
+
+    int64_t step = t->done + 1;
+    const hrm_train_desc *d = &t->desc;
+    hrm_step s;
+    memset(&s, 0, sizeof s);
+    s.seed = d->seed;
+    s.step = (uint64_t)step;
+    s.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    s.puzzle_lr = (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    s.weight_decay = d->weight_decay;
+    s.puzzle_weight_decay = d->puzzle_emb_weight_decay;
+    s.beta1 = d->beta1;
+    s.beta2 = d->beta2;
+    s.bias1 = (float)(1 - pow((double)d->beta1, (double)step));
+    s.bias2 = (float)sqrt(1 - pow((double)d->beta2, (double)step));
+    s.exploration = m->d.exploration;
+    s.loss_scale = 1.0f / (float)d->batch_size;
+    HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
+    HRM__TRY(hrm__refresh(t->run));
+    HRM__TRY(table->begin_step(m->dev, w, HRM__KEY_STEP, &replayed));
+    if (!replayed) {
+        HRM__TRY(hrm__segment(t->run));
+        HRM__TRY(hrm__backward(t->run));
+        HRM__TRY(hrm__update(t->run));
+    }
+    HRM__TRY(table->end_step(m->dev, w, HRM__KEY_STEP));
+    if (metrics || m->desc.device == HRM_CPU) { /* elsewhere reading them means waiting; the update itself is skipped there all the same */
+        int32_t bad;
+        HRM__TRY(table->download(m->dev, &bad, w->bad, sizeof bad));
+        if (bad) return hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)step);
+    }
+    if (metrics) {
+        HRM__TRY(hrm_run_metrics(t->run, metrics));
+        metrics->step = step;
+        metrics->lr = (double)s.lr;
+    }
+    t->done = step;
+    t->position = position;
+    return HRM_OK;
+}
 
 /* ==================================================================================================== >>dataset ===========*/
 
-/* ==================================================================================================== >>checkpoint ========*/
+/* ==================================================================================================== >>checkpoint ========
+ * Our files are safetensors whose metadata hold the configuration as JSON under "hrm.config", with the public code's keys;
+ * a training state adds "hrm.trainer" and the tensors optimizer.*, carry.*. Files of the public code have the configuration
+ * in the all_config.yaml beside them. The same keys serve both.
+ */
+#define HRM__CONFIG_INTS(X) /* key, field */ \
+    X("seq_len", seq_len) X("vocab_size", vocab_size) X("num_puzzle_identifiers", num_puzzle_identifiers) X("hidden_size", hidden_size) \
+    X("num_heads", num_heads) X("H_layers", H_layers) X("L_layers", L_layers) X("H_cycles", H_cycles) X("L_cycles", L_cycles) \
+    X("halt_max_steps", halt_max_steps)
+#define HRM__CONFIG_FLOATS(X) X("expansion", expansion) X("rms_norm_eps", rms_norm_eps) X("rope_theta", rope_theta)
 
-/* ==================================================================================================== >>solve =============*/
+static const char *const hrm__position_names[] = {"rope", "learned"};
+static const char *const hrm__loss_names[] = {"stablemax_cross_entropy", "softmax_cross_entropy"};
+
+static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
+{
+    int n = snprintf(out, size, "{");
+#define HRM__WRITE(key, field) n += snprintf(out + n, size - (size_t)n, "\"" key "\":%d,", c->field);
+    HRM__CONFIG_INTS(HRM__WRITE)
+#undef HRM__WRITE
+#define HRM__WRITE(key, field) n += snprintf(out + n, size - (size_t)n, "\"" key "\":%.9g,", (double)c->field);
+    HRM__CONFIG_FLOATS(HRM__WRITE)
+#undef HRM__WRITE
+    snprintf(out + n, size - (size_t)n, "\"puzzle_emb_ndim\":%d,\"halt_exploration_prob\":%.9g,\"causal\":%s,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}",
+             c->puzzle_emb_ndim, (double)c->halt_exploration_prob, c->causal ? "true" : "false", hrm__position_names[c->pos_encodings],
+             hrm__loss_names[c->loss_type]);
+}
+
+static hrm_status hrm__config_number(const hrm_json *object, const char *key, double low, double high, const char *file, double *value, int *found)
+{
+    const hrm_json *v = hrm_json_get(object, key);
+    *found = v != NULL && v->type != HRM_JSON_NULL;
+    if (!*found) return HRM_OK;
+    if ((v->type != HRM_JSON_NUMBER && v->type != HRM_JSON_BOOL) || !(v->number >= low && v->number <= high))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%s\", expected a number from %g to %g", file, key, v->string ? v->string : "?", low, high);
+    *value = v->number;
+    return HRM_OK;
+}
+
+static hrm_status hrm__config_word(const hrm_json *object, const char *key, const char *const *names, int count, const char *file, int *value)
+{
+    const hrm_json *v = hrm_json_get(object, key);
+    if (!v || v->type == HRM_JSON_NULL) return HRM_OK;
+    for (int i = 0; i < count; i++)
+        if (v->type == HRM_JSON_STRING && !strcmp(v->string, names[i])) {
+            *value = i;
+            return HRM_OK;
+        }
+    return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%s\", expected %s or %s", file, key, v->string ? v->string : "?", names[0], names[count - 1]);
+}
+
+static hrm_status hrm__config_read(hrm_model_desc *c, const hrm_json *arch, const char *file)
+{
+    /* the keys that are there -> their fields of c */
+    double x = 0;
+    int found, word;
+#define HRM__READ(key, field) \
+    HRM__TRY(hrm__config_number(arch, key, 1, INT_MAX, file, &x, &found)); \
+    if (found) c->field = (int)x;
+    HRM__CONFIG_INTS(HRM__READ)
+#undef HRM__READ
+#define HRM__READ(key, field) \
+    HRM__TRY(hrm__config_number(arch, key, 0, 1e30, file, &x, &found)); \
+    if (found) c->field = (float)x;
+    HRM__CONFIG_FLOATS(HRM__READ)
+#undef HRM__READ
+    HRM__TRY(hrm__config_number(arch, "puzzle_emb_ndim", 0, INT_MAX, file, &x, &found));
+    if (found) {
+        c->puzzle_emb_ndim = (int)x;
+        c->no_puzzle_emb = x == 0;
+    }
+    HRM__TRY(hrm__config_number(arch, "halt_exploration_prob", 0, 1, file, &x, &found));
+    if (found) {
+        c->halt_exploration_prob = (float)x;
+        c->no_halt_exploration = x == 0;
+    }
+    HRM__TRY(hrm__config_number(arch, "causal", 0, 1, file, &x, &found));
+    if (found) c->causal = x != 0;
+    word = (int)c->pos_encodings;
+    HRM__TRY(hrm__config_word(arch, "pos_encodings", hrm__position_names, 2, file, &word));
+    c->pos_encodings = (hrm_pos_encodings)word;
+    word = (int)c->loss_type;
+    HRM__TRY(hrm__config_word(hrm_json_get(arch, "loss"), "loss_type", hrm__loss_names, 2, file, &word));
+    c->loss_type = (hrm_loss_type)word;
+    return HRM_OK;
+}
+
+static const hrm_tensor *hrm__find_public(const hrm_tensors *file, const char *name)
+{
+    /* `name` as it is or behind the prefixes that the public code's wrappers add */
+    static const char *const prefixes[] = {"", "model.", "_orig_mod.", "_orig_mod.model.", "module.", "module.model."};
+    char full[128];
+    for (size_t i = 0; i < HRM__COUNT(prefixes); i++) {
+        snprintf(full, sizeof full, "%s%s", prefixes[i], name);
+        const hrm_tensor *t = hrm_tensors_find(file, full);
+        if (t) return t;
+    }
+    return NULL;
+}
+
+static int hrm__tensor_dim(const hrm_tensors *file, const char *name, int dim)
+{
+    const hrm_tensor *t = hrm__find_public(file, name);
+    return t && dim < t->ndim && t->shape[dim] > 0 && t->shape[dim] < INT_MAX ? (int)t->shape[dim] : 0;
+}
+
+static hrm_status hrm__config_of(hrm_model_desc *c, const hrm_tensors *file, const char *path, const hrm_allocator *a)
+{
+    /* what the file, or the all_config.yaml beside it, says; then what the shapes say */
+    const char *text = hrm_tensors_metadata(file, "hrm.config");
+    hrm_json_document *doc = NULL;
+    memset(c, 0, sizeof *c);
+    if (text) {
+        HRM__TRY(hrm_json_parse(&doc, text, strlen(text), path, a));
+        hrm_status status = hrm__config_read(c, hrm_json_root(doc), path);
+        hrm_json_close(doc);
+        HRM__TRY(status);
+    } else {
+        char beside[1024];
+        const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
+        if (back && (!slash || back > slash)) slash = back;
+        int n = snprintf(beside, sizeof beside, "%.*sall_config.yaml", slash ? (int)(slash + 1 - path) : 0, path);
+        FILE *there = n > 0 && (size_t)n < sizeof beside ? fopen(beside, "rb") : NULL;
+        if (there) {
+            fclose(there);
+            HRM__TRY(hrm_json_open(&doc, beside, a));
+            hrm_status status = hrm__config_read(c, hrm_json_get(hrm_json_root(doc), "arch"), beside);
+            hrm_json_close(doc);
+            HRM__TRY(status);
+        }
+    }
+    int hidden = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 1), ndim = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 1);
+    int width = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp.down_proj.weight", 1), layers[2] = {0, 0};
+    char name[64];
+    if (!hidden) return hrm__fail(HRM_ERR_FORMAT, "%s: no tensor inner.embed_tokens.embedding_weight [V,D]; not a model of this kind", path);
+    if (c->hidden_size && c->hidden_size != hidden)
+        return hrm__fail(HRM_ERR_SHAPE, "%s: its configuration says hidden_size %d, its tensors %d", path, c->hidden_size, hidden);
+    for (int level = 0; level < 2; level++)
+        for (;; layers[level]++) {
+            snprintf(name, sizeof name, "inner.%c_level.layers.%d.mlp.down_proj.weight", "HL"[level], layers[level]);
+            if (!hrm__find_public(file, name)) break;
+        }
+    c->hidden_size = hidden;
+    if (!c->vocab_size) c->vocab_size = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 0);
+    if (!c->num_puzzle_identifiers) c->num_puzzle_identifiers = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 0);
+    if (!c->H_layers) c->H_layers = layers[0];
+    if (!c->L_layers) c->L_layers = layers[1];
+    if (!(c->expansion > 0)) c->expansion = (float)width * 1.5f / (float)hidden;
+    if (!ndim) c->no_puzzle_emb = 1;
+    if (!c->puzzle_emb_ndim) c->puzzle_emb_ndim = ndim;
+    int positions = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0);
+    if (positions) c->pos_encodings = HRM_LEARNED;
+    if (positions && !c->seq_len) c->seq_len = positions - (ndim + hidden - 1) / hidden;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_checkpoint_describe(hrm_model_desc *desc, const char *path, const hrm_allocator *a)
+{
+    hrm_tensors *file;
+    HRM__TRY(hrm_tensors_open(&file, path, a));
+    hrm_status status = hrm__config_of(desc, file, path, a);
+    hrm_tensors_close(file);
+    return status;
+}
+
+/* ---- weights ------------------------------------------------------------------------------------------------- >>weights ---*/
+static hrm_status hrm__check_shape(const char *path, const hrm_tensor *t, const hrm__entry *e)
+{
+    int64_t rows = (int64_t)(e->rows ? e->rows : e->columns), columns = (int64_t)(e->rows ? e->columns : 1);
+    int64_t have0 = t->ndim > 0 ? t->shape[0] : 1, have1 = t->ndim > 1 ? t->shape[1] : 1;
+    if (t->ndim != (e->rows ? 2 : 1) || have0 != rows || have1 != columns)
+        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %d-dimensional [%lld,%lld], the model's [%lld,%lld]", path, e->name, t->ndim, (long long)have0,
+                         (long long)have1, (long long)rows, (long long)columns);
+    return HRM_OK;
+}
+
+static hrm_status hrm__load_entries(hrm_model *m, const hrm_tensors *file, const char *path, hrm_real *buffer, int write)
+{
+    hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
+    for (int i = 0; i < m->count; i++) {
+        const hrm__entry *e = &m->entries[i];
+        const hrm_tensor *t = hrm__find_public(file, e->name);
+        if (!t) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing", path, e->name);
+        HRM__TRY(hrm__check_shape(path, t, e));
+        HRM__TRY(hrm_convert(buffer, real, t->data, t->dtype, hrm__entry_size(e)));
+        if (!write) {
+            hrm_status status = hrm__check_finite(e->name, buffer, hrm__entry_size(e), e->columns);
+            if (status != HRM_OK) {
+                char message[256];
+                snprintf(message, sizeof message, "%.255s", hrm_error_message());
+                return hrm__fail(status, "%s: %s", path, message);
+            }
+            continue;
+        }
+        HRM__TRY(m->table->upload(m->dev, hrm__entry_place(m, e), buffer, hrm__entry_size(e) * sizeof *buffer));
+    }
+    m->stale = 1;
+    return m->table->sync(m->dev);
+}
+
+static hrm_status hrm__load_weights(hrm_model *m, const hrm_tensors *file, const char *path)
+{
+    size_t largest = 1;
+    void *buffer;
+    for (int i = 0; i < m->count; i++) largest = hrm__max_size(largest, hrm__entry_size(&m->entries[i]));
+    for (size_t i = 0; i < hrm_tensors_count(file); i++) { /* a layer that the model lacks would be lost in silence */
+        const char *name = strstr(hrm_tensors_at(file, i)->name, "inner.");
+        if (name && (strstr(name, "_level.layers.") || strstr(name, "embed_pos") || strstr(name, "puzzle_emb.weights")) && !strstr(name, "optimizer.") &&
+            hrm_model_tensor_find(m, name) < 0)
+            return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s has no place in the model", path, name);
+    }
+    HRM__TRY(hrm__alloc(m->allocator, &buffer, largest, sizeof(hrm_real), "loading"));
+    hrm_status status = hrm__load_entries(m, file, path, (hrm_real *)buffer, 0);
+    if (status == HRM_OK) status = hrm__load_entries(m, file, path, (hrm_real *)buffer, 1);
+    hrm__free(m->allocator, buffer, largest, sizeof(hrm_real));
+    return status;
+}
+
+HRM_API hrm_status hrm_model_load_weights(hrm_model *m, const char *path)
+{
+    hrm_tensors *file;
+    HRM__TRY(hrm_tensors_open(&file, path, m->allocator));
+    hrm_status status = hrm__load_weights(m, file, path);
+    hrm_tensors_close(file);
+    return status;
+}
+
+static hrm_status hrm__merge_int(const char *path, const char *key, int *from_file, int wanted)
+{
+    if (!wanted) return HRM_OK;
+    if (*from_file && *from_file != wanted) return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %d there, %d was asked for", path, key, *from_file, wanted);
+    *from_file = wanted;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_model_desc *desc)
+{
+    hrm_model_desc c, none;
+    hrm_tensors *file;
+    hrm_model *m = NULL;
+    memset(&none, 0, sizeof none);
+    if (!desc) desc = &none;
+    HRM__TRY(hrm_tensors_open(&file, path, desc->allocator));
+    hrm_status status = hrm__config_of(&c, file, path, desc->allocator);
+#define HRM__MERGE(key, field) \
+    if (status == HRM_OK && strcmp(key, "halt_max_steps")) status = hrm__merge_int(path, key, &c.field, desc->field);
+    HRM__CONFIG_INTS(HRM__MERGE)
+#undef HRM__MERGE
+    if (desc->halt_max_steps) c.halt_max_steps = desc->halt_max_steps; /* no weight depends on it */
+    if (status == HRM_OK && !c.seq_len)
+        status = hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing there tells the puzzle's length; give seq_len, or open it with its data set", path);
+    if (status == HRM_OK) {
+        c.seed = desc->seed;
+        c.device = desc->device;
+        c.forward_dtype = desc->forward_dtype;
+        c.num_threads = desc->num_threads;
+        c.allocator = desc->allocator;
+        status = hrm__model_create(&m, &c, 0);
+    }
+    if (status == HRM_OK) status = hrm__load_weights(m, file, path);
+    hrm_tensors_close(file);
+    if (status != HRM_OK) {
+        hrm_model_destroy(m);
+        return status;
+    }
+    *out = m;
+    return HRM_OK;
+}
+
+/* ---- saving: on the CPU the file is written from where the tensors are; from a device they are brought over first -------------*/
+typedef struct hrm__saving {
+    hrm_tensor   *tensors;
+    size_t        count, room;
+    char         *host; /* copies of device memory */
+    size_t        host_bytes, host_used;
+    const hrm_model *model;
+} hrm__saving;
+
+static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dtype, int64_t rows, int64_t columns, const void *place)
+{
+    /* columns 0: a vector of `rows` */
+    hrm_tensor *t = &s->tensors[s->count++];
+    memset(t, 0, sizeof *t);
+    t->name = name;
+    t->dtype = dtype;
+    t->ndim = columns ? 2 : 1;
+    t->shape[0] = rows;
+    t->shape[1] = columns;
+    t->bytes = (size_t)rows * (size_t)(columns ? columns : 1) * hrm_dtype_size(dtype);
+    t->data = place;
+    if (s->model->desc.device == HRM_CPU) return HRM_OK;
+    t->data = s->host + s->host_used;
+    s->host_used += hrm__align(t->bytes);
+    return s->model->table->download(s->model->dev, s->host + (s->host_used - hrm__align(t->bytes)), place, t->bytes);
+}
+
+static hrm_status hrm__saving_begin(hrm__saving *s, const hrm_model *m, size_t more_tensors, size_t more_bytes)
+{
+    void *p;
+    hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
+    memset(s, 0, sizeof *s);
+    s->model = m;
+    s->room = (size_t)m->count + more_tensors;
+    HRM__TRY(hrm__alloc_zero(m->allocator, &p, s->room, sizeof *s->tensors, "saving"));
+    s->tensors = (hrm_tensor *)p;
+    if (m->desc.device != HRM_CPU) {
+        s->host_bytes = hrm__params_bytes(m) + hrm__align(hrm__puzzle_count(&m->d) * sizeof(hrm_real)) + more_bytes;
+        HRM__TRY(hrm__alloc(m->allocator, &p, s->host_bytes, 1, "saving"));
+        s->host = (char *)p;
+    }
+    for (int i = 0; i < m->count; i++) {
+        const hrm__entry *e = &m->entries[i];
+        HRM__TRY(hrm__saving_add(s, e->name, real, (int64_t)(e->rows ? e->rows : e->columns), e->rows ? (int64_t)e->columns : 0, hrm__entry_place(m, e)));
+    }
+    return HRM_OK;
+}
+
+static void hrm__saving_end(hrm__saving *s)
+{
+    hrm__free(s->model->allocator, s->host, s->host_bytes, 1);
+    hrm__free(s->model->allocator, s->tensors, s->room, sizeof *s->tensors);
+}
+
+static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype as, const hrm_metadata *own, size_t num_own, const hrm_metadata *more, size_t num_more)
+{
+    void *p;
+    char config[1024];
+    const hrm_model *m = s->model;
+    size_t n = 2 + num_own + num_more;
+    HRM__TRY(hrm__alloc(m->allocator, &p, n, sizeof(hrm_metadata), "saving"));
+    hrm_metadata *all = (hrm_metadata *)p;
+    hrm__config_text(config, sizeof config, &m->desc);
+    all[0].key = "format", all[0].value = "pt"; /* what the safetensors package writes and other readers look for */
+    all[1].key = "hrm.config", all[1].value = config;
+    for (size_t i = 0; i < num_own; i++) all[2 + i] = own[i];
+    for (size_t i = 0; i < num_more; i++) all[2 + num_own + i] = more[i];
+    hrm_status status = hrm_safetensors_save(path, s->tensors, s->count, all, n, as, m->allocator);
+    hrm__free(m->allocator, p, n, sizeof(hrm_metadata));
+    return status;
+}
+
+HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_dtype dtype, const hrm_metadata *more, size_t num_more)
+{
+    hrm__saving s;
+    hrm_status status = hrm__saving_begin(&s, m, 0, 0);
+    if (status == HRM_OK) status = hrm__saving_write(&s, path, dtype, NULL, 0, more, num_more);
+    hrm__saving_end(&s);
+    return status;
+}
+
+HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path) { return hrm_model_save_as(model, path, HRM_F32, NULL, 0); }
+
+/* ---- training state ------------------------------------------------------------------------------------------ >>resume ----*/
+#define HRM__STATE_TENSORS 10
+
+static hrm_dtype hrm__activation_dtype(const hrm_model *m)
+{
+    return m->sizes.activation == 2 ? HRM_BF16 : m->sizes.activation == 4 ? HRM_F32 : HRM_F64;
+}
+
+static int hrm__state_list(const hrm_trainer *t, hrm_tensor *list)
+{
+    /* name, type, shape and place of everything beyond the model's tensors */
+    const hrm_work *w = &t->run->w;
+    int64_t B = w->d.B, T = w->d.T, z = (int64_t)w->d.S * w->d.D, trained = (int64_t)w->at.trained;
+    hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64, activation = hrm__activation_dtype(t->model);
+    struct { const char *name; hrm_dtype dtype; int64_t rows, columns; const void *place; } all[HRM__STATE_TENSORS] = {
+        {"optimizer.m", real, trained, 0, t->m},         {"optimizer.v", real, trained, 0, t->v},
+        {"carry.z_H", activation, B, z, w->z_H},         {"carry.z_L", activation, B, z, w->z_L},
+        {"carry.steps", HRM_I32, B, 0, w->steps},        {"carry.halted", HRM_I32, B, 0, w->halted},
+        {"carry.inputs", HRM_I32, B, T, w->inputs},      {"carry.labels", HRM_I32, B, T, w->labels},
+        {"carry.puzzle_identifiers", HRM_I32, B, 0, w->ids}, {NULL, HRM_F32, 0, 0, NULL},
+    };
+    int n = 0;
+    for (; all[n].name; n++) {
+        hrm_tensor *x = &list[n];
+        memset(x, 0, sizeof *x);
+        x->name = all[n].name;
+        x->dtype = all[n].dtype;
+        x->ndim = all[n].columns ? 2 : 1;
+        x->shape[0] = all[n].rows;
+        x->shape[1] = all[n].columns;
+        x->bytes = (size_t)all[n].rows * (size_t)(all[n].columns ? all[n].columns : 1) * hrm_dtype_size(all[n].dtype);
+        x->data = all[n].place;
+    }
+    return n;
+}
+
+HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
+{
+    hrm__saving s;
+    hrm_tensor list[HRM__STATE_TENSORS];
+    int n = hrm__state_list(t, list);
+    size_t bytes = 0;
+    char text[256];
+    hrm_metadata own;
+    for (int i = 0; i < n; i++) bytes += hrm__align(list[i].bytes);
+    hrm_status status = hrm__saving_begin(&s, t->model, HRM__STATE_TENSORS, bytes);
+    for (int i = 0; status == HRM_OK && i < n; i++)
+        status = hrm__saving_add(&s, list[i].name, list[i].dtype, list[i].shape[0], list[i].ndim > 1 ? list[i].shape[1] : 0, list[i].data);
+    const hrm_position *p = &t->position;
+    snprintf(text, sizeof text, "{\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,\"seed\":\"%llu\"}", (long long)t->done,
+             (long long)t->total, (unsigned long long)p->iteration, (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
+             (unsigned long long)t->desc.seed);
+    own.key = "hrm.trainer", own.value = text;
+    if (status == HRM_OK) status = hrm__saving_write(&s, path, HRM_DTYPE_COUNT, &own, 1, more, num_more);
+    hrm__saving_end(&s);
+    return status;
+}
+
+static hrm_status hrm__state_number(const hrm_json *root, const char *key, const char *path, uint64_t *value)
+{
+    double x = -1;
+    int found;
+    HRM__TRY(hrm__config_number(root, key, 0, 9e15, path, &x, &found));
+    if (!found) return hrm__fail(HRM_ERR_FORMAT, "%s: its training state lacks %s", path, key);
+    *value = (uint64_t)x;
+    return HRM_OK;
+}
+
+static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, const char *path, const hrm_json *root)
+{
+    hrm_model *m = t->model;
+    hrm_tensor list[HRM__STATE_TENSORS];
+    int n = hrm__state_list(t, list);
+    uint64_t step, total;
+    hrm_position p;
+    char seed[32];
+    const hrm_json *s = hrm_json_get(root, "seed");
+    HRM__TRY(hrm__state_number(root, "step", path, &step));
+    HRM__TRY(hrm__state_number(root, "total", path, &total));
+    HRM__TRY(hrm__state_number(root, "iteration", path, &p.iteration));
+    HRM__TRY(hrm__state_number(root, "epoch", path, &p.epoch));
+    HRM__TRY(hrm__state_number(root, "group", path, &p.group));
+    HRM__TRY(hrm__state_number(root, "draws", path, &p.draws));
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->desc.seed);
+    if (!s || s->type != HRM_JSON_STRING || strcmp(s->string, seed))
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?", seed);
+    if (t->desc.steps && (int64_t)total != t->total)
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total, (long long)t->total);
+    for (int i = 0; i < n; i++) {
+        const hrm_tensor *x = hrm_tensors_find(file, list[i].name);
+        if (!x) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing; not a training state", path, list[i].name);
+        if (x->dtype != list[i].dtype || x->ndim != list[i].ndim || x->shape[0] != list[i].shape[0] || (x->ndim > 1 && x->shape[1] != list[i].shape[1]))
+            return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %s [%lld,…], this run's %s [%lld,…]", path, x->name, hrm_dtype_name(x->dtype), (long long)x->shape[0],
+                             hrm_dtype_name(list[i].dtype), (long long)list[i].shape[0]);
+    }
+    HRM__TRY(hrm__load_weights(m, file, path));
+    for (int i = 0; i < n; i++) {
+        const hrm_tensor *x = hrm_tensors_find(file, list[i].name);
+        HRM__TRY(m->table->upload(m->dev, (void *)(uintptr_t)list[i].data, x->data, x->bytes));
+    }
+    t->done = (int64_t)step;
+    t->position = p;
+    if (total) hrm__settle_steps(t, (int64_t)total);
+    t->run->w.rows = t->run->w.d.B;
+    return m->table->sync(m->dev);
+}
+
+HRM_API hrm_status hrm_trainer_load(hrm_trainer *t, const char *path)
+{
+    hrm_tensors *file;
+    hrm_json_document *doc = NULL;
+    const hrm_allocator *a = t->model->allocator;
+    HRM__TRY(hrm_tensors_open(&file, path, a));
+    const char *text = hrm_tensors_metadata(file, "hrm.trainer");
+    hrm_status status = text ? hrm_json_parse(&doc, text, strlen(text), path, a) : hrm__fail(HRM_ERR_FORMAT, "%s: weights only, no training state", path);
+    if (status == HRM_OK) status = hrm__trainer_restore(t, file, path, hrm_json_root(doc));
+    hrm_json_close(doc);
+    hrm_tensors_close(file);
+    return status;
+}
+
+/* ==================================================================================================== >>solve =============
+ * hrm_solve and hrm_evaluate are one loop: rows think segment by segment, and leave the batch when they are done.
+ */
+typedef struct hrm__solver {
+    hrm_run  *run;
+    int       rows;
+    size_t    bytes;
+    void     *memory;      /* host: all below */
+    hrm_real *logits, *q;  /* [rows,T,V], [rows,2] */
+    int32_t  *predictions; /* [rows,T] */
+    int32_t  *alive;       /* [rows] which row of the call stands in each row of the run */
+    int32_t  *keep;        /* [rows] */
+    hrm_solve_result *results; /* [rows] */
+} hrm__solver;
+
+static size_t hrm__plan_solver(const hrm_dims *d, int rows, void *base, hrm__solver *s)
+{
+    hrm__arena a = {NULL, 0};
+    size_t B = (size_t)rows, T = (size_t)d->T, V = (size_t)d->V;
+    a.base = (char *)base;
+    s->logits = hrm__take_real(&a, B * T * V);
+    s->q = hrm__take_real(&a, B * 2);
+    s->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    s->alive = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    s->keep = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    s->results = (hrm_solve_result *)hrm__take(&a, B, sizeof(hrm_solve_result));
+    return a.used;
+}
+
+static void hrm__solver_destroy(hrm__solver *s)
+{
+    if (!s) return;
+    const hrm_model *m = s->run ? s->run->model : NULL;
+    const hrm_allocator *a = m ? m->allocator : NULL;
+    hrm__free(a, s->memory, s->bytes, 1);
+    hrm_run_destroy(s->run);
+    hrm__free(a, s, 1, sizeof *s);
+}
+
+static hrm_status hrm__solver_for(hrm_model *m, int rows)
+{
+    void *p, *memory;
+    hrm_run_desc desc;
+    hrm_run *run;
+    if (m->solver && m->solver->rows >= rows) return HRM_OK;
+    memset(&desc, 0, sizeof desc);
+    desc.rows = rows;
+    HRM__TRY(hrm_run_create(&run, m, &desc));
+    hrm__solver plan;
+    memset(&plan, 0, sizeof plan);
+    plan.rows = rows;
+    plan.run = run;
+    plan.bytes = hrm__plan_solver(&m->d, rows, NULL, &plan);
+    hrm_status status = hrm__alloc(m->allocator, &memory, plan.bytes, 1, "solver");
+    if (status != HRM_OK) {
+        hrm_run_destroy(run);
+        return status;
+    }
+    status = hrm__alloc(m->allocator, &p, 1, sizeof(hrm__solver), "solver");
+    if (status != HRM_OK) {
+        hrm__free(m->allocator, memory, plan.bytes, 1);
+        hrm_run_destroy(run);
+        return status;
+    }
+    plan.memory = memory;
+    hrm__plan_solver(&m->d, rows, memory, &plan);
+    hrm__solver_destroy(m->solver);
+    m->solver = (hrm__solver *)p;
+    *m->solver = plan;
+    return HRM_OK;
+}
+
+typedef struct hrm__thinking {
+    int max_steps, adaptive, want_logits;
+    /* rows that are done: index in the call, and row of the solver's host buffers (predictions, logits, q) */
+    hrm_status (*on_done)(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted);
+    void (*on_segment)(void *user, const hrm__solver *s, int segment, int n);
+    void *user;
+} hrm__thinking;
+
+static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__thinking *how)
+{
+    hrm__solver *s = m->solver;
+    hrm_run *run = s->run;
+    hrm_work *w = &run->w;
+    const hrm_device_table *t = m->table;
+    size_t T = (size_t)w->d.T, V = (size_t)w->d.V;
+    int n = batch->rows, replayed;
+    w->rows = n;
+    HRM__TRY(hrm__offer(run, batch));
+    HRM__TRY(hrm__fill_i32(run, w->halted, 1, (size_t)n));
+    HRM__TRY(hrm__refresh(run));
+    for (int i = 0; i < n; i++) s->alive[i] = i;
+    for (int segment = 1; n > 0; segment++) {
+        int key = (segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE) + HRM__KEYS * n, last = segment == how->max_steps, leaving = 0;
+        HRM__TRY(t->begin_step(m->dev, w, key, &replayed));
+        if (!replayed) {
+            if (segment == 1) {
+                HRM__TRY(t->act_begin(m->dev, w));
+                HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
+            }
+            HRM__TRY(t->cycles(m->dev, w, w->z_H, w->z_L, 1));
+            HRM__TRY(t->heads(m->dev, w, w->z_H, w->q, 1));
+        }
+        HRM__TRY(t->end_step(m->dev, w, key));
+        if (!last && !how->adaptive && !how->on_segment) continue;
+        HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
+        for (int i = 0; i < n; i++) leaving += last || (how->adaptive && s->q[2 * i] > s->q[2 * i + 1]);
+        if (leaving || how->on_segment) HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
+        if (leaving && how->want_logits) HRM__TRY(t->download(m->dev, s->logits, w->logits, (size_t)n * T * V * sizeof *s->logits));
+        if (how->on_segment) how->on_segment(how->user, s, segment, n);
+        int kept = 0;
+        for (int i = 0; i < n; i++) {
+            int halted = s->q[2 * i] > s->q[2 * i + 1];
+            if (last || (how->adaptive && halted)) {
+                HRM__TRY(how->on_done(how->user, s, s->alive[i], (size_t)i, segment, halted));
+            } else {
+                s->keep[kept] = i;
+                s->alive[kept++] = s->alive[i];
+            }
+        }
+        if (kept && kept < n) HRM__TRY(t->gather(m->dev, w, s->keep, kept));
+        n = kept;
+    }
+    return HRM_OK;
+}
+
+/* ---- hrm_solve ------------------------------------------------------------------------------------------------ >>solving ---*/
+typedef struct hrm__solve_call { const hrm_solve_desc *desc; int32_t *answers; size_t T; } hrm__solve_call;
+
+static void hrm__solve_result_set(hrm_solve_result *r, const hrm__solver *s, size_t at, int segments, int halted)
+{
+    r->segments = segments;
+    r->halted = halted;
+    r->q_halt = (float)s->q[2 * at];
+    r->q_continue = (float)s->q[2 * at + 1];
+}
+
+static hrm_status hrm__solve_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
+{
+    const hrm__solve_call *call = (const hrm__solve_call *)user;
+    memcpy(call->answers + (size_t)row * call->T, s->predictions + at * call->T, call->T * sizeof *call->answers);
+    if (call->desc->results) hrm__solve_result_set(&call->desc->results[row], s, at, segments, halted);
+    return HRM_OK;
+}
+
+static void hrm__solve_segment(void *user, const hrm__solver *s, int segment, int n)
+{
+    const hrm__solve_call *call = (const hrm__solve_call *)user;
+    for (int i = 0; i < n; i++) hrm__solve_result_set(&s->results[i], s, (size_t)i, segment, s->q[2 * i] > s->q[2 * i + 1]);
+    call->desc->on_segment(call->desc->user, segment, n, s->alive, s->predictions, s->results);
+}
+
+HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answers, const hrm_solve_desc *desc)
+{
+    hrm_solve_desc none;
+    hrm_batch batch;
+    hrm__thinking how;
+    hrm__solve_call call;
+    memset(&none, 0, sizeof none);
+    if (!desc) desc = &none;
+    int rows = desc->rows ? desc->rows : 1, max_steps = desc->max_steps ? desc->max_steps : m->d.halt_max_steps;
+    if (rows < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
+    HRM__TRY(hrm__solver_for(m, rows));
+    memset(&batch, 0, sizeof batch);
+    batch.rows = batch.filled = rows;
+    batch.inputs = (int32_t *)(uintptr_t)puzzles; /* read only */
+    batch.puzzle_identifiers = (int32_t *)(uintptr_t)desc->puzzle_identifiers;
+    call.desc = desc;
+    call.answers = answers;
+    call.T = (size_t)m->d.T;
+    memset(&how, 0, sizeof how);
+    how.max_steps = max_steps;
+    how.adaptive = !desc->no_halting;
+    how.on_done = hrm__solve_done;
+    how.on_segment = desc->on_segment ? hrm__solve_segment : NULL;
+    how.user = &call;
+    return hrm__think(m, &batch, &how);
+}
+
+/* ---- hrm_evaluate ---------------------------------------------------------------------------------------------- >>evaluate --*/
+typedef struct hrm__evaluation {
+    const hrm_evaluate_desc *desc;
+    hrm_model      *model;
+    hrm_batch       batch;
+    hrm_run_outputs outputs; /* in the batch's order */
+    double         *sums;    /* [B, HRM_METRIC_SUMS], summed in the batch's order: the same for any order of leaving */
+} hrm__evaluation;
+
+static hrm_status hrm__evaluate_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
+{
+    hrm__evaluation *e = (hrm__evaluation *)user;
+    const hrm_dims *d = &e->model->d;
+    size_t T = (size_t)d->T, V = (size_t)d->V, r = (size_t)row;
+    double *sums = e->sums + r * HRM_METRIC_SUMS, q_halt = (double)s->q[2 * at];
+    int correct, labelled;
+    (void)halted;
+    memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
+    sums[HRM_M_LM_LOSS] = hrm_cross_entropy(e->model->desc.loss_type, NULL, s->logits + at * T * V, e->batch.labels + r * T, T, V, 1, &correct, &labelled);
+    int exact = correct == labelled;
+    sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, NULL);
+    sums[HRM_M_ROWS] = 1;
+    if (labelled) {
+        sums[HRM_M_COUNT] = 1;
+        sums[HRM_M_ACCURACY] = (double)correct / labelled;
+        sums[HRM_M_EXACT] = exact;
+        sums[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == exact;
+        sums[HRM_M_STEPS] = segments;
+    }
+    memcpy(e->outputs.predictions + r * T, s->predictions + at * T, T * sizeof *s->predictions);
+    e->outputs.q_halt[r] = s->q[2 * at];
+    e->outputs.q_continue[r] = s->q[2 * at + 1];
+    e->outputs.steps[r] = segments;
+    if (e->outputs.logits) memcpy(e->outputs.logits + r * T * V, s->logits + at * T * V, T * V * sizeof *s->logits);
+    return HRM_OK;
+}
+
+static size_t hrm__plan_evaluation(const hrm_dims *d, int B, int logits, void *base, hrm__evaluation *e)
+{
+    hrm__arena a = {NULL, 0};
+    size_t n = (size_t)B, T = (size_t)d->T;
+    a.base = (char *)base;
+    int32_t *batch = (int32_t *)hrm__take(&a, hrm__batch_count(d, B), sizeof(int32_t));
+    if (base) hrm__batch_place(&e->batch, batch, d, B);
+    e->outputs.predictions = (int32_t *)hrm__take(&a, n * T, sizeof(int32_t));
+    e->outputs.steps = (int32_t *)hrm__take(&a, n, sizeof(int32_t));
+    e->outputs.q_halt = hrm__take_real(&a, n);
+    e->outputs.q_continue = hrm__take_real(&a, n);
+    e->outputs.logits = logits ? hrm__take_real(&a, n * T * (size_t)d->V) : NULL;
+    e->sums = (double *)hrm__take(&a, n * HRM_METRIC_SUMS, sizeof(double));
+    return a.used;
+}
+
+static hrm_status hrm__evaluate(hrm__evaluation *e, const hrm_dataset *data, const hrm__thinking *how, hrm_metrics *metrics)
+{
+    const hrm_evaluate_desc *d = e->desc;
+    int64_t total = hrm_dataset_describe(data)->total_examples;
+    int B = e->batch.rows;
+    double sums[HRM_METRIC_SUMS] = {0};
+    if (d->max_examples > 0) total = hrm__min_i64(total, d->max_examples);
+    for (int64_t first = 0; first < total; first += B) {
+        e->batch.rows = B;
+        HRM__TRY(hrm_dataset_read(data, first, &e->batch));
+        e->batch.filled = (int)hrm__min_i64(e->batch.filled, total - first);
+        e->batch.rows = e->batch.filled; /* padding is not worked on */
+        HRM__TRY(hrm__think(e->model, &e->batch, how));
+        for (int i = 0; i < e->batch.filled; i++)
+            for (int k = 0; k < HRM_METRIC_SUMS; k++) sums[k] += e->sums[i * HRM_METRIC_SUMS + k];
+        /* the published evaluation divides everything, losses too, by the rows counted */
+        double rows = sums[HRM_M_ROWS];
+        sums[HRM_M_ROWS] = sums[HRM_M_COUNT];
+        *metrics = hrm__metrics_from(sums);
+        sums[HRM_M_ROWS] = rows;
+        if (d->on_rows) HRM__TRY(d->on_rows(d->user, first, &e->batch, &e->outputs));
+        if (d->on_batch) HRM__TRY(d->on_batch(d->user, first + e->batch.filled, total, metrics));
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics)
+{
+    hrm_evaluate_desc none;
+    hrm__evaluation e;
+    hrm__thinking how;
+    void *memory;
+    memset(&none, 0, sizeof none);
+    memset(&e, 0, sizeof e);
+    memset(metrics, 0, sizeof *metrics);
+    e.desc = desc ? desc : &none;
+    e.model = m;
+    int B = e.desc->batch_size ? e.desc->batch_size : 64, max_steps = e.desc->max_steps ? e.desc->max_steps : m->d.halt_max_steps;
+    if (B < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
+    HRM__TRY(hrm__check_data(m, data));
+    HRM__TRY(hrm__solver_for(m, B));
+    size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
+    HRM__TRY(hrm__alloc(m->allocator, &memory, bytes, 1, "evaluation"));
+    hrm__plan_evaluation(&m->d, B, e.desc->want_logits, memory, &e);
+    memset(&how, 0, sizeof how);
+    how.max_steps = max_steps;
+    how.adaptive = e.desc->adaptive;
+    how.want_logits = 1;
+    how.on_done = hrm__evaluate_done;
+    how.user = &e;
+    hrm_status status = hrm__evaluate(&e, data, &how, metrics);
+    hrm__free(m->allocator, memory, bytes, 1);
+    return status;
+}
+
+/* ---- memory known beforehand ------------------------------------------------------------------------------------ >>budget ---*/
+static size_t hrm__block_bytes(size_t bytes) { return bytes + 2 * HRM__ALIGN; } /* what hrm__alloc asks the allocator for */
+
+HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch)
+{
+    hrm_model m;
+    hrm_work w;
+    hrm_device_sizes sizes;
+    const hrm_device_table *table;
+    hrm__solver solver;
+    memset(&m, 0, sizeof m);
+    m.desc = *desc;
+    if (batch < 1 || batch > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch is %d, expected 1 to %d", batch, 1 << 20);
+    HRM__TRY(hrm__cpu_select());
+    HRM__TRY(hrm__resolve(&m.desc, &m.d));
+    if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
+    HRM__TRY(hrm__open_table(&table, m.desc.device));
+    m.count = hrm__plan_model(&m.d, &m.at, NULL);
+    HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
+    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) + hrm__block_bytes(sizeof(hrm_device)) +
+                    hrm__block_bytes(sizeof(hrm_pool)) + hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
+                    (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
+#ifndef HRM_NO_THREADS
+    memory->model += hrm__block_bytes((size_t)m.d.threads * sizeof(hrm__worker));
+#endif
+    for (int train = 0; train < 2; train++) {
+        memset(&w, 0, sizeof w);
+        w.d = m.d;
+        w.d.B = batch;
+        w.train = train;
+        HRM__TRY(table->sizes(NULL, &w.d, train, &sizes));
+        size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, NULL, &w));
+        if (train)
+            memory->train = run + hrm__block_bytes(sizeof(hrm_trainer)) + 2 * hrm__block_bytes(m.at.trained * sizeof(hrm_real)) +
+                            hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
+        else
+            memory->solve = run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
+    }
+    return HRM_OK;
+}
 
 #endif /* HRM_IMPLEMENTATION_DONE */
 #endif /* HRM_IMPLEMENTATION */
