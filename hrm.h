@@ -2064,14 +2064,14 @@ static size_t hrm__cpu_chunk(const hrm_dims *d)
 }
 
 /* Hands out pieces of one block of memory; with base NULL it only counts. */
-typedef struct hrm__arena { char *base; size_t used; } hrm__arena;
-static void *hrm__take(hrm__arena *a, size_t count, size_t size)
+typedef struct hrm__plan { char *base; size_t used; } hrm__plan;
+static void *hrm__take(hrm__plan *a, size_t count, size_t size)
 {
     void *p = a->base ? a->base + a->used : NULL;
     a->used += hrm__align(count * size);
     return p;
 }
-static hrm_real *hrm__take_real(hrm__arena *a, size_t count) { return (hrm_real *)hrm__take(a, count, sizeof(hrm_real)); }
+static hrm_real *hrm__take_real(hrm__plan *a, size_t count) { return (hrm_real *)hrm__take(a, count, sizeof(hrm_real)); }
 
 static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -2131,7 +2131,7 @@ static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_s
 {
     /* lays one thread's scratch out from base (NULL: counts) -> elements */
     size_t C = hrm__rows(d, hrm__cpu_chunk(d)), D = (size_t)d->D, I = (size_t)d->I;
-    hrm__arena a = {(char *)base, 0};
+    hrm__plan a = {(char *)base, 0};
     memset(s, 0, sizeof *s);
     s->a.qkv = hrm__take_real(&a, C * 3 * D);
     s->a.o = hrm__take_real(&a, C * D);
@@ -2146,7 +2146,7 @@ static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_s
 static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__cpu_work *c)
 {
     /* lays hrm_work.work out -> bytes */
-    hrm__arena a = {(char *)base, 0};
+    hrm__plan a = {(char *)base, 0};
     hrm__thread_scratch unused;
     size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I;
     memset(c, 0, sizeof *c);
@@ -2174,7 +2174,7 @@ typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[2], *lm_head; 
 
 static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p)
 {
-    hrm__arena a = {(char *)base, 0};
+    hrm__plan a = {(char *)base, 0};
     size_t table = (size_t)d->S * (size_t)(d->head_dim / 2);
     memset(p, 0, sizeof *p);
     p->cosines = hrm__take_real(&a, table);
@@ -3312,7 +3312,7 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, v
 {
     /* lays the buffers of w (d and train set) out from base (NULL: counts) -> bytes */
     const hrm_dims *d = &w->d;
-    hrm__arena a = {NULL, 0};
+    hrm__plan a = {NULL, 0};
     size_t B = (size_t)d->B, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, B) * (size_t)d->D;
     a.base = (char *)base;
     w->z_H = hrm__take(&a, z, sizes->activation);
@@ -4304,7 +4304,7 @@ typedef struct hrm__solver {
 
 static size_t hrm__plan_solver(const hrm_dims *d, int rows, void *base, hrm__solver *s)
 {
-    hrm__arena a = {NULL, 0};
+    hrm__plan a = {NULL, 0};
     size_t B = (size_t)rows, T = (size_t)d->T, V = (size_t)d->V;
     a.base = (char *)base;
     s->logits = hrm__take_real(&a, B * T * V);
@@ -4506,7 +4506,7 @@ static hrm_status hrm__evaluate_done(void *user, const hrm__solver *s, int32_t r
 
 static size_t hrm__plan_evaluation(const hrm_dims *d, int B, int logits, void *base, hrm__evaluation *e)
 {
-    hrm__arena a = {NULL, 0};
+    hrm__plan a = {NULL, 0};
     size_t n = (size_t)B, T = (size_t)d->T;
     a.base = (char *)base;
     int32_t *batch = (int32_t *)hrm__take(&a, hrm__batch_count(d, B), sizeof(int32_t));
