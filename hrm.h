@@ -874,6 +874,8 @@ static void hrm__gate_open(hrm_pool *pool, hrm__gate *gate)
     hrm__mutex_unlock(&pool->mutex);
 }
 
+HRM_API int hrm_pool_size(const hrm_pool *pool) { return pool->size; }
+
 HRM_API void hrm_pool_barrier(hrm_pool *pool)
 {
     if (pool->size == 1) return;
