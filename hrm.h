@@ -1,6 +1,69 @@
 /* hrm.h - v0.1.0 - the Hierarchical Reasoning Model (arXiv:2506.21734) in one C99 header: trains it, runs it, on any machine.
  *
- * MANUAL-PLACEHOLDER
+ * Two recurrent transformer levels, H slow and L fast, think in segments and learn by Q-learning when to stop. With 27 million
+ * parameters and 1,000 examples they solve extreme Sudoku, hard mazes and ARC tasks. This file holds all of it: tensors, layers
+ * with their gradients, the ACT model, losses, optimizers, data loaders, checkpoints, a CPU backend with its own threads and
+ * matrix products. Results are the same bit for bit for any number of threads.
+ *
+ * DO THIS
+ *     #define HRM_IMPLEMENTATION        in one C or C++ file, before
+ *     #include "hrm.h"                  and include it plainly everywhere else
+ *   and link with -lm -lpthread (nothing on Windows). `cc -O2 -x c -DHRM_IMPLEMENTATION -c hrm.h -o hrm.o` works too.
+ *
+ * A PROGRAM THAT TRAINS
+ *     hrm_model *model;  hrm_dataset *data;  hrm_trainer *trainer;  hrm_metrics metrics;
+ *     if (hrm_dataset_open(&data, "data/sudoku", "train", NULL) != HRM_OK) die(hrm_error_message());
+ *     hrm_model_desc desc = hrm_model_desc_for(data);          // shapes from the data; every field 0 = the paper's default
+ *     desc.hidden_size = 128;
+ *     hrm_model_create(&model, &desc);
+ *     hrm_trainer_create(&trainer, model, &(hrm_train_desc){ .lr = 1e-4f, .steps = 2000, .batch_size = 32 });
+ *     while (hrm_trainer_step(trainer, data, &metrics) == HRM_OK) printf("%g\n", metrics.lm_loss);
+ *     hrm_model_save(model, "sudoku.safetensors");
+ *     hrm_solve(model, puzzle, answer, &(hrm_solve_desc){0});  // runs until the model halts
+ *
+ * OPTIONS, defined before the include (what each costs)
+ *     HRM_IMPLEMENTATION   this file's functions, once a program
+ *     HRM_STATIC           all functions static, for use inside one file
+ *     HRM_NO_THREADS       no pthreads or Win32 threads; one thread
+ *     HRM_NO_MMAP          files are read into memory instead of mapped
+ *     HRM_USE_CUDA         device HRM_CUDA; link hrm_cuda.o, cudart
+ *     HRM_CHUNK_ROWS n     rows of activations a thread works on at a time [512]; memory against cache misses
+ *     hrm_real             float; double makes every number on the CPU double, on the plain path, several times slower
+ *   The environment variable HRM_CPU=avx512|avx2|neon|scalar picks an instruction set; the best one is the default.
+ *
+ * RULES
+ *   Errors   A status, and a one-line message that names file, tensor, row or field: hrm_error_message(), per thread. The
+ *            library never exits, prints or asserts on input. After a failure outputs are untouched and objects usable.
+ *   Memory   Whoever creates destroys. An allocator may be given; everything is sized at creation (hrm_model_memory tells
+ *            beforehand) and a training step or a segment allocates nothing.
+ *   Threads  Functions on different objects are free to run at once. One model, its runs and trainers: one call at a time; the
+ *            threads inside a call are the library's. Data sets and open files may be read by several threads.
+ *   Layout   Row-major, batch first. Token 0..vocab-1 in int32; label -100 is ignored.
+ *
+ * WHAT IT DOES NOT DO
+ *   Attention masks other than causal, float16 training, several devices at once, gradients through more than the last cycle.
+ *
+ * CONTENTS (search for the tag)
+ *     >>api-status     statuses and messages
+ *     >>api-memory     the allocator
+ *     >>api-threads    the thread pool
+ *     >>api-random     Philox
+ *     >>api-tensor     views and element types
+ *     >>api-files      files, JSON and YAML, .npy, safetensors, PyTorch zips
+ *     >>api-dataset    data sets and batches
+ *     >>api-model      descriptions, models, their tensors and checkpoints
+ *     >>api-metrics    what is measured
+ *     >>api-run        one ACT segment at a time
+ *     >>api-trainer    training and resuming
+ *     >>api-solve      solving and evaluating
+ *     >>api-layers     every layer, loss and optimizer by itself
+ *     >>api-device     the table a backend fills in
+ *   implementation:
+ *     >>platform >>status >>memory >>threads >>cpu-features >>vector-math >>random >>dtype >>files >>json >>npy
+ *     >>safetensors >>torch-zip >>gemm >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm >>losses
+ *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>cpu-backend >>block >>embed >>heads >>halting
+ *     >>objective >>updates >>cpu-table >>model >>describe >>layout >>create >>tensors >>act >>trainer >>dataset
+ *     >>checkpoint >>weights >>resume >>solve >>solving >>evaluate >>budget
  */
 #ifndef HRM_H
 #define HRM_H
