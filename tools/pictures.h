@@ -1,0 +1,424 @@
+/* pictures.h - Sudokus, mazes and ARC grids as panels on a sheet, with titles and a legend. hrm.h, canvas.h and score.h come
+ * before it. What carries meaning differs by shape or weight as well as by colour, and the colours are Okabe and Ito's; ARC's
+ * own are the official ones, with the number of the colour in the cell.
+ *
+ *   picture_panel panels[2];
+ *   panels[0] = picture_panel_make(PICTURE_SUDOKU, 9, inputs, NULL, NULL, "puzzle");
+ *   panels[1] = picture_panel_make(PICTURE_SUDOKU, 9, inputs, answer, labels, "prediction");
+ *   picture_sheet sheet = picture_sheet_make("title", panels, 2, 2);
+ *   picture_sheet_draw(&canvas, &sheet);                                   creates the canvas
+ *
+ * Boards are tokens of the data sets (score.h names a maze's); anything else in a board, as the -100 of an ignored label, is blank.
+ */
+#ifndef HRM_TOOLS_PICTURES_H
+#define HRM_TOOLS_PICTURES_H
+
+#include "canvas.h"
+#include "score.h"
+
+typedef enum picture_kind {
+    PICTURE_SUDOKU,           /* the puzzle, and the answer where there is one; marked against the truth where there is one */
+    PICTURE_MAZE,             /* walls, start, goal */
+    PICTURE_MAZE_TRUE,        /* with the path of the truth */
+    PICTURE_MAZE_PREDICTED,   /* with the path of the answer */
+    PICTURE_MAZE_DIFFERENCES, /* answer against truth */
+    PICTURE_ARC               /* the answer, marked against the truth where there is one */
+} picture_kind;
+
+typedef struct picture_panel {
+    picture_kind   kind;
+    int            side;                    /* cells each way of the board in memory */
+    int            top, left, rows, cols;   /* the part of it that is shown */
+    int            cell;                    /* pixels */
+    const int32_t *input, *answer, *truth;  /* [side * side]; answer and truth may be NULL */
+    char           title[64], note[64];     /* above and below */
+} picture_panel;
+
+enum { PICTURE_ARC_SIDE = 30, PICTURE_WALL = 0x565C64, PICTURE_GIVEN = 0xE6E6E6, PICTURE_WRONG = 0xFBE3D4 };
+
+static inline unsigned picture_arc_colour(int colour)
+{
+    static const unsigned palette[10] = {0x000000, 0x0074D9, 0xFF4136, 0x2ECC40, 0xFFDC00, 0xAAAAAA, 0xF012BE, 0xFF851B, 0x7FDBFF, 0x870C25};
+    return palette[colour];
+}
+
+static inline int picture__is_colour(int32_t token) { return token >= 2 && token <= 11; }
+
+/* Where the grid lies in a board: the box around its colours, wherever it was moved to. 0 when there are none. */
+static inline int picture_arc_find(const int32_t *board, int side, int *top, int *left, int *rows, int *cols)
+{
+    int y0 = side, x0 = side, y1 = -1, x1 = -1;
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++)
+            if (picture__is_colour(board[y * side + x])) {
+                if (y < y0) y0 = y;
+                if (y > y1) y1 = y;
+                if (x < x0) x0 = x;
+                if (x > x1) x1 = x;
+            }
+    if (y1 < 0) return 0;
+    *top = y0, *left = x0, *rows = y1 - y0 + 1, *cols = x1 - x0 + 1;
+    return 1;
+}
+
+/* What an answer says: the largest rectangle of colours whose corner is (top, left); rows and cols are 0 when there is none. */
+static inline void picture_arc_crop(const int32_t *board, int side, int top, int left, int *rows, int *cols)
+{
+    int width = side - left;
+    *rows = *cols = 0;
+    for (int y = top; y < side; y++) {
+        int x = 0;
+        while (x < width && picture__is_colour(board[y * side + left + x])) x++;
+        width = x;
+        if ((y - top + 1) * width > *rows * *cols) *rows = y - top + 1, *cols = width;
+    }
+}
+
+static inline picture_panel picture_panel_make(picture_kind kind, int side, const int32_t *input, const int32_t *answer, const int32_t *truth, const char *title)
+{
+    picture_panel p;
+    memset(&p, 0, sizeof p);
+    p.kind = kind, p.side = p.rows = p.cols = side;
+    p.input = input, p.answer = answer, p.truth = truth;
+    p.cell = kind == PICTURE_SUDOKU ? (side >= 9 ? 38 : 46) : side >= 24 ? 14 : side >= 16 ? 18 : 24;
+    snprintf(p.title, sizeof p.title, "%s", title);
+    return p;
+}
+
+/* An ARC panel shows `answer`: a demonstration's grid, a prediction (with its truth) or the truth. */
+static inline picture_panel picture_panel_arc(int side, const int32_t *answer, const int32_t *truth, const char *title)
+{
+    picture_panel p = picture_panel_make(PICTURE_ARC, side, answer, answer, truth, title);
+    int rows = 0, cols = 0;
+    if (truth && picture_arc_find(truth, side, &p.top, &p.left, &rows, &cols)) {
+        picture_arc_crop(answer, side, p.top, p.left, &p.rows, &p.cols);
+        if (p.rows != rows || p.cols != cols) snprintf(p.note, sizeof p.note, "%d x %d, expected %d x %d", p.rows, p.cols, rows, cols);
+    } else if (!picture_arc_find(answer, side, &p.top, &p.left, &p.rows, &p.cols)) {
+        p.rows = p.cols = 0;
+    }
+    if (!p.rows) snprintf(p.note, sizeof p.note, "no grid");
+    if (!p.rows) p.rows = p.cols = 1;
+    return p;
+}
+
+/* ---- boards -------------------------------------------------------------------------------------------------------------- */
+
+static inline void picture__sudoku(canvas *c, int x0, int y0, const picture_panel *p)
+{
+    int n = p->side, cell = p->cell, box_rows = n == 9 ? 3 : 2, box_cols = n / box_rows;
+    for (int i = 0; i < n * n; i++) {
+        int x = x0 + i % n * cell, y = y0 + i / n * cell;
+        int given = p->input[i] >= 2 && p->input[i] <= n + 1;
+        int32_t token = p->answer ? p->answer[i] : p->input[i];
+        int wrong = p->answer && p->truth && token != p->truth[i];
+        int shown = token >= 2 && token <= n + 1;
+        canvas_rect(c, x, y, cell, cell, wrong ? PICTURE_WRONG : given ? PICTURE_GIVEN : CANVAS_WHITE);
+        if (shown) {
+            char text[2] = {(char)('0' + token - 1), 0};
+            canvas_style style = canvas_style_make(cell * 0.46, wrong ? CANVAS_VERMILION : given ? CANVAS_BLACK : CANVAS_BLUE, CANVAS_CENTRE);
+            style.weight = given ? 0.19 : 0.115;
+            canvas_text(c, x + cell * (wrong ? 0.42 : 0.5), y + cell * (wrong ? 0.67 : 0.73), text, style);
+        }
+        if (wrong) { /* framed, with the right digit in the corner */
+            canvas_frame(c, x + 3, y + 3, cell - 5, cell - 5, cell / 20 > 1 ? cell / 20 : 1, CANVAS_VERMILION);
+            if (p->truth[i] >= 2 && p->truth[i] <= n + 1) {
+                char text[2] = {(char)('0' + p->truth[i] - 1), 0};
+                canvas_text(c, x + cell * 0.79, y + cell * 0.87, text, canvas_style_make(cell * 0.24, CANVAS_BLACK, CANVAS_CENTRE));
+            }
+        }
+    }
+    for (int i = 0; i <= n; i++) {
+        int across = i % box_rows == 0, down = i % box_cols == 0;
+        if (!across) canvas_rect(c, x0, y0 + i * cell, n * cell, 1, 0xB0B0B0);
+        if (!down) canvas_rect(c, x0 + i * cell, y0, 1, n * cell, 0xB0B0B0);
+    }
+    for (int i = 0; i <= n; i++) {
+        if (i % box_rows == 0) canvas_rect(c, x0 - 1, y0 + i * cell - 1, n * cell + 3, 3, CANVAS_INK);
+        if (i % box_cols == 0) canvas_rect(c, x0 + i * cell - 1, y0 - 1, 3, n * cell + 3, CANVAS_INK);
+    }
+}
+
+static inline void picture__start(canvas *c, double x, double y, double cell)
+{
+    canvas_style style = canvas_style_make(cell * 0.62, CANVAS_WHITE, CANVAS_CENTRE);
+    style.weight = 0.19;
+    canvas_disc(c, x, y, cell * 0.72, CANVAS_WHITE);
+    canvas_disc(c, x, y, cell * 0.62, CANVAS_GREEN);
+    canvas_text(c, x, y + cell * 0.31, "S", style);
+}
+
+static inline void picture__goal(canvas *c, double x, double y, double cell)
+{
+    canvas_style style = canvas_style_make(cell * 0.62, CANVAS_WHITE, CANVAS_CENTRE);
+    int half = (int)(cell * 0.58 + 0.5), edge = half + (int)(cell * 0.1 + 0.5), left = (int)x, top = (int)y;
+    style.weight = 0.19;
+    canvas_rect(c, left - edge, top - edge, 2 * edge + 1, 2 * edge + 1, CANVAS_WHITE);
+    canvas_rect(c, left - half, top - half, 2 * half + 1, 2 * half + 1, 0x8C3C78);
+    canvas_text(c, left + 0.5, top + 0.5 + cell * 0.31, "G", style);
+}
+
+static inline void picture__maze_path(canvas *c, int x0, int y0, const picture_panel *p, const int32_t *board, unsigned colour, double thickness)
+{
+    /* steps between neighbouring path cells; a cell without any is a dot, so nothing that was predicted stays unseen */
+    for (int i = 0; i < p->side * p->side; i++) {
+        double x = x0 + (i % p->side + 0.5) * p->cell, y = y0 + (i / p->side + 0.5) * p->cell;
+        int here = board[i] == SCORE_PATH, start = board[i] == SCORE_START || board[i] == SCORE_GOAL;
+        if (here) canvas__gather(c, x, y, x, y, thickness / 2);
+        for (int k = 0; k < 2; k++) {
+            int j = k ? i + p->side : i + 1;
+            if (k ? j >= p->side * p->side : j % p->side == 0) continue;
+            int there = board[j] == SCORE_PATH, end = board[j] == SCORE_START || board[j] == SCORE_GOAL;
+            if ((here && (there || end)) || (start && there)) canvas__gather(c, x, y, k ? x : x + p->cell, k ? y + p->cell : y, thickness / 2);
+        }
+    }
+    canvas__lay(c, colour, 1);
+}
+
+static inline void picture__maze(canvas *c, int x0, int y0, const picture_panel *p)
+{
+    int n = p->side, cell = p->cell;
+    for (int i = 0; i < n * n; i++)
+        canvas_rect(c, x0 + i % n * cell, y0 + i / n * cell, cell, cell, p->input[i] == SCORE_WALL ? PICTURE_WALL : CANVAS_WHITE);
+    if (cell >= 8) /* where one can walk, a faint net helps counting */
+        for (int i = 0; i < n * n; i++)
+            if (p->input[i] != SCORE_WALL) {
+                canvas_rect(c, x0 + i % n * cell, y0 + i / n * cell, cell, 1, 0xEDEDED);
+                canvas_rect(c, x0 + i % n * cell, y0 + i / n * cell, 1, cell, 0xEDEDED);
+            }
+    canvas_frame(c, x0 - 2, y0 - 2, n * cell + 4, n * cell + 4, 2, CANVAS_INK);
+    if (p->kind == PICTURE_MAZE_TRUE && p->truth) picture__maze_path(c, x0, y0, p, p->truth, CANVAS_BLUE, cell * 0.36);
+    if (p->kind == PICTURE_MAZE_PREDICTED && p->answer) {
+        picture__maze_path(c, x0, y0, p, p->answer, CANVAS_WHITE, cell * 0.5); /* an edge, for steps through walls */
+        picture__maze_path(c, x0, y0, p, p->answer, CANVAS_VERMILION, cell * 0.36);
+    }
+    for (int i = 0; i < n * n; i++) {
+        double x = x0 + (i % n + 0.5) * cell, y = y0 + (i / n + 0.5) * cell;
+        if (p->kind == PICTURE_MAZE_DIFFERENCES && p->answer && p->truth) {
+            int was = p->truth[i] == SCORE_PATH, is = p->answer[i] == SCORE_PATH;
+            if (was && is) canvas_disc(c, x, y, cell * 0.16, CANVAS_GREY);
+            else if (was) canvas_ring(c, x, y, cell * 0.3, cell * 0.14, CANVAS_BLUE);
+            else if (p->answer[i] != p->truth[i]) {
+                canvas_cross(c, x, y, cell * 0.28, cell * 0.32, CANVAS_WHITE);
+                canvas_cross(c, x, y, cell * 0.28, cell * 0.16, CANVAS_VERMILION);
+            }
+        }
+    }
+    for (int i = 0; i < n * n; i++) {
+        double x = x0 + (i % n + 0.5) * cell, y = y0 + (i / n + 0.5) * cell;
+        if (p->input[i] == SCORE_START) picture__start(c, x, y, cell);
+        if (p->input[i] == SCORE_GOAL) picture__goal(c, x, y, cell);
+    }
+}
+
+static inline void picture__arc_cell(canvas *c, int x, int y, int cell, int colour)
+{
+    unsigned paint = picture_arc_colour(colour);
+    int bright = colour == 3 || colour == 4 || colour == 5 || colour == 7 || colour == 8;
+    canvas_rect(c, x, y, cell, cell, paint);
+    if (cell >= 12 && colour > 0) { /* the number, for those who do not tell the colours apart; quiet for those who do */
+        char text[2] = {(char)('0' + colour), 0};
+        canvas_text(c, x + cell * 0.5 + 0.5, y + cell * 0.68, text, canvas_style_make(cell * 0.36, canvas_mix(paint, bright ? 0 : 0xFFFFFF, 0.5), CANVAS_CENTRE));
+    }
+}
+
+static inline void picture__arc(canvas *c, int x0, int y0, const picture_panel *p)
+{
+    int cell = p->cell, missing = 0;
+    for (int y = 0; y < p->rows; y++)
+        for (int x = 0; x < p->cols; x++) {
+            int at = (p->top + y) * p->side + p->left + x, px = x0 + x * cell, py = y0 + y * cell;
+            if (!picture__is_colour(p->answer[at])) {
+                missing = 1;
+                continue;
+            }
+            picture__arc_cell(c, px, py, cell, (int)p->answer[at] - 2);
+        }
+    for (int y = 0; y <= p->rows; y++) canvas_rect(c, x0, y0 + y * cell, p->cols * cell + 1, 1, 0x606060);
+    for (int x = 0; x <= p->cols; x++) canvas_rect(c, x0 + x * cell, y0, 1, p->rows * cell + 1, 0x606060);
+    if (missing) return;
+    for (int y = 0; p->truth && y < p->rows; y++)
+        for (int x = 0; x < p->cols; x++) {
+            int at = (p->top + y) * p->side + p->left + x;
+            if (p->answer[at] == p->truth[at]) continue;
+            double px = x0 + (x + 0.5) * cell + 0.5, py = y0 + (y + 0.5) * cell + 0.5, r = cell * 0.3;
+            canvas_cross(c, px, py, r, cell * 0.24 > 3 ? cell * 0.24 : 3, CANVAS_BLACK);
+            canvas_cross(c, px, py, r, cell * 0.12 > 1.4 ? cell * 0.12 : 1.4, CANVAS_WHITE);
+        }
+}
+
+/* ---- sheets -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct picture_sheet {
+    const char          *title, *subtitle; /* subtitle may be NULL */
+    const picture_panel *panels;
+    int                  count, columns;
+    int                  group;            /* panels that belong together; more room between groups [columns] */
+} picture_sheet;
+
+static inline picture_sheet picture_sheet_make(const char *title, const picture_panel *panels, int count, int columns)
+{
+    picture_sheet s;
+    memset(&s, 0, sizeof s);
+    s.title = title, s.panels = panels, s.count = count, s.columns = columns;
+    return s;
+}
+
+typedef enum picture__mark {
+    PICTURE__GIVEN, PICTURE__FILLED, PICTURE__WRONG_DIGIT, PICTURE__WALL, PICTURE__START, PICTURE__GOAL, PICTURE__TRUE_PATH, PICTURE__PREDICTED_PATH,
+    PICTURE__BOTH, PICTURE__MISSED, PICTURE__EXTRA, PICTURE__ARC_WRONG, PICTURE__PALETTE, PICTURE__MARKS
+} picture__mark;
+
+static inline unsigned picture__marks_of(const picture_panel *p)
+{
+    /* which entries of the legend a panel calls for, one bit each */
+    unsigned marks = 0;
+    if (p->kind == PICTURE_SUDOKU) {
+        marks |= 1u << PICTURE__GIVEN | (p->answer ? 1u << PICTURE__FILLED : 0);
+        for (int i = 0; p->answer && p->truth && i < p->side * p->side; i++)
+            if (p->answer[i] != p->truth[i]) marks |= 1u << PICTURE__WRONG_DIGIT;
+    } else if (p->kind == PICTURE_ARC) {
+        marks |= 1u << PICTURE__PALETTE;
+        for (int y = 0; p->truth && y < p->rows; y++)
+            for (int x = 0; x < p->cols; x++) {
+                int at = (p->top + y) * p->side + p->left + x;
+                if (at < p->side * p->side && p->answer[at] != p->truth[at]) marks |= 1u << PICTURE__ARC_WRONG;
+            }
+    } else {
+        marks |= 1u << PICTURE__WALL | 1u << PICTURE__START | 1u << PICTURE__GOAL;
+        if (p->kind == PICTURE_MAZE_TRUE) marks |= 1u << PICTURE__TRUE_PATH;
+        if (p->kind == PICTURE_MAZE_PREDICTED) marks |= 1u << PICTURE__PREDICTED_PATH;
+        if (p->kind == PICTURE_MAZE_DIFFERENCES) marks |= 1u << PICTURE__BOTH | 1u << PICTURE__MISSED | 1u << PICTURE__EXTRA;
+    }
+    return marks;
+}
+
+enum { PICTURE__ICON = 20, PICTURE__LINE = 32 }; /* of the legend */
+
+static inline double picture__legend_entry(canvas *c, picture__mark mark, double x, double y)
+{
+    /* draws an entry whose icon is centred at height y; c NULL: only measures. -> its width */
+    static const char *const texts[PICTURE__MARKS] = {"given", "filled in", "wrong, small: the right digit", "wall", "start", "goal", "true path",
+                                                      "predicted path", "in both", "missed", "not on the true path", "wrong cell", ""};
+    const int icon = PICTURE__ICON;
+    double width = (mark == PICTURE__PALETTE ? 10 * (icon + 4) : icon) + 9 + canvas_text_width(texts[mark], 10);
+    if (!c) return width;
+    int ix = (int)x, iy = (int)y - icon / 2;
+    double cx = ix + icon / 2.0, cy = iy + icon / 2.0;
+    canvas_style text = canvas_style_make(10, CANVAS_INK, CANVAS_LEFT), digit = canvas_style_make(11, CANVAS_BLACK, CANVAS_CENTRE);
+    digit.weight = 0.19;
+    switch (mark) {
+    case PICTURE__GIVEN:
+        canvas_rect(c, ix, iy, icon, icon, PICTURE_GIVEN);
+        canvas_text(c, cx, cy + 5.5, "5", digit);
+        canvas_frame(c, ix, iy, icon, icon, 1, 0xB0B0B0);
+        break;
+    case PICTURE__FILLED:
+        digit.weight = 0.115, digit.colour = CANVAS_BLUE;
+        canvas_text(c, cx, cy + 5.5, "5", digit);
+        canvas_frame(c, ix, iy, icon, icon, 1, 0xB0B0B0);
+        break;
+    case PICTURE__WRONG_DIGIT:
+        digit.weight = 0.115, digit.colour = CANVAS_VERMILION;
+        canvas_rect(c, ix, iy, icon, icon, PICTURE_WRONG);
+        digit.size = 9;
+        canvas_text(c, cx - 1.5, cy + 3.5, "5", digit);
+        canvas_text(c, ix + 15, iy + 17, "7", canvas_style_make(5.5, CANVAS_BLACK, CANVAS_CENTRE));
+        canvas_frame(c, ix + 2, iy + 2, icon - 4, icon - 4, 1, CANVAS_VERMILION);
+        canvas_frame(c, ix, iy, icon, icon, 1, 0xB0B0B0);
+        break;
+    case PICTURE__WALL: canvas_rect(c, ix, iy, icon, icon, PICTURE_WALL); break;
+    case PICTURE__START: picture__start(c, cx, cy, 15); break;
+    case PICTURE__GOAL: picture__goal(c, cx, cy, 15); break;
+    case PICTURE__TRUE_PATH: canvas_line(c, ix + 2, cy, ix + icon - 2, cy, 5, CANVAS_BLUE); break;
+    case PICTURE__PREDICTED_PATH: canvas_line(c, ix + 2, cy, ix + icon - 2, cy, 5, CANVAS_VERMILION); break;
+    case PICTURE__BOTH: canvas_disc(c, cx, cy, 3.2, CANVAS_GREY); break;
+    case PICTURE__MISSED: canvas_ring(c, cx, cy, 6, 2.8, CANVAS_BLUE); break;
+    case PICTURE__EXTRA: canvas_cross(c, cx, cy, 5.5, 3.2, CANVAS_VERMILION); break;
+    case PICTURE__ARC_WRONG:
+        canvas_rect(c, ix, iy, icon, icon, 0x7FDBFF);
+        canvas_cross(c, cx, cy, 6, 5, CANVAS_BLACK);
+        canvas_cross(c, cx, cy, 6, 2.4, CANVAS_WHITE);
+        break;
+    case PICTURE__PALETTE:
+        for (int i = 0; i < 10; i++) {
+            picture__arc_cell(c, ix + i * (icon + 4), iy, icon, i);
+            canvas_frame(c, ix + i * (icon + 4), iy, icon, icon, 1, 0x606060);
+            if (i == 0) canvas_text(c, cx + 0.5, iy + icon * 0.68, "0", canvas_style_make(icon * 0.36, 0x808080, CANVAS_CENTRE));
+        }
+        break;
+    case PICTURE__MARKS: break;
+    }
+    canvas_text(c, ix + icon + 9, cy + 5, texts[mark], text);
+    return width;
+}
+
+static inline int picture__legend(canvas *c, unsigned marks, int left, int right, int top)
+{
+    /* entries from left to right, line by line; c NULL: only measures. -> the height */
+    double x = left;
+    int lines = 0;
+    for (int m = 0; m < PICTURE__MARKS; m++) {
+        if (!(marks >> m & 1)) continue;
+        double width = picture__legend_entry(NULL, (picture__mark)m, 0, 0);
+        if (!lines || x + width > right) x = left, lines++;
+        if (c) (void)picture__legend_entry(c, (picture__mark)m, x, top + (lines - 1) * PICTURE__LINE + PICTURE__LINE / 2);
+        x += width + 24;
+    }
+    return lines * PICTURE__LINE;
+}
+
+/* Creates the canvas in the size that the sheet needs. */
+static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
+{
+    enum { MARGIN = 28, GAP = 26, GROUP_GAP = 30, TITLE = 26, NOTE = 24 };
+    int columns = s->columns < s->count ? s->columns : s->count, group = s->group > 0 ? s->group : columns;
+    if (s->count < 1 || columns < 1) return hrm_error_set(HRM_ERR_ARGUMENT, "a sheet of pictures without any");
+    int rows = (s->count + columns - 1) / columns;
+    int *at = (int *)calloc((size_t)(columns + rows + 2), sizeof(int)); /* where each column and each row begins */
+    if (!at) return hrm_error_set(HRM_ERR_MEMORY, "no memory for a sheet of %d pictures", s->count);
+    int *column = at, *row = at + columns + 1, any_note = 0;
+    unsigned marks = 0;
+    for (int i = 0; i < s->count; i++) {
+        const picture_panel *p = &s->panels[i];
+        int width = p->cols * p->cell, height = p->rows * p->cell;
+        int title = (int)canvas_text_width(p->title, 11) + 1, note = (int)canvas_text_width(p->note, 9) + 1;
+        if (title > width) width = title;
+        if (note > width) width = note;
+        if (width > column[i % columns + 1]) column[i % columns + 1] = width;
+        if (height > row[i / columns + 1]) row[i / columns + 1] = height;
+        marks |= picture__marks_of(p);
+        any_note |= p->note[0] != 0;
+    }
+    int top = MARGIN + (s->title ? 34 : 0) + (s->subtitle ? 24 : 0), wide = 0;
+    column[0] = MARGIN;
+    for (int i = 1; i <= columns; i++) column[i] += column[i - 1] + (i == columns ? 0 : i % group == 0 ? GAP + GROUP_GAP : GAP);
+    row[0] = top;
+    for (int i = 1; i <= rows; i++) row[i] += row[i - 1] + TITLE + (any_note ? NOTE : 0) + (i == rows ? 0 : GAP);
+    wide = column[columns];
+    int title_right = MARGIN + (s->title ? (int)canvas_text_width(s->title, 14) + 4 : 0), sub_right = MARGIN + (s->subtitle ? (int)canvas_text_width(s->subtitle, 10) + 1 : 0);
+    if (title_right > wide) wide = title_right;
+    if (sub_right > wide) wide = sub_right;
+    if (wide < 360) wide = 360;
+    int legend_top = row[rows] + 16;
+    hrm_status status = canvas_create(c, wide + MARGIN, legend_top + picture__legend(NULL, marks, MARGIN, wide, 0) + MARGIN / 2, CANVAS_WHITE);
+    if (status == HRM_OK) {
+        canvas_style style = canvas_style_make(14, CANVAS_INK, CANVAS_LEFT);
+        style.weight = 0.17;
+        if (s->title) canvas_text(c, MARGIN, MARGIN + 12, s->title, style);
+        if (s->subtitle) canvas_text(c, MARGIN, MARGIN + 38, s->subtitle, canvas_style_make(10, CANVAS_GREY, CANVAS_LEFT));
+        for (int i = 0; i < s->count; i++) {
+            const picture_panel *p = &s->panels[i];
+            int x = column[i % columns], y = row[i / columns];
+            canvas_text(c, x, y + 15, p->title, canvas_style_make(11, CANVAS_INK, CANVAS_LEFT));
+            if (p->kind == PICTURE_SUDOKU) picture__sudoku(c, x, y + TITLE, p);
+            else if (p->kind == PICTURE_ARC) picture__arc(c, x, y + TITLE, p);
+            else picture__maze(c, x, y + TITLE, p);
+            canvas_text(c, x, y + TITLE + p->rows * p->cell + 19, p->note, canvas_style_make(9, CANVAS_GREY, CANVAS_LEFT));
+        }
+        (void)picture__legend(c, marks, MARGIN, wide, legend_top);
+    }
+    free(at);
+    return status;
+}
+
+#endif
