@@ -240,6 +240,13 @@ HRM_API hrm_status      hrm_json_open(hrm_json_document **doc, const char *path,
 HRM_API const hrm_json *hrm_json_root(const hrm_json_document *doc);
 HRM_API void            hrm_json_close(hrm_json_document *doc);
 HRM_API const hrm_json *hrm_json_get(const hrm_json *object, const char *key); /* NULL when absent or not an object */
+HRM_API hrm_status      hrm_json_integer(const hrm_json *node, int64_t *value); /* exact where a double would round */
+/* The member `key` of an object, checked; an error names the file (`name`), line and key. When it is absent or null *value
+ * stays as it is, unless it is required. */
+HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required, double *value, const char *name);
+HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required, int64_t *value, const char *name);
+HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, int required, int *value, const char *name);
+HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value, const char *name);
 
 /* NumPy arrays on disk, C order, little-endian, version 1.0 to 3.0. */
 typedef struct hrm_npy { hrm_tensor tensor; hrm_file_map map; } hrm_npy;
@@ -1364,17 +1371,2145 @@ HRM_API void hrm_random_shuffle(hrm_random *r, int32_t *items, uint32_t n)
     }
 }
 
-/* ==================================================================================================== >>dtype =============*/
+/* ==================================================================================================== >>dtype =============
+ * Files are little-endian; memory is what the machine is. Readers hand out views in the machine's order (on a big-endian one
+ * they swap a private copy of the mapping), writers swap on the way out, so nobody in between has to know.
+ */
+#if defined(__BYTE_ORDER__) && defined(__ORDER_BIG_ENDIAN__)
+    #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        #define HRM__BIG_ENDIAN 1
+    #endif
+#endif
+#ifndef HRM__BIG_ENDIAN
+    #define HRM__BIG_ENDIAN 0
+#endif
+#define HRM__REAL_DTYPE (sizeof(hrm_real) == 8 ? HRM_F64 : HRM_F32)
 
-/* ==================================================================================================== >>files =============*/
+static const struct { size_t bytes; const char *name, *numpy; } hrm__dtypes[] = {
+#define HRM__DTYPE(name, bytes, st, np) {bytes, st, np},
+    HRM_DTYPE_LIST(HRM__DTYPE)
+#undef HRM__DTYPE
+};
 
-/* ==================================================================================================== >>json ==============*/
+HRM_API size_t      hrm_dtype_size(hrm_dtype dtype) { return (unsigned)dtype < HRM_DTYPE_COUNT ? hrm__dtypes[dtype].bytes : 0; }
+HRM_API const char *hrm_dtype_name(hrm_dtype dtype) { return (unsigned)dtype < HRM_DTYPE_COUNT ? hrm__dtypes[dtype].name : "unknown"; }
 
-/* ==================================================================================================== >>npy ===============*/
+static int hrm__dtype_is_float(hrm_dtype d) { return d == HRM_F32 || d == HRM_F64 || d == HRM_F16 || d == HRM_BF16; }
 
-/* ==================================================================================================== >>safetensors =======*/
+static hrm_dtype hrm__dtype_find(const char *name)
+{
+    int i = 0;
+    while (i < HRM_DTYPE_COUNT && strcmp(hrm__dtypes[i].name, name) != 0) i++;
+    return (hrm_dtype)i; /* HRM_DTYPE_COUNT: there is none of that name */
+}
+
+static int hrm__shape_fits(hrm_dtype dtype, int ndim, const int64_t *shape, size_t *elements, size_t *bytes)
+{
+    /* -> 0 when the shape has a negative side or more bytes than the address space */
+    size_t n = 1, empty = 0;
+    for (int i = 0; i < ndim; i++) {
+        if (shape[i] < 0 || (uint64_t)shape[i] > SIZE_MAX) return 0;
+        if (shape[i] == 0) empty = 1; /* the other sides are checked all the same */
+        else if (hrm__mul_overflows(n, (size_t)shape[i])) return 0;
+        else n *= (size_t)shape[i];
+    }
+    if (hrm__mul_overflows(n, hrm_dtype_size(dtype))) return 0;
+    *elements = empty ? 0 : n;
+    *bytes = *elements * hrm_dtype_size(dtype);
+    return 1;
+}
+
+static void hrm__swap_bytes(void *data, size_t size, size_t n)
+{
+    /* n elements of size bytes, turned round in place */
+    unsigned char *p = (unsigned char *)data;
+    if (size == 1) return;
+    for (size_t i = 0; i < n; i++, p += size)
+        for (size_t j = 0; j < size / 2; j++) {
+            unsigned char t = p[j];
+            p[j] = p[size - 1 - j];
+            p[size - 1 - j] = t;
+        }
+}
+
+/* Little-endian numbers in headers. */
+static uint64_t hrm__get_le(const unsigned char *p, int bytes)
+{
+    uint64_t v = 0;
+    for (int i = bytes; i-- > 0;) v = v << 8 | p[i];
+    return v;
+}
+static void hrm__put_le(unsigned char *p, uint64_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++, v >>= 8) p[i] = (unsigned char)(v & 255);
+}
+
+static float hrm__bf16_to_f32(uint16_t h)
+{
+    uint32_t bits = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static uint16_t hrm__f32_to_bf16(float f)
+{
+    uint32_t b;
+    memcpy(&b, &f, sizeof b);
+    if ((b & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(b >> 16 | 0x40); /* NaN stays one */
+    return (uint16_t)((b + 0x7fffu + (b >> 16 & 1)) >> 16);
+}
+
+static float hrm__f16_to_f32(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31, m = h & 1023, bits;
+    float f;
+    if (e == 0) {
+        f = (float)m * (1.0f / 16777216.0f); /* subnormal: m 2^-24 */
+        return sign ? -f : f;
+    }
+    bits = sign | (e == 31 ? 0x7f800000u : (e + 112) << 23) | m << 13;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static uint16_t hrm__narrow_f64(double v, int exp_bits, int man_bits)
+{
+    /* to the 16-bit float of that form, in one rounding to nearest even; NaN stays one */
+    uint64_t b, m, q, rest, half;
+    memcpy(&b, &v, sizeof b);
+    int sign = (int)(b >> 63), e = (int)(b >> 52 & 0x7ff), top = (1 << exp_bits) - 1, shift = 52 - man_bits;
+    uint64_t out = (uint64_t)sign << 15;
+    m = b & (((uint64_t)1 << 52) - 1);
+    if (e == 0x7ff) return (uint16_t)(out | (uint64_t)top << man_bits | (m ? m >> shift | (uint64_t)1 << (man_bits - 1) : 0));
+    int te = e - 1023 + (top >> 1);
+    if (te >= top) return (uint16_t)(out | (uint64_t)top << man_bits);
+    if (te <= 0) { /* subnormal there: the leading one becomes explicit */
+        if (e) m |= (uint64_t)1 << 52;
+        shift += 1 - te;
+        te = 0;
+        if (shift > 54) return (uint16_t)out;
+    }
+    q = m >> shift;
+    rest = m & (((uint64_t)1 << shift) - 1);
+    half = (uint64_t)1 << (shift - 1);
+    if (rest > half || (rest == half && (q & 1))) q++;
+    return (uint16_t)(out | (((uint64_t)te << man_bits) + q)); /* a carry runs into the exponent, up to infinity */
+}
+
+/* The conversion goes block by block over a middle type that holds the source exactly: double for floats, int64 for integers. */
+#define HRM__BLOCK 256
+
+static void hrm__load_f64(double *out, const unsigned char *src, hrm_dtype dtype, size_t n)
+{
+    float f;
+    uint16_t h;
+    switch (dtype) {
+    case HRM_F64: memcpy(out, src, n * 8); break;
+    case HRM_F32: for (size_t i = 0; i < n; i++) { memcpy(&f, src + 4 * i, 4); out[i] = (double)f; } break;
+    case HRM_F16: for (size_t i = 0; i < n; i++) { memcpy(&h, src + 2 * i, 2); out[i] = (double)hrm__f16_to_f32(h); } break;
+    default: for (size_t i = 0; i < n; i++) { memcpy(&h, src + 2 * i, 2); out[i] = (double)hrm__bf16_to_f32(h); } break;
+    }
+}
+
+static void hrm__load_i64(int64_t *out, const unsigned char *src, hrm_dtype dtype, size_t n)
+{
+    int16_t h;
+    int32_t w;
+    switch (dtype) {
+    case HRM_I64: memcpy(out, src, n * 8); break;
+    case HRM_I32: for (size_t i = 0; i < n; i++) { memcpy(&w, src + 4 * i, 4); out[i] = w; } break;
+    case HRM_I16: for (size_t i = 0; i < n; i++) { memcpy(&h, src + 2 * i, 2); out[i] = h; } break;
+    case HRM_I8: for (size_t i = 0; i < n; i++) out[i] = src[i] < 128 ? src[i] : src[i] - 256; break;
+    case HRM_U8: for (size_t i = 0; i < n; i++) out[i] = src[i]; break;
+    default: for (size_t i = 0; i < n; i++) out[i] = src[i] != 0; break;
+    }
+}
+
+static void hrm__store_f64(unsigned char *dst, hrm_dtype dtype, const double *in, size_t n)
+{
+    float f;
+    uint16_t h;
+    switch (dtype) {
+    case HRM_F64: memcpy(dst, in, n * 8); break;
+    case HRM_F32: for (size_t i = 0; i < n; i++) { f = (float)in[i]; memcpy(dst + 4 * i, &f, 4); } break;
+    case HRM_F16: for (size_t i = 0; i < n; i++) { h = hrm__narrow_f64(in[i], 5, 10); memcpy(dst + 2 * i, &h, 2); } break;
+    default: for (size_t i = 0; i < n; i++) { h = hrm__narrow_f64(in[i], 8, 7); memcpy(dst + 2 * i, &h, 2); } break;
+    }
+}
+
+static size_t hrm__store_i64(unsigned char *dst, hrm_dtype dtype, const int64_t *in, size_t n)
+{
+    /* -> how many were stored before one that does not fit */
+    static const struct { hrm_dtype dtype; int64_t low, high; } ranges[] = {
+        {HRM_I8, -128, 127}, {HRM_U8, 0, 255}, {HRM_I16, -32768, 32767}, {HRM_I32, INT32_MIN, INT32_MAX}, {HRM_BOOL, 0, 1}};
+    size_t good = n;
+    for (size_t r = 0; r < HRM__COUNT(ranges); r++)
+        if (ranges[r].dtype == dtype)
+            for (size_t i = 0; i < good; i++)
+                if (in[i] < ranges[r].low || in[i] > ranges[r].high) good = i;
+    switch (dtype) {
+    case HRM_I64: memcpy(dst, in, good * 8); break;
+    case HRM_I32: for (size_t i = 0; i < good; i++) { int32_t w = (int32_t)in[i]; memcpy(dst + 4 * i, &w, 4); } break;
+    case HRM_I16: for (size_t i = 0; i < good; i++) { int16_t h = (int16_t)in[i]; memcpy(dst + 2 * i, &h, 2); } break;
+    default: for (size_t i = 0; i < good; i++) dst[i] = (unsigned char)((uint64_t)in[i] & 255); break;
+    }
+    return good;
+}
+
+HRM_API hrm_status hrm_convert(void *dst, hrm_dtype dst_dtype, const void *src, hrm_dtype src_dtype, size_t n)
+{
+    /* src [n] -> dst [n], neither need be aligned */
+    if ((unsigned)dst_dtype >= HRM_DTYPE_COUNT || (unsigned)src_dtype >= HRM_DTYPE_COUNT)
+        return hrm__fail(HRM_ERR_ARGUMENT, "conversion from dtype %d to %d: no such dtype", (int)src_dtype, (int)dst_dtype);
+    unsigned char *d = (unsigned char *)dst;
+    const unsigned char *s = (const unsigned char *)src;
+    size_t ds = hrm_dtype_size(dst_dtype), ss = hrm_dtype_size(src_dtype);
+    if (n == 0) return HRM_OK;
+    if (dst_dtype == src_dtype) {
+        memcpy(d, s, n * ds);
+        return HRM_OK;
+    }
+    if (src_dtype == HRM_F32 && dst_dtype == HRM_BF16) { /* the two that whole models go through */
+        for (size_t i = 0; i < n; i++) {
+            float f;
+            memcpy(&f, s + 4 * i, 4);
+            uint16_t h = hrm__f32_to_bf16(f);
+            memcpy(d + 2 * i, &h, 2);
+        }
+        return HRM_OK;
+    }
+    if (src_dtype == HRM_BF16 && dst_dtype == HRM_F32) {
+        for (size_t i = 0; i < n; i++) {
+            uint16_t h;
+            memcpy(&h, s + 2 * i, 2);
+            float f = hrm__bf16_to_f32(h);
+            memcpy(d + 4 * i, &f, 4);
+        }
+        return HRM_OK;
+    }
+    double f[HRM__BLOCK];
+    int64_t k[HRM__BLOCK];
+    int from_float = hrm__dtype_is_float(src_dtype), to_float = hrm__dtype_is_float(dst_dtype);
+    for (size_t begin = 0; begin < n; begin += HRM__BLOCK, s += HRM__BLOCK * ss, d += HRM__BLOCK * ds) {
+        size_t m = n - begin < HRM__BLOCK ? n - begin : HRM__BLOCK;
+        if (from_float) hrm__load_f64(f, s, src_dtype, m);
+        else hrm__load_i64(k, s, src_dtype, m);
+        if (from_float && !to_float)
+            for (size_t i = 0; i < m; i++) {
+                if (!(f[i] >= -9223372036854775808.0 && f[i] < 9223372036854775808.0) || f[i] != floor(f[i]))
+                    return hrm__fail(HRM_ERR_RANGE, "element %zu is %g, which is no %s", begin + i, f[i], hrm_dtype_name(dst_dtype));
+                k[i] = (int64_t)f[i];
+            }
+        if (!from_float && to_float)
+            for (size_t i = 0; i < m; i++) {
+                int64_t v = k[i], low = v & 0x7ff;
+                /* past 53 bits a double rounds: what it would drop becomes one sticky bit, so that only the last step rounds */
+                if (dst_dtype != HRM_F64 && low && (v > 9007199254740992 || v < -9007199254740992)) v = (v - low) | 0x800;
+                f[i] = (double)v;
+            }
+        if (to_float) {
+            hrm__store_f64(d, dst_dtype, f, m);
+        } else {
+            size_t good = hrm__store_i64(d, dst_dtype, k, m);
+            if (good < m)
+                return hrm__fail(HRM_ERR_RANGE, "element %zu is %lld, which does not fit %s", begin + good, (long long)k[good], hrm_dtype_name(dst_dtype));
+        }
+    }
+    return HRM_OK;
+}
+
+/* ==================================================================================================== >>files =============
+ * The operating system in a dozen calls, each returning 0 or its error number; then the map and the writer on top. Tests
+ * define HRM__IO_FAULT() to make the n-th call fail.
+ */
+#ifndef HRM__IO_FAULT
+    #define HRM__IO_FAULT() 0
+#endif
+
+#ifdef _WIN32
+typedef HANDLE hrm__file;
+    #define HRM__IO_ERROR     ERROR_IO_DEVICE
+    #define HRM__IO_EXISTS    ERROR_FILE_EXISTS
+    #define HRM__PATH_MAX     1024
+
+static const char *hrm__os_reason(long error)
+{
+    switch (error) {
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND: return "no such file or folder";
+    case ERROR_ACCESS_DENIED: return "permission denied";
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_LOCK_VIOLATION: return "another process uses it";
+    case ERROR_DISK_FULL:
+    case ERROR_HANDLE_DISK_FULL: return "no space left on the disk";
+    case ERROR_WRITE_PROTECT: return "the disk is write-protected";
+    case ERROR_TOO_MANY_OPEN_FILES: return "too many open files";
+    case ERROR_INVALID_NAME:
+    case ERROR_BAD_PATHNAME: return "not a valid name";
+    case ERROR_FILENAME_EXCED_RANGE: return "the name is too long";
+    case ERROR_NOT_ENOUGH_MEMORY: return "out of memory";
+    default: return "input/output error";
+    }
+}
+
+static int hrm__os_wide(wchar_t *wide, const char *path)
+{
+    /* paths are UTF-8 -> 0 when it is none or too long */
+    return MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, HRM__PATH_MAX) > 0;
+}
+
+static long hrm__os_create(hrm__file *file, const char *path)
+{
+    wchar_t wide[HRM__PATH_MAX];
+    if (HRM__IO_FAULT()) return HRM__IO_ERROR;
+    if (!hrm__os_wide(wide, path)) return ERROR_INVALID_NAME;
+    *file = CreateFileW(wide, GENERIC_WRITE, 0, NULL, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, NULL);
+    return *file == INVALID_HANDLE_VALUE ? (long)GetLastError() : 0;
+}
+
+static long hrm__os_write(hrm__file file, const void *data, size_t bytes)
+{
+    const char *p = (const char *)data;
+    while (bytes) {
+        DWORD part = bytes < (size_t)1 << 30 ? (DWORD)bytes : (DWORD)1 << 30, done = 0;
+        if (HRM__IO_FAULT()) return HRM__IO_ERROR;
+        if (!WriteFile(file, p, part, &done, NULL)) return (long)GetLastError();
+        p += done;
+        bytes -= done;
+    }
+    return 0;
+}
+
+static long hrm__os_seek(hrm__file file, uint64_t offset)
+{
+    LARGE_INTEGER to;
+    to.QuadPart = (LONGLONG)offset;
+    return SetFilePointerEx(file, to, NULL, FILE_BEGIN) ? 0 : (long)GetLastError();
+}
+
+static long hrm__os_sync(hrm__file file)
+{
+    if (HRM__IO_FAULT()) return HRM__IO_ERROR;
+    return FlushFileBuffers(file) ? 0 : (long)GetLastError();
+}
+
+static long hrm__os_close(hrm__file file) { return CloseHandle(file) ? 0 : (long)GetLastError(); }
+
+static long hrm__os_rename(const char *from, const char *to)
+{
+    wchar_t wide_from[HRM__PATH_MAX], wide_to[HRM__PATH_MAX];
+    if (HRM__IO_FAULT()) return HRM__IO_ERROR;
+    if (!hrm__os_wide(wide_from, from) || !hrm__os_wide(wide_to, to)) return ERROR_INVALID_NAME;
+    return MoveFileExW(wide_from, wide_to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) ? 0 : (long)GetLastError();
+}
+
+static void hrm__os_unlink(const char *path)
+{
+    wchar_t wide[HRM__PATH_MAX];
+    if (hrm__os_wide(wide, path)) DeleteFileW(wide);
+}
+
+static void hrm__os_sync_folder(const char *path) { (void)path; }
+
+static unsigned long hrm__os_process(void) { return GetCurrentProcessId(); }
+
+static int hrm__os_is_special(const char *path)
+{
+    /* something other than a file stands there, or a name that Windows keeps for a device */
+    wchar_t wide[HRM__PATH_MAX];
+    DWORD flags = hrm__os_wide(wide, path) ? GetFileAttributesW(wide) : INVALID_FILE_ATTRIBUTES;
+    return flags != INVALID_FILE_ATTRIBUTES && (flags & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_DEVICE)) != 0;
+}
+
+static void hrm__os_remove_stale(const char *path)
+{
+    /* temporary files of a writer that lives are open without sharing, so only the others can be deleted */
+    wchar_t wide[HRM__PATH_MAX], folder[HRM__PATH_MAX];
+    WIN32_FIND_DATAW found;
+    if (strlen(path) + 8 >= HRM__PATH_MAX || !hrm__os_wide(folder, path)) return;
+    size_t n = wcslen(folder), base = n;
+    memcpy(wide, folder, (n + 1) * sizeof *wide);
+    memcpy(wide + n, L".tmp*", sizeof L".tmp*");
+    while (base > 0 && folder[base - 1] != L'/' && folder[base - 1] != L'\\' && folder[base - 1] != L':') base--;
+    HANDLE search = FindFirstFileW(wide, &found);
+    if (search == INVALID_HANDLE_VALUE) return;
+    do {
+        const wchar_t *digits = found.cFileName + (n - base) + 4;
+        if (wcslen(found.cFileName) <= n - base + 4 || digits[wcsspn(digits, L"0123456789_")] != 0) continue;
+        if (base + wcslen(found.cFileName) >= HRM__PATH_MAX) continue;
+        memcpy(folder + base, found.cFileName, (wcslen(found.cFileName) + 1) * sizeof *folder);
+        DeleteFileW(folder);
+    } while (FindNextFileW(search, &found));
+    FindClose(search);
+}
+
+#else /* POSIX */
+    #include <dirent.h>
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <sys/stat.h>
+    #include <sys/types.h>
+    #ifndef HRM_NO_MMAP
+        #include <sys/mman.h>
+    #endif
+    #if defined(__STRICT_ANSI__) && !defined(__cplusplus)
+extern int fsync(int); /* hidden by -std=c99 when a system header came before this one */
+    #endif
+typedef int hrm__file;
+    #define HRM__IO_ERROR  EIO
+    #define HRM__IO_EXISTS EEXIST
+
+static const char *hrm__os_reason(long error)
+{
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR: return "no such file or folder";
+    case EACCES:
+    case EPERM: return "permission denied";
+    case ENOSPC: return "no space left on the disk";
+    #ifdef EDQUOT
+    case EDQUOT: return "the disk quota is used up";
+    #endif
+    case EROFS: return "the file system is read-only";
+    case EISDIR: return "it is a folder";
+    case EFBIG: return "the file would be too large for this system";
+    case EMFILE:
+    case ENFILE: return "too many open files";
+    case ENAMETOOLONG: return "the name is too long";
+    case ENOMEM: return "out of memory";
+    case ENODEV:
+    case ESPIPE:
+    case ENXIO: return "it is not a regular file";
+    case EBUSY:
+    case ETXTBSY: return "another process uses it";
+    default: return "input/output error";
+    }
+}
+
+static long hrm__os_create(hrm__file *file, const char *path)
+{
+    if (HRM__IO_FAULT()) return HRM__IO_ERROR;
+    for (;;) {
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0666);
+        if (fd < 0) return errno;
+        /* A lock tells others that we live, and goes with us. Who looked between the two calls has removed the file: again. */
+        struct flock lock;
+        memset(&lock, 0, sizeof lock);
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        (void)fcntl(fd, F_SETLK, &lock);
+        if (access(path, F_OK) == 0) {
+            *file = fd;
+            return 0;
+        }
+        close(fd);
+    }
+}
+
+static long hrm__os_write(hrm__file file, const void *data, size_t bytes)
+{
+    const char *p = (const char *)data;
+    while (bytes) {
+        if (HRM__IO_FAULT()) return HRM__IO_ERROR;
+        ssize_t done = write(file, p, bytes < (size_t)1 << 30 ? bytes : (size_t)1 << 30);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return errno;
+        p += done;
+        bytes -= (size_t)done;
+    }
+    return 0;
+}
+
+static long hrm__os_seek(hrm__file file, uint64_t offset) { return lseek(file, (off_t)offset, SEEK_SET) < 0 ? errno : 0; }
+
+static long hrm__os_sync(hrm__file file)
+{
+    if (HRM__IO_FAULT()) return HRM__IO_ERROR;
+    return fsync(file) == 0 || errno == EINVAL || errno == ENOSYS ? 0 : errno; /* some file systems have no such thing */
+}
+
+static long hrm__os_close(hrm__file file) { return close(file) == 0 || errno == EINTR ? 0 : errno; }
+
+static long hrm__os_rename(const char *from, const char *to)
+{
+    if (HRM__IO_FAULT()) return HRM__IO_ERROR;
+    return rename(from, to) == 0 ? 0 : errno;
+}
+
+static void hrm__os_unlink(const char *path) { (void)unlink(path); }
+
+static unsigned long hrm__os_process(void) { return (unsigned long)getpid(); }
+
+static int hrm__os_is_special(const char *path)
+{
+    /* a folder, a device, a pipe: renaming a file over it would be a mischief */
+    struct stat s;
+    return stat(path, &s) == 0 && !S_ISREG(s.st_mode);
+}
+
+static size_t hrm__os_folder(char *folder, size_t room, const char *path)
+{
+    /* the folder of path, "." when it names none -> where its last part begins; 0 in folder[0] when room is short */
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+    folder[0] = 0;
+    if (n + 2 > room) return n;
+    memcpy(folder, n ? path : ".", n ? n : 1);
+    folder[n ? n : 1] = 0;
+    return n;
+}
+
+static void hrm__os_sync_folder(const char *path)
+{
+    /* so that the rename itself survives a power cut; best effort */
+    char folder[1024];
+    (void)hrm__os_folder(folder, sizeof folder, path);
+    int fd = folder[0] ? open(folder, O_RDONLY) : -1;
+    if (fd < 0) return;
+    (void)fsync(fd);
+    close(fd);
+}
+
+static int hrm__temp_is_ours(const char *path);
+
+static void hrm__os_remove_stale(const char *path)
+{
+    /* PATH.tmp123 that no living process holds a lock on */
+    char folder[1024], full[1024];
+    size_t at = hrm__os_folder(folder, sizeof folder, path), n = strlen(path + at);
+    DIR *d = folder[0] ? opendir(folder) : NULL;
+    if (!d) return;
+    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+        if (strncmp(e->d_name, path + at, n) != 0 || strncmp(e->d_name + n, ".tmp", 4) != 0) continue;
+        const char *digits = e->d_name + n + 4;
+        if (!*digits || digits[strspn(digits, "0123456789_")]) continue;
+        if (snprintf(full, sizeof full, "%.*s%s", (int)at, path, e->d_name) >= (int)sizeof full || hrm__temp_is_ours(full)) continue;
+        struct flock lock;
+        memset(&lock, 0, sizeof lock);
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        int fd = open(full, O_RDWR | O_NONBLOCK);
+        if (fd < 0) continue;
+        if (fcntl(fd, F_SETLK, &lock) == 0) (void)unlink(full);
+        close(fd);
+    }
+    closedir(d);
+}
+#endif
+
+/* ---- map -------------------------------------------------------------------------------------------------------------- */
+static hrm_status hrm__map_fail(const char *path, long error)
+{
+    return hrm__fail(HRM_ERR_IO, "%s: cannot be read: %s", path, hrm__os_reason(error));
+}
+
+HRM_API void hrm_file_map_close(hrm_file_map *map)
+{
+    if (map->handle) {
+#ifdef HRM_NO_MMAP
+        free(map->handle);
+#elif defined(_WIN32)
+        UnmapViewOfFile(map->handle);
+#else
+        munmap(map->handle, map->size);
+#endif
+    }
+    map->data = NULL;
+    map->handle = NULL;
+    map->size = 0;
+}
+
+#ifdef _WIN32
+HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
+{
+    wchar_t wide[HRM__PATH_MAX];
+    LARGE_INTEGER length;
+    if (!path || !*path) return hrm__fail(HRM_ERR_ARGUMENT, "no path given");
+    if (HRM__IO_FAULT()) return hrm__map_fail(path, HRM__IO_ERROR);
+    if (!hrm__os_wide(wide, path)) return hrm__map_fail(path, ERROR_INVALID_NAME);
+    HANDLE file = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (file == INVALID_HANDLE_VALUE) return hrm__map_fail(path, (long)GetLastError());
+    long error = GetFileSizeEx(file, &length) ? 0 : (long)GetLastError();
+    if (!error && (uint64_t)length.QuadPart > SIZE_MAX / 2) error = ERROR_NOT_ENOUGH_MEMORY;
+    size_t size = error ? 0 : (size_t)length.QuadPart;
+    void *view = NULL;
+    if (!error && size) {
+    #ifdef HRM_NO_MMAP
+        view = malloc(size);
+        if (!view) error = ERROR_NOT_ENOUGH_MEMORY;
+        for (size_t at = 0; !error && at < size;) {
+            DWORD part = size - at < (size_t)1 << 30 ? (DWORD)(size - at) : (DWORD)1 << 30, done = 0;
+            if (!ReadFile(file, (char *)view + at, part, &done, NULL)) error = (long)GetLastError();
+            else if (!done) error = ERROR_HANDLE_EOF;
+            at += done;
+        }
+        if (error) free(view);
+    #else
+        HANDLE mapping = CreateFileMappingW(file, NULL, PAGE_READONLY, 0, 0, NULL);
+        view = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : NULL;
+        if (!view) error = (long)GetLastError();
+        if (mapping) CloseHandle(mapping);
+    #endif
+    }
+    CloseHandle(file);
+    if (error) return hrm__map_fail(path, error);
+    map->data = view ? (const unsigned char *)view : (const unsigned char *)"";
+    map->size = size;
+    map->handle = view;
+    return HRM_OK;
+}
+#else
+HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
+{
+    char first;
+    if (!path || !*path) return hrm__fail(HRM_ERR_ARGUMENT, "no path given");
+    if (HRM__IO_FAULT()) return hrm__map_fail(path, HRM__IO_ERROR);
+    int fd = open(path, O_RDONLY | O_NONBLOCK); /* a pipe without a writer must not hold us up */
+    if (fd < 0) return hrm__map_fail(path, errno);
+    off_t length = -1;
+    long error = read(fd, &first, 1) < 0 ? errno : 0; /* a folder opens, but does not read */
+    if (!error && (length = lseek(fd, 0, SEEK_END)) < 0) error = errno;
+    if (!error && (uint64_t)length > SIZE_MAX / 2) error = ENOMEM;
+    size_t size = error ? 0 : (size_t)length;
+    void *view = NULL;
+    if (!error && size) {
+    #ifdef HRM_NO_MMAP
+        view = malloc(size);
+        if (!view) error = ENOMEM;
+        else if (lseek(fd, 0, SEEK_SET) < 0) error = errno;
+        for (size_t at = 0; !error && at < size;) {
+            ssize_t done = HRM__IO_FAULT() ? 0 : read(fd, (char *)view + at, size - at < (size_t)1 << 30 ? size - at : (size_t)1 << 30);
+            if (done < 0 && errno == EINTR) continue;
+            if (done <= 0) error = done < 0 ? errno : EIO;
+            else at += (size_t)done;
+        }
+        if (error) free(view);
+    #else
+        /* private; on a big-endian machine writable too, for the readers to turn the bytes round */
+        view = mmap(NULL, size, HRM__BIG_ENDIAN ? PROT_READ | PROT_WRITE : PROT_READ, MAP_PRIVATE, fd, 0);
+        if (view == MAP_FAILED) error = errno;
+    #endif
+    }
+    close(fd);
+    if (error) return hrm__map_fail(path, error);
+    map->data = view ? (const unsigned char *)view : (const unsigned char *)"";
+    map->size = size;
+    map->handle = view;
+    return HRM_OK;
+}
+#endif
+
+static void hrm__map_to_native(const hrm_file_map *map, const void *data, hrm_dtype dtype, size_t n)
+{
+    /* n elements of the map from the file's byte order to the machine's; each once only */
+    if (HRM__BIG_ENDIAN) hrm__swap_bytes((unsigned char *)map->handle + ((const unsigned char *)data - map->data), hrm_dtype_size(dtype), n);
+}
+
+/* ---- writer -----------------------------------------------------------------------------------------------------------
+ * The names of unfinished files stand in a fixed table, first character last, so that a signal handler may read it any time.
+ */
+#define HRM__TEMPS 64
+static volatile char hrm__temps[HRM__TEMPS][1024];
+static hrm__atomic   hrm__temps_lock;
+
+struct hrm_writer {
+    const hrm_allocator *allocator;
+    char         *path, *temp;
+    size_t        temp_room;
+    hrm__file     file;
+    int           is_open, slot; /* slot in hrm__temps, -1: none was free */
+    uint64_t      flushed;       /* bytes in the file; `fill` more wait in the buffer */
+    size_t        fill;
+    long          error;         /* the first; nothing is written after it */
+    unsigned char buffer[1 << 16];
+};
+
+static int hrm__temp_register(const char *temp)
+{
+    size_t n = strlen(temp);
+    int slot = -1;
+    if (n >= sizeof hrm__temps[0]) return -1; /* then a signal leaves it behind, and the next writer removes it */
+    while (hrm__add(&hrm__temps_lock, 1) != 1) {
+        (void)hrm__add(&hrm__temps_lock, -1);
+        hrm__pause();
+    }
+    for (int i = 0; i < HRM__TEMPS && slot < 0; i++)
+        if (!hrm__temps[i][0]) slot = i;
+    if (slot >= 0)
+        for (size_t i = n + 1; i-- > 0;) hrm__temps[slot][i] = temp[i];
+    (void)hrm__add(&hrm__temps_lock, -1);
+    return slot;
+}
+
+#ifndef _WIN32
+static int hrm__temp_is_ours(const char *path)
+{
+    int found = 0;
+    for (int i = 0; i < HRM__TEMPS; i++) found |= strcmp((const char *)(uintptr_t)hrm__temps[i], path) == 0;
+    return found;
+}
+#endif
+
+HRM_API void hrm_writer_abort_all(void)
+{
+    for (int i = 0; i < HRM__TEMPS; i++)
+        if (hrm__temps[i][0]) hrm__os_unlink((const char *)(uintptr_t)hrm__temps[i]);
+}
+
+static hrm_status hrm__writer_fail(hrm_writer *w, long error)
+{
+    if (!w->error) w->error = error;
+    return hrm__fail(HRM_ERR_IO, "%s: cannot be written: %s", w->path, hrm__os_reason(w->error));
+}
+
+static void hrm__writer_free(hrm_writer *w)
+{
+    const hrm_allocator *a = w->allocator;
+    if (w->slot >= 0) hrm__temps[w->slot][0] = 0;
+    hrm__strfree(a, w->path);
+    if (w->temp) hrm__free(a, w->temp, w->temp_room, 1);
+    hrm__free(a, w, 1, sizeof *w);
+}
+
+HRM_API void hrm_writer_abort(hrm_writer *w)
+{
+    if (!w) return;
+    if (w->is_open) {
+        (void)hrm__os_close(w->file);
+        hrm__os_unlink(w->temp);
+    }
+    hrm__writer_free(w);
+}
+
+static hrm_status hrm__writer_begin(hrm_writer *w, const char *path, const hrm_allocator *a)
+{
+    void *p;
+    long error = HRM__IO_EXISTS;
+    HRM__TRY(hrm__strdup(a, &w->path, path));
+    w->temp_room = strlen(path) + 48;
+    HRM__TRY(hrm__alloc(a, &p, w->temp_room, 1, "a file name"));
+    w->temp = (char *)p;
+    if (hrm__os_is_special(path)) return hrm__fail(HRM_ERR_IO, "%s: cannot be written: it is not a regular file", path);
+    hrm__os_remove_stale(path);
+    for (int i = 0; i < 1000 && error == HRM__IO_EXISTS; i++) {
+        int n = snprintf(w->temp, w->temp_room, "%s.tmp%lu", path, hrm__os_process());
+        if (i) snprintf(w->temp + n, w->temp_room - (size_t)n, "_%d", i);
+        w->slot = hrm__temp_register(w->temp); /* before it exists: a signal in between must find it */
+        error = hrm__os_create(&w->file, w->temp);
+        if (error && w->slot >= 0) {
+            hrm__temps[w->slot][0] = 0;
+            w->slot = -1;
+        }
+    }
+    if (error) return hrm__writer_fail(w, error);
+    w->is_open = 1;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_writer_open(hrm_writer **writer, const char *path, const hrm_allocator *allocator)
+{
+    void *p;
+    if (!path || !*path) return hrm__fail(HRM_ERR_ARGUMENT, "no path given");
+    HRM__TRY(hrm__alloc(allocator, &p, 1, sizeof(hrm_writer), path));
+    hrm_writer *w = (hrm_writer *)p;
+    memset(w, 0, offsetof(hrm_writer, buffer));
+    w->allocator = allocator;
+    w->slot = -1;
+    hrm_status status = hrm__writer_begin(w, path, allocator);
+    if (status != HRM_OK) hrm_writer_abort(w);
+    else *writer = w;
+    return status;
+}
+
+static hrm_status hrm__writer_flush(hrm_writer *w)
+{
+    if (!w->error) w->error = hrm__os_write(w->file, w->buffer, w->fill);
+    if (w->error) return hrm__writer_fail(w, w->error);
+    w->flushed += w->fill;
+    w->fill = 0;
+    return HRM_OK;
+}
+
+static uint64_t hrm__writer_size(const hrm_writer *w) { return w->flushed + w->fill; }
+
+HRM_API hrm_status hrm_writer_write(hrm_writer *w, const void *data, size_t bytes)
+{
+    if (w->error) return hrm__writer_fail(w, w->error);
+    if (bytes == 0) return HRM_OK;
+    if (bytes > sizeof w->buffer - w->fill) {
+        HRM__TRY(hrm__writer_flush(w));
+        if (bytes >= sizeof w->buffer) { /* large ones go past the buffer */
+            w->error = hrm__os_write(w->file, data, bytes);
+            if (w->error) return hrm__writer_fail(w, w->error);
+            w->flushed += bytes;
+            return HRM_OK;
+        }
+    }
+    memcpy(w->buffer + w->fill, data, bytes);
+    w->fill += bytes;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_writer_rewrite(hrm_writer *w, uint64_t offset, const void *data, size_t bytes)
+{
+    if (w->error) return hrm__writer_fail(w, w->error);
+    if (offset > hrm__writer_size(w) || bytes > hrm__writer_size(w) - offset)
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: %zu bytes at %llu to rewrite, but only %llu were written", w->path, bytes,
+                         (unsigned long long)offset, (unsigned long long)hrm__writer_size(w));
+    if (offset >= w->flushed) {
+        if (bytes) memcpy(w->buffer + (offset - w->flushed), data, bytes);
+        return HRM_OK;
+    }
+    HRM__TRY(hrm__writer_flush(w));
+    w->error = hrm__os_seek(w->file, offset);
+    if (!w->error) w->error = hrm__os_write(w->file, data, bytes);
+    if (!w->error) w->error = hrm__os_seek(w->file, w->flushed);
+    return w->error ? hrm__writer_fail(w, w->error) : HRM_OK;
+}
+
+HRM_API hrm_status hrm_writer_commit(hrm_writer *w)
+{
+    if (hrm__writer_flush(w) != HRM_OK) { /* its message stands */
+        hrm_writer_abort(w);
+        return HRM_ERR_IO;
+    }
+    long error = hrm__os_sync(w->file), closing = hrm__os_close(w->file);
+    if (!error) error = closing;
+    if (!error) error = hrm__os_rename(w->temp, w->path);
+    if (error) {
+        (void)hrm__writer_fail(w, error);
+        hrm__os_unlink(w->temp);
+    } else {
+        hrm__os_sync_folder(w->path);
+    }
+    hrm__writer_free(w);
+    return error ? HRM_ERR_IO : HRM_OK;
+}
+
+static hrm_status hrm__writer_elements(hrm_writer *w, hrm_dtype as, const void *data, hrm_dtype dtype, size_t n)
+{
+    /* data [n] in the machine's order -> the file, as type `as` and little-endian */
+    unsigned char block[8 * 1024];
+    size_t ss = hrm_dtype_size(dtype), ds = hrm_dtype_size(as);
+    const unsigned char *src = (const unsigned char *)data;
+    if (as == dtype && !HRM__BIG_ENDIAN) return hrm_writer_write(w, data, n * ss);
+    for (size_t i = 0; i < n; i += 1024) {
+        size_t m = n - i < 1024 ? n - i : 1024;
+        HRM__TRY(hrm_convert(block, as, src + i * ss, dtype, m));
+        if (HRM__BIG_ENDIAN) hrm__swap_bytes(block, ds, m);
+        HRM__TRY(hrm_writer_write(w, block, m * ds));
+    }
+    return HRM_OK;
+}
+
+/* ==================================================================================================== >>json ==============
+ * First a heap for what lives and dies together: blocks that double, nothing freed on its own.
+ */
+typedef struct hrm__chunk { struct hrm__chunk *next; size_t size, used; } hrm__chunk;
+typedef struct hrm__arena { const hrm_allocator *allocator; hrm__chunk *chunks; const char *what; /* in error messages */ } hrm__arena;
+
+static void hrm__arena_free(hrm__arena *arena)
+{
+    while (arena->chunks) {
+        hrm__chunk *c = arena->chunks;
+        arena->chunks = c->next;
+        hrm__free(arena->allocator, c, c->size, 1);
+    }
+}
+
+static hrm_status hrm__arena_take(hrm__arena *arena, void **out, size_t bytes)
+{
+    /* -> bytes aligned to 8, not zeroed */
+    const size_t header = (sizeof(hrm__chunk) + 7) & ~(size_t)7;
+    hrm__chunk *c = arena->chunks;
+    if (bytes > SIZE_MAX / 2) return hrm__fail(HRM_ERR_MEMORY, "%s: no memory for %zu bytes", arena->what, bytes);
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (!c || c->size - c->used < bytes) {
+        size_t size = c ? c->size * 2 : 2048;
+        void *p;
+        if (size > (size_t)1 << 20) size = (size_t)1 << 20;
+        if (size < header + bytes) size = header + bytes;
+        HRM__TRY(hrm__alloc(arena->allocator, &p, size, 1, arena->what));
+        c = (hrm__chunk *)p;
+        c->next = arena->chunks;
+        c->size = size;
+        c->used = header;
+        arena->chunks = c;
+    }
+    *out = (char *)c + c->used;
+    c->used += bytes;
+    return HRM_OK;
+}
+
+static hrm_status hrm__arena_string(hrm__arena *arena, char **out, const char *s, size_t n)
+{
+    void *p;
+    HRM__TRY(hrm__arena_take(arena, &p, n + 1));
+    memcpy(p, s, n);
+    *out = (char *)p;
+    (*out)[n] = 0;
+    return HRM_OK;
+}
+
+static size_t hrm__utf8_bad(const char *s, size_t n)
+{
+    /* -> where the first byte stands that is not UTF-8, n when all is well; overlong forms and surrogates are not */
+    const unsigned char *u = (const unsigned char *)s;
+    for (size_t i = 0; i < n;) {
+        unsigned c = u[i], low = 0x80, high = 0xbf;
+        size_t more = c < 0x80 ? 0 : c < 0xc2 ? 9 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 9;
+        if (more >= n - i) return i;
+        if (c == 0xe0) low = 0xa0;
+        if (c == 0xed) high = 0x9f;
+        if (c == 0xf0) low = 0x90;
+        if (c == 0xf4) high = 0x8f;
+        for (size_t k = 1; k <= more; k++, low = 0x80, high = 0xbf)
+            if (u[i + k] < low || u[i + k] > high) return i;
+        i += more + 1;
+    }
+    return n;
+}
+
+/* A text being read. */
+typedef struct hrm__text { const char *p, *end, *name; int line; hrm__arena *arena; } hrm__text;
+
+static hrm_status hrm__text_fail(const hrm__text *t, const char *what) { return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s", t->name, t->line, what); }
+
+static void hrm__text_blank(hrm__text *t)
+{
+    for (; t->p < t->end && (*t->p == ' ' || *t->p == '\n' || *t->p == '\t' || *t->p == '\r'); t->p++)
+        if (*t->p == '\n') t->line++;
+}
+
+static const char *hrm__number_end(const char *p, const char *end)
+{
+    /* -> past the longest JSON number at p; p itself when there is none */
+    const char *start = p;
+    if (p < end && *p == '-') p++;
+    if (p == end || *p < '0' || *p > '9') return start;
+    if (*p == '0') p++;
+    else while (p < end && *p >= '0' && *p <= '9') p++;
+    if (end - p > 1 && *p == '.' && p[1] >= '0' && p[1] <= '9')
+        for (p++; p < end && *p >= '0' && *p <= '9';) p++;
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        const char *q = p + 1;
+        if (q < end && (*q == '+' || *q == '-')) q++;
+        if (q < end && *q >= '0' && *q <= '9') {
+            while (q < end && *q >= '0' && *q <= '9') q++;
+            p = q;
+        }
+    }
+    return p;
+}
+
+static double hrm__number_value(char *text)
+{
+    /* a zero-terminated JSON number, rounded correctly whatever the locale's decimal point is; text is back as it was */
+    static const double tens[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+                                  1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    uint64_t m = 0;
+    int scale = 0, e = 0, exact = 1, e_sign = 1;
+    char *p = text + (*text == '-'), *point = NULL;
+    for (; (*p >= '0' && *p <= '9') || *p == '.'; p++) {
+        if (*p == '.') {
+            point = p;
+            continue;
+        }
+        if (m > 900719925474098u) exact = 0; /* past 53 bits */
+        else m = m * 10 + (uint64_t)(*p - '0');
+        if (point) scale++;
+    }
+    if (*p == 'e' || *p == 'E') {
+        p++;
+        if (*p == '+' || *p == '-') e_sign = *p++ == '-' ? -1 : 1;
+        for (; *p >= '0' && *p <= '9'; p++)
+            if (e < 100000) e = e * 10 + (*p - '0');
+    }
+    e = e_sign * e - scale;
+    if (exact && m == 0) return *text == '-' ? -0.0 : 0.0;
+    if (exact && e >= -22 && e <= 22) { /* both operands exact: one rounding */
+        double v = e < 0 ? (double)m / tens[-e] : (double)m * tens[e];
+        return *text == '-' ? -v : v;
+    }
+    char *stop;
+    double v = strtod(text, &stop);
+    if (point && stop == point) { /* another decimal point rules in this process: once more with that one */
+        char probe[8];
+        snprintf(probe, sizeof probe, "%.1f", 0.5); /* 0?5 */
+        *point = probe[1];
+        v = strtod(text, &stop);
+        *point = '.';
+    }
+    return v;
+}
+
+static hrm_status hrm__json_node(hrm__text *t, hrm_json **out, hrm_json *parent, hrm_json *last, const char *key)
+{
+    /* a null, appended to parent after its last child */
+    void *p;
+    HRM__TRY(hrm__arena_take(t->arena, &p, sizeof(hrm_json)));
+    hrm_json *node = (hrm_json *)p;
+    memset(node, 0, sizeof *node);
+    node->line = t->line;
+    node->key = key;
+    if (last) last->next = node;
+    else if (parent) parent->child = node;
+    if (parent) parent->count++;
+    *out = node;
+    return HRM_OK;
+}
+
+static hrm_status hrm__json_number(hrm__text *t, hrm_json *node, const char *p, size_t n)
+{
+    char *text;
+    HRM__TRY(hrm__arena_string(t->arena, &text, p, n));
+    node->type = HRM_JSON_NUMBER;
+    node->string = text;
+    node->number = hrm__number_value(text);
+    if (!(node->number - node->number == 0)) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the number %.40s is too large", t->name, t->line, node->string);
+    return HRM_OK;
+}
+
+static int hrm__hex4(const char *p)
+{
+    int v = 0;
+    for (int i = 0; i < 4; i++) {
+        int c = p[i], digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (digit < 0) return -1;
+        v = v << 4 | digit;
+    }
+    return v;
+}
+
+static hrm_status hrm__json_string(hrm__text *t, const char **out)
+{
+    /* at the opening quote -> past the closing one; what is decoded is never longer than what stands there */
+    void *memory;
+    const char *p = t->p + 1, *q = p;
+    while (q < t->end && *q != '"' && (unsigned char)*q >= 32) q += *q == '\\' && t->end - q > 1 ? 2 : 1;
+    if (q >= t->end) return hrm__text_fail(t, "a string does not end");
+    if (*q != '"') return hrm__text_fail(t, "a line end or control character in a string");
+    HRM__TRY(hrm__arena_take(t->arena, &memory, (size_t)(q - p) + 1));
+    char *start = (char *)memory, *o = start;
+    for (; p < q; p++) {
+        if (*p != '\\') {
+            *o++ = *p;
+            continue;
+        }
+        static const char plain[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";
+        const char *escape = *++p ? strchr(plain, *p) : NULL;
+        if (escape) {
+            *o++ = meaning[escape - plain];
+            continue;
+        }
+        int c = *p == 'u' && q - p > 4 ? hrm__hex4(p + 1) : -1;
+        if (c < 0) return hrm__text_fail(t, "an escape in a string that is none");
+        p += 4;
+        if (c >= 0xd800 && c < 0xe000) { /* half of a pair */
+            int low = c < 0xdc00 && q - p > 6 && p[1] == '\\' && p[2] == 'u' ? hrm__hex4(p + 3) : -1;
+            if (low < 0xdc00 || low >= 0xe000) return hrm__text_fail(t, "half a surrogate pair in a string");
+            c = 0x10000 + ((c & 0x3ff) << 10) + (low & 0x3ff);
+            p += 6;
+        }
+        if (c == 0) return hrm__text_fail(t, "a zero character in a string");
+        if (c < 0x80) {
+            *o++ = (char)c;
+        } else {
+            int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+            static const unsigned char lead[] = {0, 0xc0, 0xe0, 0xf0};
+            *o++ = (char)(lead[more] | c >> 6 * more);
+            while (more-- > 0) *o++ = (char)(0x80 | (c >> 6 * more & 0x3f));
+        }
+    }
+    *o = 0;
+    if (hrm__utf8_bad(start, (size_t)(o - start)) < (size_t)(o - start)) return hrm__text_fail(t, "a string that is not UTF-8");
+    t->p = q + 1;
+    *out = start;
+    return HRM_OK;
+}
+
+static int hrm__compare_keys(const void *a, const void *b)
+{
+    const hrm_json *x = *(const hrm_json *const *)a, *y = *(const hrm_json *const *)b;
+    int order = strcmp(x->key, y->key);
+    return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static hrm_status hrm__json_unique(hrm__text *t, const hrm_json *object)
+{
+    /* refuses an object in which a key stands twice */
+    const hrm_json *few[32], **keys = few;
+    void *p = NULL;
+    size_t n = 0, count = object->count;
+    if (count > HRM__COUNT(few)) {
+        HRM__TRY(hrm__alloc(t->arena->allocator, &p, count, sizeof *keys, t->name));
+        keys = (const hrm_json **)p;
+    }
+    for (const hrm_json *c = object->child; c; c = c->next) keys[n++] = c;
+    qsort(keys, count, sizeof *keys, hrm__compare_keys);
+    for (n = 1; n < count && strcmp(keys[n - 1]->key, keys[n]->key) != 0;) n++;
+    hrm_status status = HRM_OK;
+    if (n < count)
+        status = hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the key \"%.100s\" stands there a second time, first in line %d", t->name, keys[n]->line,
+                           keys[n]->key, keys[n - 1]->line);
+    hrm__free(t->arena->allocator, p, count, sizeof *keys);
+    return status;
+}
+
+static hrm_status hrm__json_scalar(hrm__text *t, hrm_json *node)
+{
+    static const char *const words[] = {"null", "false", "true"};
+    if (*t->p == '"') {
+        node->type = HRM_JSON_STRING;
+        return hrm__json_string(t, &node->string);
+    }
+    size_t room = (size_t)(t->end - t->p);
+    for (size_t i = 0; i < HRM__COUNT(words); i++) {
+        size_t n = strlen(words[i]);
+        if (room < n || memcmp(t->p, words[i], n) != 0) continue;
+        node->type = i ? HRM_JSON_BOOL : HRM_JSON_NULL;
+        node->number = i == 2;
+        node->string = i ? words[i] : NULL;
+        t->p += n;
+        return HRM_OK;
+    }
+    const char *stop = hrm__number_end(t->p, t->end), *start = t->p;
+    if (stop == start || (stop < t->end && (*stop == '.' || (*stop >= '0' && *stop <= '9') || *stop == 'e' || *stop == 'E')))
+        return hrm__text_fail(t, "expected a value");
+    t->p = stop;
+    return hrm__json_number(t, node, start, (size_t)(stop - start));
+}
+
+static hrm_status hrm__json_key(hrm__text *t, const char **key)
+{
+    hrm__text_blank(t);
+    if (t->p == t->end || *t->p != '"') return hrm__text_fail(t, "expected a key in quotes");
+    HRM__TRY(hrm__json_string(t, key));
+    hrm__text_blank(t);
+    if (t->p == t->end || *t->p != ':') return hrm__text_fail(t, "expected ':' after a key");
+    t->p++;
+    return HRM_OK;
+}
+
+#define HRM__JSON_DEPTH 64
+
+static hrm_status hrm__json_tree(hrm__text *t, hrm_json **root)
+{
+    struct { hrm_json *node, *last; } stack[HRM__JSON_DEPTH]; /* the open arrays and objects */
+    int depth = 0;
+    const char *key = NULL;
+    for (;;) {
+        hrm__text_blank(t);
+        if (t->p == t->end) return hrm__text_fail(t, "the text ends where a value should be");
+        hrm_json *node;
+        HRM__TRY(hrm__json_node(t, &node, depth ? stack[depth - 1].node : NULL, depth ? stack[depth - 1].last : NULL, key));
+        if (depth) stack[depth - 1].last = node;
+        else *root = node;
+        key = NULL;
+        int closing = 0;
+        if (*t->p == '{' || *t->p == '[') {
+            if (depth == HRM__JSON_DEPTH) return hrm__text_fail(t, "nested more than 64 levels deep");
+            node->type = *t->p == '{' ? HRM_JSON_OBJECT : HRM_JSON_ARRAY;
+            stack[depth].node = node;
+            stack[depth++].last = NULL;
+            t->p++;
+            hrm__text_blank(t);
+            closing = t->p < t->end && *t->p == (node->type == HRM_JSON_OBJECT ? '}' : ']');
+            if (!closing) {
+                if (node->type == HRM_JSON_OBJECT) HRM__TRY(hrm__json_key(t, &key));
+                continue;
+            }
+        } else {
+            HRM__TRY(hrm__json_scalar(t, node));
+        }
+        for (;;) { /* after a value: what closes, then a comma or the end */
+            if (depth == 0) return HRM_OK;
+            hrm_json *top = stack[depth - 1].node;
+            hrm__text_blank(t);
+            if (t->p < t->end && *t->p == ',' && !closing) {
+                t->p++;
+                if (top->type == HRM_JSON_OBJECT) HRM__TRY(hrm__json_key(t, &key));
+                break;
+            }
+            closing = 0;
+            if (t->p == t->end || *t->p != (top->type == HRM_JSON_OBJECT ? '}' : ']'))
+                return hrm__text_fail(t, top->type == HRM_JSON_OBJECT ? "expected ',' or '}'" : "expected ',' or ']'");
+            t->p++;
+            if (top->type == HRM_JSON_OBJECT) HRM__TRY(hrm__json_unique(t, top));
+            depth--;
+        }
+    }
+}
+
+struct hrm_json_document { hrm__arena arena; hrm_json *root; };
+
+typedef hrm_status (*hrm__text_parser)(hrm__text *t, hrm_json **root);
+
+static hrm_status hrm__text_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a,
+                                  hrm__text_parser parse)
+{
+    void *p;
+    hrm__text t;
+    if (length && memchr(text, 0, length)) return hrm__fail(HRM_ERR_FORMAT, "%s: not a text: it holds zero bytes", name);
+    HRM__TRY(hrm__alloc_zero(a, &p, 1, sizeof(hrm_json_document), name));
+    hrm_json_document *d = (hrm_json_document *)p;
+    d->arena.allocator = a;
+    d->arena.what = t.name = name;
+    t.p = text;
+    t.end = text + length;
+    t.line = 1;
+    t.arena = &d->arena;
+    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) t.p += 3; /* a byte order mark */
+    hrm_status status = parse(&t, &d->root);
+    if (status == HRM_OK) hrm__text_blank(&t);
+    if (status == HRM_OK && t.p < t.end) status = hrm__text_fail(&t, "more text after the end");
+    d->arena.what = "";
+    if (status != HRM_OK) hrm_json_close(d);
+    else *doc = d;
+    return status;
+}
+
+HRM_API hrm_status hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a)
+{
+    return hrm__text_parse(doc, text, length, name, a, hrm__json_tree);
+}
+
+HRM_API const hrm_json *hrm_json_root(const hrm_json_document *doc) { return doc->root; }
+
+HRM_API void hrm_json_close(hrm_json_document *doc)
+{
+    if (!doc) return;
+    const hrm_allocator *a = doc->arena.allocator;
+    hrm__arena_free(&doc->arena);
+    hrm__free(a, doc, 1, sizeof *doc);
+}
+
+HRM_API const hrm_json *hrm_json_get(const hrm_json *object, const char *key)
+{
+    if (!object || object->type != HRM_JSON_OBJECT) return NULL;
+    const hrm_json *c = object->child;
+    while (c && strcmp(c->key, key) != 0) c = c->next;
+    return c;
+}
+
+static const char *hrm__json_type_name(hrm_json_type type)
+{
+    static const char *const names[] = {"null", "true or false", "a number", "a string", "an array", "an object"};
+    return names[type];
+}
+
+static hrm_status hrm__json_want(const hrm_json *object, const char *key, hrm_json_type type, int required, const char *name, const hrm_json **out)
+{
+    /* the member of that type, NULL when absent or null and not required */
+    const hrm_json *v = hrm_json_get(object, key);
+    *out = NULL;
+    if ((!v || v->type == HRM_JSON_NULL) && !required) return HRM_OK;
+    if (!v) return hrm__fail(HRM_ERR_FORMAT, "%s: \"%s\" is missing", name, key);
+    if (v->type != type)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %s, expected %s", name, v->line, key, hrm__json_type_name(v->type), hrm__json_type_name(type));
+    *out = v;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required, double *value, const char *name)
+{
+    const hrm_json *v;
+    HRM__TRY(hrm__json_want(object, key, HRM_JSON_NUMBER, required, name, &v));
+    if (!v) return HRM_OK;
+    if (v->number < low || v->number > high)
+        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %.40s, expected %g to %g", name, v->line, key, v->string, low, high);
+    *value = v->number;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_json_integer(const hrm_json *node, int64_t *value)
+{
+    /* the text decides where a double would round */
+    const char *p = node->string;
+    uint64_t m = 0;
+    if (node->type == HRM_JSON_NUMBER) {
+        int negative = *p == '-';
+        for (p += negative || *p == '+'; *p >= '0' && *p <= '9' && m <= (UINT64_MAX - 9) / 10; p++) m = m * 10 + (uint64_t)(*p - '0');
+        if (!*p && m <= (uint64_t)INT64_MAX + (uint64_t)negative) {
+            *value = negative ? (m ? -(int64_t)(m - 1) - 1 : 0) : (int64_t)m;
+            return HRM_OK;
+        }
+        if (node->number == floor(node->number) && fabs(node->number) <= 9007199254740992.0) { /* 1e3, 7.0 */
+            *value = (int64_t)node->number;
+            return HRM_OK;
+        }
+    }
+    return hrm__fail(HRM_ERR_FORMAT, "line %d: %.40s is not a whole number", node->line, node->string ? node->string : hrm__json_type_name(node->type));
+}
+
+HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required, int64_t *value, const char *name)
+{
+    const hrm_json *v;
+    int64_t n;
+    HRM__TRY(hrm__json_want(object, key, HRM_JSON_NUMBER, required, name, &v));
+    if (!v) return HRM_OK;
+    if (hrm_json_integer(v, &n) != HRM_OK)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %.40s, expected a whole number", name, v->line, key, v->string);
+    if (n < low || n > high)
+        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %lld, expected %lld to %lld", name, v->line, key, (long long)n, (long long)low, (long long)high);
+    *value = n;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value, const char *name)
+{
+    const hrm_json *v;
+    HRM__TRY(hrm__json_want(object, key, HRM_JSON_STRING, required, name, &v));
+    if (v) *value = v->string;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, int required, int *value, const char *name)
+{
+    const hrm_json *v;
+    HRM__TRY(hrm__json_want(object, key, HRM_JSON_BOOL, required, name, &v));
+    if (v) *value = v->number != 0;
+    return HRM_OK;
+}
+
+/* ---- yaml -------------------------------------------------------------------------------------------------------------
+ * What configurations are written in: block mappings and sequences by indentation, [a, b] and {a: b}, plain, 'single' and
+ * "double" quoted scalars, comments. Anchors, tags, block scalars (| >) and several documents are refused.
+ */
+typedef struct hrm__yaml {
+    hrm__text t;
+    int column;  /* of the content at t.p in its line; -1: the text has ended */
+    int started; /* a line with content, or the --- before it, has been seen */
+} hrm__yaml;
+
+static int hrm__yaml_at_end_of_line(const hrm__text *t, int after_blank)
+{
+    /* nothing but blanks and a comment before the line's end; a comment needs a blank before it */
+    const char *p = t->p;
+    while (p < t->end && (*p == ' ' || *p == '\t' || *p == '\r')) p++;
+    return p == t->end || *p == '\n' || (*p == '#' && (p > t->p || after_blank));
+}
+
+static hrm_status hrm__yaml_content(hrm__yaml *y)
+{
+    /* at the start of a line -> the first content from there on */
+    hrm__text *t = &y->t;
+    for (;; t->p++, t->line++) {
+        const char *start = t->p;
+        while (t->p < t->end && *t->p == ' ') t->p++;
+        ptrdiff_t column = t->p - start;
+        if (!hrm__yaml_at_end_of_line(t, 1)) {
+            int mark = column == 0 && t->end - t->p >= 3 && (memcmp(t->p, "---", 3) == 0 || memcmp(t->p, "...", 3) == 0);
+            if (*t->p == '\t') return hrm__text_fail(t, "a tab in the indentation");
+            if (column > 10000) return hrm__text_fail(t, "indented too far");
+            if (mark && y->started) return hrm__text_fail(t, "more than one document is not supported");
+            y->started = 1;
+            y->column = (int)column;
+            if (!mark) return HRM_OK;
+            t->p += 3;
+            if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after ---");
+        }
+        while (t->p < t->end && *t->p != '\n') t->p++;
+        if (t->p == t->end) break;
+    }
+    y->column = -1;
+    return HRM_OK;
+}
+
+static hrm_status hrm__yaml_next_line(hrm__yaml *y)
+{
+    hrm__text *t = &y->t;
+    while (t->p < t->end && *t->p != '\n') t->p++;
+    if (t->p < t->end) t->p++, t->line++;
+    return hrm__yaml_content(y);
+}
+
+static int hrm__yaml_is_dash(const hrm__yaml *y)
+{
+    const hrm__text *t = &y->t;
+    return y->column >= 0 && *t->p == '-' && (t->end - t->p == 1 || t->p[1] == ' ' || t->p[1] == '\n' || t->p[1] == '\r');
+}
+
+static const char *hrm__yaml_plain_end(const hrm__text *t, int flow)
+{
+    /* -> where the plain scalar at t->p ends: before ": ", " #", the line's end, in flow also before , ] } */
+    const char *p = t->p, *last = p;
+    for (; p < t->end && *p != '\n'; p++) {
+        if (*p == ':' && (t->end - p == 1 || strchr(" \t\r\n", p[1]) || (flow && strchr(",]}", p[1])))) break;
+        if (*p == '#' && p > t->p && (p[-1] == ' ' || p[-1] == '\t')) break;
+        if (flow && (*p == ',' || *p == ']' || *p == '}' || *p == '[' || *p == '{')) break;
+        if (*p != ' ' && *p != '\t' && *p != '\r') last = p + 1;
+    }
+    return last;
+}
+
+static const char *hrm__yaml_key_colon(const hrm__text *t)
+{
+    /* -> the ':' of the key at t->p, NULL when the line is no "key: …" */
+    const char *p = t->p;
+    if (*p == '[' || *p == '{') return NULL;
+    if (*p == '"' || *p == '\'') {
+        char quote = *p++;
+        for (; p < t->end && *p != '\n' && *p != quote; p++)
+            if (*p == '\\' && quote == '"' && t->end - p > 1) p++;
+        if (p >= t->end || *p != quote) return NULL;
+        p++;
+    } else {
+        p = hrm__yaml_plain_end(t, 0);
+    }
+    while (p < t->end && (*p == ' ' || *p == '\t')) p++;
+    return p < t->end && p > t->p && *p == ':' && (t->end - p == 1 || strchr(" \t\r\n", p[1])) ? p : NULL;
+}
+
+static hrm_status hrm__yaml_single_quoted(hrm__text *t, const char **out)
+{
+    void *memory;
+    const char *p = t->p + 1, *q = p;
+    for (; q < t->end && *q != '\n'; q++)
+        if (*q == '\'') {
+            if (t->end - q > 1 && q[1] == '\'') q++;
+            else break;
+        }
+    if (q >= t->end || *q != '\'') return hrm__text_fail(t, "a quoted string does not end in its line");
+    HRM__TRY(hrm__arena_take(t->arena, &memory, (size_t)(q - p) + 1));
+    char *start = (char *)memory, *o = start;
+    for (; p < q; p++) {
+        *o++ = *p;
+        if (*p == '\'') p++; /* two stand for one */
+    }
+    *o = 0;
+    t->p = q + 1;
+    *out = start;
+    return HRM_OK;
+}
+
+static hrm_status hrm__yaml_plain(hrm__text *t, hrm_json *node, const char *p, size_t n)
+{
+    /* null, true, false, numbers; anything else is a string */
+    static const struct { const char *word; hrm_json_type type; int value; } words[] = {
+        {"~", HRM_JSON_NULL, 0},   {"null", HRM_JSON_NULL, 0},  {"Null", HRM_JSON_NULL, 0}, {"NULL", HRM_JSON_NULL, 0}, {"true", HRM_JSON_BOOL, 1},
+        {"True", HRM_JSON_BOOL, 1}, {"TRUE", HRM_JSON_BOOL, 1}, {"yes", HRM_JSON_BOOL, 1},  {"Yes", HRM_JSON_BOOL, 1},  {"on", HRM_JSON_BOOL, 1},
+        {"On", HRM_JSON_BOOL, 1},   {"false", HRM_JSON_BOOL, 0}, {"False", HRM_JSON_BOOL, 0}, {"FALSE", HRM_JSON_BOOL, 0}, {"no", HRM_JSON_BOOL, 0},
+        {"No", HRM_JSON_BOOL, 0},   {"off", HRM_JSON_BOOL, 0},  {"Off", HRM_JSON_BOOL, 0}};
+    char *copy;
+    if (n == 0) return HRM_OK;
+    if (strchr("&*!|>%@`", *p)) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: a value that begins with '%c' is not supported", t->name, t->line, *p);
+    HRM__TRY(hrm__arena_string(t->arena, &copy, p, n));
+    node->string = copy;
+    if (strlen(copy) != n || hrm__utf8_bad(copy, n) < n) return hrm__text_fail(t, "a value that is not UTF-8");
+    for (size_t i = 0; i < HRM__COUNT(words); i++)
+        if (strcmp(copy, words[i].word) == 0) {
+            node->type = words[i].type;
+            node->number = words[i].value;
+            if (node->type == HRM_JSON_NULL) node->string = NULL;
+            return HRM_OK;
+        }
+    node->type = HRM_JSON_STRING;
+    if (n < 64 && strpbrk(copy, "0123456789")) { /* a number in YAML may have a plus, and do without digits before or after its point */
+        char number[72];
+        const char *sign = *p == '-' ? "-" : "", *rest = copy + (*p == '-' || *p == '+');
+        int m = snprintf(number, sizeof number, "%s%s%s", sign, *rest == '.' ? "0" : "", rest);
+        if (m > 1 && number[m - 1] == '.' && copy[n - 2] != '.' && n > 1) number[--m] = 0;
+        if (hrm__number_end(number, number + m) == number + m) return hrm__json_number(t, node, number, (size_t)m);
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__yaml_key(hrm__text *t, int flow, const char **key)
+{
+    /* key and ':' -> past both */
+    char *copy;
+    const char *stop;
+    if (*t->p == '"') {
+        HRM__TRY(hrm__json_string(t, key));
+    } else if (*t->p == '\'') {
+        HRM__TRY(hrm__yaml_single_quoted(t, key));
+    } else {
+        stop = hrm__yaml_plain_end(t, flow);
+        size_t n = (size_t)(stop - t->p);
+        if (n == 0 || strchr("&*!|>%@`", *t->p) || (*t->p == '?' && n == 1)) return hrm__text_fail(t, "expected \"key: value\"");
+        HRM__TRY(hrm__arena_string(t->arena, &copy, t->p, n));
+        if (strlen(copy) != n || hrm__utf8_bad(copy, n) < n) return hrm__text_fail(t, "a key that is not UTF-8");
+        *key = copy;
+        t->p = stop;
+    }
+    while (t->p < t->end && (*t->p == ' ' || *t->p == '\t')) t->p++;
+    if (t->p == t->end || *t->p != ':') return hrm__text_fail(t, "expected \"key: value\"");
+    t->p++;
+    return HRM_OK;
+}
+
+static void hrm__yaml_flow_blank(hrm__text *t)
+{
+    for (hrm__text_blank(t); t->p < t->end && *t->p == '#'; hrm__text_blank(t))
+        while (t->p < t->end && *t->p != '\n') t->p++;
+}
+
+static hrm_status hrm__yaml_flow(hrm__text *t, hrm_json *node, int depth)
+{
+    /* [ … ], { … } or a scalar in one of them; node is a null so far */
+    if (*t->p == '"' || *t->p == '\'') {
+        node->type = HRM_JSON_STRING;
+        return *t->p == '"' ? hrm__json_string(t, &node->string) : hrm__yaml_single_quoted(t, &node->string);
+    }
+    if (*t->p != '[' && *t->p != '{') {
+        const char *start = t->p;
+        t->p = hrm__yaml_plain_end(t, 1);
+        if (t->p == start) return hrm__text_fail(t, "expected a value");
+        return hrm__yaml_plain(t, node, start, (size_t)(t->p - start));
+    }
+    if (depth >= HRM__JSON_DEPTH) return hrm__text_fail(t, "nested more than 64 levels deep");
+    node->type = *t->p == '{' ? HRM_JSON_OBJECT : HRM_JSON_ARRAY;
+    const char close = *t->p++ == '{' ? '}' : ']';
+    hrm_json *last = NULL;
+    for (;;) {
+        const char *key = NULL;
+        hrm__yaml_flow_blank(t);
+        if (t->p == t->end) return hrm__text_fail(t, close == ']' ? "a '[' without its ']'" : "a '{' without its '}'");
+        if (*t->p == close) break; /* also after a last comma */
+        if (close == '}') HRM__TRY(hrm__yaml_key(t, 1, &key));
+        hrm__yaml_flow_blank(t);
+        HRM__TRY(hrm__json_node(t, &last, node, last, key));
+        if (t->p < t->end && !(close == '}' && (*t->p == ',' || *t->p == '}'))) HRM__TRY(hrm__yaml_flow(t, last, depth + 1));
+        hrm__yaml_flow_blank(t);
+        if (t->p < t->end && *t->p == ',') t->p++;
+        else if (t->p < t->end && *t->p != close) return hrm__text_fail(t, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
+    }
+    t->p++;
+    return node->type == HRM_JSON_OBJECT ? hrm__json_unique(t, node) : HRM_OK;
+}
+
+static hrm_status hrm__yaml_inline(hrm__yaml *y, hrm_json *node, int parent, int depth)
+{
+    /* the value that begins in this line -> the next line's content; a plain one goes on in lines deeper than `parent` */
+    hrm__text *t = &y->t;
+    if (strchr("\"'[{", *t->p)) {
+        HRM__TRY(hrm__yaml_flow(t, node, depth));
+        if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after a value");
+        return hrm__yaml_next_line(y);
+    }
+    const char *start = t->p, *stop = hrm__yaml_plain_end(t, 0);
+    hrm__yaml first = *y, ahead = *y;
+    size_t length = (size_t)(stop - start), lines = 1;
+    for (t->p = stop;; lines++, length += 1 + (size_t)(stop - ahead.t.p), t->p = stop) {
+        if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "a second ':' in a value; put it in quotes");
+        HRM__TRY(hrm__yaml_next_line(y));
+        if (y->column <= parent) break;
+        if (hrm__yaml_key_colon(t)) return hrm__text_fail(t, "indented deeper than the line it belongs to");
+        ahead = *y;
+        stop = hrm__yaml_plain_end(t, 0);
+    }
+    if (lines == 1) return hrm__yaml_plain(&first.t, node, start, length);
+    void *memory; /* several lines make one string, joined with blanks */
+    HRM__TRY(hrm__arena_take(t->arena, &memory, length + 1));
+    char *o = (char *)memory;
+    for (ahead = first; lines-- > 0;) {
+        stop = hrm__yaml_plain_end(&ahead.t, 0);
+        memcpy(o, ahead.t.p, (size_t)(stop - ahead.t.p));
+        o += stop - ahead.t.p;
+        if (!lines) break;
+        *o++ = ' ';
+        HRM__TRY(hrm__yaml_next_line(&ahead));
+    }
+    *o = 0;
+    return hrm__yaml_plain(&first.t, node, (const char *)memory, length);
+}
+
+static hrm_status hrm__yaml_block(hrm__yaml *y, hrm_json *node, int parent, int depth)
+{
+    /* the value whose first content stands at y->column > parent; node is a null so far */
+    hrm__text *t = &y->t;
+    int column = y->column, dash = hrm__yaml_is_dash(y);
+    hrm_json *last = NULL;
+    if (depth > HRM__JSON_DEPTH) return hrm__text_fail(t, "nested more than 64 levels deep");
+    if (!dash && !hrm__yaml_key_colon(t)) return hrm__yaml_inline(y, node, parent, depth);
+    if (depth == HRM__JSON_DEPTH) return hrm__text_fail(t, "nested more than 64 levels deep");
+    node->type = dash ? HRM_JSON_ARRAY : HRM_JSON_OBJECT;
+    while (y->column == column && hrm__yaml_is_dash(y) == dash) {
+        const char *key = NULL, *start = t->p;
+        if (dash) {
+            t->p++;
+        } else {
+            if (!hrm__yaml_key_colon(t)) return hrm__text_fail(t, "expected \"key: value\"");
+            HRM__TRY(hrm__yaml_key(t, 0, &key));
+        }
+        HRM__TRY(hrm__json_node(t, &last, node, last, key));
+        if (hrm__yaml_at_end_of_line(t, 0)) {
+            HRM__TRY(hrm__yaml_next_line(y));
+            /* a list may stand as far left as its key */
+            if (y->column > column) HRM__TRY(hrm__yaml_block(y, last, column, depth + 1));
+            else if (!dash && y->column == column && hrm__yaml_is_dash(y)) HRM__TRY(hrm__yaml_block(y, last, column - 1, depth + 1));
+        } else {
+            while (*t->p == ' ' || *t->p == '\t') t->p++;
+            if (dash) {
+                y->column = column + (int)hrm__min_i64(t->p - start, 10000); /* "- key: value" opens a mapping at the key */
+                HRM__TRY(hrm__yaml_block(y, last, column, depth + 1));
+            } else {
+                HRM__TRY(hrm__yaml_inline(y, last, column, depth + 1));
+            }
+        }
+    }
+    if (y->column > parent && y->column != column) return hrm__text_fail(t, "the indentation fits no line above");
+    /* the keys after a list that stands as far left as its key are not this block's */
+    if (y->column == column && !(dash && column == parent + 1)) return hrm__text_fail(t, "a list and keys mixed");
+    return dash ? HRM_OK : hrm__json_unique(t, node);
+}
+
+static hrm_status hrm__yaml_tree(hrm__text *t, hrm_json **root)
+{
+    hrm__yaml y;
+    y.t = *t;
+    y.started = 0;
+    HRM__TRY(hrm__json_node(t, root, NULL, NULL, NULL));
+    HRM__TRY(hrm__yaml_content(&y));
+    if (y.column >= 0) {
+        (*root)->line = y.t.line;
+        HRM__TRY(hrm__yaml_block(&y, *root, -1, 0));
+        if (y.column >= 0) return hrm__text_fail(&y.t, "the indentation fits no line above");
+    }
+    t->p = t->end;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a)
+{
+    return hrm__text_parse(doc, text, length, name, a, hrm__yaml_tree);
+}
+
+static int hrm__ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, const hrm_allocator *a)
+{
+    hrm_file_map map;
+    HRM__TRY(hrm_file_map_open(&map, path));
+    int yaml = hrm__ends_with(path, ".yaml") || hrm__ends_with(path, ".yml");
+    hrm_status status = hrm__text_parse(doc, (const char *)map.data, map.size, path, a, yaml ? hrm__yaml_tree : hrm__json_tree);
+    hrm_file_map_close(&map);
+    return status;
+}
+
+/* ==================================================================================================== >>npy ===============
+ * "\x93NUMPY" major minor, header length (2 bytes, from version 2 on 4), header, data. The header is a Python dictionary:
+ * {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, blanks, a line end.
+ */
+typedef struct hrm__npy_text { const char *p, *end, *path; } hrm__npy_text;
+
+static int hrm__npy_take(hrm__npy_text *t, const char *token)
+{
+    /* blanks, then the token -> 1 and past it */
+    size_t n = strlen(token);
+    while (t->p < t->end && (*t->p == ' ' || *t->p == '\n')) t->p++;
+    if ((size_t)(t->end - t->p) < n || memcmp(t->p, token, n) != 0) return 0;
+    t->p += n;
+    return 1;
+}
+
+static hrm_status hrm__npy_shape(hrm__npy_text *t, hrm_tensor *tensor)
+{
+    if (!hrm__npy_take(t, "(")) return hrm__fail(HRM_ERR_FORMAT, "%s: the header's shape is not a tuple", t->path);
+    while (!hrm__npy_take(t, ")")) {
+        uint64_t v = 0;
+        const char *start = t->p;
+        for (; t->p < t->end && *t->p >= '0' && *t->p <= '9' && v <= INT64_MAX / 10 - 1; t->p++) v = v * 10 + (uint64_t)(*t->p - '0');
+        (void)hrm__npy_take(t, "L"); /* Python 2 wrote 5L */
+        if (t->p == start || !(hrm__npy_take(t, ",") || (t->p < t->end && *t->p == ')')))
+            return hrm__fail(HRM_ERR_FORMAT, "%s: the header's shape is not a tuple of sizes", t->path);
+        if (tensor->ndim == HRM_MAX_DIMS) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: more than %d dimensions", t->path, HRM_MAX_DIMS);
+        tensor->shape[tensor->ndim++] = (int64_t)v;
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__npy_dtype(hrm__npy_text *t, hrm_tensor *tensor)
+{
+    char order, descr[16];
+    size_t n = 0;
+    if (!hrm__npy_take(t, "'")) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: only arrays of plain numbers are supported, no records", t->path);
+    for (; t->p < t->end && *t->p != '\'' && n < sizeof descr - 1; t->p++) descr[n++] = *t->p;
+    descr[n] = 0;
+    if (!hrm__npy_take(t, "'") || n < 2) return hrm__fail(HRM_ERR_FORMAT, "%s: the header's descr is damaged", t->path);
+    order = descr[0];
+    int d = 0;
+    while (d < HRM_DTYPE_COUNT && (!*hrm__dtypes[d].numpy || strcmp(hrm__dtypes[d].numpy, descr + 1) != 0)) d++;
+    if (d == HRM_DTYPE_COUNT || !strchr("<>|=", order))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: element type '%s' is not supported; f2 f4 f8 i1 i2 i4 i8 u1 b1 are", t->path, descr);
+    tensor->dtype = (hrm_dtype)d;
+    if (order == '>' && hrm__dtypes[d].bytes > 1)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: big-endian elements ('%s') are not supported", t->path, descr);
+    return HRM_OK;
+}
+
+static hrm_status hrm__npy_header(hrm__npy_text *t, hrm_tensor *tensor)
+{
+    static const char *const keys[] = {"'descr':", "'fortran_order':", "'shape':"};
+    int seen[3] = {0, 0, 0};
+    int more = hrm__npy_take(t, "{");
+    if (!more) return hrm__fail(HRM_ERR_FORMAT, "%s: the header is not a dictionary", t->path);
+    while (!hrm__npy_take(t, "}")) {
+        size_t k = 0;
+        if (!more) return hrm__fail(HRM_ERR_FORMAT, "%s: a comma is missing in the header", t->path);
+        while (k < 3 && !hrm__npy_take(t, keys[k])) k++;
+        if (k == 3 || seen[k]++) return hrm__fail(HRM_ERR_FORMAT, "%s: the header has other keys than descr, fortran_order and shape", t->path);
+        if (k == 0) HRM__TRY(hrm__npy_dtype(t, tensor));
+        if (k == 1 && hrm__npy_take(t, "True"))
+            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: Fortran order is not supported; save np.ascontiguousarray(a)", t->path);
+        if (k == 1 && !hrm__npy_take(t, "False")) return hrm__fail(HRM_ERR_FORMAT, "%s: the header's fortran_order is damaged", t->path);
+        if (k == 2) HRM__TRY(hrm__npy_shape(t, tensor));
+        more = hrm__npy_take(t, ",");
+    }
+    (void)hrm__npy_take(t, ""); /* the blanks */
+    if (!seen[0] || !seen[1] || !seen[2] || t->p != t->end)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: the header is damaged: descr, fortran_order and shape are expected, and nothing else", t->path);
+    return HRM_OK;
+}
+
+static hrm_status hrm__npy_parse(hrm_tensor *tensor, const hrm_file_map *map, const char *path)
+{
+    size_t elements, at = 8, length;
+    if (map->size < 10 || memcmp(map->data, "\x93NUMPY", 6) != 0) return hrm__fail(HRM_ERR_FORMAT, "%s: not a .npy file", path);
+    int major = map->data[6], wide = major > 1 ? 4 : 2;
+    if (major < 1 || major > 3) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: .npy version %d is not supported, 1 to 3 are", path, major);
+    at += (size_t)wide;
+    if (map->size < at || (length = (size_t)hrm__get_le(map->data + 8, wide)) > map->size - at)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: the file ends in its header", path);
+    hrm__npy_text t;
+    t.p = (const char *)map->data + at;
+    t.end = t.p + length;
+    t.path = path;
+    memset(tensor, 0, sizeof *tensor);
+    tensor->name = "";
+    HRM__TRY(hrm__npy_header(&t, tensor));
+    if (!hrm__shape_fits(tensor->dtype, tensor->ndim, tensor->shape, &elements, &tensor->bytes))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: the shape in the header is too large", path);
+    if (tensor->bytes != map->size - at - length)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes of data, but the header says %zu", path, map->size - at - length, tensor->bytes);
+    tensor->data = map->data + at + length;
+    hrm__map_to_native(map, tensor->data, tensor->dtype, elements);
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_npy_open(hrm_npy *npy, const char *path)
+{
+    hrm_npy n;
+    HRM__TRY(hrm_file_map_open(&n.map, path));
+    hrm_status status = hrm__npy_parse(&n.tensor, &n.map, path);
+    if (status != HRM_OK) hrm_file_map_close(&n.map);
+    else *npy = n;
+    return status;
+}
+
+HRM_API void hrm_npy_close(hrm_npy *npy)
+{
+    hrm_file_map_close(&npy->map);
+    memset(&npy->tensor, 0, sizeof npy->tensor);
+}
+
+static size_t hrm__npy_make_header(unsigned char header[384], const hrm_tensor *t, size_t size)
+{
+    /* t -> a version 1 header of `size` bytes, 0: as many as it takes whatever shape[0] becomes, and a multiple of 64 */
+    char *text = (char *)header + 10;
+    size_t room = 384 - 10, n;
+    const char *order = hrm_dtype_size(t->dtype) > 1 ? "<" : "|";
+    n = (size_t)snprintf(text, room, "{'descr': '%s%s', 'fortran_order': False, 'shape': (", order, hrm__dtypes[t->dtype].numpy);
+    for (int i = 0; i < t->ndim; i++)
+        n += (size_t)snprintf(text + n, room - n, i == 0 ? "%lld," : i + 1 < t->ndim ? " %lld," : " %lld", (long long)t->shape[i]);
+    n += (size_t)snprintf(text + n, room - n, "), }");
+    if (!size) size = (10 + n + 20 + 63) / 64 * 64;
+    memset(text + n, ' ', size - 10 - n);
+    header[size - 1] = '\n';
+    memcpy(header, "\x93NUMPY\x01\x00", 8);
+    hrm__put_le(header + 8, size - 10, 2);
+    return size;
+}
+
+HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape, const hrm_allocator *a)
+{
+    hrm_npy_writer n;
+    unsigned char header[384];
+    size_t elements;
+    memset(&n, 0, sizeof n);
+    if (ndim < 1 || ndim > HRM_MAX_DIMS) return hrm__fail(HRM_ERR_ARGUMENT, "%s: %d dimensions, expected 1 to %d", path, ndim, HRM_MAX_DIMS);
+    if ((unsigned)dtype >= HRM_DTYPE_COUNT || !*hrm__dtypes[dtype].numpy)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: NumPy has no element type %s", path, hrm_dtype_name(dtype));
+    n.tensor.name = "";
+    n.tensor.dtype = dtype;
+    n.tensor.ndim = ndim;
+    for (int i = 1; i < ndim; i++) n.tensor.shape[i] = shape[i];
+    if (!hrm__shape_fits(dtype, ndim - 1, n.tensor.shape + 1, &elements, &n.tensor.bytes))
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the shape is too large", path);
+    HRM__TRY(hrm_writer_open(&n.writer, path, a));
+    size_t size = hrm__npy_make_header(header, &n.tensor, 0);
+    n.tensor.bytes = size; /* of the header, until the commit */
+    hrm_status status = hrm_writer_write(n.writer, header, size);
+    if (status != HRM_OK) hrm_writer_abort(n.writer);
+    else *w = n;
+    return status;
+}
+
+HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, size_t num_rows)
+{
+    size_t elements, bytes;
+    hrm_tensor t = w->tensor;
+    t.shape[0] = (int64_t)num_rows;
+    if (num_rows > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 || !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
+        return hrm__fail(HRM_ERR_ARGUMENT, "%zu rows are too many for one .npy file", num_rows);
+    HRM__TRY(hrm__writer_elements(w->writer, t.dtype, rows, t.dtype, elements));
+    w->tensor.shape[0] += (int64_t)num_rows;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_npy_writer_commit(hrm_npy_writer *w)
+{
+    unsigned char header[384];
+    hrm_writer *writer = w->writer;
+    size_t size = hrm__npy_make_header(header, &w->tensor, w->tensor.bytes);
+    w->writer = NULL;
+    hrm_status status = hrm_writer_rewrite(writer, 0, header, size);
+    if (status == HRM_OK) return hrm_writer_commit(writer);
+    hrm_writer_abort(writer);
+    return status;
+}
+
+HRM_API void hrm_npy_writer_abort(hrm_npy_writer *w)
+{
+    hrm_writer_abort(w->writer);
+    w->writer = NULL;
+}
+
+/* ==================================================================================================== >>safetensors =======
+ * 8 bytes header length, header, data. The header is JSON: {"__metadata__": {key: text}, name: {"dtype", "shape",
+ * "data_offsets": [begin, end]}}, offsets from the header's end, without gaps. First what both kinds of checkpoint share.
+ */
+struct hrm_tensors {
+    const hrm_allocator *allocator;
+    hrm_file_map  map;
+    hrm__arena    arena;    /* names and metadata */
+    hrm_tensor   *tensors;
+    hrm_tensor  **by_name;  /* sorted */
+    size_t        count, room;
+    hrm_metadata *metadata;
+    size_t        num_metadata, metadata_room;
+    int           is_torch;
+};
+
+HRM_API size_t hrm_tensors_count(const hrm_tensors *file) { return file->count; }
+HRM_API const hrm_tensor *hrm_tensors_at(const hrm_tensors *file, size_t index) { return index < file->count ? &file->tensors[index] : NULL; }
+HRM_API size_t hrm_tensors_metadata_count(const hrm_tensors *file) { return file->num_metadata; }
+HRM_API int    hrm_tensors_is_torch(const hrm_tensors *file) { return file->is_torch; }
+
+HRM_API hrm_metadata hrm_tensors_metadata_at(const hrm_tensors *file, size_t index)
+{
+    hrm_metadata none = {NULL, NULL};
+    return index < file->num_metadata ? file->metadata[index] : none;
+}
+
+HRM_API const char *hrm_tensors_metadata(const hrm_tensors *file, const char *key)
+{
+    for (size_t i = 0; i < file->num_metadata; i++)
+        if (strcmp(file->metadata[i].key, key) == 0) return file->metadata[i].value;
+    return NULL;
+}
+
+HRM_API const hrm_tensor *hrm_tensors_find(const hrm_tensors *file, const char *name)
+{
+    for (size_t low = 0, high = file->count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, file->by_name[middle]->name);
+        if (order == 0) return file->by_name[middle];
+        if (order < 0) high = middle;
+        else low = middle + 1;
+    }
+    return NULL;
+}
+
+HRM_API void hrm_tensors_close(hrm_tensors *f)
+{
+    if (!f) return;
+    const hrm_allocator *a = f->allocator;
+    hrm__free(a, f->tensors, f->room, sizeof *f->tensors);
+    hrm__free(a, f->by_name, f->count, sizeof *f->by_name);
+    hrm__free(a, f->metadata, f->metadata_room, sizeof *f->metadata);
+    hrm__arena_free(&f->arena);
+    hrm_file_map_close(&f->map);
+    hrm__free(a, f, 1, sizeof *f);
+}
+
+static int hrm__compare_names(const void *a, const void *b)
+{
+    return strcmp((*(hrm_tensor *const *)a)->name, (*(hrm_tensor *const *)b)->name);
+}
+
+static int hrm__compare_data(const void *a, const void *b)
+{
+    const hrm_tensor *x = *(hrm_tensor *const *)a, *y = *(hrm_tensor *const *)b;
+    uintptr_t p = (uintptr_t)x->data, q = (uintptr_t)y->data;
+    return p != q ? (p > q) - (p < q) : (x->bytes > y->bytes) - (x->bytes < y->bytes);
+}
+
+static hrm_status hrm__tensors_index(hrm_tensors *f, const char *path)
+{
+    /* by_name, and no name twice */
+    void *p;
+    HRM__TRY(hrm__alloc(f->allocator, &p, f->count, sizeof *f->by_name, path));
+    f->by_name = (hrm_tensor **)p;
+    for (size_t i = 0; i < f->count; i++) f->by_name[i] = &f->tensors[i];
+    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_names);
+    for (size_t i = 1; i < f->count; i++)
+        if (strcmp(f->by_name[i - 1]->name, f->by_name[i]->name) == 0)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: two tensors are named \"%.200s\"", path, f->by_name[i]->name);
+    return HRM_OK;
+}
+
+#define HRM__SAFETENSORS_HEADER 100000000u /* bytes at most, as the reference implementation has it */
+
+static hrm_status hrm__safetensors_metadata(hrm_tensors *f, const hrm_json *object, const char *path)
+{
+    void *p;
+    if (object->type != HRM_JSON_OBJECT) return hrm__fail(HRM_ERR_FORMAT, "%s: __metadata__ is not an object", path);
+    HRM__TRY(hrm__alloc(f->allocator, &p, object->count, sizeof *f->metadata, path));
+    f->metadata = (hrm_metadata *)p;
+    f->metadata_room = object->count;
+    for (const hrm_json *m = object->child; m; m = m->next) {
+        char *key, *value;
+        if (m->type != HRM_JSON_STRING) return hrm__fail(HRM_ERR_FORMAT, "%s: metadata \"%.100s\" is not a string", path, m->key);
+        HRM__TRY(hrm__arena_string(&f->arena, &key, m->key, strlen(m->key)));
+        HRM__TRY(hrm__arena_string(&f->arena, &value, m->string, strlen(m->string)));
+        f->metadata[f->num_metadata].key = key;
+        f->metadata[f->num_metadata++].value = value;
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__safetensors_tensor(hrm_tensors *f, const hrm_json *entry, const unsigned char *data, size_t size, const char *path)
+{
+    const hrm_json *dtype = hrm_json_get(entry, "dtype"), *shape = hrm_json_get(entry, "shape"), *offsets = hrm_json_get(entry, "data_offsets");
+    hrm_tensor *t = &f->tensors[f->count];
+    int64_t begin, end;
+    size_t elements;
+    char *name;
+    memset(t, 0, sizeof *t);
+    if (!dtype || dtype->type != HRM_JSON_STRING || !shape || shape->type != HRM_JSON_ARRAY || !offsets || offsets->type != HRM_JSON_ARRAY ||
+        offsets->count != 2 || entry->count != 3)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" needs dtype, shape and two data_offsets, and nothing else", path, entry->key);
+    t->dtype = hrm__dtype_find(dtype->string);
+    if (t->dtype == HRM_DTYPE_COUNT)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" has dtype %.20s, which is not supported", path, entry->key, dtype->string);
+    if (shape->count > HRM_MAX_DIMS)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" has %zu dimensions, %d are supported", path, entry->key, shape->count, HRM_MAX_DIMS);
+    for (const hrm_json *side = shape->child; side; side = side->next)
+        if (hrm_json_integer(side, &t->shape[t->ndim++]) != HRM_OK || t->shape[t->ndim - 1] < 0)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", path, entry->key);
+    if (hrm_json_integer(offsets->child, &begin) != HRM_OK || hrm_json_integer(offsets->child->next, &end) != HRM_OK || begin < 0 || end < begin ||
+        (uint64_t)end > size)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" lies at %.24s to %.24s of %zu bytes of data", path, entry->key,
+                         offsets->child->string ? offsets->child->string : "?", offsets->child->next->string ? offsets->child->next->string : "?", size);
+    if (!hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &t->bytes) || t->bytes != (size_t)(end - begin))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has %lld bytes of data, which is not what its shape needs", path, entry->key,
+                         (long long)(end - begin));
+    HRM__TRY(hrm__arena_string(&f->arena, &name, entry->key, strlen(entry->key)));
+    t->name = name;
+    t->data = data + begin;
+    f->count++;
+    return HRM_OK;
+}
+
+static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, const unsigned char *data, size_t size, const char *path)
+{
+    void *p;
+    if (header->type != HRM_JSON_OBJECT) return hrm__fail(HRM_ERR_FORMAT, "%s: the header is not an object", path);
+    HRM__TRY(hrm__alloc(f->allocator, &p, header->count, sizeof *f->tensors, path));
+    f->tensors = (hrm_tensor *)p;
+    f->room = header->count;
+    for (const hrm_json *e = header->child; e; e = e->next) {
+        if (strcmp(e->key, "__metadata__") == 0) HRM__TRY(hrm__safetensors_metadata(f, e, path));
+        else HRM__TRY(hrm__safetensors_tensor(f, e, data, size, path));
+    }
+    HRM__TRY(hrm__tensors_index(f, path));
+    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_data); /* for once by place: each begins where the last ended */
+    const unsigned char *at = data;
+    for (size_t i = 0; i < f->count; at += f->by_name[i++]->bytes)
+        if (f->by_name[i]->data != at)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" %s", path, f->by_name[i]->name,
+                             (const unsigned char *)f->by_name[i]->data < at ? "overlaps another" : "has a gap before it");
+    if (at != data + size) return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes after the last tensor", path, (size_t)(data + size - at));
+    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_names);
+    for (size_t i = 0; i < f->count; i++)
+        hrm__map_to_native(&f->map, f->tensors[i].data, f->tensors[i].dtype, f->tensors[i].bytes / hrm_dtype_size(f->tensors[i].dtype));
+    return HRM_OK;
+}
+
+static hrm_status hrm__safetensors_open(hrm_tensors *f, const char *path)
+{
+    hrm_json_document *doc;
+    uint64_t length = f->map.size < 8 ? 0 : hrm__get_le(f->map.data, 8);
+    if (f->map.size < 10 || length < 2 || (length <= f->map.size - 8 && f->map.data[8] != '{'))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: neither a safetensors file nor a PyTorch checkpoint", path);
+    if (length > HRM__SAFETENSORS_HEADER || length > f->map.size - 8)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: a header of %llu bytes in a file of %zu: damaged, or not a checkpoint at all", path,
+                         (unsigned long long)length, f->map.size);
+    HRM__TRY(hrm_json_parse(&doc, (const char *)f->map.data + 8, (size_t)length, path, f->allocator));
+    hrm_status status = hrm__safetensors_read(f, doc->root, f->map.data + 8 + length, f->map.size - 8 - (size_t)length, path);
+    hrm_json_close(doc);
+    return status;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------------------------------- */
+static hrm_dtype hrm__save_dtype(const hrm_tensor *t, hrm_dtype as)
+{
+    return (unsigned)as < HRM_DTYPE_COUNT && hrm__dtype_is_float(t->dtype) && hrm__dtype_is_float(as) ? as : t->dtype;
+}
+
+static hrm_status hrm__save_check(const char *path, const hrm_tensor *tensors, size_t count, const hrm_allocator *a)
+{
+    /* every tensor is whole and named, and no name stands twice */
+    const hrm_tensor **sorted;
+    void *p;
+    size_t elements, bytes;
+    for (size_t i = 0; i < count; i++) {
+        const hrm_tensor *t = &tensors[i];
+        size_t length = t->name ? strlen(t->name) : 0;
+        if (!length || hrm__utf8_bad(t->name, length) < length || strcmp(t->name, "__metadata__") == 0)
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor %zu has no name, or one that cannot be used", path, i);
+        if ((unsigned)t->dtype >= HRM_DTYPE_COUNT || t->ndim < 0 || t->ndim > HRM_MAX_DIMS ||
+            !hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &bytes) || bytes != t->bytes || (bytes && !t->data))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor \"%.200s\": dtype, shape, bytes and data do not fit together", path, t->name);
+    }
+    HRM__TRY(hrm__alloc(a, &p, count, sizeof *sorted, path));
+    sorted = (const hrm_tensor **)p;
+    for (size_t i = 0; i < count; i++) sorted[i] = &tensors[i];
+    qsort(sorted, count, sizeof *sorted, hrm__compare_names);
+    hrm_status status = HRM_OK;
+    for (size_t i = 1; i < count && status == HRM_OK; i++)
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
+            status = hrm__fail(HRM_ERR_ARGUMENT, "%s: two tensors are named \"%.200s\"", path, sorted[i]->name);
+    hrm__free(a, p, count, sizeof *sorted);
+    return status;
+}
+
+static hrm_status hrm__write_text(hrm_writer *w, const char *text) { return hrm_writer_write(w, text, strlen(text)); }
+
+static hrm_status hrm__write_json_string(hrm_writer *w, const char *s)
+{
+    char escape[8];
+    HRM__TRY(hrm__write_text(w, "\""));
+    for (size_t n; *s; s += n) {
+        for (n = 0; (unsigned char)s[n] >= 32 && s[n] != '"' && s[n] != '\\';) n++;
+        HRM__TRY(hrm_writer_write(w, s, n));
+        if (!s[n]) break;
+        snprintf(escape, sizeof escape, s[n] == '"' || s[n] == '\\' ? "\\%c" : "\\u%04x", (unsigned char)s[n]);
+        HRM__TRY(hrm__write_text(w, escape));
+        n++;
+    }
+    return hrm__write_text(w, "\"");
+}
+
+static hrm_status hrm__safetensors_write(hrm_writer *w, const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata,
+                                         size_t num_metadata, hrm_dtype as)
+{
+    unsigned char number[8];
+    char text[64];
+    uint64_t offset = 0;
+    const char *comma = "";
+    memset(number, 0, sizeof number);
+    HRM__TRY(hrm_writer_write(w, number, 8));
+    HRM__TRY(hrm__write_text(w, "{"));
+    for (size_t i = 0; i < num_metadata; i++) {
+        HRM__TRY(hrm__write_text(w, i ? "," : "\"__metadata__\":{"));
+        HRM__TRY(hrm__write_json_string(w, metadata[i].key));
+        HRM__TRY(hrm__write_text(w, ":"));
+        HRM__TRY(hrm__write_json_string(w, metadata[i].value));
+        if (i + 1 == num_metadata) HRM__TRY(hrm__write_text(w, "}"));
+        comma = ",";
+    }
+    for (size_t size = 8; size; size /= 2) /* larger elements first: then all are aligned */
+        for (size_t i = 0; i < count; i++) {
+            const hrm_tensor *t = &tensors[i];
+            hrm_dtype dtype = hrm__save_dtype(t, as);
+            if (hrm_dtype_size(dtype) != size) continue;
+            uint64_t bytes = (uint64_t)(t->bytes / hrm_dtype_size(t->dtype)) * size;
+            HRM__TRY(hrm__write_text(w, comma));
+            HRM__TRY(hrm__write_json_string(w, t->name));
+            snprintf(text, sizeof text, ":{\"dtype\":\"%s\",\"shape\":[", hrm_dtype_name(dtype));
+            HRM__TRY(hrm__write_text(w, text));
+            for (int k = 0; k < t->ndim; k++) {
+                snprintf(text, sizeof text, "%s%lld", k ? "," : "", (long long)t->shape[k]);
+                HRM__TRY(hrm__write_text(w, text));
+            }
+            snprintf(text, sizeof text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset, (unsigned long long)(offset + bytes));
+            HRM__TRY(hrm__write_text(w, text));
+            offset += bytes;
+            comma = ",";
+        }
+    HRM__TRY(hrm__write_text(w, "}"));
+    HRM__TRY(hrm_writer_write(w, "       ", (8 - hrm__writer_size(w) % 8) % 8));
+    if (hrm__writer_size(w) - 8 > HRM__SAFETENSORS_HEADER) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the header would exceed 100 MB", path);
+    hrm__put_le(number, hrm__writer_size(w) - 8, 8);
+    HRM__TRY(hrm_writer_rewrite(w, 0, number, 8));
+    for (size_t size = 8; size; size /= 2)
+        for (size_t i = 0; i < count; i++) {
+            hrm_dtype dtype = hrm__save_dtype(&tensors[i], as);
+            if (hrm_dtype_size(dtype) != size) continue;
+            HRM__TRY(hrm__writer_elements(w, dtype, tensors[i].data, tensors[i].dtype, tensors[i].bytes / hrm_dtype_size(tensors[i].dtype)));
+        }
+    return HRM_OK;
+}
+
+static hrm_status hrm__writer_finish(hrm_writer *w, hrm_status status)
+{
+    if (status == HRM_OK) return hrm_writer_commit(w);
+    hrm_writer_abort(w);
+    return status;
+}
+
+HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata, size_t num_metadata,
+                                        hrm_dtype as, const hrm_allocator *a)
+{
+    hrm_writer *w;
+    HRM__TRY(hrm__save_check(path, tensors, count, a));
+    for (size_t i = 0; i < num_metadata; i++) {
+        const char *both[2];
+        both[0] = metadata[i].key;
+        both[1] = metadata[i].value;
+        for (int k = 0; k < 2; k++)
+            if (!both[k] || hrm__utf8_bad(both[k], strlen(both[k])) < strlen(both[k]))
+                return hrm__fail(HRM_ERR_ARGUMENT, "%s: metadata %zu is not UTF-8", path, i);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(metadata[j].key, metadata[i].key) == 0) return hrm__fail(HRM_ERR_ARGUMENT, "%s: metadata \"%.100s\" twice", path, metadata[i].key);
+    }
+    HRM__TRY(hrm_writer_open(&w, path, a));
+    return hrm__writer_finish(w, hrm__safetensors_write(w, path, tensors, count, metadata, num_metadata, as));
+}
 
 /* ==================================================================================================== >>torch-zip =========*/
+static hrm_status hrm__torch_open(hrm_tensors *f, const char *path)
+{
+    (void)f;
+    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch zips are not read yet", path);
+}
+
+HRM_API hrm_status hrm_tensors_open(hrm_tensors **file, const char *path, const hrm_allocator *a)
+{
+    void *p;
+    HRM__TRY(hrm__alloc_zero(a, &p, 1, sizeof(hrm_tensors), path ? path : "a checkpoint"));
+    hrm_tensors *f = (hrm_tensors *)p;
+    f->allocator = a;
+    f->arena.allocator = a;
+    f->arena.what = path;
+    hrm_status status = hrm_file_map_open(&f->map, path);
+    if (status == HRM_OK) {
+        f->is_torch = f->map.size >= 4 && memcmp(f->map.data, "PK\x03\x04", 4) == 0;
+        status = f->is_torch ? hrm__torch_open(f, path) : hrm__safetensors_open(f, path);
+    }
+    f->arena.what = "";
+    if (status != HRM_OK) hrm_tensors_close(f);
+    else *file = f;
+    return status;
+}
 
 /* ==================================================================================================== >>gemm ==============
  *   y = x w^T       hrm__gemm with w packed plain             w [N,K] row-major, as checkpoints have it
