@@ -3525,18 +3525,23 @@ HRM_API hrm_status hrm_tensors_open(hrm_tensors **file, const char *path, const 
  * reloading it between blocks changes nothing): results are bitwise equal for any team and any split of the rows.
  */
 HRM__FAST_BEGIN
-#define HRM__GEMM_KC    384      /* inner block: a panel of it fits the first-level cache */
+#define HRM__GEMM_KC    512      /* inner block */
 #define HRM__GEMM_BLOCK 98304    /* elements of A (or of packed B in gemm_tn) kept in the second-level cache */
 #define HRM__GEMM_MC    256      /* rows of the long dimension in a block of gemm_tn; its sums are added block by block */
+#define HRM__GEMM_STRIP 4        /* tiles of A that gemm_tn packs together */
 #define HRM__GEMM_MR    14       /* the largest mr and nr of all kernels */
 #define HRM__GEMM_NR    32
 
 typedef enum { HRM__TILE_SET, HRM__TILE_CONTINUE, HRM__TILE_ADD } hrm__tile_mode;
 
-/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the end.
- * From a_next and b_next on, a line a step is fetched ahead for the calls to come; any address will do. */
+/* What a tile fetches into the second-level cache for those to come, a line of each a step; any address will do. */
+typedef struct hrm__ahead {
+    const hrm_real *a, *b;
+} hrm__ahead;
+
+/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the end. */
 typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, const hrm_real *b, size_t K,
-                          hrm__tile_mode mode, const hrm_real *a_next, const hrm_real *b_next);
+                          hrm__tile_mode mode, const hrm__ahead *ahead);
 typedef struct hrm__gemm_kernel {
     size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
     hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
@@ -3577,8 +3582,7 @@ typedef struct hrm__gemm_kernel {
 
 #define HRM__TILE(name, target, vector, MR_, NV_) \
     static target void name##_##MR_##_##NV_(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, \
-                                            const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm_real *a_next, \
-                                            const hrm_real *b_next) \
+                                            const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
     { \
         typedef vector V; \
         enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)(64 / sizeof(hrm_real)) }; \
@@ -3588,8 +3592,10 @@ typedef struct hrm__gemm_kernel {
         if (mode == HRM__TILE_CONTINUE) { HRM__ROWS(HRM__ROW_LOAD) } else { HRM__ROWS(HRM__ROW_FETCH) } \
         for (size_t k = 0; k < K; k++, b += NV * W, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
             V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
-            HRM__PREFETCH(a_next + k * LINE); \
-            HRM__PREFETCH(b_next + k * LINE); \
+            HRM__PREFETCH(ahead->a + k * LINE); \
+            HRM__PREFETCH(ahead->b + k * LINE); \
+            HRM__PREFETCH_NEAR(b + 12 * NV * W); \
+            if (NV > 1 && (int)(NV * W) > (int)LINE) HRM__PREFETCH_NEAR(b + 13 * NV * W - W); \
             HRM__ROWS(HRM__ROW_FMA) \
             (void)b1; \
         } \
@@ -3622,10 +3628,12 @@ typedef struct hrm__gemm_kernel {
 #if defined(__GNUC__)
     #define HRM__VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(hrm_real)), may_alias))
     #define HRM__PREFETCH(p)       __builtin_prefetch((p), 0, 2)
+    #define HRM__PREFETCH_NEAR(p)  __builtin_prefetch((p))
     #define HRM__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
 typedef hrm_real hrm__v16 HRM__VECTOR(16);
 #else
     #define HRM__PREFETCH(p)       ((void)0)
+    #define HRM__PREFETCH_NEAR(p)  ((void)0)
     #define HRM__PREFETCH_WRITE(p) ((void)0)
 typedef hrm_real hrm__v16;
 #endif
@@ -3656,11 +3664,12 @@ static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
 /* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
 static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
 
-/* src [rows,cols] -> dst, where the row lengths of full tiles and panels are constants, and so a few moves each */
+/* src [rows,cols] -> dst; the row lengths of full tiles and panels are constants, and so a few moves each. What lies a strip
+ * to the right is needed next. */
 #define HRM__COPY_CASE(n) \
     case n: \
         for (; rows > 0; rows--, dst += ldd, src += lds) { \
-            HRM__PREFETCH(src + 2 * n); \
+            HRM__PREFETCH(src + HRM__GEMM_STRIP * n); \
             memcpy(dst, src, n * sizeof *dst); \
         } \
         break;
@@ -3713,15 +3722,14 @@ HRM__UNUSED static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, si
 
 /* one tile into c [rows,cols], cols <= the panel's width; a narrower one goes through a buffer, so that nothing beyond c is touched */
 static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step,
-                      const hrm_real *b, size_t K, size_t rows, size_t cols, hrm__tile_mode mode, const hrm_real *a_next,
-                      const hrm_real *b_next)
+                      const hrm_real *b, size_t K, size_t rows, size_t cols, hrm__tile_mode mode, const hrm__ahead *ahead)
 {
     const size_t width = hrm__panel_width(cols, kernel->nr);
     hrm__tile_fn *tile = kernel->tiles[2 * rows - (width == kernel->nr ? 1 : 2)];
     hrm_real edge[HRM__GEMM_MR * HRM__GEMM_NR];
     size_t i, j;
     if (cols >= width) {
-        tile(c, ldc, a, a_row, a_step, b, K, mode, a_next, b_next);
+        tile(c, ldc, a, a_row, a_step, b, K, mode, ahead);
         return;
     }
     if (mode != HRM__TILE_SET)
@@ -3729,7 +3737,7 @@ static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, c
             for (j = 0; j < cols; j++) edge[i * width + j] = c[i * ldc + j];
             for (; j < width; j++) edge[i * width + j] = 0;
         }
-    tile(edge, width, a, a_row, a_step, b, K, mode, a_next, b_next);
+    tile(edge, width, a, a_row, a_step, b, K, mode, ahead);
     for (i = 0; i < rows; i++)
         for (j = 0; j < cols; j++) c[i * ldc + j] = edge[i * width + j];
 }
@@ -3737,7 +3745,7 @@ static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, c
 /* Elements of scratch that each member of the team needs for either product, of any shape. */
 HRM__UNUSED static size_t hrm__gemm_scratch(void)
 {
-    return HRM__GEMM_BLOCK + HRM__GEMM_MC * HRM__GEMM_MR + HRM__GEMM_NR;
+    return HRM__GEMM_BLOCK + HRM__GEMM_STRIP * HRM__GEMM_MC * HRM__GEMM_MR;
 }
 
 /* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated. scratch: this member's own */
@@ -3768,11 +3776,14 @@ HRM__UNUSED static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, si
             for (p = p0; p < p1; p++) {
                 size_t cols = N - p * nr < nr ? N - p * nr : nr;
                 const hrm_real *b = packed + p * nr * K + k * hrm__panel_width(cols, nr);
-                for (i = 0; i < mc; i += mr)
+                for (i = 0; i < mc; i += mr) {
+                    /* the first panel warms the next rows of A, the first two tiles the next panel of B */
+                    hrm__ahead ahead = {block + i * stride, b};
+                    if (p == p0 && stride == kc) ahead.a += mr * stride;
+                    if (p + 1 < p1 && i < 2 * mr) ahead.b += nr * K + i / mr * kc * (64 / sizeof(hrm_real));
                     hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
-                              cols, accumulate || k > 0 ? HRM__TILE_CONTINUE : HRM__TILE_SET,
-                              p == p0 && stride == kc ? block + (i + mr) * stride : block + i * stride,
-                              p + 1 < p1 && i < 2 * mr ? b + nr * K + i / mr * kc * 16 : b);
+                              cols, accumulate || k > 0 ? HRM__TILE_CONTINUE : HRM__TILE_SET, &ahead);
+                }
             }
         }
     }
@@ -3784,8 +3795,8 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
 {
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
     const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
-    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n;
-    hrm_real *tile = scratch + HRM__GEMM_BLOCK;
+    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, i, w;
+    hrm_real *strip = scratch + HRM__GEMM_BLOCK;
     /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
     for (g = 1; g <= (size_t)t->size; g++)
         if ((size_t)t->size % g == 0) {
@@ -3811,12 +3822,22 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
                 hrm__pack_panel(scratch + (p - p0) * nr * mc, b + m * ldb + p * nr, ldb, 1, mc, cols, hrm__panel_width(cols, nr));
             }
             for (n = n0 * mr; n < n1; n += mr) {
-                size_t high = n1 - n < mr ? n1 - n : mr;
-                hrm__copy_rows(tile, high, a + m * lda + n, lda, mc, high);
+                const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
+                const hrm_real *tile = strip + turn * mc * mr;
+                if (turn == 0) /* a few tiles together, since they share cache lines of A */
+                    for (i = 0; i < mc; i += 16)
+                        for (w = 0; w < HRM__GEMM_STRIP && n + w * mr < n1; w++) {
+                            size_t wide = n1 - n - w * mr < mr ? n1 - n - w * mr : mr;
+                            hrm__copy_rows(strip + w * mc * mr + i * wide, wide, a + (m + i) * lda + n + w * mr, lda,
+                                           mc - i < 16 ? mc - i : 16, wide);
+                        }
                 for (p = p0; p < q; p++) {
                     size_t cols = K - p * nr < nr ? K - p * nr : nr;
+                    hrm__ahead ahead = {tile, tile};
+                    /* the next rows of B, a part with each tile */
+                    if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * (64 / sizeof(hrm_real));
                     hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
-                              HRM__TILE_ADD, tile, scratch + (p - p0) * nr * mc);
+                              HRM__TILE_ADD, &ahead);
                 }
             }
         }
