@@ -1,0 +1,480 @@
+/* Adaptive computation, the schedule, the optimizers, and the trainer as the loop over public parts that it is. */
+#define HRM_IMPLEMENTATION
+#include "hrm.h"
+#include "harness.h"
+#include "util.h"
+
+static hrm_model *model_with_q(hrm_model_desc desc, double q_halt, double q_continue)
+{
+    /* every row's q values are these: the q head's weights are 0 as initialised */
+    hrm_model *model = NULL;
+    CHECK_OK(hrm_model_create(&model, &desc));
+    if (!model) return NULL;
+    hrm_real bias[2];
+    bias[0] = (hrm_real)q_halt, bias[1] = (hrm_real)q_continue;
+    CHECK_OK(hrm_model_tensor_write(model, hrm_model_tensor_find(model, "inner.q_head.bias"), bias));
+    return model;
+}
+
+static hrm_run *open_run(hrm_model *model, int rows, int train, uint64_t seed)
+{
+    hrm_run_desc rd;
+    hrm_run *run = NULL;
+    memset(&rd, 0, sizeof rd);
+    rd.rows = rows, rd.train = train, rd.seed = seed;
+    CHECK_OK(hrm_run_create(&run, model, &rd));
+    return run;
+}
+
+static void read_steps(const hrm_run *run, int32_t *steps, int32_t *halted)
+{
+    hrm_run_outputs out;
+    memset(&out, 0, sizeof out);
+    out.steps = steps, out.halted = halted;
+    CHECK_OK(hrm_run_read(run, &out));
+}
+
+/* A row that always wants to halt goes on only when exploration says so: at its k-th segment with probability
+ * p (M - k) / (M - 1), the chance of a drawn minimum in 2..M above k. */
+static void check_exploration(void)
+{
+    enum { ROWS = 64, SEGMENTS = 400, M = 4 };
+    hrm_model_desc d = small_desc();
+    d.no_puzzle_emb = 1, d.puzzle_emb_ndim = 0, d.seq_len = 2;
+    d.H_cycles = d.L_cycles = 1;
+    d.halt_max_steps = M;
+    d.halt_exploration_prob = 0.4f;
+    hrm_model *model = model_with_q(d, 3, -3);
+    hrm_batch batch;
+    hrm_random r = hrm_random_make(8, 8);
+    batch_make(&batch, ROWS, d.seq_len);
+    batch_draw(&batch, hrm_model_describe(model), &r);
+    hrm_run *runs[3] = {open_run(model, ROWS, 1, 10), open_run(model, ROWS, 1, 10), open_run(model, ROWS, 1, 11)};
+    double seen[M + 1] = {0}, went_on[M + 1] = {0}, neighbours = 0, both = 0, singles = 0;
+    int same_seed_differs = 0, other_seed_differs = 0;
+    for (int s = 0; s < SEGMENTS && runs[0]; s++) {
+        int32_t steps[3][ROWS], halted[3][ROWS];
+        for (int k = 0; k < 3; k++) {
+            CHECK_OK(hrm_run_segment(runs[k], &batch, NULL));
+            read_steps(runs[k], steps[k], halted[k]);
+        }
+        same_seed_differs |= memcmp(halted[0], halted[1], sizeof halted[0]) != 0;
+        other_seed_differs |= memcmp(halted[0], halted[2], sizeof halted[0]) != 0;
+        for (int i = 0; i < ROWS; i++) {
+            if (steps[0][i] < 1 || steps[0][i] > M) {
+                CHECK(0, "row %d is at step %d", i, (int)steps[0][i]);
+                continue;
+            }
+            seen[steps[0][i]] += 1;
+            went_on[steps[0][i]] += !halted[0][i];
+            if (i + 1 < ROWS && steps[0][i] == 1 && steps[0][i + 1] == 1) {
+                neighbours += 1;
+                singles += !halted[0][i];
+                both += !halted[0][i] && !halted[0][i + 1];
+            }
+        }
+    }
+    for (int k = 1; k <= M; k++) {
+        double p = (double)0.4f * (M - k) / (M - 1), sigma = sqrt(p * (1 - p) / seen[k]);
+        CHECK(fabs(went_on[k] / seen[k] - p) <= 4.5 * sigma + 1e-12, "segment %d: %g of %g rows explored, expected %.4f", k, went_on[k], seen[k], p);
+    }
+    CHECK(fabs(both / neighbours - (singles / neighbours) * 0.4) < 4.5 * sqrt(0.16 / neighbours), "neighbouring rows explore together: %g of %g", both, neighbours);
+    CHECK(!same_seed_differs, "one seed, two explorations");
+    CHECK(other_seed_differs, "two seeds, one exploration");
+    for (int k = 0; k < 3; k++) hrm_run_destroy(runs[k]);
+    hrm_model_destroy(model);
+    batch_free(&batch);
+}
+
+/* When rows halt, without chance: the strict comparison, the maximum, given minima, evaluation. */
+static void check_halting(void)
+{
+    enum { ROWS = 3 };
+    static const struct { double q_halt, q_continue; int train, max_steps, halts_at; const char *what; } cases[] = {
+        {3, -3, 1, 4, 1, "q_halt above q_continue halts at once"},
+        {-3, 3, 1, 4, 4, "q_halt below q_continue runs to the maximum"},
+        {1, 1, 1, 4, 4, "equal q values do not halt"},
+        {3, -3, 0, 4, 4, "evaluation runs all segments"},
+        {-3, 3, 1, 1, 1, "a maximum of one segment halts every time"},
+    };
+    hrm_batch batch;
+    hrm_random r = hrm_random_make(8, 9);
+    hrm_model_desc d = small_desc();
+    batch_make(&batch, ROWS, d.seq_len);
+    batch_draw(&batch, &d, &r);
+    for (size_t c = 0; c < HRM__COUNT(cases); c++) {
+        d = small_desc();
+        d.no_halt_exploration = 1;
+        d.halt_max_steps = cases[c].max_steps;
+        hrm_model *model = model_with_q(d, cases[c].q_halt, cases[c].q_continue);
+        hrm_run *run = open_run(model, ROWS, cases[c].train, 1);
+        for (int s = 0; s < 9 && run; s++) {
+            int32_t steps[ROWS], halted[ROWS];
+            CHECK_OK(hrm_run_segment(run, &batch, NULL));
+            read_steps(run, steps, halted);
+            int expected = s % cases[c].halts_at + 1;
+            for (int i = 0; i < ROWS; i++)
+                CHECK(steps[i] == expected && halted[i] == (expected == cases[c].halts_at), "%s: segment %d: steps %d halted %d", cases[c].what, s,
+                      (int)steps[i], (int)halted[i]);
+        }
+        if (cases[c].max_steps == 1) {
+            hrm_metrics m;
+            CHECK_OK(hrm_run_metrics(run, &m));
+            CHECK(fabs(m.q_continue_loss) <= 0, "with one segment there is nothing to continue to, loss %g", m.q_continue_loss);
+        }
+        hrm_run_destroy(run);
+        hrm_model_destroy(model);
+    }
+    d = small_desc(); /* minima as given; the maximum wins over them */
+    hrm_model *model = model_with_q(d, 3, -3);
+    hrm_run *run = open_run(model, ROWS, 1, 1);
+    const int32_t minima[ROWS] = {0, 3, 4};
+    static const int halts[4][ROWS] = {{1, 0, 0}, {1, 0, 0}, {1, 1, 0}, {1, 0, 1}};
+    for (int s = 0; s < 4 && run; s++) {
+        int32_t steps[ROWS], halted[ROWS];
+        CHECK_OK(hrm_run_segment(run, &batch, minima));
+        read_steps(run, steps, halted);
+        for (int i = 0; i < ROWS; i++) CHECK(halted[i] == halts[s][i], "given minimum %d, segment %d: halted %d", (int)minima[i], s, (int)halted[i]);
+    }
+    hrm_run_destroy(run);
+    hrm_model_destroy(model);
+    batch_free(&batch);
+}
+
+/* Rows still running keep their own puzzle and drop the one offered; rows that halted start anew, whatever was before. */
+static void check_carry(void)
+{
+    enum { ROWS = 3 };
+    hrm_model_desc d = small_desc();
+    d.no_halt_exploration = 1;
+    hrm_model *model = model_with_q(d, 3, -3); /* halts as soon as the given minimum allows */
+    if (!model) return;
+    size_t per_row = (size_t)d.seq_len * (size_t)d.vocab_size;
+    hrm_batch one, two;
+    hrm_random r = hrm_random_make(8, 10);
+    batch_make(&one, ROWS, d.seq_len);
+    batch_make(&two, ROWS, d.seq_len);
+    batch_draw(&one, hrm_model_describe(model), &r);
+    batch_draw(&two, hrm_model_describe(model), &r);
+    const int32_t minima[ROWS] = {4, 0, 4}; /* the middle row halts at once, the others run on */
+    hrm_run *a = open_run(model, ROWS, 1, 1), *b = open_run(model, ROWS, 1, 1), *fresh = open_run(model, ROWS, 1, 1);
+    hrm_real *la = (hrm_real *)malloc(3 * ROWS * per_row * sizeof *la), *lb = la + ROWS * per_row, *lf = lb + ROWS * per_row;
+    CHECK_OK(hrm_run_segment(a, &one, minima));
+    CHECK_OK(hrm_run_segment(b, &one, minima));
+    CHECK_OK(hrm_run_segment(a, &two, minima)); /* other puzzles offered */
+    CHECK_OK(hrm_run_segment(b, &one, minima));
+    CHECK_OK(hrm_run_segment(fresh, &two, minima));
+    hrm_run_outputs out;
+    memset(&out, 0, sizeof out);
+    out.logits = la;
+    CHECK_OK(hrm_run_read(a, &out));
+    out.logits = lb;
+    CHECK_OK(hrm_run_read(b, &out));
+    out.logits = lf;
+    CHECK_OK(hrm_run_read(fresh, &out));
+    for (size_t i = 0; i < ROWS; i += 2)
+        CHECK(memcmp(la + i * per_row, lb + i * per_row, per_row * sizeof *la) == 0, "a running row took the puzzle offered to it");
+    CHECK(memcmp(la + per_row, lf + per_row, per_row * sizeof *la) == 0, "a row that had halted did not start anew");
+    CHECK(memcmp(la + per_row, lb + per_row, per_row * sizeof *la) != 0, "a row that had halted did not take the new puzzle");
+    CHECK_OK(hrm_run_reset(a)); /* halted everywhere again */
+    CHECK_OK(hrm_run_segment(a, &two, minima));
+    out.logits = la;
+    CHECK_OK(hrm_run_read(a, &out));
+    CHECK(memcmp(la, lf, ROWS * per_row * sizeof *la) == 0, "a run that was reset is not as new");
+    free(la);
+    hrm_run_destroy(a);
+    hrm_run_destroy(b);
+    hrm_run_destroy(fresh);
+    hrm_model_destroy(model);
+    batch_free(&one);
+    batch_free(&two);
+}
+
+/* What is counted: rows that have just halted and have a label. */
+static void check_metrics(void)
+{
+    enum { ROWS = 4 };
+    hrm_model_desc d = small_desc();
+    d.no_halt_exploration = 1;
+    hrm_model *model = model_with_q(d, 0.5, -0.5);
+    hrm_run *run = open_run(model, ROWS, 1, 1);
+    hrm_batch batch;
+    hrm_random r = hrm_random_make(8, 11);
+    batch_make(&batch, ROWS, d.seq_len);
+    batch_draw(&batch, hrm_model_describe(model), &r);
+    const int32_t minima[ROWS] = {0, 0, 2, 2};
+    int32_t predictions[ROWS * 6];
+    hrm_run_outputs out;
+    hrm_metrics m;
+    memset(&out, 0, sizeof out);
+    out.predictions = predictions;
+    CHECK_OK(hrm_run_segment(run, &batch, minima));
+    CHECK_OK(hrm_run_read(run, &out));
+    memcpy(batch.labels, predictions, 6 * sizeof(int32_t));  /* row 0: all right */
+    for (int i = 6; i < 12; i++) batch.labels[i] = -100;     /* row 1: no label */
+    CHECK_OK(hrm_run_reset(run));
+    CHECK_OK(hrm_run_segment(run, &batch, minima));
+    CHECK_OK(hrm_run_metrics(run, &m));
+    CHECK(fabs(m.count - 1) <= 0 && fabs(m.exact_accuracy - 1) <= 0 && fabs(m.accuracy - 1) < 1e-6 && fabs(m.q_halt_accuracy - 1) <= 0 && fabs(m.steps - 1) <= 0,
+          "count %g exact %g accuracy %g q %g steps %g, expected 1 of each", m.count, m.exact_accuracy, m.accuracy, m.q_halt_accuracy, m.steps);
+    CHECK(fabs(m.rows - ROWS) <= 0, "losses are means over %g rows", m.rows);
+    /* rows 0 and 1 count as right in the halting loss (nothing in row 1 is wrong), 2 and 3 as wrong */
+    double expected = (2 * hrm_bce(0.5, 1, NULL) + 2 * hrm_bce(0.5, 0, NULL)) / ROWS;
+    CHECK(fabs(m.q_halt_loss - expected) < 1e-6, "q_halt_loss %.9g, expected %.9g", m.q_halt_loss, expected);
+    for (int i = 0; i < ROWS * 6; i++) batch.labels[i] = -100;
+    CHECK_OK(hrm_run_reset(run));
+    CHECK_OK(hrm_run_segment(run, &batch, minima));
+    CHECK_OK(hrm_run_metrics(run, &m));
+    CHECK(fabs(m.count) <= 0 && fabs(m.lm_loss) <= 0 && fabs(m.accuracy) <= 0, "without labels: count %g, loss %g, accuracy %g", m.count, m.lm_loss, m.accuracy);
+
+    hrm_metrics a, b;
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    a.step = 3, a.rows = 2, a.count = 1, a.accuracy = 0.5, a.lm_loss = 4, a.steps = 2;
+    b.step = 4, b.rows = 6, b.count = 3, b.accuracy = 0.9, b.lm_loss = 2, b.steps = 4, b.lr = 0.25;
+    hrm_metrics_add(&a, &b);
+    CHECK(a.step == 4 && fabs(a.lr - 0.25) <= 0 && fabs(a.rows - 8) <= 0 && fabs(a.count - 4) <= 0 && fabs(a.accuracy - 0.8) < 1e-12 &&
+              fabs(a.lm_loss - 2.5) < 1e-12 && fabs(a.steps - 3.5) < 1e-12, "metrics do not add up: accuracy %g loss %g steps %g", a.accuracy, a.lm_loss, a.steps);
+    memset(&b, 0, sizeof b);
+    hrm_metrics_add(&a, &b);
+    CHECK(fabs(a.accuracy - 0.8) < 1e-12, "adding nothing changes the mean to %g", a.accuracy);
+    hrm_metrics_add(&b, &b);
+    CHECK(fabs(b.accuracy) <= 0, "nothing plus nothing is %g", b.accuracy);
+    hrm_run_destroy(run);
+    hrm_model_destroy(model);
+    batch_free(&batch);
+}
+
+static void check_schedule(void)
+{
+    static const struct { int64_t step; double lr; int64_t warmup, total; double min_ratio, expected; } cases[] = {
+        {1, 0.1, 10, 110, 0.1, 0.01},     {9, 0.1, 10, 110, 0.1, 0.09},   {10, 0.1, 10, 110, 0.1, 0.1}, {60, 0.1, 10, 110, 0.1, 0.055},
+        {110, 0.1, 10, 110, 0.1, 0.01},   {1, 0.1, 0, 100, 1, 0.1},       {50, 2, 0, 100, 0, 1},        {100, 2, 0, 100, 0, 0},
+        {35, 0.1, 10, 110, 0, 0.0853553390593274}, {5, 1, 5, 5, 0.5, 1},
+    };
+    for (size_t i = 0; i < HRM__COUNT(cases); i++) {
+        double lr = hrm_schedule(cases[i].step, cases[i].lr, cases[i].warmup, cases[i].total, cases[i].min_ratio);
+        CHECK(fabs(lr - cases[i].expected) < 1e-12, "case %zu: %.15g, expected %.15g", i, lr, cases[i].expected);
+    }
+}
+
+static void check_optimizers(void)
+{
+    enum { N = 1003 };
+    hrm_random r = hrm_random_make(2, 2);
+    static hrm_real p[N], m[N], v[N], g[N];
+    static double P[N], M[N], V[N];
+    for (int i = 0; i < N; i++) P[i] = (double)(p[i] = (hrm_real)(hrm_random_uniform(&r) - 0.5));
+    for (int64_t t = 1; t <= 5; t++) {
+        double lr = 1e-2 / (double)t, wd = 0.3, b1 = 0.9, b2 = 0.95, worst = 0;
+        for (int i = 0; i < N; i++) g[i] = i % 7 == 0 ? (hrm_real)0 : (hrm_real)((hrm_random_uniform(&r) - 0.5) * pow(10, (double)(i % 9) - 6));
+        hrm_adam_atan2(p, m, v, g, N, lr, b1, b2, wd, t);
+        for (int i = 0; i < N; i++) {
+            double gi = (double)g[i];
+            M[i] += (gi - M[i]) * (1 - b1);
+            V[i] += (gi * gi - V[i]) * (1 - b2);
+            P[i] = P[i] * (1 - lr * wd) - lr / (1 - pow(b1, (double)t)) * atan2(M[i], sqrt(V[i]) / sqrt(1 - pow(b2, (double)t)));
+            worst = fmax(worst, fabs((double)p[i] - P[i]));
+        }
+        CHECK(worst < 1e-6, "Adam-atan2 off by %g at step %d", worst, (int)t);
+    }
+    /* rows 1 and 3 of a table of 5: row 1 three times, and the sum decides, not the last; a zero sum only decays */
+    hrm_real table[5 * 2] = {1, 1, 2, 2, 3, 3, 4, 4, 5, 5};
+    hrm_real grad[4 * 2] = {5, 1, -1, 0, -1, -2, -3, 1};
+    const int32_t ids[4] = {1, 3, 1, 1};
+    hrm_sign_sgd(table, grad, ids, 4, 2, 0.125, 2);
+    const double expected[5 * 2] = {1, 1, 2 * 0.75 - 0.125, 2 * 0.75, 3, 3, 4 * 0.75 + 0.125, 4 * 0.75, 5, 5};
+    for (int i = 0; i < 10; i++) CHECK(fabs((double)table[i] - expected[i]) < 1e-6, "SignSGD: element %d is %g, expected %g", i, (double)table[i], expected[i]);
+}
+
+/* The trainer against the same loop written with the public parts. */
+typedef struct little_data { uint8_t inputs[40 * 6], labels[40 * 6]; int32_t ids[40]; hrm_dataset *data; } little_data;
+
+static void little_open(little_data *l)
+{
+    hrm_random r = hrm_random_make(4, 4);
+    for (int i = 0; i < 40 * 6; i++) {
+        l->inputs[i] = (uint8_t)hrm_random_below(&r, 5);
+        l->labels[i] = (uint8_t)(i % 3 == 0 ? 255 : (l->inputs[i] + 1) % 5);
+    }
+    for (int i = 0; i < 40; i++) l->ids[i] = (int32_t)hrm_random_below(&r, 4);
+    hrm_dataset_arrays a;
+    memset(&a, 0, sizeof a);
+    a.seq_len = 6, a.vocab_size = 5, a.num_puzzle_identifiers = 4;
+    a.has_ignore_label = 1, a.ignore_label_id = 255;
+    a.num_examples = 40, a.inputs = l->inputs, a.labels = l->labels, a.puzzle_identifiers = l->ids;
+    l->data = NULL;
+    CHECK_OK(hrm_dataset_from_arrays(&l->data, &a, NULL));
+}
+
+static void check_trainer(void)
+{
+    enum { ROWS = 8, STEPS = 12 };
+    static little_data little;
+    little_open(&little);
+    hrm_model_desc d = small_desc();
+    d.no_halt_exploration = 1;
+    hrm_model *model = NULL, *ours = NULL;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_model_create(&ours, &d));
+    CHECK(models_equal(model, ours), "one seed, two models");
+    model_decide(model, 3);
+    model_decide(ours, 3);
+    hrm_train_desc td;
+    memset(&td, 0, sizeof td);
+    td.steps = STEPS, td.batch_size = ROWS, td.lr = 1e-2f, td.lr_warmup_steps = 4, td.lr_min_ratio = 0.5f, td.weight_decay = 0.2f;
+    td.puzzle_emb_lr = 3e-2f, td.puzzle_emb_weight_decay = 0.4f, td.seed = 17;
+    hrm_trainer *trainer = NULL;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    hrm_run *run = open_run(ours, ROWS, 1, 17);
+    hrm_batch batch;
+    batch_make(&batch, ROWS, 6);
+    hrm_position position;
+    memset(&position, 0, sizeof position);
+    int32_t steps[ROWS], halted[ROWS], ids[ROWS];
+    for (int i = 0; i < ROWS; i++) halted[i] = 1;
+    hrm_real *m[64] = {NULL}, *v[64] = {NULL};
+    for (int step = 1; step <= STEPS && trainer && run; step++) {
+        hrm_metrics theirs, mine;
+        int new_iteration;
+        CHECK_OK(hrm_trainer_step(trainer, little.data, &theirs));
+        CHECK_OK(hrm_dataset_next(little.data, &position, 17, 1, &batch, &new_iteration));
+        for (int i = 0; i < ROWS; i++)
+            if (halted[i]) ids[i] = batch.puzzle_identifiers[i];
+        CHECK_OK(hrm_run_segment(run, &batch, NULL));
+        read_steps(run, steps, halted);
+        CHECK_OK(hrm_run_metrics(run, &mine));
+        CHECK(theirs.step == step && fabs(theirs.lm_loss - mine.lm_loss) < 1e-5 * mine.lm_loss && fabs(theirs.count - mine.count) <= 0, "step %d: loss %.9g and %.9g, count %g and %g",
+              step, theirs.lm_loss, mine.lm_loss, theirs.count, mine.count);
+        CHECK_OK(hrm_run_zero_gradients(run));
+        CHECK_OK(hrm_run_backward(run));
+        double lr = hrm_schedule(step, (double)td.lr, 4, STEPS, 0.5), puzzle_lr = hrm_schedule(step, (double)td.puzzle_emb_lr, 4, STEPS, 0.5);
+        CHECK(fabs(theirs.lr - lr) < 1e-8, "step %d: lr %.9g, expected %.9g", step, theirs.lr, lr);
+        for (int i = 0; i < hrm_model_tensor_count(ours); i++) {
+            hrm_tensor t;
+            hrm_role role;
+            size_t n = 0;
+            CHECK_OK(hrm_model_tensor(ours, i, &t, &role));
+            if (role == HRM_BUFFER) continue;
+            hrm_real *p = tensor_values(ours, i, &n, NULL);
+            hrm_real *g = (hrm_real *)malloc((n + (size_t)ROWS * 12) * sizeof *g);
+            CHECK_OK(hrm_run_gradient(run, i, g));
+            if (role == HRM_PUZZLE_TABLE) {
+                hrm_sign_sgd(p, g, ids, ROWS, 12, puzzle_lr, (double)td.puzzle_emb_weight_decay);
+            } else {
+                if (!m[i]) m[i] = (hrm_real *)calloc(n, sizeof(hrm_real)), v[i] = (hrm_real *)calloc(n, sizeof(hrm_real));
+                hrm_adam_atan2(p, m[i], v[i], g, n, lr, 0.9, 0.95, (double)td.weight_decay, step);
+            }
+            CHECK_OK(hrm_model_tensor_write(ours, i, p));
+            free(p);
+            free(g);
+        }
+    }
+    for (int i = 0; i < hrm_model_tensor_count(ours); i++) {
+        size_t n = 0;
+        hrm_tensor t;
+        hrm_real *a = tensor_values(model, i, &n, &t), *b = tensor_values(ours, i, &n, NULL);
+        double error = relative_error(a, b, n);
+        CHECK(error < 1e-4, "%s: the trainer and its parts differ by %.2e", t.name, error);
+        free(a), free(b), free(m[i]), free(v[i]);
+    }
+    hrm_metrics metrics;
+    CHECK(hrm_trainer_step(trainer, little.data, &metrics) == HRM_END, "the trainer goes past its last step");
+    CHECK(hrm_trainer_steps_done(trainer) == STEPS && hrm_trainer_steps_total(trainer) == STEPS, "steps done or total");
+    hrm_trainer_destroy(trainer);
+    hrm_run_destroy(run);
+
+    /* epochs: floor(2.5 epochs * 40 groups / 8) = 12 steps; defaults read back */
+    memset(&td, 0, sizeof td);
+    td.epochs = 2.5, td.batch_size = 8;
+    trainer = NULL;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    int steps_taken = 0;
+    while (trainer && hrm_trainer_step(trainer, little.data, NULL) == HRM_OK) steps_taken++;
+    CHECK(steps_taken == 12 && hrm_trainer_steps_total(trainer) == 12, "2.5 epochs are %d steps, expected 12: %s", steps_taken, hrm_error_message());
+    const hrm_train_desc *resolved = hrm_trainer_describe(trainer);
+    CHECK(fabs((double)resolved->lr - 1e-4) < 1e-9 && fabs((double)resolved->beta2 - 0.95) < 1e-6 && fabs((double)resolved->weight_decay - 0.1) < 1e-6, "defaults");
+    hrm_trainer_destroy(trainer);
+
+    /* a loss that is not finite stops with the step named and the weights as they were */
+    int head = hrm_model_tensor_find(model, "inner.lm_head.weight");
+    size_t n = 0;
+    hrm_real *w = tensor_values(model, head, &n, NULL), *kept = tensor_values(model, head, &n, NULL);
+    memset(&td, 0, sizeof td);
+    td.steps = 10, td.batch_size = 8, td.no_warmup = 1;
+    trainer = NULL;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    CHECK_OK(hrm_trainer_step(trainer, little.data, NULL));
+    CHECK_OK(hrm_trainer_step(trainer, little.data, NULL));
+    for (size_t i = 0; i < n; i++) w[i] = (hrm_real)(i % 2 ? 3e38 : -3e38);
+    CHECK_OK(hrm_model_tensor_write(model, head, w));
+    hrm_real *before[64];
+    for (int i = 0; i < hrm_model_tensor_count(model); i++) before[i] = tensor_values(model, i, &n, NULL);
+    CHECK_FAILS(hrm_trainer_step(trainer, little.data, &metrics), HRM_ERR_NAN, "step 3");
+    for (int i = 0; i < hrm_model_tensor_count(model); i++) {
+        hrm_tensor t;
+        hrm_real *after = tensor_values(model, i, &n, &t);
+        CHECK(memcmp(before[i], after, n * sizeof *after) == 0, "%s moved on a loss that is not finite", t.name);
+        free(after);
+        free(before[i]);
+    }
+    hrm_trainer_destroy(trainer);
+    free(w);
+    free(kept);
+    batch_free(&batch);
+    hrm_model_destroy(model);
+    hrm_model_destroy(ours);
+    hrm_dataset_close(little.data);
+}
+
+/* A run that stops and goes on ends with the same bits as one that does not. */
+static void check_resume(void)
+{
+    const char *path = "build/test_act.state";
+    static little_data little;
+    little_open(&little);
+    hrm_model_desc d = small_desc();
+    hrm_train_desc td;
+    memset(&td, 0, sizeof td);
+    td.steps = 9, td.batch_size = 8, td.lr = 1e-2f, td.seed = 2;
+    hrm_model *whole = NULL, *parts = NULL;
+    hrm_trainer *a = NULL, *b = NULL;
+    CHECK_OK(hrm_model_create(&whole, &d));
+    model_decide(whole, 6);
+    CHECK_OK(hrm_trainer_create(&a, whole, &td));
+    for (int i = 0; i < 5; i++) CHECK_OK(hrm_trainer_step(a, little.data, NULL));
+    CHECK_OK(hrm_trainer_save(a, path, NULL, 0));
+    d.seed = 99; /* other weights: the state brings its own */
+    CHECK_OK(hrm_model_create(&parts, &d));
+    CHECK_OK(hrm_trainer_create(&b, parts, &td));
+    CHECK_OK(hrm_trainer_load(b, path));
+    CHECK(hrm_trainer_steps_done(b) == 5, "resumed at step %d", (int)hrm_trainer_steps_done(b));
+    CHECK(models_equal(whole, parts), "weights of the state");
+    hrm_metrics ma, mb;
+    hrm_status sa = HRM_OK, sb = HRM_OK;
+    while (a && b && sa == HRM_OK) {
+        sa = hrm_trainer_step(a, little.data, &ma), sb = hrm_trainer_step(b, little.data, &mb);
+        CHECK(sa == sb && memcmp(&ma, &mb, sizeof ma) == 0, "step %d differs after resuming", (int)ma.step);
+        if (sa != sb) break;
+    }
+    CHECK(models_equal(whole, parts), "the resumed run ends elsewhere");
+    hrm_trainer_destroy(a);
+    hrm_trainer_destroy(b);
+    hrm_model_destroy(whole);
+    hrm_model_destroy(parts);
+    hrm_dataset_close(little.data);
+    remove(path);
+}
+
+int main(void)
+{
+    check_schedule();
+    check_optimizers();
+    check_halting();
+    check_exploration();
+    check_carry();
+    check_metrics();
+    check_trainer();
+    check_resume();
+    return test_summary();
+}
