@@ -50,7 +50,7 @@ $(B) $(B)/tools $(B)/examples $(B)/tests $(B)/bench:
 
 # Trains on the machine's processors for about three minutes. Options: make demo ARGS="--seed 2"
 demo: $(B)/examples/sudoku
-	$(B)/examples/sudoku $(ARGS)
+	$(B)/examples/sudoku --save $(B)/sudoku.safetensors $(ARGS)
 
 # Builds everything, runs every test and adds up. `make test T="test_gemm test_act"` runs these alone.
 T ?= $(TESTS) $(notdir $(SCRIPTS))

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# The examples as a person runs them, with little training: do they build, end well, write what they say, refuse wrong input?
+cd "$(dirname "$0")/.." || exit 1
+B=$(cd "${B:-build}" && pwd)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+passed=0 failed=0
+check() # STATUS NAME: counts, and shows the last output after a failure
+{
+    if [ "$1" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED $2"
+        tail -n 15 "$dir/log"
+    fi
+}
+says() { grep -q -- "$1" "$dir/log"; check $? "$2: expected \"$1\""; }
+
+sudoku=$B/examples/sudoku
+"$sudoku" --steps 30 --boards 500 --batch 32 --save "$dir/s.safetensors" > "$dir/log" 2>&1
+check $? "sudoku ends well"
+says "step 30/30" "a progress line with the step"
+says "exact .* segments .* left" "a progress line with accuracy, segments and time left"
+says "Unseen boards: .* of 2000 exact" "2000 unseen boards"
+says "The hardest, 4 and 5 givens: " "the hardest boards apart"
+[ "$(grep -c '^Board [123]: .* givens, .* segment' "$dir/log")" -eq 3 ]
+check $? "three boards"
+says "solve sudoku checkpoint=" "how to solve one's own board"
+[ -s "$dir/s.safetensors" ]
+check $? "a checkpoint"
+"$sudoku" --load "$dir/s.safetensors" --solve "1..4..2.3....3.." > "$dir/log" 2>&1
+[ $? -le 1 ] # right or wrong after so little training
+check $? "--solve ends with 0 or 1"
+says "Your board: 5 givens" "the board solved"
+"$sudoku" --load "$dir/s.safetensors" --solve "1..4" > "$dir/log" 2>&1
+[ $? -eq 2 ]
+check $? "a board that is too short is a mistake in usage"
+says "4 characters, expected 16" "what is wrong with the board"
+"$sudoku" --load "$dir/none.safetensors" --solve "1..4..2.3....3.." > "$dir/log" 2>&1
+[ $? -eq 1 ]
+check $? "a missing checkpoint is a failure"
+says "none.safetensors" "which file is missing"
+"$sudoku" --nonsense 3 > "$dir/log" 2>&1
+[ $? -eq 2 ]
+check $? "an unknown option is a mistake in usage"
+
+# the same seed gives the same weights, whatever the number of threads
+"$sudoku" --steps 10 --boards 300 --batch 16 --threads 1 --save "$dir/a.safetensors" > "$dir/log" 2>&1 &&
+    "$sudoku" --steps 10 --boards 300 --batch 16 --threads 2 --save "$dir/b.safetensors" >> "$dir/log" 2>&1 &&
+    cmp "$dir/a.safetensors" "$dir/b.safetensors" >> "$dir/log" 2>&1
+check $? "one and two threads give the same checkpoint"
+
+cat > "$dir/train.csv" <<'CSV'
+source,question,answer,rating
+a,53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79,534678912672195348198342567859761423426853791713924856961537284287419635345286179,0
+CSV
+printf 'source,q,a,rating\r\nb,53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79,534678912672195348198342567859761423426853791713924856961537284287419635345286179,0\r\n' > "$dir/test.csv"
+"$sudoku" --csv "$dir/train.csv" --test "$dir/test.csv" --variants 40 --steps 3 --batch 4 --hidden 32 --save "$dir/9.safetensors" > "$dir/log" 2>&1
+check $? "9x9 from CSV, both headers"
+says "of 1 exact" "the test file's board"
+sed -i 's/9\.\.5\.\.\.\.8\.\.79,5/9..5....8..79,6/' "$dir/train.csv"
+"$sudoku" --csv "$dir/train.csv" --steps 3 > "$dir/log" 2>&1
+[ $? -eq 1 ]
+check $? "a wrong answer in a CSV is refused"
+says "train.csv:2" "file and line of the wrong answer"
+
+if [ -x "$B/hrm" ] && "$B/hrm" data sudoku --generate 60 --size 4 --num-aug 2 --output-dir "$dir/data" > "$dir/log" 2>&1; then
+    (cd "$dir" && "$B/examples/minimal" data 20 > log 2>&1)
+    check $? "minimal on generated data"
+    [ -s "$dir/minimal.safetensors" ]
+    check $? "minimal's checkpoint"
+else
+    echo "skipped: minimal, build/hrm made no data"
+fi
+"$B/examples/minimal" "$dir/nothing" > "$dir/log" 2>&1
+[ $? -eq 1 ]
+check $? "minimal without data is a failure"
+says "nothing" "which data set is missing"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
