@@ -755,7 +755,7 @@ HRM_API hrm_status hrm_error_set(hrm_status status, const char *format, ...)
         if ((unsigned char)*c < 32) *c = ' '; /* one line, whatever a hostile file's names hold */
     return status;
 }
-#define hrm__fail hrm_error_set
+#define hrm__fail(status, ...) ((void)hrm_error_set((status), __VA_ARGS__), (hrm_status)(status)) /* the compiler sees that it is not HRM_OK */
 
 /* ==================================================================================================== >>memory ============
  * Blocks are aligned to 64 bytes, a cache line and an AVX-512 register, whatever the caller's allocator gives; the pointer it
