@@ -81,8 +81,29 @@ static inline picture_panel picture_panel_make(picture_kind kind, int side, cons
     p.kind = kind, p.side = p.rows = p.cols = side;
     p.input = input, p.answer = answer, p.truth = truth;
     p.cell = kind == PICTURE_SUDOKU ? (side >= 9 ? 38 : 46) : side >= 24 ? 14 : side >= 16 ? 18 : 24;
-    snprintf(p.title, sizeof p.title, "%s", title);
+    snprintf(p.title, sizeof p.title, "%.63s", title);
     return p;
+}
+
+/* A gap in a sheet. */
+static inline picture_panel picture_panel_empty(void)
+{
+    picture_panel p;
+    memset(&p, 0, sizeof p);
+    p.kind = PICTURE_ARC;
+    return p;
+}
+
+/* One scale for panels that belong together, as large as fits `pixels` each way. */
+static inline void picture_panels_scale(picture_panel *p, int count, int pixels)
+{
+    int most = 1;
+    for (int k = 0; k < count; k++) {
+        if (p[k].rows > most) most = p[k].rows;
+        if (p[k].cols > most) most = p[k].cols;
+    }
+    int cell = pixels / most;
+    for (int k = 0; k < count; k++) p[k].cell = cell < 4 ? 4 : cell > 30 ? 30 : cell;
 }
 
 /* An ARC panel shows `answer`: a demonstration's grid, a prediction (with its truth) or the truth. */
@@ -224,6 +245,7 @@ static inline void picture__arc_cell(canvas *c, int x, int y, int cell, int colo
 static inline void picture__arc(canvas *c, int x0, int y0, const picture_panel *p)
 {
     int cell = p->cell, missing = 0;
+    if (!p->rows) return; /* a gap in the sheet */
     for (int y = 0; y < p->rows; y++)
         for (int x = 0; x < p->cols; x++) {
             int at = (p->top + y) * p->side + p->left + x, px = x0 + x * cell, py = y0 + y * cell;
@@ -277,7 +299,7 @@ static inline unsigned picture__marks_of(const picture_panel *p)
         for (int i = 0; p->answer && p->truth && i < p->side * p->side; i++)
             if (p->answer[i] != p->truth[i]) marks |= 1u << PICTURE__WRONG_DIGIT;
     } else if (p->kind == PICTURE_ARC) {
-        marks |= 1u << PICTURE__PALETTE;
+        marks |= p->rows ? 1u << PICTURE__PALETTE : 0;
         for (int y = 0; p->truth && y < p->rows; y++)
             for (int x = 0; x < p->cols; x++) {
                 int at = (p->top + y) * p->side + p->left + x;
