@@ -8,7 +8,7 @@
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 
-#include "pictures.h"
+#include "../tools/pictures.h"
 
 #include <stdio.h>
 #include <stdlib.h>
