@@ -278,7 +278,8 @@ HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tens
 HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as, const hrm_allocator *a);
 
 /* ==================================================================================================== >>api-dataset =======
- * The public code's data layout, DIR/{train,test}/…, mapped and never read whole; or arrays in memory. Reading is thread-safe.
+ * The public code's data layout, DIR/{train,test}/…, mapped and never read whole; or arrays in memory. hrm_dataset_read may be
+ * called from several threads at once, hrm_dataset_next from one at a time. Neither allocates.
  */
 typedef struct hrm_dataset hrm_dataset;
 typedef struct hrm_dataset_info {
@@ -305,7 +306,7 @@ typedef struct hrm_dataset_arrays {
 } hrm_dataset_arrays;
 typedef struct hrm_dataset_desc {
     const hrm_allocator *allocator;
-    int                  no_check; /* skip the pass over all tokens that checks them against the vocabulary (it is done lazily then, batch by batch) */
+    int                  check_tokens; /* 1: look at every token now; else opening takes milliseconds and each is checked when it is read */
 } hrm_dataset_desc;
 
 HRM_API hrm_status              hrm_dataset_open(hrm_dataset **data, const char *dir, const char *split, const hrm_dataset_desc *desc);
@@ -324,13 +325,15 @@ typedef struct hrm_batch {
 /* Where a pass over the data stands: plain data, save it to resume. Zero is the start. */
 typedef struct hrm_position {
     uint64_t iteration; /* of epochs_per_iter epochs each */
-    uint64_t epoch;     /* in the iteration */
-    uint64_t group;     /* in the epoch's permutation */
-    uint64_t draws;     /* examples groups drawn in this iteration */
+    uint64_t epoch;     /* in the iteration; with several sets those of the second come after those of the first */
+    uint64_t group;     /* in the epoch's permutation: the next to draw from */
+    uint64_t draws;     /* groups drawn from in this iteration */
 } hrm_position;
 /* The next batch in training order: per iteration epochs_per_iter permutations of the groups; from each group one random
- * puzzle, from it min(size, room) examples without replacement; an iteration's last partial batch is dropped. The order is a
- * function of (seed, position) alone. Returns HRM_OK; *new_iteration tells that this batch began another iteration. */
+ * puzzle, from it min(size, room) examples without replacement; an iteration's last partial batch is dropped (a set's, when there
+ * are several). The order is a function of (seed, position) alone, and every position this leaves can be gone on from.
+ * epochs_per_iter 0 means 1. *new_iteration (may be NULL) tells that the batch is the first of a later iteration than
+ * *position was in. A batch that no iteration fills is HRM_ERR_ARGUMENT. On failure *position stands. */
 HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
 /* Examples [first, first + rows) in file order, padded at the end; sequential evaluation. HRM_END past the last example. */
 HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_batch *batch);
@@ -6033,7 +6036,485 @@ HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metri
     return HRM_OK;
 }
 
-/* ==================================================================================================== >>dataset ===========*/
+/* ==================================================================================================== >>dataset ===========
+ * Five arrays a set (E examples, P puzzles, G groups):
+ *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into puzzles
+ * They stay where they are, in mapped files or with the caller. Opening looks at the small ones entirely and at no token;
+ * tokens are checked as they are read. Values in files are little-endian, those of the caller in the machine's order.
+ */
+#define HRM__DATASET_FIELDS(X) X(inputs) X(labels) X(puzzle_identifiers) X(puzzle_indices) X(group_indices)
+enum {
+#define HRM__ENUM(name) HRM__FIELD_##name,
+    HRM__DATASET_FIELDS(HRM__ENUM)
+#undef HRM__ENUM
+    HRM__FIELD_COUNT
+};
+
+typedef struct hrm__ints { /* integers of any width, somewhere */
+    const unsigned char *data; /* NULL: counting from 0 when `counts`, else all 0 */
+    hrm_dtype dtype;
+    int       native, counts;
+    int64_t   count;
+    char     *name; /* the file, for messages */
+} hrm__ints;
+
+typedef struct hrm__set {
+    hrm__ints field[HRM__FIELD_COUNT];
+    hrm_npy   file[HRM__FIELD_COUNT]; /* map.handle and data NULL: not from a file */
+    int64_t   examples, puzzles, groups;
+} hrm__set;
+
+struct hrm_dataset {
+    const hrm_allocator *allocator;
+    hrm_dataset_info info;
+    hrm__set *sets;     /* [info.num_sets] */
+    int32_t  *order;    /* [order_room] the permutation of groups that order_* tell, so that it is made once an epoch */
+    int32_t  *choice;   /* [choice_room] examples of one puzzle */
+    size_t    order_room, choice_room;
+    uint64_t  order_seed, order_iteration, order_epoch;
+    int       order_set; /* -1: none yet */
+};
+
+static int64_t hrm__ints_at(const hrm__ints *a, int64_t i)
+{
+    const unsigned char *p = a->data;
+    if (!p) return a->counts ? i : 0;
+    p += (size_t)i * hrm_dtype_size(a->dtype);
+    if (a->dtype == HRM_U8 || a->dtype == HRM_BOOL) return p[0];
+    if (a->dtype == HRM_I8) return p[0] - 2 * (p[0] & 128);
+    if (a->native) {
+        int16_t i16;
+        int32_t i32;
+        int64_t i64;
+        if (a->dtype == HRM_I16) return memcpy(&i16, p, 2), i16;
+        if (a->dtype == HRM_I32) return memcpy(&i32, p, 4), i32;
+        return memcpy(&i64, p, 8), i64;
+    }
+    uint64_t low = (uint64_t)p[0] | (uint64_t)p[1] << 8;
+    if (a->dtype == HRM_I16) return (int64_t)low - (int64_t)((low & 0x8000u) << 1);
+    low |= (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24;
+    if (a->dtype == HRM_I32) return (int64_t)low - (int64_t)((low & 0x80000000u) << 1);
+    low |= (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+    return low >> 63 ? -(int64_t)~low - 1 : (int64_t)low;
+}
+
+HRM_API void hrm_dataset_close(hrm_dataset *data)
+{
+    if (!data) return;
+    for (int s = 0; data->sets && s < data->info.num_sets; s++)
+        for (int f = 0; f < HRM__FIELD_COUNT; f++) {
+            if (data->sets[s].file[f].map.data) hrm_npy_close(&data->sets[s].file[f]);
+            hrm__strfree(data->allocator, data->sets[s].field[f].name);
+        }
+    if (data->sets) hrm__free(data->allocator, data->sets, (size_t)data->info.num_sets, sizeof *data->sets);
+    hrm__free(data->allocator, data->order, data->order_room, sizeof *data->order);
+    hrm__free(data->allocator, data->choice, data->choice_room, sizeof *data->choice);
+    hrm__free(data->allocator, data, 1, sizeof *data);
+}
+
+HRM_API const hrm_dataset_info *hrm_dataset_describe(const hrm_dataset *data) { return &data->info; }
+
+static hrm_status hrm__dataset_check_indices(const hrm__ints *a, int64_t end, const char *of, int64_t *longest)
+{
+    /* a [n + 1] must ascend from 0 to `end` -> *longest step */
+    int64_t last = hrm__ints_at(a, 0);
+    if (last != 0) return hrm__fail(HRM_ERR_RANGE, "%s: row 0 is %lld, expected 0", a->name, (long long)last);
+    for (int64_t i = 1; i < a->count; i++) {
+        int64_t v = hrm__ints_at(a, i);
+        if (v <= last) return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld after %lld, expected it to ascend", a->name, (long long)i, (long long)v, (long long)last);
+        if (v - last > *longest) *longest = v - last;
+        last = v;
+    }
+    if (last != end)
+        return hrm__fail(HRM_ERR_RANGE, "%s: the last row, %lld, is %lld, expected the number of %s, %lld", a->name,
+                         (long long)a->count - 1, (long long)last, of, (long long)end);
+    return HRM_OK;
+}
+
+static hrm_status hrm__dataset_check_token(const hrm_dataset *data, const hrm__ints *a, int is_label, int64_t row, int64_t column, int64_t v)
+{
+    if (v >= 0 && v < data->info.vocab_size) return HRM_OK;
+    if (is_label && (v == data->info.ignore_label_id || v == -100)) return HRM_OK;
+    return hrm__fail(HRM_ERR_RANGE, "%s: row %lld, position %lld is %lld, expected 0 to %d, the vocabulary", a->name, (long long)row,
+                     (long long)column, (long long)v, data->info.vocab_size - 1);
+}
+
+static hrm_status hrm__dataset_finish(hrm_dataset *data, const hrm_dataset_desc *desc)
+{
+    /* sets filled in -> totals, all checks but those of tokens, scratch memory */
+    hrm_dataset_info *info = &data->info;
+    int64_t longest = 0, most_groups = 0;
+    for (int s = 0; s < info->num_sets; s++) {
+        hrm__set *set = &data->sets[s];
+        const hrm__ints *f = set->field;
+        HRM__TRY(hrm__dataset_check_indices(&f[HRM__FIELD_puzzle_indices], set->examples, "examples", &longest));
+        int64_t unused = 0;
+        HRM__TRY(hrm__dataset_check_indices(&f[HRM__FIELD_group_indices], set->puzzles, "puzzles", &unused));
+        for (int64_t i = 0; i < set->puzzles; i++) {
+            int64_t id = hrm__ints_at(&f[HRM__FIELD_puzzle_identifiers], i);
+            if (id < 0 || id >= info->num_puzzle_identifiers)
+                return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld, expected an identifier of 0 to %d", f[HRM__FIELD_puzzle_identifiers].name,
+                                 (long long)i, (long long)id, info->num_puzzle_identifiers - 1);
+        }
+        if (desc && desc->check_tokens)
+            for (int k = HRM__FIELD_inputs; k <= HRM__FIELD_labels; k++)
+                for (int64_t i = 0, n = set->examples * info->seq_len; i < n; i++)
+                    HRM__TRY(hrm__dataset_check_token(data, &f[k], k == HRM__FIELD_labels, i / info->seq_len, i % info->seq_len, hrm__ints_at(&f[k], i)));
+        info->total_examples += set->examples;
+        info->total_puzzles += set->puzzles;
+        info->total_groups += set->groups;
+        if (set->groups > most_groups) most_groups = set->groups;
+    }
+    void *p;
+    HRM__TRY(hrm__alloc(data->allocator, &p, (size_t)most_groups, sizeof *data->order, "the order of the data set"));
+    data->order = (int32_t *)p;
+    data->order_room = (size_t)most_groups;
+    HRM__TRY(hrm__alloc(data->allocator, &p, (size_t)longest, sizeof *data->choice, "the order of the data set"));
+    data->choice = (int32_t *)p;
+    data->choice_room = (size_t)longest;
+    data->order_set = -1;
+    return HRM_OK;
+}
+
+static hrm_status hrm__dataset_make(hrm_dataset **out, const hrm_dataset_desc *desc, int num_sets)
+{
+    void *p;
+    const hrm_allocator *a = desc ? desc->allocator : NULL;
+    HRM__TRY(hrm__alloc_zero(a, &p, 1, sizeof(hrm_dataset), "a data set"));
+    hrm_dataset *data = (hrm_dataset *)p;
+    data->allocator = a;
+    data->info.num_sets = num_sets;
+    hrm_status status = hrm__alloc_zero(a, &p, (size_t)num_sets, sizeof(hrm__set), "a data set");
+    if (status == HRM_OK) {
+        data->sets = (hrm__set *)p;
+        *out = data;
+    } else {
+        hrm_dataset_close(data);
+    }
+    return status;
+}
+
+static hrm_status hrm__dataset_fill(hrm_dataset *data, const hrm_dataset_arrays *arrays)
+{
+    hrm_dataset_info *info = &data->info;
+    hrm__set *set = &data->sets[0];
+    if (arrays->seq_len < 1) return hrm__fail(HRM_ERR_ARGUMENT, "seq_len is %d, expected at least 1", arrays->seq_len);
+    if (arrays->vocab_size < 2) return hrm__fail(HRM_ERR_ARGUMENT, "vocab_size is %d, expected at least 2", arrays->vocab_size);
+    if (arrays->num_examples < 1 || arrays->num_examples > INT32_MAX)
+        return hrm__fail(HRM_ERR_ARGUMENT, "num_examples is %lld, expected 1 to 2147483647", (long long)arrays->num_examples);
+    if (!arrays->inputs || !arrays->labels) return hrm__fail(HRM_ERR_ARGUMENT, "%s is NULL", arrays->inputs ? "labels" : "inputs");
+    set->examples = arrays->num_examples;
+    set->puzzles = arrays->num_puzzles ? arrays->num_puzzles : set->examples;
+    set->groups = arrays->num_groups ? arrays->num_groups : set->puzzles;
+    const void *pointers[HRM__FIELD_COUNT];
+    pointers[HRM__FIELD_inputs] = arrays->inputs;
+    pointers[HRM__FIELD_labels] = arrays->labels;
+    pointers[HRM__FIELD_puzzle_identifiers] = arrays->puzzle_identifiers;
+    pointers[HRM__FIELD_puzzle_indices] = arrays->puzzle_indices;
+    pointers[HRM__FIELD_group_indices] = arrays->group_indices;
+    int64_t counts[HRM__FIELD_COUNT];
+    counts[HRM__FIELD_inputs] = counts[HRM__FIELD_labels] = set->examples * arrays->seq_len;
+    counts[HRM__FIELD_puzzle_identifiers] = set->puzzles;
+    counts[HRM__FIELD_puzzle_indices] = set->puzzles + 1;
+    counts[HRM__FIELD_group_indices] = set->groups + 1;
+    static const char *const names[] = {
+#define HRM__TEXT(name) "in memory: " #name,
+        HRM__DATASET_FIELDS(HRM__TEXT)
+#undef HRM__TEXT
+    };
+    for (int f = 0; f < HRM__FIELD_COUNT; f++) {
+        hrm__ints *a = &set->field[f];
+        a->data = (const unsigned char *)pointers[f];
+        a->dtype = f <= HRM__FIELD_labels ? HRM_U8 : HRM_I32;
+        a->native = 1;
+        a->counts = f >= HRM__FIELD_puzzle_indices;
+        a->count = counts[f];
+        HRM__TRY(hrm__strdup(data->allocator, &a->name, names[f]));
+    }
+    info->seq_len = arrays->seq_len;
+    info->vocab_size = arrays->vocab_size;
+    info->pad_id = arrays->pad_id;
+    info->blank_identifier_id = arrays->blank_identifier_id;
+    info->ignore_label_id = arrays->has_ignore_label ? arrays->ignore_label_id : INT_MIN;
+    info->num_puzzle_identifiers = arrays->num_puzzle_identifiers;
+    if (!info->num_puzzle_identifiers) {
+        int64_t most = arrays->blank_identifier_id;
+        for (int64_t i = 0; i < set->puzzles; i++) {
+            int64_t id = hrm__ints_at(&set->field[HRM__FIELD_puzzle_identifiers], i);
+            if (id > most) most = id;
+        }
+        if (most < INT_MAX) info->num_puzzle_identifiers = (int)most + 1;
+    }
+    if (info->pad_id < 0 || info->pad_id >= info->vocab_size)
+        return hrm__fail(HRM_ERR_RANGE, "pad_id is %d, expected 0 to %d, the vocabulary", info->pad_id, info->vocab_size - 1);
+    if (info->blank_identifier_id < 0 || info->blank_identifier_id >= info->num_puzzle_identifiers)
+        return hrm__fail(HRM_ERR_RANGE, "blank_identifier_id is %d, expected 0 to %d", info->blank_identifier_id, info->num_puzzle_identifiers - 1);
+    info->mean_puzzle_examples = (double)set->examples / (double)set->puzzles;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_dataset_from_arrays(hrm_dataset **out, const hrm_dataset_arrays *arrays, const hrm_dataset_desc *desc)
+{
+    hrm_dataset *data;
+    HRM__TRY(hrm__dataset_make(&data, desc, 1));
+    hrm_status status = hrm__dataset_fill(data, arrays);
+    if (status == HRM_OK) status = hrm__dataset_finish(data, desc);
+    if (status == HRM_OK) *out = data;
+    else hrm_dataset_close(data);
+    return status;
+}
+
+static hrm_status hrm__dataset_path(const hrm_allocator *a, char **out, const char *dir, const char *split, const char *set, const char *field)
+{
+    /* DIR/SPLIT/SET__FIELD.npy, or DIR/SPLIT/dataset.json when set is NULL */
+    size_t n = strlen(dir) + strlen(split) + (set ? strlen(set) + strlen(field) : 0) + 16;
+    void *p;
+    HRM__TRY(hrm__alloc(a, &p, n, 1, "a path"));
+    if (set) snprintf((char *)p, n, "%s/%s/%s__%s.npy", dir, split, set, field);
+    else snprintf((char *)p, n, "%s/%s/dataset.json", dir, split);
+    hrm_status status = hrm__strdup(a, out, (const char *)p); /* strfree wants a block as long as its text */
+    hrm__free(a, p, n, 1);
+    return status;
+}
+
+static hrm_status hrm__dataset_int(const hrm_json *root, const char *path, const char *key, int64_t low, int64_t high, int64_t *out)
+{
+    const hrm_json *j = hrm_json_get(root, key);
+    if (!j) return hrm__fail(HRM_ERR_FORMAT, "%s: \"%s\" is missing", path, key);
+    if (j->type != HRM_JSON_NUMBER || j->number != floor(j->number) || j->number < (double)low || j->number > (double)high)
+        return hrm__fail(HRM_ERR_FORMAT, "%s:%d: \"%s\" is %s, expected an integer of %lld to %lld", path, j->line, key,
+                         j->string ? j->string : "no number", (long long)low, (long long)high);
+    *out = (int64_t)j->number;
+    return HRM_OK;
+}
+
+static hrm_status hrm__dataset_open_set(hrm_dataset *data, hrm__set *set, const char *dir, const char *split, const char *name)
+{
+    static const char *const fields[] = {
+#define HRM__TEXT(name) #name,
+        HRM__DATASET_FIELDS(HRM__TEXT)
+#undef HRM__TEXT
+    };
+    for (int f = 0; f < HRM__FIELD_COUNT; f++) {
+        hrm__ints *a = &set->field[f];
+        HRM__TRY(hrm__dataset_path(data->allocator, &a->name, dir, split, name, fields[f]));
+        HRM__TRY(hrm_npy_open(&set->file[f], a->name));
+        const hrm_tensor *t = &set->file[f].tensor;
+        int ndim = f <= HRM__FIELD_labels ? 2 : 1;
+        if (t->dtype != HRM_U8 && t->dtype != HRM_I8 && t->dtype != HRM_I16 && t->dtype != HRM_I32 && t->dtype != HRM_I64)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: elements of type %s, expected integers", a->name, hrm_dtype_name(t->dtype));
+        if (t->ndim != ndim) return hrm__fail(HRM_ERR_SHAPE, "%s: %d dimensions, expected %d", a->name, t->ndim, ndim);
+        if (ndim == 2 && t->shape[1] != data->info.seq_len)
+            return hrm__fail(HRM_ERR_SHAPE, "%s: rows of %lld tokens, expected seq_len of dataset.json, %d", a->name, (long long)t->shape[1], data->info.seq_len);
+        if (t->shape[0] < (f < HRM__FIELD_puzzle_indices ? 1 : 2) || t->shape[0] > INT32_MAX)
+            return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows", a->name, (long long)t->shape[0]);
+        a->data = (const unsigned char *)t->data;
+        a->dtype = t->dtype;
+        a->count = t->shape[0];
+    }
+    hrm__ints *f = set->field;
+    set->examples = f[HRM__FIELD_inputs].count;
+    set->puzzles = f[HRM__FIELD_puzzle_indices].count - 1;
+    set->groups = f[HRM__FIELD_group_indices].count - 1;
+    if (f[HRM__FIELD_labels].count != set->examples)
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld as in inputs", f[HRM__FIELD_labels].name, (long long)f[HRM__FIELD_labels].count, (long long)set->examples);
+    if (f[HRM__FIELD_puzzle_identifiers].count != set->puzzles)
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld, one less than puzzle_indices", f[HRM__FIELD_puzzle_identifiers].name,
+                         (long long)f[HRM__FIELD_puzzle_identifiers].count, (long long)set->puzzles);
+    return HRM_OK;
+}
+
+static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, const char *path, const char *dir, const char *split, const hrm_dataset_desc *desc)
+{
+    int64_t seq_len, vocab, ids, pad, blank, ignore = INT_MIN, groups;
+    HRM__TRY(hrm__dataset_int(root, path, "seq_len", 1, 1 << 24, &seq_len));
+    HRM__TRY(hrm__dataset_int(root, path, "vocab_size", 2, 1 << 24, &vocab));
+    HRM__TRY(hrm__dataset_int(root, path, "num_puzzle_identifiers", 1, INT_MAX, &ids));
+    HRM__TRY(hrm__dataset_int(root, path, "pad_id", 0, vocab - 1, &pad));
+    HRM__TRY(hrm__dataset_int(root, path, "blank_identifier_id", 0, ids - 1, &blank));
+    HRM__TRY(hrm__dataset_int(root, path, "total_groups", 1, INT_MAX, &groups));
+    const hrm_json *j = hrm_json_get(root, "ignore_label_id");
+    if (j && j->type != HRM_JSON_NULL) HRM__TRY(hrm__dataset_int(root, path, "ignore_label_id", -INT_MAX, INT_MAX, &ignore));
+    const hrm_json *mean = hrm_json_get(root, "mean_puzzle_examples"), *sets = hrm_json_get(root, "sets");
+    if (!mean || mean->type != HRM_JSON_NUMBER || !(mean->number >= 1 && mean->number < 1e15))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: \"mean_puzzle_examples\" is %s, expected a number of at least 1", path, mean && mean->string ? mean->string : "missing");
+    if (!sets || sets->type != HRM_JSON_ARRAY || sets->count < 1 || sets->count > 1024)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: \"sets\" is no list of 1 to 1024 names", path);
+    for (j = sets->child; j; j = j->next)
+        if (j->type != HRM_JSON_STRING || !j->string[0] || strpbrk(j->string, "/\\:"))
+            return hrm__fail(HRM_ERR_FORMAT, "%s:%d: \"sets\" holds %s%s, expected the name of a set", path, j->line, j->string ? j->string : "something else",
+                             j->string && !j->string[0] ? "\"\"" : "");
+
+    hrm_dataset *data;
+    HRM__TRY(hrm__dataset_make(&data, desc, (int)sets->count));
+    hrm_dataset_info *info = &data->info;
+    info->seq_len = (int)seq_len;
+    info->vocab_size = (int)vocab;
+    info->num_puzzle_identifiers = (int)ids;
+    info->pad_id = (int)pad;
+    info->blank_identifier_id = (int)blank;
+    info->ignore_label_id = (int)ignore;
+    info->mean_puzzle_examples = mean->number;
+    hrm_status status = HRM_OK;
+    int s = 0;
+    for (j = sets->child; j && status == HRM_OK; j = j->next) status = hrm__dataset_open_set(data, &data->sets[s++], dir, split, j->string);
+    if (status == HRM_OK) status = hrm__dataset_finish(data, desc);
+    if (status == HRM_OK && info->total_groups != groups)
+        status = hrm__fail(HRM_ERR_FORMAT, "%s: \"total_groups\" is %lld, but the sets have %lld", path, (long long)groups, (long long)info->total_groups);
+    double found = status == HRM_OK ? (double)info->total_examples / (double)info->total_puzzles : 0;
+    if (status == HRM_OK && fabs(found - mean->number) > 1e-3 * found)
+        status = hrm__fail(HRM_ERR_FORMAT, "%s: \"mean_puzzle_examples\" is %g, but the sets have %g", path, mean->number, found);
+    if (status == HRM_OK) *out = data;
+    else hrm_dataset_close(data);
+    return status;
+}
+
+HRM_API hrm_status hrm_dataset_open(hrm_dataset **data, const char *dir, const char *split, const hrm_dataset_desc *desc)
+{
+    const hrm_allocator *a = desc ? desc->allocator : NULL;
+    if (!dir || !split) return hrm__fail(HRM_ERR_ARGUMENT, "%s is NULL", dir ? "split" : "dir");
+    char *path;
+    hrm_json_document *doc = NULL;
+    HRM__TRY(hrm__dataset_path(a, &path, dir, split, NULL, NULL));
+    hrm_status status = hrm_json_open(&doc, path, a);
+    if (status == HRM_OK) {
+        status = hrm__dataset_load(data, hrm_json_root(doc), path, dir, split, desc);
+        hrm_json_close(doc);
+    }
+    hrm__strfree(a, path);
+    return status;
+}
+
+static hrm_status hrm__dataset_row(const hrm_dataset *data, const hrm__set *set, int64_t example, int64_t puzzle, hrm_batch *batch, int row)
+{
+    /* one example, checked -> row `row` of the batch */
+    int T = data->info.seq_len;
+    for (int k = HRM__FIELD_inputs; k <= HRM__FIELD_labels; k++) {
+        const hrm__ints *a = &set->field[k];
+        int is_label = k == HRM__FIELD_labels;
+        int32_t *dst = (is_label ? batch->labels : batch->inputs) + (size_t)row * (size_t)T;
+        const unsigned char *bytes = a->data + (size_t)example * (size_t)T;
+        for (int t = 0; t < T; t++) {
+            int64_t v = a->dtype == HRM_U8 ? bytes[t] : hrm__ints_at(a, example * T + t);
+            if (v < 0 || v >= data->info.vocab_size) HRM__TRY(hrm__dataset_check_token(data, a, is_label, example, t, v));
+            dst[t] = is_label && v == data->info.ignore_label_id ? -100 : (int32_t)v;
+        }
+    }
+    batch->puzzle_identifiers[row] = (int32_t)hrm__ints_at(&set->field[HRM__FIELD_puzzle_identifiers], puzzle);
+    return HRM_OK;
+}
+
+static hrm_status hrm__dataset_check_batch(const hrm_batch *batch)
+{
+    if (!batch || batch->rows < 1) return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows, expected at least 1", batch ? batch->rows : 0);
+    if (!batch->inputs || !batch->labels || !batch->puzzle_identifiers) return hrm__fail(HRM_ERR_ARGUMENT, "an array of the batch is NULL");
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_batch *batch)
+{
+    HRM__TRY(hrm__dataset_check_batch(batch));
+    if (first < 0) return hrm__fail(HRM_ERR_ARGUMENT, "the first example is %lld", (long long)first);
+    if (first >= data->info.total_examples) return hrm__fail(HRM_END, "example %lld of %lld", (long long)first, (long long)data->info.total_examples);
+    const hrm__set *set = data->sets;
+    int64_t example = first, puzzle = -1;
+    int row = 0;
+    while (example >= set->examples) example -= set++->examples;
+    for (; row < batch->rows && set < data->sets + data->info.num_sets; row++) {
+        const hrm__ints *starts = &set->field[HRM__FIELD_puzzle_indices];
+        if (puzzle < 0) { /* the last puzzle that starts at or before the example */
+            int64_t end = set->puzzles;
+            for (puzzle = 0; end - puzzle > 1;) {
+                int64_t middle = puzzle + (end - puzzle) / 2;
+                if (hrm__ints_at(starts, middle) <= example) puzzle = middle;
+                else end = middle;
+            }
+        } else if (hrm__ints_at(starts, puzzle + 1) <= example) {
+            puzzle++;
+        }
+        HRM__TRY(hrm__dataset_row(data, set, example, puzzle, batch, row));
+        if (++example == set->examples) set++, example = 0, puzzle = -1;
+    }
+    batch->filled = row;
+    for (; row < batch->rows; row++) {
+        for (size_t t = 0, T = (size_t)data->info.seq_len; t < T; t++) {
+            batch->inputs[(size_t)row * T + t] = data->info.pad_id;
+            batch->labels[(size_t)row * T + t] = -100;
+        }
+        batch->puzzle_identifiers[row] = data->info.blank_identifier_id;
+    }
+    return HRM_OK;
+}
+
+/* Streams of random numbers: one a permutation, one a permutation for what is drawn from its groups, in which every group has
+ * 2^24 blocks of its own. So a batch depends on its position alone, not on how one came there. */
+static hrm_random hrm__dataset_random(uint64_t seed, unsigned tag, const hrm_position *p)
+{
+    return hrm_random_make(seed, (uint64_t)tag << 56 ^ p->iteration << 24 ^ p->epoch);
+}
+
+static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *p, uint64_t seed, int set)
+{
+    /* -> the permutation of the set's groups in this epoch */
+    if (data->order_set != set || data->order_seed != seed || data->order_iteration != p->iteration || data->order_epoch != p->epoch) {
+        hrm_random r = hrm__dataset_random(seed, 0xD0, p);
+        uint32_t n = (uint32_t)data->sets[set].groups;
+        for (uint32_t i = 0; i < n; i++) data->order[i] = (int32_t)i;
+        hrm_random_shuffle(&r, data->order, n);
+        data->order_set = set;
+        data->order_seed = seed;
+        data->order_iteration = p->iteration;
+        data->order_epoch = p->epoch;
+    }
+    return data->order;
+}
+
+HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
+{
+    /* sets come one after another, each with its epochs_per_iter permutations: epoch / epochs_per_iter is the set */
+    HRM__TRY(hrm__dataset_check_batch(batch));
+    hrm_position p = *position;
+    uint64_t per_set = epochs_per_iter > 0 ? (uint64_t)epochs_per_iter : 1, epochs = per_set * (uint64_t)data->info.num_sets;
+    if (p.epoch >= epochs || epochs >= 1u << 24 || p.group > (uint64_t)data->sets[p.epoch / per_set].groups)
+        return hrm__fail(HRM_ERR_RANGE, "position: epoch %llu of %llu, group %llu does not exist in this data set", (unsigned long long)p.epoch,
+                         (unsigned long long)epochs, (unsigned long long)p.group);
+    int filled = 0;
+    while (filled < batch->rows) {
+        int s = (int)(p.epoch / per_set);
+        const hrm__set *set = &data->sets[s];
+        if (p.group == (uint64_t)set->groups) {
+            p.group = 0;
+            if (++p.epoch % per_set == 0) filled = 0; /* the set's last epoch: what does not fill a batch is dropped */
+            if (p.epoch == epochs) {
+                p.epoch = p.draws = 0;
+                if (++p.iteration - position->iteration > 2)
+                    return hrm__fail(HRM_ERR_ARGUMENT, "an iteration of %llu epochs does not fill a batch of %d rows: make the batch smaller or epochs_per_iter larger",
+                                     (unsigned long long)per_set, batch->rows);
+            }
+            continue;
+        }
+        int64_t group = hrm__dataset_order(data, &p, seed, s)[p.group];
+        hrm_random r = hrm__dataset_random(seed, 0xD1, &p);
+        r.counter = p.group << 24;
+        int64_t begin = hrm__ints_at(&set->field[HRM__FIELD_group_indices], group);
+        int64_t puzzle = begin + hrm_random_below(&r, (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_group_indices], group + 1) - begin));
+        int64_t start = hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle);
+        uint32_t size = (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle + 1) - start);
+        for (uint32_t i = 0; i < size; i++) data->choice[i] = (int32_t)i;
+        for (uint32_t i = 0; i < size && filled < batch->rows; i++) { /* the first steps of a shuffle: no example comes twice */
+            uint32_t j = i + hrm_random_below(&r, size - i);
+            int32_t chosen = data->choice[j];
+            data->choice[j] = data->choice[i];
+            HRM__TRY(hrm__dataset_row(data, set, start + chosen, puzzle, batch, filled++));
+        }
+        p.group++;
+        p.draws++;
+    }
+    if (new_iteration) *new_iteration = p.iteration != position->iteration;
+    batch->filled = filled;
+    *position = p;
+    return HRM_OK;
+}
 
 /* ==================================================================================================== >>checkpoint ========
  * Our files are safetensors whose metadata hold the configuration as JSON under "hrm.config", with the public code's keys;
