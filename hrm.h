@@ -6277,17 +6277,6 @@ static hrm_status hrm__dataset_path(const hrm_allocator *a, char **out, const ch
     return status;
 }
 
-static hrm_status hrm__dataset_int(const hrm_json *root, const char *path, const char *key, int64_t low, int64_t high, int64_t *out)
-{
-    const hrm_json *j = hrm_json_get(root, key);
-    if (!j) return hrm__fail(HRM_ERR_FORMAT, "%s: \"%s\" is missing", path, key);
-    if (j->type != HRM_JSON_NUMBER || j->number != floor(j->number) || j->number < (double)low || j->number > (double)high)
-        return hrm__fail(HRM_ERR_FORMAT, "%s:%d: \"%s\" is %s, expected an integer of %lld to %lld", path, j->line, key,
-                         j->string ? j->string : "no number", (long long)low, (long long)high);
-    *out = (int64_t)j->number;
-    return HRM_OK;
-}
-
 static hrm_status hrm__dataset_open_set(hrm_dataset *data, hrm__set *set, const char *dir, const char *split, const char *name)
 {
     static const char *const fields[] = {
@@ -6326,18 +6315,17 @@ static hrm_status hrm__dataset_open_set(hrm_dataset *data, hrm__set *set, const 
 
 static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, const char *path, const char *dir, const char *split, const hrm_dataset_desc *desc)
 {
-    int64_t seq_len, vocab, ids, pad, blank, ignore = INT_MIN, groups;
-    HRM__TRY(hrm__dataset_int(root, path, "seq_len", 1, 1 << 24, &seq_len));
-    HRM__TRY(hrm__dataset_int(root, path, "vocab_size", 2, 1 << 24, &vocab));
-    HRM__TRY(hrm__dataset_int(root, path, "num_puzzle_identifiers", 1, INT_MAX, &ids));
-    HRM__TRY(hrm__dataset_int(root, path, "pad_id", 0, vocab - 1, &pad));
-    HRM__TRY(hrm__dataset_int(root, path, "blank_identifier_id", 0, ids - 1, &blank));
-    HRM__TRY(hrm__dataset_int(root, path, "total_groups", 1, INT_MAX, &groups));
-    const hrm_json *j = hrm_json_get(root, "ignore_label_id");
-    if (j && j->type != HRM_JSON_NULL) HRM__TRY(hrm__dataset_int(root, path, "ignore_label_id", -INT_MAX, INT_MAX, &ignore));
-    const hrm_json *mean = hrm_json_get(root, "mean_puzzle_examples"), *sets = hrm_json_get(root, "sets");
-    if (!mean || mean->type != HRM_JSON_NUMBER || !(mean->number >= 1 && mean->number < 1e15))
-        return hrm__fail(HRM_ERR_FORMAT, "%s: \"mean_puzzle_examples\" is %s, expected a number of at least 1", path, mean && mean->string ? mean->string : "missing");
+    int64_t seq_len = 0, vocab = 0, ids = 0, pad = 0, blank = 0, ignore = INT_MIN, groups = 0;
+    HRM__TRY(hrm_json_read_integer(root, "seq_len", 1, 1 << 24, 1, &seq_len, path));
+    HRM__TRY(hrm_json_read_integer(root, "vocab_size", 2, 1 << 24, 1, &vocab, path));
+    HRM__TRY(hrm_json_read_integer(root, "num_puzzle_identifiers", 1, INT_MAX, 1, &ids, path));
+    HRM__TRY(hrm_json_read_integer(root, "pad_id", 0, vocab - 1, 1, &pad, path));
+    HRM__TRY(hrm_json_read_integer(root, "blank_identifier_id", 0, ids - 1, 1, &blank, path));
+    HRM__TRY(hrm_json_read_integer(root, "total_groups", 1, INT_MAX, 1, &groups, path));
+    HRM__TRY(hrm_json_read_integer(root, "ignore_label_id", -INT_MAX, INT_MAX, 0, &ignore, path));
+    double mean = 0;
+    HRM__TRY(hrm_json_read_number(root, "mean_puzzle_examples", 1, 1e15, 1, &mean, path));
+    const hrm_json *j, *sets = hrm_json_get(root, "sets");
     if (!sets || sets->type != HRM_JSON_ARRAY || sets->count < 1 || sets->count > 1024)
         return hrm__fail(HRM_ERR_FORMAT, "%s: \"sets\" is no list of 1 to 1024 names", path);
     for (j = sets->child; j; j = j->next)
@@ -6354,7 +6342,7 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
     info->pad_id = (int)pad;
     info->blank_identifier_id = (int)blank;
     info->ignore_label_id = (int)ignore;
-    info->mean_puzzle_examples = mean->number;
+    info->mean_puzzle_examples = mean;
     hrm_status status = HRM_OK;
     int s = 0;
     for (j = sets->child; j && status == HRM_OK; j = j->next) status = hrm__dataset_open_set(data, &data->sets[s++], dir, split, j->string);
@@ -6362,8 +6350,8 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
     if (status == HRM_OK && info->total_groups != groups)
         status = hrm__fail(HRM_ERR_FORMAT, "%s: \"total_groups\" is %lld, but the sets have %lld", path, (long long)groups, (long long)info->total_groups);
     double found = status == HRM_OK ? (double)info->total_examples / (double)info->total_puzzles : 0;
-    if (status == HRM_OK && fabs(found - mean->number) > 1e-3 * found)
-        status = hrm__fail(HRM_ERR_FORMAT, "%s: \"mean_puzzle_examples\" is %g, but the sets have %g", path, mean->number, found);
+    if (status == HRM_OK && fabs(found - mean) > 1e-3 * found)
+        status = hrm__fail(HRM_ERR_FORMAT, "%s: \"mean_puzzle_examples\" is %g, but the sets have %g", path, mean, found);
     if (status == HRM_OK) *out = data;
     else hrm_dataset_close(data);
     return status;

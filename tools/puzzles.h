@@ -287,62 +287,82 @@ static int sudoku__thin(const sudoku_shape *s, hrm_random *r, int givens, uint8_
     return count;
 }
 
-/* A puzzle with exactly one solution and no fewer than `givens` givens (0: as few as this drawing allows, then none of them is
- * superfluous). Returns how many it has. */
-PUZZLES_API int sudoku_generate(const sudoku_shape *s, hrm_random *r, int givens, uint8_t *puzzle, uint8_t *solution)
+/* A puzzle with the given solution and no other, and no fewer than `givens` givens (0: as few as this drawing allows, then none
+ * of them is superfluous). Returns how many it has. */
+PUZZLES_API int sudoku_dig(const sudoku_shape *s, hrm_random *r, int givens, uint8_t *puzzle, const uint8_t *solution)
 {
-    sudoku_fill(s, r, solution);
     memcpy(puzzle, solution, (size_t)s->cells);
     return sudoku__thin(s, r, givens, puzzle);
 }
 
-/* A puzzle with exactly one solution and a rating of at least min_rating: climbs from a random one by taking some givens away,
- * putting others in until the solution is unique again, and thinning; what rates lower is dropped. Returns the rating, or -1
- * when `tries` starts did not get there (small sizes have no hard puzzles). */
+/* The same with a solution drawn at random. */
+PUZZLES_API int sudoku_generate(const sudoku_shape *s, hrm_random *r, int givens, uint8_t *puzzle, uint8_t *solution)
+{
+    sudoku_fill(s, r, solution);
+    return sudoku_dig(s, r, givens, puzzle, solution);
+}
+
+static void sudoku__change(const sudoku_shape *s, hrm_random *r, uint8_t *puzzle, const uint8_t *solution)
+{
+    /* takes one to four givens away, puts others in until the solution is unique again, and thins */
+    uint8_t found[SUDOKU_MAX_CELLS];
+    int32_t order[SUDOKU_MAX_CELLS];
+    uint32_t cells = (uint32_t)s->cells;
+    int remove = 1 + (int)hrm_random_below(r, 4);
+    for (int c = 0; c < s->cells; c++) order[c] = c;
+    hrm_random_shuffle(r, order, cells);
+    for (int k = 0; k < s->cells && remove; k++)
+        if (puzzle[order[k]]) puzzle[order[k]] = 0, remove--;
+    hrm_random_shuffle(r, order, cells);
+    for (;;) {
+        sudoku__search search;
+        sudoku__state st;
+        int k = 0;
+        memset(&search, 0, sizeof search);
+        search.shape = s;
+        search.random = r;
+        search.solution = found;
+        search.limit = 1;
+        (void)sudoku__start(s, &st, puzzle);
+        sudoku__solve(&search, &st);
+        while (k < s->cells && found[order[k]] == solution[order[k]]) k++;
+        if (k == s->cells) { /* ours: by chance, or is it the only one? */
+            if (sudoku_count_solutions(s, puzzle, 2, NULL, NULL) == 1) break;
+            for (k = 0; puzzle[order[k]];) k++;
+        }
+        puzzle[order[k]] = solution[order[k]]; /* where another solution differs a given is missing */
+    }
+    (void)sudoku__thin(s, r, 0, puzzle);
+}
+
+/* A puzzle with the given solution and no other, rated min_rating or more if it can: climbs from a random one by small changes;
+ * one that rates lower is dropped. Returns the rating it came to, which is less when it has given up. */
+PUZZLES_API int sudoku_harden(const sudoku_shape *s, hrm_random *r, int min_rating, uint8_t *puzzle, const uint8_t *solution)
+{
+    int rating;
+    (void)sudoku_dig(s, r, 0, puzzle, solution);
+    (void)sudoku_count_solutions(s, puzzle, 2, NULL, &rating);
+    for (int i = 0, patience = 40 + 2 * min_rating; i < patience && rating < min_rating; i++) {
+        uint8_t next[SUDOKU_MAX_CELLS];
+        int next_rating;
+        memcpy(next, puzzle, (size_t)s->cells);
+        sudoku__change(s, r, next, solution);
+        (void)sudoku_count_solutions(s, next, 2, NULL, &next_rating);
+        if (next_rating < rating) continue;
+        if (next_rating > rating) i = -1;
+        memcpy(puzzle, next, (size_t)s->cells);
+        rating = next_rating;
+    }
+    return rating;
+}
+
+/* The same with a solution drawn at random, until one gets there. Returns the rating, or -1 when `tries` solutions did not
+ * (small sizes have no hard puzzles). */
 PUZZLES_API int sudoku_generate_rated(const sudoku_shape *s, hrm_random *r, int min_rating, int tries, uint8_t *puzzle, uint8_t *solution)
 {
     for (int t = 0; t < tries; t++) {
-        int rating, patience = 40 + 2 * min_rating;
-        (void)sudoku_generate(s, r, 0, puzzle, solution);
-        (void)sudoku_count_solutions(s, puzzle, 2, NULL, &rating);
-        for (int i = 0; i < patience && rating < min_rating; i++) {
-            uint8_t next[SUDOKU_MAX_CELLS], found[SUDOKU_MAX_CELLS];
-            int32_t order[SUDOKU_MAX_CELLS];
-            int next_rating, remove = 1 + (int)hrm_random_below(r, 4);
-            memcpy(next, puzzle, (size_t)s->cells);
-            for (int c = 0; c < s->cells; c++) order[c] = c;
-            hrm_random_shuffle(r, order, (uint32_t)s->cells);
-            for (int k = 0; k < s->cells && remove; k++)
-                if (next[order[k]]) next[order[k]] = 0, remove--;
-            /* where a solution differs from ours a given is missing; put one in, at the first such cell in a random order */
-            hrm_random_shuffle(r, order, (uint32_t)s->cells);
-            for (;;) {
-                int k = 0;
-                sudoku__search search;
-                sudoku__state st;
-                memset(&search, 0, sizeof search);
-                search.shape = s;
-                search.random = r;
-                search.solution = found;
-                search.limit = 1;
-                (void)sudoku__start(s, &st, next);
-                sudoku__solve(&search, &st);
-                while (k < s->cells && found[order[k]] == solution[order[k]]) k++;
-                if (k == s->cells) {
-                    if (sudoku_count_solutions(s, next, 2, found, NULL) == 1) break;
-                    /* ours came first by chance, but there is another: add any missing given */
-                    for (k = 0; next[order[k]];) k++;
-                }
-                next[order[k]] = solution[order[k]];
-            }
-            (void)sudoku__thin(s, r, 0, next);
-            (void)sudoku_count_solutions(s, next, 2, NULL, &next_rating);
-            if (next_rating >= rating) {
-                if (next_rating > rating) i = -1;
-                memcpy(puzzle, next, (size_t)s->cells);
-                rating = next_rating;
-            }
-        }
+        sudoku_fill(s, r, solution);
+        int rating = sudoku_harden(s, r, min_rating, puzzle, solution);
         if (rating >= min_rating) return rating;
     }
     return -1;
