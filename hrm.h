@@ -821,17 +821,17 @@ HRM__UNUSED static void hrm__strfree(const hrm_allocator *a, char *s)
 #if defined(HRM_NO_THREADS)
 typedef int hrm__atomic;
     #define hrm__load(p)   (*(p))
-    #define hrm__add(p, n) (*(p) += (n)) /* -> the new value */
+    #define hrm__atomic_add(p, n) (*(p) += (n)) /* -> the new value */
     #define hrm__store(p, n) (*(p) = (n))
 #elif defined(_MSC_VER)
 typedef volatile long hrm__atomic;
     #define hrm__load(p)   InterlockedCompareExchange((p), 0, 0)
-    #define hrm__add(p, n) (InterlockedExchangeAdd((p), (n)) + (n))
+    #define hrm__atomic_add(p, n) (InterlockedExchangeAdd((p), (n)) + (n))
     #define hrm__store(p, n) InterlockedExchange((p), (n))
 #else
 typedef int hrm__atomic;
     #define hrm__load(p)   __atomic_load_n((p), __ATOMIC_SEQ_CST)
-    #define hrm__add(p, n) __atomic_add_fetch((p), (n), __ATOMIC_SEQ_CST)
+    #define hrm__atomic_add(p, n) __atomic_add_fetch((p), (n), __ATOMIC_SEQ_CST)
     #define hrm__store(p, n) __atomic_store_n((p), (n), __ATOMIC_SEQ_CST)
 #endif
 
@@ -932,15 +932,15 @@ static void hrm__gate_wait(hrm_pool *pool, hrm__gate *gate, int known)
         hrm__pause();
     }
     hrm__mutex_lock(&pool->mutex);
-    (void)hrm__add(&gate->sleepers, 1);
+    (void)hrm__atomic_add(&gate->sleepers, 1);
     while (hrm__load(&gate->value) == known) hrm__condition_wait(&pool->condition, &pool->mutex);
-    (void)hrm__add(&gate->sleepers, -1);
+    (void)hrm__atomic_add(&gate->sleepers, -1);
     hrm__mutex_unlock(&pool->mutex);
 }
 
 static void hrm__gate_open(hrm_pool *pool, hrm__gate *gate)
 {
-    (void)hrm__add(&gate->value, 1);
+    (void)hrm__atomic_add(&gate->value, 1);
     if (hrm__load(&gate->sleepers) == 0) return; /* a sleeper counts itself before it looks at the value: none is missed */
     hrm__mutex_lock(&pool->mutex);
     hrm__condition_wake(&pool->condition);
@@ -953,7 +953,7 @@ HRM_API void hrm_pool_barrier(hrm_pool *pool)
 {
     if (pool->size == 1) return;
     int known = (int)hrm__load(&pool->barrier.value);
-    if (hrm__add(&pool->arrived, 1) == pool->size) {
+    if (hrm__atomic_add(&pool->arrived, 1) == pool->size) {
         hrm__store(&pool->arrived, 0);
         hrm__gate_open(pool, &pool->barrier);
     } else {
@@ -1021,7 +1021,7 @@ HRM_API hrm_status hrm_pool_create(hrm_pool **out, int num_threads, const hrm_al
     }
     pool->allocator = allocator;
     pool->size = num_threads;
-    pool->spins = num_threads > hrm_cpu_count() ? 0 : 20000; /* with more threads than processors an active wait only steals time */
+    pool->spins = num_threads > hrm_cpu_count() ? 0 : 2000; /* with more threads than processors an active wait only steals time */
     pool->workers = (hrm__worker *)workers;
     hrm__mutex_init(&pool->mutex);
     hrm__condition_init(&pool->condition);
@@ -2033,15 +2033,15 @@ static int hrm__temp_register(const char *temp)
     size_t n = strlen(temp);
     int slot = -1;
     if (n >= sizeof hrm__temps[0]) return -1; /* then a signal leaves it behind, and the next writer removes it */
-    while (hrm__add(&hrm__temps_lock, 1) != 1) {
-        (void)hrm__add(&hrm__temps_lock, -1);
+    while (hrm__atomic_add(&hrm__temps_lock, 1) != 1) {
+        (void)hrm__atomic_add(&hrm__temps_lock, -1);
         hrm__pause();
     }
     for (int i = 0; i < HRM__TEMPS && slot < 0; i++)
         if (!hrm__temps[i][0]) slot = i;
     if (slot >= 0)
         for (size_t i = n + 1; i-- > 0;) hrm__temps[slot][i] = temp[i];
-    (void)hrm__add(&hrm__temps_lock, -1);
+    (void)hrm__atomic_add(&hrm__temps_lock, -1);
     return slot;
 }
 
@@ -3852,6 +3852,7 @@ HRM__FAST_END
  * One unit a layer: its mathematics, what it keeps, forward, backward. Rows are the caller's to split: every row, or (puzzle,
  * head) pair in attention, is computed the same way whatever stands beside it, so results do not depend on the threads.
  */
+HRM__FAST_BEGIN
 
 /* ---- linear ---------------------------------------------------------------------------------------------- >>linear ------
  *
@@ -3927,17 +3928,22 @@ HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t
         }
 }
 
-static void hrm__rope_head(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t S, size_t head_dim, size_t stride, hrm_real direction)
+HRM__INLINE void hrm__rope_head_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t S, size_t head_dim, size_t stride,
+                                     hrm_real direction)
 {
     /* x [S] rows of head_dim, `stride` apart, in place; direction 1 forward, -1 backward */
     size_t half = head_dim / 2;
-    for (size_t s = 0; s < S; s++, x += stride, cosines += half, sines += half)
+    for (size_t s = 0; s < S; s++, x += stride, cosines += half, sines += half) {
+        hrm_real *y = x + half;
         for (size_t j = 0; j < half; j++) {
-            hrm_real a = x[j], b = x[j + half], c = cosines[j], n = direction * sines[j];
+            hrm_real a = x[j], b = y[j], c = cosines[j], n = direction * sines[j];
             x[j] = a * c - b * n;
-            x[j + half] = b * c + a * n;
+            y[j] = b * c + a * n;
         }
+    }
 }
+HRM__DISPATCH(hrm__rope_head, (hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t S, size_t head_dim, size_t stride, hrm_real direction),
+              (x, cosines, sines, S, head_dim, stride, direction))
 
 HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
                               size_t head_dim, size_t stride)
@@ -3960,75 +3966,126 @@ HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_
  *   dv_j = sum_i p_ij do_i,   dp_ij = do_i . v_j,   ds_ij = p_ij (dp_ij - do_i . o_i)     since sum_j p_ij dp_ij = do_i . o_i
  *   dq_i = sum_j ds_ij k_j / sqrt(d),   dk_j = sum_i ds_ij q_i / sqrt(d)
  *
- * One (puzzle, head) pair at a time, one row of scores at a time: no [S,S] matrix. Keeps log sum exp(s_i), from which the
- * backward pass makes p again.                                                                     Vaswani et al. 2017, eq. 1
+ * One (puzzle, head) pair at a time, HRM__ATTENTION_ROWS rows of scores at a time, in cache: no [S,S] matrix. Keeps
+ * log sum exp(s_i), from which the backward pass makes p again.                              Vaswani et al. 2017, eq. 1
  */
-HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim) { return 2 * S * head_dim + 2 * S; }
+#define HRM__ATTENTION_ROWS 64
 
-static void hrm__transpose_head(hrm_real *out, const hrm_real *x, size_t S, size_t head_dim, size_t stride)
+/* scratch of one head: k and v packed both ways as they are needed, two blocks of scores, and the products' own */
+typedef struct hrm__attention_space { hrm_real *copy, *k, *v, *kt, *p, *ds, *own; } hrm__attention_space;
+
+static size_t hrm__plan_attention(size_t S, size_t head_dim, hrm_real *base, hrm__attention_space *a)
 {
-    /* x [S] rows of head_dim -> out [head_dim,S] */
-    for (size_t s = 0; s < S; s++)
-        for (size_t j = 0; j < head_dim; j++) out[j * S + s] = x[s * stride + j];
+    size_t pack = hrm__pack_size(S, head_dim), block = S * (S < HRM__ATTENTION_ROWS ? S : HRM__ATTENTION_ROWS), used = 0;
+    hrm_real **parts[] = {&a->copy, &a->k, &a->v, &a->kt, &a->p, &a->ds, &a->own};
+    size_t sizes[] = {S * head_dim, pack, pack, pack, block, block, hrm__gemm_scratch()};
+    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
+        if (base) *parts[i] = base + used;
+        used += hrm__align(sizes[i]);
+    }
+    return used;
 }
+
+HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim)
+{
+    hrm__attention_space unused;
+    return hrm__plan_attention(S, head_dim, NULL, &unused);
+}
+
+static void hrm__pack_head(hrm_real *packed, hrm_real *copy, const hrm_real *x, size_t stride, size_t S, size_t head_dim, int transposed)
+{
+    /* x [S] rows of head_dim, `stride` apart -> the operand for y x^T, or for y x when transposed */
+    hrm__team alone = {0, 1, NULL};
+    for (size_t s = 0; s < S; s++) memcpy(copy + s * head_dim, x + s * stride, head_dim * sizeof *x);
+    hrm__pack(packed, copy, S, head_dim, transposed, &alone);
+}
+
+/* p [rows,S] of scores q.k -> exp(scale (p - its row's largest)), sums [rows], tops [rows]; row i is position first + i */
+HRM__INLINE void hrm__softmax_rows_body(hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal)
+{
+    for (size_t i = 0; i < rows; i++, p += S) {
+        size_t n = causal ? first + i + 1 : S;
+        hrm_real top = hrm__max(p, n);
+        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * (p[j] - top));
+        for (size_t j = n; j < S; j++) p[j] = 0;
+        sums[i] = hrm__sum(p, n);
+        tops[i] = scale * top;
+    }
+}
+HRM__DISPATCH(hrm__softmax_rows, (hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal),
+              (p, sums, tops, rows, first, S, scale, causal))
+
+HRM__INLINE void hrm__divide_rows_body(hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n)
+{
+    for (size_t i = 0; i < rows; i++, o += stride) {
+        hrm_real r = 1 / sums[i];
+        for (size_t j = 0; j < n; j++) o[j] *= r;
+    }
+}
+HRM__DISPATCH(hrm__divide_rows, (hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n), (o, stride, sums, rows, n))
 
 static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *lse, const hrm_real *q, const hrm_real *k, const hrm_real *v,
                                         size_t stride, size_t S, size_t head_dim, int causal, hrm_real *scratch)
 {
     /* q, k, v [S] rows of head_dim, `stride` apart -> o the same, o_stride apart; lse [S] or NULL */
-    hrm_real *kt = scratch, *p = scratch + S * head_dim, scale = 1 / hrm__sqrt((hrm_real)head_dim);
-    hrm__transpose_head(kt, k, S, head_dim, stride);
-    for (size_t i = 0; i < S; i++) {
-        size_t n = causal ? i + 1 : S;
-        for (size_t j = 0; j < n; j++) p[j] = 0;
-        for (size_t e = 0; e < head_dim; e++) {
-            hrm_real a = q[i * stride + e] * scale;
-            for (size_t j = 0; j < n; j++) p[j] += a * kt[e * S + j];
-        }
-        hrm_real top = p[0], sum = 0;
-        for (size_t j = 1; j < n; j++) top = p[j] > top ? p[j] : top;
-        for (size_t j = 0; j < n; j++) p[j] = (hrm_real)exp((double)(p[j] - top));
-        for (size_t j = 0; j < n; j++) sum += p[j];
-        hrm_real *out = o + i * o_stride;
-        for (size_t e = 0; e < head_dim; e++) out[e] = 0;
-        for (size_t j = 0; j < n; j++)
-            for (size_t e = 0; e < head_dim; e++) out[e] += p[j] * v[j * stride + e];
-        for (size_t e = 0; e < head_dim; e++) out[e] /= sum;
-        if (lse) lse[i] = top + (hrm_real)log((double)sum);
+    hrm__team alone = {0, 1, NULL};
+    hrm__attention_space a;
+    hrm_real sums[HRM__ATTENTION_ROWS], tops[HRM__ATTENTION_ROWS], scale = 1 / hrm__sqrt((hrm_real)head_dim);
+    hrm__plan_attention(S, head_dim, scratch, &a);
+    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
+    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 1);
+    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
+        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
+        hrm__gemm(a.p, S, q + i * stride, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
+        hrm__softmax_rows(a.p, sums, tops, rows, i, S, scale, causal);
+        hrm__gemm(o + i * o_stride, o_stride, a.p, S, a.v, rows, head_dim, S, 0, a.own, &alone);
+        hrm__divide_rows(o + i * o_stride, o_stride, sums, rows, head_dim);
+        for (size_t j = 0; lse && j < rows; j++) lse[i + j] = tops[j] + hrm__log(sums[j]);
     }
 }
+
+/* p [rows,S] of scores -> probabilities; ds [rows,S] of do.v -> ds, with g, o the block's rows of d_o and o */
+HRM__INLINE void hrm__softmax_rows_backward_body(hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride,
+                                                 size_t rows, size_t first, size_t S, size_t head_dim, hrm_real scale, int causal)
+{
+    for (size_t i = 0; i < rows; i++, p += S, ds += S) {
+        size_t n = causal ? first + i + 1 : S;
+        hrm_real dot = hrm__dot(g + i * o_stride, o + i * o_stride, head_dim), l = lse[i];
+        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * p[j] - l);
+        for (size_t j = 0; j < n; j++) ds[j] = p[j] * (ds[j] - dot) * scale;
+        for (size_t j = n; j < S; j++) p[j] = ds[j] = 0;
+    }
+}
+HRM__DISPATCH(hrm__softmax_rows_backward,
+              (hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride, size_t rows, size_t first, size_t S,
+               size_t head_dim, hrm_real scale, int causal),
+              (p, ds, lse, g, o, o_stride, rows, first, S, head_dim, scale, causal))
 
 static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *dv, const hrm_real *d_o, const hrm_real *q, const hrm_real *k,
                                          const hrm_real *v, const hrm_real *o, const hrm_real *lse, size_t stride, size_t o_stride, size_t S,
                                          size_t head_dim, int causal, hrm_real *scratch)
 {
     /* d_o, o [S] rows of head_dim, o_stride apart -> dq, dk, dv, stride apart as q, k, v */
-    hrm_real *kt = scratch, *vt = kt + S * head_dim, *p = vt + S * head_dim, *ds = p + S, scale = 1 / hrm__sqrt((hrm_real)head_dim);
-    hrm__transpose_head(kt, k, S, head_dim, stride);
-    hrm__transpose_head(vt, v, S, head_dim, stride);
-    for (size_t j = 0; j < S; j++)
-        for (size_t e = 0; e < head_dim; e++) dk[j * stride + e] = dv[j * stride + e] = 0;
-    for (size_t i = 0; i < S; i++) {
-        size_t n = causal ? i + 1 : S;
-        const hrm_real *g = d_o + i * o_stride, *qi = q + i * stride;
-        hrm_real dot = 0;
-        for (size_t e = 0; e < head_dim; e++) dot += g[e] * o[i * o_stride + e];
-        for (size_t j = 0; j < n; j++) p[j] = -lse[i], ds[j] = -dot;
-        for (size_t e = 0; e < head_dim; e++) {
-            hrm_real a = qi[e] * scale, b = g[e];
-            for (size_t j = 0; j < n; j++) p[j] += a * kt[e * S + j];
-            for (size_t j = 0; j < n; j++) ds[j] += b * vt[e * S + j];
-        }
-        for (size_t j = 0; j < n; j++) p[j] = (hrm_real)exp((double)p[j]);
-        for (size_t j = 0; j < n; j++) ds[j] *= p[j] * scale;
-        hrm_real *dqi = dq + i * stride;
-        for (size_t e = 0; e < head_dim; e++) dqi[e] = 0;
-        for (size_t j = 0; j < n; j++)
-            for (size_t e = 0; e < head_dim; e++) {
-                dqi[e] += ds[j] * k[j * stride + e];
-                dk[j * stride + e] += ds[j] * qi[e];
-                dv[j * stride + e] += p[j] * g[e];
-            }
+    hrm__team alone = {0, 1, NULL};
+    hrm__attention_space a;
+    hrm_real scale = 1 / hrm__sqrt((hrm_real)head_dim);
+    hrm__plan_attention(S, head_dim, scratch, &a);
+    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
+    hrm__pack_head(a.kt, a.copy, k, stride, S, head_dim, 1);
+    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 0);
+    for (size_t j = 0; j < S; j++) {
+        memset(dk + j * stride, 0, head_dim * sizeof *dk);
+        memset(dv + j * stride, 0, head_dim * sizeof *dv);
+    }
+    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
+        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
+        const hrm_real *qi = q + i * stride, *g = d_o + i * o_stride;
+        hrm__gemm(a.p, S, qi, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
+        hrm__gemm(a.ds, S, g, o_stride, a.v, rows, S, head_dim, 0, a.own, &alone);
+        hrm__softmax_rows_backward(a.p, a.ds, lse + i, g, o + i * o_stride, o_stride, rows, i, S, head_dim, scale, causal);
+        hrm__gemm(dq + i * stride, stride, a.ds, S, a.kt, rows, head_dim, S, 0, a.own, &alone);
+        hrm__gemm_tn(dk, stride, a.ds, S, qi, stride, rows, S, head_dim, a.own, &alone);
+        hrm__gemm_tn(dv, stride, a.p, S, g, o_stride, rows, S, head_dim, a.own, &alone);
     }
 }
 
@@ -4062,22 +4119,34 @@ HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const h
  *
  *   dg = dh u s (1 + g (1 - s)),   du = dh silu(g)                                                         Shazeer 2020, eq. 6
  */
+HRM__INLINE void hrm__swiglu_row_body(hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I)
+{
+    for (size_t j = 0; j < I; j++) h[j] = hrm__silu(gate[j]) * up[j];
+}
+HRM__DISPATCH(hrm__swiglu_row, (hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I), (h, gate, up, I))
+
 HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I)
 {
     /* gate_up [rows,2I] -> h [rows,I] */
-    for (size_t i = 0; i < rows; i++, gate_up += 2 * I, h += I)
-        for (size_t j = 0; j < I; j++) h[j] = gate_up[j] / (1 + (hrm_real)exp((double)-gate_up[j])) * gate_up[I + j];
+    for (size_t i = 0; i < rows; i++) hrm__swiglu_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
 }
+
+HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I)
+{
+    for (size_t j = 0; j < I; j++) {
+        hrm_real g = gate[j], u = up[j], d = dh[j], s = hrm__sigmoid(g);
+        dgate[j] = d * u * s * (1 + g * (1 - s));
+        dup[j] = d * g * s;
+    }
+}
+HRM__DISPATCH(hrm__swiglu_row_backward,
+              (hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I), (dgate, dup, dh, gate, up, I))
 
 HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I)
 {
     /* dh [rows,I], gate_up [rows,2I] -> dgate_up [rows,2I] */
-    for (size_t i = 0; i < rows; i++, gate_up += 2 * I, dgate_up += 2 * I, dh += I)
-        for (size_t j = 0; j < I; j++) {
-            hrm_real g = gate_up[j], s = 1 / (1 + (hrm_real)exp((double)-g)), d = dh[j];
-            dgate_up[j] = d * gate_up[I + j] * s * (1 + g * (1 - s));
-            dgate_up[I + j] = d * g * s;
-        }
+    for (size_t i = 0; i < rows; i++)
+        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
 }
 
 /* ---- residual + rms norm ------------------------------------------------------------------------------------- >>rms-norm --
@@ -4089,30 +4158,42 @@ HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const h
  *
  * Keeps r, one value a row; the backward pass needs y and r only, not s.         Zhang & Sennrich 2019, eq. 4 with g = 1
  */
-HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
+HRM__INLINE void hrm__rms_norm_body(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
 {
-    /* x, f [rows,D] (f may be NULL) -> y [rows,D], r [rows] or NULL; y may be x */
     for (size_t i = 0; i < rows; i++, x += D, y += D) {
-        hrm_real sum = 0;
-        for (size_t j = 0; j < D; j++) y[j] = f ? x[j] + f[j] : x[j];
-        for (size_t j = 0; j < D; j++) sum += y[j] * y[j];
-        hrm_real scale = 1 / hrm__sqrt(sum / (hrm_real)D + eps);
+        if (f)
+            for (size_t j = 0; j < D; j++) y[j] = x[j] + f[j];
+        else if (x != y)
+            memcpy(y, x, D * sizeof *y);
+        hrm_real scale = 1 / hrm__sqrt(hrm__dot(y, y, D) / (hrm_real)D + eps);
         for (size_t j = 0; j < D; j++) y[j] *= scale;
         if (r) r[i] = scale;
         if (f) f += D;
     }
 }
+HRM__DISPATCH(hrm__rms_norm, (hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps), (y, r, x, f, rows, D, eps))
+
+HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
+{
+    /* x, f [rows,D] (f may be NULL) -> y [rows,D], r [rows] or NULL; y may be x */
+    hrm__rms_norm(y, r, x, f, rows, D, eps);
+}
+
+HRM__INLINE void hrm__rms_norm_gradient_body(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
+{
+    for (size_t i = 0; i < rows; i++, dy += D, y += D, ds += D) {
+        hrm_real mean = hrm__dot(dy, y, D) / (hrm_real)D, scale = r[i];
+        for (size_t j = 0; j < D; j++) ds[j] = scale * (dy[j] - y[j] * mean);
+    }
+}
+HRM__DISPATCH(hrm__rms_norm_gradient, (hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D), (ds, dy, y, r, rows, D))
 
 HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
 {
     /* dy, y [rows,D], r [rows] -> ds [rows,D], the gradient of both x and f; ds may be dy */
-    for (size_t i = 0; i < rows; i++, dy += D, y += D, ds += D) {
-        hrm_real mean = 0;
-        for (size_t j = 0; j < D; j++) mean += dy[j] * y[j];
-        mean /= (hrm_real)D;
-        for (size_t j = 0; j < D; j++) ds[j] = r[i] * (dy[j] - y[j] * mean);
-    }
+    hrm__rms_norm_gradient(ds, dy, y, r, rows, D);
 }
+HRM__FAST_END
 
 /* ==================================================================================================== >>losses ============*/
 
@@ -4187,16 +4268,22 @@ HRM_API double hrm_bce(double logit, double target, double *dlogit)
  *   p = p (1 - lr wd),   m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
  *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
  */
-static void hrm__adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1,
-                            hrm_real beta2, hrm_real root_bias2)
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1,
+                                      hrm_real beta2, hrm_real root_bias2)
 {
     /* p, m, v, g [n]; decay = 1 - lr wd, step = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t) */
     for (size_t i = 0; i < n; i++) {
-        m[i] += (g[i] - m[i]) * (1 - beta1);
-        v[i] += (g[i] * g[i] - v[i]) * (1 - beta2);
-        p[i] = p[i] * decay - step * (hrm_real)atan2((double)m[i], (double)(hrm__sqrt(v[i]) / root_bias2));
+        hrm_real gi = g[i], mi = m[i] + (gi - m[i]) * (1 - beta1), vi = v[i] + (gi * gi - v[i]) * (1 - beta2);
+        m[i] = mi;
+        v[i] = vi;
+        p[i] = p[i] * decay - step * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);
     }
 }
+HRM__DISPATCH(hrm__adam_atan2,
+              (hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
+              (p, m, v, g, n, decay, step, beta1, beta2, root_bias2))
+HRM__FAST_END
 
 HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2,
                             double weight_decay, int64_t t)
@@ -4522,15 +4609,23 @@ static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, c
     hrm__team_barrier(team);
 }
 
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n)
+{
+    if (b)
+        for (size_t i = 0; i < n; i++) out[i] = z[i] + (a[i] + b[i]);
+    else
+        for (size_t i = 0; i < n; i++) out[i] = z[i] + a[i];
+}
+HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
+HRM__FAST_END
+
 static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n, const hrm__team *team)
 {
     /* out [n] = z + (a + b); b may be NULL, out may be z */
     size_t i, e;
     hrm__team_range(team, n, 16, &i, &e);
-    if (b)
-        for (; i < e; i++) out[i] = z[i] + (a[i] + b[i]);
-    else
-        for (; i < e; i++) out[i] = z[i] + a[i];
+    hrm__add(out + i, z + i, a + i, b ? b + i : NULL, e - i);
     hrm__team_barrier(team);
 }
 

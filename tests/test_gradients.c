@@ -239,7 +239,7 @@ static void check_layers(void)
             l.a = linear_sizes[s][0], l.b = linear_sizes[s][1], l.c = linear_sizes[s][2];
             l.num_inputs = 2 + bias;
             l.n[0] = l.a * l.c, l.n[1] = l.b * l.c, l.n[2] = l.b, l.outputs = l.a * l.b;
-            l.scratch = draw(hrm_linear_scratch(l.a, l.b, l.c), &r, 1e300);
+            l.scratch = draw(hrm_linear_scratch(l.b, l.c), &r, 1e300);
             layer_open(&l, &r);
             check_layer(&l, bias && l.a > 1 ? linear_without_bias_sum : NULL, &r);
             const int kinds[3] = {0, 1, 1};
