@@ -1,0 +1,696 @@
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the table -------------------------------------------------------------------------------------------------------- */
+typedef struct config_key {
+    const char *name, *def, *words, *help;
+    double      low, high;
+    size_t      offset; /* of the field in struct config */
+    config_kind kind;
+    int         commands, flags;
+} config_key;
+
+#define CONFIG__INT(field, key, def, low, high, commands, flags, help) \
+    {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_INT, commands, flags},
+#define CONFIG__REAL(field, key, def, low, high, commands, flags, help) \
+    {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_REAL, commands, flags},
+#define CONFIG__FLAG(field, key, def, commands, flags, help) \
+    {key, def, NULL, help, 0, 1, offsetof(config, field), CONFIG_KIND_FLAG, commands, flags},
+#define CONFIG__WORD(field, key, def, words, commands, flags, help) \
+    {key, def, words, help, 0, 0, offsetof(config, field), CONFIG_KIND_WORD, commands, flags},
+#define CONFIG__TEXT(field, key, def, commands, flags, help) \
+    {key, def, NULL, help, 0, 0, offsetof(config, field), CONFIG_KIND_TEXT, commands, flags},
+static const config_key keys[CONFIG_COUNT] = {CONFIG_KEYS(CONFIG__INT, CONFIG__REAL, CONFIG__FLAG, CONFIG__WORD, CONFIG__TEXT)};
+
+static const char *const command_names[] = {"", "train", "eval", "", "solve"};
+
+static int find_key(const char *name)
+{
+    if (strcmp(name, "save_outputs") == 0) name = "eval_save_outputs"; /* what the public evaluate.py calls it */
+    for (int i = 0; i < CONFIG_COUNT; i++)
+        if (strcmp(keys[i].name, name) == 0) return i;
+    return -1;
+}
+
+/* ---- suggestions ------------------------------------------------------------------------------------------------------ */
+static int edit_distance(const char *a, const char *b)
+{
+    /* letters to insert, delete, change or swap with their neighbour */
+    enum { MOST = 48 };
+    int n = (int)strlen(a), m = (int)strlen(b), row[3][MOST + 1];
+    if (n > MOST || m > MOST) return 2 * MOST;
+    for (int j = 0; j <= m; j++) row[0][j] = j;
+    for (int i = 1; i <= n; i++) {
+        int *now = row[i % 3], *before = row[(i + 2) % 3], *two = row[(i + 1) % 3];
+        now[0] = i;
+        for (int j = 1; j <= m; j++) {
+            int best = before[j - 1] + (a[i - 1] != b[j - 1]);
+            if (before[j] + 1 < best) best = before[j] + 1;
+            if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < best) best = two[j - 2] + 1;
+            now[j] = best;
+        }
+    }
+    return row[n % 3][m];
+}
+
+static const char *nearest_key(const char *name, int command)
+{
+    /* among the command's keys; "hidden_size" is as near to arch.hidden_size as can be without being it */
+    const char *best = NULL, *tail = strrchr(name, '.') ? strrchr(name, '.') + 1 : name;
+    int least = 0;
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        if (!(keys[i].commands & command)) continue;
+        const char *dot = strrchr(keys[i].name, '.');
+        int d = 2 * edit_distance(name, keys[i].name);
+        if (dot || tail != name) {
+            int e = 2 * edit_distance(tail, dot ? dot + 1 : keys[i].name) + 1;
+            if (e < d) d = e;
+        }
+        if (!best || d < least) best = keys[i].name, least = d;
+    }
+    return best;
+}
+
+/* ---- values ----------------------------------------------------------------------------------------------------------- */
+static int is_null(const char *text)
+{
+    return !*text || strcmp(text, "null") == 0 || strcmp(text, "~") == 0 || strcmp(text, "None") == 0 || strcmp(text, "none") == 0;
+}
+
+static int parse_number(const char *text, double *x)
+{
+    char *end;
+    if (!*text || isspace((unsigned char)*text) || strpbrk(text, "xXnN")) return 0; /* no hexadecimal, inf, nan */
+    *x = strtod(text, &end);
+    return *end == 0;
+}
+
+static int parse_flag(const char *text, int *value)
+{
+    static const char *const words[2][6] = {{"false", "False", "no", "off", "0", "FALSE"}, {"true", "True", "yes", "on", "1", "TRUE"}};
+    for (int v = 0; v < 2; v++)
+        for (int i = 0; i < 6; i++)
+            if (strcmp(text, words[v][i]) == 0) return *value = v, 1;
+    return 0;
+}
+
+static int parse_word(const char *words, const char *text)
+{
+    size_t n = strlen(text);
+    for (int i = 0;; i++) {
+        const char *end = strchr(words, '|');
+        size_t length = end ? (size_t)(end - words) : strlen(words);
+        if (n == length && memcmp(words, text, n) == 0) return i;
+        if (!end) return -1;
+        words = end + 1;
+    }
+}
+
+static int store(config *c, int i, const char *text, const char *where)
+{
+    /* converts `text` into the field of key i; "" for where means a default */
+    const config_key *k = &keys[i];
+    char *field = (char *)c + k->offset, at[112] = "", low[40], high[40];
+    if (*where) snprintf(at, sizeof at, " (%s)", where);
+    int unset = is_null(text);
+    if (unset && *k->def && k->kind != CONFIG_KIND_TEXT) return tool_usage("%s has no value%s", k->name, at);
+    double x = 0;
+    int v = 0;
+    switch (k->kind) {
+    case CONFIG_KIND_INT:
+        if (!unset && (!parse_number(text, &x) || (x > -1e18 && x < 1e18 && x != (double)(int64_t)x)))
+            return tool_usage("%s is \"%.80s\", expected a whole number%s", k->name, text, at);
+        if (!unset && !(x >= k->low && x <= k->high))
+            return tool_usage("%s is %.80s, expected %.0f to %.0f%s", k->name, text, k->low, k->high, at);
+        *(int64_t *)(void *)field = (int64_t)x;
+        break;
+    case CONFIG_KIND_REAL:
+        if (!unset && !parse_number(text, &x)) return tool_usage("%s is \"%.80s\", expected a number%s", k->name, text, at);
+        if (!unset && !(x >= k->low && x <= k->high))
+            return tool_usage("%s is %.80s, expected %s to %s%s", k->name, text, tool_number(low, k->low), tool_number(high, k->high), at);
+        *(double *)(void *)field = x;
+        break;
+    case CONFIG_KIND_FLAG:
+        if (!parse_flag(text, &v)) return tool_usage("%s is \"%.80s\", expected true or false%s", k->name, text, at);
+        *(int *)(void *)field = v;
+        break;
+    case CONFIG_KIND_WORD:
+        v = unset ? -1 : parse_word(k->words, text);
+        if (!unset && v < 0) return tool_usage("%s is \"%.80s\", expected %s%s", k->name, text, k->words, at);
+        *(int *)(void *)field = v;
+        break;
+    case CONFIG_KIND_TEXT: snprintf(field, TOOL_PATH, "%s", unset ? "" : text); break;
+    }
+    return TOOL_OK;
+}
+
+static int same_value(const char *a, const char *b)
+{
+    double x, y;
+    int v, w;
+    if (strcmp(a, b) == 0) return 1;
+    if (parse_number(a, &x) && parse_number(b, &y)) return x == y;
+    return (parse_flag(a, &v) && parse_flag(b, &w) && v == w) || (is_null(a) && is_null(b));
+}
+
+int config_set(config *c, const char *name, const char *value, config_origin origin, const char *where)
+{
+    int i = find_key(name);
+    if (i < 0 && origin == CONFIG_BASE) return TOOL_OK; /* a run of a later version, or the public code's extras */
+    if (i < 0) {
+        const char *near = nearest_key(name, c->command);
+        return tool_usage("no key \"%.80s\"%s%s%s; did you mean %s?", name, *where ? " (" : "", where, *where ? ")" : "", near);
+    }
+    if (origin == CONFIG_COMMAND && !(keys[i].commands & c->command))
+        return tool_usage("%s is not a key of hrm %s; the nearest one is %s", name, command_names[c->command], nearest_key(name, c->command));
+    config_raw *raw = &c->raw[i];
+    if (strlen(value) >= sizeof raw->text) return tool_usage("%s: a value of %zu characters, expected %zu at most", name, strlen(value), sizeof raw->text - 1);
+    /* a run that goes on keeps its rules, and a checkpoint its shape */
+    int fixed = raw->origin == CONFIG_BASE && origin > CONFIG_BASE && strncmp(value, "${", 2) != 0 &&
+                (c->command == CONFIG_TRAIN ? !(keys[i].flags & (CONFIG_FREE | CONFIG_LOCAL)) : keys[i].flags & CONFIG_ARCH);
+    if (fixed && !same_value(value, raw->text)) {
+        tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", name, value, *where ? where : "command line", raw->text, raw->where);
+        return TOOL_ERROR;
+    }
+    memmove(raw->text, value, strlen(value) + 1);
+    snprintf(raw->where, sizeof raw->where, "%s", where);
+    raw->origin = origin;
+    if (strncmp(value, "${", 2) == 0) return TOOL_OK; /* known when everything is */
+    return store(c, i, raw->text, raw->where);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------------ */
+typedef struct config_reader {
+    config       *c;
+    config_origin origin;
+    const char   *path;
+    const char   *choice; /* arch=NAME of the command line, or NULL */
+    int           depth;
+} config_reader;
+
+static int read_file(config_reader *r, const char *path, const char *prefix);
+
+static int set_node(config_reader *r, const hrm_json *node, const char *prefix)
+{
+    /* a member of a mapping: a value, or another mapping whose keys continue the name */
+    char name[160], where[96], list[TOOL_PATH];
+    int length = snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", node->key);
+    snprintf(where, sizeof where, "%.60s line %d", tool_basename(r->path), node->line);
+    if (length >= (int)sizeof name) return tool_usage("%s: a key of %d letters", where, length);
+    if (!*prefix && (strcmp(name, "defaults") == 0 || strcmp(name, "hydra") == 0)) return TOOL_OK;
+    if (node->type == HRM_JSON_OBJECT) {
+        for (const hrm_json *m = node->child; m; m = m->next) {
+            int status = set_node(r, m, name);
+            if (status != TOOL_OK) return status;
+        }
+        return TOOL_OK;
+    }
+    const char *value = node->type == HRM_JSON_NULL ? "null" : node->string;
+    if (node->type == HRM_JSON_ARRAY) {
+        size_t n = 1;
+        strcpy(list, "[");
+        for (const hrm_json *m = node->child; m; m = m->next) {
+            if (!m->string) return tool_usage("%s: %s: expected a list of words", where, name);
+            int added = snprintf(list + n, sizeof list - n, "%s%s", m == node->child ? "" : ",", m->string);
+            if (added < 0 || (size_t)added + 2 > sizeof list - n) return tool_usage("%s: %s: the list is too long", where, name);
+            n += (size_t)added;
+        }
+        strcpy(list + n, "]");
+        value = list;
+    }
+    return config_set(r->c, name, value ? value : "", r->origin, where);
+}
+
+static int set_own(config_reader *r, const hrm_json *root, const char *prefix)
+{
+    for (const hrm_json *m = root->child; m; m = m->next) {
+        int status = set_node(r, m, prefix);
+        if (status != TOOL_OK) return status;
+    }
+    return TOOL_OK;
+}
+
+static int read_default(config_reader *r, const char *group, const char *name, const char *prefix)
+{
+    /* one entry of `defaults`: DIR/GROUP/NAME.yaml under the key GROUP */
+    char dir[TOOL_PATH], path[TOOL_PATH], file[TOOL_PATH], under[160];
+    if (r->choice && strcmp(group, "arch") == 0) name = r->choice;
+    const char *end = strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".yaml") == 0 ? "" : ".yaml";
+    int length = snprintf(file, sizeof file, "%s%s%s%s", group, *group ? "/" : "", name, end);
+    if (length >= (int)sizeof file || !tool_directory(dir, r->path) || !tool_join(path, dir, file)) return tool_usage("%s: defaults: the path is too long", r->path);
+    snprintf(under, sizeof under, "%s%s%s", prefix, *prefix && *group ? "." : "", group);
+    return read_file(r, path, under);
+}
+
+static int read_defaults(config_reader *r, const hrm_json *root, const hrm_json *defaults, const char *prefix)
+{
+    int self = 0;
+    for (const hrm_json *d = defaults->child; d; d = d->next) {
+        int status = TOOL_OK;
+        if (d->type == HRM_JSON_STRING && strcmp(d->string, "_self_") == 0) {
+            self = 1;
+            status = set_own(r, root, prefix);
+        } else if (d->type == HRM_JSON_STRING) {
+            status = read_default(r, "", d->string, prefix);
+        } else if (d->type == HRM_JSON_OBJECT && d->child && d->child->type == HRM_JSON_STRING) {
+            const char *group = d->child->key;
+            if (strncmp(group, "override ", 9) == 0) group += 9;
+            if (strncmp(group, "optional ", 9) == 0) group += 9;
+            status = read_default(r, group, d->child->string, prefix);
+        } else if (!(d->type == HRM_JSON_OBJECT && d->child && d->child->type == HRM_JSON_NULL)) {
+            status = tool_usage("%s line %d: defaults: expected \"- GROUP: NAME\" or \"- _self_\"", r->path, d->line);
+        }
+        if (status != TOOL_OK) return status;
+    }
+    return self ? TOOL_OK : set_own(r, root, prefix);
+}
+
+static int read_file(config_reader *r, const char *path, const char *prefix)
+{
+    size_t length, n = strlen(path);
+    hrm_json_document *doc;
+    if (r->depth >= 8) return tool_error("%s: defaults name each other in a circle", path);
+    char *text = tool_read_text(path, &length);
+    if (!text) return TOOL_ERROR;
+    int json = n > 5 && strcmp(path + n - 5, ".json") == 0;
+    hrm_status parsed = json ? hrm_json_parse(&doc, text, length, path, NULL) : hrm_yaml_parse(&doc, text, length, path, NULL);
+    free(text);
+    if (parsed != HRM_OK) return tool_failed();
+    const hrm_json *root = hrm_json_root(doc), *defaults = hrm_json_get(root, "defaults");
+    config_reader inner = *r;
+    inner.path = path;
+    inner.depth++;
+    int status = TOOL_OK;
+    if (root->type == HRM_JSON_OBJECT) status = defaults && defaults->type == HRM_JSON_ARRAY ? read_defaults(&inner, root, defaults, prefix) : set_own(&inner, root, prefix);
+    else if (root->type != HRM_JSON_NULL) status = tool_error("%s: expected keys and values", path);
+    hrm_json_close(doc);
+    return status;
+}
+
+static int read_chosen(config *c, const char *path, config_origin origin, const char *choice)
+{
+    config_reader r;
+    memset(&r, 0, sizeof r);
+    r.c = c;
+    r.origin = origin;
+    r.path = path;
+    r.choice = choice;
+    return read_file(&r, path, "");
+}
+
+int config_read_file(config *c, const char *path, config_origin origin) { return read_chosen(c, path, origin, NULL); }
+
+/* ---- the whole of it -------------------------------------------------------------------------------------------------- */
+config *config_create(int command)
+{
+    config *c = (config *)calloc(1, sizeof *c);
+    if (!c) {
+        tool_error("no memory for the configuration");
+        return NULL;
+    }
+    c->command = command;
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        strcpy(c->raw[i].text, keys[i].def);
+        if (strncmp(keys[i].def, "${", 2) != 0) store(c, i, keys[i].def, "");
+    }
+    if (command == CONFIG_SOLVE) c->halt = 1; /* a person waits for it */
+    return c;
+}
+
+void config_free(config *c) { free(c); }
+
+int config_is_set(const config *c, int index) { return c->raw[index].origin != CONFIG_DEFAULT; }
+
+static const char *find_argument(int argc, char **argv, const char *name)
+{
+    /* the value of the last NAME=VALUE, or NULL */
+    const char *value = NULL;
+    size_t n = strlen(name);
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=') value = argv[i] + n + 1;
+    return value;
+}
+
+static int read_base(config *c, int argc, char **argv)
+{
+    /* the all_config.yaml of the run that is to go on, or beside the checkpoint that is used */
+    char dir[TOOL_PATH], path[TOOL_PATH];
+    const char *resume = c->command == CONFIG_TRAIN ? find_argument(argc, argv, "resume") : NULL;
+    const char *checkpoint = c->command != CONFIG_TRAIN ? find_argument(argc, argv, "checkpoint") : NULL;
+    if (resume && !is_null(resume)) {
+        if (!tool_join(path, resume, "all_config.yaml")) return tool_usage("resume: the path is too long");
+        if (!tool_is_directory(resume)) return tool_error("%s: resume: no such folder", resume);
+        if (!tool_exists(path)) return tool_error("%s: resume: no all_config.yaml in it, so it holds no run", resume);
+        return config_read_file(c, path, CONFIG_BASE);
+    }
+    if (checkpoint && *checkpoint && tool_directory(dir, checkpoint) && tool_join(path, dir, "all_config.yaml") && tool_exists(path))
+        return config_read_file(c, path, CONFIG_BASE);
+    return TOOL_OK;
+}
+
+static int looks_like_key(const char *text)
+{
+    /* KEY= with letters, digits, dots and underscores; "+KEY=" and "++KEY=" as Hydra has them */
+    while (*text == '+') text++;
+    if (!isalpha((unsigned char)*text)) return 0;
+    while (isalnum((unsigned char)*text) || *text == '_' || *text == '.') text++;
+    return *text == '=';
+}
+
+int config_parse(config *c, int argc, char **argv)
+{
+    c->positional = argv;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return c->help = 1, TOOL_OK;
+    int status = read_base(c, argc, argv);
+    const char *choice = find_argument(argc, argv, "arch");
+    for (int i = 1; i < argc && status == TOOL_OK; i++) { /* files first, whatever the order: the command line has the last word */
+        const char *path = NULL;
+        if (strcmp(argv[i], "--config") == 0) {
+            if (i + 1 == argc) return tool_usage("--config: no file named");
+            path = argv[++i];
+        } else if (strncmp(argv[i], "--config=", 9) == 0) {
+            path = argv[i] + 9;
+        }
+        if (path) status = read_chosen(c, path, CONFIG_FILE, choice);
+    }
+    int only_positional = 0;
+    for (int i = 1; i < argc && status == TOOL_OK; i++) {
+        char *arg = argv[i], key[160];
+        if (!only_positional && strcmp(arg, "--") == 0) {
+            only_positional = 1;
+        } else if (!only_positional && strcmp(arg, "--config") == 0) {
+            i++;
+        } else if (!only_positional && strncmp(arg, "--config=", 9) == 0) {
+        } else if (!only_positional && strcmp(arg, "--show-steps") == 0 && c->command == CONFIG_SOLVE) {
+            c->show_steps = 1;
+        } else if (!only_positional && arg[0] == '-' && arg[1] == '-') {
+            return tool_usage("%s has no option \"%.80s\"; keys are given as KEY=VALUE", command_names[c->command], arg);
+        } else if (!only_positional && looks_like_key(arg)) {
+            while (*arg == '+') arg++;
+            const char *value = strchr(arg, '=') + 1;
+            size_t n = (size_t)(value - 1 - arg);
+            if (n >= sizeof key) return tool_usage("no key \"%.80s…\"", arg);
+            memcpy(key, arg, n);
+            key[n] = 0;
+            if (strcmp(key, "arch") == 0 && c->command == CONFIG_TRAIN) continue; /* chose a file of --config */
+            status = config_set(c, key, value, CONFIG_COMMAND, "");
+        } else if (c->command == CONFIG_SOLVE) {
+            c->positional[c->num_positional++] = arg;
+        } else {
+            return tool_usage("%s: \"%.80s\" is neither KEY=VALUE nor an option", command_names[c->command], arg);
+        }
+    }
+    return status == TOOL_OK ? config_finish(c) : status;
+}
+
+static int resolve(config *c, int i, int depth)
+{
+    /* ${.name}: beside this key; ${..name}: one level up; ${a.b}: from the root */
+    config_raw *raw = &c->raw[i];
+    size_t n = strlen(raw->text);
+    if (strncmp(raw->text, "${", 2) != 0) return TOOL_OK;
+    char name[160], text[160];
+    if (raw->text[n - 1] != '}' || n >= sizeof text) return tool_usage("%s is \"%.80s\", expected ${KEY}", keys[i].name, raw->text);
+    memcpy(text, raw->text + 2, n - 3);
+    text[n - 3] = 0;
+    const char *rest = text;
+    if (*rest == '.') {
+        snprintf(name, sizeof name, "%s", keys[i].name);
+        for (; *rest == '.'; rest++) {
+            char *dot = strrchr(name, '.');
+            if (dot) *dot = 0;
+            else *name = 0;
+        }
+        size_t m = strlen(name);
+        snprintf(name + m, sizeof name - m, "%s%s", m ? "." : "", rest);
+    } else {
+        snprintf(name, sizeof name, "%s", rest);
+    }
+    int j = find_key(name);
+    if (j < 0 || depth > 8) return tool_usage("%s is \"%.80s\", which %s", keys[i].name, raw->text, j < 0 ? "names no key" : "leads in a circle");
+    int status = resolve(c, j, depth + 1);
+    if (status != TOOL_OK) return status;
+    return store(c, i, strncmp(c->raw[j].text, "${", 2) == 0 ? "" : c->raw[j].text, raw->where);
+}
+
+static int take(config *c, int index, const char *text, const char *where)
+{
+    snprintf(c->raw[index].text, TOOL_PATH, "%s", text);
+    return store(c, index, text, where);
+}
+
+int config_finish(config *c)
+{
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        int status = resolve(c, i, 0);
+        if (status != TOOL_OK) return status;
+    }
+    if (c->command != CONFIG_TRAIN) return TOOL_OK;
+    if (!strstr(c->arch_name, "hrm_act_v1")) return tool_usage("arch.name is \"%.100s\"; there is hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", c->arch_name);
+    if (c->hidden_size % c->num_heads != 0)
+        return tool_usage("arch.hidden_size is %lld, expected a multiple of arch.num_heads, %lld", (long long)c->hidden_size, (long long)c->num_heads);
+    if (c->pos_encodings == HRM_ROPE && c->hidden_size / c->num_heads % 2 != 0)
+        return tool_usage("arch.hidden_size / arch.num_heads is %lld, expected an even number with arch.pos_encodings=rope", (long long)(c->hidden_size / c->num_heads));
+    if (c->steps > 0) return TOOL_OK; /* eval_interval 0: at the end only */
+    if (c->eval_interval == 0) {
+        char text[40];
+        int64_t published = config_is_set(c, CONFIG_eval_interval) ? c->epochs : 10000; /* null is the public code's "at the end" */
+        snprintf(text, sizeof text, "%lld", (long long)(c->epochs % published == 0 ? published : c->epochs));
+        return take(c, CONFIG_eval_interval, text, "");
+    }
+    if (c->epochs % c->eval_interval != 0)
+        return tool_usage("eval_interval is %lld, expected a divisor of epochs, %lld", (long long)c->eval_interval, (long long)c->epochs);
+    return TOOL_OK;
+}
+
+void config_help(int command)
+{
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        const config_key *k = &keys[i];
+        if (!(k->commands & command)) continue;
+        char left[160];
+        snprintf(left, sizeof left, "%s=%s", k->name, k->words ? k->words : *k->def ? k->def : "");
+        printf("  %-36s %s", left, k->help);
+        if (k->words && *k->def) printf(" [%s]", k->def);
+        printf("\n");
+    }
+}
+
+/* ---- writing ---------------------------------------------------------------------------------------------------------- */
+typedef struct config_text { char *data; size_t length, room; } config_text;
+
+static void append(config_text *t, const char *more)
+{
+    size_t n = strlen(more);
+    if (!t->data && t->room) return; /* ran out of memory before */
+    if (t->length + n + 1 > t->room) {
+        t->room = 2 * (t->length + n + 1) + 1024;
+        char *data = (char *)realloc(t->data, t->room);
+        if (!data) free(t->data);
+        t->data = data;
+        if (!data) return;
+    }
+    memcpy(t->data + t->length, more, n + 1);
+    t->length += n;
+}
+
+static void append_text(config_text *t, const char *s)
+{
+    /* plain where YAML takes it for a text, in double quotes otherwise */
+    static const char *const others[] = {"null", "true", "false", "yes", "no", "on", "off", "~", "None", "True", "False"};
+    double x;
+    int plain = *s && !parse_number(s, &x) && s[strlen(s) - 1] != ' ' && (isalnum((unsigned char)*s) || *s == '/' || *s == '.' || *s == '_');
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) plain = plain && strcmp(s, others[i]) != 0;
+    for (const char *c = s; *c; c++) plain = plain && (isalnum((unsigned char)*c) || strchr("/._-@+ ", *c)) && (unsigned char)*c < 128;
+    if (plain) {
+        append(t, s);
+        return;
+    }
+    append(t, "\"");
+    for (; *s; s++) {
+        char one[8] = {*s, 0};
+        if (*s == '"' || *s == '\\') one[0] = '\\', one[1] = *s, one[2] = 0;
+        else if ((unsigned char)*s < 32) snprintf(one, sizeof one, "\\x%02x", (unsigned)*s);
+        append(t, one);
+    }
+    append(t, "\"");
+}
+
+static void append_list(config_text *t, const char *s)
+{
+    /* "[a,b]" or "a,b" -> [a, b] */
+    char word[TOOL_PATH];
+    append(t, "[");
+    for (int first = 1; *s;) {
+        size_t n = strcspn(s, "[], ");
+        if (n) {
+            memcpy(word, s, n);
+            word[n] = 0;
+            if (!first) append(t, ", ");
+            append_text(t, word);
+            first = 0;
+        }
+        s += n;
+        if (*s) s++;
+    }
+    append(t, "]");
+}
+
+static void append_value(config_text *t, const config *c, int i)
+{
+    const config_key *k = &keys[i];
+    const char *field = (const char *)c + k->offset;
+    char text[64];
+    if (k->kind == CONFIG_KIND_TEXT) {
+        if (i == CONFIG_eval_save_outputs) append_list(t, field);
+        else if (*field) append_text(t, field);
+        else append(t, "null");
+        return;
+    }
+    int unset = !*k->def && is_null(c->raw[i].text);
+    if (unset) snprintf(text, sizeof text, "null");
+    else if (k->kind == CONFIG_KIND_INT) snprintf(text, sizeof text, "%lld", (long long)*(const int64_t *)(const void *)field);
+    else if (k->kind == CONFIG_KIND_REAL) tool_number(text, *(const double *)(const void *)field);
+    else if (k->kind == CONFIG_KIND_FLAG) snprintf(text, sizeof text, "%s", *(const int *)(const void *)field ? "true" : "false");
+    else {
+        const char *word = k->words;
+        for (int n = *(const int *)(const void *)field; n > 0; n--) word = strchr(word, '|') + 1;
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(word, "|"), word);
+    }
+    append(t, text);
+}
+
+char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length)
+{
+    config_text t;
+    char line[96];
+    memset(&t, 0, sizeof t);
+    append(&t, "arch:\n");
+    for (int pass = 0; pass < 3; pass++) { /* arch.KEY, arch.loss.KEY, the others: one block each, as YAML nests them */
+        if (pass == 1) append(&t, "  loss:\n");
+        for (int i = 0; i < CONFIG_COUNT; i++) {
+            const char *name = keys[i].name;
+            int arch = strncmp(name, "arch.", 5) == 0, loss = strncmp(name, "arch.loss.", 10) == 0;
+            if ((pass == 0 && (!arch || loss)) || (pass == 1 && !loss) || (pass == 2 && arch)) continue;
+            if (!(keys[i].commands & CONFIG_TRAIN) || (keys[i].flags & CONFIG_LOCAL)) continue;
+            if (pass < 2 && !*keys[i].def && is_null(c->raw[i].text)) continue; /* the public model takes no null */
+            append(&t, pass == 0 ? "  " : pass == 1 ? "    " : "");
+            append(&t, pass == 0 ? name + 5 : pass == 1 ? name + 10 : name);
+            append(&t, ": ");
+            append_value(&t, c, i);
+            append(&t, "\n");
+        }
+    }
+    if (desc) { /* what the public code reads from the data set: not among arch's keys, or it would be given twice */
+        snprintf(line, sizeof line, "seq_len: %d\nvocab_size: %d\nnum_puzzle_identifiers: %d\n", desc->seq_len, desc->vocab_size, desc->num_puzzle_identifiers);
+        append(&t, line);
+    }
+    if (!t.data) tool_error("no memory for all_config.yaml");
+    *length = t.length;
+    return t.data;
+}
+
+int config_write(const config *c, const hrm_model_desc *desc, const char *dir)
+{
+    char path[TOOL_PATH];
+    size_t length;
+    if (!tool_join(path, dir, "all_config.yaml")) return tool_error("%s: the path is too long", dir);
+    char *text = config_yaml(c, desc, &length);
+    if (!text) return TOOL_ERROR;
+    int status = tool_write_text(path, text, length) == 0 ? TOOL_OK : TOOL_ERROR;
+    free(text);
+    return status;
+}
+
+/* ---- to and from the library's description ---------------------------------------------------------------------------- */
+static float given(double x) { return x > 0 ? (float)x : 1e-30f; } /* 0 would mean the default there; this is as good as 0 */
+
+void config_model_desc(const config *c, hrm_model_desc *d)
+{
+    d->hidden_size = (int)c->hidden_size;
+    d->num_heads = (int)c->num_heads;
+    d->H_layers = (int)c->H_layers;
+    d->L_layers = (int)c->L_layers;
+    d->H_cycles = (int)c->H_cycles;
+    d->L_cycles = (int)c->L_cycles;
+    d->expansion = (float)c->expansion;
+    d->puzzle_emb_ndim = (int)c->puzzle_emb_ndim;
+    d->no_puzzle_emb = c->puzzle_emb_ndim == 0;
+    d->pos_encodings = (hrm_pos_encodings)c->pos_encodings;
+    d->rms_norm_eps = (float)c->rms_norm_eps;
+    d->rope_theta = (float)c->rope_theta;
+    d->halt_max_steps = (int)c->arch_halt_max_steps;
+    d->halt_exploration_prob = given(c->halt_exploration_prob);
+    d->no_halt_exploration = c->halt_exploration_prob == 0;
+    d->loss_type = (hrm_loss_type)c->loss_type;
+    d->seed = (uint64_t)c->seed;
+}
+
+typedef struct config_stated { int index; double value; } config_stated;
+
+static int stated_values(config_stated *s, const hrm_model_desc *d)
+{
+    const config_stated all[] = {
+        {CONFIG_hidden_size, d->hidden_size},
+        {CONFIG_num_heads, d->num_heads},
+        {CONFIG_H_layers, d->H_layers},
+        {CONFIG_L_layers, d->L_layers},
+        {CONFIG_H_cycles, d->H_cycles},
+        {CONFIG_L_cycles, d->L_cycles},
+        {CONFIG_expansion, d->expansion},
+        {CONFIG_puzzle_emb_ndim, d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim},
+        {CONFIG_rms_norm_eps, d->rms_norm_eps},
+        {CONFIG_rope_theta, d->rope_theta},
+        {CONFIG_pos_encodings, d->pos_encodings},
+    };
+    memcpy(s, all, sizeof all);
+    return (int)(sizeof all / sizeof all[0]);
+}
+
+int config_adopt(config *c, const hrm_model_desc *stated, const char *path)
+{
+    config_stated all[16];
+    int n = stated_values(all, stated);
+    for (int i = 0; i < n; i++) {
+        const config_key *k = &keys[all[i].index];
+        const char *field = (const char *)c + k->offset;
+        char text[40], asked[64];
+        if (k->kind == CONFIG_KIND_WORD) strcpy(text, (int)all[i].value == HRM_LEARNED ? "learned" : "rope");
+        else tool_number_float(text, (float)all[i].value);
+        double now = k->kind == CONFIG_KIND_INT    ? (double)*(const int64_t *)(const void *)field
+                     : k->kind == CONFIG_KIND_WORD ? (double)*(const int *)(const void *)field
+                                                   : (double)(float)*(const double *)(const void *)field;
+        if (config_is_set(c, all[i].index) && now != all[i].value) {
+            snprintf(asked, sizeof asked, "%.60s", c->raw[all[i].index].text);
+            return tool_error("%s is %s, but %s in %s", k->name, asked, text, path);
+        }
+        int status = take(c, all[i].index, text, tool_basename(path));
+        if (status != TOOL_OK) return status;
+    }
+    return TOOL_OK;
+}
+
+int config_from_desc(config *c, const hrm_model_desc *d)
+{
+    char text[40];
+    config_stated all[16];
+    int n = stated_values(all, d), status = TOOL_OK;
+    for (int i = 0; i < n && status == TOOL_OK; i++) {
+        if (keys[all[i].index].kind == CONFIG_KIND_WORD) strcpy(text, (int)all[i].value == HRM_LEARNED ? "learned" : "rope");
+        else tool_number_float(text, (float)all[i].value);
+        status = take(c, all[i].index, text, "");
+    }
+    if (status == TOOL_OK) status = take(c, CONFIG_halt_exploration_prob, tool_number_float(text, d->no_halt_exploration ? 0 : d->halt_exploration_prob), "");
+    snprintf(text, sizeof text, "%d", d->halt_max_steps);
+    if (status == TOOL_OK) status = take(c, CONFIG_arch_halt_max_steps, text, "");
+    if (status == TOOL_OK)
+        status = take(c, CONFIG_loss_type, d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy", "");
+    return status;
+}

@@ -1,0 +1,299 @@
+/* The command `hrm`: picks the subcommand, and holds what all of them share. */
+#if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
+    #define _POSIX_C_SOURCE 200809L
+#endif
+#ifndef HRM_IMPLEMENTATION
+    #define HRM_IMPLEMENTATION
+#endif
+#include "tool.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#ifdef _WIN32
+    #include <direct.h>
+    #include <io.h>
+#else
+    #include <unistd.h>
+#endif
+
+/* ---- reporting -------------------------------------------------------------------------------------------------------- */
+static void tool_print(const char *format, va_list args)
+{
+    char text[1024];
+    vsnprintf(text, sizeof text, format, args);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 32) *c = ' '; /* one line, whatever was quoted */
+    fprintf(stderr, "hrm: %s\n", text);
+}
+
+int tool_usage(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tool_print(format, args);
+    va_end(args);
+    return TOOL_USAGE;
+}
+
+int tool_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tool_print(format, args);
+    va_end(args);
+    return TOOL_ERROR;
+}
+
+void tool_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tool_print(format, args);
+    va_end(args);
+}
+
+int tool_failed(void) { return tool_error("%s", hrm_error_message()); }
+
+/* ---- signals ---------------------------------------------------------------------------------------------------------- */
+volatile sig_atomic_t tool_signal;
+
+static void tool_on_signal(int number)
+{
+    if (tool_signal) { /* asked twice: leave now, without half-written files */
+        hrm_writer_abort_all();
+        _exit(128 + number);
+    }
+    tool_signal = number;
+#ifdef _WIN32
+    signal(number, tool_on_signal);
+#endif
+}
+
+void tool_catch_signals(void)
+{
+#ifdef _WIN32
+    signal(SIGINT, tool_on_signal);
+    signal(SIGTERM, tool_on_signal);
+#else
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = tool_on_signal;
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+#endif
+}
+
+/* ---- paths and files -------------------------------------------------------------------------------------------------- */
+char *tool_join(char *path, const char *dir, const char *name)
+{
+    size_t n = strlen(dir);
+    int slash = n > 0 && dir[n - 1] != '/';
+    int length = snprintf(path, TOOL_PATH, "%s%s%s", dir, slash ? "/" : "", name);
+    return length >= 0 && length < TOOL_PATH ? path : NULL;
+}
+
+const char *tool_basename(const char *path)
+{
+    const char *base = path;
+    for (const char *c = path; *c; c++)
+        if (*c == '/' || *c == '\\') base = c + 1;
+    return base;
+}
+
+char *tool_directory(char *path, const char *file)
+{
+    size_t n = (size_t)(tool_basename(file) - file);
+    if (n >= TOOL_PATH) return NULL;
+    if (n > 1) n--; /* without the slash, but "/" stays */
+    memcpy(path, file, n);
+    path[n] = 0;
+    return n ? path : strcpy(path, ".");
+}
+
+int tool_exists(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0;
+}
+
+int tool_is_directory(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && (s.st_mode & S_IFMT) == S_IFDIR;
+}
+
+int tool_is_terminal(int descriptor)
+{
+#ifdef _WIN32
+    return _isatty(descriptor);
+#else
+    return isatty(descriptor);
+#endif
+}
+
+int tool_make_directories(const char *path)
+{
+    char part[TOOL_PATH];
+    size_t n = strlen(path);
+    if (n >= sizeof part) return tool_error("%.60s…: the path is too long", path), -1;
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != 0) continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+#ifdef _WIN32
+        int made = _mkdir(part);
+#else
+        int made = mkdir(part, 0777);
+#endif
+        if (made != 0 && !tool_is_directory(part))
+            return tool_error("%s: the folder could not be made: %s", part, strerror(errno)), -1;
+    }
+    return 0;
+}
+
+int64_t tool_step_of(const char *path)
+{
+    const char *base = tool_basename(path);
+    if (strncmp(base, "step_", 5) != 0 || base[5] < '0' || base[5] > '9') return -1;
+    return strtoll(base + 5, NULL, 10);
+}
+
+double tool_seconds(void)
+{
+#ifdef _WIN32
+    return (double)GetTickCount64() * 1e-3;
+#else
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+#endif
+}
+
+char *tool_read_text(const char *path, size_t *length)
+{
+    int standard = strcmp(path, "-") == 0;
+    FILE *f = standard ? stdin : fopen(path, "rb");
+    if (!f) return tool_error("%s: %s", path, strerror(errno)), (char *)NULL;
+    size_t n = 0, room = 4096;
+    char *text = (char *)malloc(room);
+    while (text) {
+        n += fread(text + n, 1, room - n - 1, f);
+        if (n < room - 1) break;
+        char *more = room < ((size_t)1 << 26) ? (char *)realloc(text, room *= 2) : NULL;
+        if (!more) free(text);
+        text = more;
+    }
+    int failed = ferror(f);
+    if (!standard) fclose(f);
+    if (!text) return tool_error("%s: too large to be read as a text", path), (char *)NULL;
+    if (failed) {
+        free(text);
+        return tool_error("%s: reading failed: %s", path, strerror(errno)), (char *)NULL;
+    }
+    text[n] = 0;
+    *length = n;
+    return text;
+}
+
+int tool_write_text(const char *path, const char *text, size_t length)
+{
+    hrm_writer *w;
+    if (hrm_writer_open(&w, path, NULL) != HRM_OK) return tool_failed(), -1;
+    if (hrm_writer_write(w, text, length) != HRM_OK) {
+        tool_failed();
+        hrm_writer_abort(w);
+        return -1;
+    }
+    if (hrm_writer_commit(w) != HRM_OK) return tool_failed(), -1;
+    return 0;
+}
+
+/* ---- numbers ---------------------------------------------------------------------------------------------------------- */
+static void tool_with_point(char text[40])
+{
+    char *e = strchr(text, 'e');
+    if (!e || strchr(text, '.')) return;
+    memmove(e + 2, e, strlen(e) + 1);
+    memcpy(e, ".0", 2);
+}
+
+char *tool_number(char text[40], double x)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, 40, "%.*g", digits, x);
+        if (strtod(text, NULL) == x) break;
+    }
+    tool_with_point(text);
+    return text;
+}
+
+char *tool_number_float(char text[40], float x)
+{
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, 40, "%.*g", digits, (double)x);
+        if ((float)strtod(text, NULL) == x) break;
+    }
+    tool_with_point(text);
+    return text;
+}
+
+/* ---- subcommands ------------------------------------------------------------------------------------------------------ */
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"data", command_data, "build a data set: Sudoku, mazes, ARC, or grids of your own"},
+    {"train", command_train, "train a model on a data set, or go on with a run"},
+    {"eval", command_eval, "measure a checkpoint on a data set's test split"},
+    {"solve", command_solve, "solve one puzzle: sudoku, maze or arc"},
+    {"convert", command_convert, "turn a checkpoint into safetensors or a PyTorch file"},
+    {"info", command_info, "show a checkpoint's configuration and parameters"},
+    {"plot", command_plot, "draw a run's learning curves as PNG"},
+    {"render", command_render, "draw puzzles, answers and predictions as PNG"},
+};
+enum { COMMANDS = (int)(sizeof commands / sizeof commands[0]) };
+
+static void print_usage(FILE *f)
+{
+    fprintf(f, "usage: hrm COMMAND [ARGUMENT…]        hrm COMMAND --help tells more\n\n");
+    for (int i = 0; i < COMMANDS; i++) fprintf(f, "  %-9s%s\n", commands[i].name, commands[i].help);
+    fprintf(f, "\nhrm --version    the version        hrm --help    this text\n");
+}
+
+int main(int argc, char **argv)
+{
+#ifdef SIGXFSZ
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */
+#endif
+    if (argc < 2) {
+        print_usage(stderr);
+        return TOOL_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        if (argc < 3) return print_usage(stdout), TOOL_OK;
+        static char help[] = "--help"; /* hrm help train: the same as hrm train --help */
+        name = argv[1] = argv[2];
+        argv[2] = help;
+        argc = 3;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "version") == 0) {
+        printf("hrm %s\n", HRM_VERSION);
+        return TOOL_OK;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0) {
+            int status = commands[i].run(argc - 1, argv + 1);
+            if (fflush(stdout) != 0 && status == TOOL_OK) status = tool_error("standard output: %s", strerror(errno));
+            return status;
+        }
+    return tool_usage("no command \"%s\"; there are data, train, eval, solve, convert, info, plot and render", name);
+}

@@ -1,0 +1,54 @@
+/* What the parts of the command `hrm` share: its subcommands and the way they report. */
+#ifndef HRM_TOOL_H
+#define HRM_TOOL_H
+#include <signal.h>
+#include <stddef.h>
+
+#include "hrm.h"
+
+/* Each is called as main would be, its own name in argv[0], and returns the exit status: 0, 1 for data or a run, 2 for usage. */
+int command_data(int argc, char **argv);
+int command_train(int argc, char **argv);
+int command_eval(int argc, char **argv);
+int command_solve(int argc, char **argv);
+int command_convert(int argc, char **argv);
+int command_info(int argc, char **argv);
+int command_plot(int argc, char **argv);
+int command_render(int argc, char **argv);
+
+enum { TOOL_OK = 0, TOOL_ERROR = 1, TOOL_USAGE = 2 };
+enum { TOOL_PATH = 1024 }; /* room for a path or another text */
+
+/* One line on stderr, "hrm: …"; returns the exit status that fits. */
+int tool_usage(const char *format, ...) HRM__PRINTF(1, 2);
+int tool_error(const char *format, ...) HRM__PRINTF(1, 2);
+int tool_failed(void); /* with the library's message */
+void tool_note(const char *format, ...) HRM__PRINTF(1, 2);
+
+/* The signal that asked the program to end, 0 before. The first lets the command finish what it does and save; a second of
+ * them ends it at once. */
+extern volatile sig_atomic_t tool_signal;
+void tool_catch_signals(void);
+
+/* Paths. Each returns `path`, which has room for TOOL_PATH bytes, or NULL when the result is too long. */
+char *tool_join(char *path, const char *dir, const char *name);
+char *tool_directory(char *path, const char *file); /* of a file: "." when it names none */
+const char *tool_basename(const char *path);
+int         tool_exists(const char *path);
+int         tool_is_directory(const char *path);
+int         tool_is_terminal(int descriptor);
+int         tool_make_directories(const char *path); /* 0, or -1 after it has said why not */
+int64_t     tool_step_of(const char *path);          /* 12 of "…/step_12" and "step_12.safetensors", else -1 */
+
+double tool_seconds(void); /* of a clock that never goes back */
+
+/* A whole file, or standard input for "-"; zero-terminated, freed by the caller with free(). NULL: said why. */
+char *tool_read_text(const char *path, size_t *length);
+/* Written aside and renamed. 0, or -1 after it has said why not. */
+int tool_write_text(const char *path, const char *text, size_t length);
+
+/* The shortest decimal that reads back as the same number; "1.0e-05" rather than "1e-05", which YAML takes for a text. */
+char *tool_number(char text[40], double x);
+char *tool_number_float(char text[40], float x);
+
+#endif
