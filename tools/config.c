@@ -633,6 +633,14 @@ void config_model_desc(const config *c, hrm_model_desc *d)
     d->seed = (uint64_t)c->seed;
 }
 
+hrm_forward_dtype config_forward_dtype(const config *c)
+{
+    static const hrm_forward_dtype kinds[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8};
+    int asked = c->raw[CONFIG_forward_dtype].origin == CONFIG_COMMAND;
+    if (c->forward_dtype < 0 || (c->device == HRM_CPU && !asked)) return HRM_FORWARD_DEFAULT;
+    return kinds[c->forward_dtype];
+}
+
 typedef struct config_stated { int index; double value; } config_stated;
 
 static int stated_values(config_stated *s, const hrm_model_desc *d)
@@ -662,6 +670,7 @@ int config_adopt(config *c, const hrm_model_desc *stated, const char *path)
         const config_key *k = &keys[all[i].index];
         const char *field = (const char *)c + k->offset;
         char text[40], asked[64];
+        if (all[i].value == 0 && k->kind != CONFIG_KIND_WORD && !(all[i].index == CONFIG_puzzle_emb_ndim && stated->no_puzzle_emb)) continue; /* not stated */
         if (k->kind == CONFIG_KIND_WORD) strcpy(text, (int)all[i].value == HRM_LEARNED ? "learned" : "rope");
         else tool_number_float(text, (float)all[i].value);
         double now = k->kind == CONFIG_KIND_INT    ? (double)*(const int64_t *)(const void *)field
@@ -683,12 +692,13 @@ int config_from_desc(config *c, const hrm_model_desc *d)
     config_stated all[16];
     int n = stated_values(all, d), status = TOOL_OK;
     for (int i = 0; i < n && status == TOOL_OK; i++) {
+        if (all[i].value == 0 && keys[all[i].index].kind != CONFIG_KIND_WORD && !(all[i].index == CONFIG_puzzle_emb_ndim && d->no_puzzle_emb)) continue;
         if (keys[all[i].index].kind == CONFIG_KIND_WORD) strcpy(text, (int)all[i].value == HRM_LEARNED ? "learned" : "rope");
         else tool_number_float(text, (float)all[i].value);
         status = take(c, all[i].index, text, "");
     }
-    if (status == TOOL_OK) status = take(c, CONFIG_halt_exploration_prob, tool_number_float(text, d->no_halt_exploration ? 0 : d->halt_exploration_prob), "");
-    snprintf(text, sizeof text, "%d", d->halt_max_steps);
+    if (status == TOOL_OK) status = take(c, CONFIG_halt_exploration_prob, tool_number_float(text, d->no_halt_exploration ? 0 : d->halt_exploration_prob > 0 ? d->halt_exploration_prob : 0.1f), "");
+    snprintf(text, sizeof text, "%d", d->halt_max_steps ? d->halt_max_steps : 16);
     if (status == TOOL_OK) status = take(c, CONFIG_arch_halt_max_steps, text, "");
     if (status == TOOL_OK)
         status = take(c, CONFIG_loss_type, d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy", "");

@@ -17,7 +17,7 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4 /* not part of a run: 
     TEXT(project_name,    "project_name",    "", CONFIG_TRAIN, CONFIG_FREE, "the run's project [from data_path]") \
     TEXT(run_name,        "run_name",        "", CONFIG_TRAIN, CONFIG_FREE, "the run's name [from date and time]") \
     INT(global_batch_size,     "global_batch_size",     "768", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, 0, "puzzles a step") \
-    INT(epochs,                "epochs",                "100000", 1, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "passes over the groups of the data set") \
+    INT(epochs,                "epochs",                "100000", 1, 1000000000, CONFIG_TRAIN, 0, "passes over the groups of the data set") \
     INT(eval_interval,         "eval_interval",         "", 1, 1000000000, CONFIG_TRAIN, 0, "epochs between evaluations, a divisor of epochs [10000, or one at the end]") \
     FLAG(checkpoint_every_eval, "checkpoint_every_eval", "true", CONFIG_TRAIN, CONFIG_FREE, "keep step_N.safetensors of every evaluation, not of the last alone") \
     REAL(lr,                   "lr",                    "1e-4", 0, 10, CONFIG_TRAIN, 0, "learning rate") \
@@ -54,7 +54,7 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4 /* not part of a run: 
     TEXT(resume,               "resume",                "", CONFIG_TRAIN, CONFIG_LOCAL, "go on with the run in this folder, exactly where it stopped") \
     WORD(device,               "device",                "cpu", "cpu|cuda", CONFIG_ALL, CONFIG_FREE, "where it runs") \
     INT(threads,               "threads",               "0", 0, 1024, CONFIG_ALL, CONFIG_FREE, "threads on the CPU [0: one a processor]; results do not depend on it") \
-    INT(steps,                 "steps",                 "", 1, 1e15, CONFIG_TRAIN, CONFIG_FREE, "updates in all, instead of epochs") \
+    INT(steps,                 "steps",                 "", 1, 1e15, CONFIG_TRAIN, 0, "updates in all, instead of epochs") \
     INT(log_interval,          "log_interval",          "10", 1, 1000000000, CONFIG_TRAIN, 0, "steps between lines of metrics.jsonl, each a mean over them") \
     INT(save_interval,         "save_interval",         "1000", 0, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "steps between saves of the whole training state [0: when it stops only]") \
     FLAG(keep_best,            "keep_best",             "false", CONFIG_TRAIN, CONFIG_FREE, "keep the best evaluation's weights as best.safetensors") \
@@ -124,6 +124,8 @@ int   config_write(const config *c, const hrm_model_desc *desc, const char *dir)
 
 /* The model's description from the configuration; shapes of the data come from elsewhere. */
 void config_model_desc(const config *c, hrm_model_desc *desc);
+/* float32 on the CPU unless the command line says otherwise: a file's bfloat16 was meant for a GPU. */
+hrm_forward_dtype config_forward_dtype(const config *c);
 /* Compares what was asked for with what a checkpoint states, and takes over the rest. */
 int config_adopt(config *c, const hrm_model_desc *stated, const char *path);
 /* The inverse of config_model_desc, for writing an all_config.yaml beside a checkpoint. */

@@ -2,9 +2,6 @@
 #if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
     #define _POSIX_C_SOURCE 200809L
 #endif
-#ifndef HRM_IMPLEMENTATION
-    #define HRM_IMPLEMENTATION
-#endif
 #include "tool.h"
 
 #include <errno.h>
@@ -126,7 +123,11 @@ int tool_exists(const char *path)
 int tool_is_directory(const char *path)
 {
     struct stat s;
-    return stat(path, &s) == 0 && (s.st_mode & S_IFMT) == S_IFDIR;
+#ifdef _WIN32
+    return stat(path, &s) == 0 && (s.st_mode & _S_IFDIR) != 0;
+#else
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+#endif
 }
 
 int tool_is_terminal(int descriptor)

@@ -1,0 +1,200 @@
+/* hrm convert SRC DST: between safetensors and PyTorch's zip. Tensors go from the mapped source straight into the new file. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct conversion {
+    const char *source, *target, *prefix; /* prefix NULL: the public one in PyTorch files, none in safetensors */
+    hrm_dtype   dtype;                    /* HRM_DTYPE_COUNT: as they are */
+    int         seq_len;                  /* 0: as stated */
+    int         to_torch;
+} conversion;
+
+static const char *const usage =
+    "usage: hrm convert SRC DST [--dtype f32|bf16|f16] [--prefix TEXT] [--seq-len N]\n\n"
+    "DST ending in .safetensors is written as safetensors with the configuration in its metadata; .pt, .pth, .bin, step_N and\n"
+    "names without an ending as a PyTorch file, keys prefixed as the public code expects (_orig_mod.model.), with an\n"
+    "all_config.yaml beside it unless there is one. SRC may be either, or a training state, whose weights are taken.\n";
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static int parse_arguments(conversion *v, int argc, char **argv)
+{
+    int files = 0;
+    memset(v, 0, sizeof *v);
+    v->dtype = HRM_DTYPE_COUNT;
+    for (int i = 1; i < argc; i++) {
+        const char *option = argv[i];
+        if (strncmp(option, "--", 2) != 0) {
+            if (files == 2) return tool_usage("convert: \"%.80s\" is one file too many", option);
+            if (files++ == 0) v->source = option;
+            else v->target = option;
+            continue;
+        }
+        size_t name = strcspn(option, "=");
+        const char *value = option[name] == '=' ? option + name + 1 : i + 1 < argc ? argv[++i] : NULL;
+        if (!value) return tool_usage("convert: %.80s has no value", option);
+        if (strncmp(option, "--dtype", name) == 0 && name == 7) {
+            static const char *const words[] = {"f32", "bf16", "f16"};
+            static const hrm_dtype types[] = {HRM_F32, HRM_BF16, HRM_F16};
+            for (int k = 0; k < 3; k++)
+                if (strcmp(value, words[k]) == 0) v->dtype = types[k];
+            if (v->dtype == HRM_DTYPE_COUNT) return tool_usage("convert: --dtype is \"%.40s\", expected f32, bf16 or f16", value);
+        } else if (strncmp(option, "--prefix", name) == 0 && name == 8) {
+            if (strlen(value) > 64) return tool_usage("convert: --prefix has %zu letters, expected 64 at most", strlen(value));
+            v->prefix = value;
+        } else if (strncmp(option, "--seq-len", name) == 0 && name == 9) {
+            v->seq_len = atoi(value);
+            if (v->seq_len < 1 || v->seq_len > 1 << 20) return tool_usage("convert: --seq-len is \"%.40s\", expected 1 to %d", value, 1 << 20);
+        } else {
+            return tool_usage("convert: no option \"%.80s\"; there are --dtype, --prefix and --seq-len", option);
+        }
+    }
+    if (files < 2) return tool_usage("convert: expected SRC and DST");
+    const char *dot = strrchr(tool_basename(v->target), '.');
+    if (ends_with(v->target, ".safetensors")) v->to_torch = 0;
+    else if (!dot || ends_with(v->target, ".pt") || ends_with(v->target, ".pth") || ends_with(v->target, ".bin")) v->to_torch = 1;
+    else return tool_usage("convert: \"%.80s\" tells no format; end it in .safetensors or .pt", v->target);
+    return TOOL_OK;
+}
+
+static const char *plain_name(const char *name)
+{
+    /* the model's own name of a tensor, NULL for what is no part of it */
+    static const char *const wrappers[] = {"_orig_mod.", "module.", "model."};
+    for (int i = 0; i < 3; i++)
+        if (strncmp(name, wrappers[i], strlen(wrappers[i])) == 0) name += strlen(wrappers[i]);
+    return strncmp(name, "inner.", 6) == 0 ? name : NULL;
+}
+
+static int yaml_number(const char *checkpoint, const char *key)
+{
+    /* a whole number from the all_config.yaml beside a checkpoint: ours tell the lengths, the public ones do not; 0: not told */
+    char dir[TOOL_PATH], path[TOOL_PATH];
+    hrm_json_document *doc;
+    if (!tool_directory(dir, checkpoint) || !tool_join(path, dir, "all_config.yaml") || !tool_exists(path) || hrm_json_open(&doc, path, NULL) != HRM_OK) return 0;
+    const hrm_json *node = hrm_json_get(hrm_json_root(doc), key);
+    int value = node && node->type == HRM_JSON_NUMBER && node->number >= 1 && node->number <= 1e9 ? (int)node->number : 0;
+    hrm_json_close(doc);
+    return value;
+}
+
+static void config_json(char *text, size_t size, const hrm_model_desc *d)
+{
+    /* what hrm.h reads from a safetensors file's metadata: the public keys; what is not known is left out */
+    size_t n = 0;
+    char number[40];
+#define PUT(...) n += (size_t)snprintf(text + n, size - n, __VA_ARGS__)
+#define PUT_INT(name, value) if ((value) > 0) PUT("\"%s\":%d,", name, value)
+#define PUT_REAL(name, value) if ((value) > 0) PUT("\"%s\":%s,", name, tool_number_float(number, value))
+    PUT("{");
+    PUT_INT("seq_len", d->seq_len);
+    PUT_INT("vocab_size", d->vocab_size);
+    PUT_INT("num_puzzle_identifiers", d->num_puzzle_identifiers);
+    PUT_INT("hidden_size", d->hidden_size);
+    PUT_INT("num_heads", d->num_heads);
+    PUT_INT("H_layers", d->H_layers);
+    PUT_INT("L_layers", d->L_layers);
+    PUT_INT("H_cycles", d->H_cycles);
+    PUT_INT("L_cycles", d->L_cycles);
+    PUT_INT("halt_max_steps", d->halt_max_steps);
+    PUT_REAL("expansion", d->expansion);
+    PUT_REAL("rms_norm_eps", d->rms_norm_eps);
+    PUT_REAL("rope_theta", d->rope_theta);
+    PUT_REAL("halt_exploration_prob", d->halt_exploration_prob);
+    if (d->no_halt_exploration) PUT("\"halt_exploration_prob\":0,");
+    if (d->causal) PUT("\"causal\":true,");
+    PUT("\"puzzle_emb_ndim\":%d,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}", d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim,
+        d->pos_encodings == HRM_LEARNED ? "learned" : "rope", d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
+#undef PUT
+#undef PUT_INT
+#undef PUT_REAL
+}
+
+static int write_config(const conversion *v, const hrm_model_desc *desc)
+{
+    /* an all_config.yaml beside a PyTorch file, which cannot carry its configuration */
+    char from[TOOL_PATH], to[TOOL_PATH], dir[TOOL_PATH];
+    size_t length;
+    if (!tool_directory(dir, v->target) || !tool_join(to, dir, "all_config.yaml")) return tool_error("%s: the path is too long", v->target);
+    if (tool_exists(to)) return TOOL_OK;
+    if (tool_directory(dir, v->source) && tool_join(from, dir, "all_config.yaml") && tool_exists(from)) { /* the run's own */
+        char *text = tool_read_text(from, &length);
+        if (!text) return TOOL_ERROR;
+        int status = tool_write_text(to, text, length) == 0 ? TOOL_OK : TOOL_ERROR;
+        free(text);
+        return status;
+    }
+    config *c = config_create(CONFIG_TRAIN);
+    if (!c) return TOOL_ERROR;
+    int status = config_from_desc(c, desc);
+    strcpy(c->data_path, "data"); /* the public code asks for one */
+    if (status == TOOL_OK) status = tool_directory(dir, v->target) ? config_write(c, desc, dir) : TOOL_ERROR;
+    config_free(c);
+    return status;
+}
+
+static int write_target(const conversion *v, const hrm_tensors *file, const hrm_tensor *tensors, size_t count)
+{
+    hrm_model_desc desc;
+    char text[1024], step[24];
+    if (hrm_checkpoint_describe(&desc, v->source, NULL) != HRM_OK) return tool_failed();
+    if (!desc.seq_len) desc.seq_len = yaml_number(v->source, "seq_len");
+    if (v->seq_len && desc.seq_len && v->seq_len != desc.seq_len)
+        return tool_error("--seq-len is %d, but %d in %s", v->seq_len, desc.seq_len, v->source);
+    if (v->seq_len) desc.seq_len = v->seq_len;
+    if (v->to_torch) {
+        int status = write_config(v, &desc);
+        if (status != TOOL_OK) return status;
+        return hrm_torch_save(v->target, tensors, count, v->dtype, NULL) == HRM_OK ? TOOL_OK : tool_failed();
+    }
+    const char *known = hrm_tensors_metadata(file, "step");
+    snprintf(step, sizeof step, "%lld", (long long)tool_step_of(v->source));
+    config_json(text, sizeof text, &desc);
+    const hrm_metadata metadata[3] = {{"format", "pt"}, {"hrm.config", text}, {"step", known ? known : step}};
+    size_t n = known || tool_step_of(v->source) >= 0 ? 3 : 2;
+    return hrm_safetensors_save(v->target, tensors, count, metadata, n, v->dtype, NULL) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+static int convert(const conversion *v, const hrm_tensors *file)
+{
+    enum { NAME = 256 };
+    size_t count = hrm_tensors_count(file), kept = 0;
+    hrm_tensor *tensors = (hrm_tensor *)calloc(count + 1, sizeof *tensors);
+    char *names = (char *)calloc(count + 1, NAME);
+    const char *prefix = v->prefix ? v->prefix : v->to_torch ? "_orig_mod.model." : "";
+    int status = tensors && names ? TOOL_OK : tool_error("no memory for %zu tensors", count);
+    for (size_t i = 0; status == TOOL_OK && i < count; i++) {
+        const hrm_tensor *t = hrm_tensors_at(file, i);
+        const char *plain = plain_name(t->name);
+        if (!plain) continue;
+        char *name = names + kept * NAME;
+        if (snprintf(name, NAME, "%s%s", prefix, plain) >= NAME) status = tool_error("%s: the name of tensor %zu is too long", v->source, i);
+        tensors[kept] = *t;
+        tensors[kept++].name = name;
+    }
+    if (status == TOOL_OK) status = write_target(v, file, tensors, kept);
+    free(names);
+    free(tensors);
+    return status;
+}
+
+int command_convert(int argc, char **argv)
+{
+    conversion v;
+    hrm_tensors *file;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return fputs(usage, stdout), TOOL_OK;
+    int status = parse_arguments(&v, argc, argv);
+    if (status != TOOL_OK) return status;
+    if (hrm_tensors_open(&file, v.source, NULL) != HRM_OK) return tool_failed();
+    status = convert(&v, file);
+    hrm_tensors_close(file);
+    return status;
+}

@@ -1,0 +1,427 @@
+/* hrm solve sudoku|maze|arc: one puzzle from the arguments, a file or standard input; the answer, and whether it holds. */
+#include "config.h"
+#include "score.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum task { TASK_SUDOKU, TASK_MAZE, TASK_ARC } task;
+static const char *const task_names[] = {"sudoku", "maze", "arc"};
+enum { ARC_SIDE = 30, ARC_CELLS = ARC_SIDE * ARC_SIDE, MAX_CELLS = MAZE_MAX_CELLS };
+
+/* A puzzle as the model sees it, and its board as a person does. */
+typedef struct puzzle {
+    task    kind;
+    int     side, cells;
+    int32_t tokens[MAX_CELLS], answer[MAX_CELLS];
+    int32_t identifier;
+    int     rows, columns, known; /* ARC: the size of the input; whether `truth` is known */
+    int32_t truth[ARC_CELLS];
+} puzzle;
+
+/* ---- reading ---------------------------------------------------------------------------------------------------------- */
+static int parse_sudoku(puzzle *p, const char *text)
+{
+    /* digits, with . 0 or _ for blanks; the lines of a drawn board (| - + and spaces) are passed over */
+    int line = 1;
+    p->cells = 0;
+    for (const char *c = text; *c; c++) {
+        if (*c == '\n') line++;
+        if (strchr(" \t\r\n|-+=,", *c)) continue;
+        int digit = *c >= '0' && *c <= '9' ? *c - '0' : *c == '.' || *c == '_' || *c == '*' ? 0 : -1;
+        if (digit < 0) return tool_error("line %d of the puzzle: \"%c\" is no digit and no blank (. or 0)", line, *c);
+        if (p->cells == 81) return tool_error("the puzzle has more than 81 cells");
+        p->tokens[p->cells++] = digit + 1; /* 1 blank, 2.. the digits */
+    }
+    p->side = p->cells == 16 ? 4 : p->cells == 36 ? 6 : p->cells == 81 ? 9 : 0;
+    if (!p->side) return tool_error("the puzzle has %d cells, expected 81, 36 or 16", p->cells);
+    for (int i = 0; i < p->cells; i++)
+        if (p->tokens[i] > p->side + 1)
+            return tool_error("row %d, column %d: %d, expected 1 to %d", i / p->side + 1, i % p->side + 1, p->tokens[i] - 1, p->side);
+    return TOOL_OK;
+}
+
+static int maze_token(char c)
+{
+    switch (c) {
+    case '#': return SCORE_WALL;
+    case ' ': case '.': case 'o': return SCORE_FLOOR; /* a path already drawn is to be found anew */
+    case 'S': return SCORE_START;
+    case 'G': return SCORE_GOAL;
+    default: return 0;
+    }
+}
+
+static int parse_maze(puzzle *p, const char *text)
+{
+    /* lines of # S G and spaces, square, or all of it on one line; missing spaces at the end of a line are floor */
+    size_t widest = 0, lines = 0;
+    for (const char *at = text; *at;) {
+        size_t n = strcspn(at, "\r\n");
+        if (n > widest) widest = n;
+        lines += n > 0;
+        at += n + strspn(at + n, "\r\n");
+    }
+    size_t side = lines == 1 ? (size_t)score_side(widest < 1000000 ? (int)widest : 0) : lines > widest ? lines : widest;
+    if (side < 2 || side > MAZE_MAX_SIZE) return tool_error("the maze has %zu lines of up to %zu cells, expected a square of 2 to %d", lines, widest, MAZE_MAX_SIZE);
+    if (lines > 1 && lines != side) return tool_error("the maze has %zu lines, the longest of %zu cells; expected a square", lines, widest);
+    p->side = (int)side;
+    p->cells = p->side * p->side;
+    for (int i = 0; i < p->cells; i++) p->tokens[i] = SCORE_FLOOR;
+    int cell = 0, starts = 0, goals = 0;
+    for (const char *c = text; *c; c++) {
+        if (*c == '\n' || *c == '\r') {
+            if (lines > 1) cell = (cell + p->side - 1) / p->side * p->side;
+            continue;
+        }
+        int token = maze_token(*c);
+        if (!token) return tool_error("row %d, column %d: \"%c\", expected # S G or a space", cell / p->side + 1, cell % p->side + 1, *c);
+        starts += token == SCORE_START;
+        goals += token == SCORE_GOAL;
+        if (cell < p->cells) p->tokens[cell++] = token;
+    }
+    if (starts != 1 || goals != 1) return tool_error("the maze has %d starts (S) and %d goals (G), expected one of each", starts, goals);
+    return TOOL_OK;
+}
+
+static int read_grid(const hrm_json *grid, const char *where, int32_t cells[ARC_CELLS], int *rows, int *columns)
+{
+    /* [[0..9, …], …], 1 to 30 on a side -> rows * columns values */
+    if (!grid || grid->type != HRM_JSON_ARRAY || grid->count < 1 || grid->count > ARC_SIDE || grid->child->type != HRM_JSON_ARRAY)
+        return tool_error("%s: expected a grid of 1 to 30 rows", where);
+    *rows = (int)grid->count;
+    *columns = (int)grid->child->count;
+    int i = 0;
+    for (const hrm_json *row = grid->child; row; row = row->next) {
+        if (row->type != HRM_JSON_ARRAY || (int)row->count != *columns || *columns < 1 || *columns > ARC_SIDE)
+            return tool_error("%s: line %d: a row of %zu cells, expected %d (1 to 30)", where, row->line, row->count, *columns);
+        for (const hrm_json *cell = row->child; cell; cell = cell->next) {
+            if (cell->type != HRM_JSON_NUMBER || cell->number < 0 || cell->number > 9 || cell->number != (int)cell->number)
+                return tool_error("%s: line %d: a cell that is no colour 0 to 9", where, cell->line);
+            cells[i++] = (int32_t)cell->number;
+        }
+    }
+    return TOOL_OK;
+}
+
+static int parse_arc(puzzle *p, const hrm_json *pair, const char *where)
+{
+    /* the grid top left, colours as tokens 2..11, a row below and a column right of it marked with 1, the rest 0 */
+    int32_t grid[ARC_CELLS];
+    char name[TOOL_PATH];
+    snprintf(name, sizeof name, "%.900s: input", where);
+    int status = read_grid(hrm_json_get(pair, "input"), name, grid, &p->rows, &p->columns);
+    if (status != TOOL_OK) return status;
+    p->side = ARC_SIDE;
+    p->cells = ARC_CELLS;
+    memset(p->tokens, 0, sizeof p->tokens);
+    for (int r = 0; r < p->rows; r++)
+        for (int c = 0; c < p->columns; c++) p->tokens[r * ARC_SIDE + c] = grid[r * p->columns + c] + 2;
+    for (int c = 0; c < p->columns && p->rows < ARC_SIDE; c++) p->tokens[p->rows * ARC_SIDE + c] = 1;
+    for (int r = 0; r < p->rows && p->columns < ARC_SIDE; r++) p->tokens[r * ARC_SIDE + p->columns] = 1;
+    p->known = 0;
+    const hrm_json *output = hrm_json_get(pair, "output");
+    if (!output || output->type == HRM_JSON_NULL) return TOOL_OK;
+    int rows, columns;
+    snprintf(name, sizeof name, "%.900s: output", where);
+    status = read_grid(output, name, grid, &rows, &columns);
+    if (status != TOOL_OK) return status;
+    p->known = 1;
+    memset(p->truth, 0, sizeof p->truth);
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++) p->truth[r * ARC_SIDE + c] = grid[r * columns + c] + 2;
+    return TOOL_OK;
+}
+
+/* ---- drawing ---------------------------------------------------------------------------------------------------------- */
+typedef struct drawing { int colour, lines; } drawing; /* colour: the terminal's codes are understood; lines drawn so far */
+
+static void crop(const int32_t *tokens, int *rows, int *columns)
+{
+    /* the largest rectangle of colours from the top left corner */
+    int width = ARC_SIDE, best = 0;
+    *rows = *columns = 0;
+    for (int r = 0; r < ARC_SIDE; r++) {
+        int n = 0;
+        while (n < width && tokens[r * ARC_SIDE + n] >= 2 && tokens[r * ARC_SIDE + n] <= 11) n++;
+        width = n;
+        if ((r + 1) * width > best) best = (r + 1) * width, *rows = r + 1, *columns = width;
+    }
+}
+
+static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
+{
+    int box_rows = p->side == 9 ? 3 : 2, box_columns = p->side == 4 ? 2 : 3;
+    for (int r = 0; r < p->side; r++) {
+        if (r > 0 && r % box_rows == 0) {
+            for (int c = 0; c < p->side; c++) printf("%s--", c > 0 && c % box_columns == 0 ? "+-" : "");
+            printf("\n");
+            out->lines++;
+        }
+        for (int c = 0; c < p->side; c++) {
+            int i = r * p->side + c, token = tokens[i], given = p->tokens[i] >= 2;
+            char digit = token >= 2 && token <= p->side + 1 ? (char)('0' + token - 1) : '.';
+            if (c > 0 && c % box_columns == 0) printf("| ");
+            if (out->colour) printf("%s%c\033[0m ", given && token != p->tokens[i] ? "\033[31m" : given ? "\033[1m" : "\033[36m", digit);
+            else printf("%c ", digit);
+        }
+        printf("\n");
+        out->lines++;
+    }
+}
+
+static void draw_maze(const puzzle *p, const int32_t *tokens, drawing *out)
+{
+    for (int r = 0; r < p->side; r++) {
+        for (int c = 0; c < p->side; c++) {
+            int token = tokens[r * p->side + c];
+            char cell = token >= 1 && token <= 5 ? "# SGo"[token - 1] : '?';
+            if (out->colour && cell == 'o') printf("\033[1;33mo\033[0m");
+            else if (out->colour && cell == '#') printf("\033[2m#\033[0m");
+            else printf("%c", cell);
+        }
+        printf("\n");
+        out->lines++;
+    }
+}
+
+static void draw_arc(const int32_t *tokens, drawing *out)
+{
+    static const int colours[10] = {16, 27, 160, 34, 220, 244, 201, 208, 81, 88}; /* of a 256-colour terminal */
+    int rows, columns;
+    crop(tokens, &rows, &columns);
+    for (int r = 0; r < rows; r++) {
+        for (int c = 0; c < columns; c++) {
+            int value = tokens[r * ARC_SIDE + c] - 2;
+            if (out->colour) printf("\033[48;5;%dm\033[38;5;%dm%d \033[0m", colours[value], value == 0 || value == 1 || value == 2 || value == 9 ? 250 : 16, value);
+            else printf("%d%s", value, c + 1 < columns ? " " : "");
+        }
+        printf("\n");
+        out->lines++;
+    }
+    if (!rows) printf("(no grid)\n"), out->lines++;
+}
+
+static void draw(const puzzle *p, const int32_t *tokens, drawing *out)
+{
+    if (p->kind == TASK_SUDOKU) draw_sudoku(p, tokens, out);
+    else if (p->kind == TASK_MAZE) draw_maze(p, tokens, out);
+    else draw_arc(tokens, out);
+}
+
+typedef struct show { const puzzle *p; drawing out; } show;
+
+static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers, const hrm_solve_result *results)
+{
+    show *s = (show *)user;
+    (void)rows;
+    if (num_rows < 1) return;
+    if (s->out.colour && s->out.lines) printf("\033[%dA\033[J", s->out.lines); /* over the last board */
+    s->out.lines = 1;
+    printf("segment %d: q_halt %.3f, q_continue %.3f\n", segment, (double)results[0].q_halt, (double)results[0].q_continue);
+    draw(s->p, answers, &s->out);
+    if (!s->out.colour) printf("\n");
+    fflush(stdout);
+}
+
+/* ---- judging ---------------------------------------------------------------------------------------------------------- */
+static int judge(const puzzle *p, char verdict[160])
+{
+    /* 1: the answer holds */
+    if (p->kind == TASK_SUDOKU) {
+        int valid = score_sudoku(p->tokens, p->answer, p->side), blanks = 0, changed = 0;
+        for (int i = 0; i < p->cells; i++) {
+            blanks += p->answer[i] < 2 || p->answer[i] > p->side + 1;
+            changed += p->tokens[i] >= 2 && p->answer[i] != p->tokens[i];
+        }
+        if (valid) strcpy(verdict, "valid: full, keeps the givens, breaks no rule");
+        else if (blanks) snprintf(verdict, 160, "not valid: %d cell%s without a digit", blanks, blanks == 1 ? "" : "s");
+        else if (changed) snprintf(verdict, 160, "not valid: %d of the givens changed", changed);
+        else strcpy(verdict, "not valid: a digit stands twice in a row, column or box");
+        return valid;
+    }
+    if (p->kind == TASK_MAZE) {
+        int optimal, length = 1, valid = score_maze(p->tokens, p->answer, p->side, &optimal);
+        for (int i = 0; i < p->cells; i++) length += p->answer[i] == SCORE_PATH;
+        if (valid && optimal) snprintf(verdict, 160, "valid: a path of %d steps, and none is shorter", length);
+        else if (valid) snprintf(verdict, 160, "not the shortest: a path of %d steps", length);
+        else strcpy(verdict, "not valid: the marked cells are no single path from S to G");
+        return valid && optimal;
+    }
+    int rows, columns, same = p->known;
+    crop(p->answer, &rows, &columns);
+    int32_t grid[ARC_CELLS];
+    memset(grid, 0, sizeof grid);
+    for (int r = 0; r < rows; r++) memcpy(grid + r * ARC_SIDE, p->answer + r * ARC_SIDE, (size_t)columns * sizeof *grid);
+    if (p->known) same = memcmp(grid, p->truth, sizeof grid) == 0;
+    if (!rows) strcpy(verdict, "not valid: no grid of colours at the top left");
+    else if (p->known) strcpy(verdict, same ? "valid: equal to the known output" : "not valid: the known output differs");
+    else snprintf(verdict, 160, "a grid of %d x %d; the task tells no output to compare with", rows, columns);
+    return p->known ? same : rows > 0;
+}
+
+static int solve(const config *c, hrm_model *model, puzzle *p)
+{
+    hrm_solve_desc desc;
+    hrm_solve_result result;
+    show shown;
+    char verdict[160];
+    memset(&desc, 0, sizeof desc);
+    memset(&shown, 0, sizeof shown);
+    shown.p = p;
+    shown.out.colour = tool_is_terminal(1);
+    desc.puzzle_identifiers = &p->identifier;
+    desc.max_steps = (int)c->halt_max_steps;
+    desc.no_halting = c->halt == 0;
+    desc.results = &result;
+    desc.on_segment = c->show_steps ? on_segment : NULL;
+    desc.user = &shown;
+    if (hrm_solve(model, p->tokens, p->answer, &desc) != HRM_OK) return tool_failed();
+    if (shown.out.colour && shown.out.lines) printf("\033[%dA\033[J", shown.out.lines);
+    draw(p, p->answer, &shown.out);
+    int valid = judge(p, verdict);
+    printf("%d segment%s, q_halt %.3f, q_continue %.3f%s; %s\n", result.segments, result.segments == 1 ? "" : "s", (double)result.q_halt,
+           (double)result.q_continue, result.halted ? "" : " (did not halt by itself)", verdict);
+    return valid ? TOOL_OK : TOOL_ERROR;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------------ */
+static int load(const config *c, const puzzle *p, hrm_model **model)
+{
+    hrm_model_desc stated, desc;
+    if (hrm_checkpoint_describe(&stated, c->checkpoint, NULL) != HRM_OK) return tool_failed();
+    int vocab = p->kind == TASK_SUDOKU ? p->side + 2 : p->kind == TASK_MAZE ? 6 : 12;
+    if (stated.vocab_size != vocab)
+        return tool_error("%s: vocab_size is %d, but a %s of %d x %d has %d", c->checkpoint, stated.vocab_size, task_names[p->kind], p->side, p->side, vocab);
+    if (stated.seq_len && stated.seq_len != p->cells)
+        return tool_error("%s: seq_len is %d, but the puzzle has %d cells", c->checkpoint, stated.seq_len, p->cells);
+    memset(&desc, 0, sizeof desc);
+    desc.seq_len = p->cells;
+    desc.device = (hrm_device_kind)c->device;
+    desc.num_threads = (int)c->threads;
+    desc.forward_dtype = config_forward_dtype(c);
+    return hrm_model_load(model, c->checkpoint, &desc) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+static int arc_identifier(const config *c, const char *file, int32_t *identifier)
+{
+    /* the task's row of the puzzle table, by its name in DATA/identifiers.json; unknown tasks get the blank one */
+    char name[TOOL_PATH], path[TOOL_PATH];
+    hrm_json_document *doc;
+    *identifier = 0;
+    snprintf(name, sizeof name, "%s", tool_basename(file));
+    char *dot = strrchr(name, '.');
+    if (dot) *dot = 0;
+    if (!*c->data_path || !tool_join(path, c->data_path, "identifiers.json") || !tool_exists(path)) {
+        tool_note("no identifiers.json (data_path=DIR would find it): %s is solved without an embedding of its own", name);
+        return TOOL_OK;
+    }
+    if (hrm_json_open(&doc, path, NULL) != HRM_OK) return tool_failed();
+    const hrm_json *root = hrm_json_root(doc);
+    int32_t i = 0, found = -1;
+    for (const hrm_json *id = root->type == HRM_JSON_ARRAY ? root->child : NULL; id; id = id->next, i++)
+        if (id->type == HRM_JSON_STRING && strcmp(id->string, name) == 0) found = i;
+    hrm_json_close(doc);
+    if (found < 0) tool_note("%s does not name %s: solved without an embedding of its own", path, name);
+    else *identifier = found;
+    return TOOL_OK;
+}
+
+static int solve_arc(const config *c, puzzle *p, const char *text, size_t length, const char *file)
+{
+    hrm_json_document *doc;
+    hrm_model *model = NULL;
+    char where[TOOL_PATH];
+    if (hrm_json_parse(&doc, text, length, file, NULL) != HRM_OK) return tool_failed();
+    const hrm_json *root = hrm_json_root(doc), *test = hrm_json_get(root, "test");
+    int status = TOOL_OK, worst = TOOL_OK, number = 0;
+    if (!test || test->type != HRM_JSON_ARRAY || test->count == 0) status = tool_error("%s: no \"test\" pairs in it", file);
+    if (status == TOOL_OK) status = arc_identifier(c, file, &p->identifier);
+    for (const hrm_json *pair = status == TOOL_OK ? test->child : NULL; pair && status == TOOL_OK; pair = pair->next) {
+        snprintf(where, sizeof where, "%.900s: test %d", file, ++number);
+        status = parse_arc(p, pair, where);
+        if (status == TOOL_OK && !model) status = load(c, p, &model);
+        if (status != TOOL_OK) break;
+        if (test->count > 1) printf("test %d of %zu\n", number, test->count);
+        if (solve(c, model, p) != TOOL_OK) worst = TOOL_ERROR;
+    }
+    hrm_model_destroy(model);
+    hrm_json_close(doc);
+    return status != TOOL_OK ? status : worst;
+}
+
+static int solve_text(const config *c, puzzle *p, const char *text, size_t length, const char *file)
+{
+    hrm_model *model = NULL;
+    if (p->kind == TASK_ARC) return solve_arc(c, p, text, length, file);
+    int status = p->kind == TASK_SUDOKU ? parse_sudoku(p, text) : parse_maze(p, text);
+    if (status == TOOL_OK) status = load(c, p, &model);
+    if (status == TOOL_OK) status = solve(c, model, p);
+    hrm_model_destroy(model);
+    return status;
+}
+
+static char *gather(const config *c, size_t *length, const char **file)
+{
+    /* the puzzle's text: a file, "-" or nothing for standard input, or the arguments themselves, a line each */
+    int n = c->num_positional - 1;
+    char **rest = c->positional + 1;
+    *file = n > 0 ? rest[0] : "-";
+    if (n == 0 && tool_is_terminal(0)) tool_note("reading the puzzle from standard input");
+    if (n == 0 || (n == 1 && (strcmp(rest[0], "-") == 0 || tool_exists(rest[0])))) return tool_read_text(*file, length);
+    size_t bytes = 1;
+    for (int i = 0; i < n; i++) bytes += strlen(rest[i]) + 1;
+    char *text = (char *)malloc(bytes);
+    if (!text) return tool_error("no memory for the puzzle"), (char *)NULL;
+    *length = 0;
+    for (int i = 0; i < n; i++) *length += (size_t)snprintf(text + *length, bytes - *length, "%s\n", rest[i]);
+    *file = "the puzzle";
+    return text;
+}
+
+static int run(config *c)
+{
+    int kind = -1;
+    size_t length;
+    const char *file;
+    for (int i = 0; i < 3 && c->num_positional > 0; i++)
+        if (strcmp(c->positional[0], task_names[i]) == 0) kind = i;
+    if (kind < 0) return tool_usage("solve: expected sudoku, maze or arc%s%.60s", c->num_positional > 0 ? ", not " : " first", c->num_positional > 0 ? c->positional[0] : "");
+    if (!*c->checkpoint) return tool_usage("solve: checkpoint=FILE is missing");
+    if (kind == TASK_ARC && c->num_positional == 2 && strcmp(c->positional[1], "-") != 0 && !tool_exists(c->positional[1]) && c->positional[1][0] != '{')
+        return tool_error("%s: no such file", c->positional[1]);
+    char *text = gather(c, &length, &file);
+    puzzle *p = (puzzle *)calloc(1, sizeof *p);
+    int status = text && p ? TOOL_OK : TOOL_ERROR;
+    if (text && !p) tool_error("no memory for the puzzle");
+    if (status == TOOL_OK) {
+        p->kind = (task)kind;
+        status = solve_text(c, p, text, length, file);
+    }
+    free(text);
+    free(p);
+    return status;
+}
+
+static void print_usage(void)
+{
+    printf("usage: hrm solve sudoku|maze|arc checkpoint=FILE [PUZZLE] [--show-steps] [KEY=VALUE…]\n\n"
+           "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is also read without it:\n"
+           "  sudoku  81 cells (or 36, 16) with . or 0 for blanks; a board drawn with | and - is understood\n"
+           "  maze    lines of # S G and spaces\n"
+           "  arc     a task's JSON file; its name finds the task's embedding through data_path's identifiers.json\n"
+           "--show-steps draws the board after every segment. The exit status is 0 when the answer is valid, 1 when not.\n\n");
+    config_help(CONFIG_SOLVE);
+}
+
+int command_solve(int argc, char **argv)
+{
+    config *c = config_create(CONFIG_SOLVE);
+    if (!c) return TOOL_ERROR;
+    int status = config_parse(c, argc, argv);
+    if (status == TOOL_OK && c->help) print_usage();
+    else if (status == TOOL_OK) status = run(c);
+    config_free(c);
+    return status;
+}
