@@ -80,7 +80,7 @@ static const char *nearest_key(const char *name, int command)
 /* ---- values ----------------------------------------------------------------------------------------------------------- */
 static int is_null(const char *text)
 {
-    return !*text || strcmp(text, "null") == 0 || strcmp(text, "~") == 0 || strcmp(text, "None") == 0 || strcmp(text, "none") == 0;
+    return !*text || strcmp(text, "null") == 0 || strcmp(text, "~") == 0 || strcmp(text, "None") == 0;
 }
 
 static int parse_number(const char *text, double *x)
@@ -159,10 +159,16 @@ static int same_value(const char *a, const char *b)
     return (parse_flag(a, &v) && parse_flag(b, &w) && v == w) || (is_null(a) && is_null(b));
 }
 
+static int is_from_data(const char *name)
+{
+    /* what a run's all_config.yaml tells of its data, for readers of its checkpoints */
+    return strcmp(name, "seq_len") == 0 || strcmp(name, "vocab_size") == 0 || strcmp(name, "num_puzzle_identifiers") == 0;
+}
+
 int config_set(config *c, const char *name, const char *value, config_origin origin, const char *where)
 {
     int i = find_key(name);
-    if (i < 0 && origin == CONFIG_BASE) return TOOL_OK; /* a run of a later version, or the public code's extras */
+    if (i < 0 && (origin == CONFIG_BASE || (origin == CONFIG_FILE && is_from_data(name)))) return TOOL_OK; /* the public code's extras, a later version's */
     if (i < 0) {
         const char *near = nearest_key(name, c->command);
         return tool_usage("no key \"%.80s\"%s%s%s; did you mean %s?", name, *where ? " (" : "", where, *where ? ")" : "", near);
@@ -470,16 +476,33 @@ int config_finish(config *c)
     return TOOL_OK;
 }
 
+static void print_wrapped(const char *text, int column, int width)
+{
+    /* from `column` on, broken at spaces */
+    while (*text) {
+        int n = (int)strlen(text);
+        if (n > width) {
+            n = width;
+            while (n > 1 && text[n] != ' ') n--;
+        }
+        printf("%.*s\n", n, text);
+        text += n;
+        while (*text == ' ') text++;
+        if (*text) printf("%*s", column, "");
+    }
+}
+
 void config_help(int command)
 {
+    enum { COLUMN = 34, WIDTH = 92 };
     for (int i = 0; i < CONFIG_COUNT; i++) {
         const config_key *k = &keys[i];
         if (!(k->commands & command)) continue;
-        char left[160];
-        snprintf(left, sizeof left, "%s=%s", k->name, k->words ? k->words : *k->def ? k->def : "");
-        printf("  %-36s %s", left, k->help);
-        if (k->words && *k->def) printf(" [%s]", k->def);
-        printf("\n");
+        int n = printf("  %s=%s", k->name, k->words ? k->words : k->def);
+        printf(n < COLUMN ? "%*s" : "\n%*s", n < COLUMN ? COLUMN - n : COLUMN, "");
+        char help[512];
+        snprintf(help, sizeof help, "%s%s%s%s", k->help, k->words && *k->def ? " [" : "", k->words ? k->def : "", k->words && *k->def ? "]" : "");
+        print_wrapped(help, COLUMN, WIDTH);
     }
 }
 

@@ -217,10 +217,16 @@ int tool_write_text(const char *path, const char *text, size_t length)
 }
 
 /* ---- numbers ---------------------------------------------------------------------------------------------------------- */
-static void tool_with_point(char text[40])
+static void tool_tidy(char text[40], double x)
 {
+    /* 1e+04 -> 10000; 1e-05 -> 1.0e-05 */
     char *e = strchr(text, 'e');
-    if (!e || strchr(text, '.')) return;
+    if (!e) return;
+    if (x > -1e15 && x < 1e15 && x == (double)(int64_t)x) {
+        snprintf(text, 40, "%.0f", x);
+        return;
+    }
+    if (strchr(text, '.')) return;
     memmove(e + 2, e, strlen(e) + 1);
     memcpy(e, ".0", 2);
 }
@@ -231,7 +237,7 @@ char *tool_number(char text[40], double x)
         snprintf(text, 40, "%.*g", digits, x);
         if (strtod(text, NULL) == x) break;
     }
-    tool_with_point(text);
+    tool_tidy(text, x);
     return text;
 }
 
@@ -241,7 +247,7 @@ char *tool_number_float(char text[40], float x)
         snprintf(text, 40, "%.*g", digits, (double)x);
         if ((float)strtod(text, NULL) == x) break;
     }
-    tool_with_point(text);
+    tool_tidy(text, (double)x);
     return text;
 }
 

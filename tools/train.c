@@ -25,6 +25,7 @@ typedef struct train_run {
     int64_t      saved_step; /* of the state on disk */
     int64_t      first;      /* steps done before this process began, at `started` */
     double       started;
+    hrm_metrics  shown;      /* the last window in which rows halted */
     /* saved with the state */
     hrm_metrics  window;    /* since the last line of metrics.jsonl */
     int64_t      last_eval; /* step of the last evaluation */
@@ -237,10 +238,11 @@ static int early_stop(train_run *r)
 static void show(train_run *r, int64_t done)
 {
     /* the window's means so far, and the speed since the start */
-    char text[128];
+    char text[128], halted[64] = "";
     double seconds = tool_seconds() - r->started;
-    snprintf(text, sizeof text, "loss %.4f  exact %.1f %%  segments %.2f  %.1f steps/s", r->window.lm_loss, 100 * r->window.exact_accuracy, r->window.steps,
-             seconds > 0 ? (double)(done - r->first) / seconds : 0.0);
+    if (r->window.count > 0) r->shown = r->window; /* until rows halt, what those before them did */
+    if (r->shown.count > 0) snprintf(halted, sizeof halted, "  exact %.1f %%  segments %.2f", 100 * r->shown.exact_accuracy, r->shown.steps);
+    snprintf(text, sizeof text, "loss %.4f%s  %.1f steps/s", r->window.lm_loss, halted, seconds > 0 ? (double)(done - r->first) / seconds : 0.0);
     progress_update(&r->bar, (double)done, text);
 }
 
@@ -398,13 +400,10 @@ static int open_data(train_run *r)
 {
     char test[TOOL_PATH];
     const config *c = r->c;
-    hrm_dataset_desc lazily;
-    memset(&lazily, 0, sizeof lazily);
-    lazily.no_check = 1; /* batch by batch: a pass over a large set would delay the start */
     if (!*c->data_path) return tool_usage("train: data_path=DIR is missing");
-    if (hrm_dataset_open(&r->train, c->data_path, "train", &lazily) != HRM_OK) return tool_failed();
+    if (hrm_dataset_open(&r->train, c->data_path, "train", NULL) != HRM_OK) return tool_failed();
     if (!tool_join(test, c->data_path, "test") || !tool_exists(test)) return tool_note("%s has no test split: no evaluations", c->data_path), TOOL_OK;
-    return hrm_dataset_open(&r->test, c->data_path, "test", &lazily) == HRM_OK ? TOOL_OK : tool_failed();
+    return hrm_dataset_open(&r->test, c->data_path, "test", NULL) == HRM_OK ? TOOL_OK : tool_failed();
 }
 
 static int make_model(train_run *r)
