@@ -422,7 +422,7 @@ static int resolve(config *c, int i, int depth)
     config_raw *raw = &c->raw[i];
     size_t n = strlen(raw->text);
     if (strncmp(raw->text, "${", 2) != 0) return TOOL_OK;
-    char name[160], text[160];
+    char name[320], text[160];
     if (raw->text[n - 1] != '}' || n >= sizeof text) return tool_usage("%s is \"%.80s\", expected ${KEY}", keys[i].name, raw->text);
     memcpy(text, raw->text + 2, n - 3);
     text[n - 3] = 0;
