@@ -1408,7 +1408,7 @@ static hrm_dtype hrm__dtype_find(const char *name)
 
 static int hrm__shape_fits(hrm_dtype dtype, int ndim, const int64_t *shape, size_t *elements, size_t *bytes)
 {
-    /* -> 0 when the shape has a negative side or more bytes than the address space */
+    /* -> 0 when the shape has a negative side or more bytes than half the address space */
     size_t n = 1, empty = 0;
     for (int i = 0; i < ndim; i++) {
         if (shape[i] < 0 || (uint64_t)shape[i] > SIZE_MAX) return 0;
@@ -1416,7 +1416,7 @@ static int hrm__shape_fits(hrm_dtype dtype, int ndim, const int64_t *shape, size
         else if (hrm__mul_overflows(n, (size_t)shape[i])) return 0;
         else n *= (size_t)shape[i];
     }
-    if (hrm__mul_overflows(n, hrm_dtype_size(dtype))) return 0;
+    if (n > SIZE_MAX / 2 / hrm_dtype_size(dtype)) return 0;
     *elements = empty ? 0 : n;
     *bytes = *elements * hrm_dtype_size(dtype);
     return 1;
@@ -2016,8 +2016,37 @@ static void hrm__map_to_native(const hrm_file_map *map, const void *data, hrm_dt
 static volatile char hrm__temps[HRM__TEMPS][1024];
 static hrm__atomic   hrm__temps_lock;
 
+/* The checksum of zip entries (CRC-32, polynomial 0xedb88320), eight bytes at a time. */
+typedef struct hrm__crc { uint32_t value, table[8][256]; } hrm__crc;
+
+static void hrm__crc_init(hrm__crc *crc)
+{
+    crc->value = 0;
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t v = i;
+        for (int k = 0; k < 8; k++) v = v >> 1 ^ (v & 1 ? 0xedb88320u : 0);
+        crc->table[0][i] = v;
+    }
+    for (int k = 1; k < 8; k++)
+        for (int i = 0; i < 256; i++) crc->table[k][i] = crc->table[k - 1][i] >> 8 ^ crc->table[0][crc->table[k - 1][i] & 255];
+}
+
+static void hrm__crc_add(hrm__crc *crc, const void *data, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)data;
+    uint32_t v = ~crc->value;
+    for (; n >= 8; n -= 8, p += 8) {
+        uint32_t low = v ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+        v = crc->table[7][low & 255] ^ crc->table[6][low >> 8 & 255] ^ crc->table[5][low >> 16 & 255] ^ crc->table[4][low >> 24] ^
+            crc->table[3][p[4]] ^ crc->table[2][p[5]] ^ crc->table[1][p[6]] ^ crc->table[0][p[7]];
+    }
+    for (; n; n--) v = v >> 8 ^ crc->table[0][(v ^ *p++) & 255];
+    crc->value = ~v;
+}
+
 struct hrm_writer {
     const hrm_allocator *allocator;
+    hrm__crc     *crc;           /* NULL, or where what is written is summed up */
     char         *path, *temp;
     size_t        temp_room;
     hrm__file     file;
@@ -2140,6 +2169,7 @@ HRM_API hrm_status hrm_writer_write(hrm_writer *w, const void *data, size_t byte
 {
     if (w->error) return hrm__writer_fail(w, w->error);
     if (bytes == 0) return HRM_OK;
+    if (w->crc) hrm__crc_add(w->crc, data, bytes);
     if (bytes > sizeof w->buffer - w->fill) {
         HRM__TRY(hrm__writer_flush(w));
         if (bytes >= sizeof w->buffer) { /* large ones go past the buffer */
@@ -3488,11 +3518,697 @@ HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tens
     return hrm__writer_finish(w, hrm__safetensors_write(w, path, tensors, count, metadata, num_metadata, as));
 }
 
-/* ==================================================================================================== >>torch-zip =========*/
+/* ==================================================================================================== >>torch-zip =========
+ * torch.save since 1.6: a zip whose entries are stored, not compressed: NAME/data.pkl says what there is, NAME/data/0 … hold
+ * the storages, little-endian. The zip's directory at the end is what counts; every place it names is checked before use.
+ */
+typedef struct hrm__zip_entry {
+    const char *name; /* in the map, not terminated */
+    size_t      name_length;
+    uint64_t    header, data, size; /* offsets in the file */
+    int         stored;
+    int         native; /* dtype + 1 once its bytes are in the machine's order */
+} hrm__zip_entry;
+
+typedef struct hrm__zip {
+    const hrm_allocator *allocator;
+    const unsigned char *map;
+    size_t          size;
+    const char     *path;
+    hrm__zip_entry *entries; /* sorted by name */
+    size_t          count, room;
+} hrm__zip;
+
+static hrm_status hrm__zip_fail(const hrm__zip *z, const char *what) { return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: %s", z->path, what); }
+
+static int hrm__compare_places(const void *a, const void *b)
+{
+    const hrm__zip_entry *x = (const hrm__zip_entry *)a, *y = (const hrm__zip_entry *)b;
+    return (x->header > y->header) - (x->header < y->header);
+}
+
+static int hrm__compare_entries(const void *a, const void *b)
+{
+    const hrm__zip_entry *x = (const hrm__zip_entry *)a, *y = (const hrm__zip_entry *)b;
+    size_t n = x->name_length < y->name_length ? x->name_length : y->name_length;
+    int order = memcmp(x->name, y->name, n);
+    return order ? order : (x->name_length > y->name_length) - (x->name_length < y->name_length);
+}
+
+static int hrm__zip_name_is_sane(const char *name, size_t n)
+{
+    /* not empty, not absolute, no part "..", no backslash or zero */
+    if (!n || *name == '/' || memchr(name, '\\', n) || memchr(name, 0, n)) return 0;
+    for (size_t i = 0, part = 0; i <= n; i++)
+        if (i == n || name[i] == '/') {
+            if (i - part == 2 && name[part] == '.' && name[part + 1] == '.') return 0;
+            part = i + 1;
+        }
+    return 1;
+}
+
+static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **at, const unsigned char *end, uint64_t directory, hrm__zip_entry *e)
+{
+    /* one entry of the directory, and the local header that it points to */
+    const unsigned char *p = *at;
+    if (end - p < 46 || memcmp(p, "PK\x01\x02", 4) != 0) return hrm__zip_fail(z, "its directory ends early");
+    unsigned flags = (unsigned)hrm__get_le(p + 8, 2), method = (unsigned)hrm__get_le(p + 10, 2);
+    uint64_t packed = hrm__get_le(p + 20, 4);
+    size_t extra = (size_t)hrm__get_le(p + 30, 2), comment = (size_t)hrm__get_le(p + 32, 2);
+    memset(e, 0, sizeof *e);
+    e->size = hrm__get_le(p + 24, 4);
+    e->header = hrm__get_le(p + 42, 4);
+    e->name_length = (size_t)hrm__get_le(p + 28, 2);
+    e->name = (const char *)p + 46;
+    if ((size_t)(end - p) - 46 < e->name_length + extra + comment) return hrm__zip_fail(z, "its directory ends early");
+    p += 46 + e->name_length;
+    for (const unsigned char *x = p, *stop = p + extra; stop - x >= 4;) {
+        size_t id = (size_t)hrm__get_le(x, 2), n = (size_t)hrm__get_le(x + 2, 2);
+        x += 4;
+        if (n > (size_t)(stop - x)) return hrm__zip_fail(z, "an extra field ends early");
+        if (id == 1) { /* zip64: those of the three that did not fit above, in this order */
+            uint64_t *wide[3];
+            size_t used = 0;
+            wide[0] = &e->size, wide[1] = &packed, wide[2] = &e->header;
+            for (int k = 0; k < 3; k++)
+                if (*wide[k] == 0xffffffffu) {
+                    if (n - used < 8) return hrm__zip_fail(z, "a zip64 field ends early");
+                    *wide[k] = hrm__get_le(x + used, 8);
+                    used += 8;
+                }
+        }
+        x += n;
+    }
+    *at = p + extra + comment;
+    if (!hrm__zip_name_is_sane(e->name, e->name_length)) return hrm__zip_fail(z, "an entry's name leads out of the archive");
+    if (flags & 1) return hrm__zip_fail(z, "an entry is encrypted");
+    const unsigned char *local = z->map + e->header;
+    if (e->header > directory || directory - e->header < 30 || memcmp(local, "PK\x03\x04", 4) != 0)
+        return hrm__zip_fail(z, "an entry does not begin where the directory says");
+    uint64_t head = 30 + hrm__get_le(local + 26, 2) + hrm__get_le(local + 28, 2), room = directory - e->header;
+    if (head > room || packed > room - head) return hrm__zip_fail(z, "an entry reaches past its end");
+    if (hrm__get_le(local + 26, 2) != e->name_length || memcmp(local + 30, e->name, e->name_length) != 0 || hrm__get_le(local + 8, 2) != method)
+        return hrm__zip_fail(z, "an entry and the directory disagree");
+    e->data = e->header + head;
+    e->stored = method == 0 && packed == e->size;
+    if (!e->stored) e->size = packed;
+    return HRM_OK;
+}
+
+static hrm_status hrm__zip_read(hrm__zip *z)
+{
+    /* map, size -> entries */
+    size_t end = z->size < 22 ? 0 : z->size - 22, lowest = end > 0xffff ? end - 0xffff : 0;
+    void *memory;
+    while (end > lowest && !(memcmp(z->map + end, "PK\x05\x06", 4) == 0 && hrm__get_le(z->map + end + 20, 2) == z->size - end - 22)) end--;
+    if (z->size < 22 || memcmp(z->map + end, "PK\x05\x06", 4) != 0) return hrm__zip_fail(z, "it has no directory, so the file is not whole");
+    uint64_t count = hrm__get_le(z->map + end + 10, 2), bytes = hrm__get_le(z->map + end + 12, 4), directory = hrm__get_le(z->map + end + 16, 4);
+    uint64_t limit = end;
+    if (end >= 20 && memcmp(z->map + end - 20, "PK\x06\x07", 4) == 0) {
+        uint64_t at = hrm__get_le(z->map + end - 12, 8);
+        if (end < 76 || at > end - 76 || memcmp(z->map + at, "PK\x06\x06", 4) != 0) return hrm__zip_fail(z, "its zip64 directory is not there");
+        count = hrm__get_le(z->map + at + 32, 8);
+        bytes = hrm__get_le(z->map + at + 40, 8);
+        directory = hrm__get_le(z->map + at + 48, 8);
+        limit = at;
+    }
+    if (directory > limit || bytes > limit - directory || count > bytes / 46) return hrm__zip_fail(z, "its directory is not there");
+    z->room = (size_t)count;
+    HRM__TRY(hrm__alloc(z->allocator, &memory, z->room, sizeof *z->entries, z->path));
+    z->entries = (hrm__zip_entry *)memory;
+    const unsigned char *at = z->map + directory, *stop = at + bytes;
+    for (; z->count < z->room; z->count++) HRM__TRY(hrm__zip_read_entry(z, &at, stop, directory, &z->entries[z->count]));
+    if (at != stop) return hrm__zip_fail(z, "its directory has another size than it says");
+    qsort(z->entries, z->count, sizeof *z->entries, hrm__compare_places);
+    for (size_t i = 1; i < z->count; i++)
+        if (z->entries[i - 1].data + z->entries[i - 1].size > z->entries[i].header) return hrm__zip_fail(z, "two entries overlap");
+    qsort(z->entries, z->count, sizeof *z->entries, hrm__compare_entries);
+    for (size_t i = 1; i < z->count; i++)
+        if (hrm__compare_entries(&z->entries[i - 1], &z->entries[i]) == 0) return hrm__zip_fail(z, "two entries have one name");
+    return HRM_OK;
+}
+
+static hrm_status hrm__zip_find(const hrm__zip *z, const char *name, int required, hrm__zip_entry **out)
+{
+    hrm__zip_entry key;
+    key.name = name;
+    key.name_length = strlen(name);
+    *out = NULL;
+    for (size_t low = 0, high = z->count; low < high && !*out;) {
+        size_t middle = low + (high - low) / 2;
+        int order = hrm__compare_entries(&key, &z->entries[middle]);
+        if (order == 0) *out = &z->entries[middle];
+        else if (order < 0) high = middle;
+        else low = middle + 1;
+    }
+    if (!*out) return required ? hrm__fail(HRM_ERR_FORMAT, "%s: the zip has no entry \"%.200s\"", z->path, name) : HRM_OK;
+    if (!(*out)->stored) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the zip's entry \"%.200s\" is compressed; PyTorch stores it plain", z->path, name);
+    return HRM_OK;
+}
+
+/* ---- pickle -----------------------------------------------------------------------------------------------------------
+ * A pickle is a program for a stack machine. This one knows the instructions and names that a dictionary of tensors takes,
+ * and builds descriptions of values; it calls nothing. Every instruction makes at most one value, so memory is bounded by
+ * the pickle's length.
+ */
+typedef enum hrm__pickle_kind {
+    HRM__P_NONE, HRM__P_BOOL, HRM__P_INT, HRM__P_FLOAT, HRM__P_STRING, HRM__P_TUPLE, HRM__P_LIST, HRM__P_DICT, HRM__P_DICT_TYPE,
+    HRM__P_REBUILD_TENSOR, HRM__P_REBUILD_PARAMETER, HRM__P_STORAGE_TYPE, HRM__P_STORAGE, HRM__P_TENSOR
+} hrm__pickle_kind;
+
+typedef struct hrm__pickle_value {
+    hrm__pickle_kind kind;
+    hrm_dtype   dtype;       /* of a storage or its type */
+    uint32_t    first, last; /* cells of a tuple, list or dictionary (key, value, key, …); of a tensor its storage and shape */
+    uint32_t    count;       /* items; of a tensor its strides */
+    int64_t     number;      /* of a storage its elements, of a tensor its offset in it */
+    const char *text;        /* of a string or storage, its `length` bytes in the map */
+    size_t      length;
+} hrm__pickle_value;
+
+typedef struct hrm__pickle_cell { uint32_t value, next; } hrm__pickle_cell;
+typedef struct hrm__vector { void *data; size_t count, room, size; } hrm__vector; /* of elements of `size` bytes */
+
+typedef struct hrm__pickle {
+    const hrm_allocator *allocator;
+    const unsigned char *start, *p, *end, *opcode;
+    const char *path;
+    hrm__vector values, cells; /* the first of each is not used: 0 means none */
+    hrm__vector stack, marks, memo; /* value, height of the stack, value: uint32_t each */
+} hrm__pickle;
+
+static hrm_status hrm__vector_push(const hrm_allocator *a, hrm__vector *v, const void *item, const char *what)
+{
+    if (v->count == v->room) {
+        size_t room = v->room ? v->room * 2 : 64;
+        void *p;
+        if (v->room > UINT32_MAX / 4) return hrm__fail(HRM_ERR_MEMORY, "%s: more than 2^31 values", what);
+        HRM__TRY(hrm__alloc(a, &p, room, v->size, what));
+        if (v->count) memcpy(p, v->data, v->count * v->size);
+        hrm__free(a, v->data, v->room, v->size);
+        v->data = p;
+        v->room = room;
+    }
+    memcpy((char *)v->data + v->count++ * v->size, item, v->size);
+    return HRM_OK;
+}
+
+static void hrm__vector_free(const hrm_allocator *a, hrm__vector *v) { hrm__free(a, v->data, v->room, v->size); }
+
+static hrm__pickle_value *hrm__pickle_at(const hrm__pickle *m, uint32_t value) { return (hrm__pickle_value *)m->values.data + value; }
+static hrm__pickle_cell  *hrm__pickle_cell_at(const hrm__pickle *m, uint32_t cell) { return (hrm__pickle_cell *)m->cells.data + cell; }
+
+static hrm_status hrm__pickle_fail(const hrm__pickle *m, const char *what)
+{
+    return hrm__fail(HRM_ERR_FORMAT, "%s: data.pkl, opcode 0x%02x at %zu: %s", m->path, *m->opcode, (size_t)(m->opcode - m->start), what);
+}
+
+static hrm_status hrm__pickle_push(hrm__pickle *m, uint32_t value) { return hrm__vector_push(m->allocator, &m->stack, &value, m->path); }
+
+static hrm_status hrm__pickle_new(hrm__pickle *m, hrm__pickle_kind kind, uint32_t *value)
+{
+    /* a new value on top of the stack */
+    hrm__pickle_value v;
+    memset(&v, 0, sizeof v);
+    v.kind = kind;
+    HRM__TRY(hrm__vector_push(m->allocator, &m->values, &v, m->path));
+    *value = (uint32_t)(m->values.count - 1);
+    return hrm__pickle_push(m, *value);
+}
+
+static hrm_status hrm__pickle_append(hrm__pickle *m, uint32_t container, uint32_t item)
+{
+    hrm__pickle_cell cell;
+    cell.value = item;
+    cell.next = 0;
+    HRM__TRY(hrm__vector_push(m->allocator, &m->cells, &cell, m->path));
+    hrm__pickle_value *c = hrm__pickle_at(m, container);
+    uint32_t at = (uint32_t)(m->cells.count - 1);
+    if (c->last) hrm__pickle_cell_at(m, c->last)->next = at;
+    else c->first = at;
+    c->last = at;
+    c->count++;
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_floor(hrm__pickle *m, size_t *floor)
+{
+    /* pops the last mark -> the stack's height at it */
+    if (!m->marks.count) return hrm__pickle_fail(m, "there is no mark");
+    *floor = ((uint32_t *)m->marks.data)[--m->marks.count];
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_pop(hrm__pickle *m, uint32_t *value)
+{
+    size_t low = m->marks.count ? ((uint32_t *)m->marks.data)[m->marks.count - 1] : 0;
+    if (m->stack.count <= low) return hrm__pickle_fail(m, "the stack is empty");
+    *value = ((uint32_t *)m->stack.data)[--m->stack.count];
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_top(hrm__pickle *m, uint32_t *value)
+{
+    HRM__TRY(hrm__pickle_pop(m, value));
+    m->stack.count++;
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_collect(hrm__pickle *m, uint32_t container, size_t floor)
+{
+    /* what stands on the stack from floor on goes into the container, if it is below them */
+    for (size_t i = floor; i < m->stack.count; i++) HRM__TRY(hrm__pickle_append(m, container, ((uint32_t *)m->stack.data)[i]));
+    m->stack.count = floor;
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_tuple(hrm__pickle *m, size_t floor)
+{
+    uint32_t tuple;
+    if (floor > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
+    HRM__TRY(hrm__pickle_new(m, HRM__P_TUPLE, &tuple));
+    m->stack.count--;
+    HRM__TRY(hrm__pickle_collect(m, tuple, floor));
+    return hrm__pickle_push(m, tuple);
+}
+
+static hrm_status hrm__pickle_set_items(hrm__pickle *m, hrm__pickle_kind kind, size_t floor)
+{
+    /* the items above floor into the list or dictionary just below */
+    size_t low = m->marks.count ? ((uint32_t *)m->marks.data)[m->marks.count - 1] : 0;
+    if (floor <= low || floor > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
+    uint32_t container = ((uint32_t *)m->stack.data)[floor - 1];
+    if (hrm__pickle_at(m, container)->kind != kind || (kind == HRM__P_DICT && (m->stack.count - floor) % 2))
+        return hrm__pickle_fail(m, "items for something that takes none");
+    return hrm__pickle_collect(m, container, floor);
+}
+
+static hrm_status hrm__pickle_string(hrm__pickle *m, int length_bytes)
+{
+    uint32_t value;
+    if (m->end - m->p < length_bytes) return hrm__pickle_fail(m, "the pickle ends early");
+    uint64_t n = hrm__get_le(m->p, length_bytes);
+    m->p += length_bytes;
+    if (n > (uint64_t)(m->end - m->p)) return hrm__pickle_fail(m, "a string reaches past the end");
+    HRM__TRY(hrm__pickle_new(m, HRM__P_STRING, &value));
+    hrm__pickle_at(m, value)->text = (const char *)m->p;
+    hrm__pickle_at(m, value)->length = (size_t)n;
+    m->p += n;
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_int(hrm__pickle *m, int bytes, int is_signed)
+{
+    uint32_t value;
+    if (bytes > m->end - m->p) return hrm__pickle_fail(m, "the pickle ends early");
+    uint64_t n = hrm__get_le(m->p, bytes);
+    if (is_signed && bytes && bytes < 8 && m->p[bytes - 1] > 127) n |= ~(uint64_t)0 << 8 * bytes;
+    m->p += bytes;
+    HRM__TRY(hrm__pickle_new(m, HRM__P_INT, &value));
+    hrm__pickle_at(m, value)->number = (int64_t)n;
+    return HRM_OK;
+}
+
+/* What PyTorch calls a storage of each dtype, in the order of HRM_DTYPE_LIST. */
+static const char *const hrm__torch_storages[HRM_DTYPE_COUNT] = {"FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "CharStorage",
+                                                                 "ByteStorage", "ShortStorage", "IntStorage", "LongStorage", "BoolStorage"};
+
+static int hrm__text_is(const char *text, size_t n, const char *word) { return strlen(word) == n && memcmp(text, word, n) == 0; }
+
+static hrm_status hrm__pickle_global(hrm__pickle *m, const char *module, size_t module_length, const char *name, size_t name_length)
+{
+    static const struct { const char *module, *name; hrm__pickle_kind kind; } known[] = {
+        {"collections", "OrderedDict", HRM__P_DICT_TYPE},
+        {"torch._utils", "_rebuild_tensor_v2", HRM__P_REBUILD_TENSOR},
+        {"torch._utils", "_rebuild_parameter", HRM__P_REBUILD_PARAMETER},
+        {"torch._utils", "_rebuild_parameter_with_state", HRM__P_REBUILD_PARAMETER}};
+    uint32_t value;
+    for (size_t i = 0; i < HRM__COUNT(known); i++)
+        if (hrm__text_is(module, module_length, known[i].module) && hrm__text_is(name, name_length, known[i].name))
+            return hrm__pickle_new(m, known[i].kind, &value);
+    for (int d = 0; d < HRM_DTYPE_COUNT && hrm__text_is(module, module_length, "torch"); d++)
+        if (hrm__text_is(name, name_length, hrm__torch_storages[d])) {
+            HRM__TRY(hrm__pickle_new(m, HRM__P_STORAGE_TYPE, &value));
+            hrm__pickle_at(m, value)->dtype = (hrm_dtype)d;
+            return HRM_OK;
+        }
+    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: data.pkl refers to %.*s.%.*s at %zu, which no dictionary of tensors needs; refused", m->path,
+                     (int)hrm__min_i64((int64_t)module_length, 80), module, (int)hrm__min_i64((int64_t)name_length, 80), name,
+                     (size_t)(m->opcode - m->start));
+}
+
+static hrm_status hrm__pickle_global_lines(hrm__pickle *m)
+{
+    const char *text[2];
+    size_t length[2];
+    for (int i = 0; i < 2; i++) {
+        const void *end = memchr(m->p, '\n', (size_t)(m->end - m->p));
+        if (!end) return hrm__pickle_fail(m, "the pickle ends early");
+        text[i] = (const char *)m->p;
+        length[i] = (size_t)((const char *)end - text[i]);
+        m->p += length[i] + 1;
+    }
+    return hrm__pickle_global(m, text[0], length[0], text[1], length[1]);
+}
+
+static hrm_status hrm__pickle_stack_global(hrm__pickle *m)
+{
+    uint32_t name, module;
+    HRM__TRY(hrm__pickle_pop(m, &name));
+    HRM__TRY(hrm__pickle_pop(m, &module));
+    const hrm__pickle_value *n = hrm__pickle_at(m, name), *o = hrm__pickle_at(m, module);
+    if (n->kind != HRM__P_STRING || o->kind != HRM__P_STRING) return hrm__pickle_fail(m, "a name that is no string");
+    return hrm__pickle_global(m, o->text, o->length, n->text, n->length);
+}
+
+static size_t hrm__pickle_items(const hrm__pickle *m, uint32_t tuple, const hrm__pickle_value **items, uint32_t *ids, size_t room)
+{
+    /* the first `room` items of a tuple -> how many it has; 0 when it is none */
+    const hrm__pickle_value *t = hrm__pickle_at(m, tuple);
+    if (t->kind != HRM__P_TUPLE) return 0;
+    size_t n = 0;
+    for (uint32_t c = t->first; c && n < room; c = hrm__pickle_cell_at(m, c)->next, n++) {
+        ids[n] = hrm__pickle_cell_at(m, c)->value;
+        items[n] = hrm__pickle_at(m, ids[n]);
+    }
+    return t->count;
+}
+
+static hrm_status hrm__pickle_storage(hrm__pickle *m)
+{
+    /* ('storage', torch.FloatStorage, key, device, elements) -> the storage */
+    const hrm__pickle_value *item[5];
+    uint32_t tuple, ids[5], value;
+    HRM__TRY(hrm__pickle_pop(m, &tuple));
+    if (hrm__pickle_items(m, tuple, item, ids, 5) != 5 || item[0]->kind != HRM__P_STRING || !hrm__text_is(item[0]->text, item[0]->length, "storage") ||
+        item[1]->kind != HRM__P_STORAGE_TYPE || item[2]->kind != HRM__P_STRING || item[4]->kind != HRM__P_INT || item[4]->number < 0)
+        return hrm__pickle_fail(m, "a reference that is not to a storage");
+    hrm__pickle_value s = *item[2];
+    s.kind = HRM__P_STORAGE;
+    s.dtype = item[1]->dtype;
+    s.number = item[4]->number;
+    HRM__TRY(hrm__pickle_new(m, HRM__P_STORAGE, &value));
+    *hrm__pickle_at(m, value) = s;
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_reduce(hrm__pickle *m)
+{
+    /* function, arguments -> what PyTorch would get from the call */
+    const hrm__pickle_value *item[6];
+    uint32_t args, function, ids[6], value;
+    HRM__TRY(hrm__pickle_pop(m, &args));
+    HRM__TRY(hrm__pickle_pop(m, &function));
+    if (hrm__pickle_at(m, args)->kind != HRM__P_TUPLE) return hrm__pickle_fail(m, "a call without a tuple of arguments");
+    size_t n = hrm__pickle_items(m, args, item, ids, 6);
+    switch (hrm__pickle_at(m, function)->kind) {
+    case HRM__P_DICT_TYPE:
+        if (n) return hrm__pickle_fail(m, "an OrderedDict made from arguments");
+        return hrm__pickle_new(m, HRM__P_DICT, &value);
+    case HRM__P_REBUILD_PARAMETER:
+        if (n < 1 || item[0]->kind != HRM__P_TENSOR) return hrm__pickle_fail(m, "a parameter that is no tensor");
+        return hrm__pickle_push(m, ids[0]);
+    case HRM__P_REBUILD_TENSOR:
+        if (n < 6 || item[0]->kind != HRM__P_STORAGE || item[1]->kind != HRM__P_INT || item[1]->number < 0 || item[2]->kind != HRM__P_TUPLE ||
+            item[3]->kind != HRM__P_TUPLE || item[2]->count != item[3]->count)
+            return hrm__pickle_fail(m, "a tensor that is not made of storage, offset, shape and strides");
+        {
+            int64_t offset = item[1]->number;
+            HRM__TRY(hrm__pickle_new(m, HRM__P_TENSOR, &value));
+            hrm__pickle_value *t = hrm__pickle_at(m, value);
+            t->number = offset;
+            t->first = ids[0];
+            t->last = ids[2];
+            t->count = ids[3];
+        }
+        return HRM_OK;
+    default: return hrm__pickle_fail(m, "a call of something that cannot be called");
+    }
+}
+
+static hrm_status hrm__pickle_build(hrm__pickle *m)
+{
+    /* attributes for the dictionary below (state_dict's _metadata): not needed */
+    uint32_t state, object;
+    HRM__TRY(hrm__pickle_pop(m, &state));
+    HRM__TRY(hrm__pickle_top(m, &object));
+    return hrm__pickle_at(m, object)->kind == HRM__P_DICT ? HRM_OK : hrm__pickle_fail(m, "attributes for something other than a dictionary");
+}
+
+static hrm_status hrm__pickle_memo(hrm__pickle *m, int index_bytes, int put)
+{
+    /* puts the top under an index, or gets it; index_bytes 0: the next free one */
+    const uint32_t none = 0;
+    uint64_t index = m->memo.count;
+    uint32_t value;
+    if (m->end - m->p < index_bytes) return hrm__pickle_fail(m, "the pickle ends early");
+    if (index_bytes) index = hrm__get_le(m->p, index_bytes);
+    m->p += index_bytes;
+    if (!put) {
+        value = index < m->memo.count ? ((uint32_t *)m->memo.data)[index] : 0;
+        return value ? hrm__pickle_push(m, value) : hrm__pickle_fail(m, "recalls what was not stored");
+    }
+    if (index > (uint64_t)(m->end - m->start)) return hrm__pickle_fail(m, "a memo index past any that a pickle of this length can use");
+    HRM__TRY(hrm__pickle_top(m, &value));
+    while (m->memo.count <= index) HRM__TRY(hrm__vector_push(m->allocator, &m->memo, &none, m->path));
+    ((uint32_t *)m->memo.data)[index] = value;
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_step(hrm__pickle *m, int *done)
+{
+    uint32_t value, height = (uint32_t)m->stack.count;
+    size_t floor;
+    m->opcode = m->p++;
+    switch (*m->opcode) {
+    case 0x80: /* PROTO */
+        if (m->p == m->end) return hrm__pickle_fail(m, "the pickle ends early");
+        if (*m->p < 2 || *m->p > 5) return hrm__pickle_fail(m, "a protocol other than 2 to 5");
+        m->p++;
+        return HRM_OK;
+    case 0x95: /* FRAME: only a hint for readers of streams */
+        if (m->end - m->p < 8) return hrm__pickle_fail(m, "the pickle ends early");
+        m->p += 8;
+        return HRM_OK;
+    case '(': return hrm__vector_push(m->allocator, &m->marks, &height, m->path);
+    case '}': return hrm__pickle_new(m, HRM__P_DICT, &value);
+    case ']': return hrm__pickle_new(m, HRM__P_LIST, &value);
+    case ')': return hrm__pickle_tuple(m, m->stack.count);
+    case 'N': return hrm__pickle_new(m, HRM__P_NONE, &value);
+    case 0x88: case 0x89: /* NEWTRUE, NEWFALSE */
+        HRM__TRY(hrm__pickle_new(m, HRM__P_BOOL, &value));
+        hrm__pickle_at(m, value)->number = *m->opcode == 0x88;
+        return HRM_OK;
+    case 'K': return hrm__pickle_int(m, 1, 0); /* BININT1 */
+    case 'M': return hrm__pickle_int(m, 2, 0); /* BININT2 */
+    case 'J': return hrm__pickle_int(m, 4, 1); /* BININT */
+    case 0x8a: /* LONG1 */
+        if (m->p == m->end || *m->p > 8) return hrm__pickle_fail(m, "an integer of more than 64 bits");
+        m->p++;
+        return hrm__pickle_int(m, m->p[-1], 1);
+    case 'G': /* BINFLOAT: nothing here needs its value */
+        if (m->end - m->p < 8) return hrm__pickle_fail(m, "the pickle ends early");
+        m->p += 8;
+        return hrm__pickle_new(m, HRM__P_FLOAT, &value);
+    case 0x8c: return hrm__pickle_string(m, 1); /* SHORT_BINUNICODE */
+    case 'X': return hrm__pickle_string(m, 4);  /* BINUNICODE */
+    case 0x8d: return hrm__pickle_string(m, 8); /* BINUNICODE8 */
+    case 'q': return hrm__pickle_memo(m, 1, 1);
+    case 'r': return hrm__pickle_memo(m, 4, 1);
+    case 0x94: return hrm__pickle_memo(m, 0, 1);
+    case 'h': return hrm__pickle_memo(m, 1, 0);
+    case 'j': return hrm__pickle_memo(m, 4, 0);
+    case 'c': return hrm__pickle_global_lines(m);
+    case 0x93: return hrm__pickle_stack_global(m);
+    case 't':
+        HRM__TRY(hrm__pickle_floor(m, &floor));
+        return hrm__pickle_tuple(m, floor);
+    case 0x85: case 0x86: case 0x87: /* TUPLE1 to TUPLE3 */
+        for (floor = 0; floor < (size_t)(*m->opcode - 0x84); floor++) HRM__TRY(hrm__pickle_pop(m, &value)); /* are they there? */
+        m->stack.count = height;
+        return hrm__pickle_tuple(m, height - floor);
+    case 'Q': return hrm__pickle_storage(m);
+    case 'R': return hrm__pickle_reduce(m);
+    case 'b': return hrm__pickle_build(m);
+    case 's': return height < 3 ? hrm__pickle_fail(m, "the stack is empty") : hrm__pickle_set_items(m, HRM__P_DICT, height - 2);
+    case 'a': return height < 2 ? hrm__pickle_fail(m, "the stack is empty") : hrm__pickle_set_items(m, HRM__P_LIST, height - 1);
+    case 'u': case 'e':
+        HRM__TRY(hrm__pickle_floor(m, &floor));
+        return hrm__pickle_set_items(m, *m->opcode == 'u' ? HRM__P_DICT : HRM__P_LIST, floor);
+    case '.':
+        *done = 1;
+        return m->stack.count == 1 && !m->marks.count ? HRM_OK : hrm__pickle_fail(m, "it ends with more or less than one value");
+    default: return hrm__pickle_fail(m, "not one that a dictionary of tensors needs; refused");
+    }
+}
+
+static hrm_status hrm__pickle_run(hrm__pickle *m, uint32_t *result)
+{
+    int done = 0;
+    hrm__pickle_value none;
+    hrm__pickle_cell no_cell;
+    memset(&none, 0, sizeof none);
+    memset(&no_cell, 0, sizeof no_cell);
+    HRM__TRY(hrm__vector_push(m->allocator, &m->values, &none, m->path));
+    HRM__TRY(hrm__vector_push(m->allocator, &m->cells, &no_cell, m->path));
+    while (!done) {
+        if (m->p >= m->end) return hrm__fail(HRM_ERR_FORMAT, "%s: data.pkl does not end", m->path);
+        HRM__TRY(hrm__pickle_step(m, &done));
+    }
+    *result = *(uint32_t *)m->stack.data;
+    return HRM_OK;
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------------- */
+#define HRM__TORCH_NAME  1024 /* bytes of a tensor's name at most */
+#define HRM__TORCH_DEPTH 8    /* dictionaries in dictionaries */
+
+typedef struct hrm__torch {
+    hrm_tensors *file;
+    hrm__zip     zip;
+    hrm__pickle  pickle;
+    hrm__vector  tensors;
+    const char  *path, *folder; /* the archive's NAME, folder_length bytes */
+    size_t       folder_length;
+    size_t       visits; /* cells still to be looked at: shared dictionaries could otherwise multiply without end */
+    char         name[HRM__TORCH_NAME];
+} hrm__torch;
+
+static hrm_status hrm__torch_entry(hrm__torch *t, const char *what, const char *key, size_t key_length, int required, hrm__zip_entry **entry)
+{
+    /* the zip's entry NAME/what + key */
+    char name[512];
+    if (t->folder_length + key_length + 32 > sizeof name) return hrm__fail(HRM_ERR_FORMAT, "%s: a storage's key is too long", t->path);
+    snprintf(name, sizeof name, "%.*s/%s%.*s", (int)t->folder_length, t->folder, what, (int)key_length, key);
+    return hrm__zip_find(&t->zip, name, required, entry);
+}
+
+static hrm_status hrm__torch_tensor(hrm__torch *t, uint32_t value, size_t name_length)
+{
+    /* the tensor t->name: storage, offset, shape, strides -> a view, if it is contiguous */
+    const hrm__pickle *m = &t->pickle;
+    const hrm__pickle_value *v = hrm__pickle_at(m, value), *storage = hrm__pickle_at(m, v->first), *shape = hrm__pickle_at(m, v->last);
+    hrm__zip_entry *entry;
+    hrm_tensor out;
+    char *name;
+    size_t elements, element = hrm_dtype_size(storage->dtype);
+    memset(&out, 0, sizeof out);
+    out.dtype = storage->dtype;
+    if (shape->count > HRM_MAX_DIMS)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" has %u dimensions, %d are supported", t->path, t->name, (unsigned)shape->count, HRM_MAX_DIMS);
+    int64_t strides[HRM_MAX_DIMS], expected = 1;
+    uint32_t side = shape->first, stride = hrm__pickle_at(m, v->count)->first;
+    for (; side; out.ndim++, side = hrm__pickle_cell_at(m, side)->next, stride = hrm__pickle_cell_at(m, stride)->next) {
+        const hrm__pickle_value *a = hrm__pickle_at(m, hrm__pickle_cell_at(m, side)->value), *b = hrm__pickle_at(m, hrm__pickle_cell_at(m, stride)->value);
+        if (a->kind != HRM__P_INT || b->kind != HRM__P_INT) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", t->path, t->name);
+        out.shape[out.ndim] = a->number;
+        strides[out.ndim] = b->number;
+    }
+    if (!hrm__shape_fits(out.dtype, out.ndim, out.shape, &elements, &out.bytes))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", t->path, t->name);
+    for (int i = out.ndim; i-- > 0 && elements; expected *= out.shape[i])
+        if (out.shape[i] != 1 && strides[i] != expected)
+            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" is not contiguous; save tensor.contiguous()", t->path, t->name);
+    HRM__TRY(hrm__torch_entry(t, "data/", storage->text, storage->length, 1, &entry));
+    if (entry->size % element || entry->size / element != (uint64_t)storage->number)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\": its storage has %llu bytes, not %lld elements of %zu", t->path, t->name,
+                         (unsigned long long)entry->size, (long long)storage->number, element);
+    if (v->number > storage->number || elements > (uint64_t)(storage->number - v->number))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" reaches past its storage of %lld elements", t->path, t->name, (long long)storage->number);
+    if (!entry->native) {
+        hrm__map_to_native(&t->file->map, t->zip.map + entry->data, out.dtype, (size_t)storage->number);
+        entry->native = (int)out.dtype + 1;
+    } else if (HRM__BIG_ENDIAN && entry->native != (int)out.dtype + 1) {
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" shares its storage with one of another dtype", t->path, t->name);
+    }
+    out.data = t->zip.map + entry->data + (size_t)v->number * element;
+    HRM__TRY(hrm__arena_string(&t->file->arena, &name, t->name, name_length));
+    out.name = name;
+    return hrm__vector_push(t->file->allocator, &t->tensors, &out, t->path);
+}
+
+static hrm_status hrm__torch_dictionary(hrm__torch *t, uint32_t dictionary, size_t name_length, int depth)
+{
+    /* its tensors, and those of the dictionaries in it under joined names; everything else is passed over */
+    const hrm__pickle *m = &t->pickle;
+    if (depth == HRM__TORCH_DEPTH) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: \"%.200s\": dictionaries nested too deep", t->path, t->name);
+    for (uint32_t c = hrm__pickle_at(m, dictionary)->first; c; c = hrm__pickle_cell_at(m, c)->next) {
+        const hrm__pickle_value *key = hrm__pickle_at(m, hrm__pickle_cell_at(m, c)->value);
+        c = hrm__pickle_cell_at(m, c)->next;
+        uint32_t value = hrm__pickle_cell_at(m, c)->value;
+        hrm__pickle_kind kind = hrm__pickle_at(m, value)->kind;
+        if (!t->visits--) return hrm__fail(HRM_ERR_FORMAT, "%s: dictionaries that contain each other over and over", t->path);
+        if ((kind != HRM__P_TENSOR && kind != HRM__P_DICT) || (key->kind != HRM__P_STRING && key->kind != HRM__P_INT)) continue;
+        char number[24];
+        size_t length = key->length, at = name_length;
+        const char *text = key->text;
+        if (key->kind == HRM__P_INT) length = (size_t)snprintf(number, sizeof number, "%lld", (long long)key->number), text = number;
+        if (length > sizeof t->name - 2 - name_length || memchr(text, 0, length) || hrm__utf8_bad(text, length) < length)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: a key after \"%.100s\" is too long or not UTF-8", t->path, t->name);
+        if (at) t->name[at++] = '.';
+        memcpy(t->name + at, text, length);
+        at += length;
+        t->name[at] = 0;
+        if (kind == HRM__P_TENSOR) HRM__TRY(hrm__torch_tensor(t, value, at));
+        else HRM__TRY(hrm__torch_dictionary(t, value, at, depth + 1));
+        t->name[name_length] = 0;
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__torch_read(hrm__torch *t)
+{
+    hrm__zip_entry *entry;
+    uint32_t root = 0;
+    HRM__TRY(hrm__zip_read(&t->zip));
+    for (size_t i = 0; i < t->zip.count; i++) { /* NAME is the first part of every entry */
+        const hrm__zip_entry *e = &t->zip.entries[i];
+        const void *slash = memchr(e->name, '/', e->name_length);
+        size_t n = slash ? (size_t)((const char *)slash - e->name) : 0;
+        if (!n || !hrm__text_is(e->name + n, e->name_length - n, "/data.pkl")) continue;
+        if (t->folder) return hrm__fail(HRM_ERR_FORMAT, "%s: the zip holds more than one data.pkl", t->path);
+        t->folder = e->name;
+        t->folder_length = n;
+    }
+    if (!t->folder) return hrm__fail(HRM_ERR_FORMAT, "%s: a zip without NAME/data.pkl, so not a PyTorch checkpoint", t->path);
+    HRM__TRY(hrm__torch_entry(t, "byteorder", "", 0, 0, &entry));
+    if (entry && !hrm__text_is((const char *)t->zip.map + entry->data, (size_t)entry->size, "little"))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is big-endian, which is not supported", t->path);
+    HRM__TRY(hrm__torch_entry(t, "data.pkl", "", 0, 1, &entry));
+    t->pickle.start = t->pickle.p = t->zip.map + entry->data;
+    t->pickle.end = t->pickle.start + entry->size;
+    t->visits = (size_t)entry->size;
+    HRM__TRY(hrm__pickle_run(&t->pickle, &root));
+    if (hrm__pickle_at(&t->pickle, root)->kind != HRM__P_DICT)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is not a dictionary of tensors; save model.state_dict()", t->path);
+    return hrm__torch_dictionary(t, root, 0, 0);
+}
+
 static hrm_status hrm__torch_open(hrm_tensors *f, const char *path)
 {
-    (void)f;
-    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch zips are not read yet", path);
+    const hrm_allocator *a = f->allocator;
+    hrm__torch t;
+    memset(&t, 0, sizeof t);
+    t.file = f;
+    t.path = t.zip.path = t.pickle.path = path;
+    t.zip.allocator = t.pickle.allocator = a;
+    t.zip.map = f->map.data;
+    t.zip.size = f->map.size;
+    t.tensors.size = sizeof(hrm_tensor);
+    t.pickle.values.size = sizeof(hrm__pickle_value);
+    t.pickle.cells.size = sizeof(hrm__pickle_cell);
+    t.pickle.stack.size = t.pickle.marks.size = t.pickle.memo.size = sizeof(uint32_t);
+    hrm_status status = hrm__torch_read(&t);
+    hrm__vector_free(a, &t.pickle.memo);
+    hrm__vector_free(a, &t.pickle.marks);
+    hrm__vector_free(a, &t.pickle.stack);
+    hrm__vector_free(a, &t.pickle.cells);
+    hrm__vector_free(a, &t.pickle.values);
+    hrm__free(a, t.zip.entries, t.zip.room, sizeof *t.zip.entries);
+    f->tensors = (hrm_tensor *)t.tensors.data; /* freed with the file from here on */
+    f->count = t.tensors.count;
+    f->room = t.tensors.room;
+    return status == HRM_OK ? hrm__tensors_index(f, path) : status;
 }
 
 HRM_API hrm_status hrm_tensors_open(hrm_tensors **file, const char *path, const hrm_allocator *a)
@@ -3504,6 +4220,8 @@ HRM_API hrm_status hrm_tensors_open(hrm_tensors **file, const char *path, const 
     f->arena.allocator = a;
     f->arena.what = path;
     hrm_status status = hrm_file_map_open(&f->map, path);
+    if (status == HRM_OK && f->map.size > 2 && f->map.data[0] == 0x80 && f->map.data[1] == 2 && f->map.data[2] == 0x8a)
+        status = hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch's form from before 1.6; torch.save it again with a later version", path);
     if (status == HRM_OK) {
         f->is_torch = f->map.size >= 4 && memcmp(f->map.data, "PK\x03\x04", 4) == 0;
         status = f->is_torch ? hrm__torch_open(f, path) : hrm__safetensors_open(f, path);
@@ -3511,6 +4229,218 @@ HRM_API hrm_status hrm_tensors_open(hrm_tensors **file, const char *path, const 
     f->arena.what = "";
     if (status != HRM_OK) hrm_tensors_close(f);
     else *file = f;
+    return status;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------------
+ * Sizes and sums are not known beforehand: an entry's header is patched when its end is reached. Data begin at multiples of
+ * 64, as PyTorch has them. From HRM__ZIP_LIMIT bytes on an entry or place is written in the zip64 way.
+ */
+#ifndef HRM__ZIP_LIMIT
+    #define HRM__ZIP_LIMIT 0xffffffffu /* lower in tests */
+#endif
+
+typedef struct hrm__zip_out_entry { uint64_t header, size; uint32_t crc; int wide; char name[40]; } hrm__zip_out_entry;
+typedef struct hrm__zip_out {
+    hrm_writer         *w;
+    hrm__zip_out_entry *entries;
+    size_t              count;
+    uint64_t            data; /* where the entry being written begins */
+    hrm__crc            crc;
+} hrm__zip_out;
+
+static hrm_status hrm__zip_begin(hrm__zip_out *z, const char *name, uint64_t size)
+{
+    /* size: at least what the entry will have; it decides between the 32-bit form and the wide one */
+    unsigned char head[30 + 40 + 20 + 4 + 64];
+    hrm__zip_out_entry *e = &z->entries[z->count];
+    size_t n = (size_t)snprintf(e->name, sizeof e->name, "archive/%s", name), at = 30 + n;
+    e->header = hrm__writer_size(z->w);
+    e->wide = size >= HRM__ZIP_LIMIT;
+    memset(head, 0, sizeof head);
+    memcpy(head, "PK\x03\x04", 4);
+    hrm__put_le(head + 4, e->wide ? 45 : 20, 2);
+    hrm__put_le(head + 12, 0x21, 2); /* the first of January 1980 */
+    hrm__put_le(head + 26, n, 2);
+    memcpy(head + 30, e->name, n);
+    if (e->wide) {
+        hrm__put_le(head + 18, 0xffffffffu, 4);
+        hrm__put_le(head + 22, 0xffffffffu, 4);
+        hrm__put_le(head + at, 1, 2);
+        hrm__put_le(head + at + 2, 16, 2);
+        at += 20;
+    }
+    size_t padding = (size_t)((64 - (e->header + at + 4) % 64) % 64);
+    memcpy(head + at, "FB", 2); /* PyTorch's own padding field */
+    hrm__put_le(head + at + 2, padding, 2);
+    at += 4 + padding;
+    hrm__put_le(head + 28, at - 30 - n, 2);
+    HRM__TRY(hrm_writer_write(z->w, head, at));
+    z->data = hrm__writer_size(z->w);
+    z->crc.value = 0;
+    z->w->crc = &z->crc;
+    return HRM_OK;
+}
+
+static hrm_status hrm__zip_end(hrm__zip_out *z)
+{
+    unsigned char patch[16];
+    hrm__zip_out_entry *e = &z->entries[z->count++];
+    z->w->crc = NULL;
+    e->size = hrm__writer_size(z->w) - z->data;
+    e->crc = z->crc.value;
+    hrm__put_le(patch, e->crc, 4);
+    hrm__put_le(patch + 4, e->size, 4);
+    hrm__put_le(patch + 8, e->size, 4);
+    HRM__TRY(hrm_writer_rewrite(z->w, e->header + 14, patch, e->wide ? 4 : 12));
+    hrm__put_le(patch, e->size, 8);
+    hrm__put_le(patch + 8, e->size, 8);
+    return e->wide ? hrm_writer_rewrite(z->w, e->header + 30 + strlen(e->name) + 4, patch, 16) : HRM_OK;
+}
+
+static hrm_status hrm__zip_finish(hrm__zip_out *z)
+{
+    unsigned char p[76];
+    uint64_t start = hrm__writer_size(z->w);
+    for (size_t i = 0; i < z->count; i++) {
+        const hrm__zip_out_entry *e = &z->entries[i];
+        int far = e->header >= HRM__ZIP_LIMIT;
+        size_t n = strlen(e->name), extra = (size_t)(e->wide ? 16 : 0) + (size_t)(far ? 8 : 0), at = 46;
+        memset(p, 0, sizeof p);
+        memcpy(p, "PK\x01\x02", 4);
+        hrm__put_le(p + 4, extra ? 45 : 20, 2);
+        hrm__put_le(p + 6, extra ? 45 : 20, 2);
+        hrm__put_le(p + 14, 0x21, 2);
+        hrm__put_le(p + 16, e->crc, 4);
+        hrm__put_le(p + 20, e->wide ? 0xffffffffu : e->size, 4);
+        hrm__put_le(p + 24, e->wide ? 0xffffffffu : e->size, 4);
+        hrm__put_le(p + 28, n, 2);
+        hrm__put_le(p + 30, extra ? extra + 4 : 0, 2);
+        hrm__put_le(p + 42, far ? 0xffffffffu : e->header, 4);
+        HRM__TRY(hrm_writer_write(z->w, p, at));
+        HRM__TRY(hrm_writer_write(z->w, e->name, n));
+        at = 4;
+        hrm__put_le(p, 1, 2);
+        hrm__put_le(p + 2, extra, 2);
+        if (e->wide) {
+            hrm__put_le(p + 4, e->size, 8);
+            hrm__put_le(p + 12, e->size, 8);
+            at = 20;
+        }
+        if (far) hrm__put_le(p + at, e->header, 8);
+        HRM__TRY(hrm_writer_write(z->w, p, extra ? extra + 4 : 0));
+    }
+    uint64_t end = hrm__writer_size(z->w), bytes = end - start;
+    memset(p, 0, sizeof p);
+    if (z->count >= 0xffff || end >= HRM__ZIP_LIMIT) {
+        memcpy(p, "PK\x06\x06", 4);
+        hrm__put_le(p + 4, 44, 8);
+        hrm__put_le(p + 12, 45, 2);
+        hrm__put_le(p + 14, 45, 2);
+        hrm__put_le(p + 24, z->count, 8);
+        hrm__put_le(p + 32, z->count, 8);
+        hrm__put_le(p + 40, bytes, 8);
+        hrm__put_le(p + 48, start, 8);
+        memcpy(p + 56, "PK\x06\x07", 4);
+        hrm__put_le(p + 64, end, 8);
+        hrm__put_le(p + 72, 1, 4);
+        HRM__TRY(hrm_writer_write(z->w, p, 76));
+        memset(p, 0, sizeof p);
+    }
+    memcpy(p, "PK\x05\x06", 4);
+    hrm__put_le(p + 8, z->count < 0xffff ? z->count : 0xffff, 2);
+    hrm__put_le(p + 10, z->count < 0xffff ? z->count : 0xffff, 2);
+    hrm__put_le(p + 12, bytes < HRM__ZIP_LIMIT ? bytes : 0xffffffffu, 4);
+    hrm__put_le(p + 16, start < HRM__ZIP_LIMIT ? start : 0xffffffffu, 4);
+    return hrm_writer_write(z->w, p, 22);
+}
+
+static hrm_status hrm__pickle_write_string(hrm_writer *w, const char *s)
+{
+    unsigned char head[5];
+    head[0] = 'X';
+    hrm__put_le(head + 1, strlen(s), 4);
+    HRM__TRY(hrm_writer_write(w, head, 5));
+    return hrm__write_text(w, s);
+}
+
+static hrm_status hrm__pickle_write_int(hrm_writer *w, int64_t v)
+{
+    /* v >= 0 */
+    unsigned char code[10];
+    int small = v <= INT32_MAX;
+    code[0] = small ? 'J' : 0x8a;
+    code[1] = 8;
+    hrm__put_le(code + (small ? 1 : 2), (uint64_t)v, small ? 4 : 8);
+    return hrm_writer_write(w, code, small ? 5 : 10);
+}
+
+static hrm_status hrm__pickle_write_tensor(hrm_writer *w, const hrm_tensor *t, hrm_dtype dtype, size_t key)
+{
+    /* name, then _rebuild_tensor_v2(storage, 0, shape, strides, False, OrderedDict()) */
+    char number[24];
+    int64_t strides[HRM_MAX_DIMS], n = 1;
+    for (int i = t->ndim; i-- > 0; n *= t->shape[i] > 1 ? t->shape[i] : 1) strides[i] = n;
+    HRM__TRY(hrm__pickle_write_string(w, t->name));
+    HRM__TRY(hrm__write_text(w, "ctorch._utils\n_rebuild_tensor_v2\n(("));
+    HRM__TRY(hrm__pickle_write_string(w, "storage"));
+    HRM__TRY(hrm__write_text(w, "ctorch\n"));
+    HRM__TRY(hrm__write_text(w, hrm__torch_storages[dtype]));
+    HRM__TRY(hrm__write_text(w, "\n"));
+    snprintf(number, sizeof number, "%zu", key);
+    HRM__TRY(hrm__pickle_write_string(w, number));
+    HRM__TRY(hrm__pickle_write_string(w, "cpu"));
+    HRM__TRY(hrm__pickle_write_int(w, (int64_t)(t->bytes / hrm_dtype_size(t->dtype))));
+    HRM__TRY(hrm__write_text(w, "tQ"));
+    HRM__TRY(hrm__pickle_write_int(w, 0));
+    for (int k = 0; k < 2; k++) {
+        HRM__TRY(hrm__write_text(w, "("));
+        for (int i = 0; i < t->ndim; i++) HRM__TRY(hrm__pickle_write_int(w, k ? strides[i] : t->shape[i]));
+        HRM__TRY(hrm__write_text(w, "t"));
+    }
+    return hrm__write_text(w, "\x89" "ccollections\nOrderedDict\n)RtR");
+}
+
+static hrm_status hrm__torch_write(hrm__zip_out *z, const hrm_tensor *tensors, size_t count, hrm_dtype as)
+{
+    char name[32];
+    uint64_t length = 1024; /* of the pickle, at most */
+    for (size_t i = 0; i < count; i++) length += strlen(tensors[i].name) + 512;
+    HRM__TRY(hrm__zip_begin(z, "data.pkl", length));
+    HRM__TRY(hrm__write_text(z->w, "\x80\x02" "ccollections\nOrderedDict\n)R("));
+    for (size_t i = 0; i < count; i++) HRM__TRY(hrm__pickle_write_tensor(z->w, &tensors[i], hrm__save_dtype(&tensors[i], as), i));
+    HRM__TRY(hrm__write_text(z->w, "u."));
+    HRM__TRY(hrm__zip_end(z));
+    HRM__TRY(hrm__zip_begin(z, "byteorder", 6));
+    HRM__TRY(hrm__write_text(z->w, "little"));
+    HRM__TRY(hrm__zip_end(z));
+    for (size_t i = 0; i < count; i++) {
+        const hrm_tensor *t = &tensors[i];
+        hrm_dtype dtype = hrm__save_dtype(t, as);
+        size_t elements = t->bytes / hrm_dtype_size(t->dtype);
+        snprintf(name, sizeof name, "data/%zu", i);
+        HRM__TRY(hrm__zip_begin(z, name, (uint64_t)elements * hrm_dtype_size(dtype)));
+        HRM__TRY(hrm__writer_elements(z->w, dtype, t->data, t->dtype, elements));
+        HRM__TRY(hrm__zip_end(z));
+    }
+    HRM__TRY(hrm__zip_begin(z, "version", 2));
+    HRM__TRY(hrm__write_text(z->w, "3\n"));
+    HRM__TRY(hrm__zip_end(z));
+    return hrm__zip_finish(z);
+}
+
+HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as, const hrm_allocator *a)
+{
+    hrm__zip_out z;
+    void *p;
+    HRM__TRY(hrm__save_check(path, tensors, count, a));
+    HRM__TRY(hrm__alloc(a, &p, count + 3, sizeof *z.entries, path));
+    z.entries = (hrm__zip_out_entry *)p;
+    z.count = 0;
+    hrm__crc_init(&z.crc);
+    hrm_status status = hrm_writer_open(&z.w, path, a);
+    if (status == HRM_OK) status = hrm__writer_finish(z.w, hrm__torch_write(&z, tensors, count, as));
+    hrm__free(a, p, count + 3, sizeof *z.entries);
     return status;
 }
 
