@@ -1,0 +1,2477 @@
+/* hrm_cuda.cu - the device table of hrm.h on NVIDIA GPUs: the whole model, training and solving, without the host in the loop.
+ *
+ *   nvcc -O3 -c hrm_cuda.cu -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a \
+ *        -gencode arch=compute_80,code=compute_80
+ *
+ * then compile the program with -DHRM_USE_CUDA and link hrm_cuda.o and cudart. Compute capability 8.0 and up. Nothing but the
+ * CUDA runtime is needed; with -DHRM_USE_CUBLAS (and -lcublasLt) the products without a fused ending go to cuBLASLt.
+ * HRM_CUDA_SYNC=1 in the environment waits after every kernel, so that a fault is reported under the kernel's own name.
+ *
+ * How a block runs. T is the type of activations, bfloat16 or float; M = rows * S.
+ *
+ *   qkv = r0 (s0 Wqkv^T)      the RMS norm has no weight, so it is a factor per row: the stream stays unnormalised (s), and
+ *   o   = attention(qkv)      whoever reads it multiplies by r = 1/sqrt(mean(s^2)+eps), from sums of squares that the
+ *   s1  = r0 s0 + o Wo^T      product before left behind, one per row and column tile
+ *   h   = swiglu(r1 s1 Wgu^T)
+ *   s2  = r1 s1 + h Wd^T
+ *
+ * so a pass without gradient is five kernels a block. RoPE, SwiGLU, residual and norm are endings of the products. The pass
+ * that is differentiated normalises in place, keeps qkv, o, lse, y1, y2 and recomputes the SwiGLU product on the way back.
+ *
+ * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
+ * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
+ *
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-rows
+ *           >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
+ */
+#include "hrm.h"
+
+#include <cuda.h>
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+#ifdef HRM_USE_CUBLAS
+    #include <cublasLt.h>
+#endif
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ==================================================================================================== >>cuda-basics ======*/
+typedef __nv_bfloat16 bf16;
+
+#define TRY(call) \
+    do { \
+        hrm_status try_status = (call); \
+        if (try_status != HRM_OK) return try_status; \
+    } while (0)
+
+static __host__ __device__ inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
+static inline int min_int(int a, int b) { return a < b ? a : b; }
+
+__device__ __forceinline__ float to_float(float x) { return x; }
+__device__ __forceinline__ float to_float(bf16 x) { return __bfloat162float(x); }
+template <class T> __device__ __forceinline__ T from_float(float x);
+template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
+template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) { return __float2bfloat16_rn(x); }
+
+__device__ __forceinline__ uint32_t pack2(float a, float b)
+{
+    __nv_bfloat162 p = __floats2bfloat162_rn(a, b);
+    return *(uint32_t *)&p;
+}
+__device__ __forceinline__ void unpack2(float *a, uint32_t p)
+{
+    a[0] = __uint_as_float(p << 16);
+    a[1] = __uint_as_float(p & 0xffff0000u);
+}
+
+/* W consecutive elements, W = 8 (16-byte aligned) or 1 */
+template <int W> __device__ __forceinline__ void load(float *v, const float *p)
+{
+    if (W == 8) {
+        float4 a = ((const float4 *)p)[0], b = ((const float4 *)p)[1];
+        v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w, v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
+    } else v[0] = *p;
+}
+template <int W> __device__ __forceinline__ void load(float *v, const bf16 *p)
+{
+    if (W == 8) {
+        uint4 a = *(const uint4 *)p;
+        unpack2(v, a.x), unpack2(v + 2, a.y), unpack2(v + 4, a.z), unpack2(v + 6, a.w);
+    } else v[0] = to_float(*p);
+}
+template <int W> __device__ __forceinline__ void store(float *p, const float *v)
+{
+    if (W == 8) {
+        ((float4 *)p)[0] = make_float4(v[0], v[1], v[2], v[3]);
+        ((float4 *)p)[1] = make_float4(v[4], v[5], v[6], v[7]);
+    } else *p = v[0];
+}
+template <int W> __device__ __forceinline__ void store(bf16 *p, const float *v)
+{
+    if (W == 8) *(uint4 *)p = make_uint4(pack2(v[0], v[1]), pack2(v[2], v[3]), pack2(v[4], v[5]), pack2(v[6], v[7]));
+    else *p = from_float<bf16>(v[0]);
+}
+/* n <= 8 elements; vector: all eight at once are allowed */
+template <class T> __device__ __forceinline__ void load_some(float *v, const T *p, int n, int vector)
+{
+    if (vector) load<8>(v, p);
+    else
+        for (int i = 0; i < 8; i++) v[i] = i < n ? to_float(p[i]) : 0.0f;
+}
+template <class T> __device__ __forceinline__ void store_some(T *p, const float *v, int n, int vector)
+{
+    if (vector) store<8>(p, v);
+    else
+        for (int i = 0; i < n && i < 8; i++) p[i] = from_float<T>(v[i]);
+}
+
+__device__ __forceinline__ float warp_sum(float x)
+{
+    for (int i = 16; i > 0; i >>= 1) x += __shfl_xor_sync(0xffffffffu, x, i);
+    return x;
+}
+__device__ __forceinline__ double warp_sum(double x)
+{
+    for (int i = 16; i > 0; i >>= 1) x += __shfl_xor_sync(0xffffffffu, x, i);
+    return x;
+}
+
+__device__ __forceinline__ uint32_t shared_address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
+
+/* the same numbers as hrm_philox */
+__device__ static void philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
+{
+    uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
+        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)b;
+        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)a;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+}
+
+/* ==================================================================================================== >>cuda-endings =====
+ * What a product C = A B^T does with its result before it goes to memory. Every ending works on eight neighbouring columns of
+ * a row (SwiGLU on sixteen). `rs` is the row's norm factor, 1 when the stream is normalised already.
+ */
+enum ending_kind {
+    END_STORE,       /* out = rs acc, rotated by RoPE in the first rope_columns */
+    END_RESIDUAL,    /* out = acc + rs x; sums of squares of out for the next norm */
+    END_SWIGLU,      /* out = silu(rs gate) (rs up), half as many columns */
+    END_ADD,         /* out = acc + x */
+    END_SWIGLU_BACK, /* acc = dh; x holds gate and up and becomes their gradient; out = h */
+    END_PART         /* part = acc in float: one split of a weight gradient */
+};
+
+template <class T> struct ending {
+    T            *out;
+    const T      *residual; /* END_RESIDUAL, END_ADD */
+    T            *gate_up;  /* END_SWIGLU_BACK */
+    float        *part;     /* [splits,M,N] */
+    const float  *squares;  /* [M,slots] of the stream that is read; NULL: it is normalised */
+    float        *squares_out; /* [M,slots_out] */
+    const float2 *rope;     /* [S,head_dim/2] cosine and sine; NULL: no rotation */
+    int           M, N;     /* valid rows and columns of the product */
+    int           slots, slots_out;
+    int           S, head_dim, rope_columns;
+    int           vector;   /* eight elements may be moved at once */
+    float         inv_D, eps;
+};
+
+template <class T> __device__ __forceinline__ float row_factor(const ending<T> &e, int row)
+{
+    if (!e.squares || row >= e.M) return 1.0f;
+    float sum = 0;
+    for (int i = 0; i < e.slots; i++) sum += e.squares[(size_t)row * e.slots + i];
+    return rsqrtf(sum * e.inv_D + e.eps);
+}
+
+__device__ __forceinline__ float silu(float x) { return __fdividef(x, 1.0f + __expf(-x)); }
+
+template <int KIND, class T>
+__device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, float *v, float rs, float *squares)
+{
+    /* v [8] at (row, col), in range -> memory; END_STORE expects v multiplied by rs already */
+    int n = e.N - col;
+    size_t at = (size_t)row * e.N + col;
+    if (KIND == END_STORE) {
+        if (e.rope && col < e.rope_columns) {
+            const float2 *table = e.rope + (size_t)(row % e.S) * (e.head_dim / 2);
+            int c = col % e.head_dim;
+#pragma unroll
+            for (int i = 0; i < 8; i += 2) {
+                if (col + i < e.rope_columns) {
+                    float2 cs = table[c >> 1];
+                    float a = v[i], b = v[i + 1];
+                    v[i] = a * cs.x - b * cs.y;
+                    v[i + 1] = b * cs.x + a * cs.y;
+                }
+                if ((c += 2) >= e.head_dim) c = 0;
+            }
+        }
+        store_some(e.out + at, v, n, e.vector);
+    } else if (KIND == END_RESIDUAL) {
+        float x[8];
+        load_some(x, e.residual + at, n, e.vector);
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            v[i] = i < n ? v[i] + rs * x[i] : 0.0f;
+            *squares += v[i] * v[i];
+        }
+        store_some(e.out + at, v, n, e.vector);
+    } else if (KIND == END_ADD) {
+        float x[8];
+        load_some(x, e.residual + at, n, e.vector);
+#pragma unroll
+        for (int i = 0; i < 8; i++) v[i] += x[i];
+        store_some(e.out + at, v, n, e.vector);
+    } else if (KIND == END_SWIGLU) {
+        store<8>(e.out + at, v); /* the width is a multiple of 256 */
+    } else if (KIND == END_SWIGLU_BACK) {
+        /* gate and up of columns col..col+7 are the sixteen elements from 2 col on */
+        float g[8], u[8], h[8];
+        T *gate_up = e.gate_up + (size_t)row * 2 * e.N + 2 * col;
+        load<8>(g, gate_up);
+        load<8>(u, gate_up + 8);
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i])), s = g[i] * sigmoid, d = v[i];
+            h[i] = s * u[i];
+            g[i] = d * u[i] * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
+            u[i] = d * s;
+        }
+        store<8>(gate_up, g);
+        store<8>(gate_up + 8, u);
+        store<8>(e.out + at, h);
+    }
+}
+
+/* The ending of a tile that stands in shared memory as floats, C [BM,ldc]. */
+template <int KIND, class T, int BM, int BN, int THREADS>
+__device__ __forceinline__ void end_tile(const ending<T> &e, const float *C, int ldc, int m0, int n0, int slot, int split)
+{
+    constexpr int STEP = KIND == END_SWIGLU ? 16 : 8, PER_ROW = BN / STEP;
+    for (int i = (int)threadIdx.x; i < BM * PER_ROW; i += THREADS) {
+        int r = i / PER_ROW, c = i % PER_ROW * STEP, row = m0 + r, col = n0 + c;
+        int inside = row < e.M && col < e.N;
+        const float *from = C + r * ldc + c;
+        float v[8], squares = 0, rs = row_factor(e, row);
+        if (KIND == END_PART) {
+            if (inside) {
+                float *part = e.part + ((size_t)split * e.M + row) * e.N + col;
+                for (int j = 0; j < 8 && col + j < e.N; j++) part[j] = from[j];
+            }
+        } else if (KIND == END_SWIGLU) {
+            for (int j = 0; j < 8; j++) v[j] = silu(rs * from[j]) * (rs * from[8 + j]);
+            if (inside) store<8>(e.out + (size_t)row * (e.N / 2) + col / 2, v);
+        } else {
+            for (int j = 0; j < 8; j++) v[j] = KIND == END_STORE ? rs * from[j] : from[j];
+            if (inside) end_chunk<KIND, T>(e, row, col, v, rs, &squares);
+        }
+        if (KIND == END_RESIDUAL) {
+            for (int j = PER_ROW / 2; j > 0; j >>= 1) squares += __shfl_xor_sync(0xffffffffu, squares, j);
+            if (c == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + slot] = squares;
+        }
+    }
+}
+
+/* ==================================================================================================== >>cuda-gemm-simt ===
+ * C [M,N] = A B^T with plain multiply-adds, any type and size: the float32 path, and bfloat16 in sizes that the tensor cores'
+ * loads do not take. A is [M,K], or [K,M] when TRANS; B [N,K] or [K,N].
+ */
+enum { SIMT_M = 64, SIMT_N = 64, SIMT_K = 16, SIMT_THREADS = 256 };
+
+template <int KIND, class T, bool TRANS>
+__global__ void __launch_bounds__(SIMT_THREADS) gemm_simt(const T *A, const T *B, int K, int splits, ending<T> e)
+{
+    __shared__ float a[SIMT_K][SIMT_M + 4], b[SIMT_K][SIMT_N + 4], c[SIMT_M][SIMT_N + 4];
+    int tid = (int)threadIdx.x, tx = tid % 16, ty = tid / 16;
+    int m0 = (int)blockIdx.x * SIMT_M, n0 = (int)blockIdx.y * SIMT_N, split = (int)blockIdx.z;
+    int steps = ceil_div(K, SIMT_K), k_begin = (int)((long long)steps * split / splits) * SIMT_K;
+    int k_end = min((int)((long long)steps * (split + 1) / splits) * SIMT_K, K);
+    float acc[4][4] = {};
+    for (int k0 = k_begin; k0 < k_end; k0 += SIMT_K) {
+        for (int i = tid; i < SIMT_K * SIMT_M; i += SIMT_THREADS) {
+            int m = TRANS ? i % SIMT_M : i / SIMT_K, k = TRANS ? i / SIMT_M : i % SIMT_K;
+            int ok = m0 + m < e.M && k0 + k < k_end;
+            a[k][m] = ok ? to_float(TRANS ? A[(size_t)(k0 + k) * e.M + m0 + m] : A[(size_t)(m0 + m) * K + k0 + k]) : 0.0f;
+            ok = n0 + m < e.N && k0 + k < k_end;
+            b[k][m] = ok ? to_float(TRANS ? B[(size_t)(k0 + k) * e.N + n0 + m] : B[(size_t)(n0 + m) * K + k0 + k]) : 0.0f;
+        }
+        __syncthreads();
+#pragma unroll
+        for (int k = 0; k < SIMT_K; k++) {
+            float4 x = *(const float4 *)&a[k][ty * 4], y = *(const float4 *)&b[k][tx * 4];
+            float xs[4] = {x.x, x.y, x.z, x.w}, ys[4] = {y.x, y.y, y.z, y.w};
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+#pragma unroll
+                for (int j = 0; j < 4; j++) acc[i][j] = fmaf(xs[i], ys[j], acc[i][j]);
+        }
+        __syncthreads();
+    }
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) c[ty * 4 + i][tx * 4 + j] = acc[i][j];
+    __syncthreads();
+    end_tile<KIND, T, SIMT_M, SIMT_N, SIMT_THREADS>(e, &c[0][0], SIMT_N + 4, m0, n0, (int)blockIdx.y, split);
+}
+
+/* ==================================================================================================== >>cuda-gemm-mma ====
+ * The same on tensor cores, compute capability 8.0 and up: cp.async into a ring of swizzled tiles, ldmatrix, mma.m16n8k16
+ * with float32 accumulators. Needs M, N (transposed) or K (not) to be multiples of 8.
+ */
+__device__ __forceinline__ void cp_async16(uint32_t dst, const void *src, bool inside)
+{
+    int bytes = inside ? 16 : 0; /* what is outside becomes zero */
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(dst), "l"(src), "r"(bytes) : "memory");
+}
+__device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
+template <int N> __device__ __forceinline__ void cp_async_wait() { asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory"); }
+
+template <bool TRANS> __device__ __forceinline__ void ldmatrix4(uint32_t *r, uint32_t address)
+{
+    if (TRANS)
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                     : "r"(address)
+                     : "memory");
+    else
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                     : "r"(address)
+                     : "memory");
+}
+__device__ __forceinline__ void mma16816(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+enum { MMA_K = 64 };
+constexpr int mma_shared(int BM, int BN, int stages)
+{
+    int ring = (BM + BN) * MMA_K * 2 * stages, tile = BM * (BN + 4) * 4;
+    return ring > tile ? ring : tile;
+}
+
+/* byte offset of the 16-byte chunk (row, chunk) of a tile with CHUNKS of them a row, so that eight rows hit all banks */
+template <int CHUNKS> __device__ __forceinline__ uint32_t swizzled(int row, int chunk)
+{
+    int x = CHUNKS >= 8 ? row & 7 : (row >> 1) & 3;
+    return (uint32_t)((row * CHUNKS + (chunk ^ x)) * 16);
+}
+
+/* rows [ROWS,COLS] of a matrix with `ld` elements a row into a tile; rows and columns from r0, c0 on, zero past the limits */
+template <int ROWS, int COLS, int THREADS>
+__device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld, int r0, int c0, int row_limit, int col_limit)
+{
+    constexpr int CHUNKS = COLS / 8;
+#pragma unroll
+    for (int i = (int)threadIdx.x; i < ROWS * CHUNKS; i += THREADS) {
+        int r = i / CHUNKS, c = i % CHUNKS;
+        bool inside = r0 + r < row_limit && c0 + c * 8 < col_limit;
+        cp_async16(tile + swizzled<CHUNKS>(r, c), inside ? from + (size_t)(r0 + r) * ld + c0 + c * 8 : from, inside);
+    }
+}
+
+template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
+__global__ void __launch_bounds__(32 * WARPS_M *WARPS_N) gemm_mma(const bf16 *A, const bf16 *B, int K, int splits, ending<bf16> e)
+{
+    constexpr int THREADS = 32 * WARPS_M * WARPS_N, WM = BM / WARPS_M, WN = BN / WARPS_N, MT = WM / 16, NT = WN / 8;
+    constexpr int A_BYTES = BM * MMA_K * 2, STAGE = (BM + BN) * MMA_K * 2;
+    extern __shared__ __align__(128) unsigned char shared[];
+    uint32_t base = shared_address(shared);
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, wm = warp / WARPS_N * WM, wn = warp % WARPS_N * WN;
+    int n_tiles = ceil_div(e.N, BN), tile = (int)blockIdx.x, split = (int)blockIdx.y;
+    int m0 = tile / n_tiles * BM, n0 = tile % n_tiles * BN;
+    int all = ceil_div(K, MMA_K), step = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
+    float acc[MT][NT][4] = {};
+
+    auto fetch = [&](int s, int slot) {
+        uint32_t a = base + (uint32_t)(slot * STAGE), b = a + A_BYTES;
+        int k0 = s * MMA_K;
+        if (TRANS) {
+            mma_load<MMA_K, BM, THREADS>(a, A, e.M, k0, m0, K, e.M);
+            mma_load<MMA_K, BN, THREADS>(b, B, e.N, k0, n0, K, e.N);
+        } else {
+            mma_load<BM, MMA_K, THREADS>(a, A, K, m0, k0, e.M, K);
+            mma_load<BN, MMA_K, THREADS>(b, B, K, n0, k0, e.N, K);
+        }
+    };
+    int fetched = step;
+    for (int i = 0; i < STAGES - 1; i++) {
+        if (fetched < last) fetch(fetched, i);
+        fetched++;
+        cp_async_commit();
+    }
+    for (int slot = 0; step < last; step++, slot = slot + 1 == STAGES ? 0 : slot + 1) {
+        cp_async_wait<STAGES - 2>();
+        __syncthreads();
+        int next = slot == 0 ? STAGES - 1 : slot - 1; /* the slot that everybody left before the barrier */
+        if (fetched < last) fetch(fetched, next);
+        fetched++;
+        cp_async_commit();
+        uint32_t a_tile = base + (uint32_t)(slot * STAGE), b_tile = a_tile + A_BYTES;
+#pragma unroll
+        for (int k = 0; k < MMA_K / 16; k++) {
+            uint32_t a[MT][4], b[NT / 2][4];
+#pragma unroll
+            for (int i = 0; i < MT; i++) {
+                int m = wm + i * 16;
+                if (TRANS) ldmatrix4<true>(a[i], a_tile + swizzled<BM / 8>(k * 16 + (lane & 7) + (lane >> 4 << 3), m / 8 + (lane >> 3 & 1)));
+                else ldmatrix4<false>(a[i], a_tile + swizzled<MMA_K / 8>(m + (lane & 15), k * 2 + (lane >> 4)));
+            }
+#pragma unroll
+            for (int j = 0; j < NT / 2; j++) {
+                int n = wn + j * 16;
+                if (TRANS) ldmatrix4<true>(b[j], b_tile + swizzled<BN / 8>(k * 16 + (lane & 7) + ((lane >> 3 & 1) << 3), n / 8 + (lane >> 4)));
+                else ldmatrix4<false>(b[j], b_tile + swizzled<MMA_K / 8>(n + (lane & 7) + (lane >> 4 << 3), k * 2 + (lane >> 3 & 1)));
+            }
+#pragma unroll
+            for (int i = 0; i < MT; i++)
+#pragma unroll
+                for (int j = 0; j < NT; j++) mma16816(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        }
+    }
+    cp_async_wait<0>();
+    __syncthreads();
+    float *C = (float *)shared;
+#pragma unroll
+    for (int i = 0; i < MT; i++)
+#pragma unroll
+        for (int j = 0; j < NT; j++) {
+            float *c = C + (wm + i * 16 + lane / 4) * (BN + 4) + wn + j * 8 + lane % 4 * 2;
+            *(float2 *)c = make_float2(acc[i][j][0], acc[i][j][1]);
+            *(float2 *)(c + 8 * (BN + 4)) = make_float2(acc[i][j][2], acc[i][j][3]);
+        }
+    __syncthreads();
+    end_tile<KIND, bf16, BM, BN, THREADS>(e, C, BN + 4, m0, n0, n0 / BN, split);
+}
+
+/* ==================================================================================================== >>cuda-gemm-wgmma ==
+ * The same on Hopper (sm_90a): one warp group asks the copy engine for tiles, two multiply 64x256 each with wgmma straight
+ * from shared memory, over a persistent grid. The two drift apart by up to the ring's length, so that one's ending hides
+ * behind the other's products. An ending works in registers: four lanes hold a row's columns two by two, and a transposition
+ * among them gives each lane eight neighbours.
+ */
+enum { WG_M = 128, WG_N = 256, WG_K = 64, WG_STAGES = 4, WG_THREADS = 384 };
+enum { WG_A_BYTES = WG_M * WG_K * 2, WG_B_BYTES = WG_N * WG_K * 2, WG_STAGE = WG_A_BYTES + WG_B_BYTES };
+enum { WG_SHARED = WG_STAGES * WG_STAGE + 1024 + 128 };
+
+__device__ __forceinline__ void barrier_init(uint32_t barrier, int count)
+{
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;\n" ::"r"(barrier), "r"(count) : "memory");
+}
+__device__ __forceinline__ void barrier_wait(uint32_t barrier, int parity)
+{
+    asm volatile("{\n.reg .pred p;\nwait_%=:\n"
+                 "mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n"
+                 "@p bra done_%=;\nbra wait_%=;\ndone_%=:\n}\n" ::"r"(barrier), "r"(parity)
+                 : "memory");
+}
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ __forceinline__ void barrier_arrive(uint32_t barrier)
+{
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(barrier) : "memory");
+}
+__device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes)
+{
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(barrier), "r"(bytes) : "memory");
+}
+__device__ __forceinline__ void copy_tile(uint32_t dst, const CUtensorMap *map, int x, int y, uint32_t barrier)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];\n" ::"r"(dst),
+                 "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y)
+                 : "memory");
+}
+/* a matrix in shared memory with the 128-byte swizzle; lbo and sbo in bytes */
+__device__ __forceinline__ uint64_t matrix_descriptor(uint32_t address, uint32_t lbo, uint32_t sbo)
+{
+    return (uint64_t)((address & 0x3ffffu) >> 4) | (uint64_t)(lbo >> 4) << 16 | (uint64_t)(sbo >> 4) << 32 | (uint64_t)1 << 62;
+}
+
+    #define WG_D4(i)  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+    #define WG_D16(i) WG_D4(i), WG_D4(i + 4), WG_D4(i + 8), WG_D4(i + 12)
+    #define WG_D64(i) WG_D16(i), WG_D16(i + 16), WG_D16(i + 32), WG_D16(i + 48)
+template <int TRANS> __device__ __forceinline__ void wgmma_256(float *d, uint64_t a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {"
+                 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
+                 "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"
+                 "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95,"
+                 "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,"
+                 "%122,%123,%124,%125,%126,%127}, %128, %129, p, 1, 1, %131, %131;\n}\n"
+                 : WG_D64(0), WG_D64(64)
+                 : "l"(a), "l"(b), "r"(add), "n"(TRANS));
+}
+__device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory"); }
+__device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory"); }
+template <int N> __device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(N) : "memory"); }
+
+/* lane t of four gives element j of its p to lane j and keeps what the others have for it: p[j] = lane j's p[t] */
+__device__ __forceinline__ void transpose4(uint32_t *p, int t)
+{
+    uint32_t a = t & 1 ? p[0] : p[1], b = t & 1 ? p[2] : p[3];
+    a = __shfl_xor_sync(0xffffffffu, a, 1), b = __shfl_xor_sync(0xffffffffu, b, 1);
+    if (t & 1) p[0] = a, p[2] = b;
+    else p[1] = a, p[3] = b;
+    a = t & 2 ? p[0] : p[2], b = t & 2 ? p[1] : p[3];
+    a = __shfl_xor_sync(0xffffffffu, a, 2), b = __shfl_xor_sync(0xffffffffu, b, 2);
+    if (t & 2) p[0] = a, p[1] = b;
+    else p[2] = a, p[3] = b;
+}
+
+/* d: row g of the warp's sixteen in d[4i], d[4i+1], row g + 8 in d[4i+2], d[4i+3]; columns 8i + 2t, 8i + 2t + 1 */
+template <int KIND>
+__device__ __forceinline__ void end_registers(const ending<bf16> &e, const float *d, int m0, int n0, int slot, int split)
+{
+    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int row = m0 + g + 8 * half;
+        bool inside = row < e.M;
+        if (KIND == END_PART) {
+            float *part = e.part + ((size_t)split * e.M + row) * e.N + n0 + 2 * t;
+#pragma unroll
+            for (int i = 0; i < 32; i++)
+                if (inside && n0 + 8 * i < e.N) *(float2 *)(part + 8 * i) = make_float2(d[4 * i + 2 * half], d[4 * i + 2 * half + 1]);
+            continue;
+        }
+        float rs = row_factor(e, row), squares = 0;
+        if (KIND == END_SWIGLU) {
+#pragma unroll
+            for (int i = 0; i < 32; i += 8) {
+                uint32_t p[4];
+#pragma unroll
+                for (int j = 0; j < 4; j++) {
+                    const float *gate = d + 4 * (i + 2 * j) + 2 * half, *up = gate + 4;
+                    p[j] = pack2(silu(rs * gate[0]) * (rs * up[0]), silu(rs * gate[1]) * (rs * up[1]));
+                }
+                transpose4(p, t);
+                int col = n0 / 2 + 4 * i + 8 * t;
+                if (inside && 2 * col < e.N) *(uint4 *)(e.out + (size_t)row * (e.N / 2) + col) = make_uint4(p[0], p[1], p[2], p[3]);
+            }
+            continue;
+        }
+#pragma unroll
+        for (int i = 0; i < 32; i += 4) {
+            uint32_t p[4];
+            float v[8], f = KIND == END_STORE ? rs : 1.0f;
+#pragma unroll
+            for (int j = 0; j < 4; j++) p[j] = pack2(f * d[4 * (i + j) + 2 * half], f * d[4 * (i + j) + 2 * half + 1]);
+            transpose4(p, t);
+            int col = n0 + 8 * (i + t);
+#pragma unroll
+            for (int j = 0; j < 4; j++) unpack2(v + 2 * j, p[j]);
+            if (inside && col < e.N) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
+        }
+        if (KIND == END_RESIDUAL) {
+            squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+            squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+            if (inside && t == 0) e.squares_out[(size_t)row * e.slots_out + slot] = squares;
+        }
+    }
+}
+#endif
+
+template <int KIND, bool TRANS>
+__global__ void __launch_bounds__(WG_THREADS, 1)
+    gemm_wgmma(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_b, int K, int splits, ending<bf16> e)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u;
+    uint32_t full = base + WG_STAGES * WG_STAGE, empty = full + 8 * WG_STAGES;
+    int group = (int)threadIdx.x / 128;
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < WG_STAGES; i++) {
+            barrier_init(full + 8 * (uint32_t)i, 1);
+            barrier_init(empty + 8 * (uint32_t)i, 8);
+        }
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    int m_tiles = ceil_div(e.M, WG_M), n_tiles = ceil_div(e.N, WG_N), items = m_tiles * n_tiles * splits, all = ceil_div(K, WG_K);
+    int slot = 0, phase = 0;
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (threadIdx.x == 0)
+            for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+                int split = item % splits, tile = item / splits, m0 = tile / n_tiles * WG_M, n0 = tile % n_tiles * WG_N;
+                int step = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
+                for (; step < last; step++) {
+                    barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
+                    uint32_t at = base + (uint32_t)(slot * WG_STAGE), ready = full + 8 * (uint32_t)slot;
+                    barrier_expect(ready, WG_STAGE);
+                    if (TRANS) {
+                        for (int i = 0; i < WG_M / 64; i++) copy_tile(at + (uint32_t)(i * 8192), &map_a, m0 + 64 * i, step * WG_K, ready);
+                        for (int i = 0; i < WG_N / 64; i++) copy_tile(at + WG_A_BYTES + (uint32_t)(i * 8192), &map_b, n0 + 64 * i, step * WG_K, ready);
+                    } else {
+                        copy_tile(at, &map_a, step * WG_K, m0, ready);
+                        copy_tile(at + WG_A_BYTES, &map_b, step * WG_K, n0, ready);
+                    }
+                    if (++slot == WG_STAGES) slot = 0, phase ^= 1;
+                }
+            }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        float d[128];
+        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32;
+        for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+            int split = item % splits, tile = item / splits, m0 = tile / n_tiles * WG_M, n0 = tile % n_tiles * WG_N;
+            int first = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
+            for (int step = first; step < last; step++) {
+                barrier_wait(full + 8 * (uint32_t)slot, phase);
+                uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192, b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < WG_K / 16; k++) {
+                    int add = step != first || k != 0;
+                    /* along K: 32 bytes in a swizzled row; transposed, sixteen rows of 128 bytes */
+                    if (TRANS) wgmma_256<1>(d, matrix_descriptor(a + k * 2048, 8192, 1024), matrix_descriptor(b + k * 2048, 8192, 1024), add);
+                    else wgmma_256<0>(d, matrix_descriptor(a + k * 32, 16, 1024), matrix_descriptor(b + k * 32, 16, 1024), add);
+                }
+                wgmma_commit();
+                if (step != first) {
+                    wgmma_wait<1>(); /* the products of the slot before are done: it may be filled again */
+                    if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)(slot == 0 ? WG_STAGES - 1 : slot - 1));
+                }
+                if (++slot == WG_STAGES) slot = 0, phase ^= 1;
+            }
+            wgmma_wait<0>();
+            if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)(slot == 0 ? WG_STAGES - 1 : slot - 1));
+#pragma unroll
+            for (int i = 0; i < 128; i++) asm volatile("" : "+f"(d[i])::"memory"); /* not to be read before the wait */
+            end_registers<KIND>(e, d, m0 + (group - 1) * 64 + warp * 16, n0, n0 / WG_N, split);
+        }
+    }
+#else
+    (void)K, (void)splits, (void)e;
+#endif
+}
+
+__global__ void probe_wgmma(int *there)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    *there = 1;
+#else
+    *there = 0;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-attention ===
+ *   P = softmax(c Q K^T),  O = P V,  c = 1 / sqrt(head_dim)
+ *   delta = rowsum(dO o O),  dV = P^T dO,  dS = c P o (dO V^T - delta),  dQ = dS K,  dK = dS^T Q
+ *
+ * qkv [B,S,3,heads,head_dim] rotated already, o and d_o [B,S,heads,head_dim], lse and delta [B,heads,S]; lse = log2 sum 2^(…),
+ * with log2(e) in the factor. No [S,S] matrix is ever stored: forward keeps a running maximum and sum (Dao et al. 2022); the
+ * backward pass recomputes P twice, once by rows for dQ and once by columns for dK and dV, so that nothing is added
+ * atomically and two runs are equal bit by bit. dQ and dK are rotated back on their way out.
+ *
+ * First any type and any head_dim up to 512 with one warp a row, then tensor cores.
+ */
+enum { ATTENTION_WARPS = 4, ATTENTION_REGISTERS = 16 };
+
+template <class T> struct attention_args {
+    T            *o, *dqkv;
+    float        *lse, *delta;
+    const T      *qkv, *d_o;
+    const float2 *rope; /* NULL: learned positions */
+    int           S, heads, head_dim, causal;
+    float         scale, scale_log2;
+};
+
+template <class T> __global__ void attention_forward_simt(attention_args<T> x, int rows)
+{
+    extern __shared__ float attention_shared[];
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, hd = x.head_dim, D = x.heads * hd;
+    int index = (int)blockIdx.x * ATTENTION_WARPS + warp; /* (b, head, i) */
+    if (index >= rows) return;
+    int i = index % x.S, head = index / x.S % x.heads, b = index / x.S / x.heads, end = x.causal ? i + 1 : x.S;
+    const T *q = x.qkv + ((size_t)(b * x.S + i) * 3) * D + head * hd;
+    const T *k = x.qkv + ((size_t)b * x.S * 3 + 1) * D + head * hd, *v = k + D;
+    float *mine = attention_shared + warp * hd, acc[ATTENTION_REGISTERS], m = -INFINITY, l = 0;
+    for (int d = lane; d < hd; d += 32) mine[d] = to_float(q[d]) * x.scale_log2;
+#pragma unroll
+    for (int r = 0; r < ATTENTION_REGISTERS; r++) acc[r] = 0;
+    __syncwarp();
+    for (int j0 = 0; j0 < end; j0 += 32) {
+        int j = j0 + lane;
+        float s = -INFINITY;
+        if (j < end) {
+            s = 0;
+            for (int d = 0; d < hd; d++) s = fmaf(mine[d], to_float(k[(size_t)j * 3 * D + d]), s);
+        }
+        float high = s;
+        for (int step = 16; step > 0; step >>= 1) high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, step));
+        float m_new = fmaxf(m, high), fix = exp2f(m - m_new), p = exp2f(s - m_new);
+        l = l * fix + warp_sum(p);
+        m = m_new;
+#pragma unroll
+        for (int r = 0; r < ATTENTION_REGISTERS; r++) acc[r] *= fix;
+        for (int jj = 0; jj < 32 && j0 + jj < end; jj++) {
+            float pj = __shfl_sync(0xffffffffu, p, jj);
+#pragma unroll
+            for (int r = 0; r < ATTENTION_REGISTERS; r++)
+                if (r * 32 + lane < hd) acc[r] = fmaf(pj, to_float(v[(size_t)(j0 + jj) * 3 * D + r * 32 + lane]), acc[r]);
+        }
+    }
+    T *o = x.o + (size_t)(b * x.S + i) * D + head * hd;
+#pragma unroll
+    for (int r = 0; r < ATTENTION_REGISTERS; r++)
+        if (r * 32 + lane < hd) o[r * 32 + lane] = from_float<T>(acc[r] / l);
+    if (x.lse && lane == 0) x.lse[index] = m + log2f(l);
+}
+
+template <class T> __global__ void attention_delta(attention_args<T> x, int rows)
+{
+    int index = (int)(blockIdx.x * blockDim.x + threadIdx.x); /* (b, i, head): neighbours read neighbouring memory */
+    if (index >= rows) return;
+    int head = index % x.heads, i = index / x.heads % x.S, b = index / x.heads / x.S, hd = x.head_dim, D = x.heads * hd;
+    const T *o = x.o + (size_t)(b * x.S + i) * D + head * hd, *d_o = x.d_o + (o - x.o);
+    float sum = 0;
+    if (hd % 8 == 0)
+        for (int d = 0; d < hd; d += 8) {
+            float p[8], q[8];
+            load<8>(p, o + d), load<8>(q, d_o + d);
+            for (int j = 0; j < 8; j++) sum = fmaf(p[j], q[j], sum);
+        }
+    else
+        for (int d = 0; d < hd; d++) sum = fmaf(to_float(o[d]), to_float(d_o[d]), sum);
+    x.delta[((size_t)b * x.heads + head) * x.S + i] = sum;
+}
+
+template <class T, bool KV> __global__ void attention_backward_simt(attention_args<T> x, int rows)
+{
+    /* a warp a row: of Q with all keys, giving dQ, or (KV) of K and V with all queries, giving dK and dV */
+    extern __shared__ float attention_shared[];
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, hd = x.head_dim, D = x.heads * hd;
+    int index = (int)blockIdx.x * ATTENTION_WARPS + warp;
+    if (index >= rows) return;
+    int i = index % x.S, head = index / x.S % x.heads, b = index / x.S / x.heads;
+    int begin = KV && x.causal ? i / 32 * 32 : 0, end = !KV && x.causal ? i + 1 : x.S;
+    const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *k = q + D, *v = q + 2 * D, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
+    const float *lse = x.lse + (size_t)(b * x.heads + head) * x.S, *delta = x.delta + (size_t)(b * x.heads + head) * x.S;
+    float *x1 = attention_shared + warp * 2 * hd, *x2 = x1 + hd, out1[ATTENTION_REGISTERS], out2[ATTENTION_REGISTERS];
+    for (int d = lane; d < hd; d += 32) {
+        x1[d] = to_float((KV ? k : q)[(size_t)i * 3 * D + d]);
+        x2[d] = to_float(KV ? v[(size_t)i * 3 * D + d] : d_o[(size_t)i * D + d]);
+    }
+#pragma unroll
+    for (int r = 0; r < ATTENTION_REGISTERS; r++) out1[r] = out2[r] = 0;
+    __syncwarp();
+    for (int j0 = begin; j0 < end; j0 += 32) {
+        int j = j0 + lane;
+        float p = 0, ds = 0;
+        if (j < end && (!KV || !x.causal || j >= i)) {
+            const T *y1 = (KV ? q : k) + (size_t)j * 3 * D, *y2 = KV ? d_o + (size_t)j * D : v + (size_t)j * 3 * D;
+            float s = 0, dp = 0;
+            for (int d = 0; d < hd; d++) {
+                s = fmaf(x1[d], to_float(y1[d]), s);
+                dp = fmaf(x2[d], to_float(y2[d]), dp);
+            }
+            int query = KV ? j : i;
+            p = exp2f(s * x.scale_log2 - lse[query]);
+            ds = p * (dp - delta[query]) * x.scale;
+        }
+        for (int jj = 0; jj < 32 && j0 + jj < end; jj++) {
+            float pj = __shfl_sync(0xffffffffu, p, jj), dsj = __shfl_sync(0xffffffffu, ds, jj);
+            const T *y1 = (KV ? q : k) + (size_t)(j0 + jj) * 3 * D, *y2 = d_o + (size_t)(j0 + jj) * D;
+#pragma unroll
+            for (int r = 0; r < ATTENTION_REGISTERS; r++)
+                if (r * 32 + lane < hd) {
+                    out1[r] = fmaf(dsj, to_float(y1[r * 32 + lane]), out1[r]);
+                    if (KV) out2[r] = fmaf(pj, to_float(y2[r * 32 + lane]), out2[r]);
+                }
+        }
+    }
+    T *to = x.dqkv + (size_t)(b * x.S + i) * 3 * D + head * hd + (KV ? D : 0);
+#pragma unroll
+    for (int r = 0; r < ATTENTION_REGISTERS; r++) {
+        float other = __shfl_xor_sync(0xffffffffu, out1[r], 1), mine = out1[r];
+        int d = r * 32 + lane;
+        if (d >= hd) continue;
+        if (x.rope) {
+            float2 cs = x.rope[(size_t)i * (hd / 2) + d / 2];
+            mine = mine * cs.x + (d & 1 ? -other : other) * cs.y;
+        }
+        to[d] = from_float<T>(mine);
+        if (KV) to[D + d] = from_float<T>(out2[r]);
+    }
+}
+
+/* Tensor cores: bfloat16, head_dim a multiple of 8, filled up with zeros to HD. Tiles stand in shared memory with rows of
+ * HD + 8 elements, which keeps ldmatrix free of bank conflicts. */
+template <int HD> __device__ __forceinline__ void attention_load(uint32_t tile, const bf16 *from, int stride, int r0, int rows, int S, int hd)
+{
+    constexpr int CHUNKS = HD / 8;
+    for (int i = (int)threadIdx.x; i < rows * CHUNKS; i += (int)blockDim.x) {
+        int r = i / CHUNKS, c = i % CHUNKS;
+        bool inside = r0 + r < S && c * 8 < hd;
+        cp_async16(tile + (uint32_t)((r * (HD + 8) + c * 8) * 2), inside ? from + (size_t)(r0 + r) * stride + c * 8 : from, inside);
+    }
+}
+/* 16 rows of registers (as mma leaves them) through this warp's rows of a tile to memory */
+template <int HD>
+__device__ __forceinline__ void attention_store(bf16 *to, int stride, bf16 *tile, const float (*v)[4], int r0, int S, int hd)
+{
+    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    __syncwarp();
+#pragma unroll
+    for (int n = 0; n < HD / 8; n++) {
+        *(uint32_t *)(tile + g * (HD + 8) + n * 8 + 2 * t) = pack2(v[n][0], v[n][1]);
+        *(uint32_t *)(tile + (g + 8) * (HD + 8) + n * 8 + 2 * t) = pack2(v[n][2], v[n][3]);
+    }
+    __syncwarp();
+    for (int i = lane; i < 16 * (HD / 8); i += 32) {
+        int r = i / (HD / 8), c = i % (HD / 8);
+        if (r0 + r < S && c * 8 < hd) *(uint4 *)(to + (size_t)(r0 + r) * stride + c * 8) = *(const uint4 *)(tile + r * (HD + 8) + c * 8);
+    }
+}
+
+enum { ATTENTION_KEYS = 64 };
+template <int HD, int MT> constexpr int attention_forward_shared(int warps) { return (warps * 16 * MT + 4 * ATTENTION_KEYS) * (HD + 8) * 2; }
+
+template <int HD, int MT, int NT>
+__device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)[2], float (*l)[2], const uint32_t (*q)[HD / 16][4], uint32_t k_tile,
+                                               uint32_t v_tile, int row, int col, int S, int causal, float scale)
+{
+    /* NT * 8 keys from col on, for the warp's 16 MT queries; row: this lane's first */
+    int lane = (int)threadIdx.x % 32;
+    float s[MT][NT][4] = {};
+#pragma unroll
+    for (int k = 0; k < HD / 16; k++)
+#pragma unroll
+        for (int n = 0; n < NT / 2; n++) {
+            uint32_t b[4];
+            ldmatrix4<false>(b, k_tile + (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * (HD + 8) + k * 16 + (lane >> 3 & 1) * 8) * 2));
+#pragma unroll
+            for (int i = 0; i < MT; i++) {
+                mma16816(s[i][2 * n], q[i][k], b[0], b[1]);
+                mma16816(s[i][2 * n + 1], q[i][k], b[2], b[3]);
+            }
+        }
+    if (causal || col + NT * 8 > S) {
+#pragma unroll
+        for (int i = 0; i < MT; i++)
+#pragma unroll
+            for (int n = 0; n < NT; n++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    int c = col + n * 8 + lane % 4 * 2 + (e & 1), r = row + i * 16 + (e >> 1) * 8;
+                    if (c >= S || (causal && c > r)) s[i][n][e] = -INFINITY;
+                }
+    }
+#pragma unroll
+    for (int i = 0; i < MT; i++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float high = s[i][0][2 * h];
+#pragma unroll
+            for (int n = 0; n < NT; n++) high = fmaxf(high, fmaxf(s[i][n][2 * h], s[i][n][2 * h + 1]));
+            high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
+            high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2));
+            float m_new = fmaxf(m[i][h], high * scale), fix = exp2f(m[i][h] - m_new), sum = 0;
+            m[i][h] = m_new;
+#pragma unroll
+            for (int n = 0; n < NT; n++)
+#pragma unroll
+                for (int e = 2 * h; e < 2 * h + 2; e++) {
+                    float p;
+                    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[i][n][e], scale, -m_new)));
+                    s[i][n][e] = p;
+                    sum += p;
+                }
+            l[i][h] = l[i][h] * fix + sum;
+#pragma unroll
+            for (int n = 0; n < HD / 8; n++) o[i][n][2 * h] *= fix, o[i][n][2 * h + 1] *= fix;
+        }
+#pragma unroll
+    for (int n = 0; n < NT / 2; n++) {
+        uint32_t p[MT][4];
+#pragma unroll
+        for (int i = 0; i < MT; i++) {
+            p[i][0] = pack2(s[i][2 * n][0], s[i][2 * n][1]), p[i][1] = pack2(s[i][2 * n][2], s[i][2 * n][3]);
+            p[i][2] = pack2(s[i][2 * n + 1][0], s[i][2 * n + 1][1]), p[i][3] = pack2(s[i][2 * n + 1][2], s[i][2 * n + 1][3]);
+        }
+#pragma unroll
+        for (int d = 0; d < HD / 16; d++) {
+            uint32_t b[4];
+            ldmatrix4<true>(b, v_tile + (uint32_t)(((n * 16 + (lane & 15)) * (HD + 8) + d * 16 + (lane >> 4) * 8) * 2));
+#pragma unroll
+            for (int i = 0; i < MT; i++) {
+                mma16816(o[i][2 * d], p[i], b[0], b[1]);
+                mma16816(o[i][2 * d + 1], p[i], b[2], b[3]);
+            }
+        }
+    }
+}
+
+template <int HD, int MT> __global__ void attention_forward_mma(attention_args<bf16> x)
+{
+    extern __shared__ __align__(128) unsigned char shared[];
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim, D = x.heads * hd;
+    int head = (int)blockIdx.y, b = (int)blockIdx.z, q0 = (int)blockIdx.x * rows, first = q0 + warp * 16 * MT;
+    constexpr int TILE = ATTENTION_KEYS * (HD + 8) * 2;
+    uint32_t q_tile = shared_address(shared), ring = q_tile + (uint32_t)(rows * (HD + 8) * 2);
+    const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd;
+    int end = x.causal ? min(x.S, q0 + rows) : x.S, steps = ceil_div(end, ATTENTION_KEYS);
+    auto fetch = [&](int j) {
+        uint32_t at = ring + (uint32_t)((j & 1) * 2 * TILE);
+        int n = min(ATTENTION_KEYS, (end - j * ATTENTION_KEYS + 31) / 32 * 32);
+        attention_load<HD>(at, q + D, 3 * D, j * ATTENTION_KEYS, n, x.S, hd);
+        attention_load<HD>(at + TILE, q + 2 * D, 3 * D, j * ATTENTION_KEYS, n, x.S, hd);
+        cp_async_commit();
+    };
+    attention_load<HD>(q_tile, q, 3 * D, q0, rows, x.S, hd);
+    fetch(0);
+    float o[MT][HD / 8][4] = {}, m[MT][2], l[MT][2] = {};
+    uint32_t fragments[MT][HD / 16][4];
+#pragma unroll
+    for (int i = 0; i < MT; i++) m[i][0] = m[i][1] = -INFINITY;
+    for (int j = 0; j < steps; j++) {
+        cp_async_wait<0>();
+        __syncthreads();
+        if (j + 1 < steps) fetch(j + 1);
+        if (j == 0)
+#pragma unroll
+            for (int i = 0; i < MT; i++)
+#pragma unroll
+                for (int k = 0; k < HD / 16; k++)
+                    ldmatrix4<false>(fragments[i][k],
+                                     q_tile + (uint32_t)((((warp * MT + i) * 16 + (lane & 15)) * (HD + 8) + k * 16 + (lane >> 4) * 8) * 2));
+        uint32_t k_tile = ring + (uint32_t)((j & 1) * 2 * TILE);
+        int col = j * ATTENTION_KEYS;
+        if (end - col > 32)
+            attention_step<HD, MT, 8>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal, x.scale_log2);
+        else attention_step<HD, MT, 4>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal, x.scale_log2);
+    }
+#pragma unroll
+    for (int i = 0; i < MT; i++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            l[i][h] += __shfl_xor_sync(0xffffffffu, l[i][h], 1);
+            l[i][h] += __shfl_xor_sync(0xffffffffu, l[i][h], 2);
+            int row = first + i * 16 + lane / 4 + 8 * h;
+            if (x.lse && lane % 4 == 0 && row < x.S) x.lse[(size_t)(b * x.heads + head) * x.S + row] = m[i][h] + log2f(l[i][h]);
+            float inverse = 1.0f / l[i][h];
+#pragma unroll
+            for (int n = 0; n < HD / 8; n++) o[i][n][2 * h] *= inverse, o[i][n][2 * h + 1] *= inverse;
+        }
+        attention_store<HD>(x.o + (size_t)b * x.S * D + head * hd, D, (bf16 *)shared + (warp * MT + i) * 16 * (HD + 8), o[i], first + i * 16, x.S, hd);
+    }
+}
+
+enum { ATTENTION_COLUMNS = 32 };
+template <int HD> constexpr int attention_backward_shared(int warps) { return (2 * warps * 16 + 4 * ATTENTION_COLUMNS) * (HD + 8) * 2; }
+
+template <int HD, bool KV> __global__ void attention_backward_mma(attention_args<bf16> x)
+{
+    /* X1, X2: this block's rows, Q and dO, or (KV) K and V. Y1, Y2: what passes by, K and V, or Q and dO. Each warp has 16 rows. */
+    constexpr int NT = ATTENTION_COLUMNS / 8, ROW = HD + 8, TILE = ATTENTION_COLUMNS * ROW * 2;
+    extern __shared__ __align__(128) unsigned char shared[];
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim, D = x.heads * hd;
+    int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
+    uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
+    const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
+    const float *lse = x.lse + (size_t)(b * x.heads + head) * x.S, *delta = x.delta + (size_t)(b * x.heads + head) * x.S;
+    int begin = KV && x.causal ? r0 / ATTENTION_COLUMNS : 0;
+    int end = ceil_div(!KV && x.causal ? min(x.S, r0 + rows) : x.S, ATTENTION_COLUMNS);
+    auto fetch = [&](int j) {
+        uint32_t at = ring + (uint32_t)((j & 1) * 2 * TILE);
+        attention_load<HD>(at, KV ? q : q + D, 3 * D, j * ATTENTION_COLUMNS, ATTENTION_COLUMNS, x.S, hd);
+        attention_load<HD>(at + TILE, KV ? d_o : q + 2 * D, KV ? D : 3 * D, j * ATTENTION_COLUMNS, ATTENTION_COLUMNS, x.S, hd);
+        cp_async_commit();
+    };
+    attention_load<HD>(x1, KV ? q + D : q, 3 * D, r0, rows, x.S, hd);
+    attention_load<HD>(x2, KV ? q + 2 * D : d_o, KV ? 3 * D : D, r0, rows, x.S, hd);
+    fetch(begin);
+    float out1[HD / 8][4] = {}, out2[KV ? HD / 8 : 1][4] = {}, row_lse[2] = {}, row_delta[2] = {};
+    if (!KV)
+        for (int h = 0; h < 2; h++) {
+            int row = first + lane / 4 + 8 * h;
+            if (row < x.S) row_lse[h] = lse[row], row_delta[h] = delta[row];
+        }
+    for (int j = begin; j < end; j++) {
+        cp_async_wait<0>();
+        __syncthreads();
+        if (j + 1 < end) fetch(j + 1);
+        uint32_t y1 = ring + (uint32_t)((j & 1) * 2 * TILE), y2 = y1 + TILE;
+        float s[NT][4] = {}, dp[NT][4] = {};
+#pragma unroll
+        for (int k = 0; k < HD / 16; k++) {
+            uint32_t a1[4], a2[4], at = (uint32_t)(((warp * 16 + (lane & 15)) * ROW + k * 16 + (lane >> 4) * 8) * 2);
+            ldmatrix4<false>(a1, x1 + at);
+            ldmatrix4<false>(a2, x2 + at);
+#pragma unroll
+            for (int n = 0; n < NT / 2; n++) {
+                uint32_t y[4], from = (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * ROW + k * 16 + (lane >> 3 & 1) * 8) * 2);
+                ldmatrix4<false>(y, y1 + from);
+                mma16816(s[2 * n], a1, y[0], y[1]);
+                mma16816(s[2 * n + 1], a1, y[2], y[3]);
+                ldmatrix4<false>(y, y2 + from);
+                mma16816(dp[2 * n], a2, y[0], y[1]);
+                mma16816(dp[2 * n + 1], a2, y[2], y[3]);
+            }
+        }
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                int c = j * ATTENTION_COLUMNS + n * 8 + lane % 4 * 2 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
+                bool there = c < x.S && r < x.S && (!x.causal || (KV ? r <= c : c <= r));
+                float a = KV ? (there ? lse[c] : 0) : row_lse[e >> 1], d = KV ? (there ? delta[c] : 0) : row_delta[e >> 1], p;
+                asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[n][e], x.scale_log2, -a)));
+                s[n][e] = there ? p : 0.0f;
+                dp[n][e] = there ? p * (dp[n][e] - d) : 0.0f;
+            }
+#pragma unroll
+        for (int n = 0; n < NT / 2; n++) {
+            uint32_t ds[4] = {pack2(dp[2 * n][0], dp[2 * n][1]), pack2(dp[2 * n][2], dp[2 * n][3]), pack2(dp[2 * n + 1][0], dp[2 * n + 1][1]),
+                              pack2(dp[2 * n + 1][2], dp[2 * n + 1][3])};
+            uint32_t p[4] = {pack2(s[2 * n][0], s[2 * n][1]), pack2(s[2 * n][2], s[2 * n][3]), pack2(s[2 * n + 1][0], s[2 * n + 1][1]),
+                             pack2(s[2 * n + 1][2], s[2 * n + 1][3])};
+#pragma unroll
+            for (int d = 0; d < HD / 16; d++) {
+                uint32_t y[4], from = (uint32_t)(((n * 16 + (lane & 15)) * ROW + d * 16 + (lane >> 4) * 8) * 2);
+                ldmatrix4<true>(y, y1 + from);
+                mma16816(out1[2 * d], ds, y[0], y[1]);
+                mma16816(out1[2 * d + 1], ds, y[2], y[3]);
+                if (KV) {
+                    ldmatrix4<true>(y, y2 + from);
+                    mma16816(out2[KV ? 2 * d : 0], p, y[0], y[1]);
+                    mma16816(out2[KV ? 2 * d + 1 : 0], p, y[2], y[3]);
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int n = 0; n < HD / 8; n++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float a = out1[n][2 * h] * x.scale, c = out1[n][2 * h + 1] * x.scale;
+            int row = first + lane / 4 + 8 * h, col = n * 8 + lane % 4 * 2;
+            if (x.rope && row < x.S && col < hd) {
+                float2 cs = x.rope[(size_t)row * (hd / 2) + col / 2];
+                float turned = a * cs.x + c * cs.y;
+                c = c * cs.x - a * cs.y;
+                a = turned;
+            }
+            out1[n][2 * h] = a, out1[n][2 * h + 1] = c;
+        }
+    bf16 *tile = (bf16 *)shared + warp * 16 * ROW, *to = x.dqkv + (size_t)b * x.S * 3 * D + head * hd + (KV ? D : 0);
+    attention_store<HD>(to, 3 * D, tile, out1, first, x.S, hd);
+    if (KV) attention_store<HD>(to + D, 3 * D, tile, out2, first, x.S, hd);
+}
+
+/* ==================================================================================================== >>cuda-rows ========
+ * Kernels that walk over rows of D elements, a warp a row. W elements at once: 8, or 1 where D is no multiple of 8.
+ */
+enum { ROW_WARPS = 8 };
+#define ROW_KERNEL_INDEX() ((int)(blockIdx.x * ROW_WARPS + threadIdx.x / 32))
+
+/* out = x + a + b (b may be NULL): a level's input */
+template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T *a, const T *b, size_t n)
+{
+    for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W; i < n; i += (size_t)gridDim.x * blockDim.x * W) {
+        float u[8], v[8];
+        load<W>(u, x + i), load<W>(v, a + i);
+        for (int j = 0; j < W; j++) u[j] += v[j];
+        if (b) {
+            load<W>(v, b + i);
+            for (int j = 0; j < W; j++) u[j] += v[j];
+        }
+        store<W>(out + i, u);
+    }
+}
+
+/* s [M,D] -> y = rms(s), r [M]; y may be s; y2, r may be NULL */
+template <class T, int W> __global__ void normalise_kernel(T *y, T *y2, float *r, const T *s, int M, int D, float eps)
+{
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    s += (size_t)row * D, y += (size_t)row * D;
+    float sum = 0, v[8];
+    for (int d = lane * W; d < D; d += 32 * W) {
+        load<W>(v, s + d);
+        for (int j = 0; j < W; j++) sum += v[j] * v[j];
+    }
+    float f = rsqrtf(warp_sum(sum) / (float)D + eps);
+    for (int d = lane * W; d < D; d += 32 * W) {
+        load<W>(v, s + d);
+        for (int j = 0; j < W; j++) v[j] *= f;
+        store<W>(y + d, v);
+        if (y2) store<W>(y2 + (size_t)row * D + d, v);
+    }
+    if (r && lane == 0) r[row] = f;
+}
+
+/* ds = r (dy - y mean(dy y)) */
+template <class T, int W> __global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D)
+{
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    ds += (size_t)row * D, dy += (size_t)row * D, y += (size_t)row * D;
+    float sum = 0, u[8], v[8], f = r[row];
+    for (int d = lane * W; d < D; d += 32 * W) {
+        load<W>(u, dy + d), load<W>(v, y + d);
+        for (int j = 0; j < W; j++) sum += u[j] * v[j];
+    }
+    float mean = warp_sum(sum) / (float)D;
+    for (int d = lane * W; d < D; d += 32 * W) {
+        load<W>(u, dy + d), load<W>(v, y + d);
+        for (int j = 0; j < W; j++) u[j] = f * (u[j] - v[j] * mean);
+        store<W>(ds + d, u);
+    }
+}
+
+/* Weights of one kind, all layers: w [N,K] float -> to [N,K] with permuted rows, and its transpose. 32x32 tiles. */
+enum { PERMUTE_NONE, PERMUTE_QKV, PERMUTE_GATE_UP };
+static __host__ __device__ inline int permuted_row(int kind, int n, int N, int head_dim)
+{
+    /* the row of the parameter that stands in row n of the prepared weight */
+    if (kind == PERMUTE_GATE_UP) return n % 16 < 8 ? n / 16 * 8 + n % 16 : N / 2 + n / 16 * 8 + n % 16 - 8;
+    if (kind == PERMUTE_QKV && n < N / 3 * 2 && head_dim % 2 == 0) {
+        int c = n % head_dim;
+        return n - c + c / 2 + (c & 1) * (head_dim / 2);
+    }
+    return n;
+}
+struct layer_offsets { size_t from[2], block_size, to, to_transposed, to_block; int layers0; };
+
+template <class T> __global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int N, int K, int kind, int head_dim, int transposed)
+{
+    __shared__ float tile[32][33];
+    int layer = (int)blockIdx.z, level = layer >= at.layers0, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
+    const float *w = params + at.from[level] + (size_t)(level ? layer - at.layers0 : layer) * at.block_size;
+    T *to = prepared + (size_t)layer * at.to_block;
+    int n0 = (int)blockIdx.y * 32, k0 = (int)blockIdx.x * 32;
+    for (int i = ty; i < 32; i += 8) {
+        int n = n0 + i, k = k0 + tx;
+        if (n < N && k < K) {
+            float x = w[(size_t)permuted_row(kind, n, N, head_dim) * K + k];
+            tile[i][tx] = x;
+            to[at.to + (size_t)n * K + k] = from_float<T>(x);
+        }
+    }
+    if (!transposed) return;
+    __syncthreads();
+    for (int i = ty; i < 32; i += 8) {
+        int n = n0 + tx, k = k0 + i;
+        if (n < N && k < K) to[at.to_transposed + (size_t)k * N + n] = from_float<T>(tile[tx][i]);
+    }
+}
+
+__global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
+{
+    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    if (i >= S * half) return;
+    double angle = (double)(i / half) * pow((double)theta, -(double)(i % half) / half);
+    rope[i] = make_float2((float)cos(angle), (float)sin(angle));
+}
+
+/* grads += sum of the splits in their order, rows permuted back */
+__global__ void reduce_parts_kernel(float *grads, const float *parts, int splits, int N, int K, int kind, int head_dim)
+{
+    size_t n = (size_t)N * K;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        float sum = 0;
+        for (int s = 0; s < splits; s++) sum += parts[s * n + i];
+        grads[(size_t)permuted_row(kind, (int)(i / (size_t)K), N, head_dim) * K + i % (size_t)K] += sum;
+    }
+}
+
+/* e [B,S,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D) */
+template <class T> __global__ void embed_kernel(T *e, const int32_t *inputs, const int32_t *ids, const float *tokens, const float *puzzle, const float *positions,
+                                                int S, int P, int D, int puzzle_ndim, float factor, size_t n)
+{
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        int d = (int)(i % (size_t)D), s = (int)(i / (size_t)D % (size_t)S), b = (int)(i / (size_t)D / (size_t)S);
+        float x = 0;
+        if (s >= P) x = tokens[(size_t)inputs[(size_t)b * (S - P) + s - P] * D + d];
+        else if (s * D + d < puzzle_ndim) x = puzzle[(size_t)ids[b] * puzzle_ndim + s * D + d];
+        x = to_float(from_float<T>(x));
+        if (positions) x += to_float(from_float<T>(positions[(size_t)s * D + d]));
+        e[i] = from_float<T>(x * factor);
+    }
+}
+
+template <class T> __global__ void puzzle_gradient_kernel(float *grad, const T *de, int S, int D, int puzzle_ndim, float factor, size_t n)
+{
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)
+        grad[i] = factor * to_float(de[i / (size_t)puzzle_ndim * S * D + i % (size_t)puzzle_ndim]);
+}
+
+template <class T> __global__ void position_gradient_kernel(float *grad, const T *de, int B, int SD, float factor)
+{
+    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    if (i >= SD) return;
+    float sum = 0;
+#pragma unroll 4
+    for (int b = 0; b < B; b++) sum += to_float(de[(size_t)b * SD + i]);
+    grad[i] += factor * sum;
+}
+
+/* Rows of z that meet a table of V rows: with weights (a head's gradient) or by token (an embedding's). Row i of `rows` is
+ * row (i / T) S + P + i % T of z. A thread has a column, a block a share of the rows; parts [splits,V,D]. */
+enum { TABLE_COLUMNS = 64, TABLE_VALUES = 16, TABLE_ROWS = 16 };
+template <class T> __global__ void weighted_rows_kernel(float *parts, const T *z, const float *weights, int rows, int T_, int S, int P, int D, int V)
+{
+    __shared__ float w[TABLE_ROWS][TABLE_VALUES];
+    int split = (int)blockIdx.x, splits = (int)gridDim.x, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x, v0 = (int)blockIdx.z * TABLE_VALUES;
+    int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
+    float acc[TABLE_VALUES] = {};
+    for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
+        __syncthreads();
+        for (int i = (int)threadIdx.x; i < TABLE_ROWS * TABLE_VALUES; i += TABLE_COLUMNS) {
+            int r = r0 + i / TABLE_VALUES, v = v0 + i % TABLE_VALUES;
+            w[i / TABLE_VALUES][i % TABLE_VALUES] = r < end && v < V ? weights[(size_t)r * V + v] : 0.0f;
+        }
+        __syncthreads();
+        float x[TABLE_ROWS];
+#pragma unroll
+        for (int i = 0; i < TABLE_ROWS; i++) {
+            int r = r0 + i;
+            x[i] = r < end && d < D ? to_float(z[((size_t)(r / T_) * S + P + r % T_) * D + d]) : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < TABLE_ROWS; i++)
+#pragma unroll
+            for (int v = 0; v < TABLE_VALUES; v++) acc[v] = fmaf(w[i][v], x[i], acc[v]);
+    }
+    if (d < D)
+#pragma unroll
+        for (int v = 0; v < TABLE_VALUES; v++)
+            if (v0 + v < V) parts[((size_t)split * V + v0 + v) * D + d] = acc[v];
+}
+
+enum { TOKEN_VALUES = 64 };
+template <class T> __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *tokens, int rows, int T_, int S, int P, int D, int V, float factor)
+{
+    __shared__ float acc[TOKEN_VALUES][TABLE_COLUMNS];
+    int split = (int)blockIdx.x, splits = (int)gridDim.x, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx, v0 = (int)blockIdx.z * TOKEN_VALUES;
+    int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
+    for (int v = 0; v < TOKEN_VALUES; v++) acc[v][tx] = 0; /* a thread meets its own column only */
+    for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
+        float x[TABLE_ROWS];
+        int token[TABLE_ROWS];
+#pragma unroll
+        for (int i = 0; i < TABLE_ROWS; i++) {
+            int r = r0 + i;
+            token[i] = r < end ? tokens[r] - v0 : -1;
+            x[i] = r < end && d < D ? to_float(de[((size_t)(r / T_) * S + P + r % T_) * D + d]) : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < TABLE_ROWS; i++)
+            if (token[i] >= 0 && token[i] < TOKEN_VALUES) acc[token[i]][tx] += x[i];
+    }
+    if (d < D)
+        for (int v = 0; v < TOKEN_VALUES && v0 + v < V; v++) parts[((size_t)split * V + v0 + v) * D + d] = factor * acc[v][tx];
+}
+
+/* ==================================================================================================== >>cuda-act =========*/
+/* rows that have halted take the new data and start over: a block a row */
+template <class T> __global__ void act_begin_kernel(hrm_work w, const T *H_init_unused)
+{
+    (void)H_init_unused;
+    int b = (int)blockIdx.y;
+    if (!w.halted[b]) return;
+    int SD = w.d.S * w.d.D, Tn = w.d.T, i0 = (int)(blockIdx.x * blockDim.x + threadIdx.x), step = (int)(gridDim.x * blockDim.x);
+    T *z_H = (T *)w.z_H + (size_t)b * SD, *z_L = (T *)w.z_L + (size_t)b * SD;
+    for (int i = i0; i < SD; i += step) {
+        z_H[i] = from_float<T>(w.params[w.at.H_init + (size_t)(i % w.d.D)]);
+        z_L[i] = from_float<T>(w.params[w.at.L_init + (size_t)(i % w.d.D)]);
+    }
+    for (int i = i0; i < Tn; i += step) {
+        w.inputs[(size_t)b * Tn + i] = w.new_inputs[(size_t)b * Tn + i];
+        w.labels[(size_t)b * Tn + i] = w.new_labels[(size_t)b * Tn + i];
+    }
+    if (i0 == 0) {
+        w.ids[b] = w.new_ids[b];
+        w.steps[b] = 0;
+    }
+}
+
+__global__ void act_end_kernel(hrm_work w, int rows)
+{
+    int b = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    if (b >= rows) return;
+    int steps = w.steps[b] + 1, limit = w.d.halt_max_steps, halted = steps >= limit;
+    w.steps[b] = steps;
+    if (w.train && limit > 1) {
+        int minimum = w.min_halt_steps[b];
+        if (!w.step->fixed_exploration) {
+            uint32_t x[4];
+            philox(x, w.step->seed, HRM_STREAM_EXPLORE + (uint64_t)b, w.step->step);
+            float uniform = (float)(x[0] >> 8) * (1.0f / 16777216.0f);
+            minimum = uniform < w.step->exploration ? 2 + (int)(((uint64_t)x[1] * (uint64_t)(limit - 1)) >> 32) : 0;
+        }
+        halted = (halted || w.q[2 * b] > w.q[2 * b + 1]) && steps >= minimum;
+    }
+    w.halted[b] = halted;
+}
+
+/* dst row i = src row rows[i], through scratch, since rows move onto one another */
+__global__ void gather_kernel(uint32_t *dst, const uint32_t *src, const int32_t *rows, size_t row_words, size_t n)
+{
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)
+        dst[i] = src[(rows ? (size_t)rows[i / row_words] : i / row_words) * row_words + i % row_words];
+}
+
+/* ==================================================================================================== >>cuda-heads =======*/
+enum { HEAD_ROWS = 4 };
+/* logits [rows,V] = z W^T with the master weights, and their arg max (the first of equals); a warp has four rows */
+template <class T, int W>
+__global__ void lm_head_kernel(float *logits, int32_t *predictions, const T *z, const float *weight, int rows, int T_, int S, int P, int D, int V)
+{
+    int r0 = ROW_KERNEL_INDEX() * HEAD_ROWS, lane = (int)threadIdx.x % 32;
+    if (r0 >= rows) return;
+    const T *from[HEAD_ROWS];
+    float best[HEAD_ROWS];
+    int arg[HEAD_ROWS];
+#pragma unroll
+    for (int i = 0; i < HEAD_ROWS; i++) {
+        int r = min(r0 + i, rows - 1);
+        from[i] = z + ((size_t)(r / T_) * S + P + r % T_) * D;
+        best[i] = -INFINITY, arg[i] = 0;
+    }
+    for (int v = 0; v < V; v++) {
+        float sum[HEAD_ROWS] = {}, w[8], x[8];
+        for (int d = lane * W; d < D; d += 32 * W) {
+            load<W>(w, weight + (size_t)v * D + d);
+#pragma unroll
+            for (int i = 0; i < HEAD_ROWS; i++) {
+                load<W>(x, from[i] + d);
+#pragma unroll
+                for (int j = 0; j < W; j++) sum[i] = fmaf(x[j], w[j], sum[i]);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < HEAD_ROWS; i++) {
+            float x_ = warp_sum(sum[i]);
+            if (x_ > best[i]) best[i] = x_, arg[i] = v;
+            if (lane == 0 && r0 + i < rows) logits[(size_t)(r0 + i) * V + v] = x_;
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < HEAD_ROWS; i++)
+        if (lane == 0 && r0 + i < rows) predictions[r0 + i] = arg[i];
+}
+
+/* q [rows,2] = z at position 0 times W^T + b: a warp a row */
+template <class T, int W> __global__ void q_head_kernel(float *q, const T *z, const float *weight, const float *bias, int rows, int S, int D)
+{
+    int b = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (b >= rows) return;
+    float sum[2] = {}, x[8], w[8];
+    for (int d = lane * W; d < D; d += 32 * W) {
+        load<W>(x, z + (size_t)b * S * D + d);
+        for (int k = 0; k < 2; k++) {
+            load<W>(w, weight + k * D + d);
+            for (int j = 0; j < W; j++) sum[k] = fmaf(x[j], w[j], sum[k]);
+        }
+    }
+    for (int k = 0; k < 2; k++) {
+        sum[k] = warp_sum(sum[k]);
+        if (lane == 0) q[2 * b + k] = sum[k] + bias[k];
+    }
+}
+
+/* dz [B,S,D] = dlogits W from P on, plus dq Wq at position 0: a warp has four rows */
+template <class T, int W>
+__global__ void heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight, const float *q_weight, int M, int S, int P, int D, int V)
+{
+    int r0 = ROW_KERNEL_INDEX() * HEAD_ROWS, lane = (int)threadIdx.x % 32;
+    if (r0 >= M) return;
+    for (int d = lane * W; d < D; d += 32 * W) {
+        float acc[HEAD_ROWS][W] = {}, w[8];
+        for (int v = 0; v < V; v++) {
+            load<W>(w, lm_weight + (size_t)v * D + d);
+#pragma unroll
+            for (int i = 0; i < HEAD_ROWS; i++) {
+                int r = min(r0 + i, M - 1), s = r % S;
+                float g = s >= P ? dlogits[((size_t)(r / S) * (S - P) + s - P) * V + v] : 0.0f;
+#pragma unroll
+                for (int j = 0; j < W; j++) acc[i][j] = fmaf(g, w[j], acc[i][j]);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < HEAD_ROWS; i++) {
+            int r = r0 + i;
+            if (r >= M) break;
+            if (r % S == 0)
+                for (int k = 0; k < 2; k++) {
+                    load<W>(w, q_weight + k * D + d);
+                    for (int j = 0; j < W; j++) acc[i][j] = fmaf(dq[r / S * 2 + k], w[j], acc[i][j]);
+                }
+            store<W>(dz + (size_t)r * D + d, acc[i]);
+        }
+    }
+}
+
+__global__ void q_bias_gradient_kernel(float *grad, const float *dq, int rows)
+{
+    /* a warp: lanes in strides, then a fixed tree */
+    float sum[2] = {};
+    for (int b = (int)threadIdx.x; b < rows; b += 32) sum[0] += dq[2 * b], sum[1] += dq[2 * b + 1];
+    for (int k = 0; k < 2; k++) {
+        sum[k] = warp_sum(sum[k]);
+        if (threadIdx.x == 0) grad[k] += sum[k];
+    }
+}
+
+/* Losses of a row, a block a row; sums [rows,HRM_METRIC_SUMS] are added up afterwards in a fixed order.
+ *   stablemax: s(x) = x + 1 for x >= 0, 1/(1-x) below, in double; loss = log(sum s) - log s_y;  d/dx = s'/sum - [y] s'/s_y
+ *   softmax:   loss = log sum exp(x - max) - (x_y - max);                                       d/dx = p - [y] */
+__device__ __forceinline__ double binary_cross_entropy(double x, double target)
+{
+    return fmax(x, 0.0) - x * target + log1p(exp(-fabs(x)));
+}
+__device__ __forceinline__ double logistic(double x) { return x >= 0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x)); }
+
+enum { LOSS_THREADS = 128 };
+__global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double *sums)
+{
+    __shared__ double partial[LOSS_THREADS / 32][3];
+    int b = (int)blockIdx.x, T = w.d.T, V = w.d.V, lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32;
+    const int32_t *labels = w.labels + (size_t)b * T;
+    int labelled = 0, right = 0;
+    for (int t = (int)threadIdx.x; t < T; t += LOSS_THREADS) {
+        if (labels[t] == -100) continue;
+        labelled++;
+        right += w.predictions[(size_t)b * T + t] == labels[t];
+    }
+    double count[2] = {warp_sum((double)labelled), warp_sum((double)right)};
+    if (lane == 0) partial[warp][0] = count[0], partial[warp][1] = count[1];
+    __syncthreads();
+    double n = 0, correct = 0;
+    for (int i = 0; i < LOSS_THREADS / 32; i++) n += partial[i][0], correct += partial[i][1];
+    double divisor = n > 0 ? n : 1, weight = (double)w.step->loss_scale / divisor, loss = 0;
+    for (int t = (int)threadIdx.x; t < T; t += LOSS_THREADS) {
+        const float *x = w.logits + ((size_t)b * T + t) * V;
+        float *dx = w.train ? w.dlogits + ((size_t)b * T + t) * V : NULL;
+        int y = labels[t];
+        if (y == -100) {
+            if (dx)
+                for (int v = 0; v < V; v++) dx[v] = 0;
+            continue;
+        }
+        double sum = 0;
+        if (w.d.softmax) {
+            float high = x[0];
+            for (int v = 1; v < V; v++) high = fmaxf(high, x[v]);
+            for (int v = 0; v < V; v++) sum += (double)expf(x[v] - high);
+            loss += log(sum) - (double)(x[y] - high);
+            if (dx)
+                for (int v = 0; v < V; v++) dx[v] = (float)(weight * ((double)expf(x[v] - high) / sum - (v == y)));
+        } else {
+            for (int v = 0; v < V; v++) sum += x[v] < 0 ? 1.0 / (1.0 - (double)x[v] + 1e-30) : (double)x[v] + 1.0;
+            double s_y = x[y] < 0 ? 1.0 / (1.0 - (double)x[y] + 1e-30) : (double)x[y] + 1.0;
+            loss -= log(s_y / sum);
+            if (dx)
+                for (int v = 0; v < V; v++) {
+                    double s = x[v] < 0 ? 1.0 / (1.0 - (double)x[v] + 1e-30) : 1.0, slope = x[v] < 0 ? s * s : 1.0;
+                    dx[v] = (float)(weight * (slope / sum - (v == y ? slope / s_y : 0.0)));
+                }
+        }
+    }
+    loss = warp_sum(loss);
+    if (lane == 0) partial[warp][2] = loss;
+    __syncthreads();
+    if (threadIdx.x != 0) return;
+    loss = 0;
+    for (int i = 0; i < LOSS_THREADS / 32; i++) loss += partial[i][2];
+    int exact = correct == n, bootstrap = w.train && w.d.halt_max_steps > 1;
+    double q_halt = (double)w.q[2 * b], q_continue = (double)w.q[2 * b + 1], target = 0, *out = sums + (size_t)b * HRM_METRIC_SUMS;
+    if (bootstrap) {
+        float next = w.q2[2 * b];
+        if (w.steps[b] < w.d.halt_max_steps) next = fmaxf(next, w.q2[2 * b + 1]);
+        float rounded = (float)logistic((double)next);
+        w.target_q[b] = rounded;
+        target = (double)rounded;
+    }
+    int valid = w.halted[b] && n > 0;
+    for (int i = 0; i < HRM_METRIC_SUMS; i++) out[i] = 0;
+    if (valid) {
+        out[HRM_M_COUNT] = 1;
+        out[HRM_M_ACCURACY] = correct / divisor;
+        out[HRM_M_EXACT] = exact;
+        out[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == (exact != 0);
+        out[HRM_M_STEPS] = w.steps[b];
+    }
+    out[HRM_M_LM_LOSS] = loss / divisor;
+    out[HRM_M_Q_HALT_LOSS] = binary_cross_entropy(q_halt, exact);
+    out[HRM_M_Q_CONTINUE_LOSS] = bootstrap ? binary_cross_entropy(q_continue, target) : 0;
+    out[HRM_M_ROWS] = 1;
+    if (w.train) {
+        w.dq[2 * b] = (float)(0.5 * (double)w.step->loss_scale * (logistic(q_halt) - exact));
+        w.dq[2 * b + 1] = bootstrap ? (float)(0.5 * (double)w.step->loss_scale * (logistic(q_continue) - target)) : 0.0f;
+    }
+}
+
+__global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *sums, int rows)
+{
+    /* a warp a metric */
+    int metric = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    double sum = 0;
+    for (int b = lane; b < rows; b += 32) sum += sums[(size_t)b * HRM_METRIC_SUMS + metric];
+    sum = warp_sum(sum);
+    if (lane == 0) {
+        metrics[metric] = sum;
+        if (!isfinite(sum)) *bad = 1;
+    }
+}
+
+/* ==================================================================================================== >>cuda-optimizers ==*/
+/* SPEC "Optimizers"; grads are zeroed on the way */
+__global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, const int32_t *bad)
+{
+    float keep = 1.0f - s->lr * s->weight_decay, rate = s->lr / s->bias1, b1 = 1.0f - s->beta1, b2 = 1.0f - s->beta2, bias2 = s->bias2;
+    int skip = *bad;
+    for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += (size_t)gridDim.x * blockDim.x * 4) {
+        float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i), V = *(const float4 *)(v + i);
+        *(float4 *)(g + i) = make_float4(0, 0, 0, 0);
+        if (skip) continue;
+        float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            ms[j] += b1 * (gs[j] - ms[j]);
+            vs[j] += b2 * (gs[j] * gs[j] - vs[j]);
+            ps[j] = ps[j] * keep - rate * atan2f(ms[j], sqrtf(vs[j]) / bias2);
+        }
+        *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
+    }
+}
+
+/* the first row with an id sums the gradients of all rows with it, in their order, and moves the table's row */
+__global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s, const int32_t *bad)
+{
+    int b = (int)blockIdx.x, id = ids[b], d = (int)(blockIdx.y * blockDim.x + threadIdx.x);
+    if (*bad) return;
+    int seen = 0;
+    for (int i = (int)threadIdx.x; i < b; i += (int)blockDim.x) seen |= ids[i] == id;
+    if (__syncthreads_or(seen)) return;
+    if (d >= ndim) return;
+    float sum = 0;
+#pragma unroll 8
+    for (int i = b; i < rows; i++) {
+        float g = grad[(size_t)i * ndim + d];
+        if (ids[i] == id) sum += g;
+    }
+    float *p = table + (size_t)id * ndim + d, lr = s->puzzle_lr;
+    float sign = sum > 0 ? 1.0f : sum < 0 ? -1.0f : 0.0f;
+    *p = *p * (1.0f - lr * s->puzzle_weight_decay) - lr * sign;
+}
+
+/* ==================================================================================================== >>cuda-device ======
+ * One device, one stream. Uploads go through a ring of pinned blocks, so the caller's memory is free at once and the copy
+ * queues behind the kernels before it; nothing waits but download and sync.
+ */
+typedef CUresult (*encode_function)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *, const cuuint32_t *,
+                                    const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+enum { RING_SLOTS = 8, RING_BYTES = 1 << 21, MAX_GRAPHS = 64 };
+struct ring_slot { void *host; cudaEvent_t done; int used; };
+struct graph_entry { hrm_work *w; int key, rows, seen; cudaGraphExec_t exec; };
+
+struct hrm_device {
+    const hrm_allocator *allocator;
+    hrm_forward_dtype    dtype;
+    int                  index, sms, wgmma, wait_always, capturing;
+    size_t               allocated; /* bytes */
+    hrm_dims             asked;     /* by the last sizes(), for the message when memory runs out */
+    int                  asked_train;
+    size_t               asked_bytes;
+    cudaStream_t         stream;
+    ring_slot            ring[RING_SLOTS];
+    int                  ring_next;
+    graph_entry          graphs[MAX_GRAPHS];
+    int                  graph_next;
+    encode_function      encode;
+#ifdef HRM_USE_CUBLAS
+    cublasLtHandle_t lt;
+    void            *lt_workspace;
+#endif
+};
+
+static hrm_status cuda_failed(cudaError_t error, const char *what)
+{
+    return hrm_error_set(error == cudaErrorMemoryAllocation ? HRM_ERR_MEMORY : HRM_ERR_DEVICE, "CUDA: %s: %s", what, cudaGetErrorString(error));
+}
+#define CUDA_TRY(call, what) \
+    do { \
+        cudaError_t cuda_error = (call); \
+        if (cuda_error != cudaSuccess) return cuda_failed(cuda_error, what); \
+    } while (0)
+
+static hrm_status launched(hrm_device *dev, const char *kernel)
+{
+    cudaError_t error = cudaGetLastError();
+    if (error == cudaSuccess && dev->wait_always && !dev->capturing) error = cudaStreamSynchronize(dev->stream);
+    if (error != cudaSuccess) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
+    return HRM_OK;
+}
+/* LAUNCH(dev, (kernel<...>), grid, block, shared bytes, arguments…): the kernel's own text is its name in messages */
+#define LAUNCH(dev, kernel, grid, block, shared_bytes, ...) \
+    do { \
+        kernel<<<(grid), (block), (size_t)(shared_bytes), (dev)->stream>>>(__VA_ARGS__); \
+        TRY(launched((dev), #kernel)); \
+    } while (0)
+
+template <class F> static hrm_status allow_shared(F *kernel, int bytes, const char *name)
+{
+    if (bytes <= 48 * 1024) return HRM_OK;
+    cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (error != cudaSuccess)
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory: %s", name, bytes, cudaGetErrorString(error));
+    return HRM_OK;
+}
+
+static void abandon_capture(hrm_device *dev)
+{
+    if (!dev->capturing) return;
+    cudaGraph_t graph = NULL;
+    cudaStreamEndCapture(dev->stream, &graph);
+    if (graph) cudaGraphDestroy(graph);
+    cudaGetLastError();
+    dev->capturing = 0;
+}
+
+static void cuda_close(hrm_device *dev)
+{
+    if (!dev) return;
+    abandon_capture(dev);
+    if (dev->stream) cudaStreamSynchronize(dev->stream);
+    for (int i = 0; i < MAX_GRAPHS; i++)
+        if (dev->graphs[i].exec) cudaGraphExecDestroy(dev->graphs[i].exec);
+    for (int i = 0; i < RING_SLOTS; i++) {
+        if (dev->ring[i].done) cudaEventDestroy(dev->ring[i].done);
+        if (dev->ring[i].host) cudaFreeHost(dev->ring[i].host);
+    }
+#ifdef HRM_USE_CUBLAS
+    if (dev->lt) cublasLtDestroy(dev->lt);
+    if (dev->lt_workspace) cudaFree(dev->lt_workspace);
+#endif
+    if (dev->stream) cudaStreamDestroy(dev->stream);
+    const hrm_allocator *a = dev->allocator;
+    if (a && a->alloc) a->free(dev, sizeof *dev, a->user);
+    else free(dev);
+}
+
+static hrm_status open_device(hrm_device *dev)
+{
+    int count = 0, driver = 0;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error == cudaErrorInsufficientDriver) {
+        cudaDriverGetVersion(&driver);
+        if (driver == 0) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: there is no NVIDIA driver on this machine");
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver is too old: it supports CUDA %d.%d, this build needs %d.%d", driver / 1000, driver % 1000 / 10,
+                             CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    }
+    if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: there is no GPU on this machine");
+    if (error != cudaSuccess) return cuda_failed(error, "looking for a GPU");
+    const char *which = getenv("HRM_CUDA_DEVICE");
+    dev->index = which ? atoi(which) : 0;
+    if (dev->index < 0 || dev->index >= count) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: HRM_CUDA_DEVICE is %s, there are %d GPUs", which, count);
+    CUDA_TRY(cudaSetDevice(dev->index), "choosing the GPU");
+    cudaDeviceProp properties;
+    CUDA_TRY(cudaGetDeviceProperties(&properties, dev->index), "asking for the GPU's properties");
+    if (properties.major < 8)
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: %s has compute capability %d.%d, at least 8.0 is needed", properties.name, properties.major,
+                             properties.minor);
+    dev->sms = properties.multiProcessorCount;
+    const char *wait = getenv("HRM_CUDA_SYNC");
+    dev->wait_always = wait && wait[0] && wait[0] != '0';
+    CUDA_TRY(cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking), "creating a stream");
+    for (int i = 0; i < RING_SLOTS; i++) {
+        CUDA_TRY(cudaMallocHost(&dev->ring[i].host, RING_BYTES), "allocating pinned memory");
+        CUDA_TRY(cudaEventCreateWithFlags(&dev->ring[i].done, cudaEventDisableTiming), "creating an event");
+    }
+    /* code for this GPU, and wgmma in it? */
+    int *there = NULL, answer = 0;
+    CUDA_TRY(cudaMalloc((void **)&there, sizeof *there), "allocating memory");
+    probe_wgmma<<<1, 1, 0, dev->stream>>>(there);
+    error = cudaGetLastError();
+    if (error == cudaSuccess) error = cudaMemcpyAsync(&answer, there, sizeof answer, cudaMemcpyDeviceToHost, dev->stream);
+    if (error == cudaSuccess) error = cudaStreamSynchronize(dev->stream);
+    cudaFree(there);
+    if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: hrm_cuda.o has no code for %s, compute capability %d.%d; compile it with -gencode arch=compute_%d%d,code=sm_%d%d",
+                             properties.name, properties.major, properties.minor, properties.major, properties.minor, properties.major, properties.minor);
+    CUDA_TRY(error, "running the first kernel");
+    const char *no_wgmma = getenv("HRM_CUDA_NO_WGMMA");
+    if (answer && !(no_wgmma && no_wgmma[0] == '1')) {
+        void *function = NULL;
+        cudaDriverEntryPointQueryResult found;
+        error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found);
+        if (error == cudaSuccess && found == cudaDriverEntryPointSuccess && function) {
+            dev->encode = (encode_function)function;
+            dev->wgmma = 1;
+        } else cudaGetLastError();
+    }
+#ifdef HRM_USE_CUBLAS
+    if (cublasLtCreate(&dev->lt) != CUBLAS_STATUS_SUCCESS) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: cuBLASLt does not start");
+    CUDA_TRY(cudaMalloc(&dev->lt_workspace, (size_t)32 << 20), "allocating cuBLASLt's workspace");
+#endif
+    return HRM_OK;
+}
+
+static hrm_status cuda_open(hrm_device **out, const hrm_device_desc *desc)
+{
+    if (desc->dtype == HRM_FORWARD_INT8) return hrm_error_set(HRM_ERR_UNSUPPORTED, "forward_dtype int8 is not there on CUDA; use bfloat16 or float32");
+    const hrm_allocator *a = desc->allocator;
+    hrm_device *dev = (hrm_device *)(a && a->alloc ? a->alloc(sizeof *dev, a->user) : malloc(sizeof *dev));
+    if (!dev) return hrm_error_set(HRM_ERR_MEMORY, "CUDA device: no memory for %zu bytes", sizeof *dev);
+    memset(dev, 0, sizeof *dev);
+    dev->allocator = a;
+    dev->dtype = desc->dtype == HRM_FORWARD_FLOAT32 ? HRM_FORWARD_FLOAT32 : HRM_FORWARD_BFLOAT16;
+    hrm_status status = open_device(dev);
+    if (status != HRM_OK) {
+        cuda_close(dev);
+        return status;
+    }
+    *out = dev;
+    return HRM_OK;
+}
+
+static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
+{
+    size_t room = 0, total = 0;
+    CUDA_TRY(cudaSetDevice(dev->index), "choosing the GPU");
+    cudaError_t error = cudaMalloc(p, bytes ? bytes : 16);
+    if (error == cudaSuccess) {
+        dev->allocated += bytes;
+        return HRM_OK;
+    }
+    cudaGetLastError();
+    if (error != cudaErrorMemoryAllocation) return cuda_failed(error, "allocating memory");
+    cudaMemGetInfo(&room, &total);
+    if (dev->asked.B > 0 && bytes >= dev->asked_bytes / 2 && dev->asked_bytes > 0) {
+        /* nearly everything grows with the batch; leave a twentieth for the rest */
+        double fits = (double)room * 0.95 / ((double)dev->asked_bytes / dev->asked.B);
+        return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed for a batch of %d, %.2f of %.2f GB free; a batch of about %d would fit",
+                             (double)bytes * 1e-9, dev->asked.B, (double)room * 1e-9, (double)total * 1e-9, (int)fits);
+    }
+    return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed, %.2f of %.2f GB free", (double)bytes * 1e-9, (double)room * 1e-9,
+                         (double)total * 1e-9);
+}
+
+static void cuda_buffer_free(hrm_device *dev, void *p, size_t bytes)
+{
+    if (!p) return;
+    abandon_capture(dev);
+    cudaStreamSynchronize(dev->stream);
+    cudaFree(p);
+    dev->allocated -= bytes;
+}
+
+static hrm_status outside_step(hrm_device *dev, const char *what)
+{
+    if (!dev->capturing) return HRM_OK;
+    abandon_capture(dev);
+    return hrm_error_set(HRM_ERR_ARGUMENT, "CUDA: %s inside a step that is being recorded", what);
+}
+
+static hrm_status cuda_upload(hrm_device *dev, void *dst, const void *host, size_t bytes)
+{
+    TRY(outside_step(dev, "an upload"));
+    for (size_t at = 0; at < bytes;) {
+        ring_slot *slot = &dev->ring[dev->ring_next];
+        size_t n = bytes - at < RING_BYTES ? bytes - at : RING_BYTES;
+        dev->ring_next = (dev->ring_next + 1) % RING_SLOTS;
+        if (slot->used) CUDA_TRY(cudaEventSynchronize(slot->done), "waiting for an upload");
+        memcpy(slot->host, (const char *)host + at, n);
+        CUDA_TRY(cudaMemcpyAsync((char *)dst + at, slot->host, n, cudaMemcpyHostToDevice, dev->stream), "an upload");
+        CUDA_TRY(cudaEventRecord(slot->done, dev->stream), "an upload");
+        slot->used = 1;
+        at += n;
+    }
+    return HRM_OK;
+}
+
+static hrm_status cuda_sync(hrm_device *dev)
+{
+    TRY(outside_step(dev, "waiting"));
+    cudaError_t error = cudaStreamSynchronize(dev->stream);
+    if (error != cudaSuccess)
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: a kernel failed while running: %s (HRM_CUDA_SYNC=1 in the environment names it)", cudaGetErrorString(error));
+    return HRM_OK;
+}
+
+static hrm_status cuda_download(hrm_device *dev, void *host, const void *src, size_t bytes)
+{
+    TRY(outside_step(dev, "a download"));
+    CUDA_TRY(cudaMemcpyAsync(host, src, bytes, cudaMemcpyDeviceToHost, dev->stream), "a download");
+    return cuda_sync(dev);
+}
+
+static hrm_status cuda_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
+{
+    CUDA_TRY(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, dev->stream), "a copy");
+    return HRM_OK;
+}
+
+static hrm_status cuda_zero(hrm_device *dev, void *dst, size_t bytes)
+{
+    CUDA_TRY(cudaMemsetAsync(dst, 0, bytes, dev->stream), "zeroing memory");
+    return HRM_OK;
+}
+
+/* A sequence of calls runs as it comes the first time (which also loads its kernels), is recorded the second, replayed from
+ * then on. */
+static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, int key, int *replayed)
+{
+    *replayed = 0;
+    abandon_capture(dev);
+    if (dev->wait_always) return HRM_OK;
+    graph_entry *g = NULL;
+    for (int i = 0; i < MAX_GRAPHS && !g; i++)
+        if (dev->graphs[i].w == w && dev->graphs[i].key == key && dev->graphs[i].rows == w->rows) g = &dev->graphs[i];
+    if (!g) {
+        g = &dev->graphs[dev->graph_next];
+        dev->graph_next = (dev->graph_next + 1) % MAX_GRAPHS;
+        if (g->exec) {
+            CUDA_TRY(cudaStreamSynchronize(dev->stream), "waiting for a graph");
+            cudaGraphExecDestroy(g->exec);
+        }
+        g->w = w, g->key = key, g->rows = w->rows, g->seen = 0, g->exec = NULL;
+    }
+    if (g->exec) {
+        CUDA_TRY(cudaGraphLaunch(g->exec, dev->stream), "launching a step");
+        *replayed = 1;
+    } else if (++g->seen == 2) {
+        CUDA_TRY(cudaStreamBeginCapture(dev->stream, cudaStreamCaptureModeThreadLocal), "recording a step");
+        dev->capturing = 1;
+    }
+    return HRM_OK;
+}
+
+static hrm_status cuda_end_step(hrm_device *dev, hrm_work *w, int key)
+{
+    if (!dev->capturing) return HRM_OK;
+    cudaGraph_t graph = NULL;
+    dev->capturing = 0;
+    CUDA_TRY(cudaStreamEndCapture(dev->stream, &graph), "recording a step");
+    for (int i = 0; i < MAX_GRAPHS; i++) {
+        graph_entry *g = &dev->graphs[i];
+        if (g->w != w || g->key != key || g->rows != w->rows) continue;
+        cudaError_t error = cudaGraphInstantiate(&g->exec, graph, 0);
+        cudaGraphDestroy(graph);
+        CUDA_TRY(error, "making a graph of a step");
+        CUDA_TRY(cudaGraphLaunch(g->exec, dev->stream), "launching a step");
+        return HRM_OK;
+    }
+    cudaGraphDestroy(graph);
+    return hrm_error_set(HRM_ERR_ARGUMENT, "CUDA: end_step without its begin_step");
+}
+
+static void cuda_forget(hrm_device *dev, hrm_work *w)
+{
+    abandon_capture(dev);
+    cudaStreamSynchronize(dev->stream);
+    for (int i = 0; i < MAX_GRAPHS; i++) {
+        graph_entry *g = &dev->graphs[i];
+        if (g->w != w) continue;
+        if (g->exec) cudaGraphExecDestroy(g->exec);
+        memset(g, 0, sizeof *g);
+    }
+}
+
+/* ==================================================================================================== >>cuda-plan ========
+ * Where things stand in `work` and `prepared`. Sizes depend on the dims alone.
+ */
+struct prepared_plan {
+    size_t to[HRM_BLOCK_TENSORS], transposed[HRM_BLOCK_TENSORS], block; /* elements; level 0's layers first */
+    size_t rope, bytes;                                                 /* bytes */
+};
+
+static void tensor_shape(const hrm_dims *d, int tensor, int *N, int *K)
+{
+    *N = tensor == HRM_QKV_PROJ ? 3 * d->D : tensor == HRM_GATE_UP_PROJ ? 2 * d->I : d->D;
+    *K = tensor == HRM_DOWN_PROJ ? d->I : d->D;
+}
+static int tensor_permutation(int tensor) { return tensor == HRM_QKV_PROJ ? PERMUTE_QKV : tensor == HRM_GATE_UP_PROJ ? PERMUTE_GATE_UP : PERMUTE_NONE; }
+
+static size_t align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
+{
+    prepared_plan p;
+    size_t at = 0;
+    for (int t = 0; t < HRM_BLOCK_TENSORS; t++) {
+        int N, K;
+        tensor_shape(d, t, &N, &K);
+        p.to[t] = at, at = align_up(at + (size_t)N * (size_t)K, 128);
+        p.transposed[t] = at, at = align_up(at + (size_t)N * (size_t)K, 128);
+    }
+    p.block = at;
+    p.rope = align_up(at * (size_t)(d->layers[0] + d->layers[1]) * element, 256);
+    p.bytes = p.rope + align_up((size_t)d->S * (size_t)(d->head_dim / 2) * sizeof(float2), 256);
+    return p;
+}
+
+struct saved_layer { char *qkv, *o, *y1, *y2; float *lse, *r1, *r2; };
+struct work_plan {
+    char    *s, *o, *big, *h;     /* stream [M,D]; attention [M,D]; qkv, swiglu or its product [M,max(2I,3D)]; [M,max(I,D)] */
+    float   *squares[2];          /* [M,slots] */
+    float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
+    double  *sums;                /* [B,HRM_METRIC_SUMS] */
+    int32_t *rows;                /* [B] */
+    char    *input[2];            /* [M,D] of each level's differentiated pass */
+    char    *layers;              /* saved_layer after saved_layer */
+    size_t   layer_bytes, part_floats, bytes;
+    size_t   M;
+    const hrm_dims *d;
+    size_t   element;
+};
+
+static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *base)
+{
+    work_plan p;
+    memset(&p, 0, sizeof p);
+    size_t B = (size_t)d->B, M = B * (size_t)d->S, D = (size_t)d->D, I = (size_t)d->I, at = 0;
+    auto take = [&](size_t bytes) {
+        char *q = (char *)base + at;
+        at += align_up(bytes, 256);
+        return q;
+    };
+    p.d = d, p.element = element, p.M = M;
+    size_t big = train ? (2 * I > 3 * D ? 2 * I : 3 * D) : (I > 3 * D ? I : 3 * D);
+    p.s = take(M * D * element);
+    p.o = take(M * D * element);
+    p.big = take(M * big * element);
+    for (int i = 0; i < 2; i++) p.squares[i] = (float *)take(M * ((D + 31) / 32) * sizeof(float));
+    p.sums = (double *)take(B * HRM_METRIC_SUMS * sizeof(double));
+    p.rows = (int32_t *)take(B * sizeof(int32_t));
+    if (train) {
+        p.h = take(M * (I > D ? I : D) * element);
+        p.delta = (float *)take(M * (size_t)d->heads * sizeof(float));
+        p.part_floats = 8 * 2 * I * D;
+        if (p.part_floats < 8 * 3 * D * D) p.part_floats = 8 * 3 * D * D;
+        if (p.part_floats < 16 * (size_t)d->V * D) p.part_floats = 16 * (size_t)d->V * D;
+        p.parts = (float *)take(p.part_floats * sizeof(float));
+        for (int i = 0; i < 2; i++) p.input[i] = take(M * D * element);
+        p.layer_bytes = align_up(M * 3 * D * element, 256) + 3 * align_up(M * D * element, 256) + align_up(M * (size_t)d->heads * sizeof(float), 256) +
+                        2 * align_up(M * sizeof(float), 256);
+        p.layers = take(p.layer_bytes * (size_t)(d->layers[0] + d->layers[1]));
+    }
+    p.bytes = at;
+    return p;
+}
+
+static saved_layer plan_layer(const work_plan *p, int level, int layer)
+{
+    saved_layer l;
+    char *at = p->layers + p->layer_bytes * (size_t)(level * p->d->layers[0] + layer);
+    size_t row = align_up(p->M * (size_t)p->d->D * p->element, 256);
+    l.qkv = at, at += align_up(p->M * 3 * (size_t)p->d->D * p->element, 256);
+    l.o = at, at += row;
+    l.y1 = at, at += row;
+    l.y2 = at, at += row;
+    l.lse = (float *)at, at += align_up(p->M * (size_t)p->d->heads * sizeof(float), 256);
+    l.r1 = (float *)at, at += align_up(p->M * sizeof(float), 256);
+    l.r2 = (float *)at;
+    return l;
+}
+
+static size_t element_size(const hrm_device *dev) { return dev->dtype == HRM_FORWARD_FLOAT32 ? sizeof(float) : sizeof(bf16); }
+
+static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)
+{
+    if (d->head_dim > 32 * ATTENTION_REGISTERS)
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "head_dim is %d, CUDA takes up to %d", d->head_dim, 32 * ATTENTION_REGISTERS);
+    if ((double)d->B * d->S * (d->heads > 3 ? d->heads : 3) > 2147483647.0)
+        return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
+    sizes->activation = element_size(dev);
+    sizes->prepared = plan_prepared(d, element_size(dev)).bytes;
+    sizes->work = plan_work(d, train, element_size(dev), NULL).bytes;
+    dev->asked = *d;
+    dev->asked_train = train;
+    dev->asked_bytes = sizes->work;
+    return HRM_OK;
+}
+
+/* ==================================================================================================== >>cuda-products ====
+ * gemm() picks the kernel for C [M,N] = A B^T with an ending; e.M, e.N are set already.
+ */
+struct product { const void *A, *B; int K, trans, splits; };
+
+static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
+{
+    cuuint64_t sizes[2] = {(cuuint64_t)inner, (cuuint64_t)outer}, strides[1] = {(cuuint64_t)inner * sizeof(bf16)};
+    cuuint32_t box[2] = {(cuuint32_t)box_inner, (cuuint32_t)box_outer}, steps[2] = {1, 1};
+    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)p, sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                       CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
+{
+    CUtensorMap a, b;
+    bool ok = TRANS ? tensor_map(dev, &a, x.A, e.M, x.K, 64, WG_K) && tensor_map(dev, &b, x.B, e.N, x.K, 64, WG_K)
+                    : tensor_map(dev, &a, x.A, x.K, e.M, WG_K, WG_M) && tensor_map(dev, &b, x.B, x.K, e.N, WG_K, WG_N);
+    if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
+    int items = ceil_div(e.M, WG_M) * ceil_div(e.N, WG_N) * x.splits;
+    TRY(allow_shared(gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
+    LAUNCH(dev, (gemm_wgmma<KIND, TRANS>), min_int(items, dev->sms), WG_THREADS, WG_SHARED, a, b, x.K, x.splits, e);
+    return HRM_OK;
+}
+
+template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<float> &e)
+{
+    e.slots_out = ceil_div(e.N, SIMT_N);
+    e.vector = e.N % 8 == 0;
+    LAUNCH(dev, (gemm_simt<KIND, float, TRANS>), dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
+           (const float *)x.A, (const float *)x.B, x.K, x.splits, e);
+    return HRM_OK;
+}
+
+template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
+static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<bf16> &e)
+{
+    constexpr int shared_bytes = mma_shared(BM, BN, STAGES);
+    e.slots_out = ceil_div(e.N, BN);
+    TRY(allow_shared(gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>, shared_bytes, "gemm_mma"));
+    LAUNCH(dev, (gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>), dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits),
+           32 * WARPS_M * WARPS_N, shared_bytes, (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+    return HRM_OK;
+}
+
+template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<bf16> &e)
+{
+    int aligned = TRANS ? e.M % 8 == 0 && e.N % 8 == 0 : x.K % 8 == 0 && e.N % 8 == 0;
+    e.vector = e.N % 8 == 0;
+    if (!aligned) {
+        e.slots_out = ceil_div(e.N, SIMT_N);
+        LAUNCH(dev, (gemm_simt<KIND, bf16, TRANS>), dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
+               (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+        return HRM_OK;
+    }
+    if (dev->wgmma && ceil_div(e.M, WG_M) * ceil_div(e.N, WG_N) * x.splits >= dev->sms / 2) {
+        e.slots_out = ceil_div(e.N, WG_N);
+        return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
+    }
+    if (TRANS || ceil_div(e.M, 128) * ceil_div(e.N, 128) >= dev->sms / 2) return gemm_on_mma<KIND, TRANS, 128, 128, 2, 4, 3>(dev, x, e);
+    return gemm_on_mma<KIND, false, 32, 32, 2, 2, 4>(dev, x, e);
+}
+
+template <int KIND, class T> static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int N, int K, ending<T> &e)
+{
+    product x = {A, B, K, 0, 1};
+    e.M = M, e.N = N;
+    return gemm_of<KIND, false>(dev, x, e);
+}
+
+/* grads [N,K] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order */
+template <class T>
+static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *grads, const void *dy, const void *x, int M, int N, int K, int permutation)
+{
+    int tiles = dev->dtype == HRM_FORWARD_FLOAT32 ? ceil_div(N, SIMT_M) * ceil_div(K, SIMT_N) : dev->wgmma ? ceil_div(N, WG_M) * ceil_div(K, WG_N)
+                                                                                                          : ceil_div(N, 128) * ceil_div(K, 128);
+    int most = (int)(p->part_floats / ((size_t)N * (size_t)K)), steps = ceil_div(M, 64), splits = 1;
+    double best = 0;
+    if (most > 64) most = 64;
+    for (int s = 1; s <= most && s <= steps; s++) {
+        double filled = (double)(tiles * s) / ((double)ceil_div(tiles * s, dev->sms) * dev->sms) - 0.002 * s;
+        if (filled > best + 0.01) best = filled, splits = s;
+    }
+    ending<T> e;
+    memset(&e, 0, sizeof e);
+    e.part = p->parts;
+    e.M = N, e.N = K;
+    product q = {dy, x, M, 1, splits};
+    TRY((gemm_of<END_PART, true>(dev, q, e)));
+    LAUNCH(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits, N, K, permutation, p->d->head_dim);
+    return HRM_OK;
+}
+
+template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
+{
+    int rows = B * x.heads * x.S;
+    LAUNCH(dev, attention_forward_simt<T>, ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, ATTENTION_WARPS * x.head_dim * (int)sizeof(float), x, rows);
+    return HRM_OK;
+}
+template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
+{
+    int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
+    LAUNCH(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x, rows);
+    LAUNCH(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x, rows);
+    return HRM_OK;
+}
+
+template <int HD, int MT> static hrm_status attention_forward_on_mma(hrm_device *dev, attention_args<bf16> &x, int B, int warps)
+{
+    int shared_bytes = attention_forward_shared<HD, MT>(warps);
+    TRY(allow_shared(attention_forward_mma<HD, MT>, shared_bytes, "attention_forward_mma"));
+    LAUNCH(dev, (attention_forward_mma<HD, MT>), dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B), 32 * warps, shared_bytes, x);
+    return HRM_OK;
+}
+template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    int warps = min_int(8, ceil_div(x.S, 16));
+    if (HD <= 64 && x.S > 128) return attention_forward_on_mma<HD, HD <= 64 ? 2 : 1>(dev, x, B, 4);
+    while (warps > 2 && B * x.heads * ceil_div(x.S, warps * 16) < dev->sms / 2) warps = (warps + 1) / 2;
+    return attention_forward_on_mma<HD, 1>(dev, x, B, warps);
+}
+template <int HD> static hrm_status attention_backward_of(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4, shared_bytes = attention_backward_shared<HD>(warps);
+    dim3 grid((unsigned)ceil_div(x.S, warps * 16), (unsigned)x.heads, (unsigned)B);
+    TRY(allow_shared(attention_backward_mma<HD, false>, shared_bytes, "attention_backward_mma"));
+    TRY(allow_shared(attention_backward_mma<HD, true>, shared_bytes, "attention_backward_mma"));
+    LAUNCH(dev, (attention_backward_mma<HD, false>), grid, 32 * warps, shared_bytes, x);
+    LAUNCH(dev, (attention_backward_mma<HD, true>), grid, 32 * warps, shared_bytes, x);
+    return HRM_OK;
+}
+static bool attention_on_mma(const attention_args<bf16> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
+static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    if (!attention_on_mma(x)) return attention_forward<bf16>(dev, x, B);
+    if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
+    if (x.head_dim <= 32) return attention_forward_of<32>(dev, x, B);
+    return x.head_dim <= 64 ? attention_forward_of<64>(dev, x, B) : attention_forward_of<128>(dev, x, B);
+}
+static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    if (!attention_on_mma(x)) return attention_backward<bf16>(dev, x, B);
+    if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
+    if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
+    return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
+}
+
+/* ==================================================================================================== >>cuda-table =======*/
+static int row_blocks(int rows) { return ceil_div(rows, ROW_WARPS); }
+static int flat_blocks(const hrm_device *dev, size_t n, int each)
+{
+    size_t blocks = (n + (size_t)each - 1) / (size_t)each, most = (size_t)dev->sms * 16;
+    return (int)(blocks < most ? blocks : most);
+}
+
+/* One call with T the activation type, and W the elements that a lane moves at once. */
+#define BY_TYPE(dev, call) ((dev)->dtype == HRM_FORWARD_FLOAT32 ? call<float> : call<bf16>)
+#define LAUNCH_ROWS(dev, kernel, D, rows, ...) \
+    do { \
+        if ((D) % 8 == 0) LAUNCH(dev, (kernel<T, 8>), row_blocks(rows), 32 * ROW_WARPS, 0, __VA_ARGS__); \
+        else LAUNCH(dev, (kernel<T, 1>), row_blocks(rows), 32 * ROW_WARPS, 0, __VA_ARGS__); \
+    } while (0)
+
+template <class T> static hrm_status normalise(hrm_device *dev, T *y, T *y2, float *r, const T *s, int M, int D, float eps)
+{
+    LAUNCH_ROWS(dev, normalise_kernel, D, M, y, y2, r, s, M, D, eps);
+    return HRM_OK;
+}
+template <class T> static hrm_status add(hrm_device *dev, T *out, const T *x, const T *a, const T *b, int M, int D)
+{
+    size_t n = (size_t)M * (size_t)D;
+    if (D % 8 == 0) LAUNCH(dev, (add_kernel<T, 8>), flat_blocks(dev, n, 8 * 256), 256, 0, out, x, a, b, n);
+    else LAUNCH(dev, (add_kernel<T, 1>), flat_blocks(dev, n, 256), 256, 0, out, x, a, b, n);
+    return HRM_OK;
+}
+
+template <class T> static const T *weight(const hrm_work *w, const prepared_plan *pre, int level, int layer, int tensor, int transposed)
+{
+    return (const T *)w->prepared + (size_t)(level * w->d.layers[0] + layer) * pre->block + (transposed ? pre->transposed[tensor] : pre->to[tensor]);
+}
+static const float2 *rope_table(const hrm_work *w, const prepared_plan *pre)
+{
+    return w->d.learned ? NULL : (const float2 *)((const char *)w->prepared + pre->rope);
+}
+
+template <class T> static attention_args<T> attention_for(const hrm_work *w, const prepared_plan *pre)
+{
+    attention_args<T> x;
+    memset(&x, 0, sizeof x);
+    x.rope = rope_table(w, pre);
+    x.S = w->d.S, x.heads = w->d.heads, x.head_dim = w->d.head_dim, x.causal = w->d.causal;
+    x.scale = 1.0f / sqrtf((float)w->d.head_dim);
+    x.scale_log2 = x.scale * 1.44269504088896341f;
+    return x;
+}
+
+/* One level on z (in place) + a (+ b). save: keep what the backward pass needs. */
+template <class T> static hrm_status run_level(hrm_device *dev, hrm_work *w, int level, T *z, const T *a, const T *b, int save)
+{
+    const hrm_dims *d = &w->d;
+    prepared_plan pre = plan_prepared(d, sizeof(T));
+    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
+    int M = w->rows * d->S, D = d->D;
+    T *s = save ? (T *)p.input[level] : (T *)p.s;
+    TRY(add<T>(dev, s, z, a, b, M, D));
+    ending<T> base;
+    memset(&base, 0, sizeof base);
+    base.S = d->S, base.head_dim = d->head_dim, base.inv_D = 1.0f / (float)D, base.eps = d->eps;
+    const float *squares = NULL; /* the level's input is taken as it is */
+    int slots = 0;
+    for (int layer = 0; layer < d->layers[level]; layer++) {
+        saved_layer keep = save ? plan_layer(&p, level, layer) : saved_layer();
+        ending<T> e = base;
+        T *qkv = save ? (T *)keep.qkv : (T *)p.big, *o = save ? (T *)keep.o : (T *)p.o, *h = (T *)p.big;
+        T *s1 = save ? (T *)keep.y1 : s, *s2 = save ? (T *)keep.y2 : s;
+        e.out = qkv, e.squares = squares, e.slots = slots;
+        e.rope = rope_table(w, &pre), e.rope_columns = 2 * D;
+        TRY((gemm<END_STORE, T>(dev, s, weight<T>(w, &pre, level, layer, HRM_QKV_PROJ, 0), M, 3 * D, D, e)));
+        attention_args<T> x = attention_for<T>(w, &pre);
+        x.qkv = qkv, x.o = o, x.lse = save ? keep.lse : NULL;
+        TRY(attention_forward(dev, x, w->rows));
+
+        e = base;
+        e.out = s1, e.residual = s, e.squares = squares, e.slots = slots, e.squares_out = p.squares[0];
+        TRY((gemm<END_RESIDUAL, T>(dev, o, weight<T>(w, &pre, level, layer, HRM_O_PROJ, 0), M, D, D, e)));
+        squares = p.squares[0], slots = e.slots_out;
+        if (save) {
+            TRY(normalise<T>(dev, s1, NULL, keep.r1, s1, M, D, d->eps));
+            squares = NULL;
+        }
+        e = base;
+        e.out = h, e.squares = squares, e.slots = slots;
+        TRY((gemm<END_SWIGLU, T>(dev, s1, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 0), M, 2 * d->I, D, e)));
+        e = base;
+        e.out = s2, e.residual = s1, e.squares = squares, e.slots = slots, e.squares_out = p.squares[1];
+        TRY((gemm<END_RESIDUAL, T>(dev, h, weight<T>(w, &pre, level, layer, HRM_DOWN_PROJ, 0), M, D, d->I, e)));
+        squares = p.squares[1], slots = e.slots_out;
+        int last = layer == d->layers[level] - 1;
+        if (save) {
+            TRY(normalise<T>(dev, s2, last ? z : NULL, keep.r2, s2, M, D, d->eps));
+            squares = NULL;
+        } else if (last) TRY(normalise<T>(dev, z, NULL, NULL, s2, M, D, d->eps));
+        s = s2;
+    }
+    if (d->layers[level] == 0) TRY(cuda_copy(dev, z, s, (size_t)M * (size_t)D * sizeof(T)));
+    return HRM_OK;
+}
+
+template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
+{
+    const hrm_dims *d = &w->d;
+    prepared_plan pre = plan_prepared(d, sizeof(T));
+    for (int t = 0; t < HRM_BLOCK_TENSORS; t++) {
+        int N, K;
+        layer_offsets at;
+        tensor_shape(d, t, &N, &K);
+        for (int level = 0; level < 2; level++) at.from[level] = w->at.level_offset[level] + w->at.block_offset[t];
+        at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block, at.layers0 = d->layers[0];
+        dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)(d->layers[0] + d->layers[1]));
+        if (grid.z > 0) LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, N, K, tensor_permutation(t), d->head_dim, w->train);
+    }
+    int half = d->head_dim / 2;
+    if (!d->learned)
+        LAUNCH(dev, rope_table_kernel, ceil_div(d->S * half, 128), 128, 0, (float2 *)((char *)w->prepared + pre.rope), d->S, half, d->theta);
+    return HRM_OK;
+}
+static hrm_status cuda_prepare(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, prepare_of)(dev, w); }
+
+template <class T> static hrm_status act_begin_of(hrm_device *dev, hrm_work *w)
+{
+    LAUNCH(dev, act_begin_kernel<T>, dim3((unsigned)min_int(ceil_div(w->d.S * w->d.D, 256), 16), (unsigned)w->rows), 256, 0, *w, (const T *)NULL);
+    return HRM_OK;
+}
+static hrm_status cuda_act_begin(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, act_begin_of)(dev, w); }
+
+static float embed_factor(const hrm_dims *d) { return sqrtf((float)d->D) * (d->learned ? 0.707106781f : 1.0f); }
+
+template <class T> static hrm_status embed_of(hrm_device *dev, hrm_work *w)
+{
+    const hrm_dims *d = &w->d;
+    size_t n = (size_t)w->rows * (size_t)d->S * (size_t)d->D;
+    LAUNCH(dev, embed_kernel<T>, flat_blocks(dev, n, 256), 256, 0, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens, w->puzzle,
+           d->learned ? w->params + w->at.embed_pos : NULL, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d), n);
+    return HRM_OK;
+}
+static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_of)(dev, w); }
+
+template <class T> static hrm_status cycles_of(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all)
+{
+    for (int h = 0; h < w->d.cycles[0]; h++) {
+        int last_h = h == w->d.cycles[0] - 1;
+        for (int l = 0; l < w->d.cycles[1]; l++)
+            if (all || !(last_h && l == w->d.cycles[1] - 1)) TRY(run_level<T>(dev, w, 1, (T *)z_L, (const T *)z_H, (const T *)w->e, 0));
+        if (all || !last_h) TRY(run_level<T>(dev, w, 0, (T *)z_H, (const T *)z_L, NULL, 0));
+    }
+    return HRM_OK;
+}
+static hrm_status cuda_cycles(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all) { return BY_TYPE(dev, cycles_of)(dev, w, z_H, z_L, all); }
+
+template <class T> static hrm_status level_forward_of(hrm_device *dev, hrm_work *w, int level)
+{
+    return level ? run_level<T>(dev, w, 1, (T *)w->z_L, (const T *)w->z_H, (const T *)w->e, 1) : run_level<T>(dev, w, 0, (T *)w->z_H, (const T *)w->z_L, NULL, 1);
+}
+static hrm_status cuda_level_forward(hrm_device *dev, hrm_work *w, int level) { return BY_TYPE(dev, level_forward_of)(dev, w, level); }
+
+template <class T> static hrm_status heads_of(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
+{
+    const hrm_dims *d = &w->d;
+    int rows = w->rows * d->T;
+    const T *z = (const T *)z_H;
+    if (with_logits)
+        LAUNCH_ROWS(dev, lm_head_kernel, d->D, ceil_div(rows, HEAD_ROWS), w->logits, w->predictions, z, w->params + w->at.lm_head, rows, d->T, d->S, d->P, d->D, d->V);
+    LAUNCH_ROWS(dev, q_head_kernel, d->D, w->rows, q, z, w->params + w->at.q_head_weight, w->params + w->at.q_head_bias, w->rows, d->S, d->D);
+    return HRM_OK;
+}
+static hrm_status cuda_heads(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
+{
+    return BY_TYPE(dev, heads_of)(dev, w, z_H, q, with_logits);
+}
+
+static hrm_status cuda_act_end(hrm_device *dev, hrm_work *w)
+{
+    LAUNCH(dev, act_end_kernel, ceil_div(w->rows, 128), 128, 0, *w, w->rows);
+    return HRM_OK;
+}
+
+static hrm_status cuda_losses(hrm_device *dev, hrm_work *w)
+{
+    work_plan p = plan_work(&w->d, w->train, element_size(dev), w->work);
+    LAUNCH(dev, losses_kernel, w->rows, LOSS_THREADS, 0, *w, p.sums);
+    LAUNCH(dev, sum_metrics_kernel, 1, 32 * HRM_METRIC_SUMS, 0, w->metrics, w->bad, p.sums, w->rows);
+    return HRM_OK;
+}
+
+static int table_splits(const hrm_device *dev, const work_plan *p, int rows, int V)
+{
+    size_t most = p->part_floats / ((size_t)V * (size_t)p->d->D);
+    int columns = ceil_div(p->d->D, TABLE_COLUMNS), splits = ceil_div(8 * dev->sms, columns);
+    if ((size_t)splits > most) splits = (int)most;
+    if (splits > ceil_div(rows, TABLE_ROWS)) splits = ceil_div(rows, TABLE_ROWS);
+    return splits < 1 ? 1 : splits;
+}
+
+template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work *w)
+{
+    const hrm_dims *d = &w->d;
+    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
+    int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V, splits = table_splits(dev, &p, rows, V);
+    const T *z = (const T *)w->z_H;
+    LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head, w->params + w->at.q_head_weight, M,
+                d->S, d->P, D, V);
+    unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
+    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, (unsigned)ceil_div(V, TABLE_VALUES)), TABLE_COLUMNS, 0, p.parts, z, w->dlogits, rows, d->T,
+           d->S, d->P, D, V);
+    LAUNCH(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts, splits, V, D, PERMUTE_NONE, 1);
+    splits = table_splits(dev, &p, w->rows, 2);
+    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, 1), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1, d->S, 0, D, 2);
+    LAUNCH(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight, p.parts, splits, 2, D, PERMUTE_NONE, 1);
+    LAUNCH(dev, q_bias_gradient_kernel, 1, 32, 0, w->grads + w->at.q_head_bias, w->dq, w->rows);
+    return HRM_OK;
+}
+static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, heads_backward_of)(dev, w); }
+
+/* dz stands in p.s throughout. Per block, from the end:
+ *   ds = rms'(dz);  [gate,up] = y1 Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dz = ds + d[gate,up] Wgu
+ *   ds = rms'(dz);  dWo;  do = ds Wo;  dqkv = attention'(do);  dWqkv;                      dz = ds + dqkv Wqkv */
+template <class T> static hrm_status level_backward_of(hrm_device *dev, hrm_work *w, int level)
+{
+    const hrm_dims *d = &w->d;
+    prepared_plan pre = plan_prepared(d, sizeof(T));
+    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
+    int M = w->rows * d->S, D = d->D, I = d->I;
+    T *dz = (T *)p.s, *ds = (T *)p.o, *gate_up = (T *)p.big, *dqkv = (T *)p.big, *h = (T *)p.h, *d_o = (T *)p.h;
+    ending<T> base;
+    memset(&base, 0, sizeof base);
+    base.S = d->S, base.head_dim = d->head_dim, base.inv_D = 1.0f / (float)D, base.eps = d->eps;
+    for (int layer = d->layers[level] - 1; layer >= 0; layer--) {
+        saved_layer keep = plan_layer(&p, level, layer);
+        const T *y0 = layer ? (const T *)plan_layer(&p, level, layer - 1).y2 : (const T *)p.input[level], *y1 = (const T *)keep.y1, *y2 = (const T *)keep.y2;
+        float *grads = w->grads + w->at.level_offset[level] + (size_t)layer * w->at.block_size;
+        const size_t *at = w->at.block_offset;
+        ending<T> e;
+
+        LAUNCH_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y2, keep.r2, M, D);
+        e = base;
+        e.out = gate_up;
+        TRY((gemm<END_STORE, T>(dev, y1, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 0), M, 2 * I, D, e)));
+        e = base;
+        e.out = h, e.gate_up = gate_up;
+        TRY((gemm<END_SWIGLU_BACK, T>(dev, ds, weight<T>(w, &pre, level, layer, HRM_DOWN_PROJ, 1), M, I, D, e)));
+        TRY(weight_gradient<T>(dev, &p, grads + at[HRM_DOWN_PROJ], ds, h, M, D, I, PERMUTE_NONE));
+        TRY(weight_gradient<T>(dev, &p, grads + at[HRM_GATE_UP_PROJ], gate_up, y1, M, 2 * I, D, PERMUTE_GATE_UP));
+        e = base;
+        e.out = dz, e.residual = ds;
+        TRY((gemm<END_ADD, T>(dev, gate_up, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 1), M, D, 2 * I, e)));
+
+        LAUNCH_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y1, keep.r1, M, D);
+        TRY(weight_gradient<T>(dev, &p, grads + at[HRM_O_PROJ], ds, keep.o, M, D, D, PERMUTE_NONE));
+        e = base;
+        e.out = d_o;
+        TRY((gemm<END_STORE, T>(dev, ds, weight<T>(w, &pre, level, layer, HRM_O_PROJ, 1), M, D, D, e)));
+        attention_args<T> x = attention_for<T>(w, &pre);
+        x.qkv = (const T *)keep.qkv, x.o = (T *)keep.o, x.d_o = d_o, x.lse = keep.lse, x.delta = p.delta, x.dqkv = dqkv;
+        LAUNCH(dev, attention_delta<T>, ceil_div(M * d->heads, 256), 256, 0, x, M * d->heads);
+        TRY(attention_backward(dev, x, w->rows));
+        TRY(weight_gradient<T>(dev, &p, grads + at[HRM_QKV_PROJ], dqkv, y0, M, 3 * D, D, PERMUTE_QKV));
+        e = base;
+        e.out = dz, e.residual = ds;
+        TRY((gemm<END_ADD, T>(dev, dqkv, weight<T>(w, &pre, level, layer, HRM_QKV_PROJ, 1), M, D, 3 * D, e)));
+    }
+    return HRM_OK;
+}
+static hrm_status cuda_level_backward(hrm_device *dev, hrm_work *w, int level) { return BY_TYPE(dev, level_backward_of)(dev, w, level); }
+
+template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work *w)
+{
+    const hrm_dims *d = &w->d;
+    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
+    int rows = w->rows * d->T, splits = table_splits(dev, &p, rows, d->V), SD = d->S * d->D;
+    const T *de = (const T *)p.s;
+    float factor = embed_factor(d);
+    LAUNCH(dev, token_rows_kernel<T>, dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)), TABLE_COLUMNS, 0,
+           p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
+    LAUNCH(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0, w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D,
+           PERMUTE_NONE, 1);
+    if (d->learned) LAUNCH(dev, position_gradient_kernel<T>, ceil_div(SD, 128), 128, 0, w->grads + w->at.embed_pos, de, w->rows, SD, factor);
+    size_t n = (size_t)w->rows * (size_t)d->puzzle_ndim;
+    if (n > 0 && w->puzzle_grad) LAUNCH(dev, puzzle_gradient_kernel<T>, flat_blocks(dev, n, 256), 256, 0, w->puzzle_grad, de, d->S, d->D, d->puzzle_ndim, factor, n);
+    return HRM_OK;
+}
+static hrm_status cuda_embed_backward(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_backward_of)(dev, w); }
+
+static hrm_status cuda_adam_atan2(hrm_device *dev, hrm_work *w)
+{
+    size_t n = align_up(w->at.trained, 4); /* the arenas are multiples of 32 elements */
+    LAUNCH(dev, adam_atan2_kernel, flat_blocks(dev, n, 1024), 256, 0, w->params, w->m, w->v, w->grads, n, w->step, w->bad);
+    return HRM_OK;
+}
+
+static hrm_status cuda_sign_sgd(hrm_device *dev, hrm_work *w)
+{
+    if (!w->puzzle || w->d.puzzle_ndim == 0) return HRM_OK;
+    LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, 128)), 128, 0, w->puzzle, w->puzzle_grad, w->ids, w->rows,
+           w->d.puzzle_ndim, w->step, w->bad);
+    return HRM_OK;
+}
+
+static hrm_status gather_rows(hrm_device *dev, const work_plan *p, void *array, size_t row_bytes, int n)
+{
+    size_t words = row_bytes / 4, all = words * (size_t)n;
+    if (row_bytes % 4) { /* odd rows of bfloat16: two rows of one element each make no word; move them one by one, ascending */
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: rows of %zu bytes cannot be gathered", row_bytes);
+    }
+    LAUNCH(dev, gather_kernel, flat_blocks(dev, all, 256), 256, 0, (uint32_t *)p->big, (const uint32_t *)array, p->rows, words, all);
+    return cuda_copy(dev, array, p->big, all * 4);
+}
+
+static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
+{
+    if (n < 0 || n > w->rows) return hrm_error_set(HRM_ERR_ARGUMENT, "CUDA: %d rows gathered of %d", n, w->rows);
+    work_plan p = plan_work(&w->d, w->train, element_size(dev), w->work);
+    size_t z = (size_t)w->d.S * (size_t)w->d.D * element_size(dev), tokens = (size_t)w->d.T * sizeof(int32_t);
+    if (n > 0) {
+        TRY(cuda_upload(dev, p.rows, rows, (size_t)n * sizeof(int32_t)));
+        TRY(gather_rows(dev, &p, w->z_H, z, n));
+        TRY(gather_rows(dev, &p, w->z_L, z, n));
+        TRY(gather_rows(dev, &p, w->inputs, tokens, n));
+        TRY(gather_rows(dev, &p, w->labels, tokens, n));
+        TRY(gather_rows(dev, &p, w->ids, sizeof(int32_t), n));
+        TRY(gather_rows(dev, &p, w->steps, sizeof(int32_t), n));
+        TRY(gather_rows(dev, &p, w->halted, sizeof(int32_t), n));
+    }
+    w->rows = n;
+    return HRM_OK;
+}
+
+static hrm_status cuda_all_reduce(hrm_device *dev, hrm_work *w)
+{
+    (void)dev, (void)w; /* one GPU: what it has is the sum */
+    return HRM_OK;
+}
+
+extern "C" const hrm_device_table *hrm_cuda_device(void)
+{
+    static const hrm_device_table table = {
+        HRM_DEVICE_VERSION, sizeof(hrm_device_table), "cuda",
+        cuda_open, cuda_close, cuda_buffer_alloc, cuda_buffer_free, cuda_upload, cuda_download, cuda_copy, cuda_zero, cuda_sync, cuda_sizes,
+        cuda_begin_step, cuda_end_step, cuda_forget,
+        cuda_prepare, cuda_act_begin, cuda_embed, cuda_cycles, cuda_level_forward, cuda_heads, cuda_act_end, cuda_losses,
+        cuda_heads_backward, cuda_level_backward, cuda_embed_backward, cuda_adam_atan2, cuda_sign_sgd, cuda_gather, cuda_all_reduce,
+    };
+    return &table;
+}
