@@ -526,10 +526,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const float
 #pragma unroll
             for (int i = 0; i < 32; i++)
                 if (inside && n0 + 8 * i < e.N) *(float2 *)(part + 8 * i) = make_float2(d[4 * i + 2 * half], d[4 * i + 2 * half + 1]);
-            continue;
-        }
-        float rs = row_factor(e, row), squares = 0;
-        if (KIND == END_SWIGLU) {
+        } else if (KIND == END_SWIGLU) {
+            float rs = row_factor(e, row);
 #pragma unroll
             for (int i = 0; i < 32; i += 8) {
                 uint32_t p[4];
@@ -542,24 +540,25 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const float
                 int col = n0 / 2 + 4 * i + 8 * t;
                 if (inside && 2 * col < e.N) *(uint4 *)(e.out + (size_t)row * (e.N / 2) + col) = make_uint4(p[0], p[1], p[2], p[3]);
             }
-            continue;
-        }
+        } else {
+            float rs = row_factor(e, row), squares = 0;
 #pragma unroll
-        for (int i = 0; i < 32; i += 4) {
-            uint32_t p[4];
-            float v[8], f = KIND == END_STORE ? rs : 1.0f;
+            for (int i = 0; i < 32; i += 4) {
+                uint32_t p[4];
+                float v[8], f = KIND == END_STORE ? rs : 1.0f;
 #pragma unroll
-            for (int j = 0; j < 4; j++) p[j] = pack2(f * d[4 * (i + j) + 2 * half], f * d[4 * (i + j) + 2 * half + 1]);
-            transpose4(p, t);
-            int col = n0 + 8 * (i + t);
+                for (int j = 0; j < 4; j++) p[j] = pack2(f * d[4 * (i + j) + 2 * half], f * d[4 * (i + j) + 2 * half + 1]);
+                transpose4(p, t);
+                int col = n0 + 8 * (i + t);
 #pragma unroll
-            for (int j = 0; j < 4; j++) unpack2(v + 2 * j, p[j]);
-            if (inside && col < e.N) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
-        }
-        if (KIND == END_RESIDUAL) {
-            squares += __shfl_xor_sync(0xffffffffu, squares, 1);
-            squares += __shfl_xor_sync(0xffffffffu, squares, 2);
-            if (inside && t == 0) e.squares_out[(size_t)row * e.slots_out + slot] = squares;
+                for (int j = 0; j < 4; j++) unpack2(v + 2 * j, p[j]);
+                if (inside && col < e.N) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
+            }
+            if (KIND == END_RESIDUAL) {
+                squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+                squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+                if (inside && t == 0) e.squares_out[(size_t)row * e.slots_out + slot] = squares;
+            }
         }
     }
 }
@@ -1130,7 +1129,7 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
 }
 struct layer_offsets { size_t from[2], block_size, to, to_transposed, to_block; int layers0; };
 
-template <class T> __global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int N, int K, int kind, int head_dim, int transposed)
+template <class T> __global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int N, int K, int kind, int head_dim)
 {
     __shared__ float tile[32][33];
     int layer = (int)blockIdx.z, level = layer >= at.layers0, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
@@ -1145,7 +1144,6 @@ template <class T> __global__ void prepare_kernel(T *prepared, const float *para
             to[at.to + (size_t)n * K + k] = from_float<T>(x);
         }
     }
-    if (!transposed) return;
     __syncthreads();
     for (int i = ty; i < 32; i += 8) {
         int n = n0 + tx, k = k0 + i;
@@ -1262,9 +1260,8 @@ template <class T> __global__ void token_rows_kernel(float *parts, const T *de, 
 
 /* ==================================================================================================== >>cuda-act =========*/
 /* rows that have halted take the new data and start over: a block a row */
-template <class T> __global__ void act_begin_kernel(hrm_work w, const T *H_init_unused)
+template <class T> __global__ void act_begin_kernel(hrm_work w)
 {
-    (void)H_init_unused;
     int b = (int)blockIdx.y;
     if (!w.halted[b]) return;
     int SD = w.d.S * w.d.D, Tn = w.d.T, i0 = (int)(blockIdx.x * blockDim.x + threadIdx.x), step = (int)(gridDim.x * blockDim.x);
@@ -1303,10 +1300,10 @@ __global__ void act_end_kernel(hrm_work w, int rows)
 }
 
 /* dst row i = src row rows[i], through scratch, since rows move onto one another */
-__global__ void gather_kernel(uint32_t *dst, const uint32_t *src, const int32_t *rows, size_t row_words, size_t n)
+template <class W> __global__ void gather_kernel(W *dst, const W *src, const int32_t *rows, size_t row_words, size_t n)
 {
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)
-        dst[i] = src[(rows ? (size_t)rows[i / row_words] : i / row_words) * row_words + i % row_words];
+        dst[i] = src[(size_t)rows[i / row_words] * row_words + i % row_words];
 }
 
 /* ==================================================================================================== >>cuda-heads =======*/
@@ -1561,7 +1558,8 @@ __global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *
 typedef CUresult (*encode_function)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *, const cuuint32_t *,
                                     const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
 
-enum { RING_SLOTS = 8, RING_BYTES = 1 << 21, MAX_GRAPHS = 64 };
+enum { RING_SLOTS = 8, MAX_GRAPHS = 64 };
+static const size_t RING_BYTES = (size_t)1 << 21;
 struct ring_slot { void *host; cudaEvent_t done; int used; };
 struct graph_entry { hrm_work *w; int key, rows, seen; cudaGraphExec_t exec; };
 
@@ -1732,6 +1730,7 @@ static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
     cudaError_t error = cudaMalloc(p, bytes ? bytes : 16);
     if (error == cudaSuccess) {
         dev->allocated += bytes;
+        CUDA_TRY(cudaMemsetAsync(*p, 0, bytes ? bytes : 16, dev->stream), "zeroing memory"); /* as the CPU's is */
         return HRM_OK;
     }
     cudaGetLastError();
@@ -1973,9 +1972,11 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
         return hrm_error_set(HRM_ERR_UNSUPPORTED, "head_dim is %d, CUDA takes up to %d", d->head_dim, 32 * ATTENTION_REGISTERS);
     if ((double)d->B * d->S * (d->heads > 3 ? d->heads : 3) > 2147483647.0)
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
-    sizes->activation = element_size(dev);
-    sizes->prepared = plan_prepared(d, element_size(dev)).bytes;
-    sizes->work = plan_work(d, train, element_size(dev), NULL).bytes;
+    size_t element = d->dtype == HRM_FORWARD_FLOAT32 ? sizeof(float) : sizeof(bf16);
+    sizes->activation = element;
+    sizes->prepared = plan_prepared(d, element).bytes;
+    sizes->work = plan_work(d, train, element, NULL).bytes;
+    if (!dev) return HRM_OK;
     dev->asked = *d;
     dev->asked_train = train;
     dev->asked_bytes = sizes->work;
@@ -2241,7 +2242,7 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         for (int level = 0; level < 2; level++) at.from[level] = w->at.level_offset[level] + w->at.block_offset[t];
         at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block, at.layers0 = d->layers[0];
         dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)(d->layers[0] + d->layers[1]));
-        if (grid.z > 0) LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, N, K, tensor_permutation(t), d->head_dim, w->train);
+        if (grid.z > 0) LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, N, K, tensor_permutation(t), d->head_dim);
     }
     int half = d->head_dim / 2;
     if (!d->learned)
@@ -2252,7 +2253,7 @@ static hrm_status cuda_prepare(hrm_device *dev, hrm_work *w) { return BY_TYPE(de
 
 template <class T> static hrm_status act_begin_of(hrm_device *dev, hrm_work *w)
 {
-    LAUNCH(dev, act_begin_kernel<T>, dim3((unsigned)min_int(ceil_div(w->d.S * w->d.D, 256), 16), (unsigned)w->rows), 256, 0, *w, (const T *)NULL);
+    LAUNCH(dev, act_begin_kernel<T>, dim3((unsigned)min_int(ceil_div(w->d.S * w->d.D, 256), 16), (unsigned)w->rows), 256, 0, *w);
     return HRM_OK;
 }
 static hrm_status cuda_act_begin(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, act_begin_of)(dev, w); }
@@ -2429,14 +2430,15 @@ static hrm_status cuda_sign_sgd(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
+template <class W> static hrm_status gather_words(hrm_device *dev, const work_plan *p, void *array, size_t words, int n)
+{
+    size_t all = words * (size_t)n;
+    LAUNCH(dev, gather_kernel<W>, flat_blocks(dev, all, 256), 256, 0, (W *)p->big, (const W *)array, p->rows, words, all);
+    return cuda_copy(dev, array, p->big, all * sizeof(W));
+}
 static hrm_status gather_rows(hrm_device *dev, const work_plan *p, void *array, size_t row_bytes, int n)
 {
-    size_t words = row_bytes / 4, all = words * (size_t)n;
-    if (row_bytes % 4) { /* odd rows of bfloat16: two rows of one element each make no word; move them one by one, ascending */
-        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: rows of %zu bytes cannot be gathered", row_bytes);
-    }
-    LAUNCH(dev, gather_kernel, flat_blocks(dev, all, 256), 256, 0, (uint32_t *)p->big, (const uint32_t *)array, p->rows, words, all);
-    return cuda_copy(dev, array, p->big, all * 4);
+    return row_bytes % 4 ? gather_words<uint16_t>(dev, p, array, row_bytes / 2, n) : gather_words<uint32_t>(dev, p, array, row_bytes / 4, n);
 }
 
 static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
@@ -2448,6 +2450,7 @@ static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows,
         TRY(cuda_upload(dev, p.rows, rows, (size_t)n * sizeof(int32_t)));
         TRY(gather_rows(dev, &p, w->z_H, z, n));
         TRY(gather_rows(dev, &p, w->z_L, z, n));
+        TRY(gather_rows(dev, &p, w->e, z, n));
         TRY(gather_rows(dev, &p, w->inputs, tokens, n));
         TRY(gather_rows(dev, &p, w->labels, tokens, n));
         TRY(gather_rows(dev, &p, w->ids, sizeof(int32_t), n));

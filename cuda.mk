@@ -1,0 +1,39 @@
+# The GPU backend; included by the Makefile. Needs nvcc (CUDA 12 or later), not a GPU: where one is there its architecture is
+# built, otherwise an object for all of them.
+#   make cuda        build/cuda/hrm and build/cuda/examples/NAME with the GPU backend in
+#   make test-cuda   every kernel against the CPU; on a machine without a GPU it only builds        make bench-cuda   timings
+# CUDA_ARCH="80 90a" chooses architectures; CUBLAS=1 sends plain products to cuBLASLt.
+CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
+NVCC      ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
+CUDA_HERE := $(if $(filter cuda test-cuda bench-cuda,$(MAKECMDGOALS)),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -u))
+CUDA_ARCH ?= $(if $(CUDA_HERE),$(CUDA_HERE:90=90a),80 90a)
+CUDA_GEN  := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_80,code=compute_80
+CUDA_LIBS := -L$(CUDA_HOME)/lib64 $(if $(CUBLAS),-lcublasLt) -lcudart -lstdc++
+HRM_CUDA_C = $(HRM_C) -DHRM_USE_CUDA
+
+$(B)/hrm_cuda.o: hrm_cuda.cu hrm.h | $(B)
+	$(NVCC) -O3 -std=c++17 -Xcompiler -Wall,-Wextra,-fPIC $(if $(CUBLAS),-DHRM_USE_CUBLAS) $(CUDA_GEN) -c $< -o $@
+
+$(B)/cuda $(B)/cuda/tools $(B)/cuda/examples $(B)/cuda/tests:
+	mkdir -p $@
+
+$(B)/cuda/hrm.o: hrm.h | $(B)/cuda
+	$(HRM_CUDA_C) -fPIC -x c -DHRM_IMPLEMENTATION -c hrm.h -o $@
+$(B)/cuda/tools/%.o: tools/%.c hrm.h $(wildcard tools/*.h) | $(B)/cuda/tools
+	$(HRM_CUDA_C) -c $< -o $@
+$(B)/cuda/hrm: $(TOOLS:tools/%.c=$(B)/cuda/tools/%.o) $(B)/cuda/hrm.o $(B)/hrm_cuda.o
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) $(CUDA_LIBS) -o $@
+$(B)/cuda/examples/%: examples/%.c hrm.h $(B)/hrm_cuda.o | $(B)/cuda/examples
+	$(HRM_CUDA_C) $(LDFLAGS) $< $(B)/hrm_cuda.o $(LIBS) $(CUDA_LIBS) -o $@
+$(B)/cuda/tests/%: tests/cuda/%.c tests/harness.h tests/util.h tests/test_golden.c hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
+	$(HRM_CUDA_C) -Itests $(LDFLAGS) $< $(B)/hrm_cuda.o $(LIBS) $(CUDA_LIBS) -o $@
+
+cuda: $(if $(TOOLS),$(B)/cuda/hrm) $(EXAMPLES:%=$(B)/cuda/examples/%)
+test-cuda: $(B)/cuda/tests/test_cuda $(B)/cuda/tests/golden
+	$(B)/cuda/tests/test_cuda
+	$(if $(CUDA_HERE),$(B)/cuda/tests/golden,@echo "skipped: no GPU, golden cases not run")
+	$(if $(CUDA_HERE),sh tests/cuda/sanitize.sh $(B)/cuda/tests/test_cuda)
+bench-cuda: $(B)/cuda/tests/bench_cuda
+	$(B)/cuda/tests/bench_cuda $(CASES)
+
+.PHONY: cuda test-cuda bench-cuda

@@ -1,0 +1,517 @@
+/* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
+ * float32 and bfloat16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
+ * Needs a GPU; without one it says so and passes. */
+#define HRM_IMPLEMENTATION
+#include "hrm.h"
+#include "harness.h"
+#include "util.h"
+
+static int light; /* 1: the few small cases that a memory checker gets through */
+
+/* ---- a pair of runs ------------------------------------------------------------------------------------------------------ */
+typedef struct shape {
+    const char *name;
+    int T, V, ndim, ids, D, heads, layers, cycles, B, halt;
+    float expansion;
+    int learned, causal, softmax, heavy;
+} shape;
+
+static const shape shapes[] = {
+    {"tiny rope", 12, 7, 16, 5, 16, 2, 1, 2, 6, 4, 4, 0, 0, 0, 0},
+    {"tiny learned softmax", 9, 11, 40, 4, 16, 4, 2, 1, 5, 3, 4, 1, 0, 1, 0},
+    {"odd sizes", 10, 5, 0, 1, 15, 3, 1, 1, 3, 2, 4, 1, 0, 0, 0},
+    {"head of 10, no puzzle", 33, 9, 0, 1, 20, 2, 1, 1, 3, 1, 2, 0, 1, 0, 0},
+    {"head of 24", 20, 70, 96, 3, 96, 4, 1, 2, 4, 16, 2, 0, 0, 1, 0},
+    {"head of 32 causal", 81, 11, 128, 2, 128, 4, 2, 2, 7, 16, 4, 0, 1, 0, 0},
+    {"head of 16, long", 300, 6, 64, 1, 64, 4, 1, 1, 2, 16, 4, 0, 0, 0, 0},
+    {"head of 64, long causal", 261, 12, 128, 9, 128, 2, 1, 1, 2, 16, 4, 0, 1, 0, 0},
+    {"head of 128, long", 150, 6, 300, 3, 256, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0},
+    {"head of 160", 40, 6, 320, 3, 320, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0},
+    {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1},
+    {"sudoku, full tiles", 81, 11, 512, 1, 512, 8, 1, 1, 56, 16, 4, 0, 0, 0, 1},
+    {"maze", 900, 6, 512, 1, 512, 8, 1, 1, 2, 16, 4, 0, 0, 0, 1},
+};
+
+typedef struct pair {
+    const shape *s;
+    hrm_forward_dtype dtype;
+    hrm_model *model[2]; /* CPU, GPU */
+    hrm_run *run[2];
+    double tolerance;
+    const char *variant;
+} pair;
+
+static void gpu_upload(pair *p, void *dst, const void *src, size_t bytes)
+{
+    CHECK_OK(p->model[1]->table->upload(p->model[1]->dev, dst, src, bytes));
+}
+static void gpu_download(pair *p, void *dst, const void *src, size_t bytes)
+{
+    CHECK_OK(p->model[1]->table->download(p->model[1]->dev, dst, src, bytes));
+}
+
+/* activations travel as floats, whatever the GPU keeps */
+static void put_activation(pair *p, void *dst, const float *src, size_t n)
+{
+    if (p->dtype == HRM_FORWARD_FLOAT32) {
+        gpu_upload(p, dst, src, n * sizeof *src);
+        return;
+    }
+    uint16_t *half = (uint16_t *)malloc(n * sizeof *half);
+    CHECK_OK(hrm_convert(half, HRM_BF16, src, HRM_F32, n));
+    gpu_upload(p, dst, half, n * sizeof *half);
+    free(half);
+}
+static void get_activation(pair *p, float *dst, const void *src, size_t n)
+{
+    if (p->dtype == HRM_FORWARD_FLOAT32) {
+        gpu_download(p, dst, src, n * sizeof *dst);
+        return;
+    }
+    uint16_t *half = (uint16_t *)malloc(n * sizeof *half);
+    gpu_download(p, half, src, n * sizeof *half);
+    CHECK_OK(hrm_convert(dst, HRM_F32, half, HRM_BF16, n));
+    free(half);
+}
+static void poison(pair *p, void *dst, size_t bytes)
+{
+    unsigned char *bad = (unsigned char *)malloc(bytes);
+    memset(bad, 0xff, bytes); /* not a number in either type */
+    gpu_upload(p, dst, bad, bytes);
+    free(bad);
+}
+static size_t activation_bytes(const pair *p, size_t n) { return n * (p->dtype == HRM_FORWARD_FLOAT32 ? 4 : 2); }
+
+static void same_activation(pair *p, const char *what, const void *gpu, const void *cpu, size_t n)
+{
+    float *mine = (float *)malloc(n * sizeof *mine);
+    get_activation(p, mine, gpu, n);
+    double error = relative_error(mine, (const float *)cpu, n);
+    CHECK(error <= p->tolerance, "%s%s, %s: %s differs by %.2e", p->s->name, p->variant, p->dtype == HRM_FORWARD_FLOAT32 ? "f32" : "bf16", what, error);
+    free(mine);
+}
+static void same_floats(pair *p, const char *what, const float *gpu, const float *cpu, size_t n, double tolerance)
+{
+    float *mine = (float *)malloc((n + 1) * sizeof *mine);
+    gpu_download(p, mine, gpu, n * sizeof *mine);
+    double error = relative_error(mine, cpu, n);
+    CHECK(error <= tolerance, "%s%s, %s: %s differs by %.2e", p->s->name, p->variant, p->dtype == HRM_FORWARD_FLOAT32 ? "f32" : "bf16", what, error);
+    free(mine);
+}
+static void same_ints(pair *p, const char *what, const int32_t *gpu, const int32_t *cpu, size_t n)
+{
+    int32_t *mine = (int32_t *)malloc((n + 1) * sizeof *mine);
+    gpu_download(p, mine, gpu, n * sizeof *mine);
+    size_t wrong = 0;
+    for (size_t i = 0; i < n; i++) wrong += mine[i] != cpu[i];
+    CHECK(wrong == 0, "%s%s: %s differs in %zu of %zu places", p->s->name, p->variant, what, wrong, n);
+    free(mine);
+}
+
+static float random_normal(hrm_random *r)
+{
+    double sum = 0;
+    for (int i = 0; i < 12; i++) sum += hrm_random_uniform(r);
+    return (float)(sum - 6);
+}
+
+static int pair_open(pair *p, const shape *s, hrm_forward_dtype dtype, const char *variant)
+{
+    hrm_model_desc d;
+    hrm_run_desc rd;
+    memset(p, 0, sizeof *p);
+    memset(&d, 0, sizeof d);
+    p->s = s, p->dtype = dtype, p->variant = variant;
+    p->tolerance = dtype == HRM_FORWARD_FLOAT32 ? 2e-5 : 2e-2;
+    d.seq_len = s->T, d.vocab_size = s->V, d.num_puzzle_identifiers = s->ids, d.puzzle_emb_ndim = s->ndim, d.no_puzzle_emb = s->ndim == 0;
+    d.hidden_size = s->D, d.num_heads = s->heads, d.H_layers = d.L_layers = s->layers, d.H_cycles = d.L_cycles = s->cycles;
+    d.expansion = s->expansion, d.halt_max_steps = s->halt, d.causal = s->causal, d.halt_exploration_prob = 0.5f;
+    d.pos_encodings = s->learned ? HRM_LEARNED : HRM_ROPE;
+    d.loss_type = s->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY;
+    d.seed = 7;
+    memset(&rd, 0, sizeof rd);
+    rd.rows = s->B, rd.train = 1, rd.seed = 3;
+    for (int i = 0; i < 2; i++) {
+        d.device = i ? HRM_CUDA : HRM_CPU;
+        d.forward_dtype = i ? dtype : HRM_FORWARD_DEFAULT;
+        hrm_status status = hrm_model_create(&p->model[i], &d);
+        CHECK(status == HRM_OK, "%s: %s", s->name, hrm_error_message());
+        if (status != HRM_OK) return 0;
+        status = hrm_run_create(&p->run[i], p->model[i], &rd);
+        CHECK(status == HRM_OK, "%s: %s", s->name, hrm_error_message());
+        if (status != HRM_OK) return 0;
+    }
+    return 1;
+}
+static void pair_close(pair *p)
+{
+    for (int i = 0; i < 2; i++) {
+        hrm_run_destroy(p->run[i]);
+        hrm_model_destroy(p->model[i]);
+    }
+}
+
+#define BOTH(call_cpu, call_gpu) \
+    do { \
+        CHECK_OK(call_cpu); \
+        CHECK_OK(call_gpu); \
+    } while (0)
+#define ENTRY(name) BOTH(ct->name(cd, c), gt->name(gd, g))
+
+/* the gradients of each tensor on its own, so that a wrong one is named */
+static void same_gradients(pair *p, const char *when)
+{
+    double tolerance = p->dtype == HRM_FORWARD_FLOAT32 ? 5e-5 : 2e-2;
+    for (int i = 0; i < p->model[0]->count; i++) {
+        const hrm__entry *e = &p->model[0]->entries[i];
+        char what[160];
+        if (e->role != HRM_TRAINED) continue;
+        snprintf(what, sizeof what, "gradient of %s %s", e->name, when);
+        same_floats(p, what, p->run[1]->w.grads + e->offset, p->run[0]->w.grads + e->offset, hrm__entry_size(e), tolerance);
+    }
+}
+
+static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *variant)
+{
+    pair pair_, *p = &pair_;
+    if (!pair_open(p, s, dtype, variant)) {
+        pair_close(p);
+        return;
+    }
+    const hrm_device_table *ct = p->model[0]->table, *gt = p->model[1]->table;
+    hrm_device *cd = p->model[0]->dev, *gd = p->model[1]->dev;
+    hrm_work *c = &p->run[0]->w, *g = &p->run[1]->w;
+    size_t B = (size_t)s->B, T = (size_t)s->T, V = (size_t)s->V, D = (size_t)s->D, S = (size_t)c->d.S, z = B * S * D, tokens = B * T;
+    hrm_random r = hrm_random_make(11, (uint64_t)s->T);
+
+    /* a puzzle table, a carry in mid-flight, a batch, moments */
+    for (size_t i = 0; i < hrm__puzzle_count(&c->d); i++) c->puzzle[i] = 0.3f * random_normal(&r);
+    if (c->puzzle) gpu_upload(p, g->puzzle, c->puzzle, hrm__puzzle_count(&c->d) * sizeof(float));
+    for (int k = 0; k < 2; k++) /* a q head that decides */
+        for (size_t j = 0; j < D; j++) c->params[c->at.q_head_weight + (size_t)k * D + j] = random_normal(&r) / sqrtf((float)D);
+    c->params[c->at.q_head_bias] = -0.2f, c->params[c->at.q_head_bias + 1] = 0.1f;
+    gpu_upload(p, g->params, c->params, c->at.total * sizeof(float));
+    float *zh = (float *)c->z_H, *zl = (float *)c->z_L;
+    for (size_t i = 0; i < z; i++) zh[i] = random_normal(&r), zl[i] = random_normal(&r);
+    put_activation(p, g->z_H, zh, z), put_activation(p, g->z_L, zl, z);
+    for (size_t i = 0; i < tokens; i++) {
+        c->inputs[i] = (int32_t)hrm_random_below(&r, (uint32_t)V), c->new_inputs[i] = (int32_t)hrm_random_below(&r, (uint32_t)V);
+        c->labels[i] = hrm_random_below(&r, 4) ? (int32_t)hrm_random_below(&r, (uint32_t)V) : -100;
+        c->new_labels[i] = i / T == 0 ? -100 : hrm_random_below(&r, 4) ? (int32_t)hrm_random_below(&r, (uint32_t)V) : -100;
+    }
+    for (size_t i = 0; i < B; i++) {
+        c->ids[i] = (int32_t)hrm_random_below(&r, (uint32_t)s->ids), c->new_ids[i] = (int32_t)hrm_random_below(&r, (uint32_t)s->ids);
+        c->steps[i] = (int32_t)hrm_random_below(&r, (uint32_t)s->halt), c->halted[i] = (int32_t)(i % 3 == 0);
+    }
+    gpu_upload(p, g->inputs, c->inputs, tokens * 4), gpu_upload(p, g->new_inputs, c->new_inputs, tokens * 4);
+    gpu_upload(p, g->labels, c->labels, tokens * 4), gpu_upload(p, g->new_labels, c->new_labels, tokens * 4);
+    gpu_upload(p, g->ids, c->ids, B * 4), gpu_upload(p, g->new_ids, c->new_ids, B * 4);
+    gpu_upload(p, g->steps, c->steps, B * 4), gpu_upload(p, g->halted, c->halted, B * 4);
+    hrm_step step;
+    memset(&step, 0, sizeof step);
+    step.seed = 99, step.step = 5, step.exploration = 0.5f, step.loss_scale = 1.0f / (float)s->B;
+    step.lr = 1e-2f, step.weight_decay = 0.5f, step.beta1 = 0.9f, step.beta2 = 0.95f, step.bias1 = 0.4f, step.bias2 = 0.6f;
+    step.puzzle_lr = 1e-2f, step.puzzle_weight_decay = 0.5f;
+    *c->step = step;
+    gpu_upload(p, g->step, &step, sizeof step);
+
+    ENTRY(prepare);
+    ENTRY(act_begin);
+    same_activation(p, "act_begin: z_H", g->z_H, c->z_H, z), same_activation(p, "act_begin: z_L", g->z_L, c->z_L, z);
+    same_ints(p, "act_begin: inputs", g->inputs, c->inputs, tokens), same_ints(p, "act_begin: labels", g->labels, c->labels, tokens);
+    same_ints(p, "act_begin: ids", g->ids, c->ids, B), same_ints(p, "act_begin: steps", g->steps, c->steps, B);
+
+    poison(p, g->e, activation_bytes(p, z));
+    ENTRY(embed);
+    same_activation(p, "embed", g->e, c->e, z);
+
+    for (int all = 0; all < 2; all++) {
+        memcpy(c->t_H, c->z_H, z * 4), memcpy(c->t_L, c->z_L, z * 4);
+        put_activation(p, g->t_H, (float *)c->t_H, z), put_activation(p, g->t_L, (float *)c->t_L, z);
+        BOTH(ct->cycles(cd, c, c->t_H, c->t_L, all), gt->cycles(gd, g, g->t_H, g->t_L, all));
+        same_activation(p, all ? "cycles: z_H" : "cycles but the last: z_H", g->t_H, c->t_H, z);
+        same_activation(p, all ? "cycles: z_L" : "cycles but the last: z_L", g->t_L, c->t_L, z);
+    }
+
+    BOTH(ct->level_forward(cd, c, 1), gt->level_forward(gd, g, 1));
+    same_activation(p, "L forward", g->z_L, c->z_L, z);
+    BOTH(ct->level_forward(cd, c, 0), gt->level_forward(gd, g, 0));
+    same_activation(p, "H forward", g->z_H, c->z_H, z);
+
+    poison(p, g->logits, tokens * V * 4), poison(p, g->q, B * 8), poison(p, g->predictions, tokens * 4);
+    BOTH(ct->heads(cd, c, c->z_H, c->q, 1), gt->heads(gd, g, g->z_H, g->q, 1));
+    BOTH(ct->heads(cd, c, c->t_H, c->q2, 0), gt->heads(gd, g, g->t_H, g->q2, 0));
+    same_floats(p, "logits", g->logits, c->logits, tokens * V, p->tolerance);
+    same_floats(p, "q", g->q, c->q, B * 2, p->tolerance);
+    {
+        float *logits = (float *)malloc(tokens * V * 4);
+        int32_t *predictions = (int32_t *)malloc(tokens * 4);
+        gpu_download(p, logits, g->logits, tokens * V * 4), gpu_download(p, predictions, g->predictions, tokens * 4);
+        size_t wrong = 0;
+        for (size_t i = 0; i < tokens; i++) {
+            size_t best = 0;
+            for (size_t j = 1; j < V; j++)
+                if (logits[i * V + j] > logits[i * V + best]) best = j;
+            wrong += predictions[i] != (int32_t)best;
+        }
+        CHECK(wrong == 0, "%s: %zu predictions are not their logits' arg max", s->name, wrong);
+        free(logits), free(predictions);
+    }
+
+    /* from here on both have the CPU's numbers */
+    gpu_upload(p, g->logits, c->logits, tokens * V * 4), gpu_upload(p, g->predictions, c->predictions, tokens * 4);
+    gpu_upload(p, g->q, c->q, B * 8), gpu_upload(p, g->q2, c->q2, B * 8);
+    poison(p, g->halted, B * 4);
+    for (int fixed = 0; fixed < 2; fixed++) {
+        step.fixed_exploration = c->step->fixed_exploration = fixed;
+        for (size_t i = 0; i < B; i++) c->min_halt_steps[i] = (int32_t)hrm_random_below(&r, 4);
+        gpu_upload(p, g->step, &step, sizeof step), gpu_upload(p, g->min_halt_steps, c->min_halt_steps, B * 4);
+        ENTRY(act_end);
+        same_ints(p, "act_end: halted", g->halted, c->halted, B), same_ints(p, "act_end: steps", g->steps, c->steps, B);
+    }
+    poison(p, g->dlogits, tokens * V * 4), poison(p, g->dq, B * 8), poison(p, g->metrics, HRM_METRIC_SUMS * 8);
+    ENTRY(losses);
+    same_floats(p, "dlogits", g->dlogits, c->dlogits, tokens * V, 1e-6), same_floats(p, "dq", g->dq, c->dq, B * 2, 1e-6);
+    if (s->halt > 1) same_floats(p, "target_q", g->target_q, c->target_q, B, 1e-6);
+    double metrics[HRM_METRIC_SUMS];
+    int32_t bad;
+    gpu_download(p, metrics, g->metrics, sizeof metrics), gpu_download(p, &bad, g->bad, 4);
+    CHECK(bad == 0, "%s: bad is %d", s->name, (int)bad);
+    for (int i = 0; i < HRM_METRIC_SUMS; i++)
+        CHECK(fabs(metrics[i] - c->metrics[i]) <= 1e-6 * (1 + fabs(c->metrics[i])), "%s: metric %d is %.9g, expected %.9g", s->name, i, metrics[i], c->metrics[i]);
+
+    gpu_upload(p, g->dlogits, c->dlogits, tokens * V * 4), gpu_upload(p, g->dq, c->dq, B * 8);
+    CHECK_OK(hrm_run_zero_gradients(p->run[0]));
+    CHECK_OK(hrm_run_zero_gradients(p->run[1]));
+    ENTRY(heads_backward);
+    same_gradients(p, "after heads_backward");
+    BOTH(ct->level_backward(cd, c, 0), gt->level_backward(gd, g, 0));
+    same_gradients(p, "after level_backward(H)");
+    BOTH(ct->level_backward(cd, c, 1), gt->level_backward(gd, g, 1));
+    same_gradients(p, "after level_backward(L)");
+    if (s->ndim) poison(p, g->puzzle_grad, B * (size_t)s->ndim * 4);
+    ENTRY(embed_backward);
+    same_gradients(p, "after embed_backward");
+    if (s->ndim) same_floats(p, "puzzle_grad", g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim, p->dtype == HRM_FORWARD_FLOAT32 ? 5e-5 : 2e-2);
+
+    /* updates from the same gradients; then none, once a loss was not finite */
+    size_t n = c->at.trained;
+    float *m = (float *)calloc(2 * n, 4), *v = m + n;
+    void *gm, *gv;
+    for (size_t i = 0; i < n; i++) m[i] = 1e-3f * random_normal(&r), v[i] = 1e-6f * (float)hrm_random_uniform(&r);
+    CHECK_OK(gt->buffer_alloc(gd, &gm, n * 4));
+    CHECK_OK(gt->buffer_alloc(gd, &gv, n * 4));
+    c->m = m, c->v = v, g->m = (float *)gm, g->v = (float *)gv;
+    gpu_upload(p, gm, m, n * 4), gpu_upload(p, gv, v, n * 4), gpu_upload(p, g->grads, c->grads, n * 4);
+    if (s->ndim) gpu_upload(p, g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim * 4);
+    ENTRY(adam_atan2);
+    same_floats(p, "params after Adam-atan2", g->params, c->params, c->at.total, 1e-6);
+    same_floats(p, "m", g->m, m, n, 1e-6), same_floats(p, "v", g->v, v, n, 1e-6), same_floats(p, "zeroed gradients", g->grads, c->grads, n, 0);
+    if (c->puzzle) {
+        ENTRY(sign_sgd);
+        same_floats(p, "puzzle table", g->puzzle, c->puzzle, hrm__puzzle_count(&c->d), 1e-6);
+    }
+    bad = 1;
+    gpu_upload(p, g->bad, &bad, 4);
+    gpu_upload(p, g->grads, m, n * 4);
+    CHECK_OK(gt->adam_atan2(gd, g));
+    if (c->puzzle) CHECK_OK(gt->sign_sgd(gd, g));
+    same_floats(p, "params after a bad step", g->params, c->params, c->at.total, 1e-6);
+    if (c->puzzle) same_floats(p, "puzzle table after a bad step", g->puzzle, c->puzzle, hrm__puzzle_count(&c->d), 1e-6);
+
+    int32_t rows[64];
+    int kept = 0;
+    for (int i = 0; i < s->B && i < 64; i++)
+        if (i % 3 != 0 || i == s->B - 1) rows[kept++] = i;
+    put_activation(p, g->z_H, (float *)c->z_H, z), put_activation(p, g->z_L, (float *)c->z_L, z), put_activation(p, g->e, (float *)c->e, z);
+    BOTH(ct->gather(cd, c, rows, kept), gt->gather(gd, g, rows, kept));
+    size_t left = (size_t)kept;
+    CHECK(g->rows == kept, "%s: %d rows left, expected %d", s->name, g->rows, kept);
+    same_activation(p, "gather: z_H", g->z_H, c->z_H, left * S * D), same_activation(p, "gather: z_L", g->z_L, c->z_L, left * S * D);
+    same_activation(p, "gather: e", g->e, c->e, left * S * D), same_ints(p, "gather: inputs", g->inputs, c->inputs, left * T);
+    same_ints(p, "gather: labels", g->labels, c->labels, left * T), same_ints(p, "gather: ids", g->ids, c->ids, left);
+    same_ints(p, "gather: steps", g->steps, c->steps, left), same_ints(p, "gather: halted", g->halted, c->halted, left);
+
+    gt->buffer_free(gd, gm, n * 4), gt->buffer_free(gd, gv, n * 4);
+    free(m);
+    pair_close(p);
+}
+
+/* ---- trainings: tokens in, the same tokens plus one out, given in reverse -------------------------------------------------- */
+enum { TOY_T = 12, TOY_V = 8, TOY_N = 512 };
+static hrm_dataset *toy_data(void)
+{
+    static uint8_t inputs[TOY_N * TOY_T], labels[TOY_N * TOY_T];
+    hrm_random r = hrm_random_make(5, 5);
+    for (int i = 0; i < TOY_N; i++)
+        for (int t = 0; t < TOY_T; t++) inputs[i * TOY_T + t] = (uint8_t)(1 + hrm_random_below(&r, TOY_V - 1));
+    for (int i = 0; i < TOY_N; i++)
+        for (int t = 0; t < TOY_T; t++) labels[i * TOY_T + t] = (uint8_t)(1 + inputs[i * TOY_T + TOY_T - 1 - t] % (TOY_V - 1));
+    hrm_dataset_arrays a;
+    hrm_dataset *data = NULL;
+    memset(&a, 0, sizeof a);
+    a.seq_len = TOY_T, a.vocab_size = TOY_V, a.num_puzzle_identifiers = 1, a.num_examples = TOY_N, a.inputs = inputs, a.labels = labels;
+    CHECK_OK(hrm_dataset_from_arrays(&data, &a, NULL));
+    return data;
+}
+
+static hrm_model *toy_train(hrm_device_kind device, hrm_forward_dtype dtype, int steps, double *loss, hrm_metrics *last)
+{
+    hrm_dataset *data = toy_data();
+    hrm_model *model = NULL;
+    hrm_trainer *trainer = NULL;
+    if (!data) return NULL;
+    hrm_model_desc d = hrm_model_desc_for(data);
+    hrm_train_desc td;
+    memset(&td, 0, sizeof td);
+    d.hidden_size = 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1;
+    d.device = device, d.forward_dtype = dtype;
+    td.steps = steps, td.batch_size = 64, td.lr = 1e-3f, td.lr_warmup_steps = 20, td.seed = 2, td.puzzle_emb_lr = 1e-3f;
+    CHECK_OK(hrm_model_create(&model, &d));
+    if (model) CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    for (int i = 0; trainer && i < steps; i++) {
+        hrm_metrics m;
+        memset(&m, 0, sizeof m);
+        CHECK_OK(hrm_trainer_step(trainer, data, loss || i == steps - 1 ? &m : NULL));
+        if (loss) loss[i] = m.lm_loss;
+        if (last) *last = m;
+    }
+    hrm_trainer_destroy(trainer);
+    hrm_dataset_close(data);
+    return model;
+}
+
+static void check_training(void)
+{
+    enum { STEPS = 500 };
+    static double cpu[STEPS], gpu[2][STEPS];
+    static const hrm_forward_dtype dtypes[2] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16};
+    hrm_model_destroy(toy_train(HRM_CPU, HRM_FORWARD_DEFAULT, STEPS, cpu, NULL));
+    for (int k = 0; k < 2; k++) {
+        hrm_model_destroy(toy_train(HRM_CUDA, dtypes[k], STEPS, gpu[k], NULL));
+        const char *name = k ? "bfloat16" : "float32";
+        double early = 0, all = 0, tail[2] = {0, 0};
+        for (int i = 0; i < STEPS; i++) {
+            double error = fabs(gpu[k][i] - cpu[i]) / cpu[i];
+            if (i < 20) early = fmax(early, error);
+            all += error / STEPS;
+            if (i >= STEPS - 50) tail[0] += gpu[k][i] / 50, tail[1] += cpu[i] / 50;
+        }
+        printf("training 500 steps, %s: loss %.4f -> %.4f (CPU %.4f -> %.4f), first 20 within %.1e, mean difference %.1e\n", name, gpu[k][0], tail[0], cpu[0],
+               tail[1], early, all);
+        CHECK(early < (k ? 2e-2 : 1e-3), "%s: the first 20 losses differ by %.2e", name, early);
+        CHECK(fabs(tail[0] - tail[1]) < 0.1 * tail[1] + 0.02, "%s: the last 50 losses are %.4f, on the CPU %.4f", name, tail[0], tail[1]);
+    }
+}
+
+static int same_weights(hrm_model *a, hrm_model *b)
+{
+    int same = 1;
+    for (int i = 0; a && b && i < hrm_model_tensor_count(a); i++) {
+        size_t n = 0;
+        float *x = tensor_values(a, i, &n, NULL), *y = tensor_values(b, i, &n, NULL);
+        if (!x || !y || memcmp(x, y, n * sizeof *x) != 0) same = 0;
+        free(x), free(y);
+    }
+    return a && b && same;
+}
+
+static void check_determinism(void)
+{
+    hrm_metrics m[3];
+    hrm_model *a = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[0]), *b = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[1]);
+    setenv("HRM_CUDA_SYNC", "1", 1); /* every kernel on its own, no graphs */
+    hrm_model *c = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[2]);
+    unsetenv("HRM_CUDA_SYNC");
+    CHECK(same_weights(a, b), "two trainings with one seed differ");
+    CHECK(same_weights(a, c), "a training replayed as graphs differs from one launched kernel by kernel");
+    CHECK(m[0].lm_loss == m[1].lm_loss && m[0].lm_loss == m[2].lm_loss, "losses %.17g, %.17g, %.17g", m[0].lm_loss, m[1].lm_loss, m[2].lm_loss);
+    hrm_model_destroy(a), hrm_model_destroy(b), hrm_model_destroy(c);
+}
+
+static void check_solving(void)
+{
+    /* answers of the same weights, halting on their own, in batches that shrink */
+    hrm_model *gpu = toy_train(HRM_CUDA, HRM_FORWARD_FLOAT32, 60, NULL, NULL), *cpu = NULL;
+    hrm_model_desc d = *hrm_model_describe(gpu);
+    d.device = HRM_CPU;
+    d.forward_dtype = HRM_FORWARD_DEFAULT;
+    CHECK_OK(hrm_model_create(&cpu, &d));
+    for (int i = 0; cpu && i < hrm_model_tensor_count(gpu); i++) {
+        size_t n = 0;
+        float *x = tensor_values(gpu, i, &n, NULL);
+        CHECK_OK(hrm_model_tensor_write(cpu, i, x));
+        free(x);
+    }
+    int32_t puzzles[20 * TOY_T], answers[2][20 * TOY_T];
+    hrm_solve_result results[2][20];
+    hrm_random r = hrm_random_make(8, 8);
+    for (int i = 0; i < 20 * TOY_T; i++) puzzles[i] = (int32_t)(1 + hrm_random_below(&r, TOY_V - 1));
+    for (int rows = 1; cpu && rows <= 20; rows += 19)
+        for (int never = 0; never < 2; never++) {
+            hrm_solve_desc sd;
+            memset(&sd, 0, sizeof sd);
+            sd.rows = rows, sd.no_halting = never, sd.max_steps = 6;
+            sd.results = results[0];
+            CHECK_OK(hrm_solve(cpu, puzzles, answers[0], &sd));
+            sd.results = results[1];
+            for (int again = 0; again < 3; again++) CHECK_OK(hrm_solve(gpu, puzzles, answers[1], &sd)); /* eager, recorded, replayed */
+            int wrong = 0, steps = 0;
+            for (int i = 0; i < rows * TOY_T; i++) wrong += answers[0][i] != answers[1][i];
+            for (int i = 0; i < rows; i++) steps += results[0][i].segments != results[1][i].segments;
+            CHECK(wrong <= rows * TOY_T / 50 && steps == 0, "%d rows: %d tokens and %d numbers of segments differ", rows, wrong, steps);
+        }
+    hrm_model_destroy(gpu), hrm_model_destroy(cpu);
+}
+
+static void check_errors(void)
+{
+    hrm_model_desc d;
+    hrm_model *model = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    memset(&d, 0, sizeof d);
+    memset(&rd, 0, sizeof rd);
+    d.seq_len = 81, d.vocab_size = 11, d.device = HRM_CUDA;
+    setenv("HRM_CUDA_DEVICE", "99", 1);
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_DEVICE, "HRM_CUDA_DEVICE is 99");
+    unsetenv("HRM_CUDA_DEVICE");
+    CHECK_OK(hrm_model_create(&model, &d));
+    rd.rows = 100000, rd.train = 1;
+    if (model) CHECK_FAILS(hrm_run_create(&run, model, &rd), HRM_ERR_MEMORY, "would fit");
+    printf("too large a batch: %s\n", hrm_error_message());
+    rd.rows = 2;
+    if (model) CHECK_OK(hrm_run_create(&run, model, &rd)); /* still usable */
+    hrm_run_destroy(run);
+    hrm_model_destroy(model);
+}
+
+int main(int argc, char **argv)
+{
+    hrm_device *dev = NULL;
+    hrm_device_desc desc;
+    memset(&desc, 0, sizeof desc);
+    light = argc > 1 && strcmp(argv[1], "light") == 0;
+    if (hrm_cuda_device()->open(&dev, &desc) != HRM_OK) {
+        printf("skipped: %s\n", hrm_error_message());
+        CHECK(strstr(hrm_error_message(), "CUDA"), "a message without its subject: %s", hrm_error_message());
+        return test_summary();
+    }
+    hrm_cuda_device()->close(dev);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const shape *s = &shapes[i];
+        if (light && s->heavy) continue;
+        check_entries(s, HRM_FORWARD_FLOAT32, "");
+        check_entries(s, HRM_FORWARD_BFLOAT16, "");
+        if (!s->heavy || light) continue;
+        setenv("HRM_CUDA_NO_WGMMA", "1", 1);
+        check_entries(s, HRM_FORWARD_BFLOAT16, " (mma)");
+        unsetenv("HRM_CUDA_NO_WGMMA");
+    }
+    if (light) return test_summary();
+    check_determinism();
+    check_solving();
+    check_errors();
+    check_training();
+    return test_summary();
+}
