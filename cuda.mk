@@ -5,7 +5,7 @@
 # CUDA_ARCH="80 90a" chooses architectures; CUBLAS=1 sends plain products to cuBLASLt.
 CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
 NVCC      ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
-CUDA_HERE := $(if $(filter cuda test-cuda bench-cuda,$(MAKECMDGOALS)),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -u))
+CUDA_HERE := $(if $(filter cuda test-cuda bench-cuda build/cuda/%,$(MAKECMDGOALS)),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -u))
 CUDA_ARCH ?= $(if $(CUDA_HERE),$(CUDA_HERE:90=90a),80 90a)
 CUDA_GEN  := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_80,code=compute_80
 CUDA_LIBS := -L$(CUDA_HOME)/lib64 $(if $(CUBLAS),-lcublasLt) -lcudart -lstdc++
