@@ -1278,7 +1278,7 @@ HRM__INLINE hrm_real hrm__sum(const hrm_real *x, size_t n)
     int l;
     for (; j + 16 <= n; j += 16)
         for (l = 0; l < 16; l++) lane[l] += x[j + (size_t)l];
-    for (l = 0; j < n; j++, l++) lane[l] += x[j];
+    for (l = 0; l < 15 && j < n; j++, l++) lane[l] += x[j];
     return hrm__sum_lanes(lane);
 }
 
@@ -1290,7 +1290,7 @@ HRM__INLINE hrm_real hrm__dot(const hrm_real *x, const hrm_real *y, size_t n)
     int l;
     for (; j + 16 <= n; j += 16)
         for (l = 0; l < 16; l++) lane[l] += x[j + (size_t)l] * y[j + (size_t)l];
-    for (l = 0; j < n; j++, l++) lane[l] += x[j] * y[j];
+    for (l = 0; l < 15 && j < n; j++, l++) lane[l] += x[j] * y[j];
     return hrm__sum_lanes(lane);
 }
 
@@ -4909,6 +4909,7 @@ static size_t hrm__plan_attention(size_t S, size_t head_dim, hrm_real *base, hrm
     size_t pack = hrm__pack_size(S, head_dim), block = S * (S < HRM__ATTENTION_ROWS ? S : HRM__ATTENTION_ROWS), used = 0;
     hrm_real **parts[] = {&a->copy, &a->k, &a->v, &a->kt, &a->p, &a->ds, &a->own};
     size_t sizes[] = {S * head_dim, pack, pack, pack, block, block, hrm__gemm_scratch()};
+    memset(a, 0, sizeof *a);
     for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
         if (base) *parts[i] = base + used;
         used += hrm__align(sizes[i]);
