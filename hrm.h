@@ -7098,6 +7098,7 @@ struct hrm_dataset {
     int32_t  *choice;   /* [choice_room] examples of one puzzle */
     size_t    order_room, choice_room;
     uint64_t  order_seed, order_iteration, order_epoch;
+    uint64_t  rows_read;
     int       order_set; /* -1: none yet */
 };
 
@@ -7399,6 +7400,30 @@ HRM_API hrm_status hrm_dataset_open(hrm_dataset **data, const char *dir, const c
     return status;
 }
 
+/* Reading rows here and there maps more and more of the files' pages; they belong to the page cache, but count as resident. So
+ * every so many rows a large file's are let go of, which costs little: the cache still has them. */
+#if defined(__linux__) && !defined(HRM_NO_MMAP)
+    #ifndef MADV_DONTNEED
+        #define MADV_DONTNEED 4 /* with the declaration hidden by -std=c99 */
+extern int madvise(void *, size_t, int);
+    #endif
+#endif
+#define HRM__RELEASE_ROWS  1024
+#define HRM__RELEASE_BYTES ((size_t)32 << 20)
+
+static void hrm__dataset_release(const hrm_dataset *data)
+{
+#ifdef MADV_DONTNEED
+    for (int s = 0; s < data->info.num_sets; s++)
+        for (int f = HRM__FIELD_inputs; f <= HRM__FIELD_labels; f++) {
+            const hrm_file_map *map = &data->sets[s].file[f].map;
+            if (map->data && map->size >= HRM__RELEASE_BYTES) (void)madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
+        }
+#else
+    (void)data;
+#endif
+}
+
 static hrm_status hrm__dataset_row(const hrm_dataset *data, const hrm__set *set, int64_t example, int64_t puzzle, hrm_batch *batch, int row)
 {
     /* one example, checked -> row `row` of the batch */
@@ -7449,6 +7474,7 @@ HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_
         HRM__TRY(hrm__dataset_row(data, set, example, puzzle, batch, row));
         if (++example == set->examples) set++, example = 0, puzzle = -1;
     }
+    if ((first + row) / HRM__RELEASE_ROWS != first / HRM__RELEASE_ROWS) hrm__dataset_release(data);
     batch->filled = row;
     for (; row < batch->rows; row++) {
         for (size_t t = 0, T = (size_t)data->info.seq_len; t < T; t++) {
@@ -7520,6 +7546,7 @@ HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, u
             int32_t chosen = data->choice[j];
             data->choice[j] = data->choice[i];
             HRM__TRY(hrm__dataset_row(data, set, start + chosen, puzzle, batch, filled++));
+            if (++data->rows_read % HRM__RELEASE_ROWS == 0) hrm__dataset_release(data);
         }
         p.group++;
         p.draws++;

@@ -1,0 +1,559 @@
+/* `hrm data`: its options, and what the builders share. */
+#if !defined(_POSIX_C_SOURCE) && !defined(_WIN32)
+    #define _POSIX_C_SOURCE 200809L
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#ifdef _WIN32
+    #include <direct.h>
+    #define data__mkdir(path) _mkdir(path)
+    #define data__rmdir(path) _rmdir(path)
+#else
+    #include <unistd.h>
+    #define data__mkdir(path) mkdir(path, 0777)
+    #define data__rmdir(path) rmdir(path)
+#endif
+
+#include "data.h"
+
+/* ---- small things --------------------------------------------------------------------------------------------------------- */
+void *data_alloc(size_t count, size_t size)
+{
+    void *p = calloc(count ? count : 1, size);
+    if (!p) (void)tool_error("no memory for %.0f bytes", (double)count * (double)size);
+    return p;
+}
+
+uint64_t data_hash(uint64_t hash, const void *bytes, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    for (size_t i = 0; i < n; i++) hash = (hash ^ p[i]) * 0x100000001b3u;
+    return hash;
+}
+
+uint64_t data_mix(uint64_t x)
+{
+    x = (x ^ x >> 33) * 0xff51afd7ed558ccdu;
+    x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53u;
+    return x ^ x >> 33;
+}
+
+hrm_random data_random(uint64_t seed, int kind, int split, int64_t item, int64_t part)
+{
+    hrm_random r = hrm_random_make(seed, (uint64_t)kind << 56 ^ (uint64_t)split << 48 ^ (uint64_t)item);
+    r.counter = (uint64_t)part << 32;
+    return r;
+}
+
+int data_table_open(data_table *t, size_t most)
+{
+    memset(t, 0, sizeof *t);
+    for (t->room = 64; t->room < 2 * most;) t->room *= 2;
+    t->keys = (uint64_t *)data_alloc(t->room, sizeof *t->keys);
+    t->values = (int32_t *)data_alloc(t->room, sizeof *t->values);
+    if (t->keys && t->values) return TOOL_OK;
+    data_table_close(t);
+    return TOOL_ERROR;
+}
+
+void data_table_close(data_table *t)
+{
+    free(t->keys);
+    free(t->values);
+    memset(t, 0, sizeof *t);
+}
+
+int32_t *data_table_find(data_table *t, uint64_t key, int *added)
+{
+    size_t i = (size_t)data_mix(key) & (t->room - 1);
+    if (key == 0) key = 1; /* 0 marks an empty place */
+    while (t->keys[i] && t->keys[i] != key) i = (i + 1) & (t->room - 1);
+    *added = !t->keys[i];
+    if (*added) {
+        t->keys[i] = key;
+        t->values[i] = -1;
+        t->count++;
+    }
+    return &t->values[i];
+}
+
+void data_dihedral(uint8_t *out, const uint8_t *grid, int rows, int cols, int t)
+{
+    int swap = t == 1 || t == 3 || t == 6 || t == 7, R = swap ? cols : rows, C = swap ? rows : cols;
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) {
+            int i = r, j = c; /* where the cell comes from */
+            switch (t) {
+            case 1: i = c, j = R - 1 - r; break;
+            case 2: i = R - 1 - r, j = C - 1 - c; break;
+            case 3: i = C - 1 - c, j = r; break;
+            case 4: j = C - 1 - c; break;
+            case 5: i = R - 1 - r; break;
+            case 6: i = c, j = r; break;
+            case 7: i = C - 1 - c, j = R - 1 - r; break;
+            default: break;
+            }
+            out[r * C + c] = grid[i * cols + j];
+        }
+}
+
+int32_t *data_choose(int64_t n, int64_t take, uint64_t seed, int64_t *count)
+{
+    int32_t *index = (int32_t *)data_alloc((size_t)n, sizeof *index);
+    if (!index) return NULL;
+    for (int64_t i = 0; i < n; i++) index[i] = (int32_t)i;
+    *count = n;
+    if (take >= 0 && take < n) {
+        hrm_random r = data_random(seed, DATA_SUBSAMPLE, 0, 0, 0);
+        hrm_random_shuffle(&r, index, (uint32_t)n);
+        *count = take;
+    }
+    return index;
+}
+
+static int data__compare_names(const void *a, const void *b)
+{
+    const char *const *x = (const char *const *)a, *const *y = (const char *const *)b;
+    return strcmp(*x, *y);
+}
+
+int data_list(const char *dir, char ***names, size_t *count)
+{
+    DIR *d = opendir(dir);
+    size_t room = 0;
+    *names = NULL;
+    *count = 0;
+    if (!d) return (void)tool_error("%s: %s", dir, strerror(errno)), -1;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if (*count == room) {
+            room = room ? 2 * room : 64;
+            char **more = (char **)realloc(*names, room * sizeof *more);
+            if (!more) break;
+            *names = more;
+        }
+        char *name = (char *)malloc(strlen(e->d_name) + 1);
+        if (!name) break;
+        strcpy(name, e->d_name);
+        (*names)[(*count)++] = name;
+    }
+    closedir(d);
+    if (*count) qsort(*names, *count, sizeof **names, data__compare_names);
+    return 0;
+}
+
+void data_list_free(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) free(names[i]);
+    free(names);
+}
+
+/* ---- the directory -------------------------------------------------------------------------------------------------------- */
+int data_stopped(void) { return tool_signal != 0; }
+
+static int data__ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* What a build leaves in its directory, a file it was writing when it was killed included; nothing else is ever removed. */
+static int data__is_ours(const char *name, int in_split)
+{
+    if (strstr(name, ".npy.tmp") || strstr(name, ".json.tmp")) return 1;
+    if (in_split) return strcmp(name, "dataset.json") == 0 || (strstr(name, "__") && data__ends_with(name, ".npy"));
+    return strcmp(name, "train") == 0 || strcmp(name, "test") == 0 || strcmp(name, "identifiers.json") == 0 ||
+           strcmp(name, "test_puzzles.json") == 0 || strcmp(name, "vocabulary.json") == 0;
+}
+
+static int data__clear(const char *dir, int in_split, int remove_it)
+{
+    /* -> 0 when `dir` is not there or holds nothing but a data set; remove_it: and is gone now */
+    char **names, path[TOOL_PATH];
+    size_t count;
+    int bad = 0;
+    if (!tool_exists(dir)) return 0;
+    if (!tool_is_directory(dir) || data_list(dir, &names, &count) != 0) return -1;
+    for (size_t i = 0; i < count && !bad; i++) bad = !data__is_ours(names[i], in_split);
+    for (size_t i = 0; i < count && !bad; i++) {
+        if (!tool_join(path, dir, names[i])) bad = 1;
+        else if (tool_is_directory(path)) bad = in_split || data__clear(path, 1, remove_it) != 0;
+        else if (remove_it) bad = remove(path) != 0;
+    }
+    data_list_free(names, count);
+    if (!bad && remove_it) bad = data__rmdir(dir) != 0;
+    return bad ? -1 : 0;
+}
+
+int data_build_open(data_build *b, const data_options *o)
+{
+    memset(b, 0, sizeof *b);
+    size_t n = strlen(o->output_dir);
+    while (n > 1 && (o->output_dir[n - 1] == '/' || o->output_dir[n - 1] == '\\')) n--;
+    if (n + 5 > sizeof b->dir) return tool_usage("data: --output-dir is too long");
+    snprintf(b->dir, sizeof b->dir, "%.*s", (int)n, o->output_dir);
+    snprintf(b->work, sizeof b->work, "%.*s.tmp", (int)n, o->output_dir);
+    if (data__clear(b->dir, 0, 0) != 0) return tool_error("%s is there already and is no data set: remove it or choose another --output-dir", b->dir);
+    if (data__clear(b->work, 0, 1) != 0) return tool_error("%s is in the way: remove it", b->work);
+    if (hrm_pool_create(&b->pool, o->threads > 0 ? (int)o->threads : 0, NULL) != HRM_OK) return tool_failed();
+    b->threads = hrm_pool_size(b->pool);
+    if (tool_make_directories(b->work) == 0) return TOOL_OK;
+    hrm_pool_destroy(b->pool);
+    return TOOL_ERROR;
+}
+
+int data_build_close(data_build *b, int status)
+{
+    hrm_pool_destroy(b->pool);
+    b->pool = NULL;
+    if (data_stopped()) {
+        (void)data__clear(b->work, 0, 1);
+        (void)tool_error("interrupted; nothing was written");
+        return 128 + (int)tool_signal;
+    }
+    if (status == TOOL_OK && data__clear(b->dir, 0, 1) != 0) status = tool_error("%s cannot be replaced", b->dir);
+    if (status == TOOL_OK && rename(b->work, b->dir) != 0) status = tool_error("%s cannot be renamed to %s: %s", b->work, b->dir, strerror(errno));
+    if (status != TOOL_OK) (void)data__clear(b->work, 0, 1);
+    return status;
+}
+
+int data_build_text(const data_build *b, const char *name, const char *text)
+{
+    char path[TOOL_PATH];
+    hrm_writer *w;
+    if (!tool_join(path, b->work, name)) return tool_error("%s/%s: the path is too long", b->work, name);
+    if (hrm_writer_open(&w, path, NULL) != HRM_OK) return tool_failed();
+    if (hrm_writer_write(w, text, strlen(text)) != HRM_OK) {
+        hrm_writer_abort(w);
+        return tool_failed();
+    }
+    return hrm_writer_commit(w) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+static const char *const data__fields[DATA_FIELDS] = {"inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices"};
+
+int data_split_open(data_split *s, const data_build *b, const char *name, int seq_len, hrm_dtype dtype)
+{
+    memset(s, 0, sizeof *s);
+    s->seq_len = seq_len;
+    if (!tool_join(s->dir, b->work, name) || strlen(s->dir) + 40 > TOOL_PATH) return tool_error("%s: the path is too long", b->work);
+    if (tool_make_directories(s->dir) != 0) return TOOL_ERROR;
+    for (int f = 0; f < DATA_FIELDS; f++) {
+        char path[TOOL_PATH + 40];
+        int64_t shape[2] = {0, seq_len};
+        snprintf(path, sizeof path, "%s/all__%s.npy", s->dir, data__fields[f]);
+        if (hrm_npy_writer_open(&s->file[f], path, f <= DATA_LABELS ? dtype : HRM_I32, f <= DATA_LABELS ? 2 : 1, shape, NULL) != HRM_OK) {
+            int status = tool_failed();
+            s->file[f].writer = NULL;
+            data_split_abort(s);
+            return status;
+        }
+    }
+    const int32_t zero = 0;
+    if (hrm_npy_writer_write(&s->file[DATA_PUZZLES], &zero, 1) != HRM_OK || hrm_npy_writer_write(&s->file[DATA_GROUPS], &zero, 1) != HRM_OK) {
+        data_split_abort(s);
+        return tool_failed();
+    }
+    return TOOL_OK;
+}
+
+int data_split_rows(data_split *s, const void *inputs, const void *labels, int64_t rows)
+{
+    if (rows > INT32_MAX - s->examples) return tool_error("%s: more than 2147483647 examples do not fit the format", s->dir);
+    s->examples += rows;
+    if (hrm_npy_writer_write(&s->file[DATA_INPUTS], inputs, (size_t)rows) != HRM_OK) return tool_failed();
+    return hrm_npy_writer_write(&s->file[DATA_LABELS], labels, (size_t)rows) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+int data_split_puzzle(data_split *s, int32_t identifier, int64_t rows)
+{
+    s->covered += rows;
+    s->puzzles++;
+    int32_t end = (int32_t)s->covered;
+    if (hrm_npy_writer_write(&s->file[DATA_PUZZLES], &end, 1) != HRM_OK) return tool_failed();
+    return hrm_npy_writer_write(&s->file[DATA_IDENTIFIERS], &identifier, 1) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+int data_split_group(data_split *s)
+{
+    int32_t end = (int32_t)s->puzzles;
+    s->groups++;
+    return hrm_npy_writer_write(&s->file[DATA_GROUPS], &end, 1) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+int data_split_commit(data_split *s, int vocab_size, int64_t num_identifiers)
+{
+    char path[TOOL_PATH], text[512];
+    int status = TOOL_OK;
+    for (int f = 0; f < DATA_FIELDS && status == TOOL_OK; f++) {
+        if (hrm_npy_writer_commit(&s->file[f]) != HRM_OK) status = tool_failed();
+        s->file[f].writer = NULL;
+    }
+    snprintf(text, sizeof text,
+             "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %d, \"seq_len\": %d, "
+             "\"num_puzzle_identifiers\": %lld, \"total_groups\": %lld, \"mean_puzzle_examples\": %.17g, \"sets\": [\"all\"]}",
+             vocab_size, s->seq_len, (long long)num_identifiers, (long long)s->groups, (double)s->examples / (double)(s->puzzles ? s->puzzles : 1));
+    if (status == TOOL_OK && (!tool_join(path, s->dir, "dataset.json") || tool_write_text(path, text, strlen(text)) != 0)) status = TOOL_ERROR;
+    if (status == TOOL_OK)
+        tool_note("%s: %lld groups, %lld puzzles, %lld examples of %d tokens", strrchr(s->dir, '/') ? strrchr(s->dir, '/') + 1 : s->dir,
+                  (long long)s->groups, (long long)s->puzzles, (long long)s->examples, s->seq_len);
+    data_split_abort(s);
+    return status;
+}
+
+void data_split_abort(data_split *s)
+{
+    for (int f = 0; f < DATA_FIELDS; f++) {
+        if (s->file[f].writer) hrm_npy_writer_abort(&s->file[f]);
+        s->file[f].writer = NULL;
+    }
+}
+
+/* ---- CSV ------------------------------------------------------------------------------------------------------------------- */
+enum { DATA_CSV_COLUMNS = 16 };
+typedef struct data__field { const char *text; size_t length; } data__field;
+
+static const char *data__csv_line(const char *p, const char *end, data__field *fields, int *count)
+{
+    /* one line, split at commas -> the start of the next; *count -1: an open quote. Doubled quotes within quotes stay as they are */
+    int n = 0;
+    for (;;) {
+        data__field f = {p, 0};
+        if (p < end && *p == '"') {
+            f.text = ++p;
+            while (p < end && (*p != '"' || (p + 1 < end && p[1] == '"' && p++)) && *p != '\n') p++;
+            f.length = (size_t)(p - f.text);
+            if (p == end || *p != '"') {
+                *count = -1;
+                return p;
+            }
+            p++;
+        } else {
+            while (p < end && *p != ',' && *p != '\n') p++;
+            f.length = (size_t)(p - f.text);
+            if (f.length && f.text[f.length - 1] == '\r' && (p == end || *p == '\n')) f.length--;
+        }
+        if (n < DATA_CSV_COLUMNS) fields[n] = f;
+        n++;
+        if (p < end && *p == '\r' && p + 1 < end && p[1] == '\n') p++;
+        if (p == end || *p != ',') break;
+        p++;
+    }
+    *count = n;
+    return p < end && *p == '\n' ? p + 1 : p;
+}
+
+static int data__field_is(data__field f, const char *a, const char *b)
+{
+    return (f.length == strlen(a) && memcmp(f.text, a, f.length) == 0) || (b && f.length == strlen(b) && memcmp(f.text, b, f.length) == 0);
+}
+
+static int data__csv_read(data_csv *csv, int64_t min_rating)
+{
+    const char *p = (const char *)csv->map.data, *end = p + csv->map.size;
+    data__field f[DATA_CSV_COLUMNS];
+    int columns, question = -1, answer = -1, rating = -1;
+    size_t room = 0;
+    if (csv->map.size == 0) return tool_error("%s: the file is empty", csv->path);
+    p = data__csv_line(p, end, f, &columns);
+    for (int i = 0; i < columns && i < DATA_CSV_COLUMNS; i++) {
+        if (data__field_is(f[i], "question", "q")) question = i;
+        if (data__field_is(f[i], "answer", "a")) answer = i;
+        if (data__field_is(f[i], "rating", NULL)) rating = i;
+    }
+    if (question < 0 || answer < 0 || columns > DATA_CSV_COLUMNS)
+        return tool_error("%s:1: expected a header with source,question,answer,rating (or q and a)", csv->path);
+    if (rating < 0 && min_rating >= 0) return tool_error("%s:1: there is no column rating, which --min-difficulty needs", csv->path);
+    for (int64_t line = 2; p < end; line++) {
+        const char *start = p;
+        int n;
+        p = data__csv_line(p, end, f, &n);
+        if (n == 1 && f[0].length == 0 && p > start) continue; /* an empty line */
+        if (n != columns) return tool_error("%s:%lld: %d columns, expected %d as in the header", csv->path, (long long)line, n < 0 ? 0 : n, columns);
+        if (csv->length == 0) csv->length = (int64_t)f[question].length;
+        if ((int64_t)f[question].length != csv->length || (int64_t)f[answer].length != csv->length || csv->length == 0)
+            return tool_error("%s:%lld: question of %zu and answer of %zu characters, expected %lld", csv->path, (long long)line, f[question].length,
+                              f[answer].length, (long long)csv->length);
+        if (min_rating >= 0) {
+            char text[24] = "", *rest;
+            if (f[rating].length < sizeof text) memcpy(text, f[rating].text, f[rating].length);
+            long long value = strtoll(text, &rest, 10);
+            if (rest == text || *rest) return tool_error("%s:%lld: the rating \"%s\" is no number", csv->path, (long long)line, text);
+            if (value < min_rating) continue;
+        }
+        if ((size_t)csv->count == room) {
+            room = room ? 2 * room : 1024;
+            data_row *more = (data_row *)realloc(csv->rows, room * sizeof *more);
+            if (!more || room > INT32_MAX) return tool_error("%s: no memory for its rows", csv->path);
+            csv->rows = more;
+        }
+        csv->rows[csv->count].question = f[question].text;
+        csv->rows[csv->count].answer = f[answer].text;
+        csv->rows[csv->count++].line = line;
+    }
+    if (csv->count > 0) return TOOL_OK;
+    return min_rating >= 0 ? tool_error("%s: no row of a rating of at least %lld", csv->path, (long long)min_rating) : tool_error("%s: no rows", csv->path);
+}
+
+int data_csv_open(data_csv *csv, const char *dir, const char *name, int64_t length, int64_t min_rating)
+{
+    memset(csv, 0, sizeof *csv);
+    csv->length = length;
+    if (!tool_join(csv->path, dir, name)) return tool_error("%s/%s: the path is too long", dir, name);
+    if (hrm_file_map_open(&csv->map, csv->path) != HRM_OK) return tool_failed();
+    int status = data__csv_read(csv, min_rating);
+    if (status != TOOL_OK) data_csv_close(csv);
+    return status;
+}
+
+void data_csv_close(data_csv *csv)
+{
+    free(csv->rows);
+    hrm_file_map_close(&csv->map);
+    memset(csv, 0, sizeof *csv);
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------------------------- */
+static const char data__help[] =
+    "usage: hrm data sudoku --output-dir DIR (--source-dir DIR | --generate N) [--size 4|6|9] [--subsample-size N] [--num-aug N] ...\n"
+    "       hrm data maze   --output-dir DIR (--source-dir DIR | --generate N) [--size N] [--subsample-size N] [--aug] ...\n"
+    "       hrm data arc    --output-dir DIR --dataset-dirs DIR... [--num-aug N] [--seed S]\n"
+    "       hrm data grid   --output-dir DIR --source-dir DIR [--tokens characters|words]\n"
+    "\n"
+    "Builds a data set in the layout that training reads: DIR/{train,test}/. The same seed gives the same bytes, on every machine\n"
+    "and with any number of threads. DIR appears when the set is complete.\n"
+    "\n"
+    "  --output-dir DIR      where to; a data set that is there is replaced\n"
+    "  --source-dir DIR      sudoku, maze: train.csv and test.csv with columns source,question,answer,rating (or q and a)\n"
+    "                        grid: train.json or train.txt, and test.json or test.txt if you have one\n"
+    "  --generate N          makes N puzzles for training, each with exactly one solution (maze: with a long shortest path)\n"
+    "  --test-size M         and M for testing [N/10, 1 to 1000]; no solution in both, whatever its digits are called\n"
+    "  --size S              sudoku: 4, 6 or 9 [9]; maze: the side, 3 to 128 [30]\n"
+    "  --givens N            sudoku, generated: stop taking givens away at N [as few as possible]\n"
+    "  --min-difficulty N    sudoku: only puzzles rated N or more. Sources state their rating; of our own puzzles it is the number\n"
+    "                        of dead ends of a search that fills in naked and hidden singles and else tries the first cell\n"
+    "                        with the fewest candidates\n"
+    "  --min-path N          maze, generated: cells of the shortest path, both ends counted [110 for 30x30, less for smaller]\n"
+    "  --subsample-size N    N rows of train.csv, at random [all]\n"
+    "  --num-aug N           sudoku [0]: N variants of every training puzzle; arc [1000]: N variants of every task\n"
+    "  --aug                 maze: the 8 rotations and reflections of every training maze\n"
+    "  --dataset-dirs DIR... arc: directories that hold directories of tasks (training/*.json, evaluation/*.json, Copy/*.json)\n"
+    "  --tokens KIND         grid: characters or words in text files [words when a line of train.txt has a blank in it]\n"
+    "  --seed S              [0; arc 42]\n"
+    "  --threads N           [all processors]\n"
+    "\n"
+    "grid reads pairs of equally sized grids or sequences of tokens, and writes what it found to vocabulary.json.\n"
+    "  JSON: [{\"input\": G, \"output\": G, \"puzzle\": \"name\"}, ...]; G is a list of rows, a list of tokens, or a text of\n"
+    "        characters with its rows on lines. Tokens are numbers or texts; null in an output is not trained on. Examples of one\n"
+    "        \"puzzle\", which may be left out, share a puzzle embedding.\n"
+    "  text: a sequence is a line `input -> output`; a grid is its input's rows, a line `->`, its output's rows, an empty line.\n";
+
+typedef struct data__option { const char *name; int kinds; int64_t *number, low, high; const char **text; } data__option;
+
+static int data__parse(data_options *o, int kind, const char *command, int argc, char **argv)
+{
+    /* kind: 1 sudoku, 2 maze, 4 arc, 8 grid */
+    int64_t seed = -1;
+    data__option options[] = {
+        {"--output-dir", 15, NULL, 0, 0, &o->output_dir},
+        {"--source-dir", 11, NULL, 0, 0, &o->source_dir},
+        {"--tokens", 8, NULL, 0, 0, &o->tokens},
+        {"--generate", 3, &o->generate, 1, 100000000, NULL},
+        {"--test-size", 3, &o->test_size, 1, 100000000, NULL},
+        {"--subsample-size", 3, &o->subsample_size, 1, INT32_MAX, NULL},
+        {"--min-difficulty", 1, &o->min_difficulty, 0, INT32_MAX, NULL},
+        {"--num-aug", 5, &o->num_aug, 0, 1000000, NULL},
+        {"--size", 3, &o->size, 3, 128, NULL},
+        {"--givens", 1, &o->givens, 1, 81, NULL},
+        {"--min-path", 2, &o->min_path, 2, 16384, NULL},
+        {"--threads", 15, &o->threads, 1, 1024, NULL},
+        {"--seed", 15, &seed, 0, INT64_MAX, NULL},
+    };
+    const int num_options = (int)(sizeof options / sizeof *options);
+    for (int i = 0; i < num_options; i++)
+        if (options[i].number) *options[i].number = -1;
+    for (int i = 0; i < argc; i++) {
+        const char *value = strchr(argv[i], '=');
+        size_t n = value ? (size_t)(value - argv[i]) : strlen(argv[i]);
+        if (n == 5 && memcmp(argv[i], "--aug", 5) == 0 && kind == 2 && !value) {
+            o->aug = 1;
+            continue;
+        }
+        if (n == 14 && memcmp(argv[i], "--dataset-dirs", 14) == 0 && kind == 4) {
+            if (value) o->dataset_dirs[o->num_dataset_dirs++] = value + 1;
+            while (!value && i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0) o->dataset_dirs[o->num_dataset_dirs++] = argv[++i];
+            continue;
+        }
+        data__option *found = NULL;
+        for (int k = 0; k < num_options; k++)
+            if (strlen(options[k].name) == n && memcmp(options[k].name, argv[i], n) == 0) found = &options[k];
+        if (!found) return tool_usage("data %s: unknown option %s (hrm data --help lists them)", command, argv[i]);
+        if (!(found->kinds & kind)) return tool_usage("data %s: it has no option %s", command, found->name);
+        if (value) value++;
+        else if (i + 1 < argc) value = argv[++i];
+        else return tool_usage("data %s: %s wants a value", command, found->name);
+        if (found->text) {
+            if (!*value) return tool_usage("data %s: %s is empty", command, found->name);
+            *found->text = value;
+            continue;
+        }
+        char *rest;
+        errno = 0;
+        long long number = strtoll(value, &rest, 10);
+        if (rest == value || *rest || errno || number < found->low || number > found->high)
+            return tool_usage("data %s: %s is %s, expected a number of %lld to %lld", command, found->name, value, (long long)found->low, (long long)found->high);
+        *found->number = number;
+    }
+    o->seed = seed >= 0 ? (uint64_t)seed : kind == 4 ? 42 : 0;
+    if (!o->output_dir) return tool_usage("data %s: --output-dir is missing", command);
+    if (kind == 4 && o->num_dataset_dirs == 0) return tool_usage("data arc: --dataset-dirs is missing");
+    if (kind == 8 && !o->source_dir) return tool_usage("data grid: --source-dir is missing");
+    if (kind < 4) {
+        if (!o->source_dir == (o->generate < 0)) return tool_usage("data %s: give either --source-dir or --generate", command);
+        if (o->source_dir && (o->test_size >= 0 || o->givens >= 0 || o->min_path >= 0))
+            return tool_usage("data %s: %s goes with --generate", command, o->test_size >= 0 ? "--test-size" : o->givens >= 0 ? "--givens" : "--min-path");
+        if (!o->source_dir && o->subsample_size >= 0) return tool_usage("data %s: --subsample-size goes with --source-dir", command);
+        if (o->generate >= 0 && o->test_size < 0) o->test_size = o->generate < 10 ? 1 : o->generate > 10000 ? 1000 : o->generate / 10;
+    }
+    if (kind == 1) {
+        if (o->size < 0) o->size = 9;
+        if (o->size != 4 && o->size != 6 && o->size != 9) return tool_usage("data sudoku: --size is %lld, expected 4, 6 or 9", (long long)o->size);
+        if (o->givens > o->size * o->size) return tool_usage("data sudoku: --givens is %lld, more than the cells", (long long)o->givens);
+        if (o->givens >= 0 && o->min_difficulty > 0) return tool_usage("data sudoku: --givens and --min-difficulty exclude each other");
+    }
+    if (kind == 2 && o->source_dir && o->size >= 0) return tool_usage("data maze: --size goes with --generate");
+    if (kind == 8 && o->tokens && strcmp(o->tokens, "characters") != 0 && strcmp(o->tokens, "words") != 0)
+        return tool_usage("data grid: --tokens is %s, expected characters or words", o->tokens);
+    return TOOL_OK;
+}
+
+int command_data(int argc, char **argv)
+{
+    static const char *const names[] = {"sudoku", "maze", "arc", "grid"};
+    static int (*const builders[])(const data_options *) = {data_sudoku, data_maze, data_arc, data_grid};
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(data__help, stdout);
+            return TOOL_OK;
+        }
+    int which = 0;
+    if (argc < 2) return tool_usage("data: expected sudoku, maze, arc or grid (hrm data --help)");
+    while (which < 4 && strcmp(names[which], argv[1]) != 0) which++;
+    if (which == 4) return tool_usage("data: unknown kind %s, expected sudoku, maze, arc or grid", argv[1]);
+    data_options o;
+    memset(&o, 0, sizeof o);
+    o.dataset_dirs = (const char **)data_alloc((size_t)argc, sizeof *o.dataset_dirs);
+    if (!o.dataset_dirs) return TOOL_ERROR;
+    int status = data__parse(&o, 1 << which, names[which], argc - 2, argv + 2);
+    if (status == TOOL_OK) {
+        tool_catch_signals();
+        status = builders[which](&o);
+    }
+    free(o.dataset_dirs);
+    return status;
+}

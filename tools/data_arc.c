@@ -1,0 +1,484 @@
+/* `hrm data arc`: tasks from folders of JSON, with variants by the 8 symmetries of the square and permutations of the colours.
+ *
+ * DIRS hold folders of tasks, {"train": [{"input": grid, "output": grid}…], "test": […]}. The training split takes the
+ * demonstrations of every task and the test pairs of all but those in folders named `evaluation`; the test split the test pairs
+ * of these. A task is a group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30:
+ * pad 0, end of the grid 1, colours from 2.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data.h"
+#include "progress.h"
+
+enum { ARC_SIDE = 30, ARC_CELLS = ARC_SIDE * ARC_SIDE, ARC_COLOURS = 10, ARC_TRIES = 5, ARC_ROOM = 16384 /* examples in memory at once */ };
+
+typedef struct arc_grid { int rows, cols; uint8_t *cells[8]; } arc_grid; /* [0] as given, the others turned; only [0] stays after the task */
+typedef struct arc_pair { arc_grid grid[2]; } arc_pair;                  /* input, output */
+typedef struct arc_variant { uint8_t turn, colour[ARC_COLOURS]; } arc_variant;
+
+typedef struct arc_task {
+    char     *name, *path;
+    int       is_evaluation, num_train, num_test;
+    arc_pair *pairs; /* [num_train + num_test] */
+    arc_variant *variants; /* [num_variants], the task itself first; only while it is being written */
+    int64_t      num_variants;
+} arc_task;
+
+typedef struct arc_build {
+    const data_options *o;
+    data_build build;
+    arc_task  *tasks;
+    int64_t    num_tasks, room;
+    int64_t    num_aug;
+    data_split split[2];
+    int        has_split[2];
+    data_table ids;    /* of names */
+    int64_t    num_ids; /* 0 is blank */
+    hrm_writer *names;  /* identifiers.json */
+    /* the work of the pool */
+    int64_t  first, count;       /* tasks to plan; or variants to draw */
+    int      failed;
+    const arc_task *task;
+    int64_t  task_index;
+    int      into, first_pair, num_pairs;
+    uint8_t *inputs, *labels;    /* [ARC_ROOM, ARC_CELLS] */
+} arc_build;
+
+/* ---- reading --------------------------------------------------------------------------------------------------------------- */
+static void arc_free_task(arc_task *t)
+{
+    for (int p = 0; t->pairs && p < t->num_train + t->num_test; p++)
+        for (int k = 0; k < 2; k++) free(t->pairs[p].grid[k].cells[0]);
+    free(t->pairs);
+    free(t->variants);
+    free(t->name);
+    free(t->path);
+}
+
+static char *arc_copy(const char *text)
+{
+    char *copy = (char *)data_alloc(strlen(text) + 1, 1);
+    if (copy) strcpy(copy, text);
+    return copy;
+}
+
+static int arc_read_grid(arc_grid *g, const hrm_json *pair, const char *key, const char *path)
+{
+    const hrm_json *j = hrm_json_get(pair, key);
+    if (!j) return tool_error("%s:%d: the pair has no \"%s\"", path, pair->line, key);
+    if (j->type != HRM_JSON_ARRAY || j->count < 1 || j->count > ARC_SIDE) return tool_error("%s:%d: \"%s\" is no list of 1 to 30 rows", path, j->line, key);
+    g->rows = (int)j->count;
+    for (const hrm_json *row = j->child; row; row = row->next) {
+        if (row->type != HRM_JSON_ARRAY || row->count < 1 || row->count > ARC_SIDE)
+            return tool_error("%s:%d: a row of \"%s\" is no list of 1 to 30 colours", path, row->line, key);
+        if (!g->cells[0]) {
+            g->cols = (int)row->count;
+            g->cells[0] = (uint8_t *)data_alloc((size_t)g->rows * (size_t)g->cols, 1);
+            if (!g->cells[0]) return TOOL_ERROR;
+        }
+        if ((int)row->count != g->cols)
+            return tool_error("%s:%d: a row of \"%s\" has %d colours, expected %d as in the first", path, row->line, key, (int)row->count, g->cols);
+    }
+    int n = 0;
+    for (const hrm_json *row = j->child; row; row = row->next)
+        for (const hrm_json *cell = row->child; cell; cell = cell->next) {
+            if (cell->type != HRM_JSON_NUMBER || !(cell->number >= 0 && cell->number <= 9) || cell->number != (int)cell->number)
+                return tool_error("%s:%d: \"%s\" holds %s, expected a colour of 0 to 9", path, cell->line, key, cell->string ? cell->string : "something else");
+            g->cells[0][n++] = (uint8_t)cell->number;
+        }
+    return TOOL_OK;
+}
+
+static int arc_parse_task(arc_task *t, const hrm_json *root)
+{
+    const hrm_json *part[2] = {hrm_json_get(root, "train"), hrm_json_get(root, "test")}, *name = hrm_json_get(root, "name");
+    if (root->type != HRM_JSON_OBJECT) return tool_error("%s:%d: expected an object with \"train\" and \"test\"", t->path, root->line);
+    for (const hrm_json *j = root->child; j; j = j->next)
+        if (j != part[0] && j != part[1] && j != name) return tool_error("%s:%d: unknown or repeated member \"%s\"", t->path, j->line, j->key);
+    for (int k = 0; k < 2; k++)
+        if (!part[k] || part[k]->type != HRM_JSON_ARRAY || part[k]->count < 1 || part[k]->count > 1000)
+            return tool_error("%s:%d: \"%s\" is no list of pairs", t->path, part[k] ? part[k]->line : root->line, k ? "test" : "train");
+    if (name && name->type == HRM_JSON_STRING) {
+        free(t->name);
+        t->name = arc_copy(name->string);
+        if (!t->name) return TOOL_ERROR;
+    }
+    t->pairs = (arc_pair *)data_alloc(part[0]->count + part[1]->count, sizeof *t->pairs);
+    if (!t->pairs) return TOOL_ERROR;
+    t->num_train = (int)part[0]->count;
+    t->num_test = (int)part[1]->count;
+    int n = 0, status = TOOL_OK;
+    for (int k = 0; k < 2; k++)
+        for (const hrm_json *j = part[k]->child; j && status == TOOL_OK; j = j->next, n++) {
+            status = arc_read_grid(&t->pairs[n].grid[0], j, "input", t->path);
+            if (status == TOOL_OK) status = arc_read_grid(&t->pairs[n].grid[1], j, "output", t->path);
+        }
+    return status;
+}
+
+static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
+{
+    /* every *.json in it, in the order of their names, then shuffled */
+    char **names;
+    size_t count;
+    int64_t begin = b->num_tasks;
+    int status = TOOL_OK;
+    if (data_list(folder, &names, &count) != 0) return TOOL_ERROR;
+    for (size_t i = 0; i < count && status == TOOL_OK; i++) {
+        size_t n = strlen(names[i]);
+        char path[TOOL_PATH];
+        if (n < 6 || strcmp(names[i] + n - 5, ".json") != 0) continue;
+        if (!tool_join(path, folder, names[i])) status = tool_error("%s/%s: the path is too long", folder, names[i]);
+        if (b->num_tasks == b->room) {
+            int64_t room = b->room ? 2 * b->room : 512;
+            arc_task *more = (arc_task *)realloc(b->tasks, (size_t)room * sizeof *more);
+            if (!more) status = tool_error("no memory for %lld tasks", (long long)room);
+            else b->tasks = more, b->room = room;
+        }
+        if (status != TOOL_OK) break;
+        arc_task *t = &b->tasks[b->num_tasks++];
+        memset(t, 0, sizeof *t);
+        t->is_evaluation = is_evaluation;
+        t->path = arc_copy(path);
+        names[i][n - 5] = 0;
+        t->name = arc_copy(names[i]);
+        hrm_json_document *doc;
+        if (!t->path || !t->name) status = TOOL_ERROR;
+        else if (hrm_json_open(&doc, path, NULL) != HRM_OK) status = tool_failed();
+        else {
+            status = arc_parse_task(t, hrm_json_root(doc));
+            hrm_json_close(doc);
+        }
+        if (data_stopped()) status = TOOL_ERROR;
+    }
+    data_list_free(names, count);
+    hrm_random r = data_random(b->o->seed, DATA_SHUFFLE, 0, begin, 0);
+    for (int64_t i = b->num_tasks - begin; i > 1 && status == TOOL_OK; i--) {
+        int64_t j = begin + hrm_random_below(&r, (uint32_t)i);
+        arc_task swap = b->tasks[begin + i - 1];
+        b->tasks[begin + i - 1] = b->tasks[j];
+        b->tasks[j] = swap;
+    }
+    return status;
+}
+
+static int arc_read(arc_build *b, const char *dir)
+{
+    char **names, path[TOOL_PATH];
+    size_t count;
+    int64_t before = b->num_tasks;
+    int status = TOOL_OK;
+    if (data_list(dir, &names, &count) != 0) return TOOL_ERROR;
+    for (size_t i = 0; i < count && status == TOOL_OK; i++) {
+        if (!tool_join(path, dir, names[i])) status = tool_error("%s/%s: the path is too long", dir, names[i]);
+        else if (tool_is_directory(path)) status = arc_read_folder(b, path, strcmp(names[i], "evaluation") == 0);
+    }
+    data_list_free(names, count);
+    if (status == TOOL_OK && b->num_tasks == before)
+        status = tool_error("%s: no tasks: expected folders of *.json in it, such as training and evaluation", dir);
+    return status;
+}
+
+/* ---- variants ---------------------------------------------------------------------------------------------------------------
+ * Two variants with the same grids are one. Equality is that of a 64-bit sum over the pairs, so that their order is of no matter.
+ */
+static int arc_rows(const arc_grid *g, int turn) { return turn == 1 || turn == 3 || turn >= 6 ? g->cols : g->rows; } /* of the turned grid */
+static int arc_cols(const arc_grid *g, int turn) { return g->rows + g->cols - arc_rows(g, turn); }
+
+static uint64_t arc_hash_grid(const arc_grid *g, const arc_variant *v)
+{
+    uint64_t hash = DATA_HASH ^ (uint64_t)arc_rows(g, v->turn);
+    int n = g->rows * g->cols;
+    const uint8_t *cells = g->cells[v->turn];
+    for (int i = 0; i < n;) {
+        uint64_t word = 1; /* 15 cells of four bits */
+        for (int k = 0; k < 15 && i < n; k++) word = word << 4 | v->colour[cells[i++]];
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+static uint64_t arc_hash(const arc_task *t, const arc_variant *v)
+{
+    uint64_t sum = 0;
+    for (int p = 0; p < t->num_train + t->num_test; p++)
+        sum += data_mix(arc_hash_grid(&t->pairs[p].grid[0], v) + 3 * data_mix(arc_hash_grid(&t->pairs[p].grid[1], v)));
+    return sum;
+}
+
+static int arc_plan(const arc_build *b, arc_task *t, int64_t index)
+{
+    /* turned grids and variants of a task -> 0: no memory */
+    data_table seen;
+    for (int p = 0; p < t->num_train + t->num_test; p++)
+        for (int k = 0; k < 2; k++) {
+            arc_grid *g = &t->pairs[p].grid[k];
+            size_t n = (size_t)g->rows * (size_t)g->cols;
+            uint8_t *turned = (uint8_t *)data_alloc(8 * n, 1);
+            if (!turned) return 0;
+            for (int turn = 0; turn < 8; turn++) data_dihedral(turned + (size_t)turn * n, g->cells[0], g->rows, g->cols, turn);
+            free(g->cells[0]);
+            for (int turn = 0; turn < 8; turn++) g->cells[turn] = turned + (size_t)turn * n;
+        }
+    t->variants = (arc_variant *)data_alloc((size_t)b->num_aug + 1, sizeof *t->variants);
+    if (!t->variants || data_table_open(&seen, (size_t)b->num_aug + 1) != TOOL_OK) return 0;
+    hrm_random r = data_random(b->o->seed, DATA_ARC_VARIANT, 0, index, 0);
+    int added;
+    arc_variant *v = &t->variants[0];
+    for (int c = 0; c < ARC_COLOURS; c++) v->colour[c] = (uint8_t)c;
+    (void)data_table_find(&seen, arc_hash(t, v), &added);
+    t->num_variants = 1;
+    for (int64_t tries = 0; tries < ARC_TRIES * b->num_aug && t->num_variants <= b->num_aug; tries++) {
+        int32_t colours[ARC_COLOURS - 1];
+        v = &t->variants[t->num_variants];
+        v->turn = (uint8_t)hrm_random_below(&r, 8);
+        for (int c = 1; c < ARC_COLOURS; c++) colours[c - 1] = c;
+        hrm_random_shuffle(&r, colours, ARC_COLOURS - 1); /* black stays black */
+        for (int c = 1; c < ARC_COLOURS; c++) v->colour[c] = (uint8_t)colours[c - 1];
+        (void)data_table_find(&seen, arc_hash(t, v), &added);
+        t->num_variants += added;
+    }
+    data_table_close(&seen);
+    return 1;
+}
+
+static void arc_plan_part(void *context, int thread, int num_threads)
+{
+    arc_build *b = (arc_build *)context;
+    for (int64_t i = b->first + thread; i < b->first + b->count; i += num_threads)
+        if (!arc_plan(b, &b->tasks[i], i)) b->failed = 1;
+}
+
+static void arc_draw(uint8_t *out, const arc_grid *g, const arc_variant *v, int top, int left)
+{
+    /* the grid with its upper left corner at (top, left), a line of 1 below and one to its right, pad elsewhere */
+    int rows = arc_rows(g, v->turn), cols = arc_cols(g, v->turn);
+    const uint8_t *cell = g->cells[v->turn];
+    memset(out, 0, ARC_CELLS);
+    out += top * ARC_SIDE + left;
+    for (int r = 0; r < rows; r++, out += ARC_SIDE) {
+        for (int c = 0; c < cols; c++) out[c] = (uint8_t)(v->colour[*cell++] + 2);
+        if (left + cols < ARC_SIDE) out[cols] = 1;
+    }
+    if (top + rows < ARC_SIDE) memset(out, 1, (size_t)cols);
+}
+
+static void arc_draw_part(void *context, int thread, int num_threads)
+{
+    /* in the training split all examples of a puzzle but one, drawn, stand where they are moved to, input and output alike */
+    arc_build *b = (arc_build *)context;
+    const arc_task *t = b->task;
+    int64_t begin = b->count * thread / num_threads, end = b->count * (thread + 1) / num_threads;
+    for (int64_t i = begin; i < end; i++) {
+        const arc_variant *v = &t->variants[b->first + i];
+        hrm_random r = data_random(b->o->seed, DATA_ARC_PLACE, 0, b->task_index, b->first + i);
+        int in_place = (int)hrm_random_below(&r, (uint32_t)b->num_pairs);
+        for (int p = 0; p < b->num_pairs; p++) {
+            const arc_grid *g = t->pairs[b->first_pair + p].grid;
+            int top = 0, left = 0;
+            if (b->into == 0 && p != in_place) {
+                int rows[2] = {arc_rows(&g[0], v->turn), arc_rows(&g[1], v->turn)}, cols[2] = {arc_cols(&g[0], v->turn), arc_cols(&g[1], v->turn)};
+                top = (int)hrm_random_below(&r, (uint32_t)(ARC_SIDE - (rows[0] > rows[1] ? rows[0] : rows[1]) + 1));
+                left = (int)hrm_random_below(&r, (uint32_t)(ARC_SIDE - (cols[0] > cols[1] ? cols[0] : cols[1]) + 1));
+            }
+            size_t at = (size_t)(i * b->num_pairs + p) * ARC_CELLS;
+            arc_draw(b->inputs + at, &g[0], v, top, left);
+            arc_draw(b->labels + at, &g[1], v, top, left);
+        }
+    }
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------------------- */
+static int arc_print(hrm_writer *w, const char *text) { return hrm_writer_write(w, text, strlen(text)) == HRM_OK ? TOOL_OK : tool_failed(); }
+
+static int arc_print_quoted(hrm_writer *w, const char *text)
+{
+    char out[8] = "\"";
+    int status = arc_print(w, out);
+    for (; *text && status == TOOL_OK; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\') snprintf(out, sizeof out, "\\%c", c);
+        else if (c < 32) snprintf(out, sizeof out, "\\u%04x", c);
+        else out[0] = (char)c, out[1] = 0;
+        status = arc_print(w, out);
+    }
+    return status == TOOL_OK ? arc_print(w, "\"") : status;
+}
+
+static int arc_identify(arc_build *b, const arc_task *t, const arc_variant *v, int32_t *id)
+{
+    /* the number of the variant's name, ID_tK_PERMUTATION; tasks of one name share theirs */
+    char name[TOOL_PATH + 32], *end = name;
+    int added, status = TOOL_OK;
+    end += snprintf(name, TOOL_PATH, "%s", t->name);
+    if (v != t->variants) {
+        end += snprintf(end, 8, "_t%d_", v->turn);
+        for (int c = 0; c < ARC_COLOURS; c++) *end++ = (char)('0' + v->colour[c]);
+        *end = 0;
+    }
+    int32_t *known = data_table_find(&b->ids, data_hash(DATA_HASH, name, strlen(name)), &added);
+    if (added) {
+        *known = (int32_t)b->num_ids++;
+        status = arc_print(b->names, ", ");
+        if (status == TOOL_OK) status = arc_print_quoted(b->names, name);
+    }
+    *id = *known;
+    return status;
+}
+
+static int arc_write_group(arc_build *b, int into, int64_t index, int first_pair, int num_pairs)
+{
+    /* pairs first_pair.. of all variants of a task, a group of split `into` */
+    const arc_task *t = &b->tasks[index];
+    int64_t at_once = ARC_ROOM / num_pairs;
+    int status = TOOL_OK;
+    b->task = t;
+    b->task_index = index;
+    b->into = into;
+    b->first_pair = first_pair;
+    b->num_pairs = num_pairs;
+    for (b->first = 0; b->first < t->num_variants && status == TOOL_OK; b->first += b->count) {
+        b->count = t->num_variants - b->first < at_once ? t->num_variants - b->first : at_once;
+        hrm_pool_run(b->build.pool, arc_draw_part, b);
+        status = data_split_rows(&b->split[into], b->inputs, b->labels, b->count * num_pairs);
+        for (int64_t i = 0; i < b->count && status == TOOL_OK; i++) {
+            int32_t id = 0;
+            status = arc_identify(b, t, &t->variants[b->first + i], &id);
+            if (status == TOOL_OK) status = data_split_puzzle(&b->split[into], id, num_pairs);
+        }
+        if (data_stopped()) status = TOOL_ERROR;
+    }
+    return status == TOOL_OK ? data_split_group(&b->split[into]) : status;
+}
+
+static int arc_write_tasks(arc_build *b)
+{
+    double total = 0, done = 0;
+    int64_t short_of = 0;
+    int status = TOOL_OK;
+    for (int64_t i = 0; i < b->num_tasks; i++) total += (double)(b->tasks[i].num_train + b->tasks[i].num_test) * (double)(1 + b->num_aug);
+    progress p = progress_begin("write examples", total);
+    int64_t chunk = 4 * (int64_t)b->build.threads;
+    for (int64_t i = 0; i < b->num_tasks && status == TOOL_OK; i++) {
+        arc_task *t = &b->tasks[i];
+        if (i % chunk == 0) {
+            b->first = i;
+            b->count = b->num_tasks - i < chunk ? b->num_tasks - i : chunk;
+            hrm_pool_run(b->build.pool, arc_plan_part, b);
+            if (b->failed || data_stopped()) status = TOOL_ERROR;
+        }
+        int train = t->is_evaluation ? t->num_train : t->num_train + t->num_test;
+        if (status == TOOL_OK) status = arc_write_group(b, 0, i, 0, train);
+        if (status == TOOL_OK && t->is_evaluation) status = arc_write_group(b, 1, i, t->num_train, t->num_test);
+        short_of += t->num_variants <= b->num_aug;
+        done += (double)(t->num_train + t->num_test) * (double)(1 + b->num_aug);
+        progress_update(&p, done, t->name);
+        for (int k = 0; k < 2 * (t->num_train + t->num_test); k++) { /* only the grids as given are kept */
+            arc_grid *g = &t->pairs[k / 2].grid[k % 2];
+            uint8_t *own = (uint8_t *)realloc(g->cells[0], (size_t)g->rows * (size_t)g->cols);
+            if (own) g->cells[0] = own;
+        }
+        free(t->variants);
+        t->variants = NULL;
+    }
+    if (status != TOOL_OK) return status;
+    progress_end(&p, NULL);
+    if (short_of) tool_note("%lld of %lld tasks have fewer than %lld different variants", (long long)short_of, (long long)b->num_tasks, (long long)b->num_aug);
+    return TOOL_OK;
+}
+
+static int arc_print_pairs(hrm_writer *w, const arc_pair *pairs, int n)
+{
+    char text[ARC_CELLS * 3 + 200];
+    int status = TOOL_OK;
+    for (int p = 0; p < n; p++)
+        for (int k = 0; k < 2 && status == TOOL_OK; k++) {
+            const arc_grid *g = &pairs[p].grid[k];
+            int at = snprintf(text, sizeof text, "%s\"%s\": [", k ? ", " : p ? ", {" : "{", k ? "output" : "input");
+            for (int r = 0; r < g->rows; r++)
+                for (int c = 0; c < g->cols; c++)
+                    at += snprintf(text + at, sizeof text - (size_t)at, "%s%d", c ? "," : r ? "],[" : "[", g->cells[0][r * g->cols + c]);
+            snprintf(text + at, sizeof text - (size_t)at, "]]%s", k ? "}" : "");
+            status = arc_print(w, text);
+        }
+    return status;
+}
+
+static int arc_write_test_puzzles(const arc_build *b)
+{
+    /* {"ID": {"train": [pairs], "test": [pairs]}…} of the evaluation tasks as they were given: what answers are scored against */
+    char path[TOOL_PATH];
+    hrm_writer *w;
+    int status = TOOL_OK, any = 0;
+    if (!tool_join(path, b->build.work, "test_puzzles.json")) return tool_error("%s: the path is too long", b->build.work);
+    if (hrm_writer_open(&w, path, NULL) != HRM_OK) return tool_failed();
+    for (int64_t i = 0; i < b->num_tasks && status == TOOL_OK; i++) {
+        const arc_task *t = &b->tasks[i];
+        if (!t->is_evaluation) continue;
+        status = arc_print(w, any++ ? ",\n" : "{");
+        if (status == TOOL_OK) status = arc_print_quoted(w, t->name);
+        if (status == TOOL_OK) status = arc_print(w, ": {\"train\": [");
+        if (status == TOOL_OK) status = arc_print_pairs(w, t->pairs, t->num_train);
+        if (status == TOOL_OK) status = arc_print(w, "], \"test\": [");
+        if (status == TOOL_OK) status = arc_print_pairs(w, t->pairs + t->num_train, t->num_test);
+        if (status == TOOL_OK) status = arc_print(w, "]}");
+    }
+    if (status == TOOL_OK) status = arc_print(w, any ? "}\n" : "{}\n");
+    if (status == TOOL_OK) return hrm_writer_commit(w) == HRM_OK ? TOOL_OK : tool_failed();
+    hrm_writer_abort(w);
+    return status;
+}
+
+static int arc_write(arc_build *b)
+{
+    static const char *const split_names[2] = {"train", "test"};
+    char path[TOOL_PATH];
+    int status = TOOL_OK;
+    b->inputs = (uint8_t *)data_alloc(ARC_ROOM, ARC_CELLS);
+    b->labels = (uint8_t *)data_alloc(ARC_ROOM, ARC_CELLS);
+    if (!b->inputs || !b->labels) return TOOL_ERROR;
+    if (data_table_open(&b->ids, (size_t)(b->num_tasks * (1 + b->num_aug))) != TOOL_OK) return TOOL_ERROR;
+    b->has_split[0] = 1;
+    for (int64_t i = 0; i < b->num_tasks; i++) b->has_split[1] |= b->tasks[i].is_evaluation;
+    if (!tool_join(path, b->build.work, "identifiers.json")) return tool_error("%s: the path is too long", b->build.work);
+    if (hrm_writer_open(&b->names, path, NULL) != HRM_OK) return tool_failed();
+    b->num_ids = 1;
+    status = arc_print(b->names, "[\"<blank>\"");
+    for (int k = 0; k < 2 && status == TOOL_OK; k++)
+        if (b->has_split[k]) status = data_split_open(&b->split[k], &b->build, split_names[k], ARC_CELLS, HRM_U8);
+    if (status == TOOL_OK) status = arc_write_tasks(b);
+    if (status == TOOL_OK) status = arc_print(b->names, "]");
+    for (int k = 0; k < 2; k++) {
+        if (status == TOOL_OK && b->has_split[k]) status = data_split_commit(&b->split[k], ARC_COLOURS + 2, b->num_ids);
+        else data_split_abort(&b->split[k]);
+    }
+    if (status == TOOL_OK) {
+        hrm_writer *names = b->names;
+        b->names = NULL;
+        if (hrm_writer_commit(names) != HRM_OK) return tool_failed();
+        status = arc_write_test_puzzles(b);
+    }
+    return status;
+}
+
+int data_arc(const data_options *o)
+{
+    arc_build b;
+    memset(&b, 0, sizeof b);
+    b.o = o;
+    b.num_aug = o->num_aug >= 0 ? o->num_aug : 1000;
+    int status = data_build_open(&b.build, o);
+    if (status != TOOL_OK) return status;
+    for (int i = 0; i < o->num_dataset_dirs && status == TOOL_OK; i++) status = arc_read(&b, o->dataset_dirs[i]);
+    if (status == TOOL_OK) status = arc_write(&b);
+    hrm_writer_abort(b.names);
+    for (int64_t i = 0; i < b.num_tasks; i++) arc_free_task(&b.tasks[i]);
+    free(b.tasks);
+    free(b.inputs);
+    free(b.labels);
+    data_table_close(&b.ids);
+    return data_build_close(&b.build, status);
+}
