@@ -200,7 +200,6 @@ static void task_from_data(task *t, const char *dir, int64_t index)
     char path[1024];
     int32_t id, pair_id;
     memset(&desc, 0, sizeof desc);
-    desc.no_check = 1;
     TRY(hrm_dataset_open(&data, dir, "test", &desc));
     if (hrm_dataset_describe(data)->seq_len != MAX_CELLS) die("the data set's boards are not 30 x 30");
     read_example(data, index, t->test[0], &id);
