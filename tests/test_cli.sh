@@ -1,0 +1,341 @@
+#!/bin/bash
+# The command end to end: configuration, a run that is interrupted, killed and resumed, evaluation, solving, conversion, and
+# what each says about wrong input. Small models, so that it ends within a minute or so.
+B=${B:-build}
+case $B in /*) ;; *) B=$PWD/$B ;; esac
+root=$PWD
+shared=${HRM_SHARED:-$root/../shared}
+case $shared in /*) ;; *) shared=$PWD/$shared ;; esac
+hrm=$B/hrm
+[ -x "$hrm" ] || { echo "FAILED: no $hrm"; echo "0 passed, 1 failed"; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+
+ok()   { passed=$((passed + 1)); }
+bad()  { failed=$((failed + 1)); echo "FAILED: $*"; [ -s out ] && sed 's/^/  out: /' out | head -5; [ -s err ] && sed 's/^/  err: /' err | tail -5; }
+check() # NAME COMMAND...: it must succeed
+{
+    local name=$1; shift
+    if "$@"; then ok; else bad "$name"; fi
+}
+run() { "$hrm" "$@" > out 2> err < /dev/null; } # its exit status
+good() # NAME ARGUMENTS: hrm must succeed
+{
+    local name=$1 status; shift
+    run "$@"; status=$?
+    if [ $status -eq 0 ]; then ok; else bad "$name: status $status"; fi
+}
+refuse() # STATUS TEXT ARGUMENTS: hrm must end with that status and one line on stderr that holds the text
+{
+    local want=$1 text=$2 status; shift 2
+    run "$@"; status=$?
+    if [ $status -eq "$want" ] && grep -qF -- "$text" err && [ "$(grep -c '' err)" -eq 1 ]; then ok; else bad "$*: status $status, expected $want and one line with \"$text\""; fi
+}
+same() { if cmp -s "$1" "$2"; then ok; else bad "$1 and $2 differ"; fi; }
+
+# ---- the command itself ------------------------------------------------------------------------------------------------
+check "version" test "$("$hrm" --version)" = "hrm $(sed -n 's/^#define HRM_VERSION  *"\(.*\)"/\1/p' "$root/hrm.h")"
+good "help" --help
+for c in data train eval solve convert info; do good "$c --help" $c --help; check "$c says how" grep -q "usage: hrm $c" out; done
+refuse 2 'no command "trian"' trian
+run; check "no command: usage" test $? -eq 2
+
+"$hrm" train --help > out; "$hrm" eval --help >> out; "$hrm" solve --help >> out
+for key in $(sed -n 's/^  \([A-Za-z_.0-9]*\)=.*/\1/p' out | sort -u); do
+    check "$key is in the manual page" grep -q "^\.BI $key=" "$root/docs/hrm.1"
+done
+
+# ---- configuration -----------------------------------------------------------------------------------------------------
+refuse 2 'did you mean arch.hidden_size?' train hidden_size=64
+refuse 2 'did you mean lr_warmup_steps?' train lr_warmup_step=64
+refuse 2 'did you mean data_path?' train datapath=x
+refuse 2 'checkpoint' eval checkpont=x
+refuse 2 'lr is not a key of hrm eval' eval lr=1
+refuse 2 'lr is 20, expected 0 to 10' train data_path=x lr=20
+refuse 2 'epochs is "many", expected a whole number' train data_path=x epochs=many
+refuse 2 'epochs is "1.5", expected a whole number' train data_path=x epochs=1.5
+refuse 2 'arch.pos_encodings is "none", expected rope|learned' train data_path=x arch.pos_encodings=none
+refuse 2 'checkpoint_every_eval is "maybe", expected true or false' train data_path=x checkpoint_every_eval=maybe
+refuse 2 'expected a divisor of epochs, 10' train data_path=x epochs=10 eval_interval=3
+refuse 2 'expected a multiple of arch.num_heads, 8' train data_path=x arch.hidden_size=60
+refuse 2 'neither KEY=VALUE nor an option' train stray
+refuse 2 'data_path=DIR is missing' train
+refuse 1 'nowhere' train data_path=nowhere
+refuse 1 'nowhere.yaml' train --config nowhere.yaml
+refuse 2 'checkpoint=FILE is missing' eval
+refuse 1 'nothing.safetensors' eval checkpoint=nothing.safetensors
+refuse 1 'nothing' info nothing
+refuse 2 'there are inputs, labels' train data_path=x 'eval_save_outputs=[logit]'
+refuse 1 'no such folder' train resume=nowhere
+
+# ---- data: 4x4 boards from a fixed list, in the public layout -----------------------------------------------------------
+good "data" data sudoku --output-dir data --generate 60 --size 4 --seed 1 --threads 1
+small="global_batch_size=8 arch.hidden_size=16 arch.num_heads=2 arch.H_layers=1 arch.L_layers=1 arch.expansion=1 arch.halt_max_steps=3 lr=1e-3 lr_warmup_steps=5 threads=1"
+
+# the public files, with their comments, defaults and interpolation
+mkdir -p config/arch
+cat > config/cfg_pretrain.yaml <<'Y'
+# ARC training config
+
+defaults:
+  - arch: hrm_v1
+  - _self_
+
+hydra:
+  output_subdir: null
+
+# Data path
+data_path: data
+
+# Hyperparams - Training
+global_batch_size: 8
+
+epochs: 4
+eval_interval: 2
+checkpoint_every_eval: True
+
+lr: 1e-4
+lr_min_ratio: 1.0
+lr_warmup_steps: 5
+
+# Standard hyperparameter settings
+beta1: 0.9
+beta2: 0.95
+weight_decay: 0.1
+puzzle_emb_weight_decay: 0.1
+
+puzzle_emb_lr: 1e-2
+Y
+cat > config/arch/hrm_v1.yaml <<'Y'
+name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1
+loss:
+  name: losses@ACTLossHead
+  loss_type: stablemax_cross_entropy
+
+halt_exploration_prob: 0.1
+halt_max_steps: 3
+
+H_cycles: 2
+L_cycles: 2
+
+H_layers: 1
+L_layers: 1
+
+hidden_size: 16
+num_heads: 2  # min(2, hidden_size // 64)
+expansion: 1
+
+puzzle_emb_ndim: ${.hidden_size}
+
+pos_encodings: rope
+Y
+good "public configuration" train --config config/cfg_pretrain.yaml arch.hidden_size=24 +run_name=x threads=1 checkpoint_path=run_public
+check "interpolation follows the override" grep -q '^  puzzle_emb_ndim: 24$' run_public/all_config.yaml
+check "seven steps an iteration, evaluated twice" test "$(grep -c 'eval/all/exact_accuracy' run_public/metrics.jsonl)" -eq 2
+check "checkpoints of both evaluations" test -s run_public/step_15.safetensors -a -s run_public/step_30.safetensors
+printf 'data_path: data\nlearning_rate: 1\n' > wrong.yaml
+refuse 2 'wrong.yaml line 2' train --config wrong.yaml
+printf 'data_path: data\nepochs: 0\n' > wrong.yaml
+refuse 2 'epochs is 0, expected 1 to' train --config wrong.yaml
+good "flat configuration" train --config run_public/all_config.yaml checkpoint_path=run_flat steps=1 tensorboard=false
+
+# ---- a run: logs, early stopping, best -----------------------------------------------------------------------------------
+good "train" train data_path=data $small steps=30 eval_interval=1 checkpoint_path=run_a seed=3 log_interval=5 keep_best=true
+check "logged steps" test "$(grep -c 'train/lm_loss' run_a/metrics.jsonl)" -eq 6
+for m in lm_loss lr accuracy exact_accuracy q_halt_accuracy q_halt_loss q_continue_loss steps count; do
+    check "train/$m is logged" grep -q "\"train/$m\": " run_a/metrics.jsonl
+done
+check "best" test -s run_a/best.safetensors
+check "state" test -s run_a/state.safetensors
+check "events" test -s run_a/events.out.tfevents.*
+good "early stopping" train data_path=data $small steps=40 checkpoint_path=run_early log_interval=1 early_stop_accuracy=1e-9 early_stop_patience=2 tensorboard=false
+run train data_path=data $small steps=20 checkpoint_path=run_nan lr=10 puzzle_emb_lr=10 weight_decay=100 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
+status=$?
+if [ $status -eq 0 ]; then echo "skipped: no loss that is not finite could be provoked"
+else check "divergence names the step" grep -q 'step [0-9]*: the loss is not finite' err; check "and keeps good weights" test -n "$(ls run_nan/step_*.safetensors)"; fi
+
+# ---- a run that is interrupted, resumed, killed --------------------------------------------------------------------------
+long="data_path=data $small epochs=64 eval_interval=32 log_interval=7 save_interval=50 seed=5"
+good "uninterrupted" train $long checkpoint_path=whole
+check "480 steps" test -s whole/step_480.safetensors
+for signal in INT TERM; do
+    rm -rf part
+    "$hrm" train $long checkpoint_path=part > out 2> err < /dev/null &
+    pid=$!
+    for i in $(seq 200); do [ -s part/metrics.jsonl ] && [ "$(grep -c '' part/metrics.jsonl)" -ge 10 ] && break; sleep 0.05; done
+    kill -$signal $pid; wait $pid; status=$?
+    check "SIG$signal ends it with its status, not $status" test $status -eq $([ $signal = INT ] && echo 130 || echo 143)
+    check "it says how to go on" grep -q 'hrm train resume=part' err
+    good "resume after SIG$signal" train resume=part threads=2
+    same whole/step_480.safetensors part/step_480.safetensors
+    same whole/metrics.jsonl part/metrics.jsonl
+done
+refuse 1 'lr is 0.5 (command line), but 0.001' train resume=part lr=0.5
+refuse 1 'arch.hidden_size is 32 (command line), but 16' train resume=part arch.hidden_size=32
+
+rm -rf part
+for i in $(seq 12); do # killed at any moment: what is there is whole, and the run can go on
+    if [ -s part/state.safetensors ]; then set -- resume=part; else set -- $long checkpoint_path=part; fi
+    "$hrm" train "$@" save_interval=1 > out 2> err < /dev/null &
+    pid=$!
+    sleep 0.$((RANDOM % 30 + 10))
+    kill -9 $pid 2> /dev/null; wait $pid 2> /dev/null
+    for f in part/state.safetensors part/step_*.safetensors; do
+        [ -e "$f" ] || continue
+        if run info "$f"; then ok; else bad "killed -9: $f is broken"; fi
+    done
+done
+good "resume after kill -9" train resume=part save_interval=50
+same whole/step_480.safetensors part/step_480.safetensors
+same whole/metrics.jsonl part/metrics.jsonl
+left=$(find part -name '*.tmp*' -o -name '.*tmp*' | head -3)
+check "nothing half-written is left behind: $left" test -z "$left"
+
+# ---- no room, no right -----------------------------------------------------------------------------------------------------
+cp -r run_a full
+before=$(cksum < full/state.safetensors)
+(ulimit -f 8; "$hrm" train data_path=data $small steps=30 checkpoint_path=tight tensorboard=false > out 2> err < /dev/null)
+check "a file-size limit is an error" test $? -eq 1
+check "that names the file" grep -q 'tight/' err
+check "and leaves no checkpoint" test -z "$(ls tight/*.safetensors 2> /dev/null)"
+(ulimit -f 8; "$hrm" convert run_a/step_30.safetensors full/state.safetensors > out 2> err)
+check "a failed write is an error" test $? -eq 1
+check "the old file stands" test "$before" = "$(cksum < full/state.safetensors)"
+touch notdir
+refuse 1 'notdir' train data_path=data $small steps=3 checkpoint_path=notdir/run
+if [ "$(id -u)" -ne 0 ]; then mkdir locked; chmod 555 locked; refuse 1 'locked' train data_path=data $small steps=3 checkpoint_path=locked; fi
+
+# ---- evaluation ------------------------------------------------------------------------------------------------------------
+good "eval" eval checkpoint=whole/step_480.safetensors threads=1
+check "the last line is JSON" grep -q '^{"all": {"accuracy": .*"exact_accuracy": .*"lm_loss": .*"q_halt_accuracy": .*"q_halt_loss": .*"steps": 3' out
+good "eval, adaptive" eval checkpoint=whole/step_480.safetensors halt=adaptive halt_max_steps=6 threads=1
+check "segments saved, accuracy kept" grep -q '"segments_saved": .*"exact_accuracy_kept": ' out
+good "eval outputs" eval checkpoint=whole/step_480.safetensors checkpoint_path=preds 'eval_save_outputs=[inputs,labels,logits,q_halt_logits,predictions]' threads=1
+check "saved as .npy" test "$(head -c 6 preds/step_480_all_preds/logits.npy | tail -c 5)" = NUMPY
+check "evaluations in a run agree with hrm eval" test "$(grep '"step": 480, "eval' whole/metrics.jsonl | sed 's/.*exact_accuracy": \([0-9.e-]*\).*/\1/')" = "$(run eval checkpoint=whole/step_480.safetensors; sed 's/.*"exact_accuracy": \([0-9.e-]*\).*/\1/' out)"
+good "data of 9x9" data sudoku --output-dir data9 --generate 4 --test-size 2 --threads 1
+refuse 1 'seq_len is 81, but 16' eval checkpoint=whole/step_480.safetensors data_path=data9
+good "data of mazes" data maze --output-dir maze4 --generate 4 --test-size 2 --size 4 --min-path 3 --threads 1
+refuse 1 'arch.num_heads is 4' eval checkpoint=whole/step_480.safetensors arch.num_heads=4
+
+# ---- solving ---------------------------------------------------------------------------------------------------------------
+run solve sudoku checkpoint=whole/step_480.safetensors 1...............; status=$?
+check "solve: status tells validity" test $status -le 1
+check "solve: the board" test "$(grep -c '[1-4] [1-4] | [1-4] [1-4]' out)" -eq 4
+check "solve: segments and q" grep -q '^[0-9]* segments\{0,1\}, q_halt .*q_continue' out
+printf '1 2 | 3 4\n3 4 | 1 2\n----+----\n2 1 | 4 3\n4 3 | 2 .\n' > board.txt
+run solve sudoku checkpoint=whole/step_480.safetensors board.txt --show-steps
+check "solve: shows steps" grep -q '^segment 1' out
+check "solve: no terminal codes in a pipe" test -z "$(grep "$(printf '\033')" out)"
+"$hrm" solve sudoku checkpoint=whole/step_480.safetensors < board.txt > out 2> err
+check "solve: standard input" test $? -le 1
+refuse 1 'the puzzle has 15 cells' solve sudoku checkpoint=whole/step_480.safetensors 1234.....13.2..
+refuse 1 'row 1, column 2: 7, expected 1 to 4' solve sudoku checkpoint=whole/step_480.safetensors 17..............
+refuse 1 'is no digit' solve sudoku checkpoint=whole/step_480.safetensors 1x..............
+refuse 1 'vocab_size is 6' solve sudoku checkpoint=whole/step_480.safetensors $(printf '%081d' 0)
+refuse 2 'expected sudoku, maze or arc' solve chess checkpoint=x
+refuse 2 'checkpoint=FILE is missing' solve sudoku 1234
+
+# ---- conversion, info ------------------------------------------------------------------------------------------------------
+mkdir -p torch
+good "to PyTorch" convert whole/step_480.safetensors torch/step_480
+check "its configuration beside it" test -s torch/all_config.yaml
+good "and back" convert torch/step_480 back.safetensors
+good "evaluate the PyTorch file" eval checkpoint=torch/step_480 data_path=data threads=1; cp out torch.json
+good "evaluate what came back" eval checkpoint=back.safetensors data_path=data threads=1; cp out back.json
+run eval checkpoint=whole/step_480.safetensors data_path=data threads=1
+same out torch.json
+same out back.json
+for type in bf16 f16 f32; do
+    good "to $type" convert whole/step_480.safetensors $type.safetensors --dtype $type
+    good "info of $type" info $type.safetensors
+    check "its dtype" grep -qi "dtype  *$type" out
+done
+check "info: the total" grep -q 'parameters, trained' out
+check "info: the step" grep -q 'training step  *480' out
+refuse 2 'expected f32, bf16 or f16' convert whole/step_480.safetensors x.safetensors --dtype f8
+refuse 2 'tells no format' convert whole/step_480.safetensors x.onnx
+head -c 20000 whole/step_480.safetensors > cut.safetensors
+refuse 1 'cut.safetensors' info cut.safetensors
+refuse 1 'cut.safetensors' eval checkpoint=cut.safetensors data_path=data
+head -c 20000 torch/step_480 > cut.pt
+refuse 1 'cut.pt' info cut.pt
+
+# ---- the golden cases: their first batch as a data set, evaluated from both formats ------------------------------------------
+cat > dataset.c <<'C'
+/* batches.safetensors and the sizes -> DIR/test in the public layout: batch 1 as a data set. */
+#include "hrm.h"
+#include <stdio.h>
+#include <string.h>
+#include <stdlib.h>
+static void die(void) { fprintf(stderr, "%s\n", hrm_error_message()); exit(1); }
+static void write_array(const char *dir, const char *name, int ndim, const int64_t *shape, const int32_t *values)
+{
+    char path[600];
+    hrm_npy_writer w;
+    snprintf(path, sizeof path, "%s/test/all__%s.npy", dir, name);
+    if (hrm_npy_writer_open(&w, path, HRM_I32, ndim, shape, NULL) != HRM_OK || hrm_npy_writer_write(&w, values, (size_t)shape[0]) != HRM_OK ||
+        hrm_npy_writer_commit(&w) != HRM_OK) die();
+}
+int main(int argc, char **argv)
+{
+    static int32_t inputs[4096], labels[4096], ids[64], index[65];
+    hrm_tensors *file;
+    char path[600];
+    if (argc != 6 || hrm_tensors_open(&file, argv[1], NULL) != HRM_OK) die();
+    const hrm_tensor *x = hrm_tensors_find(file, "inputs.1"), *y = hrm_tensors_find(file, "labels.1"), *p = hrm_tensors_find(file, "puzzle_identifiers.1");
+    int64_t n = x->shape[0], T = x->shape[1], shape[2] = {n, T}, one[1] = {n + 1};
+    memcpy(inputs, x->data, x->bytes);
+    memcpy(labels, y->data, y->bytes);
+    memcpy(ids, p->data, p->bytes);
+    for (int64_t i = 0; i < n * T; i++)
+        if (labels[i] == -100) labels[i] = 0; /* never a label there: the data set's ignore id */
+    for (int i = 0; i <= n; i++) index[i] = i;
+    write_array(argv[2], "inputs", 2, shape, inputs);
+    write_array(argv[2], "labels", 2, shape, labels);
+    write_array(argv[2], "puzzle_identifiers", 1, shape, ids);
+    write_array(argv[2], "puzzle_indices", 1, one, index);
+    write_array(argv[2], "group_indices", 1, one, index);
+    snprintf(path, sizeof path, "%s/test/dataset.json", argv[2]);
+    FILE *f = fopen(path, "w");
+    fprintf(f, "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %s, \"seq_len\": %d, \"num_puzzle_identifiers\": %s, "
+               "\"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}\n", argv[3], (int)T, argv[4], (int)n);
+    fclose(f);
+    hrm_tensors_close(file);
+    return argv[5][0] != 'x';
+}
+C
+number() { sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p" "$2" | head -1; }
+close() # NAME EXPECTED.json RESULT
+{
+    local k a b
+    for k in accuracy exact_accuracy q_halt_accuracy steps lm_loss q_halt_loss; do
+        a=$(number $k "$2") b=$(number $k "$3")
+        if awk "BEGIN { a = $a + 0; b = ${b:-1e9} + 0; d = a - b; if (d < 0) d = -d; exit !(d <= 1e-4 * (a > 1 ? a : 1)) }"; then ok; else bad "$1: $k is $b, expected $a"; fi
+    done
+}
+if ${CC:-cc} -std=c99 -O1 -I"$root" dataset.c "$B/hrm.o" -lm -pthread -o dataset 2> err; then
+    golden=
+    for g in "$root"/tests/golden/*/ "$shared"/golden/*/; do
+        [ -s "$g/config.json" ] || continue
+        case $g in "$shared"*) golden=yes ;; esac
+        name=$(basename "$g")
+        mkdir -p "$name/test"
+        check "$name as a data set" ./dataset "$g/batches.safetensors" "$name" "$(number vocab_size "$g/config.json")" "$(number num_puzzle_identifiers "$g/config.json")" x
+        cp "$g/all_config.yaml" "$name/"
+        for f in final.safetensors:eval init.safetensors:eval_init checkpoint.pt:eval_init; do
+            [ -s "$g/${f%:*}" ] || continue
+            cp "$g/${f%:*}" "$name/"
+            good "$name: eval ${f%:*}" eval checkpoint="$name/${f%:*}" data_path="$name" threads=1
+            close "$name ${f%:*}" "$g/${f#*:}.json" out
+        done
+    done
+    [ -n "$golden" ] || echo "skipped: no golden cases in $shared"
+else
+    bad "the data set writer does not build"
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

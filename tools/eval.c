@@ -1,0 +1,291 @@
+#include "eval.h"
+#include "progress.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- saved outputs ---------------------------------------------------------------------------------------------------- */
+#define EVAL_OUTPUTS(X) X(inputs) X(labels) X(puzzle_identifiers) X(logits) X(q_halt_logits) X(q_continue_logits) X(predictions) X(steps)
+enum eval_output {
+#define EVAL__ENUM(name) OUTPUT_##name,
+    EVAL_OUTPUTS(EVAL__ENUM)
+#undef EVAL__ENUM
+    OUTPUTS
+};
+static const char *const output_names[OUTPUTS] = {
+#define EVAL__NAME(name) #name,
+    EVAL_OUTPUTS(EVAL__NAME)
+#undef EVAL__NAME
+};
+
+static int list_outputs(const char *list, int wanted[OUTPUTS])
+{
+    /* "[a, b]" or "a,b"; -1 and a message for a name that is none */
+    for (int i = 0; i < OUTPUTS; i++) wanted[i] = 0;
+    while (*list) {
+        size_t n = strcspn(list, "[], \"'");
+        int found = n == 0;
+        for (int i = 0; i < OUTPUTS; i++)
+            if (n == strlen(output_names[i]) && memcmp(list, output_names[i], n) == 0) wanted[i] = found = 1;
+        if (!found) {
+            tool_usage("eval_save_outputs: no output \"%.*s\"; there are inputs, labels, puzzle_identifiers, logits, q_halt_logits, "
+                       "q_continue_logits, predictions and steps", (int)(n < 60 ? n : 60), list);
+            return -1;
+        }
+        list += n;
+        if (*list) list++;
+    }
+    return 0;
+}
+
+int evaluation_check_outputs(const char *list)
+{
+    int wanted[OUTPUTS];
+    return list_outputs(list, wanted) == 0 ? TOOL_OK : TOOL_USAGE;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------------- */
+typedef struct eval_state {
+    evaluation    *e;
+    progress       bar;
+    int            wanted[OUTPUTS], open[OUTPUTS];
+    hrm_npy_writer writers[OUTPUTS];
+    int            seq_len, vocab_size;
+} eval_state;
+
+static hrm_status on_batch(void *user, int64_t done, int64_t total, const hrm_metrics *so_far)
+{
+    eval_state *s = (eval_state *)user;
+    (void)total;
+    char text[128];
+    snprintf(text, sizeof text, "exact %.2f %%  accuracy %.2f %%  loss %.4f  segments %.2f", 100 * so_far->exact_accuracy, 100 * so_far->accuracy,
+             so_far->lm_loss, so_far->steps);
+    progress_update(&s->bar, (double)done, text);
+    return tool_signal ? hrm_error_set(HRM_ERR_CANCELLED, "stopped by a signal") : HRM_OK;
+}
+
+static hrm_status on_rows(void *user, int64_t first, const hrm_batch *batch, const hrm_run_outputs *outputs)
+{
+    eval_state *s = (eval_state *)user;
+    size_t T = (size_t)s->seq_len;
+    (void)first;
+    for (int i = 0; i < batch->filled; i++) score_add(&s->e->rules, batch->inputs + (size_t)i * T, outputs->predictions + (size_t)i * T);
+    const void *rows[OUTPUTS] = {batch->inputs, batch->labels, batch->puzzle_identifiers, outputs->logits,
+                                 outputs->q_halt, outputs->q_continue, outputs->predictions, outputs->steps};
+    for (int i = 0; i < OUTPUTS; i++) {
+        if (!s->open[i]) continue;
+        hrm_status status = hrm_npy_writer_write(&s->writers[i], rows[i], (size_t)batch->filled);
+        if (status != HRM_OK) return status;
+    }
+    return HRM_OK;
+}
+
+static hrm_status open_outputs(eval_state *s)
+{
+    char name[64], path[TOOL_PATH];
+    for (int i = 0; i < OUTPUTS; i++) {
+        if (!s->wanted[i]) continue;
+        int64_t shape[3] = {0, s->seq_len, s->vocab_size};
+        int real = i == OUTPUT_logits || i == OUTPUT_q_halt_logits || i == OUTPUT_q_continue_logits;
+        int dims = i == OUTPUT_logits ? 3 : i == OUTPUT_inputs || i == OUTPUT_labels || i == OUTPUT_predictions ? 2 : 1;
+        snprintf(name, sizeof name, "%s.npy", output_names[i]);
+        if (!tool_join(path, s->e->directory, name)) return hrm_error_set(HRM_ERR_ARGUMENT, "%s: the path is too long", s->e->directory);
+        hrm_status status = hrm_npy_writer_open(&s->writers[i], path, real ? HRM_F32 : HRM_I32, dims, shape, NULL);
+        if (status != HRM_OK) return status;
+        s->open[i] = 1;
+    }
+    return HRM_OK;
+}
+
+int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
+{
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    hrm_evaluate_desc desc;
+    eval_state s;
+    memset(&desc, 0, sizeof desc);
+    memset(&s, 0, sizeof s);
+    s.e = e;
+    s.seq_len = info->seq_len;
+    s.vocab_size = hrm_model_describe(model)->vocab_size;
+    if (list_outputs(e->outputs, s.wanted) != 0) return TOOL_USAGE;
+    int any = 0;
+    for (int i = 0; i < OUTPUTS; i++) any |= s.wanted[i];
+    if (any && tool_make_directories(e->directory) != 0) return TOOL_ERROR;
+
+    memset(&e->metrics, 0, sizeof e->metrics);
+    e->rules = score_make(info->vocab_size, info->seq_len);
+    desc.batch_size = e->batch_size;
+    desc.adaptive = e->adaptive;
+    desc.max_steps = e->max_steps;
+    desc.max_examples = e->max_examples;
+    desc.on_batch = on_batch;
+    desc.on_rows = any || e->rules.task == SCORE_SUDOKU || e->rules.task == SCORE_MAZE ? on_rows : NULL;
+    desc.want_logits = s.wanted[OUTPUT_logits];
+    desc.user = &s;
+    int64_t total = info->total_examples;
+    if (e->max_examples > 0 && e->max_examples < total) total = e->max_examples;
+    hrm_status status = open_outputs(&s);
+    s.bar = progress_begin(e->title, (double)total);
+    if (status == HRM_OK) status = hrm_evaluate(model, data, &desc, &e->metrics);
+    if (status == HRM_OK) progress_end(&s.bar, NULL);
+    else progress_clear(&s.bar);
+    for (int i = 0; i < OUTPUTS; i++) {
+        if (!s.open[i]) continue;
+        if (status == HRM_OK) status = hrm_npy_writer_commit(&s.writers[i]);
+        else hrm_npy_writer_abort(&s.writers[i]);
+    }
+    if (status == HRM_ERR_CANCELLED && tool_signal) return -1;
+    if (status != HRM_OK) return tool_failed();
+    if (any) tool_note("saved in %s", e->directory);
+    return TOOL_OK;
+}
+
+int evaluation_check_data(const hrm_model_desc *m, const char *model_where, const hrm_dataset *data, const char *where)
+{
+    const hrm_dataset_info *d = hrm_dataset_describe(data);
+    if (m->seq_len && d->seq_len != m->seq_len) return tool_error("%s: seq_len is %d, but %d in %s", where, d->seq_len, m->seq_len, model_where);
+    if (m->vocab_size && d->vocab_size > m->vocab_size)
+        return tool_error("%s: vocab_size is %d, more than the %d of %s", where, d->vocab_size, m->vocab_size, model_where);
+    if (m->num_puzzle_identifiers && !m->no_puzzle_emb && d->num_puzzle_identifiers > m->num_puzzle_identifiers)
+        return tool_error("%s: num_puzzle_identifiers is %d, more than the %d of %s", where, d->num_puzzle_identifiers, m->num_puzzle_identifiers, model_where);
+    return TOOL_OK;
+}
+
+int evaluation_batch_size(const config *c)
+{
+    if (c->eval_batch_size) return (int)c->eval_batch_size;
+    return (int)(c->device == HRM_CUDA || c->global_batch_size < 64 ? c->global_batch_size : 64);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------------ */
+static void print_usage(void)
+{
+    printf("usage: hrm eval checkpoint=FILE [data_path=DIR] [KEY=VALUE…]\n\n"
+           "Measures a checkpoint on the test split of a data set: the one in the all_config.yaml beside it unless data_path names\n"
+           "another. Progress goes to standard error, the result as one line of JSON to standard output.\n\n");
+    config_help(CONFIG_EVAL);
+}
+
+static void print_number(const char *name, double value, int last) { printf("\"%s\": %.10g%s", name, value, last ? "" : ", "); }
+
+static void print_result(const evaluation *e, const evaluation *full)
+{
+    const hrm_metrics *m = &e->metrics;
+    printf("{\"all\": {");
+    print_number("accuracy", m->accuracy, 0);
+    print_number("exact_accuracy", m->exact_accuracy, 0);
+    print_number("lm_loss", m->lm_loss, 0);
+    print_number("q_halt_accuracy", m->q_halt_accuracy, 0);
+    print_number("q_halt_loss", m->q_halt_loss, 0);
+    print_number("steps", m->steps, 1);
+    printf("}");
+    if (e->rules.count > 0 && (e->rules.task == SCORE_SUDOKU || e->rules.task == SCORE_MAZE)) {
+        printf(", \"rules\": {");
+        print_number("valid", (double)e->rules.valid / (double)e->rules.count, e->rules.task == SCORE_SUDOKU);
+        if (e->rules.task == SCORE_MAZE) print_number("optimal", (double)e->rules.optimal / (double)e->rules.count, 1);
+        printf("}");
+    }
+    if (e->adaptive) {
+        printf(", \"adaptive\": {");
+        print_number("halt_max_steps", e->max_steps, 0);
+        print_number("segments_saved", 1 - m->steps / e->max_steps, !full);
+        if (full) {
+            print_number("full_accuracy", full->metrics.accuracy, 0);
+            print_number("full_exact_accuracy", full->metrics.exact_accuracy, 0);
+            print_number("exact_accuracy_kept", full->metrics.exact_accuracy > 0 ? m->exact_accuracy / full->metrics.exact_accuracy : 1, 1);
+        }
+        printf("}");
+    }
+    printf("}\n");
+}
+
+static int report(evaluation *e, const config *c, hrm_model *model, const hrm_dataset *data)
+{
+    char text[128];
+    evaluation full = *e;
+    int compare = e->adaptive && c->compare, status = evaluation_run(e, model, data);
+    if (status != TOOL_OK) return status;
+    if (compare) {
+        full.adaptive = 0;
+        full.outputs = "";
+        full.title = "in full, to compare";
+        status = evaluation_run(&full, model, data);
+        if (status != TOOL_OK) return status;
+        tool_note("adaptive halting: %.2f of %d segments a puzzle, %.1f %% saved; exact accuracy %.2f %%, %.2f %% in full", e->metrics.steps,
+                  e->max_steps, 100 * (1 - e->metrics.steps / e->max_steps), 100 * e->metrics.exact_accuracy, 100 * full.metrics.exact_accuracy);
+    }
+    if (*score_text(&e->rules, text, sizeof text)) tool_note("by the rules: %s", text);
+    print_result(e, compare ? &full : NULL);
+    return TOOL_OK;
+}
+
+static void output_folder(const config *c, char path[TOOL_PATH])
+{
+    /* as the public code names its file: beside the checkpoint, or in checkpoint_path, step_N_all_preds */
+    char dir[TOOL_PATH], name[TOOL_PATH];
+    snprintf(name, sizeof name, "%s", tool_basename(c->checkpoint));
+    char *dot = strrchr(name, '.');
+    if (dot && dot > name) *dot = 0;
+    size_t n = strlen(name);
+    snprintf(name + n, sizeof name - n, "_all_preds");
+    if (c->raw[CONFIG_checkpoint_path].origin == CONFIG_COMMAND) snprintf(dir, sizeof dir, "%s", c->checkpoint_path);
+    else if (!tool_directory(dir, c->checkpoint)) dir[0] = 0;
+    if (!tool_join(path, dir, name)) path[0] = 0;
+}
+
+static int run(config *c)
+{
+    hrm_model_desc stated, desc;
+    hrm_dataset *data = NULL;
+    hrm_model *model = NULL;
+    evaluation e;
+    char folder[TOOL_PATH];
+    if (!*c->checkpoint) return tool_usage("eval: checkpoint=FILE is missing");
+    if (evaluation_check_outputs(c->eval_save_outputs) != TOOL_OK) return TOOL_USAGE;
+    if (hrm_checkpoint_describe(&stated, c->checkpoint, NULL) != HRM_OK) return tool_failed();
+    int status = config_adopt(c, &stated, c->checkpoint);
+    if (status != TOOL_OK) return status;
+    if (!*c->data_path) return tool_usage("eval: data_path=DIR is missing; no all_config.yaml beside %s names it", c->checkpoint);
+    if (hrm_dataset_open(&data, c->data_path, "test", NULL) != HRM_OK) return tool_failed();
+    status = evaluation_check_data(&stated, c->checkpoint, data, c->data_path);
+    if (status != TOOL_OK) {
+        hrm_dataset_close(data);
+        return status;
+    }
+    memset(&desc, 0, sizeof desc);
+    desc.device = (hrm_device_kind)c->device;
+    desc.num_threads = (int)c->threads;
+    desc.forward_dtype = config_forward_dtype(c);
+    desc.seq_len = hrm_dataset_describe(data)->seq_len; /* rotary positions do not tell it */
+    if (hrm_model_load(&model, c->checkpoint, &desc) != HRM_OK) {
+        hrm_dataset_close(data);
+        return tool_failed();
+    }
+    memset(&e, 0, sizeof e);
+    e.title = "eval";
+    e.batch_size = evaluation_batch_size(c);
+    e.adaptive = c->halt == 1;
+    e.max_steps = c->halt_max_steps ? (int)c->halt_max_steps : hrm_model_describe(model)->halt_max_steps;
+    e.max_examples = c->eval_examples;
+    /* what a training run saves is its own affair: here it is said anew */
+    e.outputs = c->raw[CONFIG_eval_save_outputs].origin == CONFIG_COMMAND ? c->eval_save_outputs : "";
+    output_folder(c, folder);
+    e.directory = folder;
+    tool_catch_signals();
+    status = report(&e, c, model, data);
+    hrm_model_destroy(model);
+    hrm_dataset_close(data);
+    return status < 0 ? 128 + (int)tool_signal : status;
+}
+
+int command_eval(int argc, char **argv)
+{
+    config *c = config_create(CONFIG_EVAL);
+    if (!c) return TOOL_ERROR;
+    int status = config_parse(c, argc, argv);
+    if (status == TOOL_OK && c->help) print_usage();
+    else if (status == TOOL_OK) status = run(c);
+    config_free(c);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* An evaluation as both `hrm eval` and the evaluations of `hrm train` run it. */
+#ifndef HRM_EVAL_H
+#define HRM_EVAL_H
+#include "config.h"
+#include "score.h"
+
+typedef struct evaluation {
+    /* asked for */
+    const char *title;     /* of the progress bar */
+    int         batch_size, adaptive, max_steps; /* 0: the library's defaults */
+    int64_t     max_examples;                    /* 0: all */
+    const char *outputs;   /* list of names to save, "" for none */
+    const char *directory; /* where to: DIR/NAME.npy */
+    /* found */
+    hrm_metrics metrics;
+    score       rules; /* answers that obey the task's rules, whatever the label */
+} evaluation;
+
+/* Checks the names in eval_save_outputs. 0, or an exit status with the reason printed. */
+int evaluation_check_outputs(const char *list);
+/* 0; an exit status with the reason printed; or -1 when a signal stopped it, with nothing saved. */
+int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data);
+/* `data` (found at `where`) against what a model takes. 0, or an exit status with both values shown. */
+int evaluation_check_data(const hrm_model_desc *model, const char *model_where, const hrm_dataset *data, const char *where);
+/* Rows at once unless eval_batch_size says so. */
+int evaluation_batch_size(const config *c);
+
+#endif

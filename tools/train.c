@@ -1,0 +1,521 @@
+#include "eval.h"
+#include "progress.h"
+#include "tensorboard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A run: what it works on, where it writes, and what must survive an interruption beside the trainer's own state. */
+typedef struct train_run {
+    config      *c;
+    hrm_dataset *train, *test; /* test NULL: there is none */
+    hrm_model   *model;
+    hrm_trainer *trainer;
+    char         dir[TOOL_PATH], log_path[TOOL_PATH];
+    FILE        *log; /* metrics.jsonl */
+    tensorboard *board;
+    progress     bar;
+    int64_t      total;      /* steps */
+    int64_t      iterations; /* of eval_interval epochs; 0: `total` alone decides */
+    int          epochs_per_iter;
+    hrm_batch    peek;
+    int64_t      saved_step; /* of the state on disk */
+    int64_t      first;      /* steps done before this process began, at `started` */
+    double       started;
+    hrm_metrics  shown;      /* the last window in which rows halted */
+    /* saved with the state */
+    hrm_metrics  window;    /* since the last line of metrics.jsonl */
+    int64_t      last_eval; /* step of the last evaluation */
+    int64_t      calm;      /* logged steps in a row at or above early_stop_accuracy */
+    int64_t      stopped;   /* 1: early */
+    double       best;      /* exact accuracy of best.safetensors; -1: none yet */
+} train_run;
+
+/* ---- logs ------------------------------------------------------------------------------------------------------------- */
+#define TRAIN_METRICS(X) \
+    X("lm_loss", lm_loss) X("q_halt_loss", q_halt_loss) X("q_continue_loss", q_continue_loss) X("accuracy", accuracy) \
+    X("exact_accuracy", exact_accuracy) X("q_halt_accuracy", q_halt_accuracy) X("steps", steps) X("count", count) X("lr", lr)
+#define EVAL_METRICS(X) \
+    X("lm_loss", lm_loss) X("q_halt_loss", q_halt_loss) X("accuracy", accuracy) X("exact_accuracy", exact_accuracy) \
+    X("q_halt_accuracy", q_halt_accuracy) X("steps", steps)
+
+static void log_value(train_run *r, int64_t step, const char *name, double value)
+{
+    fprintf(r->log, ", \"%s\": %.9g", name, value);
+    tensorboard_scalar(r->board, step, name, value);
+}
+
+static int log_metrics(train_run *r, int64_t step, const hrm_metrics *m, int is_eval)
+{
+    fprintf(r->log, "{\"step\": %lld", (long long)step);
+#define LOG(name, field) log_value(r, step, "train/" name, m->field);
+    if (!is_eval) { TRAIN_METRICS(LOG) }
+#undef LOG
+#define LOG(name, field) log_value(r, step, "eval/all/" name, m->field);
+    if (is_eval) { EVAL_METRICS(LOG) }
+#undef LOG
+    fprintf(r->log, "}\n");
+    if (fflush(r->log) != 0 || ferror(r->log)) return tool_error("%s: writing failed: %s", r->log_path, strerror(errno));
+    return tensorboard_flush(r->board) == 0 ? TOOL_OK : TOOL_ERROR;
+}
+
+static int trim_log(train_run *r, int64_t step)
+{
+    /* A run that goes on from `step` writes the later lines again; a line that a kill cut short goes too. */
+    size_t length, kept = 0;
+    if (!tool_exists(r->log_path)) return TOOL_OK;
+    char *text = tool_read_text(r->log_path, &length);
+    if (!text) return TOOL_ERROR;
+    for (size_t at = 0; at < length;) {
+        char *end = (char *)memchr(text + at, '\n', length - at);
+        long long of_line;
+        if (!end) break;
+        size_t n = (size_t)(end - (text + at)) + 1;
+        if (sscanf(text + at, "{\"step\": %lld", &of_line) == 1 && of_line <= step) {
+            memmove(text + kept, text + at, n);
+            kept += n;
+        }
+        at += n;
+    }
+    int failed = kept != length && tool_write_text(r->log_path, text, kept) != 0;
+    free(text);
+    return failed ? TOOL_ERROR : TOOL_OK;
+}
+
+static int open_logs(train_run *r, int64_t step)
+{
+    if (!tool_join(r->log_path, r->dir, "metrics.jsonl")) return tool_error("%s: the path is too long", r->dir);
+    int status = step > 0 ? trim_log(r, step) : TOOL_OK;
+    if (status != TOOL_OK) return status;
+    r->log = fopen(r->log_path, step > 0 ? "ab" : "wb");
+    if (!r->log) return tool_error("%s: %s", r->log_path, strerror(errno));
+    if (!r->c->tensorboard) return TOOL_OK;
+    return tensorboard_open(&r->board, r->dir, step > 0 ? step + 1 : 0) == 0 ? TOOL_OK : TOOL_ERROR;
+}
+
+/* ---- saving and going on ---------------------------------------------------------------------------------------------- */
+typedef struct saved_value { const char *key; double *real; int64_t *whole; } saved_value;
+enum { SAVED_VALUES = 15 };
+
+static void saved_values(train_run *r, saved_value values[SAVED_VALUES])
+{
+    /* what the state file holds beside the trainer's own */
+    hrm_metrics *w = &r->window;
+    const saved_value all[SAVED_VALUES] = {
+        {"run.window.step", NULL, &w->step},
+        {"run.window.lr", &w->lr, NULL},
+        {"run.window.rows", &w->rows, NULL},
+        {"run.window.count", &w->count, NULL},
+        {"run.window.accuracy", &w->accuracy, NULL},
+        {"run.window.exact_accuracy", &w->exact_accuracy, NULL},
+        {"run.window.q_halt_accuracy", &w->q_halt_accuracy, NULL},
+        {"run.window.steps", &w->steps, NULL},
+        {"run.window.lm_loss", &w->lm_loss, NULL},
+        {"run.window.q_halt_loss", &w->q_halt_loss, NULL},
+        {"run.window.q_continue_loss", &w->q_continue_loss, NULL},
+        {"run.best", &r->best, NULL},
+        {"run.last_eval", NULL, &r->last_eval},
+        {"run.calm", NULL, &r->calm},
+        {"run.stopped", NULL, &r->stopped},
+    };
+    memcpy(values, all, sizeof all);
+}
+
+static int save_state(train_run *r)
+{
+    saved_value values[SAVED_VALUES];
+    hrm_metadata more[SAVED_VALUES];
+    char texts[SAVED_VALUES][40], path[TOOL_PATH];
+    saved_values(r, values);
+    for (int i = 0; i < SAVED_VALUES; i++) {
+        more[i].key = values[i].key;
+        more[i].value = texts[i];
+        if (values[i].real) tool_number(texts[i], *values[i].real); /* reads back exactly */
+        else snprintf(texts[i], sizeof texts[i], "%lld", (long long)*values[i].whole);
+    }
+    if (!tool_join(path, r->dir, "state.safetensors")) return tool_error("%s: the path is too long", r->dir);
+    if (hrm_trainer_save(r->trainer, path, more, SAVED_VALUES) != HRM_OK) return tool_failed();
+    r->saved_step = hrm_trainer_steps_done(r->trainer);
+    return TOOL_OK;
+}
+
+static int load_state(train_run *r)
+{
+    saved_value values[SAVED_VALUES];
+    char path[TOOL_PATH];
+    hrm_tensors *file;
+    if (!tool_join(path, r->dir, "state.safetensors")) return tool_error("%s: the path is too long", r->dir);
+    if (!tool_exists(path)) {
+        tool_note("%s: no state saved yet; the run starts again", r->dir);
+        return TOOL_OK;
+    }
+    if (hrm_trainer_load(r->trainer, path) != HRM_OK || hrm_tensors_open(&file, path, NULL) != HRM_OK) return tool_failed();
+    saved_values(r, values);
+    for (int i = 0; i < SAVED_VALUES; i++) {
+        const char *text = hrm_tensors_metadata(file, values[i].key);
+        if (text && values[i].real) *values[i].real = strtod(text, NULL);
+        if (text && values[i].whole) *values[i].whole = strtoll(text, NULL, 10);
+    }
+    hrm_tensors_close(file);
+    r->saved_step = hrm_trainer_steps_done(r->trainer);
+    return TOOL_OK;
+}
+
+static int save_weights(train_run *r, const char *name)
+{
+    char path[TOOL_PATH], step[24];
+    hrm_metadata more;
+    snprintf(step, sizeof step, "%lld", (long long)hrm_trainer_steps_done(r->trainer));
+    more.key = "step";
+    more.value = step;
+    if (!tool_join(path, r->dir, name)) return tool_error("%s: the path is too long", r->dir);
+    return hrm_model_save_as(r->model, path, HRM_F32, &more, 1) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+static int save_step(train_run *r)
+{
+    char name[64];
+    snprintf(name, sizeof name, "step_%lld.safetensors", (long long)hrm_trainer_steps_done(r->trainer));
+    return save_weights(r, name);
+}
+
+/* ---- evaluations ------------------------------------------------------------------------------------------------------ */
+static int evaluate(train_run *r)
+{
+    char folder[TOOL_PATH], name[64];
+    evaluation e;
+    int64_t step = hrm_trainer_steps_done(r->trainer);
+    if (r->test) {
+        memset(&e, 0, sizeof e);
+        e.title = "eval";
+        e.batch_size = evaluation_batch_size(r->c);
+        e.max_examples = r->c->eval_examples;
+        e.outputs = r->c->eval_save_outputs;
+        snprintf(name, sizeof name, "step_%lld_all_preds", (long long)step);
+        if (!tool_join(folder, r->dir, name)) return tool_error("%s: the path is too long", r->dir);
+        e.directory = folder;
+        progress_clear(&r->bar);
+        int status = evaluation_run(&e, r->model, r->test);
+        if (status == TOOL_OK) {
+            tool_note("step %lld: exact accuracy %.2f %%, accuracy %.2f %%, loss %.4f on the test split", (long long)step,
+                      100 * e.metrics.exact_accuracy, 100 * e.metrics.accuracy, e.metrics.lm_loss);
+            status = log_metrics(r, step, &e.metrics, 1);
+        }
+        if (status == TOOL_OK && r->c->keep_best && e.metrics.exact_accuracy > r->best) {
+            status = save_weights(r, "best.safetensors");
+            if (status == TOOL_OK) r->best = e.metrics.exact_accuracy;
+        }
+        if (status != TOOL_OK) return status;
+    }
+    r->last_eval = step;
+    return r->c->checkpoint_every_eval ? save_step(r) : TOOL_OK;
+}
+
+static int iteration_ended(train_run *r, int *ended)
+{
+    /* whether the next batch would begin another iteration: drawn aside, from a copy of the position */
+    hrm_position position = hrm_trainer_position(r->trainer);
+    *ended = 0;
+    if (r->c->eval_interval == 0 || hrm_trainer_steps_done(r->trainer) == 0) return TOOL_OK;
+    uint64_t before = position.iteration;
+    int fresh;
+    if (hrm_dataset_next(r->train, &position, (uint64_t)r->c->seed, r->epochs_per_iter, &r->peek, &fresh) != HRM_OK) return tool_failed();
+    *ended = position.iteration != before;
+    return TOOL_OK;
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------------------------- */
+static int early_stop(train_run *r)
+{
+    if (r->c->early_stop_accuracy <= 0 || r->window.count <= 0) return 0;
+    r->calm = r->window.exact_accuracy >= r->c->early_stop_accuracy ? r->calm + 1 : 0;
+    return r->calm >= r->c->early_stop_patience;
+}
+
+static void show(train_run *r, int64_t done)
+{
+    /* the window's means so far, and the speed since the start */
+    char text[128], halted[64] = "";
+    double seconds = tool_seconds() - r->started;
+    if (r->window.count > 0) r->shown = r->window; /* until rows halt, what those before them did */
+    if (r->shown.count > 0) snprintf(halted, sizeof halted, "  exact %.1f %%  segments %.2f", 100 * r->shown.exact_accuracy, r->shown.steps);
+    snprintf(text, sizeof text, "loss %.4f%s  %.1f steps/s", r->window.lm_loss, halted, seconds > 0 ? (double)(done - r->first) / seconds : 0.0);
+    progress_update(&r->bar, (double)done, text);
+}
+
+static int step(train_run *r)
+{
+    hrm_metrics m;
+    hrm_status status = hrm_trainer_step(r->trainer, r->train, &m);
+    if (status == HRM_ERR_NAN) { /* the weights are those before the step that went wrong */
+        progress_clear(&r->bar);
+        tool_failed();
+        if (save_step(r) == TOOL_OK) tool_note("the last good weights are in %s/step_%lld.safetensors", r->dir, (long long)hrm_trainer_steps_done(r->trainer));
+        return TOOL_ERROR;
+    }
+    if (status != HRM_OK) return progress_clear(&r->bar), tool_failed();
+    hrm_metrics_add(&r->window, &m);
+    int64_t done = hrm_trainer_steps_done(r->trainer);
+    show(r, done);
+    if (done % r->c->log_interval != 0 && done != r->total) return TOOL_OK;
+    int logged = log_metrics(r, done, &r->window, 0);
+    if (early_stop(r)) {
+        r->stopped = 1;
+        progress_clear(&r->bar);
+        tool_note("step %lld: training exact accuracy stayed at or above %g for %lld logged steps: enough", (long long)done,
+                  r->c->early_stop_accuracy, (long long)r->calm);
+    }
+    memset(&r->window, 0, sizeof r->window);
+    return logged;
+}
+
+static int finish(train_run *r)
+{
+    int status = save_step(r);
+    if (status == TOOL_OK) status = save_state(r);
+    r->bar.done = (double)hrm_trainer_steps_done(r->trainer);
+    progress_end(&r->bar, NULL);
+    if (status == TOOL_OK)
+        tool_note("%lld steps done; weights in %s/step_%lld.safetensors", (long long)hrm_trainer_steps_done(r->trainer), r->dir,
+                  (long long)hrm_trainer_steps_done(r->trainer));
+    return status;
+}
+
+static int interrupted(train_run *r)
+{
+    progress_clear(&r->bar);
+    if (r->saved_step != hrm_trainer_steps_done(r->trainer) || r->saved_step == 0) {
+        int status = save_state(r);
+        if (status != TOOL_OK) return status;
+    }
+    tool_note("stopped at step %lld; `hrm train resume=%s` goes on", (long long)r->saved_step, r->dir);
+    return 128 + (int)tool_signal;
+}
+
+static int loop(train_run *r)
+{
+    for (;;) {
+        if (tool_signal) return interrupted(r);
+        int ended, status = iteration_ended(r, &ended);
+        if (status != TOOL_OK) return status;
+        int64_t done = hrm_trainer_steps_done(r->trainer);
+        int over = done >= r->total || r->stopped ||
+                   (ended && r->iterations > 0 && (int64_t)hrm_trainer_position(r->trainer).iteration + 1 >= r->iterations);
+        if ((ended || over) && r->last_eval != done) {
+            status = evaluate(r);
+            if (status < 0) return interrupted(r);
+            if (status != TOOL_OK) return status;
+        }
+        if (over) return finish(r);
+        status = step(r);
+        done = hrm_trainer_steps_done(r->trainer);
+        if (status == TOOL_OK && r->c->save_interval > 0 && done % r->c->save_interval == 0 && done < r->total) status = save_state(r);
+        if (status != TOOL_OK) return status;
+    }
+}
+
+/* ---- setting up ------------------------------------------------------------------------------------------------------- */
+static double given(double x) { return x > 0 ? x : 1e-30; } /* 0 would mean the default there; this is as good as 0 */
+
+static void train_desc(const train_run *r, hrm_train_desc *d)
+{
+    const config *c = r->c;
+    memset(d, 0, sizeof *d);
+    d->steps = r->total;
+    d->batch_size = (int)c->global_batch_size;
+    d->epochs_per_iter = r->epochs_per_iter;
+    d->lr = (float)given(c->lr);
+    d->lr_min_ratio = (float)given(c->lr_min_ratio);
+    d->lr_warmup_steps = c->lr_warmup_steps;
+    d->no_warmup = c->lr_warmup_steps == 0;
+    d->beta1 = (float)given(c->beta1);
+    d->beta2 = (float)given(c->beta2);
+    d->weight_decay = (float)c->weight_decay;
+    d->no_weight_decay = c->weight_decay == 0;
+    d->puzzle_emb_lr = (float)given(c->puzzle_emb_lr);
+    d->puzzle_emb_weight_decay = (float)c->puzzle_emb_weight_decay;
+    d->no_puzzle_emb_weight_decay = c->puzzle_emb_weight_decay == 0;
+    d->seed = (uint64_t)c->seed;
+}
+
+static int count_steps(train_run *r)
+{
+    /* the public code's: floor(epochs * groups * mean puzzle examples / batch), in iterations of eval_interval epochs */
+    const config *c = r->c;
+    const hrm_dataset_info *d = hrm_dataset_describe(r->train);
+    double examples = (double)d->total_groups * d->mean_puzzle_examples;
+    int64_t per_iter = c->eval_interval ? c->eval_interval : c->epochs;
+    if (per_iter > 2147483647) per_iter = 2147483647;
+    r->epochs_per_iter = (int)per_iter;
+    if ((double)per_iter * examples < (double)c->global_batch_size)
+        return tool_error("global_batch_size is %lld, but %lld epoch%s of %s have %.0f examples; raise %s or lower the batch", (long long)c->global_batch_size,
+                          (long long)per_iter, per_iter == 1 ? "" : "s", c->data_path, (double)per_iter * examples, c->eval_interval ? "eval_interval" : "epochs");
+    r->total = c->steps ? c->steps : (int64_t)((double)c->epochs * examples / (double)c->global_batch_size);
+    r->iterations = c->steps ? 0 : c->epochs / c->eval_interval;
+    return TOOL_OK;
+}
+
+static int run_folder(train_run *r)
+{
+    config *c = r->c;
+    char stamp[40];
+    time_t now = time(NULL);
+    if (*c->resume) return strcpy(r->dir, c->resume), TOOL_OK;
+    size_t n = strlen(c->data_path);
+    while (n > 1 && c->data_path[n - 1] == '/') n--;
+    char data[TOOL_PATH];
+    memcpy(data, c->data_path, n);
+    data[n] = 0;
+    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", localtime(&now));
+    if (!*c->project_name) snprintf(c->project_name, sizeof c->project_name, "%s", tool_basename(data));
+    if (!*c->run_name) snprintf(c->run_name, sizeof c->run_name, "hrm %s", stamp);
+    if (!*c->checkpoint_path) {
+        int length = snprintf(c->checkpoint_path, sizeof c->checkpoint_path, "checkpoints/%s/%s", c->project_name, c->run_name);
+        if (length >= (int)sizeof c->checkpoint_path) return tool_error("checkpoint_path: the path is too long");
+    }
+    strcpy(r->dir, c->checkpoint_path);
+    return tool_make_directories(r->dir) == 0 ? TOOL_OK : TOOL_ERROR;
+}
+
+static int clear_folder(train_run *r)
+{
+    /* A new run in a folder that holds one: its state must not be taken for ours later. Its logs are kept under another name. */
+    char state[TOOL_PATH], log[TOOL_PATH], old[TOOL_PATH];
+    if (!tool_join(state, r->dir, "state.safetensors") || !tool_join(log, r->dir, "metrics.jsonl") || !tool_join(old, r->dir, "metrics.old.jsonl"))
+        return tool_error("%s: the path is too long", r->dir);
+    if (!tool_exists(state) && !tool_exists(log)) return TOOL_OK;
+    tool_note("%s holds a run: a new one begins there, the old log is kept as metrics.old.jsonl (resume=%s would have gone on)", r->dir, r->dir);
+    if (tool_exists(log)) {
+        remove(old);
+        if (rename(log, old) != 0) return tool_error("%s: renaming failed: %s", log, strerror(errno));
+    }
+    if (tool_exists(state) && remove(state) != 0) return tool_error("%s: %s", state, strerror(errno));
+    return TOOL_OK;
+}
+
+static int open_data(train_run *r)
+{
+    char test[TOOL_PATH];
+    const config *c = r->c;
+    if (!*c->data_path) return tool_usage("train: data_path=DIR is missing");
+    if (hrm_dataset_open(&r->train, c->data_path, "train", NULL) != HRM_OK) return tool_failed();
+    if (!tool_join(test, c->data_path, "test") || !tool_exists(test)) return tool_note("%s has no test split: no evaluations", c->data_path), TOOL_OK;
+    return hrm_dataset_open(&r->test, c->data_path, "test", NULL) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+static int make_model(train_run *r)
+{
+    config *c = r->c;
+    hrm_model_desc desc = hrm_model_desc_for(r->train), stated;
+    char test[TOOL_PATH];
+    int status;
+    char state[TOOL_PATH];
+    const char *start = *c->resume ? tool_join(state, c->resume, "state.safetensors") : *c->load_checkpoint ? c->load_checkpoint : NULL;
+    if (start && (!*c->resume || tool_exists(start))) {
+        if (hrm_checkpoint_describe(&stated, start, NULL) != HRM_OK) return tool_failed();
+        status = config_adopt(c, &stated, start);
+        if (status == TOOL_OK) status = evaluation_check_data(&stated, start, r->train, c->data_path);
+        if (status != TOOL_OK) return status;
+        if (stated.vocab_size) desc.vocab_size = stated.vocab_size; /* the data may use fewer */
+        if (stated.num_puzzle_identifiers) desc.num_puzzle_identifiers = stated.num_puzzle_identifiers;
+    }
+    config_model_desc(c, &desc);
+    desc.device = (hrm_device_kind)c->device;
+    desc.num_threads = (int)c->threads;
+    desc.forward_dtype = config_forward_dtype(c);
+    if (r->test) {
+        snprintf(test, sizeof test, "%.1000s, test split", c->data_path);
+        status = evaluation_check_data(&desc, "its train split", r->test, test);
+        if (status != TOOL_OK) return status;
+    }
+    if (hrm_model_create(&r->model, &desc) != HRM_OK) return tool_failed();
+    if (*c->load_checkpoint && !*c->resume && hrm_model_load_weights(r->model, c->load_checkpoint) != HRM_OK) return tool_failed();
+    return TOOL_OK;
+}
+
+static int make_peek(train_run *r)
+{
+    size_t rows = (size_t)r->c->global_batch_size, T = (size_t)hrm_dataset_describe(r->train)->seq_len;
+    r->peek.rows = (int)rows;
+    r->peek.inputs = (int32_t *)malloc(rows * T * sizeof(int32_t));
+    r->peek.labels = (int32_t *)malloc(rows * T * sizeof(int32_t));
+    r->peek.puzzle_identifiers = (int32_t *)malloc(rows * sizeof(int32_t));
+    return r->peek.inputs && r->peek.labels && r->peek.puzzle_identifiers ? TOOL_OK : tool_error("no memory for a batch of %zu", rows);
+}
+
+static void describe_run(const train_run *r)
+{
+    const hrm_dataset_info *d = hrm_dataset_describe(r->train);
+    hrm_memory memory;
+    char size[48] = "";
+    if (hrm_model_memory(&memory, hrm_model_describe(r->model), (int)r->c->global_batch_size) == HRM_OK)
+        snprintf(size, sizeof size, ", %.2f GB of memory", (double)(memory.model + memory.train) / 1e9);
+    tool_note("%lld parameters%s; %lld examples in %lld groups; %lld steps; %s", (long long)hrm_model_parameters(r->model), size,
+              (long long)d->total_examples, (long long)d->total_groups, (long long)r->total, r->dir);
+}
+
+static int run(train_run *r)
+{
+    hrm_train_desc desc;
+    config *c = r->c;
+    int status = evaluation_check_outputs(c->eval_save_outputs);
+    if (status == TOOL_OK && *c->resume && *c->load_checkpoint && c->raw[CONFIG_load_checkpoint].origin == CONFIG_COMMAND)
+        status = tool_usage("resume and load_checkpoint exclude each other");
+    if (status == TOOL_OK) status = open_data(r);
+    if (status == TOOL_OK) status = count_steps(r);
+    if (status == TOOL_OK) status = make_model(r);
+    if (status == TOOL_OK) status = make_peek(r);
+    if (status != TOOL_OK) return status;
+    train_desc(r, &desc);
+    if (hrm_trainer_create(&r->trainer, r->model, &desc) != HRM_OK) return tool_failed();
+
+    status = run_folder(r);
+    if (status == TOOL_OK) status = *c->resume ? load_state(r) : clear_folder(r);
+    if (status == TOOL_OK) status = config_write(c, hrm_model_describe(r->model), r->dir);
+    if (status == TOOL_OK) status = open_logs(r, hrm_trainer_steps_done(r->trainer));
+    if (status != TOOL_OK) return status;
+    describe_run(r);
+    if (*c->resume && r->stopped && hrm_trainer_steps_done(r->trainer) > 0 && c->raw[CONFIG_early_stop_accuracy].origin == CONFIG_COMMAND)
+        r->stopped = 0, r->calm = 0; /* asked to go on under another rule */
+    tool_catch_signals();
+    r->first = hrm_trainer_steps_done(r->trainer);
+    r->started = tool_seconds();
+    r->bar = progress_begin("train", (double)r->total);
+    return loop(r);
+}
+
+static void print_usage(void)
+{
+    printf("usage: hrm train [--config FILE.yaml] data_path=DIR [KEY=VALUE…]\n"
+           "       hrm train resume=RUN_DIR [KEY=VALUE…]\n\n"
+           "Trains a model on a data set. A run writes into checkpoint_path: all_config.yaml, metrics.jsonl, TensorBoard events,\n"
+           "step_N.safetensors, and state.safetensors, from which resume goes on exactly. SIGINT and SIGTERM save and stop.\n\n");
+    config_help(CONFIG_TRAIN);
+}
+
+int command_train(int argc, char **argv)
+{
+    train_run r;
+    memset(&r, 0, sizeof r);
+    r.best = -1;
+    r.last_eval = -1;
+    r.c = config_create(CONFIG_TRAIN);
+    if (!r.c) return TOOL_ERROR;
+    int status = config_parse(r.c, argc, argv);
+    if (status == TOOL_OK && r.c->help) print_usage();
+    else if (status == TOOL_OK) status = run(&r);
+    if (r.log) fclose(r.log);
+    tensorboard_close(r.board);
+    hrm_trainer_destroy(r.trainer);
+    hrm_model_destroy(r.model);
+    if (r.train) hrm_dataset_close(r.train);
+    if (r.test) hrm_dataset_close(r.test);
+    free(r.peek.inputs);
+    free(r.peek.labels);
+    free(r.peek.puzzle_identifiers);
+    config_free(r.c);
+    return status;
+}
