@@ -217,6 +217,9 @@ check "saved as .npy" test "$(head -c 6 preds/step_480_all_preds/logits.npy | ta
 check "evaluations in a run agree with hrm eval" test "$(grep '"step": 480, "eval' whole/metrics.jsonl | sed 's/.*exact_accuracy": \([0-9.e-]*\).*/\1/')" = "$(run eval checkpoint=whole/step_480.safetensors; sed 's/.*"exact_accuracy": \([0-9.e-]*\).*/\1/' out)"
 good "data of 9x9" data sudoku --output-dir data9 --generate 4 --test-size 2 --threads 1
 refuse 1 'seq_len is 81, but 16' eval checkpoint=whole/step_480.safetensors data_path=data9
+cp -r data many
+sed -i.bak 's/"vocab_size": *[0-9]*/"vocab_size": 9/' many/test/dataset.json
+refuse 1 'vocab_size is 9, more than the 6' eval checkpoint=whole/step_480.safetensors data_path=many
 good "data of mazes" data maze --output-dir maze4 --generate 4 --test-size 2 --size 4 --min-path 3 --threads 1
 refuse 1 'arch.num_heads is 4' eval checkpoint=whole/step_480.safetensors arch.num_heads=4
 

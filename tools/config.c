@@ -175,6 +175,7 @@ int config_set(config *c, const char *name, const char *value, config_origin ori
     }
     if (origin == CONFIG_COMMAND && !(keys[i].commands & c->command))
         return tool_usage("%s is not a key of hrm %s; the nearest one is %s", name, command_names[c->command], nearest_key(name, c->command));
+    if (origin == CONFIG_BASE && c->command != CONFIG_TRAIN && (keys[i].flags & CONFIG_HERE)) return TOOL_OK;
     config_raw *raw = &c->raw[i];
     if (strlen(value) >= sizeof raw->text) return tool_usage("%s: a value of %zu characters, expected %zu at most", name, strlen(value), sizeof raw->text - 1);
     /* a run that goes on keeps its rules, and a checkpoint its shape */
@@ -659,7 +660,7 @@ void config_model_desc(const config *c, hrm_model_desc *d)
 hrm_forward_dtype config_forward_dtype(const config *c)
 {
     static const hrm_forward_dtype kinds[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8};
-    int asked = c->raw[CONFIG_forward_dtype].origin == CONFIG_COMMAND;
+    int asked = c->raw[CONFIG_forward_dtype].origin == CONFIG_COMMAND; /* a file's bfloat16 was meant for a GPU */
     if (c->forward_dtype < 0 || (c->device == HRM_CPU && !asked)) return HRM_FORWARD_DEFAULT;
     return kinds[c->forward_dtype];
 }

@@ -6,14 +6,15 @@
 
 /* Which commands take a key. */
 enum { CONFIG_TRAIN = 1, CONFIG_EVAL = 2, CONFIG_SOLVE = 4, CONFIG_ALL = 7 };
-/* What `resume=` lets the command line say anew; a model's shape (A), which checkpoints state; neither (0). */
-enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4 /* not part of a run: not written to all_config.yaml */ };
+/* Whether `resume=` lets the command line say it anew (FREE), or a checkpoint states it (ARCH); LOCAL keys are no part of a
+ * run and not written to all_config.yaml; HERE keys are not taken over from a run when its checkpoint is used elsewhere. */
+enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8 };
 
 /* kind, field, key, default, lowest, highest (of a text: the words it may be), commands, flags, help.
  * An empty default means unset. INT int64_t, REAL double, FLAG int, WORD int (index into the words), TEXT and LIST char[]. */
 #define CONFIG_KEYS(INT, REAL, FLAG, WORD, TEXT) \
     TEXT(data_path,       "data_path",       "", CONFIG_ALL, CONFIG_FREE, "folder of the data set") \
-    TEXT(checkpoint_path, "checkpoint_path", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE, "folder of the run [checkpoints/DATA/RUN]; in eval, of the saved outputs") \
+    TEXT(checkpoint_path, "checkpoint_path", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "folder of the run [checkpoints/DATA/RUN]; in eval, of the saved outputs") \
     TEXT(project_name,    "project_name",    "", CONFIG_TRAIN, CONFIG_FREE, "the run's project [from data_path]") \
     TEXT(run_name,        "run_name",        "", CONFIG_TRAIN, CONFIG_FREE, "the run's name [from date and time]") \
     INT(global_batch_size,     "global_batch_size",     "768", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, 0, "puzzles a step") \
@@ -29,7 +30,7 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4 /* not part of a run: 
     REAL(puzzle_emb_lr,        "puzzle_emb_lr",         "1e-2", 0, 10, CONFIG_TRAIN, 0, "learning rate of the puzzle table") \
     REAL(puzzle_emb_weight_decay, "puzzle_emb_weight_decay", "0.1", 0, 100, CONFIG_TRAIN, 0, "weight decay of the puzzle table") \
     INT(seed,                  "seed",                  "0", 0, 9007199254740992.0, CONFIG_TRAIN, 0, "of weights, data order and exploration") \
-    TEXT(eval_save_outputs,    "eval_save_outputs",     "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE, \
+    TEXT(eval_save_outputs,    "eval_save_outputs",     "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, \
          "[…] of inputs, labels, puzzle_identifiers, logits, q_halt_logits, q_continue_logits, predictions, steps: saved as .npy") \
     TEXT(arch_name,            "arch.name",             "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", CONFIG_TRAIN, 0, "the public code's class; there is this one") \
     TEXT(arch_loss_name,       "arch.loss.name",        "losses@ACTLossHead", CONFIG_TRAIN, 0, "the public code's class; there is this one") \
@@ -52,8 +53,8 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4 /* not part of a run: 
     TEXT(checkpoint,           "checkpoint",            "", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, "the checkpoint file, safetensors or PyTorch's") \
     TEXT(load_checkpoint,      "load_checkpoint",       "", CONFIG_TRAIN, 0, "start from the weights in this file") \
     TEXT(resume,               "resume",                "", CONFIG_TRAIN, CONFIG_LOCAL, "go on with the run in this folder, exactly where it stopped") \
-    WORD(device,               "device",                "cpu", "cpu|cuda", CONFIG_ALL, CONFIG_FREE, "where it runs") \
-    INT(threads,               "threads",               "0", 0, 1024, CONFIG_ALL, CONFIG_FREE, "threads on the CPU [0: one a processor]; results do not depend on it") \
+    WORD(device,               "device",                "cpu", "cpu|cuda", CONFIG_ALL, CONFIG_FREE | CONFIG_HERE, "where it runs") \
+    INT(threads,               "threads",               "0", 0, 1024, CONFIG_ALL, CONFIG_FREE | CONFIG_HERE, "threads on the CPU [0: one a processor]; results do not depend on it") \
     INT(steps,                 "steps",                 "", 1, 1e15, CONFIG_TRAIN, 0, "updates in all, instead of epochs") \
     INT(log_interval,          "log_interval",          "10", 1, 1000000000, CONFIG_TRAIN, 0, "steps between lines of metrics.jsonl, each a mean over them") \
     INT(save_interval,         "save_interval",         "1000", 0, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "steps between saves of the whole training state [0: when it stops only]") \
@@ -65,8 +66,8 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4 /* not part of a run: 
          "full: always halt_max_steps segments, as published; adaptive: a puzzle stops when the model says so [in solve]") \
     INT(halt_max_steps,        "halt_max_steps",        "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, "segments at most; may exceed training's") \
     FLAG(compare,              "compare",               "true", CONFIG_EVAL, CONFIG_LOCAL, "with halt=adaptive: also run in full, to tell how much accuracy was kept") \
-    INT(eval_batch_size,       "eval_batch_size",       "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE, "puzzles at once in evaluations [at most 64 on the CPU, global_batch_size on CUDA]") \
-    INT(eval_examples,         "eval_examples",         "", 1, 1e15, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE, "evaluate on the first so many examples [all]")
+    INT(eval_batch_size,       "eval_batch_size",       "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "puzzles at once in evaluations [at most 64 on the CPU, global_batch_size on CUDA]") \
+    INT(eval_examples,         "eval_examples",         "", 1, 1e15, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "evaluate on the first so many examples [all]")
 
 typedef enum config_kind { CONFIG_KIND_INT, CONFIG_KIND_REAL, CONFIG_KIND_FLAG, CONFIG_KIND_WORD, CONFIG_KIND_TEXT } config_kind;
 

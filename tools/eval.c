@@ -229,7 +229,7 @@ static void output_folder(const config *c, char path[TOOL_PATH])
     if (dot && dot > name) *dot = 0;
     size_t n = strlen(name);
     snprintf(name + n, sizeof name - n, "_all_preds");
-    if (c->raw[CONFIG_checkpoint_path].origin == CONFIG_COMMAND) snprintf(dir, sizeof dir, "%s", c->checkpoint_path);
+    if (*c->checkpoint_path) snprintf(dir, sizeof dir, "%s", c->checkpoint_path);
     else if (!tool_directory(dir, c->checkpoint)) dir[0] = 0;
     if (!tool_join(path, dir, name)) path[0] = 0;
 }
@@ -268,8 +268,7 @@ static int run(config *c)
     e.adaptive = c->halt == 1;
     e.max_steps = c->halt_max_steps ? (int)c->halt_max_steps : hrm_model_describe(model)->halt_max_steps;
     e.max_examples = c->eval_examples;
-    /* what a training run saves is its own affair: here it is said anew */
-    e.outputs = c->raw[CONFIG_eval_save_outputs].origin == CONFIG_COMMAND ? c->eval_save_outputs : "";
+    e.outputs = c->eval_save_outputs;
     output_folder(c, folder);
     e.directory = folder;
     tool_catch_signals();
