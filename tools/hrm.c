@@ -253,11 +253,8 @@ char *tool_number_float(char text[40], float x)
 
 /* ---- subcommands ------------------------------------------------------------------------------------------------------ */
 #if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__) /* a build may leave commands out */
-    #pragma weak command_data
     #pragma weak command_plot
     #pragma weak command_render
-    #pragma weak command_train
-    #pragma weak command_eval
 #endif
 
 static const struct {
