@@ -1,0 +1,495 @@
+/* Canvas, font, PNG files, sheets of boards, and the judging of answers against independent checks. */
+#define HRM_IMPLEMENTATION
+#include "../hrm.h"
+#include "harness.h"
+#include "../tools/pictures.h"
+#if defined(CANVAS_HAS_PNG) && defined(__has_include)
+    #if __has_include(<stb/stb_image.h>)
+        #define STB_IMAGE_IMPLEMENTATION
+        #define STBI_ONLY_PNG
+        #include <stb/stb_image.h>
+        #define TEST_READS_PNG 1
+    #endif
+#endif
+
+/* ---- canvas --------------------------------------------------------------------------------------------------------------- */
+
+static long inked(const canvas *c, int x0, int y0, int x1, int y1)
+{
+    /* pixels that are not white in x0..x1-1, y0..y1-1 */
+    long n = 0;
+    for (int y = y0; y < y1; y++)
+        for (int x = x0; x < x1; x++) n += canvas_pixel(c, x, y) != CANVAS_WHITE;
+    return n;
+}
+
+static void test_shapes(void)
+{
+    canvas c;
+    CHECK_FAILS(canvas_create(&c, 0, 5, CANVAS_WHITE), HRM_ERR_RANGE, "0 x 5");
+    CHECK_FAILS(canvas_create(&c, 5, 40000, CANVAS_WHITE), HRM_ERR_RANGE, "40000");
+    CHECK_OK(canvas_create(&c, 60, 40, CANVAS_WHITE));
+    CHECK(inked(&c, 0, 0, 60, 40) == 0, "a new canvas has its background");
+    canvas_rect(&c, 10, 5, 4, 3, CANVAS_BLUE);
+    CHECK(inked(&c, 0, 0, 60, 40) == 12 && canvas_pixel(&c, 10, 5) == CANVAS_BLUE && canvas_pixel(&c, 13, 7) == CANVAS_BLUE && canvas_pixel(&c, 14, 5) == CANVAS_WHITE,
+          "a rectangle is exact");
+    canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
+    canvas_rect(&c, -5, -5, 8, 8, CANVAS_BLUE);
+    canvas_rect(&c, 57, 38, 100, 100, CANVAS_BLUE);
+    canvas_rect(&c, 70, 10, 5, 5, CANVAS_BLUE);
+    CHECK(inked(&c, 0, 0, 60, 40) == 9 + 6, "rectangles are cut at the edges, %ld", inked(&c, 0, 0, 60, 40));
+    canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
+    canvas_frame(&c, 10, 10, 10, 8, 2, CANVAS_INK);
+    CHECK(inked(&c, 0, 0, 60, 40) == 10 * 8 - 6 * 4, "a frame lies inside, %ld", inked(&c, 0, 0, 60, 40));
+    canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
+    canvas_disc(&c, 30, 20, 8, CANVAS_GREEN);
+    double area = 0;
+    for (int y = 0; y < 40; y++)
+        for (int x = 0; x < 60; x++) area += (255 - (canvas_pixel(&c, x, y) & 255)) / (255.0 - (CANVAS_GREEN & 255));
+    CHECK(fabs(area - 201.06) < 3, "a disc of radius 8 covers %g pixels", area);
+    CHECK(canvas_pixel(&c, 30, 20) == CANVAS_GREEN && canvas_pixel(&c, 30, 31) == CANVAS_WHITE, "inside and outside");
+    canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
+    canvas_line(&c, 5, 10.5, 55, 10.5, 3, CANVAS_BLACK);
+    CHECK(canvas_pixel(&c, 30, 9) == 0 && canvas_pixel(&c, 30, 11) == 0 && canvas_pixel(&c, 30, 8) == CANVAS_WHITE && canvas_pixel(&c, 30, 12) == CANVAS_WHITE,
+          "a level line of thickness 3 covers three rows");
+    unsigned grey = canvas_mix(0, 0xFFFFFF, 0.5);
+    CHECK(grey == 0x808080, "half of white is %06x", grey);
+    /* joints do not darken: a translucent line drawn to and fro is as dark as drawn once */
+    canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
+    const double there[4] = {10, 20.5, 50, 20.5}, again[6] = {10, 30.5, 50, 30.5, 10, 30.5};
+    canvas_polyline(&c, there, 2, 3, CANVAS_BLACK, 0.5);
+    canvas_polyline(&c, again, 3, 3, CANVAS_BLACK, 0.5);
+    CHECK(canvas_pixel(&c, 30, 20) == canvas_pixel(&c, 30, 30) && canvas_pixel(&c, 30, 20) == 0x808080, "%06x, %06x", canvas_pixel(&c, 30, 20), canvas_pixel(&c, 30, 30));
+    /* nothing outside is touched, whatever the numbers: checked for by the memory checkers */
+    canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
+    canvas_line(&c, -1e9, 20, 1e9, 20, 2, CANVAS_BLACK);
+    canvas_line(&c, 1e300, -1e300, 1e300, 1e300, 2, CANVAS_BLACK);
+    canvas_line(&c, NAN, 0, 10, 10, 2, CANVAS_BLACK);
+    canvas_line(&c, 0, 0, INFINITY, 10, 2, CANVAS_BLACK);
+    canvas_disc(&c, -3, -3, 5, CANVAS_BLACK);
+    canvas_text(&c, 55, 39, "outside", canvas_style_make(20, CANVAS_BLACK, CANVAS_LEFT));
+    long left = 0;
+    for (int i = 0; i < c.width * c.height; i++) left += c.mask[i];
+    CHECK(left == 0, "the mask is empty between calls");
+    canvas_destroy(&c);
+    canvas_destroy(&c); /* twice is fine */
+}
+
+static void test_text(void)
+{
+    /* every printable character: draws something, stays in its box, differs from every other */
+    canvas c;
+    static unsigned char seen[95][60 * 60];
+    int same = 0;
+    for (int ch = ' '; ch <= '~'; ch++) {
+        char text[2] = {(char)ch, 0};
+        CHECK_OK(canvas_create(&c, 60, 60, CANVAS_WHITE));
+        canvas_text(&c, 10, 40, text, canvas_style_make(28, CANVAS_BLACK, CANVAS_LEFT));
+        double width = canvas_text_width(text, 28);
+        long all = inked(&c, 0, 0, 60, 60), in = inked(&c, 7, 4, 14 + (int)width, 52);
+        CHECK(width >= 0 && width <= 28 && all == in, "'%c': %ld of %ld pixels in its box of width %g", ch, in, all, width);
+        CHECK(ch == ' ' ? all == 0 : all > 15, "'%c': %ld pixels", ch, all);
+        for (int i = 0; i < 60 * 60; i++) seen[ch - ' '][i] = c.pixels[3 * i];
+        for (int other = ' '; other < ch; other++) same += memcmp(seen[ch - ' '], seen[other - ' '], sizeof seen[0]) == 0;
+        canvas_destroy(&c);
+    }
+    CHECK(same == 0, "%d pairs of characters look the same", same);
+    CHECK_OK(canvas_create(&c, 200, 60, CANVAS_WHITE));
+    canvas_text(&c, 10, 40, "\x01\xff", canvas_style_make(20, CANVAS_BLACK, CANVAS_LEFT));
+    long unknown = inked(&c, 0, 0, 200, 60);
+    canvas_rect(&c, 0, 0, 200, 60, CANVAS_WHITE);
+    canvas_text(&c, 10, 40, "??", canvas_style_make(20, CANVAS_BLACK, CANVAS_LEFT));
+    CHECK(unknown == inked(&c, 0, 0, 200, 60), "characters without a glyph are question marks");
+    /* alignment: the same picture, moved */
+    double width = canvas_text_width("align", 20);
+    canvas_rect(&c, 0, 0, 200, 60, CANVAS_WHITE);
+    canvas_text(&c, 100, 40, "align", canvas_style_make(20, CANVAS_BLACK, CANVAS_RIGHT));
+    CHECK(inked(&c, 103, 0, 200, 60) == 0 && inked(&c, 0, 0, (int)(97 - width), 60) == 0 && inked(&c, 0, 0, 200, 60) > 100, "right-aligned text ends where told");
+    canvas_rect(&c, 0, 0, 200, 60, CANVAS_WHITE);
+    canvas_text(&c, 100, 40, "align", canvas_style_make(20, CANVAS_BLACK, CANVAS_CENTRE));
+    CHECK(labs(inked(&c, 0, 0, 100, 60) - inked(&c, 100, 0, 200, 60)) < 200 && inked(&c, 0, 0, 200, 60) > 100, "centred text lies on both sides");
+    canvas_style up = canvas_style_make(10, CANVAS_BLACK, CANVAS_LEFT);
+    up.upwards = 1;
+    canvas_rect(&c, 0, 0, 200, 60, CANVAS_WHITE);
+    canvas_text(&c, 100, 55, "up", up);
+    CHECK(inked(&c, 86, 30, 104, 58) == inked(&c, 0, 0, 200, 60) && inked(&c, 0, 0, 200, 60) > 20, "text can be turned");
+    canvas_destroy(&c);
+}
+
+/* ---- PNG ------------------------------------------------------------------------------------------------------------------ */
+
+#ifdef CANVAS_HAS_PNG
+static uint32_t big_endian(const unsigned char *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
+
+static uint32_t crc(const unsigned char *p, size_t n)
+{
+    uint32_t c = 0xFFFFFFFFu;
+    for (size_t i = 0; i < n; i++) {
+        c ^= p[i];
+        for (int k = 0; k < 8; k++) c = c & 1 ? 0xEDB88320u ^ c >> 1 : c >> 1;
+    }
+    return ~c;
+}
+#endif
+
+static void test_png(void)
+{
+    canvas c;
+    char name[L_tmpnam + 32];
+    snprintf(name, sizeof name, "test_pictures_%p.png", (void *)&c);
+    CHECK_OK(canvas_create(&c, 123, 45, CANVAS_PALE));
+    canvas_text(&c, 10, 30, "PNG 123", canvas_style_make(16, CANVAS_VERMILION, CANVAS_LEFT));
+    canvas_disc(&c, 100, 20, 12, CANVAS_SKY);
+#ifdef CANVAS_HAS_PNG
+    CHECK_OK(canvas_save(&c, name));
+    hrm_file_map map;
+    CHECK_OK(hrm_file_map_open(&map, name));
+    CHECK(map.size > 60 && memcmp(map.data, "\x89PNG\r\n\x1a\n", 8) == 0, "the signature");
+    size_t at = 8, chunks = 0, last = 0;
+    while (at + 12 <= map.size) {
+        size_t length = big_endian(map.data + at);
+        if (length > map.size - at - 12) break;
+        CHECK(crc(map.data + at + 4, length + 4) == big_endian(map.data + at + 8 + length), "the checksum of chunk %zu", chunks);
+        if (chunks++ == 0)
+            CHECK(memcmp(map.data + at + 4, "IHDR", 4) == 0 && big_endian(map.data + at + 8) == 123 && big_endian(map.data + at + 12) == 45 && map.data[at + 16] == 8 &&
+                      map.data[at + 17] == 2, "a header for 123 x 45 in 8-bit colours");
+        last = memcmp(map.data + at + 4, "IEND", 4) == 0;
+        at += length + 12;
+    }
+    CHECK(at == map.size && last && chunks >= 3, "whole chunks up to the end");
+    hrm_file_map_close(&map);
+    #ifdef TEST_READS_PNG
+    int width, height, parts;
+    unsigned char *back = stbi_load(name, &width, &height, &parts, 3);
+    CHECK(back && width == 123 && height == 45 && memcmp(back, c.pixels, (size_t)(123 * 45 * 3)) == 0, "the pixels come back");
+    stbi_image_free(back);
+    #endif
+    remove(name);
+    CHECK_FAILS(canvas_save(&c, "no/such/folder/x.png"), HRM_ERR_IO, "no/such/folder/x.png");
+#else
+    CHECK_FAILS(canvas_save(&c, name), HRM_ERR_UNSUPPORTED, "libstb-dev");
+#endif
+    canvas_destroy(&c);
+}
+
+/* ---- sheets ---------------------------------------------------------------------------------------------------------------- */
+
+/* Where the first board of a sheet with a title and without a subtitle begins, found as users see it: by its border. */
+static int find_first(const canvas *c, unsigned colour, int *x0, int *y0)
+{
+    for (int y = 60; y < c->height; y++)
+        for (int x = 0; x + 80 < c->width; x++) {
+            int run = 0;
+            while (run < 80 && canvas_pixel(c, x + run, y) == colour) run++;
+            if (run < 80) continue;
+            *x0 = x, *y0 = y;
+            return 1;
+        }
+    return 0;
+}
+
+static void test_sudoku_sheet(void)
+{
+    static const int sizes[3] = {4, 6, 9};
+    for (int k = 0; k < 3; k++) {
+        sudoku_shape shape;
+        uint8_t puzzle[81], solution[81];
+        int32_t input[81], answer[81], label[81];
+        hrm_random r = hrm_random_make(5, (uint64_t)k);
+        sudoku_shape_make(&shape, sizes[k]);
+        (void)sudoku_generate(&shape, &r, 0, puzzle, solution);
+        int blank = -1, n = sizes[k];
+        for (int c = 0; c < n * n; c++) {
+            input[c] = puzzle[c] + 1;
+            answer[c] = label[c] = solution[c] + 1;
+            if (!puzzle[c] && blank < 0) blank = c;
+        }
+        answer[blank] = answer[blank] == 2 ? 3 : 2;
+        picture_panel p[2];
+        p[0] = picture_panel_make(PICTURE_SUDOKU, n, input, answer, label, "prediction");
+        p[1] = picture_panel_make(PICTURE_SUDOKU, n, input, NULL, NULL, "puzzle");
+        picture_sheet sheet = picture_sheet_make("Sudoku", p, 2, 2);
+        canvas c;
+        int x0 = 0, y0 = 0, cell = p[0].cell;
+        CHECK_OK(picture_sheet_draw(&c, &sheet));
+        CHECK(find_first(&c, CANVAS_INK, &x0, &y0), "a board's border");
+        for (int i = 0; i < n * n; i++) {
+            /* a corner of the cell that no digit reaches */
+            unsigned paint = canvas_pixel(&c, x0 + 1 + i % n * cell + 3, y0 + 1 + i / n * cell + cell - 4);
+            unsigned expected = i == blank ? PICTURE_WRONG : puzzle[i] ? PICTURE_GIVEN : CANVAS_WHITE;
+            int framed = paint == CANVAS_VERMILION && i == blank;
+            CHECK(paint == expected || framed, "size %d, cell %d is %06x, expected %06x", n, i, paint, expected);
+            /* a digit in every cell of the prediction, in those given of the puzzle */
+            long ink = 0, second = 0, across = p[0].cols * cell + 26;
+            for (int y = 4; y < cell - 4; y++)
+                for (int x = 4; x < cell - 4; x++) {
+                    unsigned a = canvas_pixel(&c, x0 + 1 + i % n * cell + x, y0 + 1 + i / n * cell + y);
+                    unsigned b = canvas_pixel(&c, x0 + 1 + i % n * cell + x + (int)across, y0 + 1 + i / n * cell + y);
+                    ink += a != expected && a != CANVAS_VERMILION;
+                    second += b != (puzzle[i] ? (unsigned)PICTURE_GIVEN : (unsigned)CANVAS_WHITE);
+                }
+            CHECK(ink > 10, "size %d: cell %d has a digit", n, i);
+            CHECK(puzzle[i] ? second > 10 : second == 0, "size %d: cell %d of the puzzle, %ld pixels", n, i, second);
+        }
+        canvas_destroy(&c);
+    }
+}
+
+static void test_maze_sheet(void)
+{
+    enum { SIDE = 12 };
+    char question[SIDE * SIDE], solution[SIDE * SIDE];
+    int32_t input[SIDE * SIDE], label[SIDE * SIDE], answer[SIDE * SIDE];
+    hrm_random r = hrm_random_make(8, 0);
+    CHECK(maze_generate(&r, SIDE, 15, question, solution), "a maze");
+    int missed = -1, extra = -1;
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        input[i] = (int32_t)(strchr("# SGo", question[i]) - "# SGo") + 1;
+        answer[i] = label[i] = (int32_t)(strchr("# SGo", solution[i]) - "# SGo") + 1;
+        if (label[i] == SCORE_PATH) missed = i;
+        if (label[i] == SCORE_FLOOR) extra = i;
+    }
+    answer[missed] = SCORE_FLOOR;
+    answer[extra] = SCORE_PATH;
+    static const picture_kind kinds[4] = {PICTURE_MAZE, PICTURE_MAZE_TRUE, PICTURE_MAZE_PREDICTED, PICTURE_MAZE_DIFFERENCES};
+    for (int k = 0; k < 4; k++) {
+        picture_panel p = picture_panel_make(kinds[k], SIDE, input, answer, label, "maze");
+        picture_sheet sheet = picture_sheet_make("Maze", &p, 1, 1);
+        canvas c;
+        int x0 = 0, y0 = 0, cell = p.cell;
+        CHECK_OK(picture_sheet_draw(&c, &sheet));
+        CHECK(find_first(&c, CANVAS_INK, &x0, &y0), "a maze's border");
+        x0 += 2, y0 += 2;
+        for (int i = 0; i < SIDE * SIDE; i++) {
+            unsigned middle = canvas_pixel(&c, x0 + i % SIDE * cell + cell / 2, y0 + i / SIDE * cell + cell / 2);
+            unsigned corner = canvas_pixel(&c, x0 + i % SIDE * cell + 3, y0 + i / SIDE * cell + 3);
+            int near_mark = 0; /* start and goal are larger than their cells */
+            for (int j = 0; j < SIDE * SIDE; j++)
+                if (input[j] == SCORE_START || input[j] == SCORE_GOAL) near_mark |= abs(j % SIDE - i % SIDE) <= 1 && abs(j / SIDE - i / SIDE) <= 1;
+            if (near_mark) continue;
+            unsigned expected = input[i] == SCORE_WALL ? (unsigned)PICTURE_WALL : (unsigned)CANVAS_WHITE;
+            CHECK(corner == expected, "kind %d: cell %d has the corner %06x", k, i, corner);
+            if (k == 1) expected = label[i] == SCORE_PATH ? (unsigned)CANVAS_BLUE : expected;
+            if (k == 2) expected = answer[i] == SCORE_PATH ? (unsigned)CANVAS_VERMILION : expected;
+            if (k == 3) expected = i == extra ? (unsigned)CANVAS_VERMILION : i == missed ? (unsigned)CANVAS_WHITE : label[i] == SCORE_PATH ? (unsigned)CANVAS_GREY : expected;
+            CHECK(middle == expected, "kind %d: cell %d is %06x, expected %06x", k, i, middle, expected);
+            if (k == 3 && i == missed) {
+                unsigned ring = canvas_pixel(&c, x0 + i % SIDE * cell + cell / 2, y0 + i / SIDE * cell + cell / 2 - (int)(cell * 0.3));
+                CHECK(ring != CANVAS_WHITE, "a ring around what was missed, %06x", ring);
+            }
+        }
+        canvas_destroy(&c);
+    }
+}
+
+static void test_arc_sheet(void)
+{
+    enum { SIDE = 30 };
+    static int32_t truth[SIDE * SIDE], answer[SIDE * SIDE], moved[SIDE * SIDE];
+    int rows, cols, top, left;
+    for (int y = 0; y < 10; y++)
+        for (int x = 0; x < 10; x++) answer[y * SIDE + x] = truth[y * SIDE + x] = moved[(y + 7) * SIDE + x + 4] = (x + y) % 10 + 2;
+    for (int k = 0; k < 10; k++) truth[10 * SIDE + k] = truth[k * SIDE + 10] = 1;
+    answer[3 * SIDE + 4] = 2;
+    CHECK(picture_arc_find(moved, SIDE, &top, &left, &rows, &cols) && top == 7 && left == 4 && rows == 10 && cols == 10, "a moved grid is found");
+    CHECK(!picture_arc_find(truth + 11 * SIDE, 5, &top, &left, &rows, &cols), "no grid, none found");
+    picture_arc_crop(truth, SIDE, 0, 0, &rows, &cols);
+    CHECK(rows == 10 && cols == 10, "the grid is %d x %d", rows, cols);
+    answer[9 * SIDE + 2] = 0; /* a hole in the last row: nine whole rows are the largest rectangle */
+    picture_arc_crop(answer, SIDE, 0, 0, &rows, &cols);
+    CHECK(rows == 9 && cols == 10, "the grid is %d x %d", rows, cols);
+    picture_panel p = picture_panel_arc(SIDE, answer, truth, "prediction");
+    CHECK(p.rows == 9 && strstr(p.note, "9 x 10, expected 10 x 10"), "another size is said: %s", p.note);
+    answer[9 * SIDE + 2] = truth[9 * SIDE + 2];
+    p = picture_panel_arc(SIDE, answer, truth, "prediction");
+    p.cell = 24;
+    picture_sheet sheet = picture_sheet_make("ARC", &p, 1, 1);
+    canvas c;
+    int x0 = 0, y0 = 0;
+    CHECK_OK(picture_sheet_draw(&c, &sheet));
+    CHECK(find_first(&c, 0x606060, &x0, &y0), "a grid's border");
+    for (int y = 0; y < 10; y++)
+        for (int x = 0; x < 10; x++) {
+            unsigned corner = canvas_pixel(&c, x0 + x * 24 + 2, y0 + y * 24 + 2), middle = canvas_pixel(&c, x0 + x * 24 + 12, y0 + y * 24 + 12);
+            CHECK(corner == picture_arc_colour((int)answer[y * SIDE + x] - 2), "row %d, column %d is %06x", y, x, corner);
+            if (y == 3 && x == 4) CHECK(middle == CANVAS_WHITE, "a wrong cell is crossed out, %06x", middle);
+        }
+    canvas_destroy(&c);
+    static const int32_t nothing[SIDE * SIDE] = {0};
+    p = picture_panel_arc(SIDE, nothing, truth, "prediction");
+    CHECK(strcmp(p.note, "no grid") == 0, "an answer without a grid: %s", p.note);
+    CHECK_OK(picture_sheet_draw(&c, &sheet));
+    canvas_destroy(&c);
+    sheet.count = 0;
+    CHECK_FAILS(picture_sheet_draw(&c, &sheet), HRM_ERR_ARGUMENT, "without any");
+}
+
+/* ---- judging ---------------------------------------------------------------------------------------------------------------- */
+
+static void test_detection(void)
+{
+    static const struct { int vocab, length; score_task task; } cases[] = {
+        {11, 81, SCORE_SUDOKU}, {8, 36, SCORE_SUDOKU}, {6, 16, SCORE_SUDOKU}, {6, 900, SCORE_MAZE}, {6, 64, SCORE_MAZE}, {6, 36, SCORE_MAZE}, {12, 900, SCORE_ARC},
+        {11, 80, SCORE_NONE}, {7, 81, SCORE_NONE}, {6, 17, SCORE_NONE}, {6, 0, SCORE_NONE}, {6, -4, SCORE_NONE}, {6, 1 << 30, SCORE_NONE}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        CHECK(score_task_detect(cases[i].vocab, cases[i].length) == cases[i].task, "vocabulary %d, length %d", cases[i].vocab, cases[i].length);
+}
+
+static void test_sudoku_score(void)
+{
+    /* against the rules counted out: every digit once in each row, column and box */
+    static const int sizes[3] = {4, 6, 9}, box_rows[3] = {2, 2, 3};
+    for (int k = 0; k < 3; k++) {
+        int n = sizes[k], valid_count = 0, agreed = 0, trials = 300;
+        sudoku_shape shape;
+        sudoku_shape_make(&shape, n);
+        for (int t = 0; t < trials; t++) {
+            uint8_t puzzle[81], solution[81];
+            int32_t input[81], answer[81];
+            hrm_random r = hrm_random_make(77, (uint64_t)(k * 1000 + t));
+            (void)sudoku_generate(&shape, &r, n * n / 2, puzzle, solution);
+            for (int i = 0; i < n * n; i++) input[i] = puzzle[i] + 1, answer[i] = solution[i] + 1;
+            int kind = t % 5;
+            if (kind == 1) answer[hrm_random_below(&r, (uint32_t)(n * n))] = 2 + (int32_t)hrm_random_below(&r, (uint32_t)n);
+            if (kind == 2) answer[hrm_random_below(&r, (uint32_t)(n * n))] = (int32_t)hrm_random_below(&r, 2);
+            if (kind == 3) /* digits renamed: breaks no rule, but the givens */
+                for (int i = 0; i < n * n; i++) answer[i] = 2 + (answer[i] - 1) % n;
+            if (kind == 4) input[hrm_random_below(&r, (uint32_t)(n * n))] = 1; /* fewer givens: any board that fits is right */
+            int expected = 1;
+            for (int i = 0; i < n * n; i++) {
+                if (answer[i] < 2 || answer[i] > n + 1 || (input[i] > 1 && input[i] != answer[i])) expected = 0;
+                for (int j = 0; j < i; j++) {
+                    int row = i / n == j / n, column = i % n == j % n, rows = box_rows[k], cols = n / rows;
+                    int box = i / n / rows == j / n / rows && i % n / cols == j % n / cols;
+                    if ((row || column || box) && answer[i] == answer[j]) expected = 0;
+                }
+            }
+            int got = score_sudoku(input, answer, n);
+            agreed += got == expected;
+            valid_count += expected;
+        }
+        CHECK(agreed == trials, "size %d: %d of %d judged alike", n, agreed, trials);
+        CHECK(valid_count > trials / 4 && valid_count < trials, "size %d: both kinds occur, %d", n, valid_count);
+    }
+    int32_t board[81] = {0};
+    CHECK(!score_sudoku(board, board, 9) && !score_sudoku(board, board, 5), "an empty board, and a size that is none");
+}
+
+/* All simple paths from S to G of a small maze, as sets of cells: the independent judge. */
+enum { SMALL = 4, SMALL_CELLS = SMALL * SMALL };
+static unsigned char path_sets[1 << SMALL_CELLS];
+static int shortest_set;
+
+static void enumerate_paths(const int32_t *maze, int cell, unsigned visited, int length)
+{
+    if (maze[cell] == SCORE_GOAL) {
+        path_sets[visited] = 1;
+        if (length < shortest_set) shortest_set = length;
+        return;
+    }
+    for (int next = 0; next < SMALL_CELLS; next++) {
+        int beside = abs(next % SMALL - cell % SMALL) + abs(next / SMALL - cell / SMALL) == 1;
+        if (beside && maze[next] != SCORE_WALL && !(visited >> next & 1)) enumerate_paths(maze, next, visited | 1u << next, length + 1);
+    }
+}
+
+static void test_maze_score_exhaustively(void)
+{
+    long wrong = 0, valid_count = 0, optimal_count = 0, tried = 0;
+    for (int trial = 0; trial < 40; trial++) {
+        int32_t maze[SMALL_CELLS], answer[SMALL_CELLS];
+        hrm_random r = hrm_random_make(21, (uint64_t)trial);
+        for (int i = 0; i < SMALL_CELLS; i++) maze[i] = hrm_random_below(&r, 4) ? SCORE_FLOOR : SCORE_WALL;
+        int start = (int)hrm_random_below(&r, SMALL_CELLS), goal = (start + 1 + (int)hrm_random_below(&r, SMALL_CELLS - 1)) % SMALL_CELLS;
+        maze[start] = SCORE_START, maze[goal] = SCORE_GOAL;
+        memset(path_sets, 0, sizeof path_sets);
+        shortest_set = 1000;
+        enumerate_paths(maze, start, 1u << start, 0);
+        for (unsigned set = 0; set < 1u << SMALL_CELLS; set++) {
+            int possible = 1, cells = 0;
+            for (int i = 0; i < SMALL_CELLS && possible; i++) {
+                int in = set >> i & 1;
+                if (in && maze[i] != SCORE_FLOOR) possible = 0; /* only floor can become path */
+                answer[i] = in ? SCORE_PATH : maze[i];
+                cells += in;
+            }
+            if (!possible) continue;
+            int optimal = -1, valid = score_maze(maze, answer, SMALL, &optimal);
+            int expected = path_sets[set | 1u << start | 1u << goal], best = expected && cells + 1 == shortest_set;
+            wrong += valid != expected || optimal != best;
+            valid_count += valid, optimal_count += optimal, tried++;
+        }
+    }
+    CHECK(wrong == 0, "%ld of %ld answers judged otherwise than by listing all paths", wrong, tried);
+    CHECK(optimal_count > 20 && valid_count > optimal_count, "all kinds occur: %ld valid, %ld optimal of %ld", valid_count, optimal_count, tried);
+}
+
+static void test_maze_score(void)
+{
+    static char question[MAZE_MAX_CELLS], solution[MAZE_MAX_CELLS];
+    static int32_t maze[MAZE_MAX_CELLS], answer[MAZE_MAX_CELLS];
+    static const int sides[5] = {5, 8, 12, 20, 30};
+    score total = score_make(6, 900);
+    CHECK(total.task == SCORE_MAZE && total.side == 30, "a maze of side 30");
+    char text[96];
+    CHECK(strcmp(score_text(&total, text, sizeof text), "") == 0, "nothing judged, nothing said");
+    for (int k = 0; k < 5; k++)
+        for (int t = 0; t < 10; t++) {
+            int side = sides[k], optimal, path_cell = -1, wall = -1;
+            hrm_random r = hrm_random_make(4, (uint64_t)(k * 100 + t));
+            CHECK(maze_generate(&r, side, maze_default_path(side), question, solution), "a maze of side %d", side);
+            for (int i = 0; i < side * side; i++) {
+                maze[i] = (int32_t)(strchr("# SGo", question[i]) - "# SGo") + 1;
+                answer[i] = (int32_t)(strchr("# SGo", solution[i]) - "# SGo") + 1;
+                if (answer[i] == SCORE_PATH) path_cell = i;
+                if (answer[i] == SCORE_WALL) wall = i;
+            }
+            CHECK(score_maze(maze, answer, side, &optimal) && optimal, "the generator's answer, side %d", side);
+            if (side == 30) score_add(&total, maze, answer);
+            answer[path_cell] = SCORE_FLOOR;
+            CHECK(!score_maze(maze, answer, side, &optimal) && !optimal, "a gap");
+            if (side == 30) score_add(&total, maze, answer);
+            answer[path_cell] = SCORE_PATH;
+            answer[wall] = SCORE_PATH;
+            CHECK(!score_maze(maze, answer, side, NULL), "a step into a wall");
+            answer[wall] = SCORE_FLOOR;
+            CHECK(!score_maze(maze, answer, side, NULL), "a wall taken away");
+        }
+    CHECK(strcmp(score_text(&total, text, sizeof text), "valid 50.00 %, optimal 50.00 %") == 0, "%s", text);
+    /* an open field: a detour is valid, and two shortest paths are both optimal, whatever the label */
+    static const char *const fields[7] = {"SoooG               ", "Soo     oG          ", "S   GoooooG         ", " ooo So oG          ", "S o Go o            ", "So oG ooo           ", "SooG  oo            "};
+    static const int expected[7][2] = {{1, 1}, {0, 0}, {0, 0}, {1, 0}, {0, 0}, {1, 0}, {1, 0}};
+    for (int f = 0; f < 7; f++) { /* rows of five */
+        int optimal, valid;
+        for (int i = 0; i < 25; i++) {
+            char ch = i < 20 ? fields[f][i] : ' ';
+            answer[i] = (int32_t)(strchr("# SGo", ch) - "# SGo") + 1;
+            maze[i] = answer[i] == SCORE_PATH ? SCORE_FLOOR : answer[i];
+        }
+        valid = score_maze(maze, answer, 5, &optimal);
+        CHECK(valid == expected[f][0] && optimal == expected[f][1], "field %d: valid %d, optimal %d", f, valid, optimal);
+    }
+    /* a field full of path ends the search in good time: it is a path only if the search finds one, and never optimal */
+    for (int i = 0; i < 900; i++) maze[i] = SCORE_FLOOR, answer[i] = SCORE_PATH;
+    maze[0] = answer[0] = SCORE_START;
+    maze[899] = answer[899] = SCORE_GOAL;
+    int optimal;
+    (void)score_maze(maze, answer, 30, &optimal);
+    CHECK(!optimal, "the whole field is no shortest path");
+    CHECK(!score_maze(maze, answer, MAZE_MAX_SIZE + 1, NULL) && !score_maze(maze, answer, 1, NULL), "sizes out of range");
+}
+
+int main(void)
+{
+    test_shapes();
+    test_text();
+    test_png();
+    test_sudoku_sheet();
+    test_maze_sheet();
+    test_arc_sheet();
+    test_detection();
+    test_sudoku_score();
+    test_maze_score_exhaustively();
+    test_maze_score();
+    return test_summary();
+}
