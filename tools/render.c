@@ -231,7 +231,6 @@ int command_render(int argc, char **argv)
     int usage = render_parse(&o, argc, argv);
     if (usage != TOOL_OK) return usage;
     memset(&desc, 0, sizeof desc);
-    desc.no_check = 1; /* what is drawn is checked when it is read */
     if (hrm_dataset_open(&data, o.data, o.split, &desc) != HRM_OK) return tool_failed();
     int result = render_draw(&o, data);
     hrm_dataset_close(data);
