@@ -3,6 +3,11 @@
 #include "../hrm.h"
 #include "harness.h"
 #include "../tools/pictures.h"
+#include "../tools/plot.c"
+#include "../tools/render.c"
+
+#include <stdarg.h>
+#include <sys/stat.h>
 #if defined(CANVAS_HAS_PNG) && defined(__has_include)
     #if __has_include(<stb/stb_image.h>)
         #define STB_IMAGE_IMPLEMENTATION
@@ -479,6 +484,293 @@ static void test_maze_score(void)
     CHECK(!score_maze(maze, answer, MAZE_MAX_SIZE + 1, NULL) && !score_maze(maze, answer, 1, NULL), "sizes out of range");
 }
 
+/* ---- the commands ------------------------------------------------------------------------------------------------------------ */
+
+static char said[1024]; /* the last line that a command reported */
+
+#define SAY(status) \
+    do { \
+        va_list args; \
+        va_start(args, format); \
+        vsnprintf(said, sizeof said, format, args); \
+        va_end(args); \
+        return status; \
+    } while (0)
+int  tool_usage(const char *format, ...) { SAY(TOOL_USAGE); }
+int  tool_error(const char *format, ...) { SAY(TOOL_ERROR); }
+void tool_note(const char *format, ...) { SAY(); }
+int  tool_failed(void) { return tool_error("%s", hrm_error_message()); }
+char *tool_join(char *path, const char *dir, const char *name)
+{
+    snprintf(path, TOOL_PATH, "%s/%s", dir, name);
+    return path;
+}
+char *tool_directory(char *path, const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    snprintf(path, TOOL_PATH, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
+    return path;
+}
+int tool_is_directory(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+char *tool_read_text(const char *path, size_t *length)
+{
+    hrm_file_map map;
+    if (hrm_file_map_open(&map, path) != HRM_OK) return (void)tool_failed(), (char *)NULL;
+    char *text = (char *)malloc(map.size + 1);
+    if (text && map.size) memcpy(text, map.data, map.size);
+    if (text) text[map.size] = 0;
+    *length = map.size;
+    hrm_file_map_close(&map);
+    return text;
+}
+
+static int command(int (*run)(int, char **), const char *line, ...)
+{
+    /* words separated by spaces; "%s" inside stands for a path */
+    static char buffer[2048], *words[32];
+    int count = 0;
+    va_list args;
+    va_start(args, line);
+    vsnprintf(buffer, sizeof buffer, line, args);
+    va_end(args);
+    for (char *word = strtok(buffer, " "); word && count < 31; word = strtok(NULL, " ")) words[count++] = word;
+    words[count] = NULL;
+    said[0] = 0;
+    return run(count, words);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fputs(text, f) >= 0, "%s", path);
+    if (f) fclose(f);
+}
+
+static void write_array(const char *dir, const char *name, hrm_dtype dtype, int ndim, int64_t rows, int64_t cols, const void *data)
+{
+    char path[512];
+    hrm_npy_writer w;
+    int64_t shape[2];
+    shape[0] = rows, shape[1] = cols;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    CHECK_OK(hrm_npy_writer_open(&w, path, dtype, ndim, shape, NULL));
+    CHECK_OK(hrm_npy_writer_write(&w, data, (size_t)rows));
+    CHECK_OK(hrm_npy_writer_commit(&w));
+}
+
+static void write_data(const char *dir, int vocab, int cells, int count, const uint8_t *inputs, const uint8_t *labels, int ignore)
+{
+    char split[256], text[512];
+    int32_t ids[16] = {0}, indices[17];
+    for (int i = 0; i <= count; i++) indices[i] = i;
+    snprintf(split, sizeof split, "%s/test", dir);
+    (void)mkdir(dir, 0777);
+    (void)mkdir(split, 0777);
+    snprintf(text, sizeof text,
+             "{\"pad_id\": 0, \"ignore_label_id\": %s, \"blank_identifier_id\": 0, \"vocab_size\": %d, \"seq_len\": %d, \"num_puzzle_identifiers\": 1, "
+             "\"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}",
+             ignore ? "0" : "null", vocab, cells, count);
+    char path[512];
+    snprintf(path, sizeof path, "%s/dataset.json", split);
+    write_text(path, text);
+    write_array(split, "all__inputs.npy", HRM_U8, 2, count, cells, inputs);
+    write_array(split, "all__labels.npy", HRM_U8, 2, count, cells, labels);
+    write_array(split, "all__puzzle_identifiers.npy", HRM_I32, 1, count, 0, ids);
+    write_array(split, "all__puzzle_indices.npy", HRM_I32, 1, count + 1, 0, indices);
+    write_array(split, "all__group_indices.npy", HRM_I32, 1, count + 1, 0, indices);
+}
+
+static void remove_data(const char *dir)
+{
+    static const char *const names[] = {"test/dataset.json", "test/all__inputs.npy", "test/all__labels.npy", "test/all__puzzle_identifiers.npy",
+                                        "test/all__puzzle_indices.npy", "test/all__group_indices.npy", "p.npy", "logits.npy", "x.png", "y.png", "test", ""};
+    char path[512];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        (void)remove(path);
+    }
+}
+
+static void test_render(void)
+{
+    enum { COUNT = 6 };
+    static uint8_t inputs[COUNT * 900], labels[COUNT * 900];
+    static int32_t answers[COUNT * 900];
+    static float logits[COUNT * 16 * 6];
+    static const score_task tasks[4] = {SCORE_SUDOKU, SCORE_SUDOKU, SCORE_MAZE, SCORE_ARC};
+    static const int sides[4] = {9, 4, 10, 30}, vocabs[4] = {11, 6, 6, 12};
+    char dir[64];
+    snprintf(dir, sizeof dir, "test_pictures_%p", (void *)dir);
+    for (int t = 0; t < 4; t++) {
+        int side = sides[t], cells = side * side;
+        memset(inputs, 0, sizeof inputs);
+        memset(labels, 0, sizeof labels);
+        for (int n = 0; n < COUNT; n++) {
+            uint8_t *in = inputs + n * cells, *out = labels + n * cells;
+            hrm_random r = hrm_random_make(13, (uint64_t)(t * 100 + n));
+            if (tasks[t] == SCORE_SUDOKU) {
+                sudoku_shape shape;
+                sudoku_shape_make(&shape, side);
+                (void)sudoku_generate(&shape, &r, 0, in, out);
+                for (int i = 0; i < cells; i++) in[i]++, out[i]++;
+            } else if (tasks[t] == SCORE_MAZE) {
+                static char question[900], solution[900];
+                (void)maze_generate(&r, side, 12, question, solution);
+                for (int i = 0; i < cells; i++) {
+                    in[i] = (uint8_t)(strchr("# SGo", question[i]) - "# SGo" + 1);
+                    out[i] = (uint8_t)(strchr("# SGo", solution[i]) - "# SGo" + 1);
+                }
+            } else {
+                for (int y = 0; y < 4 + n; y++)
+                    for (int x = 0; x < 3 + n; x++) in[y * 30 + x] = (uint8_t)(2 + hrm_random_below(&r, 10)), out[x * 30 + y] = in[y * 30 + x];
+            }
+        }
+        for (int i = 0; i < COUNT * cells; i++) answers[i] = labels[i];
+        answers[0] = answers[0] == 2 ? 3 : 2; /* the first example is wrong */
+        write_data(dir, vocabs[t], cells, COUNT, inputs, labels, tasks[t] == SCORE_ARC);
+        write_array(dir, "p.npy", HRM_I32, 2, COUNT, cells, answers);
+#ifdef CANVAS_HAS_PNG
+        CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
+        CHECK(command(command_render, "render %s --count %d -o %s/x.png", dir, COUNT, dir) == TOOL_OK, "%s", said);
+        CHECK(command(command_render, "render %s --index 1 --count 2 --predictions %s/p.npy --task %s -o %s/y.png", dir, dir, score_task_name(tasks[t]), dir) == TOOL_OK, "%s", said);
+        char path[128];
+        hrm_file_map map;
+        snprintf(path, sizeof path, "%s/y.png", dir);
+        CHECK_OK(hrm_file_map_open(&map, path));
+        CHECK(map.size > 1000 && memcmp(map.data, "\x89PNG", 4) == 0 && big_endian(map.data + 16) > 200, "a picture");
+        hrm_file_map_close(&map);
+        if (side == 4) { /* logits say the same as their arg max: the pictures are equal byte for byte */
+            for (int i = 0; i < COUNT * cells; i++) logits[i * 6 + answers[i]] = 2.5f;
+            int64_t shape[3];
+            hrm_npy_writer w;
+            shape[0] = COUNT, shape[1] = cells, shape[2] = 6;
+            snprintf(path, sizeof path, "%s/logits.npy", dir);
+            CHECK_OK(hrm_npy_writer_open(&w, path, HRM_F32, 3, shape, NULL));
+            CHECK_OK(hrm_npy_writer_write(&w, logits, COUNT));
+            CHECK_OK(hrm_npy_writer_commit(&w));
+            CHECK(command(command_render, "render %s --predictions %s/p.npy -o %s/x.png", dir, dir, dir) == TOOL_OK, "%s", said);
+            CHECK(command(command_render, "render %s --predictions %s/logits.npy -o %s/y.png", dir, dir, dir) == TOOL_OK, "%s", said);
+            hrm_file_map a, b;
+            CHECK_OK(hrm_file_map_open(&b, (snprintf(path, sizeof path, "%s/x.png", dir), path)));
+            CHECK_OK(hrm_file_map_open(&a, (snprintf(path, sizeof path, "%s/y.png", dir), path)));
+            CHECK(a.size == b.size && memcmp(a.data, b.data, a.size) == 0, "the same picture from logits");
+            hrm_file_map_close(&a);
+            hrm_file_map_close(&b);
+        }
+        CHECK(command(command_render, "render %s -o %s/no/x.png", dir, dir) == TOOL_ERROR && strstr(said, "/no/x.png"), "%s", said);
+#else
+        CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "libstb-dev"), "%s", said);
+#endif
+        CHECK(command(command_render, "render %s --index 6 -o x.png", dir) == TOOL_ERROR && strstr(said, "has 6 examples"), "%s", said);
+        CHECK(command(command_render, "render %s --split train -o x.png", dir) == TOOL_ERROR && strstr(said, "train"), "%s", said);
+        if (side == 10) CHECK(command(command_render, "render %s --task sudoku -o x.png", dir) == TOOL_ERROR && strstr(said, "100 cells"), "%s", said);
+        write_array(dir, "p.npy", HRM_I32, 2, 2, cells, answers);
+        CHECK(command(command_render, "render %s --index 2 --predictions %s/p.npy -o x.png", dir, dir) == TOOL_ERROR && strstr(said, "2 predictions"), "%s", said);
+        write_array(dir, "p.npy", HRM_I32, 2, 2, cells - 1, answers);
+        CHECK(command(command_render, "render %s --predictions %s/p.npy -o x.png", dir, dir) == TOOL_ERROR && strstr(said, "shape"), "%s", said);
+        CHECK(command(command_render, "render %s --predictions %s/none.npy -o x.png", dir, dir) == TOOL_ERROR && strstr(said, "none.npy"), "%s", said);
+        remove_data(dir);
+    }
+    CHECK(command(command_render, "render") == TOOL_USAGE && strstr(said, "which data set"), "%s", said);
+    CHECK(command(command_render, "render a") == TOOL_USAGE && strstr(said, "-o FILE.png"), "%s", said);
+    CHECK(command(command_render, "render a b -o c") == TOOL_USAGE && strstr(said, "\"b\""), "%s", said);
+    CHECK(command(command_render, "render a --indx 3 -o c") == TOOL_USAGE && strstr(said, "--indx"), "%s", said);
+    CHECK(command(command_render, "render a --index three -o c") == TOOL_USAGE && strstr(said, "three"), "%s", said);
+    CHECK(command(command_render, "render a --count 0 -o c") == TOOL_USAGE && strstr(said, "from 1"), "%s", said);
+    CHECK(command(command_render, "render a --task chess -o c") == TOOL_USAGE && strstr(said, "chess"), "%s", said);
+    CHECK(command(command_render, "render a -o") == TOOL_USAGE && strstr(said, "needs a value"), "%s", said);
+    CHECK(command(command_render, "render no_such_folder -o c.png") == TOOL_ERROR && strstr(said, "no_such_folder"), "%s", said);
+}
+
+static void test_axes(void)
+{
+    /* ticks are round, inside the axis, evenly spaced, and not too many, for ranges of all sizes */
+    for (double size = 1e-8; size < 1e9; size *= 3.7)
+        for (int k = 0; k < 20; k++) {
+            double low = size * k / 7, high = low + size * (1 + k % 3);
+            plot_axis a = plot_axis_make(low, high, 5, 1);
+            CHECK(a.low <= low + size * 1e-9 && a.high >= high - size * 1e-9 && a.count >= 2 && a.count <= 8, "%g to %g: %d ticks from %g to %g", low, high, a.count, a.low, a.high);
+            char before[32] = "";
+            for (int i = 0; i < a.count; i++) {
+                char text[32];
+                plot_label(text, a.ticks[i], &a);
+                CHECK(strcmp(text, before) != 0 && strlen(text) < 12, "%g to %g: label %s after %s", low, high, text, before);
+                memcpy(before, text, sizeof before);
+            }
+        }
+    plot_axis flat = plot_axis_make(3, 3, 5, 1), zero = plot_axis_make(0, 0, 5, 1), logs = plot_axis_log(0.003, 40);
+    CHECK(flat.high > flat.low && flat.count >= 2 && zero.high > zero.low, "a constant has an axis too");
+    CHECK(logs.log && logs.count >= 3 && fabs(plot_at(&logs, 1) - (0 - logs.low) / (logs.high - logs.low)) < 1e-12, "a logarithmic axis");
+    char text[32];
+    plot_axis steps = plot_axis_make(0, 20000, 5, 0), rate = plot_axis_make(0, 1e-4, 5, 1);
+    plot_label(text, 15000, &steps);
+    CHECK(strcmp(text, "15k") == 0, "%s", text);
+    plot_label(text, 2e-5, &rate);
+    CHECK(strcmp(text, "2e-5") == 0, "%s", text);
+}
+
+static void test_plot(void)
+{
+    static const char text[] = "{\"step\": 10, \"train/lm_loss\": 2.0, \"train/lr\": 1e-4, \"train/steps\": 3}\n"
+                               "{\"step\": 20, \"train/lm_loss\": 1.0, \"train/lr\": 1e-4, \"train/steps\": null}\n\n"
+                               "{\"step\": 20, \"eval/all/lm_loss\": 1.5, \"eval/all/exact_accuracy\": 0.25, \"note\": \"x\"}\n"
+                               "not json\n"
+                               "{\"step\": 30, \"train/lm_loss\": 0.5}\n"
+                               "{\"step\": 20, \"train/lm_loss\": 0.9}\r\n" /* resumed from 10 */
+                               "{\"step\": 30, \"train/lm_l";
+    plot_run *run = (plot_run *)calloc(1, sizeof *run);
+    CHECK_OK(plot_read(run, text, sizeof text - 1, "m.jsonl"));
+    CHECK(run->lines == 7 && run->broken == 2 && run->last_broken, "%ld lines, %ld broken", run->lines, run->broken);
+    CHECK(run->count == 5 && strcmp(run->curves[0].key, "train/lm_loss") == 0, "%d curves", run->count);
+    CHECK(run->curves[0].n == 2 && run->curves[0].xy[2] > 19 && run->curves[0].xy[2] < 21 && fabs(run->curves[0].xy[3] - 0.9) < 1e-9, "steps gone through twice count once");
+    plot_panel *panels = (plot_panel *)calloc(PLOT_PANELS, sizeof *panels);
+    int count = plot_find_panels(run, panels);
+    CHECK(count == 4 && panels[0].count == 2 && strcmp(panels[0].names[0], "training") == 0 && strcmp(panels[0].names[1], "evaluation") == 0, "%d panels", count);
+    canvas c;
+    CHECK_OK(plot_draw(&c, run, "run"));
+    CHECK(inked(&c, 0, 0, c.width, c.height) > 5000, "a picture");
+    long blue = 0, vermilion = 0;
+    for (int y = 0; y < c.height; y++)
+        for (int x = 0; x < c.width; x++) blue += canvas_pixel(&c, x, y) == CANVAS_BLUE, vermilion += canvas_pixel(&c, x, y) == CANVAS_VERMILION;
+    CHECK(blue > 100 && vermilion > 20, "training is blue, evaluation vermilion: %ld, %ld", blue, vermilion);
+    canvas_destroy(&c);
+    for (int i = 0; i < run->count; i++) free(run->curves[i].xy);
+    free(run);
+    free(panels);
+
+    char dir[64], path[128];
+    snprintf(dir, sizeof dir, "test_plot_%p", (void *)dir);
+    (void)mkdir(dir, 0777);
+    CHECK(command(command_plot, "plot %s", dir) == TOOL_ERROR && strstr(said, "metrics.jsonl"), "%s", said);
+    snprintf(path, sizeof path, "%s/metrics.jsonl", dir);
+    write_text(path, "");
+    CHECK(command(command_plot, "plot %s", dir) == TOOL_ERROR && strstr(said, "has no line"), "%s", said);
+    write_text(path, text);
+#ifdef CANVAS_HAS_PNG
+    CHECK(command(command_plot, "plot %s", dir) == TOOL_OK, "%s", said);
+    CHECK(strstr(said, "left out"), "%s", said);
+    CHECK(command(command_plot, "plot %s/ -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
+    CHECK(command(command_plot, "plot %s -o %s/y.png", path, dir) == TOOL_OK, "%s", said);
+    hrm_file_map map;
+    char picture[128];
+    snprintf(picture, sizeof picture, "%s/curves.png", dir);
+    CHECK_OK(hrm_file_map_open(&map, picture));
+    CHECK(map.size > 1000 && memcmp(map.data, "\x89PNG", 4) == 0, "a picture beside the metrics");
+    hrm_file_map_close(&map);
+    (void)remove(picture);
+#endif
+    (void)remove(path);
+    remove_data(dir);
+    CHECK(command(command_plot, "plot") == TOOL_USAGE && strstr(said, "which run"), "%s", said);
+    CHECK(command(command_plot, "plot a b") == TOOL_USAGE && strstr(said, "one run"), "%s", said);
+    CHECK(command(command_plot, "plot a --log") == TOOL_USAGE && strstr(said, "--log"), "%s", said);
+    CHECK(command(command_plot, "plot a -o") == TOOL_USAGE && strstr(said, "-o"), "%s", said);
+}
+
 int main(void)
 {
     test_shapes();
@@ -491,5 +783,8 @@ int main(void)
     test_sudoku_score();
     test_maze_score_exhaustively();
     test_maze_score();
+    test_render();
+    test_axes();
+    test_plot();
     return test_summary();
 }
