@@ -252,11 +252,6 @@ char *tool_number_float(char text[40], float x)
 }
 
 /* ---- subcommands ------------------------------------------------------------------------------------------------------ */
-#if defined(__GNUC__) && !defined(_WIN32) && !defined(__APPLE__) /* a build may leave commands out */
-    #pragma weak command_plot
-    #pragma weak command_render
-#endif
-
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -303,7 +298,6 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) {
-            if (!commands[i].run) return tool_usage("%s is not in this build", name);
             int status = commands[i].run(argc - 1, argv + 1);
             if (fflush(stdout) != 0 && status == TOOL_OK) status = tool_error("standard output: %s", strerror(errno));
             return status;

@@ -21,6 +21,7 @@
 typedef struct progress {
     const char *label;
     double      total, done, start, drawn;
+    double      from; /* done before the start; set it after progress_begin when work goes on where it stopped */
     int         terminal, width; /* of what is on the line now */
 } progress;
 
@@ -50,8 +51,9 @@ static void progress__draw(progress *p, const char *text, double now, int last)
     if (part > 1) part = 1;
     if (p->total > 0) snprintf(counts, sizeof counts, "%3d%%  %.0f/%.0f", (int)(100 * part), p->done, p->total);
     else snprintf(counts, sizeof counts, "%.0f", p->done);
-    progress__time(time, last || part <= 0 ? now - p->start : (now - p->start) * (1 - part) / part);
-    snprintf(left, sizeof left, last ? "  in %s" : part > 0 ? "  %s left" : "  %s", time);
+    int known = p->total > 0 && p->done > p->from;
+    progress__time(time, last || !known ? now - p->start : (now - p->start) * (p->total - p->done) / (p->done - p->from));
+    snprintf(left, sizeof left, last ? "  in %s" : known ? "  %s left" : "  %s", time);
     if (p->terminal && p->total > 0) {
         bar[0] = '[';
         for (int i = 0; i < 24; i++) bar[1 + i] = part * 24 >= i + 1 ? '=' : part * 24 > i ? '>' : ' ';

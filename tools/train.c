@@ -484,6 +484,7 @@ static int run(train_run *r)
     r->first = hrm_trainer_steps_done(r->trainer);
     r->started = tool_seconds();
     r->bar = progress_begin("train", (double)r->total);
+    r->bar.from = (double)r->first;
     return loop(r);
 }
 
