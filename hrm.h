@@ -2812,6 +2812,7 @@ static hrm_status hrm__yaml_single_quoted(hrm__text *t, const char **out)
         if (*p == '\'') p++; /* two stand for one */
     }
     *o = 0;
+    if (hrm__utf8_bad(start, (size_t)(o - start)) < (size_t)(o - start)) return hrm__text_fail(t, "a string that is not UTF-8");
     t->p = q + 1;
     *out = start;
     return HRM_OK;
@@ -3751,11 +3752,11 @@ static hrm_status hrm__pickle_append(hrm__pickle *m, uint32_t container, uint32_
     return HRM_OK;
 }
 
-static hrm_status hrm__pickle_floor(hrm__pickle *m, size_t *floor)
+static hrm_status hrm__pickle_mark(hrm__pickle *m, size_t *base)
 {
     /* pops the last mark -> the stack's height at it */
     if (!m->marks.count) return hrm__pickle_fail(m, "there is no mark");
-    *floor = ((uint32_t *)m->marks.data)[--m->marks.count];
+    *base = ((uint32_t *)m->marks.data)[--m->marks.count];
     return HRM_OK;
 }
 
@@ -3774,33 +3775,33 @@ static hrm_status hrm__pickle_top(hrm__pickle *m, uint32_t *value)
     return HRM_OK;
 }
 
-static hrm_status hrm__pickle_collect(hrm__pickle *m, uint32_t container, size_t floor)
+static hrm_status hrm__pickle_collect(hrm__pickle *m, uint32_t container, size_t base)
 {
-    /* what stands on the stack from floor on goes into the container, if it is below them */
-    for (size_t i = floor; i < m->stack.count; i++) HRM__TRY(hrm__pickle_append(m, container, ((uint32_t *)m->stack.data)[i]));
-    m->stack.count = floor;
+    /* what stands on the stack from base on goes into the container, if it is below them */
+    for (size_t i = base; i < m->stack.count; i++) HRM__TRY(hrm__pickle_append(m, container, ((uint32_t *)m->stack.data)[i]));
+    m->stack.count = base;
     return HRM_OK;
 }
 
-static hrm_status hrm__pickle_tuple(hrm__pickle *m, size_t floor)
+static hrm_status hrm__pickle_tuple(hrm__pickle *m, size_t base)
 {
     uint32_t tuple;
-    if (floor > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
+    if (base > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
     HRM__TRY(hrm__pickle_new(m, HRM__P_TUPLE, &tuple));
     m->stack.count--;
-    HRM__TRY(hrm__pickle_collect(m, tuple, floor));
+    HRM__TRY(hrm__pickle_collect(m, tuple, base));
     return hrm__pickle_push(m, tuple);
 }
 
-static hrm_status hrm__pickle_set_items(hrm__pickle *m, hrm__pickle_kind kind, size_t floor)
+static hrm_status hrm__pickle_set_items(hrm__pickle *m, hrm__pickle_kind kind, size_t base)
 {
-    /* the items above floor into the list or dictionary just below */
+    /* the items above base into the list or dictionary just below */
     size_t low = m->marks.count ? ((uint32_t *)m->marks.data)[m->marks.count - 1] : 0;
-    if (floor <= low || floor > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
-    uint32_t container = ((uint32_t *)m->stack.data)[floor - 1];
-    if (hrm__pickle_at(m, container)->kind != kind || (kind == HRM__P_DICT && (m->stack.count - floor) % 2))
+    if (base <= low || base > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
+    uint32_t container = ((uint32_t *)m->stack.data)[base - 1];
+    if (hrm__pickle_at(m, container)->kind != kind || (kind == HRM__P_DICT && (m->stack.count - base) % 2))
         return hrm__pickle_fail(m, "items for something that takes none");
-    return hrm__pickle_collect(m, container, floor);
+    return hrm__pickle_collect(m, container, base);
 }
 
 static hrm_status hrm__pickle_string(hrm__pickle *m, int length_bytes)
@@ -3978,7 +3979,7 @@ static hrm_status hrm__pickle_memo(hrm__pickle *m, int index_bytes, int put)
 static hrm_status hrm__pickle_step(hrm__pickle *m, int *done)
 {
     uint32_t value, height = (uint32_t)m->stack.count;
-    size_t floor;
+    size_t base = 0;
     m->opcode = m->p++;
     switch (*m->opcode) {
     case 0x80: /* PROTO */
@@ -4021,20 +4022,20 @@ static hrm_status hrm__pickle_step(hrm__pickle *m, int *done)
     case 'c': return hrm__pickle_global_lines(m);
     case 0x93: return hrm__pickle_stack_global(m);
     case 't':
-        HRM__TRY(hrm__pickle_floor(m, &floor));
-        return hrm__pickle_tuple(m, floor);
+        HRM__TRY(hrm__pickle_mark(m, &base));
+        return hrm__pickle_tuple(m, base);
     case 0x85: case 0x86: case 0x87: /* TUPLE1 to TUPLE3 */
-        for (floor = 0; floor < (size_t)(*m->opcode - 0x84); floor++) HRM__TRY(hrm__pickle_pop(m, &value)); /* are they there? */
+        for (base = 0; base < (size_t)(*m->opcode - 0x84); base++) HRM__TRY(hrm__pickle_pop(m, &value)); /* are they there? */
         m->stack.count = height;
-        return hrm__pickle_tuple(m, height - floor);
+        return hrm__pickle_tuple(m, height - base);
     case 'Q': return hrm__pickle_storage(m);
     case 'R': return hrm__pickle_reduce(m);
     case 'b': return hrm__pickle_build(m);
     case 's': return height < 3 ? hrm__pickle_fail(m, "the stack is empty") : hrm__pickle_set_items(m, HRM__P_DICT, height - 2);
     case 'a': return height < 2 ? hrm__pickle_fail(m, "the stack is empty") : hrm__pickle_set_items(m, HRM__P_LIST, height - 1);
     case 'u': case 'e':
-        HRM__TRY(hrm__pickle_floor(m, &floor));
-        return hrm__pickle_set_items(m, *m->opcode == 'u' ? HRM__P_DICT : HRM__P_LIST, floor);
+        HRM__TRY(hrm__pickle_mark(m, &base));
+        return hrm__pickle_set_items(m, *m->opcode == 'u' ? HRM__P_DICT : HRM__P_LIST, base);
     case '.':
         *done = 1;
         return m->stack.count == 1 && !m->marks.count ? HRM_OK : hrm__pickle_fail(m, "it ends with more or less than one value");
@@ -4211,6 +4212,16 @@ static hrm_status hrm__torch_open(hrm_tensors *f, const char *path)
     return status == HRM_OK ? hrm__tensors_index(f, path) : status;
 }
 
+static hrm_status hrm__tensors_read(hrm_tensors *f, const char *path)
+{
+    /* f->map -> the rest */
+    const hrm_file_map *map = &f->map;
+    if (map->size > 2 && memcmp(map->data, "\x80\x02\x8a", 3) == 0)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch's form from before 1.6; torch.save it again with a later version", path);
+    f->is_torch = map->size >= 4 && memcmp(map->data, "PK\x03\x04", 4) == 0;
+    return f->is_torch ? hrm__torch_open(f, path) : hrm__safetensors_open(f, path);
+}
+
 HRM_API hrm_status hrm_tensors_open(hrm_tensors **file, const char *path, const hrm_allocator *a)
 {
     void *p;
@@ -4220,12 +4231,7 @@ HRM_API hrm_status hrm_tensors_open(hrm_tensors **file, const char *path, const 
     f->arena.allocator = a;
     f->arena.what = path;
     hrm_status status = hrm_file_map_open(&f->map, path);
-    if (status == HRM_OK && f->map.size > 2 && f->map.data[0] == 0x80 && f->map.data[1] == 2 && f->map.data[2] == 0x8a)
-        status = hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch's form from before 1.6; torch.save it again with a later version", path);
-    if (status == HRM_OK) {
-        f->is_torch = f->map.size >= 4 && memcmp(f->map.data, "PK\x03\x04", 4) == 0;
-        status = f->is_torch ? hrm__torch_open(f, path) : hrm__safetensors_open(f, path);
-    }
+    if (status == HRM_OK) status = hrm__tensors_read(f, path);
     f->arena.what = "";
     if (status != HRM_OK) hrm_tensors_close(f);
     else *file = f;
