@@ -241,6 +241,37 @@ refuse 1 'vocab_size is 6' solve sudoku checkpoint=whole/step_480.safetensors $(
 refuse 2 'expected sudoku, maze or arc' solve chess checkpoint=x
 refuse 2 'checkpoint=FILE is missing' solve sudoku 1234
 
+# a model that has learned to copy what is given: a full board stays valid, one that breaks a rule does not
+good "boards with one blank" data sudoku --output-dir copy --generate 200 --size 4 --givens 15 --threads 1
+good "train to copy" train data_path=copy $small global_batch_size=32 arch.hidden_size=32 arch.H_cycles=1 arch.L_cycles=1 steps=250 lr=1e-2 \
+    arch.loss.loss_type=softmax_cross_entropy arch.halt_max_steps=2 checkpoint_path=run_copy tensorboard=false
+good "solve: a valid answer ends with 0" solve sudoku checkpoint=run_copy/step_250.safetensors 1234341221434321
+check "solve: and is called valid" grep -q 'valid: full, keeps the givens' out
+run solve sudoku checkpoint=run_copy/step_250.safetensors 1134341221434321
+check "solve: a wrong answer ends with 1" test $? -eq 1
+check "solve: and says why" grep -q 'not valid' out
+
+good "a maze model" train data_path=maze4 $small steps=1 checkpoint_path=run_maze global_batch_size=2 tensorboard=false
+printf '#S  \n  # \n #  \n  G#\n' > maze.txt
+run solve maze checkpoint=run_maze/step_1.safetensors maze.txt
+check "solve: a maze" grep -q 'segment' out
+printf '#S  \n  # \n #  \n   #\n' > maze.txt
+refuse 1 '1 starts (S) and 0 goals (G)' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
+printf '#S  \n  #x\n #  \n  G#\n' > maze.txt
+refuse 1 'row 2, column 4: "x"' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
+
+mkdir -p tasks/training tasks/evaluation
+task='{"train": [{"input": [[1,2],[3,4]], "output": [[4,3],[2,1]]}, {"input": [[0,5,0]], "output": [[5]]}], "test": [{"input": [[7,8,9]], "output": [[9,8,7]]}]}'
+for name in training/aa training/bb evaluation/cc; do echo "$task" > tasks/$name.json; done
+good "ARC tasks" data arc --output-dir arc --dataset-dirs tasks --num-aug 2
+good "an ARC model" train data_path=arc $small steps=1 epochs=100 global_batch_size=2 checkpoint_path=run_arc tensorboard=false
+run solve arc checkpoint=run_arc/step_1.safetensors tasks/evaluation/cc.json
+check "solve: a task" grep -q 'segment' out
+check "solve: its embedding is found by name" test -z "$(grep 'embedding' err)"
+mkdir -p bad; echo '{"test": [{"input": [[1,2],[3]]}]}' > bad/cc.json
+refuse 1 'a row of 1 cells, expected 2' solve arc checkpoint=run_arc/step_1.safetensors bad/cc.json
+refuse 1 'vocab_size is 12' solve sudoku checkpoint=run_arc/step_1.safetensors $(printf '%081d' 0)
+
 # ---- conversion, info ------------------------------------------------------------------------------------------------------
 mkdir -p torch
 good "to PyTorch" convert whole/step_480.safetensors torch/step_480

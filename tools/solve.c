@@ -155,7 +155,7 @@ static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
     int box_rows = p->side == 9 ? 3 : 2, box_columns = p->side == 4 ? 2 : 3;
     for (int r = 0; r < p->side; r++) {
         if (r > 0 && r % box_rows == 0) {
-            for (int c = 0; c < p->side; c++) printf("%s--", c > 0 && c % box_columns == 0 ? "+-" : "");
+            for (int c = 0; c < p->side; c++) printf("%s%s", c > 0 && c % box_columns == 0 ? "+-" : "", c + 1 < p->side ? "--" : "-");
             printf("\n");
             out->lines++;
         }
@@ -163,8 +163,9 @@ static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
             int i = r * p->side + c, token = tokens[i], given = p->tokens[i] >= 2;
             char digit = token >= 2 && token <= p->side + 1 ? (char)('0' + token - 1) : '.';
             if (c > 0 && c % box_columns == 0) printf("| ");
-            if (out->colour) printf("%s%c\033[0m ", given && token != p->tokens[i] ? "\033[31m" : given ? "\033[1m" : "\033[36m", digit);
-            else printf("%c ", digit);
+            const char *space = c + 1 < p->side ? " " : "";
+            if (out->colour) printf("%s%c\033[0m%s", given && token != p->tokens[i] ? "\033[31m" : given ? "\033[1m" : "\033[36m", digit, space);
+            else printf("%c%s", digit, space);
         }
         printf("\n");
         out->lines++;
