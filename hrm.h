@@ -1117,7 +1117,8 @@ static int hrm__cpu_best(void)
 
 static hrm__atomic hrm__cpu_chosen;     /* HRM__CPU_UNKNOWN until the first look; every thread would write the same value */
 
-/* Reads HRM_CPU. A name that is unknown or not supported here is an error; whoever ignores it gets the best there is. */
+/* Reads HRM_CPU. A name that is unknown or not supported here is an error; whoever ignores it gets the best there is. In double
+ * there is one path, plain C, whatever the name. */
 HRM__UNUSED static hrm_status hrm__cpu_select(void)
 {
     int best = hrm__cpu_best(), want = best;
@@ -1127,6 +1128,8 @@ HRM__UNUSED static hrm_status hrm__cpu_select(void)
         for (want = HRM__CPU_AVX512; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
         if (want == HRM__CPU_UNKNOWN) {
             status = hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar", name);
+            want = best;
+        } else if (sizeof(hrm_real) == sizeof(double)) {
             want = best;
         } else if (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON)) {
             status = hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: not supported here, the best is %s", name, hrm__cpu_names[best]);
@@ -1176,9 +1179,15 @@ HRM__INLINE hrm_real hrm__exp(hrm_real x)
 {
     float v = (float)x, t, n, r, p, scale;
     int32_t bits;
+    uint32_t clamped;
     if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)exp((double)x);
-    v = v < -87.33654f ? -87.33654f : v;
-    v = v > 88.37626f ? 88.37626f : v;
+    /* Clamped as integers: positive floats are in order as signed ones, negative in reverse as unsigned ones. A comparison of
+     * floats invites compilers to follow either branch to the end, which doubles what comes after. */
+    memcpy(&bits, &v, sizeof bits);
+    bits = bits > 0x42b0c0a5 ? 0x42b0c0a5 : bits;                   /* 88.37626 */
+    memcpy(&clamped, &bits, sizeof bits);
+    clamped = clamped > 0xc2aeac4fu ? 0xc2aeac4fu : clamped;        /* -87.33654 */
+    memcpy(&v, &clamped, sizeof v);
     t = v * 1.44269504f + 12582912.0f;          /* 1.5*2^23: the sum's low mantissa bits are the rounded integer n */
     n = t - 12582912.0f;
     r = v - n * 0.693145752f;                   /* x = n ln 2 + r, ln 2 in two parts, |r| <= ln 2 / 2 */
@@ -1192,7 +1201,7 @@ HRM__INLINE hrm_real hrm__exp(hrm_real x)
     memcpy(&bits, &t, sizeof bits);
     bits = (int32_t)(((uint32_t)bits << 23) + 0x3f800000u);
     memcpy(&scale, &bits, sizeof scale);
-    return (hrm_real)(p * scale);
+    return x != x ? x : (hrm_real)(p * scale);
 }
 
 /* ln x for normal x > 0, to 1e-7 relative (absolute where |ln x| < 1) */
@@ -1220,8 +1229,25 @@ HRM__INLINE hrm_real hrm__log(hrm_real x)
     return (hrm_real)(m + p + e * 0.693145752f);
 }
 
-HRM__INLINE hrm_real hrm__sigmoid(hrm_real x) { return 1 / (1 + hrm__exp(-x)); }
-HRM__INLINE hrm_real hrm__silu(hrm_real x) { return x / (1 + hrm__exp(-x)); }
+/* 1 / x for x >= 1, to 1e-7; above 8e37 it stays at the value there. Newton's iteration takes a quarter of a division's time */
+HRM__INLINE hrm_real hrm__reciprocal(hrm_real x)
+{
+    float v = (float)x, r;
+    int32_t bits;
+    if (sizeof(hrm_real) == sizeof(double)) return 1 / x;
+    memcpy(&bits, &v, sizeof bits);
+    bits = bits > 0x7e700000 ? 0x7e700000 : bits;
+    memcpy(&v, &bits, sizeof v);
+    bits = 0x7ef311c7 - bits;
+    memcpy(&r, &bits, sizeof r);
+    r = r * (2.0f - v * r);
+    r = r * (2.0f - v * r);
+    r = r + r * (1.0f - v * r);
+    return (hrm_real)r;
+}
+
+HRM__INLINE hrm_real hrm__sigmoid(hrm_real x) { return hrm__reciprocal(1 + hrm__exp(-x)); }
+HRM__INLINE hrm_real hrm__silu(hrm_real x) { return x * hrm__sigmoid(x); }
 
 /* the square root, x >= 0; to 1e-7; libm's may set errno and so does not vectorise: Newton's iteration for 1/sqrt x */
 HRM__INLINE hrm_real hrm__sqrt(hrm_real x)
