@@ -600,7 +600,6 @@ static void test_render(void)
     enum { COUNT = 6 };
     static uint8_t inputs[COUNT * 900], labels[COUNT * 900];
     static int32_t answers[COUNT * 900];
-    static float logits[COUNT * 16 * 6];
     static const score_task tasks[4] = {SCORE_SUDOKU, SCORE_SUDOKU, SCORE_MAZE, SCORE_ARC};
     static const int sides[4] = {9, 4, 10, 30}, vocabs[4] = {11, 6, 6, 12};
     char dir[64];
@@ -644,6 +643,7 @@ static void test_render(void)
         CHECK(map.size > 1000 && memcmp(map.data, "\x89PNG", 4) == 0 && big_endian(map.data + 16) > 200, "a picture");
         hrm_file_map_close(&map);
         if (side == 4) { /* logits say the same as their arg max: the pictures are equal byte for byte */
+            static float logits[COUNT * 16 * 6];
             for (int i = 0; i < COUNT * cells; i++) logits[i * 6 + answers[i]] = 2.5f;
             int64_t shape[3];
             hrm_npy_writer w;
