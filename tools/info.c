@@ -41,31 +41,41 @@ static char *grouped(char text[32], int64_t n)
     return text;
 }
 
+static void print_value(const char *key, double value)
+{
+    /* 0 in a description: the file does not say */
+    char text[40];
+    printf("  %-24s  %s\n", key, value > 0 ? tool_number_float(text, (float)value) : "not stated");
+}
+
 static void print_config(const hrm_model_desc *d)
 {
-    char a[40];
-    if (d->seq_len) printf("  seq_len                   %d\n", d->seq_len);
-    else printf("  seq_len                   not stated: rotary positions do not tell\n");
-    printf("  vocab_size                %d\n", d->vocab_size);
-    printf("  num_puzzle_identifiers    %d\n", d->num_puzzle_identifiers);
-    printf("  puzzle_emb_ndim           %d\n", d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim);
-    printf("  hidden_size               %d\n", d->hidden_size);
-    printf("  num_heads                 %d\n", d->num_heads);
-    printf("  H_layers, L_layers        %d, %d\n", d->H_layers, d->L_layers);
-    printf("  H_cycles, L_cycles        %d, %d\n", d->H_cycles, d->L_cycles);
-    printf("  expansion                 %s\n", tool_number_float(a, d->expansion));
-    printf("  pos_encodings             %s\n", d->pos_encodings == HRM_LEARNED ? "learned" : "rope");
-    printf("  rms_norm_eps              %s\n", tool_number_float(a, d->rms_norm_eps));
-    if (d->pos_encodings == HRM_ROPE) printf("  rope_theta                %s\n", tool_number_float(a, d->rope_theta));
-    printf("  halt_max_steps            %d\n", d->halt_max_steps);
-    printf("  halt_exploration_prob     %s\n", tool_number_float(a, d->no_halt_exploration ? 0 : d->halt_exploration_prob));
-    printf("  loss_type                 %s\n", d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
+    char text[40];
+    if (d->seq_len) printf("  %-24s  %d\n", "seq_len", d->seq_len);
+    else printf("  %-24s  not stated; its data set tells it\n", "seq_len");
+    printf("  %-24s  %d\n", "vocab_size", d->vocab_size);
+    printf("  %-24s  %d\n", "num_puzzle_identifiers", d->num_puzzle_identifiers);
+    printf("  %-24s  %d\n", "puzzle_emb_ndim", d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim);
+    print_value("hidden_size", d->hidden_size);
+    print_value("num_heads", d->num_heads);
+    print_value("H_layers", d->H_layers);
+    print_value("L_layers", d->L_layers);
+    print_value("H_cycles", d->H_cycles);
+    print_value("L_cycles", d->L_cycles);
+    print_value("expansion", (double)d->expansion);
+    printf("  %-24s  %s\n", "pos_encodings", d->pos_encodings == HRM_LEARNED ? "learned" : "rope");
+    print_value("rms_norm_eps", (double)d->rms_norm_eps);
+    if (d->pos_encodings == HRM_ROPE) print_value("rope_theta", (double)d->rope_theta);
+    print_value("halt_max_steps", d->halt_max_steps);
+    if (d->no_halt_exploration) printf("  %-24s  %s\n", "halt_exploration_prob", tool_number(text, 0));
+    else print_value("halt_exploration_prob", (double)d->halt_exploration_prob);
+    printf("  %-24s  %s\n", "loss_type", d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
 }
 
 static void print_dtypes(const hrm_tensors *file)
 {
     int seen = 0;
-    printf("  dtype                     ");
+    printf("  %-24s  ", "dtype");
     for (int type = 0; type < HRM_DTYPE_COUNT; type++)
         for (size_t i = 0; i < hrm_tensors_count(file); i++)
             if ((int)hrm_tensors_at(file, i)->dtype == type && strcmp(role_of(hrm_tensors_at(file, i)->name), "state") != 0) {
@@ -111,8 +121,8 @@ static int print_info(const char *path, const hrm_tensors *file)
     printf("%s: %s, %zu tensors\n\n", path, hrm_tensors_is_torch(file) ? "PyTorch" : "safetensors", hrm_tensors_count(file));
     print_config(&desc);
     print_dtypes(file);
-    if (step) printf("  training step             %s\n", step);
-    else if (tool_step_of(path) >= 0) printf("  training step             %lld\n", (long long)tool_step_of(path));
+    if (step) printf("  %-24s  %s\n", "training step", step);
+    else if (tool_step_of(path) >= 0) printf("  %-24s  %lld\n", "training step", (long long)tool_step_of(path));
     print_tensors(file);
     return TOOL_OK;
 }

@@ -127,8 +127,8 @@ static void saved_values(train_run *r, saved_value values[SAVED_VALUES])
 static int save_state(train_run *r)
 {
     saved_value values[SAVED_VALUES];
-    hrm_metadata more[SAVED_VALUES];
-    char texts[SAVED_VALUES][40], path[TOOL_PATH];
+    hrm_metadata more[SAVED_VALUES + 1];
+    char texts[SAVED_VALUES][40], step_text[24], path[TOOL_PATH];
     saved_values(r, values);
     for (int i = 0; i < SAVED_VALUES; i++) {
         more[i].key = values[i].key;
@@ -137,7 +137,10 @@ static int save_state(train_run *r)
         else snprintf(texts[i], sizeof texts[i], "%lld", (long long)*values[i].whole);
     }
     if (!tool_join(path, r->dir, "state.safetensors")) return tool_error("%s: the path is too long", r->dir);
-    if (hrm_trainer_save(r->trainer, path, more, SAVED_VALUES) != HRM_OK) return tool_failed();
+    snprintf(step_text, sizeof step_text, "%lld", (long long)hrm_trainer_steps_done(r->trainer));
+    more[SAVED_VALUES].key = "step";
+    more[SAVED_VALUES].value = step_text;
+    if (hrm_trainer_save(r->trainer, path, more, SAVED_VALUES + 1) != HRM_OK) return tool_failed();
     r->saved_step = hrm_trainer_steps_done(r->trainer);
     return TOOL_OK;
 }
@@ -371,7 +374,7 @@ static int run_folder(train_run *r)
     data[n] = 0;
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", localtime(&now));
     if (!*c->project_name) snprintf(c->project_name, sizeof c->project_name, "%s", tool_basename(data));
-    if (!*c->run_name) snprintf(c->run_name, sizeof c->run_name, "hrm %s", stamp);
+    if (!*c->run_name) snprintf(c->run_name, sizeof c->run_name, "hrm-%s", stamp);
     if (!*c->checkpoint_path) {
         int length = snprintf(c->checkpoint_path, sizeof c->checkpoint_path, "checkpoints/%s/%s", c->project_name, c->run_name);
         if (length >= (int)sizeof c->checkpoint_path) return tool_error("checkpoint_path: the path is too long");
