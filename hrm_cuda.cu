@@ -121,6 +121,27 @@ __device__ __forceinline__ double warp_sum(double x)
 
 __device__ __forceinline__ uint32_t shared_address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
 
+/* Kernels that follow one another closely are launched as a chain (sm_90): the next may start while the one before drains, and
+ * waits here before it touches anything a kernel before it wrote. Every kernel of a chain does, so waiting for the one before
+ * is waiting for all. */
+__device__ __forceinline__ void chain_allow_next()
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void chain_wait()
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void chain()
+{
+    chain_allow_next();
+    chain_wait();
+}
+
 /* the same numbers as hrm_philox */
 __device__ static void philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
 {
@@ -278,6 +299,7 @@ __global__ void __launch_bounds__(SIMT_THREADS) gemm_simt(const T *A, const T *B
     int steps = ceil_div(K, SIMT_K), k_begin = (int)((long long)steps * split / splits) * SIMT_K;
     int k_end = min((int)((long long)steps * (split + 1) / splits) * SIMT_K, K);
     float acc[4][4] = {};
+    chain();
     for (int k0 = k_begin; k0 < k_end; k0 += SIMT_K) {
         for (int i = tid; i < SIMT_K * SIMT_M; i += SIMT_THREADS) {
             int m = TRANS ? i % SIMT_M : i / SIMT_K, k = TRANS ? i / SIMT_M : i % SIMT_K;
@@ -376,20 +398,25 @@ __global__ void __launch_bounds__(32 * WARPS_M *WARPS_N) gemm_mma(const bf16 *A,
     int all = ceil_div(K, MMA_K), step = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
     float acc[MT][NT][4] = {};
 
-    auto fetch = [&](int s, int slot) {
-        uint32_t a = base + (uint32_t)(slot * STAGE), b = a + A_BYTES;
-        int k0 = s * MMA_K;
-        if (TRANS) {
-            mma_load<MMA_K, BM, THREADS>(a, A, e.M, k0, m0, K, e.M);
-            mma_load<MMA_K, BN, THREADS>(b, B, e.N, k0, n0, K, e.N);
-        } else {
-            mma_load<BM, MMA_K, THREADS>(a, A, K, m0, k0, e.M, K);
-            mma_load<BN, MMA_K, THREADS>(b, B, K, n0, k0, e.N, K);
-        }
+    auto fetch_a = [&](int s, int slot) {
+        uint32_t a = base + (uint32_t)(slot * STAGE);
+        if (TRANS) mma_load<MMA_K, BM, THREADS>(a, A, e.M, s * MMA_K, m0, K, e.M);
+        else mma_load<BM, MMA_K, THREADS>(a, A, K, m0, s * MMA_K, e.M, K);
     };
+    auto fetch_b = [&](int s, int slot) {
+        uint32_t b = base + (uint32_t)(slot * STAGE) + A_BYTES;
+        if (TRANS) mma_load<MMA_K, BN, THREADS>(b, B, e.N, s * MMA_K, n0, K, e.N);
+        else mma_load<BN, MMA_K, THREADS>(b, B, K, n0, s * MMA_K, e.N, K);
+    };
+    /* B holds weights unless transposed: nothing in a chain writes them, so they need not wait for the kernel before */
     int fetched = step;
+    chain_allow_next();
+    if (TRANS) chain_wait();
+    for (int i = 0; i < STAGES - 1; i++)
+        if (step + i < last) fetch_b(step + i, i);
+    if (!TRANS) chain_wait();
     for (int i = 0; i < STAGES - 1; i++) {
-        if (fetched < last) fetch(fetched, i);
+        if (fetched < last) fetch_a(fetched, i);
         fetched++;
         cp_async_commit();
     }
@@ -397,7 +424,7 @@ __global__ void __launch_bounds__(32 * WARPS_M *WARPS_N) gemm_mma(const bf16 *A,
         cp_async_wait<STAGES - 2>();
         __syncthreads();
         int next = slot == 0 ? STAGES - 1 : slot - 1; /* the slot that everybody left before the barrier */
-        if (fetched < last) fetch(fetched, next);
+        if (fetched < last) fetch_a(fetched, next), fetch_b(fetched, next);
         fetched++;
         cp_async_commit();
         uint32_t a_tile = base + (uint32_t)(slot * STAGE), b_tile = a_tile + A_BYTES;
@@ -512,47 +539,147 @@ __device__ __forceinline__ void transpose4(uint32_t *p, int t)
     else p[2] = a, p[3] = b;
 }
 
-/* d: row g of the warp's sixteen in d[4i], d[4i+1], row g + 8 in d[4i+2], d[4i+3]; columns 8i + 2t, 8i + 2t + 1 */
-template <int KIND>
-__device__ __forceinline__ void end_registers(const ending<bf16> &e, const float *d, int m0, int n0, int slot, int split)
+/* What an ending reads, asked for while the last products still run: one row at a time, the latency would cost more than
+ * the products. Rows and columns past the end are read at the end instead, and not used. */
+struct ahead {
+    float  rs[2];
+    uint4  x[2][8];       /* residual of both rows; four of SwiGLU's gates and ups */
+    float4 turn[2][2][2]; /* cosines and sines: they repeat every 64 columns */
+};
+
+template <int KIND> __device__ __forceinline__ bool turns_repeat(const ending<bf16> &e, int n0)
+{
+    return KIND == END_STORE && e.rope && n0 + WG_N <= e.rope_columns && 64 % e.head_dim == 0 && e.head_dim >= 8;
+}
+__device__ __forceinline__ void load_gate_up(const ending<bf16> &e, ahead &p, int row, int n0, int t, int first)
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const bf16 *from = e.gate_up + (size_t)min(row, e.M - 1) * 2 * e.N + 2 * min(n0 + 8 * (4 * (first + i) + t), e.N - 8);
+        p.x[0][i] = *(const uint4 *)from;
+        p.x[1][i] = *(const uint4 *)(from + 8);
+    }
+}
+template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16> &e, ahead &p, int m0, int n0)
 {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    bool turns = turns_repeat<KIND>(e, n0);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int row = min(m0 + g + 8 * half, e.M - 1);
+        if (KIND == END_STORE || KIND == END_SWIGLU || KIND == END_RESIDUAL) p.rs[half] = row_factor(e, row);
+        if (KIND == END_RESIDUAL || KIND == END_ADD) {
+#pragma unroll
+            for (int i = 0; i < 8; i++) p.x[half][i] = *(const uint4 *)(e.residual + (size_t)row * e.N + min(n0 + 8 * (4 * i + t), e.N - 8));
+        }
+        if (KIND == END_STORE && turns) {
+#pragma unroll
+            for (int u = 0; u < 2; u++) {
+                const float4 *from = (const float4 *)(e.rope + (size_t)(row % e.S) * (e.head_dim / 2) + 8 * (4 * u + t) % e.head_dim / 2);
+                p.turn[half][u][0] = from[0], p.turn[half][u][1] = from[1];
+            }
+        }
+    }
+    if (KIND == END_SWIGLU_BACK) load_gate_up(e, p, m0 + g, n0, t, 0);
+}
+__device__ __forceinline__ void unpack8(float *v, uint4 x)
+{
+    unpack2(v, x.x), unpack2(v + 2, x.y), unpack2(v + 4, x.z), unpack2(v + 6, x.w);
+}
+__device__ __forceinline__ float tanh_fast(float x)
+{
+    float y;
+    asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+/* to within 2^-11, far below a bfloat16's last bit: one special function instead of two */
+__device__ __forceinline__ float sigmoid_fast(float x) { return fmaf(0.5f, tanh_fast(0.5f * x), 0.5f); }
+
+/* d: row g of the warp's sixteen in d[4i], d[4i+1], row g + 8 in d[4i+2], d[4i+3]; columns 8i + 2t, 8i + 2t + 1 */
+template <int KIND>
+__device__ __forceinline__ void end_registers(const ending<bf16> &e, const float *d, ahead &p, int m0, int n0, int slot, int split)
+{
+    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    bool turns = turns_repeat<KIND>(e, n0);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = m0 + g + 8 * half;
         bool inside = row < e.M;
+        float squares = 0;
         if (KIND == END_PART) {
             float *part = e.part + ((size_t)split * e.M + row) * e.N + n0 + 2 * t;
 #pragma unroll
             for (int i = 0; i < 32; i++)
                 if (inside && n0 + 8 * i < e.N) *(float2 *)(part + 8 * i) = make_float2(d[4 * i + 2 * half], d[4 * i + 2 * half + 1]);
         } else if (KIND == END_SWIGLU) {
-            float rs = row_factor(e, row);
+            float rs = p.rs[half];
 #pragma unroll
             for (int i = 0; i < 32; i += 8) {
-                uint32_t p[4];
+                uint32_t q[4];
 #pragma unroll
                 for (int j = 0; j < 4; j++) {
                     const float *gate = d + 4 * (i + 2 * j) + 2 * half, *up = gate + 4;
-                    p[j] = pack2(silu(rs * gate[0]) * (rs * up[0]), silu(rs * gate[1]) * (rs * up[1]));
+                    float a = rs * gate[0], b = rs * gate[1];
+                    q[j] = pack2(a * sigmoid_fast(a) * (rs * up[0]), b * sigmoid_fast(b) * (rs * up[1]));
                 }
-                transpose4(p, t);
+                transpose4(q, t);
                 int col = n0 / 2 + 4 * i + 8 * t;
-                if (inside && 2 * col < e.N) *(uint4 *)(e.out + (size_t)row * (e.N / 2) + col) = make_uint4(p[0], p[1], p[2], p[3]);
+                if (inside && 2 * col < e.N) *(uint4 *)(e.out + (size_t)row * (e.N / 2) + col) = make_uint4(q[0], q[1], q[2], q[3]);
             }
         } else {
-            float rs = row_factor(e, row), squares = 0;
 #pragma unroll
-            for (int i = 0; i < 32; i += 4) {
-                uint32_t p[4];
-                float v[8], f = KIND == END_STORE ? rs : 1.0f;
+            for (int i = 0; i < 8; i++) {
+                uint32_t q[4];
+                float v[8], x[8], f = KIND == END_STORE ? p.rs[half] : 1.0f;
 #pragma unroll
-                for (int j = 0; j < 4; j++) p[j] = pack2(f * d[4 * (i + j) + 2 * half], f * d[4 * (i + j) + 2 * half + 1]);
-                transpose4(p, t);
-                int col = n0 + 8 * (i + t);
+                for (int j = 0; j < 4; j++) q[j] = pack2(f * d[4 * (4 * i + j) + 2 * half], f * d[4 * (4 * i + j) + 2 * half + 1]);
+                transpose4(q, t);
+                int col = n0 + 8 * (4 * i + t);
+                bool there = inside && col < e.N;
+                bf16 *out = e.out + (size_t)row * e.N + col;
 #pragma unroll
-                for (int j = 0; j < 4; j++) unpack2(v + 2 * j, p[j]);
-                if (inside && col < e.N) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
+                for (int j = 0; j < 4; j++) unpack2(v + 2 * j, q[j]);
+                if (KIND == END_STORE) {
+                    if (turns) {
+                        const float4 *turn = p.turn[half][i % 2];
+#pragma unroll
+                        for (int j = 0; j < 4; j++) {
+                            float c = j % 2 ? turn[j / 2].z : turn[j / 2].x, s = j % 2 ? turn[j / 2].w : turn[j / 2].y, a = v[2 * j], b = v[2 * j + 1];
+                            v[2 * j] = a * c - b * s;
+                            v[2 * j + 1] = b * c + a * s;
+                        }
+                        if (there) store<8>(out, v);
+                    } else if (e.rope && col < e.rope_columns) {
+                        if (there) end_chunk<KIND, bf16>(e, row, col, v, 1.0f, &squares);
+                    } else if (there) *(uint4 *)out = make_uint4(q[0], q[1], q[2], q[3]);
+                } else if (KIND == END_SWIGLU_BACK) {
+                    float u[8], h[8];
+                    unpack8(x, p.x[0][i % 4]), unpack8(u, p.x[1][i % 4]);
+#pragma unroll
+                    for (int j = 0; j < 8; j++) {
+                        float sigmoid = sigmoid_fast(x[j]), s = x[j] * sigmoid, dh = v[j];
+                        h[j] = s * u[j];
+                        x[j] = dh * u[j] * (sigmoid + s * (1.0f - sigmoid));
+                        u[j] = dh * s;
+                    }
+                    bf16 *gate_up = e.gate_up + (size_t)row * 2 * e.N + 2 * col;
+                    if (there) {
+                        store<8>(gate_up, x);
+                        store<8>(gate_up + 8, u);
+                        store<8>(out, h);
+                    }
+                    if (i == 3) load_gate_up(e, p, row, n0, t, 4);
+                    if (i == 7 && half == 0) load_gate_up(e, p, row + 8, n0, t, 0);
+                } else {
+                    unpack8(x, p.x[half][i]);
+                    float rs = KIND == END_RESIDUAL ? p.rs[half] : 1.0f;
+#pragma unroll
+                    for (int j = 0; j < 8; j++) {
+                        v[j] = fmaf(rs, x[j], v[j]);
+                        if (KIND == END_RESIDUAL && col < e.N) squares = fmaf(v[j], v[j], squares);
+                    }
+                    if (there) store<8>(out, v);
+                }
             }
             if (KIND == END_RESIDUAL) {
                 squares += __shfl_xor_sync(0xffffffffu, squares, 1);
@@ -581,6 +708,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
     __syncthreads();
+    chain();
     int m_tiles = ceil_div(e.M, WG_M), n_tiles = ceil_div(e.N, WG_N), items = m_tiles * n_tiles * splits, all = ceil_div(K, WG_K);
     int slot = 0, phase = 0;
     if (group == 0) {
@@ -628,11 +756,13 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                 }
                 if (++slot == WG_STAGES) slot = 0, phase ^= 1;
             }
+            ahead p;
+            load_ahead<KIND>(e, p, m0 + (group - 1) * 64 + warp * 16, n0);
             wgmma_wait<0>();
             if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)(slot == 0 ? WG_STAGES - 1 : slot - 1));
 #pragma unroll
             for (int i = 0; i < 128; i++) asm volatile("" : "+f"(d[i])::"memory"); /* not to be read before the wait */
-            end_registers<KIND>(e, d, m0 + (group - 1) * 64 + warp * 16, n0, n0 / WG_N, split);
+            end_registers<KIND>(e, d, p, m0 + (group - 1) * 64 + warp * 16, n0, n0 / WG_N, split);
         }
     }
 #else
@@ -653,7 +783,7 @@ __global__ void probe_wgmma(int *there)
  *   P = softmax(c Q K^T),  O = P V,  c = 1 / sqrt(head_dim)
  *   delta = rowsum(dO o O),  dV = P^T dO,  dS = c P o (dO V^T - delta),  dQ = dS K,  dK = dS^T Q
  *
- * qkv [B,S,3,heads,head_dim] rotated already, o and d_o [B,S,heads,head_dim], lse and delta [B,heads,S]; lse = log2 sum 2^(…),
+ * qkv [B,S,3,heads,head_dim] rotated already, o and d_o [B,S,heads,head_dim], lse and delta [B,heads,Sp]; lse = log2 sum 2^(…),
  * with log2(e) in the factor. No [S,S] matrix is ever stored: forward keeps a running maximum and sum (Dao et al. 2022); the
  * backward pass recomputes P twice, once by rows for dQ and once by columns for dK and dV, so that nothing is added
  * atomically and two runs are equal bit by bit. dQ and dK are rotated back on their way out.
@@ -667,13 +797,14 @@ template <class T> struct attention_args {
     float        *lse, *delta;
     const T      *qkv, *d_o;
     const float2 *rope; /* NULL: learned positions */
-    int           S, heads, head_dim, causal;
+    int           S, Sp, heads, head_dim, causal; /* Sp: elements between rows of lse and delta, S up to a multiple of 64 */
     float         scale, scale_log2;
 };
 
 template <class T> __global__ void attention_forward_simt(attention_args<T> x, int rows)
 {
     extern __shared__ float attention_shared[];
+    chain();
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, hd = x.head_dim, D = x.heads * hd;
     int index = (int)blockIdx.x * ATTENTION_WARPS + warp; /* (b, head, i) */
     if (index >= rows) return;
@@ -710,38 +841,39 @@ template <class T> __global__ void attention_forward_simt(attention_args<T> x, i
 #pragma unroll
     for (int r = 0; r < ATTENTION_REGISTERS; r++)
         if (r * 32 + lane < hd) o[r * 32 + lane] = from_float<T>(acc[r] / l);
-    if (x.lse && lane == 0) x.lse[index] = m + log2f(l);
+    if (x.lse && lane == 0) x.lse[(size_t)(index / x.S) * x.Sp + i] = m + log2f(l);
 }
 
-template <class T> __global__ void attention_delta(attention_args<T> x, int rows)
+/* W elements a thread, head_dim / W neighbouring lanes a head when that is a power of two up to 32; else a thread a head */
+template <class T, int W> __global__ void attention_delta(attention_args<T> x, size_t n)
 {
-    int index = (int)(blockIdx.x * blockDim.x + threadIdx.x); /* (b, i, head): neighbours read neighbouring memory */
-    if (index >= rows) return;
-    int head = index % x.heads, i = index / x.heads % x.S, b = index / x.heads / x.S, hd = x.head_dim, D = x.heads * hd;
-    const T *o = x.o + (size_t)(b * x.S + i) * D + head * hd, *d_o = x.d_o + (o - x.o);
-    float sum = 0;
-    if (hd % 8 == 0)
-        for (int d = 0; d < hd; d += 8) {
-            float p[8], q[8];
-            load<8>(p, o + d), load<8>(q, d_o + d);
-            for (int j = 0; j < 8; j++) sum = fmaf(p[j], q[j], sum);
-        }
-    else
-        for (int d = 0; d < hd; d++) sum = fmaf(to_float(o[d]), to_float(d_o[d]), sum);
-    x.delta[((size_t)b * x.heads + head) * x.S + i] = sum;
+    int hd = x.head_dim, D = x.heads * hd, lanes = W == 8 ? hd / 8 : 1;
+    size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x, unit = index < n ? index : n - 1, first = unit * (size_t)(hd / lanes);
+    float sum = 0, p[8], q[8];
+    chain();
+    for (int d = 0; d < hd / lanes; d += W) {
+        load<W>(p, x.o + first + d), load<W>(q, x.d_o + first + d);
+        for (int j = 0; j < W; j++) sum = fmaf(p[j], q[j], sum);
+    }
+    for (int step = lanes / 2; step > 0; step >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+    if (index >= n || (W == 8 && index % (size_t)lanes != 0)) return;
+    size_t row = first / (size_t)D;
+    int head = (int)(first % (size_t)D) / hd, i = (int)(row % (size_t)x.S), b = (int)(row / (size_t)x.S);
+    x.delta[((size_t)b * x.heads + head) * x.Sp + i] = sum;
 }
 
 template <class T, bool KV> __global__ void attention_backward_simt(attention_args<T> x, int rows)
 {
     /* a warp a row: of Q with all keys, giving dQ, or (KV) of K and V with all queries, giving dK and dV */
     extern __shared__ float attention_shared[];
+    chain();
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, hd = x.head_dim, D = x.heads * hd;
     int index = (int)blockIdx.x * ATTENTION_WARPS + warp;
     if (index >= rows) return;
     int i = index % x.S, head = index / x.S % x.heads, b = index / x.S / x.heads;
     int begin = KV && x.causal ? i / 32 * 32 : 0, end = !KV && x.causal ? i + 1 : x.S;
     const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *k = q + D, *v = q + 2 * D, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
-    const float *lse = x.lse + (size_t)(b * x.heads + head) * x.S, *delta = x.delta + (size_t)(b * x.heads + head) * x.S;
+    const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
     float *x1 = attention_shared + warp * 2 * hd, *x2 = x1 + hd, out1[ATTENTION_REGISTERS], out2[ATTENTION_REGISTERS];
     for (int d = lane; d < hd; d += 32) {
         x1[d] = to_float((KV ? k : q)[(size_t)i * 3 * D + d]);
@@ -913,6 +1045,7 @@ template <int HD, int MT> __global__ void attention_forward_mma(attention_args<b
         attention_load<HD>(at + TILE, q + 2 * D, 3 * D, j * ATTENTION_KEYS, n, x.S, hd);
         cp_async_commit();
     };
+    chain();
     attention_load<HD>(q_tile, q, 3 * D, q0, rows, x.S, hd);
     fetch(0);
     float o[MT][HD / 8][4] = {}, m[MT][2], l[MT][2] = {};
@@ -943,7 +1076,7 @@ template <int HD, int MT> __global__ void attention_forward_mma(attention_args<b
             l[i][h] += __shfl_xor_sync(0xffffffffu, l[i][h], 1);
             l[i][h] += __shfl_xor_sync(0xffffffffu, l[i][h], 2);
             int row = first + i * 16 + lane / 4 + 8 * h;
-            if (x.lse && lane % 4 == 0 && row < x.S) x.lse[(size_t)(b * x.heads + head) * x.S + row] = m[i][h] + log2f(l[i][h]);
+            if (x.lse && lane % 4 == 0 && row < x.S) x.lse[(size_t)(b * x.heads + head) * x.Sp + row] = m[i][h] + log2f(l[i][h]);
             float inverse = 1.0f / l[i][h];
 #pragma unroll
             for (int n = 0; n < HD / 8; n++) o[i][n][2 * h] *= inverse, o[i][n][2 * h + 1] *= inverse;
@@ -964,7 +1097,7 @@ template <int HD, bool KV> __global__ void attention_backward_mma(attention_args
     int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
     uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
     const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
-    const float *lse = x.lse + (size_t)(b * x.heads + head) * x.S, *delta = x.delta + (size_t)(b * x.heads + head) * x.S;
+    const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
     int begin = KV && x.causal ? r0 / ATTENTION_COLUMNS : 0;
     int end = ceil_div(!KV && x.causal ? min(x.S, r0 + rows) : x.S, ATTENTION_COLUMNS);
     auto fetch = [&](int j) {
@@ -973,6 +1106,7 @@ template <int HD, bool KV> __global__ void attention_backward_mma(attention_args
         attention_load<HD>(at + TILE, KV ? d_o : q + 2 * D, KV ? D : 3 * D, j * ATTENTION_COLUMNS, ATTENTION_COLUMNS, x.S, hd);
         cp_async_commit();
     };
+    chain();
     attention_load<HD>(x1, KV ? q + D : q, 3 * D, r0, rows, x.S, hd);
     attention_load<HD>(x2, KV ? q + 2 * D : d_o, KV ? 3 * D : D, r0, rows, x.S, hd);
     fetch(begin);
@@ -1054,6 +1188,330 @@ template <int HD, bool KV> __global__ void attention_backward_mma(attention_args
     if (KV) attention_store<HD>(to + D, 3 * D, tile, out2, first, x.S, hd);
 }
 
+/* On Hopper, heads of 64: a row of a head is one 128-byte swizzled line, tiles come by the copy engine from qkv seen as
+ * [B,S,3D], and all products are wgmma: P and dS pass from accumulators to operands in registers, V, and Y on its second use,
+ * are read transposed from the same tiles. One warp group asks for tiles; each of the others has 64 rows. */
+enum { AF_GROUPS = 3, AF_KEYS = 128, AF_STAGES = 3, AF_STAGE = 2 * AF_KEYS * 128, AF_SHARED = AF_GROUPS * 8192 + AF_STAGES * AF_STAGE + 1024 + 128 };
+enum { AB_GROUPS = 2, AB_COLUMNS = 64, AB_STAGES = 6, AB_STAGE = 2 * AB_COLUMNS * 128, AB_SHARED = AB_GROUPS * 16384 + AB_STAGES * AB_STAGE + 1024 + 128 };
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ __forceinline__ void copy_tile3(uint32_t dst, const CUtensorMap *map, int x, int y, int z, uint32_t barrier)
+{
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];\n" ::"r"(dst),
+                 "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z)
+                 : "memory");
+}
+    #define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
+    #define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+    #define WG_LIST64 \
+        WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+/* d [64,N] (+)= a b^T, both as rows of 64 elements in shared memory; k-th sixteen of them */
+template <int N> __device__ __forceinline__ void wgmma_rows(float *d, uint32_t a, uint32_t b, int k)
+{
+    uint64_t da = matrix_descriptor(a + (uint32_t)k * 32, 16, 1024), db = matrix_descriptor(b + (uint32_t)k * 32, 16, 1024);
+    if constexpr (N == 128)
+        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WG_LIST64 "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
+                     : WG_D64(0)
+                     : "l"(da), "l"(db), "r"(k));
+    else if constexpr (N == 64)
+        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32 "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
+                     : WG_D16(0), WG_D16(16)
+                     : "l"(da), "l"(db), "r"(k));
+    else
+        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\nwgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {" WG_LIST16 "}, %16, %17, p, 1, 1, 0, 0;\n}\n"
+                     : WG_D16(0)
+                     : "l"(da), "l"(db), "r"(k));
+}
+/* d [64,64] += a b, a [64,16] in registers, b the k-th sixteen rows of a tile */
+__device__ __forceinline__ void wgmma_columns(float *d, const uint32_t *a, uint32_t b, int k)
+{
+    uint64_t db = matrix_descriptor(b + (uint32_t)k * 2048, 8192, 1024);
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32 "}, {%32,%33,%34,%35}, %36, 1, 1, 1, 1;\n"
+                 : WG_D16(0), WG_D16(16)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db));
+}
+template <int N> __device__ __forceinline__ void settle(float *d)
+{
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
+}
+__device__ __forceinline__ float exp2_fast(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+/* [64,64] of a warp group's registers to memory, 16 bytes a lane; r0: the warp's first row */
+__device__ __forceinline__ void store_head(bf16 *to, int stride, const float *d, int r0, int S)
+{
+    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int i = 0; i < 8; i += 4) {
+            uint32_t q[4];
+#pragma unroll
+            for (int j = 0; j < 4; j++) q[j] = pack2(d[4 * (i + j) + 2 * half], d[4 * (i + j) + 2 * half + 1]);
+            transpose4(q, t);
+            int row = r0 + g + 8 * half;
+            if (row < S) *(uint4 *)(to + (size_t)row * stride + 8 * (i + t)) = make_uint4(q[0], q[1], q[2], q[3]);
+        }
+}
+
+/* N keys from col on */
+template <int N>
+__device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t q, uint32_t k_tile, uint32_t v_tile, int row, int col, int S, int causal,
+                                                     float scale)
+{
+    float s[N / 2];
+    int t = (int)threadIdx.x % 4;
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma_rows<N>(s, q, k_tile, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<N / 2>(s);
+    if (col + N > S || (causal && col + N > row)) {
+#pragma unroll
+        for (int i = 0; i < N / 2; i++) {
+            int c = col + i / 4 * 8 + 2 * t + (i & 1), r = row + (i >> 1 & 1) * 8;
+            if (c >= S || (causal && c > r)) s[i] = -INFINITY;
+        }
+    }
+    uint32_t p[N / 16][4];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float high = s[2 * h];
+#pragma unroll
+        for (int i = 0; i < N / 8; i++) high = fmaxf(high, fmaxf(s[4 * i + 2 * h], s[4 * i + 2 * h + 1]));
+        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
+        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2));
+        float m_new = fmaxf(m[h], high * scale), fix = exp2_fast(m[h] - m_new), sum = 0;
+        m[h] = m_new;
+#pragma unroll
+        for (int i = 0; i < N / 8; i++) {
+            float a = exp2_fast(fmaf(s[4 * i + 2 * h], scale, -m_new)), b = exp2_fast(fmaf(s[4 * i + 2 * h + 1], scale, -m_new));
+            sum += a + b;
+            p[i / 2][i % 2 * 2 + h] = pack2(a, b);
+        }
+        l[h] = l[h] * fix + sum;
+#pragma unroll
+        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= fix, o[4 * i + 2 * h + 1] *= fix;
+    }
+    settle<32>(o);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < N / 16; k++) wgmma_columns(o, p[k], v_tile, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<32>(o);
+}
+#endif
+
+__global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
+    attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map, attention_args<bf16> x)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t q_tile = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tile + AF_GROUPS * 8192;
+    uint32_t full = ring + AF_STAGES * AF_STAGE, empty = full + 8 * AF_STAGES, q_full = empty + 8 * AF_STAGES;
+    int group = (int)threadIdx.x / 128, head = (int)blockIdx.y, b = (int)blockIdx.z, D = x.heads * 64, q0 = (int)blockIdx.x * 64 * AF_GROUPS;
+    int end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < AF_STAGES; i++) {
+            barrier_init(full + 8 * (uint32_t)i, 1);
+            barrier_init(empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+        }
+        barrier_init(q_full, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    int slot = 0, phase = 0;
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        if (threadIdx.x == 0) {
+            barrier_expect(q_full, AF_GROUPS * 8192);
+            for (int i = 0; i < AF_GROUPS; i++) copy_tile3(q_tile + (uint32_t)(i * 8192), &rows_map, head * 64, q0 + 64 * i, b, q_full);
+            for (int j = 0; j < steps; j++) {
+                barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
+                uint32_t at = ring + (uint32_t)(slot * AF_STAGE), ready = full + 8 * (uint32_t)slot;
+                barrier_expect(ready, AF_STAGE);
+                copy_tile3(at, &keys_map, D + head * 64, j * AF_KEYS, b, ready);
+                copy_tile3(at + AF_STAGE / 2, &keys_map, 2 * D + head * 64, j * AF_KEYS, b, ready);
+                if (++slot == AF_STAGES) slot = 0, phase ^= 1;
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        int lane = (int)threadIdx.x % 32, r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
+        uint32_t q = q_tile + (uint32_t)((group - 1) * 8192);
+        float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
+#pragma unroll
+        for (int i = 0; i < 32; i++) o[i] = 0;
+        barrier_wait(q_full, 0);
+        for (int j = 0; j < steps; j++) {
+            barrier_wait(full + 8 * (uint32_t)slot, phase);
+            uint32_t k_tile = ring + (uint32_t)(slot * AF_STAGE);
+            int col = j * AF_KEYS;
+            if (end - col <= 32) attention_wgmma_step<32>(o, m, l, q, k_tile, k_tile + AF_STAGE / 2, row, col, x.S, x.causal, x.scale_log2);
+            else attention_wgmma_step<128>(o, m, l, q, k_tile, k_tile + AF_STAGE / 2, row, col, x.S, x.causal, x.scale_log2);
+            if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)slot);
+            if (++slot == AF_STAGES) slot = 0, phase ^= 1;
+        }
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            l[h] += __shfl_xor_sync(0xffffffffu, l[h], 1);
+            l[h] += __shfl_xor_sync(0xffffffffu, l[h], 2);
+            if (x.lse && lane % 4 == 0 && row + 8 * h < x.S) x.lse[(size_t)(b * x.heads + head) * x.Sp + row + 8 * h] = m[h] + log2f(l[h]);
+            float inverse = 1.0f / l[h];
+#pragma unroll
+            for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
+        }
+        store_head(x.o + (size_t)b * x.S * D + head * 64, D, o, r0, x.S);
+    }
+#else
+    (void)x;
+#endif
+}
+
+/* X1, X2, Y1, Y2 as in attention_backward_mma */
+template <bool KV>
+__global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
+    attention_backward_wgmma(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map, attention_args<bf16> x)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t x_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = x_tiles + AB_GROUPS * 16384;
+    uint32_t full = ring + AB_STAGES * AB_STAGE, empty = full + 8 * AB_STAGES, x_full = empty + 8 * AB_STAGES;
+    int group = (int)threadIdx.x / 128, head = (int)blockIdx.y, b = (int)blockIdx.z, D = x.heads * 64, q0 = (int)blockIdx.x * 64 * AB_GROUPS;
+    int begin = KV && x.causal ? q0 / AB_COLUMNS : 0, end = ceil_div(!KV && x.causal ? min(x.S, q0 + 64 * AB_GROUPS) : x.S, AB_COLUMNS);
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < AB_STAGES; i++) {
+            barrier_init(full + 8 * (uint32_t)i, 1);
+            barrier_init(empty + 8 * (uint32_t)i, 4 * AB_GROUPS);
+        }
+        barrier_init(x_full, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    int slot = 0, phase = 0;
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (threadIdx.x == 0) {
+            barrier_expect(x_full, AB_GROUPS * 16384);
+            for (int i = 0; i < AB_GROUPS; i++) {
+                uint32_t at = x_tiles + (uint32_t)(i * 16384);
+                copy_tile3(at, &qkv_map, (KV ? D : 0) + head * 64, q0 + 64 * i, b, x_full);
+                if (KV) copy_tile3(at + 8192, &qkv_map, 2 * D + head * 64, q0 + 64 * i, b, x_full);
+                else copy_tile3(at + 8192, &d_o_map, head * 64, q0 + 64 * i, b, x_full);
+            }
+            for (int j = begin; j < end; j++) {
+                barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
+                uint32_t at = ring + (uint32_t)(slot * AB_STAGE), ready = full + 8 * (uint32_t)slot;
+                barrier_expect(ready, AB_STAGE);
+                copy_tile3(at, &qkv_map, (KV ? 0 : D) + head * 64, j * AB_COLUMNS, b, ready);
+                if (KV) copy_tile3(at + 8192, &d_o_map, head * 64, j * AB_COLUMNS, b, ready);
+                else copy_tile3(at + 8192, &qkv_map, 2 * D + head * 64, j * AB_COLUMNS, b, ready);
+                if (++slot == AB_STAGES) slot = 0, phase ^= 1;
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        int lane = (int)threadIdx.x % 32, t = lane % 4, r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
+        const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
+        uint32_t x1 = x_tiles + (uint32_t)((group - 1) * 16384), x2 = x1 + 8192;
+        float out1[32], out2[KV ? 32 : 1], row_lse[2] = {0, 0}, row_delta[2] = {0, 0};
+#pragma unroll
+        for (int i = 0; i < 32; i++) out1[i] = out2[KV ? i : 0] = 0;
+        if (!KV)
+            for (int h = 0; h < 2; h++)
+                if (row + 8 * h < x.S) row_lse[h] = lse[row + 8 * h], row_delta[h] = delta[row + 8 * h];
+        barrier_wait(x_full, 0);
+        for (int j = begin; j < end; j++) {
+            barrier_wait(full + 8 * (uint32_t)slot, phase);
+            uint32_t y1 = ring + (uint32_t)(slot * AB_STAGE), y2 = y1 + 8192, p[4][4], ds[4][4];
+            float s[32], dp[32];
+            int col = j * AB_COLUMNS;
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 4; k++) wgmma_rows<64>(s, x1, y1, k);
+            wgmma_commit();
+#pragma unroll
+            for (int k = 0; k < 4; k++) wgmma_rows<64>(dp, x2, y2, k);
+            wgmma_commit();
+            float2 col_lse[KV ? 8 : 1], col_delta[KV ? 8 : 1];
+            if (KV)
+#pragma unroll
+                for (int i = 0; i < 8; i++) {
+                    col_lse[i] = *(const float2 *)(lse + col + 8 * i + 2 * t);
+                    col_delta[i] = *(const float2 *)(delta + col + 8 * i + 2 * t);
+                }
+            bool mask = col + AB_COLUMNS > x.S || x.causal;
+            wgmma_wait<1>();
+            settle<32>(s);
+#pragma unroll
+            for (int i = 0; i < 32; i++) {
+                float a = KV ? (i & 1 ? col_lse[i / 4].y : col_lse[i / 4].x) : row_lse[i >> 1 & 1];
+                s[i] = exp2_fast(fmaf(s[i], x.scale_log2, -a));
+            }
+            if (mask) {
+#pragma unroll
+                for (int i = 0; i < 32; i++) {
+                    int c = col + i / 4 * 8 + 2 * t + (i & 1), r = row + (i >> 1 & 1) * 8;
+                    if (c >= x.S || (x.causal && (KV ? r > c : c > r))) s[i] = 0;
+                }
+            }
+            wgmma_wait<0>();
+            settle<32>(dp);
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int e = 4 * i + 2 * h;
+                    float d0 = KV ? col_delta[i].x : row_delta[h], d1 = KV ? col_delta[i].y : row_delta[h];
+                    p[i / 2][i % 2 * 2 + h] = pack2(s[e], s[e + 1]);
+                    ds[i / 2][i % 2 * 2 + h] = pack2(s[e] * (dp[e] - d0), s[e + 1] * (dp[e + 1] - d1));
+                }
+            settle<32>(out1);
+            if (KV) settle<KV ? 32 : 1>(out2);
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                wgmma_columns(out1, ds[k], y1, k);
+                if constexpr (KV) wgmma_columns(out2, p[k], y2, k);
+            }
+            wgmma_commit();
+            wgmma_wait<0>();
+            settle<32>(out1);
+            if (KV) settle<KV ? 32 : 1>(out2);
+            if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)slot);
+            if (++slot == AB_STAGES) slot = 0, phase ^= 1;
+        }
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                int e = 4 * i + 2 * h, r = row + 8 * h;
+                float a = out1[e] * x.scale, c = out1[e + 1] * x.scale;
+                if (x.rope && r < x.S) {
+                    float2 cs = x.rope[(size_t)r * 32 + 4 * i + t];
+                    float turned = a * cs.x + c * cs.y;
+                    c = c * cs.x - a * cs.y;
+                    a = turned;
+                }
+                out1[e] = a, out1[e + 1] = c;
+            }
+        bf16 *to = x.dqkv + (size_t)b * x.S * 3 * D + head * 64 + (KV ? D : 0);
+        store_head(to, 3 * D, out1, r0, x.S);
+        if constexpr (KV) store_head(to + D, 3 * D, out2, r0, x.S);
+    }
+#else
+    (void)x;
+#endif
+}
+
 /* ==================================================================================================== >>cuda-rows ========
  * Kernels that walk over rows of D elements, a warp a row. W elements at once: 8, or 1 where D is no multiple of 8.
  */
@@ -1063,6 +1521,7 @@ enum { ROW_WARPS = 8 };
 /* out = x + a + b (b may be NULL): a level's input */
 template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T *a, const T *b, size_t n)
 {
+    chain();
     for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W; i < n; i += (size_t)gridDim.x * blockDim.x * W) {
         float u[8], v[8];
         load<W>(u, x + i), load<W>(v, a + i);
@@ -1078,6 +1537,7 @@ template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T
 /* s [M,D] -> y = rms(s), r [M]; y may be s; y2, r may be NULL */
 template <class T, int W> __global__ void normalise_kernel(T *y, T *y2, float *r, const T *s, int M, int D, float eps)
 {
+    chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
     if (row >= M) return;
     s += (size_t)row * D, y += (size_t)row * D;
@@ -1099,6 +1559,7 @@ template <class T, int W> __global__ void normalise_kernel(T *y, T *y2, float *r
 /* ds = r (dy - y mean(dy y)) */
 template <class T, int W> __global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D)
 {
+    chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
     if (row >= M) return;
     ds += (size_t)row * D, dy += (size_t)row * D, y += (size_t)row * D;
@@ -1162,6 +1623,7 @@ __global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
 /* grads += sum of the splits in their order, rows permuted back */
 __global__ void reduce_parts_kernel(float *grads, const float *parts, int splits, int N, int K, int kind, int head_dim)
 {
+    chain();
     size_t n = (size_t)N * K;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
         float sum = 0;
@@ -1511,10 +1973,20 @@ __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *
 }
 
 /* ==================================================================================================== >>cuda-optimizers ==*/
+/* atan2(y, x) for x >= 0, to 2e-8 in the angle (Abramowitz and Stegun 4.4.49) */
+__device__ __forceinline__ float atan2_positive(float y, float x)
+{
+    float a = fabsf(y), high = fmaxf(a, x), r = high > 0 ? __fdividef(fminf(a, x), high) : 0.0f, s = r * r, p = 0.0028662257f;
+    p = fmaf(p, s, -0.0161657367f), p = fmaf(p, s, 0.0429096138f), p = fmaf(p, s, -0.0752896400f), p = fmaf(p, s, 0.1065626393f);
+    p = fmaf(p, s, -0.1420889944f), p = fmaf(p, s, 0.1999355085f), p = fmaf(p, s, -0.3333314528f);
+    float angle = fmaf(p * s, r, r);
+    return copysignf(a > x ? 1.57079632679f - angle : angle, y);
+}
+
 /* SPEC "Optimizers"; grads are zeroed on the way */
 __global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, const int32_t *bad)
 {
-    float keep = 1.0f - s->lr * s->weight_decay, rate = s->lr / s->bias1, b1 = 1.0f - s->beta1, b2 = 1.0f - s->beta2, bias2 = s->bias2;
+    float keep = 1.0f - s->lr * s->weight_decay, rate = s->lr / s->bias1, b1 = 1.0f - s->beta1, b2 = 1.0f - s->beta2, inverse2 = 1.0f / s->bias2;
     int skip = *bad;
     for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += (size_t)gridDim.x * blockDim.x * 4) {
         float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i), V = *(const float4 *)(v + i);
@@ -1525,7 +1997,7 @@ __global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t
         for (int j = 0; j < 4; j++) {
             ms[j] += b1 * (gs[j] - ms[j]);
             vs[j] += b2 * (gs[j] * gs[j] - vs[j]);
-            ps[j] = ps[j] * keep - rate * atan2f(ms[j], sqrtf(vs[j]) / bias2);
+            ps[j] = ps[j] * keep - rate * atan2_positive(ms[j], sqrtf(vs[j]) * inverse2);
         }
         *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
     }
@@ -1566,7 +2038,7 @@ struct graph_entry { hrm_work *w; int key, rows, seen; cudaGraphExec_t exec; };
 struct hrm_device {
     const hrm_allocator *allocator;
     hrm_forward_dtype    dtype;
-    int                  index, sms, wgmma, wait_always, capturing;
+    int                  index, sms, wgmma, chains, wait_always, capturing;
     size_t               allocated; /* bytes */
     hrm_dims             asked;     /* by the last sizes(), for the message when memory runs out */
     int                  asked_train;
@@ -1604,6 +2076,24 @@ static hrm_status launched(hrm_device *dev, const char *kernel)
 #define LAUNCH(dev, kernel, grid, block, shared_bytes, ...) \
     do { \
         kernel<<<(grid), (block), (size_t)(shared_bytes), (dev)->stream>>>(__VA_ARGS__); \
+        TRY(launched((dev), #kernel)); \
+    } while (0)
+
+/* The same for kernels that call chain(): on sm_90 they may start early. */
+#define CHAIN(dev, kernel, grid_size, block_size, shared_bytes, ...) \
+    do { \
+        cudaLaunchConfig_t chain_config = {}; \
+        cudaLaunchAttribute chain_attribute; \
+        chain_attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization; \
+        chain_attribute.val.programmaticStreamSerializationAllowed = 1; \
+        chain_config.gridDim = dim3(grid_size); \
+        chain_config.blockDim = dim3((unsigned)(block_size)); \
+        chain_config.dynamicSmemBytes = (size_t)(shared_bytes); \
+        chain_config.stream = (dev)->stream; \
+        chain_config.attrs = &chain_attribute; \
+        chain_config.numAttrs = (dev)->chains ? 1 : 0; \
+        cudaError_t chain_error = cudaLaunchKernelEx(&chain_config, kernel, __VA_ARGS__); \
+        if (chain_error != cudaSuccess) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", #kernel, cudaGetErrorString(chain_error)); \
         TRY(launched((dev), #kernel)); \
     } while (0)
 
@@ -1688,6 +2178,7 @@ static hrm_status open_device(hrm_device *dev)
         return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: hrm_cuda.o has no code for %s, compute capability %d.%d; compile it with -gencode arch=compute_%d%d,code=sm_%d%d",
                              properties.name, properties.major, properties.minor, properties.major, properties.minor, properties.major, properties.minor);
     CUDA_TRY(error, "running the first kernel");
+    dev->chains = answer; /* compiled for sm_90a: the kernels of a chain do wait */
     const char *no_wgmma = getenv("HRM_CUDA_NO_WGMMA");
     if (answer && !(no_wgmma && no_wgmma[0] == '1')) {
         void *function = NULL;
@@ -1900,6 +2391,8 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
     return p;
 }
 
+static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
+
 struct saved_layer { char *qkv, *o, *y1, *y2; float *lse, *r1, *r2; };
 struct work_plan {
     char    *s, *o, *big, *h;     /* stream [M,D]; attention [M,D]; qkv, swiglu or its product [M,max(2I,3D)]; [M,max(I,D)] */
@@ -1935,13 +2428,14 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
     p.rows = (int32_t *)take(B * sizeof(int32_t));
     if (train) {
         p.h = take(M * (I > D ? I : D) * element);
-        p.delta = (float *)take(M * (size_t)d->heads * sizeof(float));
+        size_t per_head = B * (size_t)padded_positions(d) * (size_t)d->heads * sizeof(float);
+        p.delta = (float *)take(per_head);
         p.part_floats = 8 * 2 * I * D;
         if (p.part_floats < 8 * 3 * D * D) p.part_floats = 8 * 3 * D * D;
         if (p.part_floats < 16 * (size_t)d->V * D) p.part_floats = 16 * (size_t)d->V * D;
         p.parts = (float *)take(p.part_floats * sizeof(float));
         for (int i = 0; i < 2; i++) p.input[i] = take(M * D * element);
-        p.layer_bytes = align_up(M * 3 * D * element, 256) + 3 * align_up(M * D * element, 256) + align_up(M * (size_t)d->heads * sizeof(float), 256) +
+        p.layer_bytes = align_up(M * 3 * D * element, 256) + 3 * align_up(M * D * element, 256) + align_up(per_head, 256) +
                         2 * align_up(M * sizeof(float), 256);
         p.layers = take(p.layer_bytes * (size_t)(d->layers[0] + d->layers[1]));
     }
@@ -1958,7 +2452,7 @@ static saved_layer plan_layer(const work_plan *p, int level, int layer)
     l.o = at, at += row;
     l.y1 = at, at += row;
     l.y2 = at, at += row;
-    l.lse = (float *)at, at += align_up(p->M * (size_t)p->d->heads * sizeof(float), 256);
+    l.lse = (float *)at, at += align_up((size_t)p->d->B * (size_t)padded_positions(p->d) * (size_t)p->d->heads * sizeof(float), 256);
     l.r1 = (float *)at, at += align_up(p->M * sizeof(float), 256);
     l.r2 = (float *)at;
     return l;
@@ -2004,7 +2498,7 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
     int items = ceil_div(e.M, WG_M) * ceil_div(e.N, WG_N) * x.splits;
     TRY(allow_shared(gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
-    LAUNCH(dev, (gemm_wgmma<KIND, TRANS>), min_int(items, dev->sms), WG_THREADS, WG_SHARED, a, b, x.K, x.splits, e);
+    CHAIN(dev, (gemm_wgmma<KIND, TRANS>), min_int(items, dev->sms), WG_THREADS, WG_SHARED, a, b, x.K, x.splits, e);
     return HRM_OK;
 }
 
@@ -2012,7 +2506,7 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
 {
     e.slots_out = ceil_div(e.N, SIMT_N);
     e.vector = e.N % 8 == 0;
-    LAUNCH(dev, (gemm_simt<KIND, float, TRANS>), dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
+    CHAIN(dev, (gemm_simt<KIND, float, TRANS>), dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
            (const float *)x.A, (const float *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
@@ -2023,7 +2517,7 @@ static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<bf16> &e
     constexpr int shared_bytes = mma_shared(BM, BN, STAGES);
     e.slots_out = ceil_div(e.N, BN);
     TRY(allow_shared(gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>, shared_bytes, "gemm_mma"));
-    LAUNCH(dev, (gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>), dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits),
+    CHAIN(dev, (gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>), dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits),
            32 * WARPS_M * WARPS_N, shared_bytes, (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
@@ -2034,7 +2528,7 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     e.vector = e.N % 8 == 0;
     if (!aligned) {
         e.slots_out = ceil_div(e.N, SIMT_N);
-        LAUNCH(dev, (gemm_simt<KIND, bf16, TRANS>), dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
+        CHAIN(dev, (gemm_simt<KIND, bf16, TRANS>), dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
                (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
         return HRM_OK;
     }
@@ -2043,7 +2537,7 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
         return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
     }
     if (TRANS || ceil_div(e.M, 128) * ceil_div(e.N, 128) >= dev->sms / 2) return gemm_on_mma<KIND, TRANS, 128, 128, 2, 4, 3>(dev, x, e);
-    return gemm_on_mma<KIND, false, 32, 32, 2, 2, 4>(dev, x, e);
+    return gemm_on_mma<KIND, false, 32, 32, 2, 2, 8>(dev, x, e);
 }
 
 template <int KIND, class T> static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int N, int K, ending<T> &e)
@@ -2072,21 +2566,34 @@ static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *gr
     e.M = N, e.N = K;
     product q = {dy, x, M, 1, splits};
     TRY((gemm_of<END_PART, true>(dev, q, e)));
-    LAUNCH(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits, N, K, permutation, p->d->head_dim);
+    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits, N, K, permutation, p->d->head_dim);
     return HRM_OK;
 }
 
 template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
 {
     int rows = B * x.heads * x.S;
-    LAUNCH(dev, attention_forward_simt<T>, ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, ATTENTION_WARPS * x.head_dim * (int)sizeof(float), x, rows);
+    CHAIN(dev, attention_forward_simt<T>, ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, ATTENTION_WARPS * x.head_dim * (int)sizeof(float), x, rows);
     return HRM_OK;
 }
 template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
 {
     int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
-    LAUNCH(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x, rows);
-    LAUNCH(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x, rows);
+    CHAIN(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x, rows);
+    CHAIN(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x, rows);
+    return HRM_OK;
+}
+
+template <class T> static hrm_status attention_delta_of(hrm_device *dev, attention_args<T> &x, int M)
+{
+    int lanes = x.head_dim % 8 == 0 ? x.head_dim / 8 : 0;
+    if (lanes > 0 && lanes <= 32 && (lanes & (lanes - 1)) == 0) {
+        size_t n = (size_t)M * (size_t)x.heads * (size_t)lanes;
+        CHAIN(dev, (attention_delta<T, 8>), (unsigned)((n + 255) / 256), 256, 0, x, n);
+    } else {
+        size_t n = (size_t)M * (size_t)x.heads;
+        CHAIN(dev, (attention_delta<T, 1>), (unsigned)((n + 255) / 256), 256, 0, x, n);
+    }
     return HRM_OK;
 }
 
@@ -2094,7 +2601,7 @@ template <int HD, int MT> static hrm_status attention_forward_on_mma(hrm_device 
 {
     int shared_bytes = attention_forward_shared<HD, MT>(warps);
     TRY(allow_shared(attention_forward_mma<HD, MT>, shared_bytes, "attention_forward_mma"));
-    LAUNCH(dev, (attention_forward_mma<HD, MT>), dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B), 32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_forward_mma<HD, MT>), dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B), 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
 template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -2110,13 +2617,50 @@ template <int HD> static hrm_status attention_backward_of(hrm_device *dev, atten
     dim3 grid((unsigned)ceil_div(x.S, warps * 16), (unsigned)x.heads, (unsigned)B);
     TRY(allow_shared(attention_backward_mma<HD, false>, shared_bytes, "attention_backward_mma"));
     TRY(allow_shared(attention_backward_mma<HD, true>, shared_bytes, "attention_backward_mma"));
-    LAUNCH(dev, (attention_backward_mma<HD, false>), grid, 32 * warps, shared_bytes, x);
-    LAUNCH(dev, (attention_backward_mma<HD, true>), grid, 32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_backward_mma<HD, false>), grid, 32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_backward_mma<HD, true>), grid, 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
+/* a [B,S,columns] matrix in boxes of 64 columns and some rows, of one batch row */
+static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, int S, int columns, int box_rows)
+{
+    cuuint64_t sizes[3] = {(cuuint64_t)columns, (cuuint64_t)S, (cuuint64_t)B};
+    cuuint64_t strides[2] = {(cuuint64_t)columns * sizeof(bf16), (cuuint64_t)columns * (cuuint64_t)S * sizeof(bf16)};
+    cuuint32_t box[3] = {64, (cuuint32_t)box_rows, 1}, steps[3] = {1, 1, 1};
+    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)p, sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                       CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x) { return dev->wgmma && x.head_dim == 64 && x.S > 128; }
+
+static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    CUtensorMap rows, keys;
+    int D = x.heads * 64;
+    if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
+    TRY(allow_shared(attention_forward_wgmma, AF_SHARED, "attention_forward_wgmma"));
+    CHAIN(dev, attention_forward_wgmma, dim3((unsigned)ceil_div(x.S, 64 * AF_GROUPS), (unsigned)x.heads, (unsigned)B), 128 * (AF_GROUPS + 1), AF_SHARED, rows, keys,
+           x);
+    return HRM_OK;
+}
+static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    CUtensorMap qkv, d_o;
+    int D = x.heads * 64;
+    dim3 grid((unsigned)ceil_div(x.S, 64 * AB_GROUPS), (unsigned)x.heads, (unsigned)B);
+    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &d_o, x.d_o, B, x.S, D, 64))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
+    TRY(allow_shared(attention_backward_wgmma<false>, AB_SHARED, "attention_backward_wgmma"));
+    TRY(allow_shared(attention_backward_wgmma<true>, AB_SHARED, "attention_backward_wgmma"));
+    CHAIN(dev, attention_backward_wgmma<false>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x);
+    CHAIN(dev, attention_backward_wgmma<true>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x);
+    return HRM_OK;
+}
+
 static bool attention_on_mma(const attention_args<bf16> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
 static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, int B)
 {
+    if (attention_on_wgmma(dev, x)) return attention_forward_on_wgmma(dev, x, B);
     if (!attention_on_mma(x)) return attention_forward<bf16>(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_forward_of<32>(dev, x, B);
@@ -2124,6 +2668,7 @@ static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, in
 }
 static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, int B)
 {
+    if (attention_on_wgmma(dev, x)) return attention_backward_on_wgmma(dev, x, B);
     if (!attention_on_mma(x)) return attention_backward<bf16>(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
@@ -2146,16 +2691,22 @@ static int flat_blocks(const hrm_device *dev, size_t n, int each)
         else LAUNCH(dev, (kernel<T, 1>), row_blocks(rows), 32 * ROW_WARPS, 0, __VA_ARGS__); \
     } while (0)
 
+#define CHAIN_ROWS(dev, kernel, D, rows, ...) \
+    do { \
+        if ((D) % 8 == 0) CHAIN(dev, (kernel<T, 8>), row_blocks(rows), 32 * ROW_WARPS, 0, __VA_ARGS__); \
+        else CHAIN(dev, (kernel<T, 1>), row_blocks(rows), 32 * ROW_WARPS, 0, __VA_ARGS__); \
+    } while (0)
+
 template <class T> static hrm_status normalise(hrm_device *dev, T *y, T *y2, float *r, const T *s, int M, int D, float eps)
 {
-    LAUNCH_ROWS(dev, normalise_kernel, D, M, y, y2, r, s, M, D, eps);
+    CHAIN_ROWS(dev, normalise_kernel, D, M, y, y2, r, s, M, D, eps);
     return HRM_OK;
 }
 template <class T> static hrm_status add(hrm_device *dev, T *out, const T *x, const T *a, const T *b, int M, int D)
 {
     size_t n = (size_t)M * (size_t)D;
-    if (D % 8 == 0) LAUNCH(dev, (add_kernel<T, 8>), flat_blocks(dev, n, 8 * 256), 256, 0, out, x, a, b, n);
-    else LAUNCH(dev, (add_kernel<T, 1>), flat_blocks(dev, n, 256), 256, 0, out, x, a, b, n);
+    if (D % 8 == 0) CHAIN(dev, (add_kernel<T, 8>), flat_blocks(dev, n, 8 * 256), 256, 0, out, x, a, b, n);
+    else CHAIN(dev, (add_kernel<T, 1>), flat_blocks(dev, n, 256), 256, 0, out, x, a, b, n);
     return HRM_OK;
 }
 
@@ -2173,7 +2724,7 @@ template <class T> static attention_args<T> attention_for(const hrm_work *w, con
     attention_args<T> x;
     memset(&x, 0, sizeof x);
     x.rope = rope_table(w, pre);
-    x.S = w->d.S, x.heads = w->d.heads, x.head_dim = w->d.head_dim, x.causal = w->d.causal;
+    x.S = w->d.S, x.Sp = padded_positions(&w->d), x.heads = w->d.heads, x.head_dim = w->d.head_dim, x.causal = w->d.causal;
     x.scale = 1.0f / sqrtf((float)w->d.head_dim);
     x.scale_log2 = x.scale * 1.44269504088896341f;
     return x;
@@ -2320,7 +2871,7 @@ static hrm_status cuda_losses(hrm_device *dev, hrm_work *w)
 static int table_splits(const hrm_device *dev, const work_plan *p, int rows, int V)
 {
     size_t most = p->part_floats / ((size_t)V * (size_t)p->d->D);
-    int columns = ceil_div(p->d->D, TABLE_COLUMNS), splits = ceil_div(8 * dev->sms, columns);
+    int columns = ceil_div(p->d->D, TABLE_COLUMNS), splits = ceil_div(16 * dev->sms, columns);
     if ((size_t)splits > most) splits = (int)most;
     if (splits > ceil_div(rows, TABLE_ROWS)) splits = ceil_div(rows, TABLE_ROWS);
     return splits < 1 ? 1 : splits;
@@ -2337,10 +2888,10 @@ template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work
     unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
     LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, (unsigned)ceil_div(V, TABLE_VALUES)), TABLE_COLUMNS, 0, p.parts, z, w->dlogits, rows, d->T,
            d->S, d->P, D, V);
-    LAUNCH(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts, splits, V, D, PERMUTE_NONE, 1);
+    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts, splits, V, D, PERMUTE_NONE, 1);
     splits = table_splits(dev, &p, w->rows, 2);
     LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, 1), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1, d->S, 0, D, 2);
-    LAUNCH(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight, p.parts, splits, 2, D, PERMUTE_NONE, 1);
+    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight, p.parts, splits, 2, D, PERMUTE_NONE, 1);
     LAUNCH(dev, q_bias_gradient_kernel, 1, 32, 0, w->grads + w->at.q_head_bias, w->dq, w->rows);
     return HRM_OK;
 }
@@ -2366,7 +2917,7 @@ template <class T> static hrm_status level_backward_of(hrm_device *dev, hrm_work
         const size_t *at = w->at.block_offset;
         ending<T> e;
 
-        LAUNCH_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y2, keep.r2, M, D);
+        CHAIN_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y2, keep.r2, M, D);
         e = base;
         e.out = gate_up;
         TRY((gemm<END_STORE, T>(dev, y1, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 0), M, 2 * I, D, e)));
@@ -2379,14 +2930,14 @@ template <class T> static hrm_status level_backward_of(hrm_device *dev, hrm_work
         e.out = dz, e.residual = ds;
         TRY((gemm<END_ADD, T>(dev, gate_up, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 1), M, D, 2 * I, e)));
 
-        LAUNCH_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y1, keep.r1, M, D);
+        CHAIN_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y1, keep.r1, M, D);
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_O_PROJ], ds, keep.o, M, D, D, PERMUTE_NONE));
         e = base;
         e.out = d_o;
         TRY((gemm<END_STORE, T>(dev, ds, weight<T>(w, &pre, level, layer, HRM_O_PROJ, 1), M, D, D, e)));
         attention_args<T> x = attention_for<T>(w, &pre);
         x.qkv = (const T *)keep.qkv, x.o = (T *)keep.o, x.d_o = d_o, x.lse = keep.lse, x.delta = p.delta, x.dqkv = dqkv;
-        LAUNCH(dev, attention_delta<T>, ceil_div(M * d->heads, 256), 256, 0, x, M * d->heads);
+        TRY(attention_delta_of<T>(dev, x, M));
         TRY(attention_backward(dev, x, w->rows));
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_QKV_PROJ], dqkv, y0, M, 3 * D, D, PERMUTE_QKV));
         e = base;
@@ -2406,7 +2957,7 @@ template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work
     float factor = embed_factor(d);
     LAUNCH(dev, token_rows_kernel<T>, dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)), TABLE_COLUMNS, 0,
            p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
-    LAUNCH(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0, w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D,
+    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0, w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D,
            PERMUTE_NONE, 1);
     if (d->learned) LAUNCH(dev, position_gradient_kernel<T>, ceil_div(SD, 128), 128, 0, w->grads + w->at.embed_pos, de, w->rows, SD, factor);
     size_t n = (size_t)w->rows * (size_t)d->puzzle_ndim;

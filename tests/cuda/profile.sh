@@ -12,6 +12,6 @@ for r in rows[1:]:
     us = float(r[value].replace(",", "")) * {"ns": 1e-3, "us": 1, "ms": 1e3}.get(r[unit], 1)
     k = by[re.sub(r"\(.*", "", r[name].replace("(bool)", "").replace("(int)", "")) + " " + r[grid]]
     k[0] += 1; k[1] += us; k[2] = min(k[2], us); total += us
-for k, (n, us, least) in sorted(by.items(), key=lambda x: -x[1][1])[:45]:
+for k, (n, us, least) in sorted(by.items(), key=lambda x: -x[1][1])[:int(sys.argv[1])]:
     print("%8.0f us %5.1f %% %4d x %8.1f (least %8.1f)  %s" % (us, 100 * us / total, n, us / n, least, k))
-print("%8.0f us in %d launches" % (total, len(rows) - 1))'
+print("%8.0f us in %d launches" % (total, len(rows) - 1))' "${4:-45}"
