@@ -12,8 +12,11 @@
 #include <sys/stat.h>
 #include <time.h>
 #ifdef _WIN32
+    #define WIN32_LEAN_AND_MEAN
+    #include <windows.h>
     #include <direct.h>
     #include <io.h>
+    #include <process.h>
 #else
     #include <unistd.h>
 #endif
@@ -174,6 +177,18 @@ double tool_seconds(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+#endif
+}
+
+void tool_sleep(double seconds)
+{
+#ifdef _WIN32
+    Sleep((DWORD)(seconds * 1e3));
+#else
+    struct timespec t;
+    t.tv_sec = (time_t)seconds;
+    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+    nanosleep(&t, NULL);
 #endif
 }
 

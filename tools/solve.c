@@ -224,6 +224,7 @@ static void on_segment(void *user, int segment, int num_rows, const int32_t *row
     draw(s->p, answers, &s->out);
     if (!s->out.colour) printf("\n");
     fflush(stdout);
+    if (s->out.colour) tool_sleep(0.2); /* for the eye */
 }
 
 /* ---- judging ---------------------------------------------------------------------------------------------------------- */

@@ -41,6 +41,7 @@ int         tool_make_directories(const char *path); /* 0, or -1 after it has sa
 int64_t     tool_step_of(const char *path);          /* 12 of "…/step_12" and "step_12.safetensors", else -1 */
 
 double tool_seconds(void); /* of a clock that never goes back */
+void   tool_sleep(double seconds);
 
 /* A whole file, or standard input for "-"; zero-terminated, freed by the caller with free(). NULL: said why. */
 char *tool_read_text(const char *path, size_t *length);
