@@ -29,7 +29,7 @@ static int maze_make(const maze_build *b, int64_t index, int64_t attempt, char *
 static void maze_make_part(void *context, int thread, int num_threads)
 {
     maze_build *b = (maze_build *)context;
-    for (int64_t i = thread; i < b->count; i += num_threads)
+    for (int64_t i = thread; i < b->count && !data_stopped(); i += num_threads)
         b->failed[i] = !maze_make(b, b->first + i, 0, b->questions + i * b->cells, b->answers + i * b->cells);
 }
 

@@ -91,19 +91,21 @@ static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, su
 static void sudoku_make_part(void *context, int thread, int num_threads)
 {
     sudoku_build *b = (sudoku_build *)context;
-    for (int64_t i = thread; i < b->count; i += num_threads) b->failed[i] = !sudoku_make(b, b->first + i, 0, &b->items[b->first + i]);
+    for (int64_t i = thread; i < b->count && !data_stopped(); i += num_threads) b->failed[i] = !sudoku_make(b, b->first + i, 0, &b->items[b->first + i]);
 }
 
 static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudoku_item *items, data_table *seen)
 {
     /* `count` puzzles, none of which is in `seen`; what is made in parallel depends on its number alone, repetitions are replaced in order */
-    int failed[256], status = TOOL_OK;
+    enum { AT_ONCE = 256 };
+    int failed[AT_ONCE], status = TOOL_OK;
+    int64_t at_once = b->o->min_difficulty > 0 ? AT_ONCE / 8 : AT_ONCE; /* hard ones take their time */
     progress p = progress_begin(split ? "generate test" : "generate train", (double)count);
     b->split = split;
     b->items = items;
     b->failed = failed;
     for (b->first = 0; b->first < count && status == TOOL_OK; b->first += b->count) {
-        b->count = count - b->first < 256 ? count - b->first : 256;
+        b->count = count - b->first < at_once ? count - b->first : at_once;
         hrm_pool_run(b->build.pool, sudoku_make_part, b);
         if (data_stopped()) return TOOL_ERROR;
         for (int64_t i = 0; i < b->count && status == TOOL_OK; i++) {

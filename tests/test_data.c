@@ -1,0 +1,873 @@
+/* `hrm data`: what the builders write, judged by checks of its own; wrong options, broken sources, interrupts. */
+#if !defined(_POSIX_C_SOURCE) && !defined(_WIN32)
+    #define _POSIX_C_SOURCE 200809L
+#endif
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#define HRM_IMPLEMENTATION
+#include "hrm.h"
+#include "harness.h"
+
+#define main tool_main /* the command as it is, in this program */
+#include "../tools/hrm.c"
+#undef main
+#include "../tools/data.c"
+#include "../tools/data_arc.c"
+#include "../tools/data_grid.c"
+#include "../tools/data_maze.c"
+#include "../tools/data_sudoku.c"
+static int none(int argc) { return argc ? TOOL_USAGE : TOOL_ERROR; }
+int command_train(int argc, char **argv) { return (void)argv, none(argc); }
+int command_eval(int argc, char **argv) { return (void)argv, none(argc); }
+int command_solve(int argc, char **argv) { return (void)argv, none(argc); }
+int command_convert(int argc, char **argv) { return (void)argv, none(argc); }
+int command_info(int argc, char **argv) { return (void)argv, none(argc); }
+int command_plot(int argc, char **argv) { return (void)argv, none(argc); }
+int command_render(int argc, char **argv) { return (void)argv, none(argc); }
+
+/* ---- running the command --------------------------------------------------------------------------------------------------- */
+static char dir[128], shared[512];
+static char said[4096]; /* on stderr */
+
+static char *split_words(char *text, int *argc, char **argv)
+{
+    for (char *p = text; *p; p++)
+        if (*p == ' ') *p = 0;
+        else if (p == text || !p[-1]) argv[(*argc)++] = p;
+    return text;
+}
+
+static int run(const char *format, ...) HRM__PRINTF(1, 2);
+static int run(const char *format, ...)
+{
+    /* "sudoku --generate 3": words of one blank each; %s may hold paths */
+    char text[2048], log[256], *argv[40];
+    int argc = 0;
+    va_list args;
+    va_start(args, format);
+    snprintf(text, sizeof text, "data ");
+    vsnprintf(text + 5, sizeof text - 5, format, args);
+    va_end(args);
+    (void)split_words(text, &argc, argv);
+    argv[argc] = NULL;
+    snprintf(log, sizeof log, "%s/log", dir);
+    fflush(stderr);
+    int old = dup(2);
+    FILE *f = fopen(log, "w+b");
+    if (old < 0 || !f || dup2(fileno(f), 2) < 0) exit(2);
+    tool_signal = 0;
+    int status = command_data(argc, argv);
+    fflush(stderr);
+    (void)dup2(old, 2);
+    close(old);
+    rewind(f);
+    said[fread(said, 1, sizeof said - 1, f)] = 0;
+    fclose(f);
+    remove(log);
+    return status;
+}
+
+static int lines_said(void)
+{
+    int n = 0;
+    for (const char *p = said; *p; p++) n += *p == '\n';
+    return n;
+}
+
+#define CHECK_RUN(...) \
+    do { \
+        int run_status = run(__VA_ARGS__); \
+        CHECK(run_status == 0, "status %d: %s", run_status, said); \
+    } while (0)
+/* One line that holds `text`, the status, and nothing left behind at dir/out. */
+#define CHECK_REFUSED(status, text, ...) \
+    do { \
+        int run_status = run(__VA_ARGS__); \
+        CHECK(run_status == (status) && strstr(said, (text)), "status %d, expected %d with \"%s\": %s", run_status, (status), (text), said); \
+        CHECK(lines_said() == 1, "%d lines: %s", lines_said(), said); \
+        CHECK(!exists("out") && !exists("out.tmp"), "something was left behind"); \
+    } while (0)
+
+static const char *in_dir(const char *name)
+{
+    static char paths[8][800];
+    static int next;
+    char *p = paths[next++ % 8];
+    snprintf(p, sizeof paths[0], "%s/%s", dir, name);
+    return p;
+}
+static int exists(const char *name) { return access(in_dir(name), F_OK) == 0; }
+
+static void remove_tree(const char *name)
+{
+    char **names, path[600];
+    size_t count;
+    if (!exists(name)) return;
+    if (tool_is_directory(in_dir(name)) && data_list(in_dir(name), &names, &count) == 0) {
+        for (size_t i = 0; i < count; i++) {
+            snprintf(path, sizeof path, "%s/%s", name, names[i]);
+            remove_tree(path);
+        }
+        data_list_free(names, count);
+    }
+    remove(in_dir(name));
+}
+
+static void make_dir(const char *name) { (void)mkdir(in_dir(name), 0777); }
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *f = fopen(in_dir(name), "wb");
+    if (!f || fputs(text, f) < 0 || fclose(f) != 0) exit(2);
+}
+
+static int same_file(const char *a, const char *b)
+{
+    hrm_file_map x, y;
+    if (hrm_file_map_open(&x, a) != HRM_OK) return access(b, F_OK) != 0; /* neither of them */
+    if (hrm_file_map_open(&y, b) != HRM_OK) return hrm_file_map_close(&x), 0;
+    int same = x.size == y.size && memcmp(x.data, y.data, x.size) == 0;
+    hrm_file_map_close(&x);
+    hrm_file_map_close(&y);
+    return same;
+}
+
+static void check_same(const char *a, const char *b)
+{
+    static const char *const files[] = {"dataset.json", "all__inputs.npy", "all__labels.npy", "all__puzzle_identifiers.npy", "all__puzzle_indices.npy", "all__group_indices.npy"};
+    char x[300], y[300];
+    for (int i = 0; i < 14; i++) {
+        const char *f = i < 12 ? files[i % 6] : i == 12 ? "identifiers.json" : "test_puzzles.json", *s = i < 6 ? "train/" : i < 12 ? "test/" : "";
+        snprintf(x, sizeof x, "%s/%s/%s%s", dir, a, s, f);
+        snprintf(y, sizeof y, "%s/%s/%s%s", dir, b, s, f);
+        CHECK(same_file(x, y), "%s and %s differ", x, y);
+    }
+}
+
+/* ---- a split, read whole ----------------------------------------------------------------------------------------------------- */
+typedef struct whole { hrm_dataset_info info; hrm_batch batch; int32_t *puzzles, *groups; } whole;
+
+static int32_t *read_indices(const char *name, const char *split, const char *field)
+{
+    char path[300];
+    hrm_npy npy;
+    snprintf(path, sizeof path, "%s/%s/%s/all__%s.npy", dir, name, split, field);
+    if (hrm_npy_open(&npy, path) != HRM_OK) exit(2);
+    int32_t *v = (int32_t *)malloc(npy.tensor.bytes);
+    if (!v) exit(2);
+    memcpy(v, npy.tensor.data, npy.tensor.bytes);
+    hrm_npy_close(&npy);
+    return v;
+}
+
+static int read_whole(whole *w, const char *name, const char *split)
+{
+    hrm_dataset *data = NULL;
+    hrm_dataset_desc desc;
+    memset(w, 0, sizeof *w);
+    memset(&desc, 0, sizeof desc);
+    desc.check_tokens = 1;
+    CHECK_OK(hrm_dataset_open(&data, in_dir(name), split, &desc));
+    if (!data) return 0;
+    w->info = *hrm_dataset_describe(data);
+    size_t n = (size_t)w->info.total_examples, T = (size_t)w->info.seq_len;
+    w->batch.rows = (int)n;
+    w->batch.inputs = (int32_t *)malloc(n * T * 4);
+    w->batch.labels = (int32_t *)malloc(n * T * 4);
+    w->batch.puzzle_identifiers = (int32_t *)malloc(n * 4);
+    CHECK_OK(hrm_dataset_read(data, 0, &w->batch));
+    w->puzzles = read_indices(name, split, "puzzle_indices");
+    w->groups = read_indices(name, split, "group_indices");
+    hrm_dataset_close(data);
+    return 1;
+}
+
+static void free_whole(whole *w)
+{
+    free(w->batch.inputs);
+    free(w->batch.labels);
+    free(w->batch.puzzle_identifiers);
+    free(w->puzzles);
+    free(w->groups);
+}
+
+/* ---- Sudoku -------------------------------------------------------------------------------------------------------------------- */
+static int compare_ints(const void *a, const void *b)
+{
+    int x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static void box_counts(const sudoku_shape *s, const uint8_t *puzzle, int counts[SUDOKU_MAX_SIZE])
+{
+    /* givens of each box, sorted: the same for every symmetric variant */
+    memset(counts, 0, SUDOKU_MAX_SIZE * sizeof *counts);
+    for (int c = 0; c < s->cells; c++) counts[c / s->size / s->box_rows * (s->size / s->box_cols) + c % s->size / s->box_cols] += puzzle[c] != 0;
+    qsort(counts, (size_t)s->size, sizeof *counts, compare_ints);
+}
+
+static void check_sudoku(const char *name, const char *split, int size, int variants, int groups, int min_rating, int givens, data_table *classes, int own_value)
+{
+    whole w;
+    sudoku_shape s;
+    int bad = 0, many = 0, easy = 0, few = 0, apart = 0, foreign = 0, repeated = 0, first[SUDOKU_MAX_SIZE] = {0};
+    if (!sudoku_shape_make(&s, size) || !read_whole(&w, name, split)) return;
+    CHECK(w.info.seq_len == size * size && w.info.vocab_size == size + 2 && w.info.num_puzzle_identifiers == 1 && w.info.ignore_label_id == 0, "metadata");
+    CHECK(w.info.total_groups == groups && w.info.total_examples == (int64_t)groups * variants, "%d groups", (int)w.info.total_groups);
+    for (int e = 0; e < w.batch.rows; e++) {
+        uint8_t puzzle[81], solution[81], found[81];
+        int counts[SUDOKU_MAX_SIZE], rating = 0, n = 0;
+        for (int c = 0; c < s.cells; c++) {
+            puzzle[c] = (uint8_t)(w.batch.inputs[e * s.cells + c] - 1);
+            solution[c] = (uint8_t)(w.batch.labels[e * s.cells + c] - 1);
+            n += puzzle[c] != 0;
+        }
+        bad += !sudoku_is_solution(&s, puzzle, solution);
+        if (e % 7 == 0 || groups < 200) many += sudoku_count_solutions(&s, puzzle, 2, found, &rating) != 1 || memcmp(found, solution, (size_t)s.cells) != 0;
+        if (e % variants == 0) easy += min_rating > 0 && rating < min_rating; /* the search depends on the order of cells a little */
+        few += n < givens;
+        box_counts(&s, puzzle, counts);
+        if (e % variants == 0) memcpy(first, counts, sizeof first);
+        apart += memcmp(first, counts, sizeof first) != 0;
+        if (e % variants) repeated += memcmp(&w.batch.inputs[e * s.cells], &w.batch.inputs[(e - e % variants) * s.cells], (size_t)s.cells * 4) == 0;
+        if (classes) {
+            int added;
+            int32_t *value = data_table_find(classes, sudoku_class(&s, solution), &added);
+            if (added) *value = own_value;
+            foreign += *value != own_value;
+        }
+    }
+    for (int g = 0; g < groups; g++) bad += w.groups[g + 1] != (g + 1) * variants || w.puzzles[w.groups[g + 1]] != w.groups[g + 1];
+    CHECK(bad == 0, "%s %s: %d boards are no Sudoku with its solution", name, split, bad);
+    CHECK(many == 0, "%s %s: %d puzzles have another solution", name, split, many);
+    CHECK(easy == 0 && few == 0, "%s %s: %d too easy, %d with too few givens", name, split, easy, few);
+    CHECK(apart == 0, "%s %s: %d variants are not symmetric to their puzzle", name, split, apart);
+    CHECK(size == 4 || repeated == 0, "%s %s: %d variants are the puzzle itself", name, split, repeated);
+    CHECK(foreign == 0, "%s %s: %d solutions are in the other split, or relabelled", name, split, foreign);
+    free_whole(&w);
+}
+
+static void test_sudoku_generated(void)
+{
+    static const struct { int size, train, test, aug, givens, rating; } cases[] = {{4, 150, 40, 3, 7, 0}, {6, 60, 20, 4, 0, 0}, {9, 40, 30, 5, 0, 0}, {9, 6, 2, 1, 0, 20}, {4, 1000, 50, 0, 6, 0}};
+    for (int k = 0; k < 5; k++) {
+        data_table classes;
+        char more[64] = "";
+        if (cases[k].givens) snprintf(more, sizeof more, " --givens %d", cases[k].givens);
+        if (cases[k].rating) snprintf(more, sizeof more, " --min-difficulty %d", cases[k].rating);
+        for (int threads = 1; threads <= 3; threads += 2)
+            CHECK_RUN("sudoku --output-dir %s/s%d --generate %d --test-size=%d --size %d --num-aug %d%s --seed 5 --threads %d", dir, threads, cases[k].train,
+                      cases[k].test, cases[k].size, cases[k].aug, more, threads);
+        check_same("s1", "s3");
+        CHECK(data_table_open(&classes, 10000) == 0, "memory");
+        check_sudoku("s1", "train", cases[k].size, 1 + cases[k].aug, cases[k].train, cases[k].rating, cases[k].givens, &classes, 0);
+        check_sudoku("s1", "test", cases[k].size, 1, cases[k].test, cases[k].rating, cases[k].givens, &classes, 1);
+        data_table_close(&classes);
+    }
+    CHECK_RUN("sudoku --output-dir %s/s3 --generate 40 --test-size 30 --num-aug 5 --seed 6", dir);
+    CHECK(!same_file(in_dir("s1/train/all__inputs.npy"), in_dir("s3/train/all__inputs.npy")), "two seeds, one data set");
+    CHECK_REFUSED(1, "rating of 5 or more", "sudoku --output-dir %s/out --generate 3 --size 4 --min-difficulty 5", dir);
+    remove_tree("s1");
+    remove_tree("s3");
+}
+
+#define Q9 "7..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9......"
+#define A9 "761295843593864712842173659924781365675932481318456927186329574237548196459617238"
+
+static void write_csv(const char *name, const char *text)
+{
+    make_dir("csv");
+    write_file(name, text);
+}
+
+static void test_sudoku_sources(void)
+{
+    write_csv("csv/train.csv", "source,question,answer,rating\nx," Q9 "," A9 ",3\r\n\"a, \"\"b\"\"\"," Q9 "," A9 ",12\n\nx," Q9 "," A9 ",25");
+    write_csv("csv/test.csv", "source,q,a,rating\nx," Q9 "," A9 ",30\n");
+    CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv --num-aug 10", dir, dir);
+    check_sudoku("out", "train", 9, 11, 3, 0, 0, NULL, 0);
+    check_sudoku("out", "test", 9, 1, 1, 0, 0, NULL, 0);
+    CHECK_RUN("sudoku --output-dir %s/out/ --source-dir %s/csv --min-difficulty 12 --subsample-size 1", dir, dir); /* replaces it */
+    check_sudoku("out", "train", 9, 1, 1, 0, 0, NULL, 0);
+    remove_tree("out");
+
+    static const struct { const char *text, *message; } broken[] = {
+        {"", "train.csv: the file is empty"},
+        {"a,b,c\n", "train.csv:1: expected a header"},
+        {"source,question,answer,rating\n", "train.csv: no rows"},
+        {"source,question,answer,rating\nx," Q9 "," A9 ",0\nx," Q9 "," A9 "\n", "train.csv:3: 3 columns, expected 4"},
+        {"source,question,answer,rating\nx," Q9 "5," A9 ",0\n", "train.csv:2: question of 82 and answer of 81 characters, expected 81"},
+        {"source,question,answer,rating\nx,x" Q9 "," A9 ",0\n", "train.csv:2: question of 82"},
+        {"source,question,answer,rating\nx,7..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9.....x," A9 ",0\n",
+         "train.csv:2: the question has 'x' at character 81"},
+        {"source,question,answer,rating\nx," Q9 "," A9 ",0\nx," Q9 ",76129584359386471284217365992478136567593248131845692718632957423754819645961723.,1\n",
+         "train.csv:3: the answer has '.' at character 81"},
+        {"source,question,answer,rating\nx,6..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9......," A9 ",0\n",
+         "train.csv:2: the answer has 7 at character 1, where the question gives 6"},
+        {"source,question,answer,rating\nx,.................................................................................,"
+         "161295843593864712842173659924781365675932481318456927186329574237548196459617238,0\n", "train.csv:2: the answer has a digit twice"},
+        {"source,question,answer,rating\n\"x," Q9 "," A9 ",0\n", "train.csv:2: 0 columns"},
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        write_csv("csv/train.csv", broken[i].text);
+        CHECK_REFUSED(1, broken[i].message, "sudoku --output-dir %s/out --source-dir %s/csv", dir, dir);
+    }
+    write_csv("csv/train.csv", "q,a,rating\n" Q9 "," A9 ",hard\n");
+    CHECK_REFUSED(1, "train.csv:2: the rating \"hard\" is no number", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 1", dir, dir);
+    write_csv("csv/train.csv", "q,a,rating\n" Q9 "," A9 ",7\n");
+    CHECK_REFUSED(1, "no row of a rating of at least 8", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 8", dir, dir);
+    remove(in_dir("csv/test.csv"));
+    CHECK_REFUSED(1, "test.csv", "sudoku --output-dir %s/out --source-dir %s/csv", dir, dir);
+    remove_tree("csv");
+}
+
+/* ---- mazes --------------------------------------------------------------------------------------------------------------------- */
+static void turn(char *out, const char *in, int n, int t)
+{
+    /* quarter turns counter-clockwise, then for 4.. a mirror, by their definition on coordinates */
+    static const int quarters[8] = {0, 1, 2, 3, 0, 2, 3, 1};
+    char a[MAZE_MAX_CELLS], b[MAZE_MAX_CELLS];
+    memcpy(a, in, (size_t)(n * n));
+    for (int k = 0; k < quarters[t]; k++) {
+        for (int r = 0; r < n; r++)
+            for (int c = 0; c < n; c++) b[(n - 1 - c) * n + r] = a[r * n + c];
+        memcpy(a, b, (size_t)(n * n));
+    }
+    for (int r = 0; r < n; r++)
+        for (int c = 0; c < n; c++) out[r * n + (t < 4 ? c : n - 1 - c)] = a[r * n + c];
+}
+
+static void check_mazes(const char *name, const char *split, int size, int groups, int variants, int min_path)
+{
+    whole w;
+    int bad = 0, short_paths = 0, longer = 0, turned = 0, n = size * size;
+    if (!read_whole(&w, name, split)) return;
+    CHECK(w.info.seq_len == n && w.info.vocab_size == 6 && w.info.total_groups == groups && w.info.total_examples == (int64_t)groups * variants, "metadata");
+    for (int e = 0; e < w.batch.rows; e++) {
+        static char question[MAZE_MAX_CELLS], answer[MAZE_MAX_CELLS], first[MAZE_MAX_CELLS], expected[MAZE_MAX_CELLS], way[MAZE_MAX_CELLS];
+        static int32_t distance[MAZE_MAX_CELLS], queue[MAZE_MAX_CELLS];
+        int start = -1, goal = -1, path = 2;
+        for (int c = 0; c < n; c++) {
+            question[c] = " # SGo"[w.batch.inputs[e * n + c]];
+            answer[c] = " # SGo"[w.batch.labels[e * n + c]];
+            bad += answer[c] != question[c] && !(answer[c] == 'o' && question[c] == ' ');
+            if (question[c] == 'S') start = c;
+            if (question[c] == 'G') goal = c;
+            path += answer[c] == 'o';
+            way[c] = answer[c] == ' ' ? '#' : answer[c];
+        }
+        if (start < 0 || goal < 0) {
+            bad++;
+            continue;
+        }
+        (void)maze_bfs(question, size, size, start, distance, queue, NULL);
+        longer += distance[goal] + 1 != path;
+        short_paths += path < min_path;
+        (void)maze_bfs(way, size, size, start, distance, queue, NULL);
+        bad += distance[goal] + 1 != path;
+        if (e % variants == 0) memcpy(first, question, (size_t)n);
+        turn(expected, first, size, e % variants);
+        turned += memcmp(expected, question, (size_t)n) != 0;
+    }
+    CHECK(bad == 0, "%s %s: %d answers are no path through their maze", name, split, bad);
+    CHECK(longer == 0, "%s %s: %d paths are not the shortest", name, split, longer);
+    CHECK(short_paths == 0, "%s %s: %d paths of less than %d cells", name, split, short_paths, min_path);
+    CHECK(turned == 0, "%s %s: %d variants are not the maze turned", name, split, turned);
+    free_whole(&w);
+}
+
+static void test_mazes(void)
+{
+    uint8_t grid[4] = {1, 2, 3, 4}, out[4];
+    static const uint8_t turns[8][4] = {{1, 2, 3, 4}, {2, 4, 1, 3}, {4, 3, 2, 1}, {3, 1, 4, 2}, {2, 1, 4, 3}, {3, 4, 1, 2}, {1, 3, 2, 4}, {4, 2, 3, 1}};
+    for (int t = 0; t < 8; t++) {
+        data_dihedral(out, grid, 2, 2, t);
+        CHECK(memcmp(out, turns[t], 4) == 0, "dihedral transform %d", t);
+    }
+    for (int t = 0; t < 8; t++) { /* and back, of a grid that is not square */
+        uint8_t six[6] = {1, 2, 3, 4, 5, 6}, turned[6], back[6];
+        int swap = t == 1 || t == 3 || t >= 6;
+        data_dihedral(turned, six, 2, 3, t);
+        data_dihedral(back, turned, swap ? 3 : 2, swap ? 2 : 3, data_dihedral_inverse[t]);
+        CHECK(memcmp(six, back, 6) == 0, "inverse of transform %d", t);
+    }
+    for (int threads = 1; threads <= 2; threads++) {
+        CHECK_RUN("maze --output-dir %s/m%d --generate 12 --test-size 3 --threads %d --seed 3", dir, threads, threads);
+        CHECK_RUN("maze --output-dir %s/n%d --generate 40 --size 11 --aug --threads %d", dir, threads, threads);
+    }
+    check_same("m1", "m2");
+    check_same("n1", "n2");
+    check_mazes("m1", "train", 30, 12, 1, 110);
+    check_mazes("m1", "test", 30, 3, 1, 110);
+    check_mazes("n1", "train", 11, 40, 8, 14);
+    check_mazes("n1", "test", 11, 4, 1, 14);
+    CHECK_RUN("maze --output-dir %s/m1 --generate 8 --size 20 --min-path 60", dir);
+    check_mazes("m1", "train", 20, 8, 1, 60);
+    remove_tree("m1");
+    remove_tree("m2");
+    remove_tree("n1");
+    remove_tree("n2");
+    CHECK_REFUSED(1, "no maze of size 3 with a shortest path of 9", "maze --output-dir %s/out --generate 1 --size 3 --min-path 9", dir);
+    CHECK_REFUSED(1, "different mazes of size 3", "maze --output-dir %s/out --generate 10000 --size 3", dir);
+
+    write_csv("csv/test.csv", "source,question,answer,rating\n,S  #  G  ,S  #ooG  ,5\n");
+    static const struct { const char *row, *message; } broken[] = {
+        {",S  # xG  ,S  #ooG  ,5", "train.csv:3: the question has 'x' at character 6"},
+        {",S  #  G  ,S  oooG  ,5", "train.csv:3: the answer has 'o' at character 4, where the question has '#'"},
+        {",S  #  G S,S  #ooG S,5", "train.csv:3: 2 starts and 1 goals"},
+        {",S  #  G   ,S  #ooG   ,5", "train.csv:3: question of 10"},
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "source,question,answer,rating\n,S  #  G  ,Soo#ooG  ,4\n%s\n", broken[i].row);
+        write_csv("csv/train.csv", text);
+        CHECK_REFUSED(1, broken[i].message, "maze --output-dir %s/out --source-dir %s/csv", dir, dir);
+    }
+    write_csv("csv/train.csv", "q,a\nS G,SoG\n");
+    CHECK_REFUSED(1, "train.csv:2: a maze of 3 characters", "maze --output-dir %s/out --source-dir %s/csv", dir, dir);
+    remove_tree("csv");
+}
+
+/* ---- ARC ----------------------------------------------------------------------------------------------------------------------- */
+typedef struct arc_board { int rows, cols, top, left; uint8_t cells[ARC_CELLS]; } arc_board;
+
+static int read_board(arc_board *b, const int32_t *tokens)
+{
+    /* tokens -> the grid and where it stands; 0 when a token is not what it must be there. Ignored labels (-100) are pad */
+    int right = -1, bottom = -1;
+    b->top = b->left = ARC_SIDE;
+    for (int i = 0; i < ARC_CELLS; i++) {
+        if (tokens[i] < 2) continue;
+        if (i / ARC_SIDE < b->top) b->top = i / ARC_SIDE;
+        if (i % ARC_SIDE < b->left) b->left = i % ARC_SIDE;
+        if (i / ARC_SIDE > bottom) bottom = i / ARC_SIDE;
+        if (i % ARC_SIDE > right) right = i % ARC_SIDE;
+    }
+    b->rows = bottom - b->top + 1;
+    b->cols = right - b->left + 1;
+    for (int i = 0; i < ARC_CELLS; i++) {
+        int r = i / ARC_SIDE, c = i % ARC_SIDE, t = tokens[i] < 0 ? 0 : tokens[i];
+        int in_rows = r >= b->top && r <= bottom, in_cols = c >= b->left && c <= right;
+        int eos = (r == bottom + 1 && in_cols) || (c == right + 1 && in_rows);
+        if (in_rows && in_cols ? t < 2 : t != eos) return 0;
+        if (in_rows && in_cols) b->cells[(r - b->top) * b->cols + c - b->left] = (uint8_t)(t - 2);
+    }
+    return b->rows > 0;
+}
+
+static int undo(arc_board *b, const char *name, const char *base)
+{
+    /* the transform that the name tells, undone -> 0: the name is none */
+    static const int inverse[8] = {0, 3, 2, 1, 4, 5, 6, 7};
+    size_t n = strlen(base);
+    int colour[10], t;
+    if (strncmp(name, base, n) != 0) return 0;
+    if (!name[n]) return 1;
+    if (strlen(name + n) != 14 || name[n + 1] != 't' || name[n + 3] != '_' || name[n + 4] != '0') return 0;
+    t = name[n + 2] - '0';
+    for (int c = 0; c < 10; c++) colour[name[n + 4 + (size_t)c] - '0'] = c;
+    uint8_t out[ARC_CELLS];
+    data_dihedral(out, b->cells, b->rows, b->cols, inverse[t]);
+    int swap = t == 1 || t == 3 || t >= 6, rows = swap ? b->cols : b->rows;
+    b->cols = b->rows + b->cols - rows;
+    b->rows = rows;
+    for (int i = 0; i < b->rows * b->cols; i++) b->cells[i] = (uint8_t)colour[out[i]];
+    return 1;
+}
+
+static void check_arc(const char *name, const char *split, int groups, int max_variants, int *shared_ids)
+{
+    /* the first puzzle of a group is the task; every other one must become it again when undone, in each example */
+    whole w;
+    char path[300];
+    hrm_json_document *doc = NULL;
+    int bad = 0, names_bad = 0, differ = 0, equal = 0, placed = 0, moved = 0, in_place_missing = 0;
+    int is_train = strcmp(split, "train") == 0;
+    snprintf(path, sizeof path, "%s/%s/identifiers.json", dir, name);
+    CHECK_OK(hrm_json_open(&doc, path, NULL));
+    if (!doc || !read_whole(&w, name, split)) return;
+    int num_ids = (int)hrm_json_root(doc)->count, n = 0;
+    const char **names = (const char **)malloc((size_t)num_ids * sizeof *names);
+    for (const hrm_json *j = hrm_json_root(doc)->child; names && j; j = j->next) names[n++] = j->string;
+    if (!names) exit(2);
+    CHECK(w.info.seq_len == 900 && w.info.vocab_size == 12 && w.info.num_puzzle_identifiers == num_ids && strcmp(names[0], "<blank>") == 0, "metadata");
+    CHECK(w.info.total_groups == groups, "%d groups, expected %d", (int)w.info.total_groups, groups);
+    for (int g = 0; g < (int)w.info.total_groups; g++) {
+        int first = w.groups[g], variants = w.groups[g + 1] - first, size = w.puzzles[first + 1] - w.puzzles[first];
+        const char *base = names[w.batch.puzzle_identifiers[w.puzzles[first]]];
+        bad += variants > max_variants;
+        for (int p = first; p < w.groups[g + 1]; p++) {
+            int in_place = 0, same = 1;
+            bad += w.puzzles[p + 1] - w.puzzles[p] != size;
+            for (int i = 0; i < size; i++) {
+                arc_board b[2], original[2];
+                int e = w.puzzles[p] + i, o = w.puzzles[first] + i;
+                if (!read_board(&b[0], w.batch.inputs + e * 900) || !read_board(&b[1], w.batch.labels + e * 900) ||
+                    !read_board(&original[0], w.batch.inputs + o * 900) || !read_board(&original[1], w.batch.labels + o * 900)) {
+                    bad++;
+                    continue;
+                }
+                placed += b[0].top != b[1].top || b[0].left != b[1].left;
+                in_place += b[0].top == 0 && b[0].left == 0;
+                moved += b[0].top != 0 || b[0].left != 0;
+                for (int k = 0; k < 2; k++) {
+                    int cells = b[k].rows * b[k].cols;
+                    same &= b[k].rows == original[k].rows && memcmp(b[k].cells, original[k].cells, (size_t)cells) == 0;
+                    if (!undo(&b[k], names[w.batch.puzzle_identifiers[e]], base)) names_bad++;
+                    differ += b[k].rows != original[k].rows || b[k].cols != original[k].cols || memcmp(b[k].cells, original[k].cells, (size_t)cells) != 0;
+                }
+            }
+            equal += p > first && same;
+            in_place_missing += is_train ? in_place == 0 : in_place != size;
+        }
+        if (shared_ids) *shared_ids += w.batch.puzzle_identifiers[w.puzzles[first]];
+    }
+    CHECK(bad == 0, "%s %s: %d boards or groups are malformed", name, split, bad);
+    CHECK(names_bad == 0, "%s %s: %d names that tell no transform", name, split, names_bad);
+    CHECK(differ == 0, "%s %s: %d grids are not the task's when their transform is undone", name, split, differ);
+    CHECK(equal == 0 || !is_train || max_variants < 10, "%s %s: %d variants are the task itself", name, split, equal); /* a part of a task's pairs may look the same */
+    CHECK(placed == 0, "%s %s: %d inputs and outputs stand apart", name, split, placed);
+    CHECK(in_place_missing == 0 && (is_train || moved == 0), "%s %s: %d puzzles without an example in place", name, split, in_place_missing);
+    CHECK(!is_train || moved > 0, "%s: no translations", name);
+    free(names);
+    free_whole(&w);
+    hrm_json_close(doc);
+}
+
+static const char task_a[] = "{\"train\": [{\"input\": [[1, 2, 3], [0, 0, 4]], \"output\": [[5]]}, {\"input\": [[7]], \"output\": [[1, 2], [3, 4], [5, 6]]}],\n"
+                             " \"test\": [{\"input\": [[9, 8]], \"output\": [[8, 9]]}]}";
+static const char task_b[] = "{\"test\": [{\"output\": [[1, 1, 2]], \"input\": [[2, 1, 1]]}], \"name\": \"named \\\"b\\\"\",\n"
+                             " \"train\": [{\"input\": [[1, 2]], \"output\": [[2, 3]]}, {\"input\": [[4, 2]], \"output\": [[2, 6]]}]}";
+static const char task_black[] = "{\"train\": [{\"input\": [[0]], \"output\": [[0]]}], \"test\": [{\"input\": [[0]], \"output\": [[0]]}]}";
+
+static void write_tasks(void)
+{
+    make_dir("arc");
+    make_dir("arc/training");
+    make_dir("arc/evaluation");
+    write_file("arc/training/a.json", task_a);
+    write_file("arc/training/black.json", task_black);
+    write_file("arc/evaluation/b.json", task_b);
+    write_file("arc/evaluation/c.json", task_a);
+    write_file("arc/evaluation/notes.txt", "no task");
+}
+
+static void test_arc(void)
+{
+    write_tasks();
+    for (int threads = 1; threads <= 3; threads += 2)
+        CHECK_RUN("arc --output-dir %s/a%d --dataset-dirs %s/arc --num-aug 50 --threads %d", dir, threads, dir, threads);
+    CHECK(strstr(said, "1 of 4 tasks have fewer than 50"), "%s", said);
+    check_same("a1", "a3");
+    int train_ids = 0, test_ids = 0;
+    check_arc("a1", "train", 4, 51, &train_ids);
+    check_arc("a1", "test", 2, 51, &test_ids);
+    whole w;
+    if (read_whole(&w, "a1", "train")) { /* the demonstrations of all, the test pairs of training: 3 + 2 + 2 + 2 */
+        CHECK(w.info.total_puzzles == 51 + 1 + 51 + 51, "%d puzzles", (int)w.info.total_puzzles);
+        CHECK(w.info.total_examples == 51 * 3 + 2 + 51 * 2 + 51 * 2, "%d examples", (int)w.info.total_examples);
+        CHECK(w.info.num_puzzle_identifiers == 155, "%d identifiers", w.info.num_puzzle_identifiers);
+        free_whole(&w);
+    }
+    hrm_json_document *doc = NULL;
+    CHECK_OK(hrm_json_open(&doc, in_dir("a1/test_puzzles.json"), NULL));
+    if (doc) {
+        const hrm_json *b = hrm_json_get(hrm_json_root(doc), "named \"b\""), *test = hrm_json_get(b, "test");
+        CHECK(hrm_json_root(doc)->count == 2 && b && test && test->count == 1, "test_puzzles.json");
+        CHECK(test && hrm_json_get(test->child, "input")->child->child->number == 2, "test_puzzles.json");
+        hrm_json_close(doc);
+    }
+    CHECK_RUN("arc --output-dir %s/a3 --dataset-dirs %s/arc --num-aug 50 --seed 43", dir, dir);
+    CHECK(!same_file(in_dir("a1/train/all__inputs.npy"), in_dir("a3/train/all__inputs.npy")), "two seeds, one data set");
+    remove_tree("a1");
+    remove_tree("a3");
+
+    static const struct { const char *text, *message; } broken[] = {
+        {"{\"train\": [", "b.json"},
+        {"[]", "b.json:1: expected an object"},
+        {"{\"train\": []}", "b.json:1: \"train\" is no list of pairs"},
+        {"{\"train\": [{\"input\": [[1]], \"output\": [[1]]}],\n\"test\": [{\"input\": [[1]]}]}", "b.json:2: the pair has no \"output\""},
+        {"{\"train\": [{\"input\": [[1]],\n\"output\": [[1, 10]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "b.json:2: \"output\" holds 10, expected a colour"},
+        {"{\"train\": [{\"input\": [[1]],\n\"output\": [[1, 1],\n[1]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "b.json:3: a row of \"output\" has 1 colours, expected 2"},
+        {"{\"train\": [{\"input\": [[1.5]], \"output\": [[1]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "holds 1.5"},
+        {"{\"train\": [{\"input\": [[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]], \"output\": [[1]]}], \"test\": []}", "b.json:1: \"test\" is no list"},
+        {"{\"train\": [{\"input\": [[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]], \"output\": [[1]]}], \"test\": [1]}", "no list of 1 to 30 colours"},
+        {"{\"train\": [], \"extra\": 1}", "unknown or repeated member \"extra\""},
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        write_file("arc/evaluation/b.json", broken[i].text);
+        CHECK_REFUSED(1, broken[i].message, "arc --output-dir %s/out --dataset-dirs %s/arc", dir, dir);
+    }
+    CHECK_REFUSED(1, "no tasks", "arc --output-dir %s/out --dataset-dirs %s/arc/training", dir, dir);
+    CHECK_REFUSED(1, "nowhere", "arc --output-dir %s/out --dataset-dirs %s/nowhere", dir, dir);
+    remove_tree("arc");
+}
+
+/* ---- grids of one's own -------------------------------------------------------------------------------------------------------- */
+static void check_rows(const char *split, int rows, int T, const int *inputs, const int *labels, const int *ids)
+{
+    whole w;
+    if (!read_whole(&w, "out", split)) return;
+    int bad = 0;
+    CHECK(w.batch.rows == rows && w.info.seq_len == T, "%d rows of %d", w.batch.rows, w.info.seq_len);
+    for (int i = 0; i < rows * T && w.batch.rows == rows && w.info.seq_len == T; i++) bad += w.batch.inputs[i] != inputs[i] || w.batch.labels[i] != (labels[i] ? labels[i] : -100);
+    for (int i = 0; i < rows && ids && w.batch.rows == rows; i++) bad += w.batch.puzzle_identifiers[i] != ids[i];
+    CHECK(bad == 0, "%s: %d wrong values", split, bad);
+    free_whole(&w);
+}
+
+static void check_text(const char *name, const char *expected)
+{
+    hrm_file_map m;
+    CHECK_OK(hrm_file_map_open(&m, in_dir(name)));
+    CHECK(m.size == strlen(expected) && memcmp(m.data, expected, m.size) == 0, "%s is \"%.*s\", expected \"%s\"", name, (int)m.size, (const char *)m.data, expected);
+    hrm_file_map_close(&m);
+}
+
+static void test_grid(void)
+{
+    make_dir("own");
+    write_file("own/train.txt", "abc -> cba\nbbb -> bbb\r\n\ncab -> bac");
+    write_file("own/test.txt", "a\xc3\xa9z -> z\xc3\xa9" "a\n");
+    CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
+    static const int in1[] = {1, 2, 3, 2, 2, 2, 3, 1, 2}, out1[] = {3, 2, 1, 2, 2, 2, 2, 1, 3}, in2[] = {1, 5, 4}, out2[] = {4, 5, 1};
+    check_rows("train", 3, 3, in1, out1, NULL);
+    check_rows("test", 1, 3, in2, out2, NULL);
+    check_text("out/vocabulary.json", "{\"rows\": 1, \"columns\": 3, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"z\", \"\xc3\xa9\"]}\n");
+    remove(in_dir("own/test.txt"));
+
+    write_file("own/train.txt", "10 2\n-1 x\n->\nx x\n2 2\n\n\n2 2\n2 2\n->\n2 2\n2 10\n"); /* words, numbers by value before texts */
+    CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
+    static const int in3[] = {3, 2, 1, 4, 2, 2, 2, 2}, out3[] = {4, 4, 2, 2, 2, 2, 2, 3};
+    check_rows("train", 2, 4, in3, out3, NULL);
+    check_text("out/vocabulary.json", "{\"rows\": 2, \"columns\": 2, \"tokens\": [\"<pad>\", \"-1\", \"2\", \"10\", \"x\"]}\n");
+    CHECK(!exists("out/test"), "a test split from nothing");
+    write_file("own/train.txt", "# \n #\n->\n##\n  \n");
+    CHECK_RUN("grid --output-dir %s/out --source-dir %s/own --tokens characters", dir, dir);
+    static const int in4[] = {2, 1, 1, 2}, out4[] = {2, 2, 1, 1};
+    check_rows("train", 1, 4, in4, out4, NULL);
+    remove(in_dir("own/train.txt"));
+
+    write_file("own/train.json", "[{\"input\": [[1, 2]], \"output\": [[2, null]], \"puzzle\": \"p\"}, {\"input\": [2, 2], \"output\": [1, 1]},\n"
+                                 " {\"input\": \"ab\", \"output\": \"ba\", \"puzzle\": \"q\"}, {\"puzzle\": \"p\", \"input\": [\"a\", 1], \"output\": [1, \"a\"]}]");
+    write_file("own/test.json", "[{\"input\": [1, 1], \"output\": [2, 2], \"puzzle\": \"q\"}]");
+    CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
+    static const int in5[] = {1, 2, 3, 1, 2, 2, 3, 4}, out5[] = {2, 0, 1, 3, 1, 1, 4, 3}, ids5[] = {1, 1, 0, 2}, in6[] = {1, 1}, out6[] = {2, 2}, ids6[] = {2};
+    check_rows("train", 4, 2, in5, out5, ids5); /* examples of one puzzle stand together */
+    check_rows("test", 1, 2, in6, out6, ids6);
+    check_text("out/identifiers.json", "[\"<blank>\", \"p\", \"q\"]");
+    whole w;
+    if (read_whole(&w, "out", "train")) {
+        CHECK(w.info.total_groups == 3 && w.info.total_puzzles == 3 && w.info.num_puzzle_identifiers == 3, "groups");
+        free_whole(&w);
+    }
+    remove_tree("out");
+    remove(in_dir("own/test.json"));
+
+    static const struct { const char *name, *text, *message; } broken[] = {
+        {"own/train.json", "{}", "train.json:1: expected a list"},
+        {"own/train.json", "[]", "train.json: no examples"},
+        {"own/train.json", "[1]", "train.json:1: expected an object"},
+        {"own/train.json", "[{\"input\": [1]}]", "train.json:1: the example has no \"output\""},
+        {"own/train.json", "[{\"input\": [1], \"output\": [1]},\n{\"input\": [1, 2], \"output\": [1, 2]}]", "train.json:2: the input is 1 x 2, expected 1 x 1"},
+        {"own/train.json", "[{\"input\": [1], \"output\": [[1], [1]]}]", "train.json:1: the output is 2 x 1"},
+        {"own/train.json", "[{\"input\": [[1, 2],\n[1]], \"output\": [[1], [1]]}]", "train.json:2: a row of 1 tokens, expected 2"},
+        {"own/train.json", "[{\"input\": [[1], 2], \"output\": [1]}]", "holds rows and something else"},
+        {"own/train.json", "[{\"input\": [null], \"output\": [1]}]", "expected a number or a text"},
+        {"own/train.json", "[{\"input\": [], \"output\": [1]}]", "an empty row"},
+        {"own/train.json", "[{\"input\": \"\", \"output\": \"\"}]", "\"input\" is empty"},
+        {"own/train.json", "[{\"input\": 5, \"output\": [1]}]", "neither a list nor a text"},
+        {"own/train.json", "[{\"input\": [1], \"output\": [1], \"outputs\": 1}]", "unknown member \"outputs\""},
+        {"own/train.json", "[{\"input\": [1], \"output\": [1], \"puzzle\": [1]}]", "\"puzzle\" is no name"},
+        {"own/train.txt", "", "train.txt: no examples"},
+        {"own/train.txt", "ab\n", "train.txt:1: the example that begins here has no output"},
+        {"own/train.txt", "a -> b\n\nab\nab\n->\n\n", "train.txt:3: the example that begins here has no output"},
+        {"own/train.txt", "->\nab\n", "train.txt:1: an arrow without an input"},
+        {"own/train.txt", "ab\nabc\n->\nab\nab\n", "train.txt:2: a row of 3 tokens, expected 2"},
+        {"own/train.txt", "ab\nab -> ab\n", "train.txt:2: a sequence in the middle"},
+        {"own/train.txt", "ab -> ab\nab -> abc\n", "train.txt:2: the output is 1 x 3, expected 1 x 2"},
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        remove(in_dir("own/train.json"));
+        remove(in_dir("own/train.txt"));
+        write_file(broken[i].name, broken[i].text);
+        CHECK_REFUSED(1, broken[i].message, "grid --output-dir %s/out --source-dir %s/own", dir, dir);
+    }
+    write_file("own/train.json", "[]");
+    write_file("own/train.txt", "a -> b\n");
+    CHECK_REFUSED(1, "train.json", "grid --output-dir %s/out --source-dir %s/own", dir, dir);
+    remove_tree("own");
+    make_dir("own");
+    CHECK_REFUSED(1, "neither train.json nor train.txt", "grid --output-dir %s/out --source-dir %s/own", dir, dir);
+
+    /* more than 255 tokens: wider arrays */
+    FILE *f = fopen(in_dir("own/train.txt"), "wb");
+    for (int i = 0; f && i < 400; i++) fprintf(f, "%d -> %d\n", i, 399 - i);
+    if (f) fclose(f);
+    CHECK_RUN("grid --output-dir %s/out --source-dir %s/own --tokens words", dir, dir);
+    int many_in[400], many_out[400];
+    for (int i = 0; i < 400; i++) many_in[i] = i + 1, many_out[i] = 400 - i;
+    check_rows("train", 400, 1, many_in, many_out, NULL);
+    remove_tree("own");
+    remove_tree("out");
+}
+
+/* ---- options, directories, interrupts ------------------------------------------------------------------------------------------ */
+static void test_options(void)
+{
+    static const struct { const char *words, *message; } wrong[] = {
+        {"", "expected sudoku, maze, arc or grid"},
+        {"chess", "unknown kind chess"},
+        {"sudoku", "--output-dir is missing"},
+        {"sudoku --output-dir", "--output-dir wants a value"},
+        {"sudoku --output-dir=", "--output-dir is empty"},
+        {"sudoku --output-dir x", "either --source-dir or --generate"},
+        {"sudoku --output-dir x --generate 1 --source-dir y", "either --source-dir or --generate"},
+        {"sudoku --output-dir x --generate", "--generate wants a value"},
+        {"sudoku --output-dir x --generate many", "--generate is many"},
+        {"sudoku --output-dir x --generate 1e3", "--generate is 1e3"},
+        {"sudoku --output-dir x --generate 0", "--generate is 0"},
+        {"sudoku --output-dir x --generate -5", "--generate is -5"},
+        {"sudoku --output-dir x --generate 99999999999999999999", "expected a number of 1 to"},
+        {"sudoku --output-dir x --generate 5 --size 5", "--size is 5, expected 4, 6 or 9"},
+        {"sudoku --output-dir x --generate 5 --size 4 --givens 17", "--givens is 17"},
+        {"sudoku --output-dir x --generate 5 --givens 30 --min-difficulty 5", "exclude each other"},
+        {"sudoku --output-dir x --generate 5 --subsample-size 3", "--subsample-size goes with --source-dir"},
+        {"sudoku --output-dir x --source-dir y --test-size 3", "--test-size goes with --generate"},
+        {"sudoku --output-dir x --generate 5 --aug", "unknown option --aug"},
+        {"sudoku --output-dir x --generate 5 nonsense", "unknown option nonsense"},
+        {"maze --output-dir x --generate 5 --num-aug 8", "it has no option --num-aug"},
+        {"maze --output-dir x --generate 5 --size 200", "--size is 200"},
+        {"maze --output-dir x --generate 5 --size 5 --min-path 26", "--min-path is 26"},
+        {"maze --output-dir x --source-dir y --size 5", "--size goes with --generate"},
+        {"arc --output-dir x", "--dataset-dirs is missing"},
+        {"arc --output-dir x --dataset-dirs --num-aug 3", "--dataset-dirs is missing"},
+        {"arc --output-dir x --dataset-dirs y --num-aug 9999999", "--num-aug is 9999999"},
+        {"grid --output-dir x", "--source-dir is missing"},
+        {"grid --output-dir x --source-dir y --tokens bytes", "--tokens is bytes"},
+        {"grid --output-dir x --source-dir y --threads 0", "--threads is 0"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) CHECK_REFUSED(2, wrong[i].message, "%s", wrong[i].words);
+
+    make_dir("mine");
+    write_file("mine/thesis.txt", "precious");
+    int status = run("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
+    CHECK(status == 1 && strstr(said, "no data set"), "status %d: %s", status, said);
+    CHECK(exists("mine/thesis.txt") && !exists("mine.tmp"), "someone's files are gone");
+    make_dir("mine.tmp");
+    write_file("mine.tmp/thesis.txt", "precious");
+    remove(in_dir("mine/thesis.txt"));
+    status = run("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
+    CHECK(status == 1 && strstr(said, "mine.tmp is in the way") && exists("mine.tmp/thesis.txt"), "status %d: %s", status, said);
+    remove(in_dir("mine.tmp/thesis.txt"));
+    make_dir("mine.tmp/train"); /* what a killed build leaves */
+    write_file("mine.tmp/train/all__inputs.npy.tmp123", "half");
+    CHECK_RUN("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
+    CHECK(exists("mine/train/dataset.json") && !exists("mine.tmp"), "an empty directory is a good place");
+    remove_tree("mine");
+}
+
+static void test_interrupts(void)
+{
+    /* a build that takes minutes, interrupted when its directory is there; the data set that was there before stays */
+    CHECK_RUN("sudoku --output-dir %s/out --generate 5 --size 4", dir);
+    for (int k = 0; k < 2; k++) {
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            int status = k ? run("maze --output-dir %s/out --generate 1000000", dir) : run("sudoku --output-dir %s/out --generate 1000000 --min-difficulty 20", dir);
+            _exit(strstr(said, "interrupted") ? status : 99);
+        }
+        struct timespec pause = {0, 10000000};
+        for (int i = 0; i < 1000 && !exists("out.tmp"); i++) nanosleep(&pause, NULL);
+        CHECK(exists("out.tmp"), "the build has not begun");
+        nanosleep(&pause, NULL);
+        kill(child, k ? SIGTERM : SIGINT);
+        int status = 0;
+        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 128 + (k ? SIGTERM : SIGINT), "status %d", WEXITSTATUS(status));
+        CHECK(!exists("out.tmp") && exists("out/train/dataset.json"), "after an interrupt");
+    }
+    remove_tree("out");
+    /* a full disk, as far as one may be had: files of 100 kB at most */
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {100000, 100000};
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        int status = run("sudoku --output-dir %s/out --generate 200 --num-aug 20", dir);
+        _exit(status == 1 && strstr(said, "all__") ? 0 : 99);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+    CHECK(!exists("out") && !exists("out.tmp"), "something was left behind");
+    remove_tree("log");
+}
+
+/* ---- the published data -------------------------------------------------------------------------------------------------------- */
+static void copy_csv(const char *from, const char *to)
+{
+    char path[700], text[4096];
+    snprintf(path, sizeof path, "%s/data/sudoku/%s", shared, from);
+    FILE *in = fopen(path, "rb"), *out = fopen(in_dir(to), "wb");
+    if (!in || !out) exit(2);
+    for (size_t n; (n = fread(text, 1, sizeof text, in)) > 0;) (void)fwrite(text, 1, n, out);
+    fclose(in);
+    fclose(out);
+}
+
+static void test_published(void)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/data", shared);
+    if (access(path, F_OK) != 0) {
+        printf("skipped: the published puzzles, which are not at %s\n", path);
+        return;
+    }
+    make_dir("csv");
+    copy_csv("train_1k.csv", "csv/train.csv"); /* columns question, answer */
+    copy_csv("bench_100.csv", "csv/test.csv");
+    CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv --num-aug 3", dir, dir);
+    check_sudoku("out", "train", 9, 4, 1000, 0, 17, NULL, 0);
+    check_sudoku("out", "test", 9, 1, 100, 0, 17, NULL, 0);
+    copy_csv("train_100k_own_rating.csv", "csv/train.csv"); /* columns q, a */
+    CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv --subsample-size 50 --num-aug 10", dir, dir);
+    check_sudoku("out", "train", 9, 11, 50, 0, 17, NULL, 0);
+    remove_tree("csv");
+    remove_tree("out");
+
+    CHECK_RUN("maze --output-dir %s/out --source-dir %s/maze --aug", dir, path);
+    check_mazes("out", "train", 30, 1000, 8, 110);
+    check_mazes("out", "test", 30, 800, 1, 110);
+    remove_tree("out");
+
+    CHECK_RUN("arc --output-dir %s/out --dataset-dirs %s/arc/ARC-AGI-1/data %s/arc/ConceptARC/corpus --num-aug 3", dir, path, path);
+    check_arc("out", "train", 960, 4, NULL);
+    check_arc("out", "test", 400, 4, NULL);
+    CHECK_RUN("arc --output-dir %s/out --dataset-dirs %s/arc/ARC-AGI-2/data --num-aug 1", dir, path);
+    check_arc("out", "train", 1120, 2, NULL);
+    check_arc("out", "test", 120, 2, NULL);
+    remove_tree("out");
+}
+
+int main(void)
+{
+    const char *tmp = getenv("TMPDIR"), *where = getenv("HRM_SHARED");
+    snprintf(dir, sizeof dir, "%.80s/hrm_test_data_%ld", tmp ? tmp : "/tmp", (long)getpid());
+    snprintf(shared, sizeof shared, "%s", where ? where : "../shared");
+    if (mkdir(dir, 0777) != 0) return 2;
+    test_options();
+    test_sudoku_generated();
+    test_sudoku_sources();
+    test_mazes();
+    test_arc();
+    test_grid();
+    test_interrupts();
+    test_published();
+    remove_tree("");
+    return test_summary();
+}
