@@ -93,7 +93,8 @@ static int parse_number(const char *text, double *x)
 
 static int parse_flag(const char *text, int *value)
 {
-    static const char *const words[2][6] = {{"false", "False", "no", "off", "0", "FALSE"}, {"true", "True", "yes", "on", "1", "TRUE"}};
+    static const char *const words[2][6] = {{"false", "False", "no", "off", "0", "FALSE"},
+                                            {"true", "True", "yes", "on", "1", "TRUE"}};
     for (int v = 0; v < 2; v++)
         for (int i = 0; i < 6; i++)
             if (strcmp(text, words[v][i]) == 0) return *value = v, 1;
@@ -133,7 +134,8 @@ static int store(config *c, int i, const char *text, const char *where)
     case CONFIG_KIND_REAL:
         if (!unset && !parse_number(text, &x)) return tool_usage("%s is \"%.80s\", expected a number%s", k->name, text, at);
         if (!unset && !(x >= k->low && x <= k->high))
-            return tool_usage("%s is %.80s, expected %s to %s%s", k->name, text, tool_number(low, k->low), tool_number(high, k->high), at);
+            return tool_usage("%s is %.80s, expected %s to %s%s", k->name, text, tool_number(low, k->low),
+                              tool_number(high, k->high), at);
         *(double *)(void *)field = x;
         break;
     case CONFIG_KIND_FLAG:
@@ -168,21 +170,25 @@ static int is_from_data(const char *name)
 int config_set(config *c, const char *name, const char *value, config_origin origin, const char *where)
 {
     int i = find_key(name);
-    if (i < 0 && (origin == CONFIG_BASE || (origin == CONFIG_FILE && is_from_data(name)))) return TOOL_OK; /* the public code's extras, a later version's */
+    if (i < 0 && (origin == CONFIG_BASE || (origin == CONFIG_FILE && is_from_data(name))))
+        return TOOL_OK; /* the public code's extras, a later version's */
     if (i < 0) {
         const char *near = nearest_key(name, c->command);
         return tool_usage("no key \"%.80s\"%s%s%s; did you mean %s?", name, *where ? " (" : "", where, *where ? ")" : "", near);
     }
     if (origin == CONFIG_COMMAND && !(keys[i].commands & c->command))
-        return tool_usage("%s is not a key of hrm %s; the nearest one is %s", name, command_names[c->command], nearest_key(name, c->command));
+        return tool_usage("%s is not a key of hrm %s; the nearest one is %s", name, command_names[c->command],
+                          nearest_key(name, c->command));
     if (origin == CONFIG_BASE && c->command != CONFIG_TRAIN && (keys[i].flags & CONFIG_HERE)) return TOOL_OK;
     config_raw *raw = &c->raw[i];
-    if (strlen(value) >= sizeof raw->text) return tool_usage("%s: a value of %zu characters, expected %zu at most", name, strlen(value), sizeof raw->text - 1);
+    if (strlen(value) >= sizeof raw->text)
+        return tool_usage("%s: a value of %zu characters, expected %zu at most", name, strlen(value), sizeof raw->text - 1);
     /* a run that goes on keeps its rules, and a checkpoint its shape */
     int fixed = raw->origin == CONFIG_BASE && origin > CONFIG_BASE && strncmp(value, "${", 2) != 0 &&
                 (c->command == CONFIG_TRAIN ? !(keys[i].flags & (CONFIG_FREE | CONFIG_LOCAL)) : keys[i].flags & CONFIG_ARCH);
     if (fixed && !same_value(value, raw->text)) {
-        tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", name, value, *where ? where : "command line", raw->text, raw->where);
+        tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", name, value, *where ? where : "command line",
+                   raw->text, raw->where);
         return TOOL_ERROR;
     }
     memmove(raw->text, value, strlen(value) + 1);
@@ -250,7 +256,8 @@ static int read_default(config_reader *r, const char *group, const char *name, c
     if (r->choice && strcmp(group, "arch") == 0) name = r->choice;
     const char *end = strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".yaml") == 0 ? "" : ".yaml";
     int length = snprintf(file, sizeof file, "%s%s%s%s", group, *group ? "/" : "", name, end);
-    if (length >= (int)sizeof file || !tool_directory(dir, r->path) || !tool_join(path, dir, file)) return tool_usage("%s: defaults: the path is too long", r->path);
+    if (length >= (int)sizeof file || !tool_directory(dir, r->path) || !tool_join(path, dir, file))
+        return tool_usage("%s: defaults: the path is too long", r->path);
     snprintf(under, sizeof under, "%s%s%s", prefix, *prefix && *group ? "." : "", group);
     return read_file(r, path, under);
 }
@@ -294,7 +301,9 @@ static int read_file(config_reader *r, const char *path, const char *prefix)
     inner.path = path;
     inner.depth++;
     int status = TOOL_OK;
-    if (root->type == HRM_JSON_OBJECT) status = defaults && defaults->type == HRM_JSON_ARRAY ? read_defaults(&inner, root, defaults, prefix) : set_own(&inner, root, prefix);
+    if (root->type == HRM_JSON_OBJECT)
+        status = defaults && defaults->type == HRM_JSON_ARRAY ? read_defaults(&inner, root, defaults, prefix)
+                                                              : set_own(&inner, root, prefix);
     else if (root->type != HRM_JSON_NULL) status = tool_error("%s: expected keys and values", path);
     hrm_json_close(doc);
     return status;
@@ -356,7 +365,8 @@ static int read_base(config *c, int argc, char **argv)
         if (!tool_exists(path)) return tool_error("%s: resume: no all_config.yaml in it, so it holds no run", resume);
         return config_read_file(c, path, CONFIG_BASE);
     }
-    if (checkpoint && *checkpoint && tool_directory(dir, checkpoint) && tool_join(path, dir, "all_config.yaml") && tool_exists(path))
+    if (checkpoint && *checkpoint && tool_directory(dir, checkpoint) && tool_join(path, dir, "all_config.yaml") &&
+        tool_exists(path))
         return config_read_file(c, path, CONFIG_BASE);
     return TOOL_OK;
 }
@@ -377,7 +387,8 @@ int config_parse(config *c, int argc, char **argv)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return c->help = 1, TOOL_OK;
     int status = read_base(c, argc, argv);
     const char *choice = find_argument(argc, argv, "arch");
-    for (int i = 1; i < argc && status == TOOL_OK; i++) { /* files first, whatever the order: the command line has the last word */
+    for (int i = 1; i < argc && status == TOOL_OK;
+         i++) { /* files first, whatever the order: the command line has the last word */
         const char *path = NULL;
         if (strcmp(argv[i], "--config") == 0) {
             if (i + 1 == argc) return tool_usage("--config: no file named");
@@ -424,7 +435,8 @@ static int resolve(config *c, int i, int depth)
     size_t n = strlen(raw->text);
     if (strncmp(raw->text, "${", 2) != 0) return TOOL_OK;
     char name[320], text[160];
-    if (raw->text[n - 1] != '}' || n >= sizeof text) return tool_usage("%s is \"%.80s\", expected ${KEY}", keys[i].name, raw->text);
+    if (raw->text[n - 1] != '}' || n >= sizeof text)
+        return tool_usage("%s is \"%.80s\", expected ${KEY}", keys[i].name, raw->text);
     memcpy(text, raw->text + 2, n - 3);
     text[n - 3] = 0;
     const char *rest = text;
@@ -441,7 +453,8 @@ static int resolve(config *c, int i, int depth)
         snprintf(name, sizeof name, "%s", rest);
     }
     int j = find_key(name);
-    if (j < 0 || depth > 8) return tool_usage("%s is \"%.80s\", which %s", keys[i].name, raw->text, j < 0 ? "names no key" : "leads in a circle");
+    if (j < 0 || depth > 8)
+        return tool_usage("%s is \"%.80s\", which %s", keys[i].name, raw->text, j < 0 ? "names no key" : "leads in a circle");
     int status = resolve(c, j, depth + 1);
     if (status != TOOL_OK) return status;
     return store(c, i, strncmp(c->raw[j].text, "${", 2) == 0 ? "" : c->raw[j].text, raw->where);
@@ -460,20 +473,25 @@ int config_finish(config *c)
         if (status != TOOL_OK) return status;
     }
     if (c->command != CONFIG_TRAIN) return TOOL_OK;
-    if (!strstr(c->arch_name, "hrm_act_v1")) return tool_usage("arch.name is \"%.100s\"; there is hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", c->arch_name);
+    if (!strstr(c->arch_name, "hrm_act_v1"))
+        return tool_usage("arch.name is \"%.100s\"; there is hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", c->arch_name);
     if (c->hidden_size % c->num_heads != 0)
-        return tool_usage("arch.hidden_size is %lld, expected a multiple of arch.num_heads, %lld", (long long)c->hidden_size, (long long)c->num_heads);
+        return tool_usage("arch.hidden_size is %lld, expected a multiple of arch.num_heads, %lld", (long long)c->hidden_size,
+                          (long long)c->num_heads);
     if (c->pos_encodings == HRM_ROPE && c->hidden_size / c->num_heads % 2 != 0)
-        return tool_usage("arch.hidden_size / arch.num_heads is %lld, expected an even number with arch.pos_encodings=rope", (long long)(c->hidden_size / c->num_heads));
+        return tool_usage("arch.hidden_size / arch.num_heads is %lld, expected an even number with arch.pos_encodings=rope",
+                          (long long)(c->hidden_size / c->num_heads));
     if (c->steps > 0) return TOOL_OK; /* eval_interval 0: at the end only */
     if (c->eval_interval == 0) {
         char text[40];
-        int64_t published = config_is_set(c, CONFIG_eval_interval) ? c->epochs : 10000; /* null is the public code's "at the end" */
+        int64_t published =
+            config_is_set(c, CONFIG_eval_interval) ? c->epochs : 10000; /* null is the public code's "at the end" */
         snprintf(text, sizeof text, "%lld", (long long)(c->epochs % published == 0 ? published : c->epochs));
         return take(c, CONFIG_eval_interval, text, "");
     }
     if (c->epochs % c->eval_interval != 0)
-        return tool_usage("eval_interval is %lld, expected a divisor of epochs, %lld", (long long)c->eval_interval, (long long)c->epochs);
+        return tool_usage("eval_interval is %lld, expected a divisor of epochs, %lld", (long long)c->eval_interval,
+                          (long long)c->epochs);
     return TOOL_OK;
 }
 
@@ -502,7 +520,8 @@ void config_help(int command)
         int n = printf("  %s=%s", k->name, k->words ? k->words : k->def);
         printf(n < COLUMN ? "%*s" : "\n%*s", n < COLUMN ? COLUMN - n : COLUMN, "");
         char help[512];
-        snprintf(help, sizeof help, "%s%s%s%s", k->help, k->words && *k->def ? " [" : "", k->words ? k->def : "", k->words && *k->def ? "]" : "");
+        snprintf(help, sizeof help, "%s%s%s%s", k->help, k->words && *k->def ? " [" : "", k->words ? k->def : "",
+                 k->words && *k->def ? "]" : "");
         print_wrapped(help, COLUMN, WIDTH);
     }
 }
@@ -530,9 +549,11 @@ static void append_text(config_text *t, const char *s)
     /* plain where YAML takes it for a text, in double quotes otherwise */
     static const char *const others[] = {"null", "true", "false", "yes", "no", "on", "off", "~", "None", "True", "False"};
     double x;
-    int plain = *s && !parse_number(s, &x) && s[strlen(s) - 1] != ' ' && (isalnum((unsigned char)*s) || *s == '/' || *s == '.' || *s == '_');
+    int plain = *s && !parse_number(s, &x) && s[strlen(s) - 1] != ' ' &&
+                (isalnum((unsigned char)*s) || *s == '/' || *s == '.' || *s == '_');
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) plain = plain && strcmp(s, others[i]) != 0;
-    for (const char *c = s; *c; c++) plain = plain && (isalnum((unsigned char)*c) || strchr("/._-@+ ", *c)) && (unsigned char)*c < 128;
+    for (const char *c = s; *c; c++)
+        plain = plain && (isalnum((unsigned char)*c) || strchr("/._-@+ ", *c)) && (unsigned char)*c < 128;
     if (plain) {
         append(t, s);
         return;
@@ -613,7 +634,8 @@ char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length)
         }
     }
     if (desc) { /* what the public code reads from the data set: not among arch's keys, or it would be given twice */
-        snprintf(line, sizeof line, "seq_len: %d\nvocab_size: %d\nnum_puzzle_identifiers: %d\n", desc->seq_len, desc->vocab_size, desc->num_puzzle_identifiers);
+        snprintf(line, sizeof line, "seq_len: %d\nvocab_size: %d\nnum_puzzle_identifiers: %d\n", desc->seq_len,
+                 desc->vocab_size, desc->num_puzzle_identifiers);
         append(&t, line);
     }
     if (!t.data) tool_error("no memory for all_config.yaml");
@@ -694,7 +716,9 @@ int config_adopt(config *c, const hrm_model_desc *stated, const char *path)
         const config_key *k = &keys[all[i].index];
         const char *field = (const char *)c + k->offset;
         char text[40], asked[64];
-        if (all[i].value == 0 && k->kind != CONFIG_KIND_WORD && !(all[i].index == CONFIG_puzzle_emb_ndim && stated->no_puzzle_emb)) continue; /* not stated */
+        if (all[i].value == 0 && k->kind != CONFIG_KIND_WORD &&
+            !(all[i].index == CONFIG_puzzle_emb_ndim && stated->no_puzzle_emb))
+            continue; /* not stated */
         if (k->kind == CONFIG_KIND_WORD) strcpy(text, (int)all[i].value == HRM_LEARNED ? "learned" : "rope");
         else tool_number_float(text, (float)all[i].value);
         double now = k->kind == CONFIG_KIND_INT    ? (double)*(const int64_t *)(const void *)field
@@ -716,15 +740,23 @@ int config_from_desc(config *c, const hrm_model_desc *d)
     config_stated all[16];
     int n = stated_values(all, d), status = TOOL_OK;
     for (int i = 0; i < n && status == TOOL_OK; i++) {
-        if (all[i].value == 0 && keys[all[i].index].kind != CONFIG_KIND_WORD && !(all[i].index == CONFIG_puzzle_emb_ndim && d->no_puzzle_emb)) continue;
+        if (all[i].value == 0 && keys[all[i].index].kind != CONFIG_KIND_WORD &&
+            !(all[i].index == CONFIG_puzzle_emb_ndim && d->no_puzzle_emb))
+            continue;
         if (keys[all[i].index].kind == CONFIG_KIND_WORD) strcpy(text, (int)all[i].value == HRM_LEARNED ? "learned" : "rope");
         else tool_number_float(text, (float)all[i].value);
         status = take(c, all[i].index, text, "");
     }
-    if (status == TOOL_OK) status = take(c, CONFIG_halt_exploration_prob, tool_number_float(text, d->no_halt_exploration ? 0 : d->halt_exploration_prob > 0 ? d->halt_exploration_prob : 0.1f), "");
+    if (status == TOOL_OK)
+        status = take(c, CONFIG_halt_exploration_prob,
+                      tool_number_float(text, d->no_halt_exploration         ? 0
+                                              : d->halt_exploration_prob > 0 ? d->halt_exploration_prob
+                                                                             : 0.1f),
+                      "");
     snprintf(text, sizeof text, "%d", d->halt_max_steps ? d->halt_max_steps : 16);
     if (status == TOOL_OK) status = take(c, CONFIG_arch_halt_max_steps, text, "");
     if (status == TOOL_OK)
-        status = take(c, CONFIG_loss_type, d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy", "");
+        status = take(c, CONFIG_loss_type,
+                      d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy", "");
     return status;
 }

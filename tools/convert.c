@@ -51,7 +51,8 @@ static int parse_arguments(conversion *v, int argc, char **argv)
             v->prefix = value;
         } else if (strncmp(option, "--seq-len", name) == 0 && name == 9) {
             v->seq_len = atoi(value);
-            if (v->seq_len < 1 || v->seq_len > 1 << 20) return tool_usage("convert: --seq-len is \"%.40s\", expected 1 to %d", value, 1 << 20);
+            if (v->seq_len < 1 || v->seq_len > 1 << 20)
+                return tool_usage("convert: --seq-len is \"%.40s\", expected 1 to %d", value, 1 << 20);
         } else {
             return tool_usage("convert: no option \"%.80s\"; there are --dtype, --prefix and --seq-len", option);
         }
@@ -78,7 +79,9 @@ static int yaml_number(const char *checkpoint, const char *key)
     /* a whole number from the all_config.yaml beside a checkpoint: ours tell the lengths, the public ones do not; 0: not told */
     char dir[TOOL_PATH], path[TOOL_PATH];
     hrm_json_document *doc;
-    if (!tool_directory(dir, checkpoint) || !tool_join(path, dir, "all_config.yaml") || !tool_exists(path) || hrm_json_open(&doc, path, NULL) != HRM_OK) return 0;
+    if (!tool_directory(dir, checkpoint) || !tool_join(path, dir, "all_config.yaml") || !tool_exists(path) ||
+        hrm_json_open(&doc, path, NULL) != HRM_OK)
+        return 0;
     const hrm_json *node = hrm_json_get(hrm_json_root(doc), key);
     int value = node && node->type == HRM_JSON_NUMBER && node->number >= 1 && node->number <= 1e9 ? (int)node->number : 0;
     hrm_json_close(doc);
@@ -110,8 +113,9 @@ static void config_json(char *text, size_t size, const hrm_model_desc *d)
     PUT_REAL("halt_exploration_prob", d->halt_exploration_prob);
     if (d->no_halt_exploration) PUT("\"halt_exploration_prob\":0,");
     if (d->causal) PUT("\"causal\":true,");
-    PUT("\"puzzle_emb_ndim\":%d,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}", d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim,
-        d->pos_encodings == HRM_LEARNED ? "learned" : "rope", d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
+    PUT("\"puzzle_emb_ndim\":%d,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}",
+        d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim, d->pos_encodings == HRM_LEARNED ? "learned" : "rope",
+        d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
 #undef PUT
 #undef PUT_INT
 #undef PUT_REAL
@@ -122,7 +126,8 @@ static int write_config(const conversion *v, const hrm_model_desc *desc)
     /* an all_config.yaml beside a PyTorch file, which cannot carry its configuration */
     char from[TOOL_PATH], to[TOOL_PATH], dir[TOOL_PATH];
     size_t length;
-    if (!tool_directory(dir, v->target) || !tool_join(to, dir, "all_config.yaml")) return tool_error("%s: the path is too long", v->target);
+    if (!tool_directory(dir, v->target) || !tool_join(to, dir, "all_config.yaml"))
+        return tool_error("%s: the path is too long", v->target);
     if (tool_exists(to)) return TOOL_OK;
     if (tool_directory(dir, v->source) && tool_join(from, dir, "all_config.yaml") && tool_exists(from)) { /* the run's own */
         char *text = tool_read_text(from, &length);
@@ -175,7 +180,8 @@ static int convert(const conversion *v, const hrm_tensors *file)
         const char *plain = plain_name(t->name);
         if (!plain) continue;
         char *name = names + kept * NAME;
-        if (snprintf(name, NAME, "%s%s", prefix, plain) >= NAME) status = tool_error("%s: the name of tensor %zu is too long", v->source, i);
+        if (snprintf(name, NAME, "%s%s", prefix, plain) >= NAME)
+            status = tool_error("%s: the name of tensor %zu is too long", v->source, i);
         tensors[kept] = *t;
         tensors[kept++].name = name;
     }

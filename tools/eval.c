@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* ---- saved outputs ---------------------------------------------------------------------------------------------------- */
-#define EVAL_OUTPUTS(X) X(inputs) X(labels) X(puzzle_identifiers) X(logits) X(q_halt_logits) X(q_continue_logits) X(predictions) X(steps)
+#define EVAL_OUTPUTS(X)                                                                                                        \
+    X(inputs) X(labels) X(puzzle_identifiers) X(logits) X(q_halt_logits) X(q_continue_logits) X(predictions) X(steps)
 enum eval_output {
 #define EVAL__ENUM(name) OUTPUT_##name,
     EVAL_OUTPUTS(EVAL__ENUM)
@@ -29,8 +30,10 @@ static int list_outputs(const char *list, int wanted[OUTPUTS])
         for (int i = 0; i < OUTPUTS; i++)
             if (n == strlen(output_names[i]) && memcmp(list, output_names[i], n) == 0) wanted[i] = found = 1;
         if (!found) {
-            tool_usage("eval_save_outputs: no output \"%.*s\"; there are inputs, labels, puzzle_identifiers, logits, q_halt_logits, "
-                       "q_continue_logits, predictions and steps", (int)(n < 60 ? n : 60), list);
+            tool_usage(
+                "eval_save_outputs: no output \"%.*s\"; there are inputs, labels, puzzle_identifiers, logits, q_halt_logits, "
+                "q_continue_logits, predictions and steps",
+                (int)(n < 60 ? n : 60), list);
             return -1;
         }
         list += n;
@@ -59,8 +62,8 @@ static hrm_status on_batch(void *user, int64_t done, int64_t total, const hrm_me
     eval_state *s = (eval_state *)user;
     (void)total;
     char text[128];
-    snprintf(text, sizeof text, "exact %.2f %%  accuracy %.2f %%  loss %.4f  segments %.2f", 100 * so_far->exact_accuracy, 100 * so_far->accuracy,
-             so_far->lm_loss, so_far->steps);
+    snprintf(text, sizeof text, "exact %.2f %%  accuracy %.2f %%  loss %.4f  segments %.2f", 100 * so_far->exact_accuracy,
+             100 * so_far->accuracy, so_far->lm_loss, so_far->steps);
     progress_update(&s->bar, (double)done, text);
     return tool_signal ? hrm_error_set(HRM_ERR_CANCELLED, "stopped by a signal") : HRM_OK;
 }
@@ -70,7 +73,8 @@ static hrm_status on_rows(void *user, int64_t first, const hrm_batch *batch, con
     eval_state *s = (eval_state *)user;
     size_t T = (size_t)s->seq_len;
     (void)first;
-    for (int i = 0; i < batch->filled; i++) score_add(&s->e->rules, batch->inputs + (size_t)i * T, outputs->predictions + (size_t)i * T);
+    for (int i = 0; i < batch->filled; i++)
+        score_add(&s->e->rules, batch->inputs + (size_t)i * T, outputs->predictions + (size_t)i * T);
     const void *rows[OUTPUTS] = {batch->inputs, batch->labels, batch->puzzle_identifiers, outputs->logits,
                                  outputs->q_halt, outputs->q_continue, outputs->predictions, outputs->steps};
     for (int i = 0; i < OUTPUTS; i++) {
@@ -90,7 +94,8 @@ static hrm_status open_outputs(eval_state *s)
         int real = i == OUTPUT_logits || i == OUTPUT_q_halt_logits || i == OUTPUT_q_continue_logits;
         int dims = i == OUTPUT_logits ? 3 : i == OUTPUT_inputs || i == OUTPUT_labels || i == OUTPUT_predictions ? 2 : 1;
         snprintf(name, sizeof name, "%s.npy", output_names[i]);
-        if (!tool_join(path, s->e->directory, name)) return hrm_error_set(HRM_ERR_ARGUMENT, "%s: the path is too long", s->e->directory);
+        if (!tool_join(path, s->e->directory, name))
+            return hrm_error_set(HRM_ERR_ARGUMENT, "%s: the path is too long", s->e->directory);
         hrm_status status = hrm_npy_writer_open(&s->writers[i], path, real ? HRM_F32 : HRM_I32, dims, shape, NULL);
         if (status != HRM_OK) return status;
         s->open[i] = 1;
@@ -144,11 +149,13 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
 int evaluation_check_data(const hrm_model_desc *m, const char *model_where, const hrm_dataset *data, const char *where)
 {
     const hrm_dataset_info *d = hrm_dataset_describe(data);
-    if (m->seq_len && d->seq_len != m->seq_len) return tool_error("%s: seq_len is %d, but %d in %s", where, d->seq_len, m->seq_len, model_where);
+    if (m->seq_len && d->seq_len != m->seq_len)
+        return tool_error("%s: seq_len is %d, but %d in %s", where, d->seq_len, m->seq_len, model_where);
     if (m->vocab_size && d->vocab_size > m->vocab_size)
         return tool_error("%s: vocab_size is %d, more than the %d of %s", where, d->vocab_size, m->vocab_size, model_where);
     if (m->num_puzzle_identifiers && !m->no_puzzle_emb && d->num_puzzle_identifiers > m->num_puzzle_identifiers)
-        return tool_error("%s: num_puzzle_identifiers is %d, more than the %d of %s", where, d->num_puzzle_identifiers, m->num_puzzle_identifiers, model_where);
+        return tool_error("%s: num_puzzle_identifiers is %d, more than the %d of %s", where, d->num_puzzle_identifiers,
+                          m->num_puzzle_identifiers, model_where);
     return TOOL_OK;
 }
 
@@ -162,7 +169,8 @@ int evaluation_batch_size(const config *c)
 static void print_usage(void)
 {
     printf("usage: hrm eval checkpoint=FILE [data_path=DIR] [KEY=VALUE…]\n\n"
-           "Measures a checkpoint on the test split of a data set: the one in the all_config.yaml beside it unless data_path names\n"
+           "Measures a checkpoint on the test split of a data set: the one in the all_config.yaml beside it unless data_path "
+           "names\n"
            "another. Progress goes to standard error, the result as one line of JSON to standard output.\n\n");
     config_help(CONFIG_EVAL);
 }
@@ -193,7 +201,8 @@ static void print_result(const evaluation *e, const evaluation *full)
         if (full) {
             print_number("full_accuracy", full->metrics.accuracy, 0);
             print_number("full_exact_accuracy", full->metrics.exact_accuracy, 0);
-            print_number("exact_accuracy_kept", full->metrics.exact_accuracy > 0 ? m->exact_accuracy / full->metrics.exact_accuracy : 1, 1);
+            print_number("exact_accuracy_kept",
+                         full->metrics.exact_accuracy > 0 ? m->exact_accuracy / full->metrics.exact_accuracy : 1, 1);
         }
         printf("}");
     }
@@ -212,8 +221,9 @@ static int report(evaluation *e, const config *c, hrm_model *model, const hrm_da
         full.title = "in full, to compare";
         status = evaluation_run(&full, model, data);
         if (status != TOOL_OK) return status;
-        tool_note("adaptive halting: %.2f of %d segments a puzzle, %.1f %% saved; exact accuracy %.2f %%, %.2f %% in full", e->metrics.steps,
-                  e->max_steps, 100 * (1 - e->metrics.steps / e->max_steps), 100 * e->metrics.exact_accuracy, 100 * full.metrics.exact_accuracy);
+        tool_note("adaptive halting: %.2f of %d segments a puzzle, %.1f %% saved; exact accuracy %.2f %%, %.2f %% in full",
+                  e->metrics.steps, e->max_steps, 100 * (1 - e->metrics.steps / e->max_steps), 100 * e->metrics.exact_accuracy,
+                  100 * full.metrics.exact_accuracy);
     }
     if (*score_text(&e->rules, text, sizeof text)) tool_note("by the rules: %s", text);
     print_result(e, compare ? &full : NULL);

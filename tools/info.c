@@ -69,7 +69,8 @@ static void print_config(const hrm_model_desc *d)
     print_value("halt_max_steps", d->halt_max_steps);
     if (d->no_halt_exploration) printf("  %-24s  %s\n", "halt_exploration_prob", tool_number(text, 0));
     else print_value("halt_exploration_prob", (double)d->halt_exploration_prob);
-    printf("  %-24s  %s\n", "loss_type", d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
+    printf("  %-24s  %s\n", "loss_type",
+           d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
 }
 
 static void print_dtypes(const hrm_tensors *file)
@@ -101,11 +102,13 @@ static void print_tensors(const hrm_tensors *file)
         const char *role = role_of(t->name);
         char shape[160] = "";
         size_t at = 0;
-        for (int d = 0; d < t->ndim; d++) at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%lld", d ? " x " : "", (long long)t->shape[d]);
+        for (int d = 0; d < t->ndim; d++)
+            at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%lld", d ? " x " : "", (long long)t->shape[d]);
         for (int r = 0; r < 4; r++)
             if (strcmp(role, roles[r]) == 0) sums[r] += elements(t);
         if (strcmp(role, "state") == 0) continue;
-        printf("  %-*s  %-16s %-5s %14s  %s\n", (int)width, plain_name(t->name), shape, hrm_dtype_name(t->dtype), grouped(number, elements(t)), role);
+        printf("  %-*s  %-16s %-5s %14s  %s\n", (int)width, plain_name(t->name), shape, hrm_dtype_name(t->dtype),
+               grouped(number, elements(t)), role);
     }
     printf("\n  %-*s  %s\n", (int)width, "parameters, trained", grouped(number, sums[0]));
     printf("  %-*s  %s\n", (int)width, "puzzle table", grouped(number, sums[2]));
@@ -131,7 +134,8 @@ int command_info(int argc, char **argv)
 {
     hrm_tensors *file;
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        printf("usage: hrm info FILE\n\nShows a checkpoint's configuration, its tensors and their total, dtype and training step.\n");
+        printf("usage: hrm info FILE\n\nShows a checkpoint's configuration, its tensors and their total, dtype and training "
+               "step.\n");
         return TOOL_OK;
     }
     if (argc != 2) return tool_usage("usage: hrm info FILE");

@@ -38,7 +38,8 @@ static int parse_sudoku(puzzle *p, const char *text)
     if (!p->side) return tool_error("the puzzle has %d cells, expected 81, 36 or 16", p->cells);
     for (int i = 0; i < p->cells; i++)
         if (p->tokens[i] > p->side + 1)
-            return tool_error("row %d, column %d: %d, expected 1 to %d", i / p->side + 1, i % p->side + 1, p->tokens[i] - 1, p->side);
+            return tool_error("row %d, column %d: %d, expected 1 to %d", i / p->side + 1, i % p->side + 1, p->tokens[i] - 1,
+                              p->side);
     return TOOL_OK;
 }
 
@@ -64,8 +65,11 @@ static int parse_maze(puzzle *p, const char *text)
         at += n + strspn(at + n, "\r\n");
     }
     size_t side = lines == 1 ? (size_t)score_side(widest < 1000000 ? (int)widest : 0) : lines > widest ? lines : widest;
-    if (side < 2 || side > MAZE_MAX_SIZE) return tool_error("the maze has %zu lines of up to %zu cells, expected a square of 2 to %d", lines, widest, MAZE_MAX_SIZE);
-    if (lines > 1 && lines != side) return tool_error("the maze has %zu lines, the longest of %zu cells; expected a square", lines, widest);
+    if (side < 2 || side > MAZE_MAX_SIZE)
+        return tool_error("the maze has %zu lines of up to %zu cells, expected a square of 2 to %d", lines, widest,
+                          MAZE_MAX_SIZE);
+    if (lines > 1 && lines != side)
+        return tool_error("the maze has %zu lines, the longest of %zu cells; expected a square", lines, widest);
     p->side = (int)side;
     p->cells = p->side * p->side;
     for (int i = 0; i < p->cells; i++) p->tokens[i] = SCORE_FLOOR;
@@ -76,12 +80,15 @@ static int parse_maze(puzzle *p, const char *text)
             continue;
         }
         int token = maze_token(*c);
-        if (!token) return tool_error("row %d, column %d: \"%c\", expected # S G or a space", cell / p->side + 1, cell % p->side + 1, *c);
+        if (!token)
+            return tool_error("row %d, column %d: \"%c\", expected # S G or a space", cell / p->side + 1, cell % p->side + 1,
+                              *c);
         starts += token == SCORE_START;
         goals += token == SCORE_GOAL;
         if (cell < p->cells) p->tokens[cell++] = token;
     }
-    if (starts != 1 || goals != 1) return tool_error("the maze has %d starts (S) and %d goals (G), expected one of each", starts, goals);
+    if (starts != 1 || goals != 1)
+        return tool_error("the maze has %d starts (S) and %d goals (G), expected one of each", starts, goals);
     return TOOL_OK;
 }
 
@@ -155,7 +162,8 @@ static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
     int box_rows = p->side == 9 ? 3 : 2, box_columns = p->side == 4 ? 2 : 3;
     for (int r = 0; r < p->side; r++) {
         if (r > 0 && r % box_rows == 0) {
-            for (int c = 0; c < p->side; c++) printf("%s%s", c > 0 && c % box_columns == 0 ? "+-" : "", c + 1 < p->side ? "--" : "-");
+            for (int c = 0; c < p->side; c++)
+                printf("%s%s", c > 0 && c % box_columns == 0 ? "+-" : "", c + 1 < p->side ? "--" : "-");
             printf("\n");
             out->lines++;
         }
@@ -164,7 +172,12 @@ static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
             char digit = token >= 2 && token <= p->side + 1 ? (char)('0' + token - 1) : '.';
             if (c > 0 && c % box_columns == 0) printf("| ");
             const char *space = c + 1 < p->side ? " " : "";
-            if (out->colour) printf("%s%c\033[0m%s", given && token != p->tokens[i] ? "\033[31m" : given ? "\033[1m" : "\033[36m", digit, space);
+            if (out->colour)
+                printf("%s%c\033[0m%s",
+                       given && token != p->tokens[i] ? "\033[31m"
+                       : given                        ? "\033[1m"
+                                                      : "\033[36m",
+                       digit, space);
             else printf("%c%s", digit, space);
         }
         printf("\n");
@@ -195,7 +208,9 @@ static void draw_arc(const int32_t *tokens, drawing *out)
     for (int r = 0; r < rows; r++) {
         for (int c = 0; c < columns; c++) {
             int value = tokens[r * ARC_SIDE + c] - 2;
-            if (out->colour) printf("\033[48;5;%dm\033[38;5;%dm%d \033[0m", colours[value], value == 0 || value == 1 || value == 2 || value == 9 ? 250 : 16, value);
+            if (out->colour)
+                printf("\033[48;5;%dm\033[38;5;%dm%d \033[0m", colours[value],
+                       value == 0 || value == 1 || value == 2 || value == 9 ? 250 : 16, value);
             else printf("%d%s", value, c + 1 < columns ? " " : "");
         }
         printf("\n");
@@ -213,7 +228,8 @@ static void draw(const puzzle *p, const int32_t *tokens, drawing *out)
 
 typedef struct show { const puzzle *p; drawing out; } show;
 
-static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers, const hrm_solve_result *results)
+static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
+                       const hrm_solve_result *results)
 {
     show *s = (show *)user;
     (void)rows;
@@ -283,8 +299,8 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     if (shown.out.colour && shown.out.lines) printf("\033[%dA\033[J", shown.out.lines);
     draw(p, p->answer, &shown.out);
     int valid = judge(p, verdict);
-    printf("%d segment%s, q_halt %.3f, q_continue %.3f%s; %s\n", result.segments, result.segments == 1 ? "" : "s", (double)result.q_halt,
-           (double)result.q_continue, result.halted ? "" : " (did not halt by itself)", verdict);
+    printf("%d segment%s, q_halt %.3f, q_continue %.3f%s; %s\n", result.segments, result.segments == 1 ? "" : "s",
+           (double)result.q_halt, (double)result.q_continue, result.halted ? "" : " (did not halt by itself)", verdict);
     return valid ? TOOL_OK : TOOL_ERROR;
 }
 
@@ -295,7 +311,8 @@ static int load(const config *c, const puzzle *p, hrm_model **model)
     if (hrm_checkpoint_describe(&stated, c->checkpoint, NULL) != HRM_OK) return tool_failed();
     int vocab = p->kind == TASK_SUDOKU ? p->side + 2 : p->kind == TASK_MAZE ? 6 : 12;
     if (stated.vocab_size != vocab)
-        return tool_error("%s: vocab_size is %d, but a %s of %d x %d has %d", c->checkpoint, stated.vocab_size, task_names[p->kind], p->side, p->side, vocab);
+        return tool_error("%s: vocab_size is %d, but a %s of %d x %d has %d", c->checkpoint, stated.vocab_size,
+                          task_names[p->kind], p->side, p->side, vocab);
     if (stated.seq_len && stated.seq_len != p->cells)
         return tool_error("%s: seq_len is %d, but the puzzle has %d cells", c->checkpoint, stated.seq_len, p->cells);
     memset(&desc, 0, sizeof desc);
@@ -389,9 +406,12 @@ static int run(config *c)
     const char *file;
     for (int i = 0; i < 3 && c->num_positional > 0; i++)
         if (strcmp(c->positional[0], task_names[i]) == 0) kind = i;
-    if (kind < 0) return tool_usage("solve: expected sudoku, maze or arc%s%.60s", c->num_positional > 0 ? ", not " : " first", c->num_positional > 0 ? c->positional[0] : "");
+    if (kind < 0)
+        return tool_usage("solve: expected sudoku, maze or arc%s%.60s", c->num_positional > 0 ? ", not " : " first",
+                          c->num_positional > 0 ? c->positional[0] : "");
     if (!*c->checkpoint) return tool_usage("solve: checkpoint=FILE is missing");
-    if (kind == TASK_ARC && c->num_positional == 2 && strcmp(c->positional[1], "-") != 0 && !tool_exists(c->positional[1]) && c->positional[1][0] != '{')
+    if (kind == TASK_ARC && c->num_positional == 2 && strcmp(c->positional[1], "-") != 0 && !tool_exists(c->positional[1]) &&
+        c->positional[1][0] != '{')
         return tool_error("%s: no such file", c->positional[1]);
     char *text = gather(c, &length, &file);
     puzzle *p = (puzzle *)calloc(1, sizeof *p);

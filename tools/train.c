@@ -225,7 +225,8 @@ static int iteration_ended(train_run *r, int *ended)
     if (r->c->eval_interval == 0 || hrm_trainer_steps_done(r->trainer) == 0) return TOOL_OK;
     uint64_t before = position.iteration;
     int fresh;
-    if (hrm_dataset_next(r->train, &position, (uint64_t)r->c->seed, r->epochs_per_iter, &r->peek, &fresh) != HRM_OK) return tool_failed();
+    if (hrm_dataset_next(r->train, &position, (uint64_t)r->c->seed, r->epochs_per_iter, &r->peek, &fresh) != HRM_OK)
+        return tool_failed();
     *ended = position.iteration != before;
     return TOOL_OK;
 }
@@ -244,8 +245,10 @@ static void show(train_run *r, int64_t done)
     char text[128], halted[64] = "";
     double seconds = tool_seconds() - r->started;
     if (r->window.count > 0) r->shown = r->window; /* until rows halt, what those before them did */
-    if (r->shown.count > 0) snprintf(halted, sizeof halted, "  exact %.1f %%  segments %.2f", 100 * r->shown.exact_accuracy, r->shown.steps);
-    snprintf(text, sizeof text, "loss %.4f%s  %.1f steps/s", r->window.lm_loss, halted, seconds > 0 ? (double)(done - r->first) / seconds : 0.0);
+    if (r->shown.count > 0)
+        snprintf(halted, sizeof halted, "  exact %.1f %%  segments %.2f", 100 * r->shown.exact_accuracy, r->shown.steps);
+    snprintf(text, sizeof text, "loss %.4f%s  %.1f steps/s", r->window.lm_loss, halted,
+             seconds > 0 ? (double)(done - r->first) / seconds : 0.0);
     progress_update(&r->bar, (double)done, text);
 }
 
@@ -256,7 +259,9 @@ static int step(train_run *r)
     if (status == HRM_ERR_NAN) { /* the weights are those before the step that went wrong */
         progress_clear(&r->bar);
         tool_failed();
-        if (save_step(r) == TOOL_OK) tool_note("the last good weights are in %s/step_%lld.safetensors", r->dir, (long long)hrm_trainer_steps_done(r->trainer));
+        if (save_step(r) == TOOL_OK)
+            tool_note("the last good weights are in %s/step_%lld.safetensors", r->dir,
+                      (long long)hrm_trainer_steps_done(r->trainer));
         return TOOL_ERROR;
     }
     if (status != HRM_OK) return progress_clear(&r->bar), tool_failed();
@@ -315,7 +320,8 @@ static int loop(train_run *r)
         if (over) return finish(r);
         status = step(r);
         done = hrm_trainer_steps_done(r->trainer);
-        if (status == TOOL_OK && r->c->save_interval > 0 && done % r->c->save_interval == 0 && done < r->total) status = save_state(r);
+        if (status == TOOL_OK && r->c->save_interval > 0 && done % r->c->save_interval == 0 && done < r->total)
+            status = save_state(r);
         if (status != TOOL_OK) return status;
     }
 }
@@ -354,8 +360,9 @@ static int count_steps(train_run *r)
     if (per_iter > 2147483647) per_iter = 2147483647;
     r->epochs_per_iter = (int)per_iter;
     if ((double)per_iter * examples < (double)c->global_batch_size)
-        return tool_error("global_batch_size is %lld, but %lld epoch%s of %s have %.0f examples; raise %s or lower the batch", (long long)c->global_batch_size,
-                          (long long)per_iter, per_iter == 1 ? "" : "s", c->data_path, (double)per_iter * examples, c->eval_interval ? "eval_interval" : "epochs");
+        return tool_error("global_batch_size is %lld, but %lld epoch%s of %s have %.0f examples; raise %s or lower the batch",
+                          (long long)c->global_batch_size, (long long)per_iter, per_iter == 1 ? "" : "s", c->data_path,
+                          (double)per_iter * examples, c->eval_interval ? "eval_interval" : "epochs");
     r->total = c->steps ? c->steps : (int64_t)((double)c->epochs * examples / (double)c->global_batch_size);
     r->iterations = c->steps ? 0 : c->epochs / c->eval_interval;
     return TOOL_OK;
@@ -387,10 +394,12 @@ static int clear_folder(train_run *r)
 {
     /* A new run in a folder that holds one: its state must not be taken for ours later. Its logs are kept under another name. */
     char state[TOOL_PATH], log[TOOL_PATH], old[TOOL_PATH];
-    if (!tool_join(state, r->dir, "state.safetensors") || !tool_join(log, r->dir, "metrics.jsonl") || !tool_join(old, r->dir, "metrics.old.jsonl"))
+    if (!tool_join(state, r->dir, "state.safetensors") || !tool_join(log, r->dir, "metrics.jsonl") ||
+        !tool_join(old, r->dir, "metrics.old.jsonl"))
         return tool_error("%s: the path is too long", r->dir);
     if (!tool_exists(state) && !tool_exists(log)) return TOOL_OK;
-    tool_note("%s holds a run: a new one begins there, the old log is kept as metrics.old.jsonl (resume=%s would have gone on)", r->dir, r->dir);
+    tool_note("%s holds a run: a new one begins there, the old log is kept as metrics.old.jsonl (resume=%s would have gone on)",
+              r->dir, r->dir);
     if (tool_exists(log)) {
         remove(old);
         if (rename(log, old) != 0) return tool_error("%s: renaming failed: %s", log, strerror(errno));
@@ -405,7 +414,8 @@ static int open_data(train_run *r)
     const config *c = r->c;
     if (!*c->data_path) return tool_usage("train: data_path=DIR is missing");
     if (hrm_dataset_open(&r->train, c->data_path, "train", NULL) != HRM_OK) return tool_failed();
-    if (!tool_join(test, c->data_path, "test") || !tool_exists(test)) return tool_note("%s has no test split: no evaluations", c->data_path), TOOL_OK;
+    if (!tool_join(test, c->data_path, "test") || !tool_exists(test))
+        return tool_note("%s has no test split: no evaluations", c->data_path), TOOL_OK;
     return hrm_dataset_open(&r->test, c->data_path, "test", NULL) == HRM_OK ? TOOL_OK : tool_failed();
 }
 
@@ -416,7 +426,9 @@ static int make_model(train_run *r)
     char test[TOOL_PATH];
     int status;
     char state[TOOL_PATH];
-    const char *start = *c->resume ? tool_join(state, c->resume, "state.safetensors") : *c->load_checkpoint ? c->load_checkpoint : NULL;
+    const char *start = *c->resume            ? tool_join(state, c->resume, "state.safetensors")
+                        : *c->load_checkpoint ? c->load_checkpoint
+                                              : NULL;
     if (start && (!*c->resume || tool_exists(start))) {
         if (hrm_checkpoint_describe(&stated, start, NULL) != HRM_OK) return tool_failed();
         status = config_adopt(c, &stated, start);
@@ -435,7 +447,8 @@ static int make_model(train_run *r)
         if (status != TOOL_OK) return status;
     }
     if (hrm_model_create(&r->model, &desc) != HRM_OK) return tool_failed();
-    if (*c->load_checkpoint && !*c->resume && hrm_model_load_weights(r->model, c->load_checkpoint) != HRM_OK) return tool_failed();
+    if (*c->load_checkpoint && !*c->resume && hrm_model_load_weights(r->model, c->load_checkpoint) != HRM_OK)
+        return tool_failed();
     return TOOL_OK;
 }
 
@@ -446,7 +459,8 @@ static int make_peek(train_run *r)
     r->peek.inputs = (int32_t *)malloc(rows * T * sizeof(int32_t));
     r->peek.labels = (int32_t *)malloc(rows * T * sizeof(int32_t));
     r->peek.puzzle_identifiers = (int32_t *)malloc(rows * sizeof(int32_t));
-    return r->peek.inputs && r->peek.labels && r->peek.puzzle_identifiers ? TOOL_OK : tool_error("no memory for a batch of %zu", rows);
+    return r->peek.inputs && r->peek.labels && r->peek.puzzle_identifiers ? TOOL_OK
+                                                                          : tool_error("no memory for a batch of %zu", rows);
 }
 
 static void describe_run(const train_run *r)
@@ -481,7 +495,8 @@ static int run(train_run *r)
     if (status == TOOL_OK) status = open_logs(r, hrm_trainer_steps_done(r->trainer));
     if (status != TOOL_OK) return status;
     describe_run(r);
-    if (*c->resume && r->stopped && hrm_trainer_steps_done(r->trainer) > 0 && c->raw[CONFIG_early_stop_accuracy].origin == CONFIG_COMMAND)
+    if (*c->resume && r->stopped && hrm_trainer_steps_done(r->trainer) > 0 &&
+        c->raw[CONFIG_early_stop_accuracy].origin == CONFIG_COMMAND)
         r->stopped = 0, r->calm = 0; /* asked to go on under another rule */
     tool_catch_signals();
     r->first = hrm_trainer_steps_done(r->trainer);
@@ -493,10 +508,11 @@ static int run(train_run *r)
 
 static void print_usage(void)
 {
-    printf("usage: hrm train [--config FILE.yaml] data_path=DIR [KEY=VALUE…]\n"
-           "       hrm train resume=RUN_DIR [KEY=VALUE…]\n\n"
-           "Trains a model on a data set. A run writes into checkpoint_path: all_config.yaml, metrics.jsonl, TensorBoard events,\n"
-           "step_N.safetensors, and state.safetensors, from which resume goes on exactly. SIGINT and SIGTERM save and stop.\n\n");
+    printf(
+        "usage: hrm train [--config FILE.yaml] data_path=DIR [KEY=VALUE…]\n"
+        "       hrm train resume=RUN_DIR [KEY=VALUE…]\n\n"
+        "Trains a model on a data set. A run writes into checkpoint_path: all_config.yaml, metrics.jsonl, TensorBoard events,\n"
+        "step_N.safetensors, and state.safetensors, from which resume goes on exactly. SIGINT and SIGTERM save and stop.\n\n");
     config_help(CONFIG_TRAIN);
 }
 
