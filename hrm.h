@@ -70,6 +70,9 @@
 
 #if defined(HRM_IMPLEMENTATION) && !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE) && !defined(_WIN32) && !defined(__APPLE__)
     #define _POSIX_C_SOURCE 200809L /* for -std=c99 */
+    #ifndef _FILE_OFFSET_BITS
+        #define _FILE_OFFSET_BITS 64 /* files past 2 GB on 32-bit machines */
+    #endif
 #endif
 
 #include <stddef.h>
@@ -200,7 +203,7 @@ typedef struct hrm_tensor {
     hrm_dtype   dtype;
     int         ndim;
     int64_t     shape[HRM_MAX_DIMS];
-    const void *data; /* contiguous; in a mapped file it need not be aligned */
+    const void *data; /* contiguous, in the machine's byte order; in a mapped file it need not be aligned */
     size_t      bytes;
 } hrm_tensor;
 
@@ -213,12 +216,13 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path); /* an
 HRM_API void       hrm_file_map_close(hrm_file_map *map);
 
 typedef struct hrm_writer hrm_writer;
+/* Writes beside `path`, into path.tmpNNN; removes such files that killed processes left there. */
 HRM_API hrm_status hrm_writer_open(hrm_writer **writer, const char *path, const hrm_allocator *allocator);
 HRM_API hrm_status hrm_writer_write(hrm_writer *writer, const void *data, size_t bytes); /* buffered; the first error sticks */
 HRM_API hrm_status hrm_writer_rewrite(hrm_writer *writer, uint64_t offset, const void *data, size_t bytes); /* patch a header */
 HRM_API hrm_status hrm_writer_commit(hrm_writer *writer); /* sync, rename, free; on failure the old file stands */
 HRM_API void       hrm_writer_abort(hrm_writer *writer);  /* drop what was written, free; NULL is fine */
-/* Removes what an interrupted process left beside `path`. Signal handlers may call hrm_writer_abort_all(): it only unlinks. */
+/* For signal handlers before they exit: unlinks every unfinished file of this process, and does nothing else. */
 HRM_API void hrm_writer_abort_all(void);
 
 /* JSON, and the subset of YAML that configurations use, as one tree. Strings are UTF-8, decoded, zero-terminated. */
@@ -2083,28 +2087,45 @@ struct hrm_writer {
     unsigned char buffer[1 << 16];
 };
 
+static void hrm__temps_acquire(void)
+{
+    while (hrm__atomic_add(&hrm__temps_lock, 1) != 1) {
+        (void)hrm__atomic_add(&hrm__temps_lock, -1);
+        hrm__pause();
+    }
+}
+
+static void hrm__temps_release(void) { (void)hrm__atomic_add(&hrm__temps_lock, -1); }
+
 static int hrm__temp_register(const char *temp)
 {
     size_t n = strlen(temp);
     int slot = -1;
     if (n >= sizeof hrm__temps[0]) return -1; /* then a signal leaves it behind, and the next writer removes it */
-    while (hrm__atomic_add(&hrm__temps_lock, 1) != 1) {
-        (void)hrm__atomic_add(&hrm__temps_lock, -1);
-        hrm__pause();
-    }
+    hrm__temps_acquire();
     for (int i = 0; i < HRM__TEMPS && slot < 0; i++)
         if (!hrm__temps[i][0]) slot = i;
     if (slot >= 0)
         for (size_t i = n + 1; i-- > 0;) hrm__temps[slot][i] = temp[i];
-    (void)hrm__atomic_add(&hrm__temps_lock, -1);
+    hrm__temps_release();
     return slot;
+}
+
+static void hrm__temp_forget(int slot)
+{
+    if (slot < 0) return;
+    hrm__temps_acquire();
+    hrm__temps[slot][0] = 0;
+    hrm__temps_release();
 }
 
 #ifndef _WIN32
 static int hrm__temp_is_ours(const char *path)
 {
     int found = 0;
+    hrm__temps_acquire();
     for (int i = 0; i < HRM__TEMPS; i++) found |= strcmp((const char *)(uintptr_t)hrm__temps[i], path) == 0;
+    hrm__temps_release();
     return found;
 }
 #endif
@@ -2124,7 +2145,7 @@ static hrm_status hrm__writer_fail(hrm_writer *w, long error)
 static void hrm__writer_free(hrm_writer *w)
 {
     const hrm_allocator *a = w->allocator;
-    if (w->slot >= 0) hrm__temps[w->slot][0] = 0;
+    hrm__temp_forget(w->slot);
     hrm__strfree(a, w->path);
     if (w->temp) hrm__free(a, w->temp, w->temp_room, 1);
     hrm__free(a, w, 1, sizeof *w);
@@ -2155,8 +2176,8 @@ static hrm_status hrm__writer_begin(hrm_writer *w, const char *path, const hrm_a
         if (i) snprintf(w->temp + n, w->temp_room - (size_t)n, "_%d", i);
         w->slot = hrm__temp_register(w->temp); /* before it exists: a signal in between must find it */
         error = hrm__os_create(&w->file, w->temp);
-        if (error && w->slot >= 0) {
-            hrm__temps[w->slot][0] = 0;
+        if (error) {
+            hrm__temp_forget(w->slot);
             w->slot = -1;
         }
     }
@@ -3216,7 +3237,7 @@ HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, siz
     size_t elements, bytes;
     hrm_tensor t = w->tensor;
     t.shape[0] = (int64_t)num_rows;
-    if (num_rows > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 || !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
+    if ((uint64_t)num_rows > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 || !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
         return hrm__fail(HRM_ERR_ARGUMENT, "%zu rows are too many for one .npy file", num_rows);
     HRM__TRY(hrm__writer_elements(w->writer, t.dtype, rows, t.dtype, elements));
     w->tensor.shape[0] += (int64_t)num_rows;
