@@ -1138,17 +1138,22 @@ template <int HD, bool KV> __global__ void attention_backward_mma(attention_args
                 mma16816(dp[2 * n + 1], a2, y[2], y[3]);
             }
         }
+        bool mask = j * ATTENTION_COLUMNS + ATTENTION_COLUMNS > x.S || x.causal;
 #pragma unroll
-        for (int n = 0; n < NT; n++)
+        for (int n = 0; n < NT; n++) {
+            int c0 = j * ATTENTION_COLUMNS + n * 8 + lane % 4 * 2; /* below Sp */
+            float2 col_lse = make_float2(0, 0), col_delta = col_lse;
+            if (KV) col_lse = *(const float2 *)(lse + c0), col_delta = *(const float2 *)(delta + c0);
 #pragma unroll
             for (int e = 0; e < 4; e++) {
-                int c = j * ATTENTION_COLUMNS + n * 8 + lane % 4 * 2 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
-                bool there = c < x.S && r < x.S && (!x.causal || (KV ? r <= c : c <= r));
-                float a = KV ? (there ? lse[c] : 0) : row_lse[e >> 1], d = KV ? (there ? delta[c] : 0) : row_delta[e >> 1], p;
+                int c = c0 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
+                float a = KV ? (e & 1 ? col_lse.y : col_lse.x) : row_lse[e >> 1], d = KV ? (e & 1 ? col_delta.y : col_delta.x) : row_delta[e >> 1], p;
                 asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[n][e], x.scale_log2, -a)));
-                s[n][e] = there ? p : 0.0f;
-                dp[n][e] = there ? p * (dp[n][e] - d) : 0.0f;
+                if (mask && (c >= x.S || (x.causal && (KV ? r > c : c > r)))) p = 0;
+                s[n][e] = p;
+                dp[n][e] = p * (dp[n][e] - d);
             }
+        }
 #pragma unroll
         for (int n = 0; n < NT / 2; n++) {
             uint32_t ds[4] = {pack2(dp[2 * n][0], dp[2 * n][1]), pack2(dp[2 * n][2], dp[2 * n][3]), pack2(dp[2 * n + 1][0], dp[2 * n + 1][1]),
@@ -2607,7 +2612,7 @@ template <int HD, int MT> static hrm_status attention_forward_on_mma(hrm_device 
 template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     int warps = min_int(8, ceil_div(x.S, 16));
-    if (HD <= 64 && x.S > 128) return attention_forward_on_mma<HD, HD <= 64 ? 2 : 1>(dev, x, B, 4);
+    if (HD <= 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 128) >= dev->sms) return attention_forward_on_mma<HD, HD <= 64 ? 2 : 1>(dev, x, B, 4);
     while (warps > 2 && B * x.heads * ceil_div(x.S, warps * 16) < dev->sms / 2) warps = (warps + 1) / 2;
     return attention_forward_on_mma<HD, 1>(dev, x, B, warps);
 }
@@ -2630,7 +2635,10 @@ static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, in
     return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)p, sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
                        CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
-static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x) { return dev->wgmma && x.head_dim == 64 && x.S > 128; }
+static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
+{
+    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
+}
 
 static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
@@ -2660,7 +2668,7 @@ static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf
 static bool attention_on_mma(const attention_args<bf16> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
 static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, int B)
 {
-    if (attention_on_wgmma(dev, x)) return attention_forward_on_wgmma(dev, x, B);
+    if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
     if (!attention_on_mma(x)) return attention_forward<bf16>(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_forward_of<32>(dev, x, B);
@@ -2668,7 +2676,7 @@ static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, in
 }
 static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, int B)
 {
-    if (attention_on_wgmma(dev, x)) return attention_backward_on_wgmma(dev, x, B);
+    if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
     if (!attention_on_mma(x)) return attention_backward<bf16>(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
@@ -2679,7 +2687,7 @@ static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, i
 static int row_blocks(int rows) { return ceil_div(rows, ROW_WARPS); }
 static int flat_blocks(const hrm_device *dev, size_t n, int each)
 {
-    size_t blocks = (n + (size_t)each - 1) / (size_t)each, most = (size_t)dev->sms * 16;
+    size_t blocks = (n + (size_t)each - 1) / (size_t)each, most = (size_t)dev->sms * 64;
     return (int)(blocks < most ? blocks : most);
 }
 

@@ -29,7 +29,8 @@ static const shape shapes[] = {
     {"head of 160", 40, 6, 320, 3, 320, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0},
     {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1},
     {"sudoku, full tiles", 81, 11, 512, 1, 512, 8, 1, 1, 56, 16, 4, 0, 0, 0, 1},
-    {"maze", 900, 6, 512, 1, 512, 8, 1, 1, 2, 16, 4, 0, 0, 0, 1},
+    {"maze causal", 900, 6, 512, 1, 512, 8, 1, 1, 9, 16, 1, 0, 1, 0, 1},
+    {"maze", 900, 6, 512, 1, 512, 8, 1, 1, 4, 16, 4, 0, 0, 0, 1},
 };
 
 typedef struct pair {
@@ -160,10 +161,10 @@ static void pair_close(pair *p)
 
 /* All gradients together, and each tensor's on its own, so that a wrong one is named. In bfloat16 a single tensor's may be
  * the small difference of large terms (of q and k, above all), and is held to less. */
-static void same_gradients(pair *p, const char *when)
+static void same_gradients(pair *p, const char *when, double all)
 {
     double tolerance = p->dtype == HRM_FORWARD_FLOAT32 ? 5e-5 : 8e-2;
-    same_floats(p, when, p->run[1]->w.grads, p->run[0]->w.grads, p->model[0]->at.trained, p->dtype == HRM_FORWARD_FLOAT32 ? 5e-5 : 2e-2);
+    same_floats(p, when, p->run[1]->w.grads, p->run[0]->w.grads, p->model[0]->at.trained, p->dtype == HRM_FORWARD_FLOAT32 ? 5e-5 : all);
     for (int i = 0; i < p->model[0]->count; i++) {
         const hrm__entry *e = &p->model[0]->entries[i];
         char what[160];
@@ -289,14 +290,14 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     CHECK_OK(hrm_run_zero_gradients(p->run[0]));
     CHECK_OK(hrm_run_zero_gradients(p->run[1]));
     ENTRY(heads_backward);
-    same_gradients(p, "after heads_backward");
+    same_gradients(p, "after heads_backward", 2e-2);
     BOTH(ct->level_backward(cd, c, 0), gt->level_backward(gd, g, 0));
-    same_gradients(p, "after level_backward(H)");
+    same_gradients(p, "after level_backward(H)", 2e-2);
     BOTH(ct->level_backward(cd, c, 1), gt->level_backward(gd, g, 1));
-    same_gradients(p, "after level_backward(L)");
+    same_gradients(p, "after level_backward(L)", 3e-2); /* the errors of two levels */
     if (s->ndim) poison(p, g->puzzle_grad, B * (size_t)s->ndim * 4);
     ENTRY(embed_backward);
-    same_gradients(p, "after embed_backward");
+    same_gradients(p, "after embed_backward", 3e-2);
     if (s->ndim) same_floats(p, "puzzle_grad", g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim, p->dtype == HRM_FORWARD_FLOAT32 ? 5e-5 : 8e-2);
 
     /* updates from the same gradients; then none, once a loss was not finite */
