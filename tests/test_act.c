@@ -337,6 +337,8 @@ static void check_trainer(void)
     for (int step = 1; step <= STEPS && trainer && run; step++) {
         hrm_metrics theirs, mine;
         int new_iteration;
+        memset(&theirs, 0, sizeof theirs);
+        memset(&mine, 0, sizeof mine);
         CHECK_OK(hrm_trainer_step(trainer, little.data, &theirs));
         CHECK_OK(hrm_dataset_next(little.data, &position, 17, 1, &batch, &new_iteration));
         for (int i = 0; i < ROWS; i++)

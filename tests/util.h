@@ -64,6 +64,8 @@ HRM__UNUSED static hrm_real *tensor_values(const hrm_model *model, int index, si
     hrm_tensor t;
     hrm_role role;
     memset(&t, 0, sizeof t);
+    t.name = "(none)";
+    if (tensor) *tensor = t;
     if (hrm_model_tensor(model, index, &t, &role) != HRM_OK) {
         CHECK(0, "tensor %d: %s", index, hrm_error_message());
         return NULL;
