@@ -684,6 +684,9 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 #define HRM_IMPLEMENTATION_DONE
 
 /* ==================================================================================================== >>platform ==========*/
+#ifdef __FAST_MATH__
+    #error "hrm.h: -ffast-math (and -Ofast) remove the rounding and the checks for NaN that this code rests on; build it with -O3"
+#endif
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>

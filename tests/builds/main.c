@@ -1,4 +1,4 @@
-/* Trains and solves a little, in whatever way it was built; prints "ok" and a digest of the result. The implementation is in
+/* Trains and solves a little, in whatever way it was built; prints "ok" and the first loss. The implementation is in
  * another file when BUILDS_TWO_UNITS is defined. */
 #ifndef BUILDS_TWO_UNITS
     #define HRM_IMPLEMENTATION
@@ -25,7 +25,6 @@ int main(void)
     hrm_trainer *trainer = NULL;
     hrm_train_desc td;
     hrm_metrics first, last;
-    double digest = 0;
     int i;
     hrm_random r = hrm_random_make(1, 2);
     for (i = 0; i < 32 * 6; i++) {
@@ -57,7 +56,7 @@ int main(void)
     td.lr_warmup_steps = 4;
     if (hrm_trainer_create(&trainer, model, &td) != HRM_OK) return failed("trainer");
     if (hrm_trainer_step(trainer, data, &first) != HRM_OK) return failed("step");
-    while (hrm_trainer_step(trainer, data, &last) == HRM_OK) digest += last.lm_loss;
+    while (hrm_trainer_step(trainer, data, &last) == HRM_OK) {}
     if (last.step != 40 || !(last.lm_loss < 0.7 * first.lm_loss)) {
         printf("step %d: loss %g after %g\n", (int)last.step, last.lm_loss, first.lm_loss);
         return 1;
