@@ -4914,35 +4914,39 @@ HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t
         }
 }
 
-HRM__INLINE void hrm__rope_head_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t S, size_t head_dim, size_t stride,
-                                     hrm_real direction)
+HRM__INLINE void hrm__rope_rows_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads,
+                                     size_t head_dim, size_t stride, hrm_real direction)
 {
-    /* x [S] rows of head_dim, `stride` apart, in place; direction 1 forward, -1 backward */
+    /* x [rows,heads,head_dim] in place, rows `stride` apart, the first at position first % S; direction 1 forward, -1 backward */
     size_t half = head_dim / 2;
-    for (size_t s = 0; s < S; s++, x += stride, cosines += half, sines += half) {
-        hrm_real *y = x + half;
-        for (size_t j = 0; j < half; j++) {
-            hrm_real a = x[j], b = y[j], c = cosines[j], n = direction * sines[j];
-            x[j] = a * c - b * n;
-            y[j] = b * c + a * n;
+    for (size_t i = 0; i < rows; i++, x += stride) {
+        const hrm_real *cosine = cosines + (first + i) % S * half, *sine = sines + (first + i) % S * half;
+        for (size_t h = 0; h < heads; h++) {
+            hrm_real *y = x + h * head_dim, *z = y + half;
+            for (size_t j = 0; j < half; j++) {
+                hrm_real a = y[j], b = z[j], c = cosine[j], n = direction * sine[j];
+                y[j] = a * c - b * n;
+                z[j] = b * c + a * n;
+            }
         }
     }
 }
-HRM__DISPATCH(hrm__rope_head, (hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t S, size_t head_dim, size_t stride, hrm_real direction),
-              (x, cosines, sines, S, head_dim, stride, direction))
+HRM__DISPATCH(hrm__rope_rows,
+              (hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads, size_t head_dim, size_t stride,
+               hrm_real direction),
+              (x, cosines, sines, rows, first, S, heads, head_dim, stride, direction))
 
 HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
                               size_t head_dim, size_t stride)
 {
-    for (size_t b = 0; b < B; b++)
-        for (size_t h = 0; h < heads; h++) hrm__rope_head(x + b * S * stride + h * head_dim, cosines, sines, S, head_dim, stride, 1);
+    /* x [B,S,heads,head_dim] in place, rows `stride` apart */
+    hrm__rope_rows(x, cosines, sines, B * S, 0, S, heads, head_dim, stride, 1);
 }
 
 HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
                                size_t head_dim, size_t stride)
 {
-    for (size_t b = 0; b < B; b++)
-        for (size_t h = 0; h < heads; h++) hrm__rope_head(dx + b * S * stride + h * head_dim, cosines, sines, S, head_dim, stride, -1);
+    hrm__rope_rows(dx, cosines, sines, B * S, 0, S, heads, head_dim, stride, -1);
 }
 
 /* ---- attention ---------------------------------------------------------------------------------------------- >>attention --
@@ -5321,6 +5325,9 @@ HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t tot
 #ifndef HRM_CHUNK_ROWS
     #define HRM_CHUNK_ROWS 512 /* rows of activations a thread works on at a time, at least one puzzle */
 #endif
+#ifndef HRM_BLOCK_ROWS
+    #define HRM_BLOCK_ROWS 112 /* of these, how many go through the layers between two attentions together, in cache */
+#endif
 
 struct hrm_device {
     const hrm_allocator *allocator;
@@ -5329,7 +5336,8 @@ struct hrm_device {
 
 typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, or plain rows of the arena */
 
-/* Activations of one block for some puzzles, M rows: kept for the backward pass or overwritten block by block. */
+/* Activations of one block for some puzzles, M rows, kept for the backward pass; or overwritten block by block, and then y1 and
+ * gate_up are NULL. */
 typedef struct hrm__acts {
     hrm_real *x;       /* [M,D] the block's input */
     hrm_real *qkv;     /* [M,3D] after rope */
@@ -5372,6 +5380,7 @@ static void *hrm__take(hrm__plan *a, size_t count, size_t size)
 static hrm_real *hrm__take_real(hrm__plan *a, size_t count) { return (hrm_real *)hrm__take(a, count, sizeof(hrm_real)); }
 
 static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
+static size_t hrm__min_size(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Every parameter of one block: its index, its name in checkpoints, rows, columns. D hidden_size, I SwiGLU width. */
 #define HRM__BLOCK_PARAMS(X) \
@@ -5417,8 +5426,13 @@ static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, 
     return a;
 }
 
-/* What one thread needs for a chunk of C rows: a block's activations, f [C,D], h [C,I], and what layers ask for. */
-typedef struct hrm__thread_scratch { hrm__acts a; hrm_real *f, *h, *own; } hrm__thread_scratch;
+/* What one thread needs: qkv [C,3D] and o [C,D] of a chunk of C rows; for HRM_BLOCK_ROWS rows f, y1 [.,D], h [.,I] and
+ * gate_up [.,2I]; and what layers ask for. Of the chunk's rows it does begin to end - 1 between attentions, with `share`. */
+typedef struct hrm__thread_scratch {
+    hrm_real *qkv, *o, *f, *y1, *gate_up, *h, *own;
+    size_t    begin, end;
+    hrm__team share;
+} hrm__thread_scratch;
 
 static size_t hrm__own_scratch(const hrm_dims *d)
 {
@@ -5431,12 +5445,12 @@ static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_s
     size_t C = hrm__rows(d, hrm__cpu_chunk(d)), D = (size_t)d->D, I = (size_t)d->I;
     hrm__plan a = {(char *)base, 0};
     memset(s, 0, sizeof *s);
-    s->a.qkv = hrm__take_real(&a, C * 3 * D);
-    s->a.o = hrm__take_real(&a, C * D);
-    s->a.y1 = hrm__take_real(&a, C * D);
-    s->a.gate_up = hrm__take_real(&a, C * 2 * I);
-    s->f = hrm__take_real(&a, C * D);
-    s->h = hrm__take_real(&a, C * I);
+    s->qkv = hrm__take_real(&a, C * 3 * D);
+    s->o = hrm__take_real(&a, C * D);
+    s->f = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
+    s->y1 = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
+    s->gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * 2 * I);
+    s->h = hrm__take_real(&a, HRM_BLOCK_ROWS * I);
     s->own = hrm__take_real(&a, hrm__own_scratch(d));
     return a.used / sizeof(hrm_real);
 }
@@ -5506,15 +5520,26 @@ typedef struct hrm__cpu_call {
     double    number;
 } hrm__cpu_call;
 
-static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread)
+static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t puzzles)
 {
-    /* a team shares the first thread's activations; what layers ask for is each thread's own */
-    hrm__thread_scratch s, mine;
-    hrm__plan_scratch(&call->w->d, call->c.scratch + (size_t)thread * call->c.per_thread, &mine);
-    hrm__plan_scratch(&call->w->d, call->c.scratch, &s);
-    if (team->size == 1) s = mine;
-    s.own = mine.own;
-    return s;
+    /* A team shares the first thread's chunk. Between attentions a thread has rows of its own, with nobody else at work on them;
+     * or, where there are too few tiles of rows to go round, the team does all rows together and splits every product. */
+    const hrm_dims *d = &call->w->d;
+    const size_t mr = hrm__gemm_kernel_get()->mr, M = hrm__rows(d, puzzles), tiles = (M + mr - 1) / mr, size = (size_t)team->size;
+    hrm__team alone = {0, 1, NULL};
+    hrm__thread_scratch mine, first;
+    hrm__plan_scratch(d, call->c.scratch, &first);
+    hrm__plan_scratch(d, call->c.scratch + (size_t)thread * call->c.per_thread, &mine);
+    if (team->size > 1) mine.qkv = first.qkv, mine.o = first.o;
+    if ((tiles + size - 1) / size * size * 4 <= tiles * 5) {
+        mine.share = alone;
+        hrm__team_range(team, M, mr, &mine.begin, &mine.end);
+    } else {
+        mine.share = *team;
+        mine.begin = 0, mine.end = M;
+        mine.f = first.f, mine.y1 = first.y1, mine.gate_up = first.gate_up, mine.h = first.h;
+    }
+    return mine;
 }
 
 static void hrm__cpu_thread(void *context, int id, int size)
@@ -5554,46 +5579,72 @@ static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
  *
  *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
  */
-static void hrm__rms_rows(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t M, size_t D, hrm_real eps, const hrm__team *team)
+static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
 {
+    /* rows from `first` on: a.x -> a.qkv, after rope */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D;
+    hrm_real *qkv = a->qkv + first * 3 * D;
+    hrm__gemm(qkv, 3 * D, a->x + first * D, D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    if (d->learned) return;
     size_t b, e;
-    hrm__team_range(team, M, 8, &b, &e);
-    hrm_rms_norm_forward(y + b * D, r ? r + b : NULL, x + b * D, f + b * D, e - b, D, eps);
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__rope_rows(qkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads, (size_t)d->head_dim,
+                   3 * D, 1);
 }
+
+static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
+{
+    /* rows from `first` on: attention's a.o -> a.y */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D, I = (size_t)d->I, b, e;
+    hrm_real eps = (hrm_real)d->eps, *f = s->f, *h = s->h, *y = a->y + first * D;
+    hrm_real *y1 = a->y1 ? a->y1 + first * D : s->y1, *gate_up = a->gate_up ? a->gate_up + first * 2 * I : s->gate_up;
+    const hrm_real *x = a->x + first * D;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__gemm(f, D, a->o + first * D, D, w->w[HRM_O_PROJ], rows, D, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, eps);
+    hrm__team_barrier(team);
+    hrm__gemm(gate_up, 2 * I, y1, D, w->w[HRM_GATE_UP_PROJ], rows, 2 * I, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__gemm(f, D, h, I, w->w[HRM_DOWN_PROJ], rows, D, I, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm__rms_norm(y + b * D, a->r2 ? a->r2 + first + b : NULL, y1 + b * D, f + b * D, e - b, D, eps);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles, const hrm__team *team)
+{
+    /* a.qkv -> a.o, a.lse: each thread its (puzzle, head) pairs */
+    const hrm_dims *d = &call->w->d;
+    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
+    hrm__team_range(team, puzzles * heads, 1, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        size_t row = i / heads * S, h = i % heads;
+        const hrm_real *q = a->qkv + row * 3 * D + h * hd;
+        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S, hd, d->causal, s->own);
+    }
+}
+
+/* calls function(…, first, rows, share) for a thread's rows, block by block */
+#define HRM__EACH_BLOCK(i, rows, s) \
+    for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
 
 static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
                                const hrm__team *team)
 {
     /* a.x [puzzles,S,D] -> a.y, and everything between into a */
-    const hrm_dims *d = &call->w->d;
-    size_t S = (size_t)d->S, D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, hd = (size_t)d->head_dim, M = puzzles * S, b, e;
-    hrm_real eps = (hrm_real)d->eps;
-    hrm__gemm(a->qkv, 3 * D, a->x, D, w->w[HRM_QKV_PROJ], M, 3 * D, D, 0, s->own, team);
+    HRM__EACH_BLOCK(i, rows, s) hrm__block_qkv(call, w, a, s, i, rows);
     hrm__team_barrier(team);
-    hrm__team_range(team, puzzles * heads, 1, &b, &e);
-    for (size_t i = b; i < e; i++) {
-        size_t row = i / heads * S, h = i % heads;
-        hrm_real *q = a->qkv + row * 3 * D + h * hd;
-        if (!d->learned) {
-            hrm__rope_head(q, call->prepared.cosines, call->prepared.sines, S, hd, 3 * D, 1);
-            hrm__rope_head(q + D, call->prepared.cosines, call->prepared.sines, S, hd, 3 * D, 1);
-        }
-        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S, hd, d->causal, s->own);
-    }
+    hrm__block_attention(call, a, s, puzzles, team);
     hrm__team_barrier(team);
-    hrm__gemm(s->f, D, a->o, D, w->w[HRM_O_PROJ], M, D, D, 0, s->own, team);
-    hrm__team_barrier(team);
-    hrm__rms_rows(a->y1, a->r1, a->x, s->f, M, D, eps, team);
-    hrm__team_barrier(team);
-    hrm__gemm(a->gate_up, 2 * I, a->y1, D, w->w[HRM_GATE_UP_PROJ], M, 2 * I, D, 0, s->own, team);
-    hrm__team_barrier(team);
-    hrm__team_range(team, M, 8, &b, &e);
-    hrm_swiglu_forward(s->h + b * I, a->gate_up + b * 2 * I, e - b, I);
-    hrm__team_barrier(team);
-    hrm__gemm(s->f, D, s->h, I, w->w[HRM_DOWN_PROJ], M, D, I, 0, s->own, team);
-    hrm__team_barrier(team);
-    hrm__rms_rows(a->y, a->r2, a->y1, s->f, M, D, eps, team);
-    hrm__team_barrier(team);
+    HRM__EACH_BLOCK(i, rows, s) hrm__block_mlp(call, w, a, s, i, rows);
 }
 
 HRM__FAST_BEGIN
@@ -5607,22 +5658,25 @@ HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real 
 HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
 HRM__FAST_END
 
-static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n, const hrm__team *team)
+static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t D, const hrm__thread_scratch *s)
 {
-    /* out [n] = z + (a + b); b may be NULL, out may be z */
+    /* this thread's rows: out [.,D] = z + (a + b); b may be NULL, out may be z */
     size_t i, e;
-    hrm__team_range(team, n, 16, &i, &e);
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &i, &e);
+    i += s->begin * D, e += s->begin * D;
     hrm__add(out + i, z + i, a + i, b ? b + i : NULL, e - i);
-    hrm__team_barrier(team);
+    hrm__team_barrier(&s->share);
 }
 
 static void hrm__level_pass(const hrm__cpu_call *call, int level, hrm_real *z, const hrm_real *in1, const hrm_real *in2, size_t puzzles,
                             const hrm__thread_scratch *s, const hrm__team *team)
 {
     /* one pass without gradient, in place: z [puzzles,S,D] */
-    hrm__acts a = s->a;
+    hrm__acts a;
+    memset(&a, 0, sizeof a);
+    a.qkv = s->qkv, a.o = s->o;
     a.x = a.y = z;
-    hrm__inject(z, z, in1, in2, hrm__rows(&call->w->d, puzzles) * (size_t)call->w->d.D, team);
+    hrm__inject(z, z, in1, in2, (size_t)call->w->d.D, s);
     for (int layer = 0; layer < call->w->d.layers[level]; layer++) {
         hrm__block w = hrm__packed_block(&call->prepared, level, layer);
         hrm__block_forward(call, &w, &a, s, puzzles, team);
@@ -5632,7 +5686,7 @@ static void hrm__level_pass(const hrm__cpu_call *call, int level, hrm_real *z, c
 static void hrm__cycles_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
     const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
     size_t at = hrm__rows(d, first) * (size_t)d->D;
     hrm_real *z_H = call->z_H + at, *z_L = call->z_L + at, *e = (hrm_real *)call->w->e + at;
     for (int h = 0; h < d->cycles[0]; h++) {
@@ -5656,13 +5710,13 @@ static hrm_status hrm__cpu_cycles(hrm_device *dev, hrm_work *w, void *z_H, void 
 static void hrm__level_forward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
     const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
-    size_t at = hrm__rows(d, first) * (size_t)d->D, n = hrm__rows(d, puzzles) * (size_t)d->D;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    size_t at = hrm__rows(d, first) * (size_t)d->D;
     int level = call->level, block = level == 0 ? 0 : d->layers[0], layers = d->layers[level];
     hrm_real *z = (hrm_real *)(level == 0 ? call->w->z_H : call->w->z_L) + at;
     hrm_real *e = (hrm_real *)call->w->e + at, *other = (hrm_real *)(level == 0 ? call->w->z_L : call->w->z_H) + at;
     hrm__acts a = hrm__saved_acts(d, call->c.saved, block, first);
-    hrm__inject(a.x, z, other, level == 0 ? NULL : e, n, team);
+    hrm__inject(a.x, z, other, level == 0 ? NULL : e, (size_t)d->D, &s);
     for (int layer = 0; layer < layers; layer++) {
         hrm__block w = hrm__packed_block(&call->prepared, level, layer);
         hrm__acts next = hrm__saved_acts(d, call->c.saved, block + (layer + 1 < layers ? layer + 1 : layer), first);
@@ -5683,15 +5737,21 @@ static hrm_status hrm__cpu_level_forward(hrm_device *dev, hrm_work *w, int level
 /* ---- backward of a level: block by block, first the activations' gradients (thread by puzzle), then the weights' (by tile) ----
  * In: dz, the gradient of the level's output. Out: dz, that of z + injection, so of the injection and of z alike.
  */
-typedef struct hrm__level_view { hrm__acts a; hrm_real *y; hrm_real *wt[HRM_BLOCK_TENSORS]; } hrm__level_view;
+typedef struct hrm__level_view { /* one block from some puzzle on */
+    hrm__acts a; /* saved */
+    hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
+} hrm__level_view;
 
 static hrm__level_view hrm__view_block(const hrm__cpu_call *call, int layer, size_t first)
 {
     const hrm_dims *d = &call->w->d;
     int block = (call->level == 0 ? 0 : d->layers[0]) + layer;
+    size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I;
     hrm__level_view v;
+    v.dz = call->c.dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D, v.dqkv = call->c.dqkv + row * 3 * D;
+    v.dgate_up = call->c.dgate_up + row * 2 * I, v.h = call->c.h + row * I;
     v.a = hrm__saved_acts(d, call->c.saved, block, first);
-    hrm_real *z = (hrm_real *)(call->level == 0 ? call->w->z_H : call->w->z_L) + hrm__rows(d, first) * (size_t)d->D, *p = call->c.weights_t;
+    hrm_real *z = (hrm_real *)(call->level == 0 ? call->w->z_H : call->w->z_L) + row * D, *p = call->c.weights_t;
     v.y = layer + 1 < d->layers[call->level] ? hrm__saved_acts(d, call->c.saved, block + 1, first).x : z;
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
         v.wt[i] = p;
@@ -5709,44 +5769,64 @@ static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
         hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
 }
 
+static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__level_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
+{
+    /* rows from `first` on: dz of the output -> ds2, dgate_up, h, ds1, and attention's gradient into the scratch's o */
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)call->w->d.D, I = (size_t)call->w->d.I, b, e;
+    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D, *ds2 = v->ds2 + first * D, *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
+    const hrm_real *gate_up = v->a.gate_up + first * 2 * I;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__rms_norm_gradient(ds2 + b * D, dz + b * D, v->y + (first + b) * D, v->a.r2 + first + b, e - b, D);
+    memcpy(dz + b * D, ds2 + b * D, (e - b) * D * sizeof *dz);
+    hrm__team_barrier(team);
+    hrm__gemm(s->h, I, ds2, D, v->wt[HRM_DOWN_PROJ], rows, I, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I); /* made again: cheaper than keeping it */
+    hrm_swiglu_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__gemm(dz, D, dgate_up, 2 * I, v->wt[HRM_GATE_UP_PROJ], rows, D, 2 * I, 1, s->own, team);
+    hrm__team_barrier(team);
+    hrm__rms_norm_gradient(ds1 + b * D, dz + b * D, v->a.y1 + (first + b) * D, v->a.r1 + first + b, e - b, D);
+    memcpy(dz + b * D, ds1 + b * D, (e - b) * D * sizeof *dz);
+    hrm__team_barrier(team);
+    hrm__gemm(s->o + first * D, D, ds1, D, v->wt[HRM_O_PROJ], rows, D, D, 0, s->own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__level_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
+{
+    /* rows from `first` on: dqkv before rope, dz += dqkv w */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D, b, e;
+    hrm_real *dqkv = v->dqkv + first * 3 * D;
+    hrm__team_range(team, rows, 1, &b, &e);
+    if (!d->learned)
+        hrm__rope_rows(dqkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads,
+                       (size_t)d->head_dim, 3 * D, -1);
+    hrm__team_barrier(team);
+    hrm__gemm(v->dz + first * D, D, dqkv, 3 * D, v->wt[HRM_QKV_PROJ], rows, D, 3 * D, 1, s->own, team);
+    hrm__team_barrier(team);
+}
+
 static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
     const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
     hrm__level_view v = hrm__view_block(call, call->flag, first);
-    size_t S = (size_t)d->S, D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, hd = (size_t)d->head_dim;
-    size_t row = hrm__rows(d, first), M = puzzles * S, b, e, rb, re;
-    hrm_real *dz = call->c.dz + row * D, *ds1 = call->c.ds1 + row * D, *ds2 = call->c.ds2 + row * D, *dqkv = call->c.dqkv + row * 3 * D;
-    hrm_real *dgate_up = call->c.dgate_up + row * 2 * I, *h = call->c.h + row * I, *d_o = s.f, *dh = s.h;
-    hrm__team_range(team, M, 8, &rb, &re);
-    hrm_rms_norm_backward(ds2 + rb * D, dz + rb * D, v.y + rb * D, v.a.r2 + rb, re - rb, D);
-    hrm__team_barrier(team);
-    hrm__gemm(dh, I, ds2, D, v.wt[HRM_DOWN_PROJ], M, I, D, 0, s.own, team);
-    hrm__team_barrier(team);
-    hrm_swiglu_forward(h + rb * I, v.a.gate_up + rb * 2 * I, re - rb, I); /* made again: cheaper than keeping it */
-    hrm_swiglu_backward(dgate_up + rb * 2 * I, dh + rb * I, v.a.gate_up + rb * 2 * I, re - rb, I);
-    memcpy(dz + rb * D, ds2 + rb * D, (re - rb) * D * sizeof *dz);
-    hrm__team_barrier(team);
-    hrm__gemm(dz, D, dgate_up, 2 * I, v.wt[HRM_GATE_UP_PROJ], M, D, 2 * I, 1, s.own, team);
-    hrm__team_barrier(team);
-    hrm_rms_norm_backward(ds1 + rb * D, dz + rb * D, v.a.y1 + rb * D, v.a.r1 + rb, re - rb, D);
-    hrm__team_barrier(team);
-    hrm__gemm(d_o, D, ds1, D, v.wt[HRM_O_PROJ], M, D, D, 0, s.own, team);
+    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
+    HRM__EACH_BLOCK(i, rows, &s) hrm__block_mlp_backward(call, &v, &s, i, rows);
     hrm__team_barrier(team);
     hrm__team_range(team, puzzles * heads, 1, &b, &e);
     for (size_t i = b; i < e; i++) {
         size_t at = i / heads * S * 3 * D + i % heads * hd, at_o = i / heads * S * D + i % heads * hd;
         const hrm_real *q = v.a.qkv + at;
-        hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, q, q + D, q + 2 * D, v.a.o + at_o, v.a.lse + i * S, 3 * D, D, S,
-                                     hd, d->causal, s.own);
-        if (d->learned) continue;
-        hrm__rope_head(dqkv + at, call->prepared.cosines, call->prepared.sines, S, hd, 3 * D, -1);
-        hrm__rope_head(dqkv + at + D, call->prepared.cosines, call->prepared.sines, S, hd, 3 * D, -1);
+        hrm__attention_head_backward(v.dqkv + at, v.dqkv + at + D, v.dqkv + at + 2 * D, s.o + at_o, q, q + D, q + 2 * D, v.a.o + at_o, v.a.lse + i * S, 3 * D,
+                                     D, S, hd, d->causal, s.own);
     }
-    memcpy(dz + rb * D, ds1 + rb * D, (re - rb) * D * sizeof *dz);
     hrm__team_barrier(team);
-    hrm__gemm(dz, D, dqkv, 3 * D, v.wt[HRM_QKV_PROJ], M, D, 3 * D, 1, s.own, team);
-    hrm__team_barrier(team);
+    HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
 }
 
 static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
@@ -5754,7 +5834,7 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
     const hrm_work *w = call->w;
     const hrm_dims *d = &w->d;
     const hrm__cpu_work *c = &call->c;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id);
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
     hrm__level_view v = hrm__view_block(call, call->flag, 0);
     size_t M = hrm__rows(d, (size_t)w->rows), D = (size_t)d->D, I = (size_t)d->I;
     hrm_real *g = w->grads + w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size;
@@ -5854,7 +5934,7 @@ static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, in
     const hrm_work *w = call->w;
     const hrm_dims *d = &w->d;
     size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
     for (size_t i = first; i < first + puzzles; i++) {
         const hrm_real *z = call->z_H + i * S * D;
         if (team->id == 0)
@@ -5900,7 +5980,7 @@ static void hrm__heads_backward_part(const hrm__cpu_call *call, const hrm__team 
     const hrm_work *w = call->w;
     const hrm_dims *d = &w->d;
     size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V, P = S - T;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread);
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
     for (size_t i = first; i < first + puzzles; i++) {
         hrm_real *dz = call->c.dz + i * S * D;
         if (team->id == 0) memset(dz, 0, P * D * sizeof *dz);
@@ -5917,7 +5997,7 @@ static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *tea
     const hrm_work *w = call->w;
     const hrm_dims *d = &w->d;
     size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id);
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
     const hrm_real *z = (const hrm_real *)w->z_H;
     hrm_real *g = w->grads;
     for (size_t i = 0; i < (size_t)w->rows; i++) {
