@@ -137,12 +137,13 @@ static uint32_t crc(const unsigned char *p, size_t n)
 }
 #endif
 
-static void test_png(void)
+static void test_png(int many_colours)
 {
     canvas c;
-    char name[L_tmpnam + 32];
+    char name[64];
     snprintf(name, sizeof name, "test_pictures_%p.png", (void *)&c);
     CHECK_OK(canvas_create(&c, 123, 45, CANVAS_PALE));
+    for (int i = 0; many_colours && i < 123 * 45; i++) canvas_rect(&c, i % 123, i / 123, 1, 1, (unsigned)(i * 7919)); /* more than a palette holds */
     canvas_text(&c, 10, 30, "PNG 123", canvas_style_make(16, CANVAS_VERMILION, CANVAS_LEFT));
     canvas_disc(&c, 100, 20, 12, CANVAS_SKY);
 #ifdef CANVAS_HAS_PNG
@@ -157,7 +158,7 @@ static void test_png(void)
         CHECK(crc(map.data + at + 4, length + 4) == big_endian(map.data + at + 8 + length), "the checksum of chunk %zu", chunks);
         if (chunks++ == 0)
             CHECK(memcmp(map.data + at + 4, "IHDR", 4) == 0 && big_endian(map.data + at + 8) == 123 && big_endian(map.data + at + 12) == 45 && map.data[at + 16] == 8 &&
-                      map.data[at + 17] == 2, "a header for 123 x 45 in 8-bit colours");
+                      map.data[at + 17] == (many_colours ? 2 : 3), "a header for 123 x 45, with a palette where that is enough");
         last = memcmp(map.data + at + 4, "IEND", 4) == 0;
         at += length + 12;
     }
@@ -775,7 +776,8 @@ int main(void)
 {
     test_shapes();
     test_text();
-    test_png();
+    test_png(0);
+    test_png(1);
     test_sudoku_sheet();
     test_maze_sheet();
     test_arc_sheet();
