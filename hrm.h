@@ -4360,16 +4360,16 @@ static hrm_status hrm__zip_finish(hrm__zip_out *z)
     uint64_t start = hrm__writer_size(z->w);
     for (size_t i = 0; i < z->count; i++) {
         const hrm__zip_out_entry *e = &z->entries[i];
-        int far = e->header >= HRM__ZIP_LIMIT;
-        size_t n = strlen(e->name), extra = (size_t)(e->wide ? 16 : 0) + (size_t)(far ? 8 : 0), at = 46;
+        int far = e->header >= HRM__ZIP_LIMIT, wide = e->wide || far; /* some readers take a far entry only in the wide form */
+        size_t n = strlen(e->name), extra = (size_t)(wide ? 16 : 0) + (size_t)(far ? 8 : 0), at = 46;
         memset(p, 0, sizeof p);
         memcpy(p, "PK\x01\x02", 4);
         hrm__put_le(p + 4, extra ? 45 : 20, 2);
         hrm__put_le(p + 6, extra ? 45 : 20, 2);
         hrm__put_le(p + 14, 0x21, 2);
         hrm__put_le(p + 16, e->crc, 4);
-        hrm__put_le(p + 20, e->wide ? 0xffffffffu : e->size, 4);
-        hrm__put_le(p + 24, e->wide ? 0xffffffffu : e->size, 4);
+        hrm__put_le(p + 20, wide ? 0xffffffffu : e->size, 4);
+        hrm__put_le(p + 24, wide ? 0xffffffffu : e->size, 4);
         hrm__put_le(p + 28, n, 2);
         hrm__put_le(p + 30, extra ? extra + 4 : 0, 2);
         hrm__put_le(p + 42, far ? 0xffffffffu : e->header, 4);
@@ -4378,7 +4378,7 @@ static hrm_status hrm__zip_finish(hrm__zip_out *z)
         at = 4;
         hrm__put_le(p, 1, 2);
         hrm__put_le(p + 2, extra, 2);
-        if (e->wide) {
+        if (wide) {
             hrm__put_le(p + 4, e->size, 8);
             hrm__put_le(p + 12, e->size, 8);
             at = 20;
