@@ -7544,8 +7544,8 @@ HRM_API hrm_status hrm_dataset_open(hrm_dataset **data, const char *dir, const c
 extern int madvise(void *, size_t, int);
     #endif
 #endif
-#define HRM__RELEASE_ROWS  1024
-#define HRM__RELEASE_BYTES ((size_t)32 << 20)
+#define HRM__RELEASE_ROWS  128
+#define HRM__RELEASE_BYTES ((size_t)256 << 20)
 
 static void hrm__dataset_release(const hrm_dataset *data)
 {
