@@ -372,16 +372,20 @@ template <int CHUNKS> __device__ __forceinline__ uint32_t swizzled(int row, int 
     return (uint32_t)((row * CHUNKS + (chunk ^ x)) * 16);
 }
 
-/* rows [ROWS,COLS] of a matrix with `ld` elements a row into a tile; rows and columns from r0, c0 on, zero past the limits */
-template <int ROWS, int COLS, int THREADS>
-__device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld, int r0, int c0, int row_limit, int col_limit)
+/* [ROWS,COLS] of a matrix with `ld` elements a row into a tile; from: its corner; rows, cols: how many are there, the rest is
+ * zero. A thread's chunks are a fixed number of rows apart, so that all but one addition stays outside the caller's loop. */
+template <int ROWS, int COLS, int THREADS> __device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld, int rows, int cols)
 {
-    constexpr int CHUNKS = COLS / 8;
+    constexpr int CHUNKS = COLS / 8, STEP = THREADS / CHUNKS;
+    static_assert(STEP % 8 == 0 && ROWS % STEP == 0, "the swizzle must not change from one of a thread's rows to the next");
+    int r = (int)threadIdx.x / CHUNKS, c = (int)threadIdx.x % CHUNKS;
+    const bf16 *p = from + (size_t)r * ld + c * 8;
+    uint32_t to = tile + swizzled<CHUNKS>(r, c);
+    bool there = c * 8 < cols;
 #pragma unroll
-    for (int i = (int)threadIdx.x; i < ROWS * CHUNKS; i += THREADS) {
-        int r = i / CHUNKS, c = i % CHUNKS;
-        bool inside = r0 + r < row_limit && c0 + c * 8 < col_limit;
-        cp_async16(tile + swizzled<CHUNKS>(r, c), inside ? from + (size_t)(r0 + r) * ld + c0 + c * 8 : from, inside);
+    for (int i = 0; i < ROWS; i += STEP) {
+        bool inside = there && r + i < rows;
+        cp_async16(to + (uint32_t)(i * CHUNKS * 16), inside ? p + (size_t)i * ld : p, inside);
     }
 }
 
@@ -400,13 +404,13 @@ __global__ void __launch_bounds__(32 * WARPS_M *WARPS_N) gemm_mma(const bf16 *A,
 
     auto fetch_a = [&](int s, int slot) {
         uint32_t a = base + (uint32_t)(slot * STAGE);
-        if (TRANS) mma_load<MMA_K, BM, THREADS>(a, A, e.M, s * MMA_K, m0, K, e.M);
-        else mma_load<BM, MMA_K, THREADS>(a, A, K, m0, s * MMA_K, e.M, K);
+        if (TRANS) mma_load<MMA_K, BM, THREADS>(a, A + (size_t)(s * MMA_K) * e.M + m0, e.M, K - s * MMA_K, e.M - m0);
+        else mma_load<BM, MMA_K, THREADS>(a, A + (size_t)m0 * K + s * MMA_K, K, e.M - m0, K - s * MMA_K);
     };
     auto fetch_b = [&](int s, int slot) {
         uint32_t b = base + (uint32_t)(slot * STAGE) + A_BYTES;
-        if (TRANS) mma_load<MMA_K, BN, THREADS>(b, B, e.N, s * MMA_K, n0, K, e.N);
-        else mma_load<BN, MMA_K, THREADS>(b, B, K, n0, s * MMA_K, e.N, K);
+        if (TRANS) mma_load<MMA_K, BN, THREADS>(b, B + (size_t)(s * MMA_K) * e.N + n0, e.N, K - s * MMA_K, e.N - n0);
+        else mma_load<BN, MMA_K, THREADS>(b, B + (size_t)n0 * K + s * MMA_K, K, e.N - n0, K - s * MMA_K);
     };
     /* B holds weights unless transposed: nothing in a chain writes them, so they need not wait for the kernel before */
     int fetched = step;
