@@ -294,10 +294,10 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     BOTH(ct->level_backward(cd, c, 0), gt->level_backward(gd, g, 0));
     same_gradients(p, "after level_backward(H)", 2e-2);
     BOTH(ct->level_backward(cd, c, 1), gt->level_backward(gd, g, 1));
-    same_gradients(p, "after level_backward(L)", 3e-2); /* the errors of two levels */
+    same_gradients(p, "after level_backward(L)", 5e-2); /* two levels' errors; where all positions are alike, as in a fresh carry, dS is a small difference */
     if (s->ndim) poison(p, g->puzzle_grad, B * (size_t)s->ndim * 4);
     ENTRY(embed_backward);
-    same_gradients(p, "after embed_backward", 3e-2);
+    same_gradients(p, "after embed_backward", 5e-2);
     if (s->ndim) same_floats(p, "puzzle_grad", g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim, p->dtype == HRM_FORWARD_FLOAT32 ? 5e-5 : 8e-2);
 
     /* updates from the same gradients; then none, once a loss was not finite */
