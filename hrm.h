@@ -4360,8 +4360,8 @@ static hrm_status hrm__zip_finish(hrm__zip_out *z)
     uint64_t start = hrm__writer_size(z->w);
     for (size_t i = 0; i < z->count; i++) {
         const hrm__zip_out_entry *e = &z->entries[i];
-        int far = e->header >= HRM__ZIP_LIMIT, wide = e->wide || far; /* some readers take a far entry only in the wide form */
-        size_t n = strlen(e->name), extra = (size_t)(wide ? 16 : 0) + (size_t)(far ? 8 : 0), at = 46;
+        int distant = e->header >= HRM__ZIP_LIMIT, wide = e->wide || distant; /* some readers take a far entry only in the wide form */
+        size_t n = strlen(e->name), extra = (size_t)(wide ? 16 : 0) + (size_t)(distant ? 8 : 0), at = 46;
         memset(p, 0, sizeof p);
         memcpy(p, "PK\x01\x02", 4);
         hrm__put_le(p + 4, extra ? 45 : 20, 2);
@@ -4372,7 +4372,7 @@ static hrm_status hrm__zip_finish(hrm__zip_out *z)
         hrm__put_le(p + 24, wide ? 0xffffffffu : e->size, 4);
         hrm__put_le(p + 28, n, 2);
         hrm__put_le(p + 30, extra ? extra + 4 : 0, 2);
-        hrm__put_le(p + 42, far ? 0xffffffffu : e->header, 4);
+        hrm__put_le(p + 42, distant ? 0xffffffffu : e->header, 4);
         HRM__TRY(hrm_writer_write(z->w, p, at));
         HRM__TRY(hrm_writer_write(z->w, e->name, n));
         at = 4;
@@ -4383,7 +4383,7 @@ static hrm_status hrm__zip_finish(hrm__zip_out *z)
             hrm__put_le(p + 12, e->size, 8);
             at = 20;
         }
-        if (far) hrm__put_le(p + at, e->header, 8);
+        if (distant) hrm__put_le(p + at, e->header, 8);
         HRM__TRY(hrm_writer_write(z->w, p, extra ? extra + 4 : 0));
     }
     uint64_t end = hrm__writer_size(z->w), bytes = end - start;
@@ -4424,11 +4424,11 @@ static hrm_status hrm__pickle_write_int(hrm_writer *w, int64_t v)
 {
     /* v >= 0 */
     unsigned char code[10];
-    int small = v <= INT32_MAX;
-    code[0] = small ? 'J' : 0x8a;
+    int narrow = v <= INT32_MAX;
+    code[0] = narrow ? 'J' : 0x8a;
     code[1] = 8;
-    hrm__put_le(code + (small ? 1 : 2), (uint64_t)v, small ? 4 : 8);
-    return hrm_writer_write(w, code, small ? 5 : 10);
+    hrm__put_le(code + (narrow ? 1 : 2), (uint64_t)v, narrow ? 4 : 8);
+    return hrm_writer_write(w, code, narrow ? 5 : 10);
 }
 
 static hrm_status hrm__pickle_write_tensor(hrm_writer *w, const hrm_tensor *t, hrm_dtype dtype, size_t key)
