@@ -82,14 +82,15 @@ static void draw_task(hrm_model *model, const task *t, const char *path)
             column++;
         }
         used = strlen(subtitle);
-        if (!t->has_truth) snprintf(subtitle + used, sizeof subtitle - used, "%s %d segments", k ? ";" : "", result.segments);
-        else if (wrong) snprintf(subtitle + used, sizeof subtitle - used, "%s %d of %d cells wrong, %d segments", k ? ";" : "", wrong, labelled, result.segments);
-        else snprintf(subtitle + used, sizeof subtitle - used, "%s exact, %d segment%s", k ? ";" : "", result.segments, result.segments == 1 ? "" : "s");
+        snprintf(title, sizeof title, "%d of %d cells wrong, ", wrong, labelled);
+        snprintf(subtitle + used, sizeof subtitle - used, "%s %s%d segment%s", k ? ";" : "", !t->has_truth ? "" : wrong ? title : "exact, ", result.segments,
+                 result.segments == 1 ? "" : "s");
     }
     picture_panels_scale(panels, 2 * columns, columns > 8 ? 140 : 200);
     snprintf(title, sizeof title, "ARC task %s", t->name);
     picture_sheet sheet = picture_sheet_make(title, panels, 2 * columns, columns);
     sheet.subtitle = subtitle;
+    sheet.group = t->demonstrations > t->tests * (1 + t->has_truth) ? t->demonstrations : 0; /* a gap before the test */
     printf("%s: %s\n", t->name, subtitle);
     canvas c;
     TRY(picture_sheet_draw(&c, &sheet));
@@ -230,16 +231,16 @@ static void task_from_data(task *t, const char *dir, int64_t index)
 
 /* ---- tasks of our own ------------------------------------------------------------------------------------------------------- */
 
-enum { OWN_TASKS = 4, OWN_SIDE = 8, OWN_CELLS = OWN_SIDE * OWN_SIDE, OWN_DEMONSTRATIONS = 3 };
+enum { OWN_TASKS = 4, OWN_SIDE = 7, OWN_CELLS = OWN_SIDE * OWN_SIDE, OWN_DEMONSTRATIONS = 3 };
 static const char *const own_names[OWN_TASKS] = {"mirror", "gravity", "fill", "unfold"};
 
 static void own_pair(int which, hrm_random *r, grid *in, grid *out)
 {
     memset(in, 0, sizeof *in);
-    in->rows = 3 + (int)hrm_random_below(r, 5);
-    in->cols = which == 3 ? 2 + (int)hrm_random_below(r, 2) : 3 + (int)hrm_random_below(r, 5);
+    in->rows = 3 + (int)hrm_random_below(r, 4);
+    in->cols = which == 3 ? 2 + (int)hrm_random_below(r, 2) : 3 + (int)hrm_random_below(r, 4);
     if (which == 2) { /* an empty box */
-        in->rows = 4 + (int)hrm_random_below(r, 4), in->cols = 4 + (int)hrm_random_below(r, 4);
+        in->rows = 4 + (int)hrm_random_below(r, 3), in->cols = 4 + (int)hrm_random_below(r, 3);
         int top = (int)hrm_random_below(r, (uint32_t)in->rows - 3), left = (int)hrm_random_below(r, (uint32_t)in->cols - 3);
         int bottom = top + 2 + (int)hrm_random_below(r, (uint32_t)(in->rows - top - 2)), right = left + 2 + (int)hrm_random_below(r, (uint32_t)(in->cols - left - 2));
         uint8_t colour = (uint8_t)(1 + hrm_random_below(r, 9));
@@ -316,8 +317,8 @@ static hrm_model *own_model(long steps, long pairs, long threads)
     memset(&train, 0, sizeof train);
     memset(&sum, 0, sizeof sum);
     train.steps = steps;
-    train.batch_size = 32;
-    train.lr = 1e-3f;
+    train.batch_size = 64;
+    train.lr = 2e-3f;
     train.lr_min_ratio = 0.1f;
     train.lr_warmup_steps = steps / 20 + 1;
     TRY(hrm_trainer_create(&trainer, model, &train));
@@ -360,7 +361,7 @@ int main(int argc, char **argv)
 {
     static task t;
     const char *checkpoint = NULL, *dir = NULL, *file = NULL, *out = "arc";
-    long index = 0, id = -1, steps = 1500, pairs = 5000, threads = 0, seed = 0;
+    long index = 0, id = -1, steps = 1000, pairs = 20000, threads = 0, seed = 0;
     const struct { const char *name; const char **text; long *number; long low; const char *help; } list[] = {
         {"--checkpoint", &checkpoint, NULL, 0, "a trained model; without one a small model is trained on the tasks in this file"},
         {"--data", &dir, NULL, 0, "a folder that `hrm data arc` built"},
@@ -368,8 +369,8 @@ int main(int argc, char **argv)
         {"--task", &file, NULL, 0, "a task as ARC publishes it, JSON"},
         {"--id", NULL, &id, 0, "the puzzle's number [by its name in --data]"},
         {"--out", &out, NULL, 0, "the pictures' names begin with this [arc]"},
-        {"--steps", NULL, &steps, 1, "updates, without a checkpoint [1500]"},
-        {"--pairs", NULL, &pairs, 1, "training pairs a task, without a checkpoint [5000]"},
+        {"--steps", NULL, &steps, 1, "updates, without a checkpoint [1000]"},
+        {"--pairs", NULL, &pairs, 1, "training pairs a task, without a checkpoint [20000]"},
         {"--seed", NULL, &seed, 0, "of the pairs shown, without a checkpoint [0]"},
         {"--threads", NULL, &threads, 0, "threads [one a processor]"},
     };
