@@ -1,6 +1,6 @@
 /* Shortest paths: makes mazes, trains a small model on them, solves new ones, and draws what came out.
  *
- *   maze [--size 8] [--steps N] [--out PREFIX] …      `maze --help` lists the options; the defaults take about two minutes
+ *   maze [--size 6] [--steps N] [--out PREFIX] …      `maze --help` lists the options; the defaults take about two minutes
  *
  * PREFIX.png          some of the new mazes: true path, predicted path, differences
  * PREFIX_steps.png    how one answer forms, segment by segment
@@ -224,12 +224,12 @@ typedef struct option { const char *name; long *number; double *real; const char
 static void parse(options *o, int argc, char **argv)
 {
     memset(o, 0, sizeof *o);
-    o->size = 8, o->train = 20000, o->test = 200, o->steps = 3000, o->batch = 32, o->hidden = 64, o->layers = 2, o->heads = 4, o->segments = 8, o->show = 3;
-    o->lr = 1e-3;
+    o->size = 6, o->train = 100000, o->test = 500, o->steps = 1500, o->batch = 64, o->hidden = 64, o->layers = 2, o->heads = 4, o->segments = 4, o->show = 3;
+    o->lr = 2e-3;
     o->out = "maze";
     const option list[] = {
         {"--size", &o->size, NULL, NULL, 3, MAZE_MAX_SIZE, "cells each way"},
-        {"--path", &o->path, NULL, NULL, 0, MAZE_MAX_CELLS, "cells of the shortest path at least (0: by the size)"},
+        {"--path", &o->path, NULL, NULL, 0, MAZE_MAX_CELLS, "cells of the shortest path at least, both ends counted (0: by the size)"},
         {"--train", &o->train, NULL, NULL, 1, 10000000, "mazes to train on"},
         {"--test", &o->test, NULL, NULL, 1, 1000000, "new mazes to solve"},
         {"--steps", &o->steps, NULL, NULL, 1, 100000000, "updates"},
@@ -272,7 +272,7 @@ static void parse(options *o, int argc, char **argv)
         if (list[k].number) *list[k].number = (long)number;
         if (list[k].real) *list[k].real = number;
     }
-    if (!o->path) o->path = maze_default_path((int)o->size);
+    if (!o->path) o->path = maze_default_path((int)o->size) > o->size ? maze_default_path((int)o->size) : o->size;
 }
 
 int main(int argc, char **argv)

@@ -226,8 +226,9 @@ static inline void picture__maze(canvas *c, int x0, int y0, const picture_panel 
     }
     for (int i = 0; i < n * n; i++) {
         double x = x0 + (i % n + 0.5) * cell, y = y0 + (i / n + 0.5) * cell;
-        if (p->input[i] == SCORE_START) picture__start(c, x, y, cell);
-        if (p->input[i] == SCORE_GOAL) picture__goal(c, x, y, cell);
+        double size = cell > 16 ? 16 + (cell - 16) * 0.2 : cell; /* in small cells they stand out, larger ones hold them */
+        if (p->input[i] == SCORE_START) picture__start(c, x, y, size);
+        if (p->input[i] == SCORE_GOAL) picture__goal(c, x, y, size);
     }
 }
 
