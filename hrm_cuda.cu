@@ -1033,7 +1033,10 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
     }
 }
 
-template <int HD, int MT> __global__ void attention_forward_mma(attention_args<bf16> x)
+/* registers for three blocks of six warps, which is what S = 82 makes, on a multiprocessor */
+constexpr int attention_registers(int HD, int MT) { return HD <= 64 && MT == 1 ? 112 : 255; }
+
+template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(attention_args<bf16> x)
 {
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim, D = x.heads * hd;
@@ -1092,7 +1095,7 @@ template <int HD, int MT> __global__ void attention_forward_mma(attention_args<b
 enum { ATTENTION_COLUMNS = 32 };
 template <int HD> constexpr int attention_backward_shared(int warps) { return (2 * warps * 16 + 4 * ATTENTION_COLUMNS) * (HD + 8) * 2; }
 
-template <int HD, bool KV> __global__ void attention_backward_mma(attention_args<bf16> x)
+template <int HD, bool KV> __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(attention_args<bf16> x)
 {
     /* X1, X2: this block's rows, Q and dO, or (KV) K and V. Y1, Y2: what passes by, K and V, or Q and dO. Each warp has 16 rows. */
     constexpr int NT = ATTENTION_COLUMNS / 8, ROW = HD + 8, TILE = ATTENTION_COLUMNS * ROW * 2;
@@ -1817,7 +1820,10 @@ __global__ void lm_head_kernel(float *logits, int32_t *predictions, const T *z, 
         if (lane == 0 && r0 + i < rows) predictions[r0 + i] = arg[i];
 }
 
-/* q [rows,2] = z at position 0 times W^T + b: a warp a row */
+/* q [rows,2] = z at position 0 times W^T + b: a warp a row. Weights and result are rounded to T, as the public code's linear
+ * layer does: in bfloat16 both values stay equal, and rows go on, until they differ by more than noise. */
+template <class T> __device__ __forceinline__ float rounded(float x) { return to_float(from_float<T>(x)); }
+
 template <class T, int W> __global__ void q_head_kernel(float *q, const T *z, const float *weight, const float *bias, int rows, int S, int D)
 {
     int b = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
@@ -1827,12 +1833,12 @@ template <class T, int W> __global__ void q_head_kernel(float *q, const T *z, co
         load<W>(x, z + (size_t)b * S * D + d);
         for (int k = 0; k < 2; k++) {
             load<W>(w, weight + k * D + d);
-            for (int j = 0; j < W; j++) sum[k] = fmaf(x[j], w[j], sum[k]);
+            for (int j = 0; j < W; j++) sum[k] = fmaf(x[j], rounded<T>(w[j]), sum[k]);
         }
     }
     for (int k = 0; k < 2; k++) {
         sum[k] = warp_sum(sum[k]);
-        if (lane == 0) q[2 * b + k] = sum[k] + bias[k];
+        if (lane == 0) q[2 * b + k] = rounded<T>(sum[k] + rounded<T>(bias[k]));
     }
 }
 
@@ -2531,6 +2537,40 @@ static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<bf16> &e
     return HRM_OK;
 }
 
+#ifdef HRM_USE_CUBLAS
+/* Products without a fused ending: out = A B^T, out = residual + A B^T, and a weight gradient in one part. Row-major C [M,N]
+ * is column-major C^T [N,M] = B A^T, so the operands change places. */
+static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, void *out, const void *residual, bool to_float_, int M, int N)
+{
+    cublasLtMatmulDesc_t operation = NULL;
+    cublasLtMatrixLayout_t a = NULL, b = NULL, c = NULL;
+    cublasLtMatmulPreference_t preference = NULL;
+    cublasLtMatmulHeuristicResult_t found;
+    cublasOperation_t op_b = trans ? CUBLAS_OP_N : CUBLAS_OP_T, op_a = trans ? CUBLAS_OP_T : CUBLAS_OP_N;
+    size_t workspace = (size_t)32 << 20;
+    float one = 1, beta = residual ? 1.0f : 0.0f;
+    int count = 0;
+    bool ok = cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS &&
+              cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &op_b, sizeof op_b) == CUBLAS_STATUS_SUCCESS &&
+              cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSB, &op_a, sizeof op_a) == CUBLAS_STATUS_SUCCESS &&
+              cublasLtMatrixLayoutCreate(&b, CUDA_R_16BF, (uint64_t)(trans ? N : x.K), (uint64_t)(trans ? x.K : N), trans ? N : x.K) == CUBLAS_STATUS_SUCCESS &&
+              cublasLtMatrixLayoutCreate(&a, CUDA_R_16BF, (uint64_t)(trans ? M : x.K), (uint64_t)(trans ? x.K : M), trans ? M : x.K) == CUBLAS_STATUS_SUCCESS &&
+              cublasLtMatrixLayoutCreate(&c, to_float_ ? CUDA_R_32F : CUDA_R_16BF, (uint64_t)N, (uint64_t)M, N) == CUBLAS_STATUS_SUCCESS &&
+              cublasLtMatmulPreferenceCreate(&preference) == CUBLAS_STATUS_SUCCESS &&
+              cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace) == CUBLAS_STATUS_SUCCESS &&
+              cublasLtMatmulAlgoGetHeuristic(dev->lt, operation, b, a, c, c, preference, 1, &found, &count) == CUBLAS_STATUS_SUCCESS && count > 0 &&
+              cublasLtMatmul(dev->lt, operation, &one, x.B, b, x.A, a, &beta, residual ? residual : out, c, out, c, &found.algo, dev->lt_workspace, workspace,
+                             dev->stream) == CUBLAS_STATUS_SUCCESS;
+    cublasLtMatmulPreferenceDestroy(preference);
+    cublasLtMatrixLayoutDestroy(c);
+    cublasLtMatrixLayoutDestroy(a);
+    cublasLtMatrixLayoutDestroy(b);
+    cublasLtMatmulDescDestroy(operation);
+    if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: cuBLASLt refuses a product of %d x %d x %d", M, N, x.K);
+    return launched(dev, "cublasLtMatmul");
+}
+#endif
+
 template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<bf16> &e)
 {
     int aligned = TRANS ? e.M % 8 == 0 && e.N % 8 == 0 : x.K % 8 == 0 && e.N % 8 == 0;
@@ -2541,6 +2581,11 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
                (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
         return HRM_OK;
     }
+#ifdef HRM_USE_CUBLAS
+    if (KIND == END_PART) return gemm_on_cublas(dev, x, TRANS, e.part, NULL, true, e.M, e.N);
+    if (KIND == END_ADD) return gemm_on_cublas(dev, x, TRANS, e.out, e.residual, false, e.M, e.N);
+    if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
+#endif
     if (dev->wgmma && ceil_div(e.M, WG_M) * ceil_div(e.N, WG_N) * x.splits >= dev->sms / 2) {
         e.slots_out = ceil_div(e.N, WG_N);
         return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
@@ -2569,6 +2614,9 @@ static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *gr
         double filled = (double)(tiles * s) / ((double)ceil_div(tiles * s, dev->sms) * dev->sms) - 0.002 * s;
         if (filled > best + 0.01) best = filled, splits = s;
     }
+#ifdef HRM_USE_CUBLAS
+    if (dev->dtype != HRM_FORWARD_FLOAT32 && N % 8 == 0 && K % 8 == 0) splits = 1;
+#endif
     ending<T> e;
     memset(&e, 0, sizeof e);
     e.part = p->parts;
