@@ -98,3 +98,4 @@ clean:
 
 .PHONY: all demo tests test bench lib asan ubsan tsan valgrind install uninstall clean
 -include cuda.mk
+-include bench.mk
