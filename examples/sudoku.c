@@ -255,7 +255,7 @@ static void train(hrm_model *model, hrm_dataset *data, const options *o)
     td.batch_size = o->batch;
     td.lr = o->lr;
     td.lr_warmup_steps = o->steps < 500 ? o->steps / 10 : 50;
-    td.lr_min_ratio = 0.1f; /* the last steps settle what the first ones found */
+    td.lr_min_ratio = 0.02f; /* the last steps settle what the first ones found */
     td.weight_decay = o->weight_decay;
     td.seed = o->seed;
     check(hrm_trainer_create(&trainer, model, &td));
@@ -375,7 +375,7 @@ static options parse(int argc, char **argv)
     memset(&o, 0, sizeof o);
     o.save = "sudoku.safetensors";
     o.boards = 60000, o.test_classes = 2, o.variants = 200, o.limit = 1000;
-    o.hidden = 64, o.heads = 4, o.layers = 2, o.cycles = 2, o.segments = 4, o.batch = 128, o.lr = 3e-3f, o.weight_decay = 0.1f;
+    o.hidden = 64, o.heads = 4, o.layers = 2, o.cycles = 2, o.segments = 4, o.batch = 128, o.lr = 3e-3f, o.weight_decay = 0.5f;
     for (int i = 1; i < argc; i++) { /* 9x9 boards ask for another size of model */
         if (strcmp(argv[i], "--csv") == 0) o.hidden = 128, o.batch = 64, o.segments = 8, o.lr = 1e-3f, o.weight_decay = 1;
     }
