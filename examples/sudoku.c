@@ -253,6 +253,7 @@ static void train(hrm_model *model, hrm_dataset *data, const options *o)
     memset(&td, 0, sizeof td);
     td.steps = o->steps;
     td.batch_size = o->batch;
+    td.epochs_per_iter = (int)(1 + 10 * (int64_t)o->batch / hrm_dataset_describe(data)->total_groups); /* few puzzles still fill batches */
     td.lr = o->lr;
     td.lr_warmup_steps = o->steps < 500 ? o->steps / 10 : 50;
     td.lr_min_ratio = 0.02f; /* the last steps settle what the first ones found */
@@ -403,7 +404,7 @@ static options parse(int argc, char **argv)
         else *known[k].string = value;
         if (end && (*end || end == value)) usage();
     }
-    if (!o.steps) o.steps = o.csv ? 1500 : 1000;
+    if (!o.steps) o.steps = o.csv ? 1500 : 800;
     if (o.boards < 1 || o.test_classes < 1 || o.test_classes > 11 || o.variants < 0 || o.steps < 1 || o.limit < 1) usage();
     return o;
 }

@@ -48,10 +48,10 @@ for cc in gcc clang; do
     build_and_run "$cc -O0" "" $c -O0 $m $end
     build_and_run "$cc -O2" "" $c -O2 $m $end
     build_and_run "$cc -O3 -march=native" "" $c -O3 -march=native $m $end
-    build_and_run "$cc -std=c11" "" $cc -std=c11 $strict -I. -O1 $m $end
+    build_and_run "$cc -std=c11" "" $cc -std=c11 $strict -I. -O0 $m $end
     build_and_run "$cc without threads" "" $c -O1 -DHRM_NO_THREADS $m -lm
     build_and_run "$cc in double" "" $c -O1 -Dhrm_real=double $m $end
-    build_and_run "$cc static" "" $c -O1 -DHRM_STATIC -Wno-unused-function $m $end
+    build_and_run "$cc static" "" $c -O0 -DHRM_STATIC -Wno-unused-function $m $end
     build_and_run "$cc -ffast-math is refused" none sh -c "! text=\$($cc -I. -ffast-math -c $m -o $out/fast.o 2>&1) && echo \"\$text\" | grep -q 'ffast-math'"
     # the implementation in one unit, the interface in another; and the header compiled by itself
     build_and_run "$cc two units" "" sh -c "$c -O1 -x c -DHRM_IMPLEMENTATION -c hrm.h -o $out/hrm-$cc.o && $c -O1 -DBUILDS_TWO_UNITS $m $out/hrm-$cc.o $end \"\$@\"" sh
@@ -64,7 +64,7 @@ done
 for cxx in g++ clang++; do
     have $cxx || { echo "skipped: no $cxx"; continue; }
     build_and_run "$cxx -std=c++11" "" $cxx -std=c++11 $strict -I. -O1 -x c++ $m $end
-    build_and_run "$cxx -std=c++17" "" $cxx -std=c++17 $strict -I. -O1 -x c++ $m $end
+    build_and_run "$cxx -std=c++17" "" $cxx -std=c++17 $strict -I. -O0 -x c++ $m $end
 done
 if [ "$(uname -m)" = x86_64 ] && have gcc; then # each instruction set by name
     for isa in scalar avx2 avx512; do

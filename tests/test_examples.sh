@@ -65,7 +65,7 @@ sed -i 's/9\.\.5\.\.\.\.8\.\.79,5/9..5....8..79,6/' "$dir/train.csv"
 check $? "a wrong answer in a CSV is refused"
 says "train.csv:2" "file and line of the wrong answer"
 
-if [ -x "$B/hrm" ] && "$B/hrm" data sudoku --generate 60 --size 4 --num-aug 2 --output-dir "$dir/data" > "$dir/log" 2>&1; then
+if [ -x "$B/hrm" ] && "$B/hrm" data sudoku --generate 80 --size 4 --num-aug 2 --output-dir "$dir/data" > "$dir/log" 2>&1; then
     (cd "$dir" && "$B/examples/minimal" data 20 > log 2>&1)
     check $? "minimal on generated data"
     [ -s "$dir/minimal.safetensors" ]
