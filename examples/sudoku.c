@@ -378,7 +378,7 @@ static options parse(int argc, char **argv)
     o.boards = 60000, o.test_classes = 2, o.variants = 200, o.limit = 1000;
     o.hidden = 64, o.heads = 4, o.layers = 2, o.cycles = 2, o.segments = 4, o.batch = 128, o.lr = 3e-3f, o.weight_decay = 0.5f;
     for (int i = 1; i < argc; i++) { /* 9x9 boards ask for another size of model */
-        if (strcmp(argv[i], "--csv") == 0) o.hidden = 128, o.batch = 64, o.segments = 8, o.lr = 1e-3f, o.weight_decay = 1;
+        if (strcmp(argv[i], "--csv") == 0) o.hidden = 128, o.batch = 32, o.segments = 8, o.lr = 1e-3f, o.weight_decay = 1;
     }
     for (int i = 1; i < argc; i++) {
         const char *key = argv[i], *value = i + 1 < argc ? argv[++i] : NULL;
@@ -404,7 +404,7 @@ static options parse(int argc, char **argv)
         else *known[k].string = value;
         if (end && (*end || end == value)) usage();
     }
-    if (!o.steps) o.steps = o.csv ? 1500 : 800;
+    if (!o.steps) o.steps = o.csv ? 400 : 800;
     if (o.boards < 1 || o.test_classes < 1 || o.test_classes > 11 || o.variants < 0 || o.steps < 1 || o.limit < 1) usage();
     return o;
 }
