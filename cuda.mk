@@ -1,4 +1,4 @@
-# The GPU backend; included by the Makefile. Needs nvcc (CUDA 12 or later), not a GPU: where one is there its architecture is
+# The GPU backend; included by the Makefile. Needs nvcc (CUDA 12.5 or later), not a GPU: where one is there its architecture is
 # built, otherwise an object for all of them.
 #   make cuda        build/cuda/hrm and build/cuda/examples/NAME with the GPU backend in
 #   make test-cuda   every kernel against the CPU; on a machine without a GPU it only builds        make bench-cuda   timings

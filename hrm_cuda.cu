@@ -3,7 +3,8 @@
  *   nvcc -O3 -c hrm_cuda.cu -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a \
  *        -gencode arch=compute_80,code=compute_80
  *
- * then compile the program with -DHRM_USE_CUDA and link hrm_cuda.o and cudart. Compute capability 8.0 and up. Nothing but the
+ * then compile the program with -DHRM_USE_CUDA and link hrm_cuda.o, cudart and the C++ library. CUDA 12.5 or later, compute
+ * capability 8.0 and up. One GPU; HRM_CUDA_DEVICE=N in the environment chooses it. Nothing but the
  * CUDA runtime is needed; with -DHRM_USE_CUBLAS (and -lcublasLt) the products without a fused ending go to cuBLASLt.
  * HRM_CUDA_SYNC=1 in the environment waits after every kernel, so that a fault is reported under the kernel's own name.
  *
