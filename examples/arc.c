@@ -86,7 +86,7 @@ static void draw_task(hrm_model *model, const task *t, const char *path)
         snprintf(subtitle + used, sizeof subtitle - used, "%s %s%d segment%s", k ? ";" : "", !t->has_truth ? "" : wrong ? title : "exact, ", result.segments,
                  result.segments == 1 ? "" : "s");
     }
-    picture_panels_scale(panels, 2 * columns, columns > 8 ? 140 : 200);
+    picture_panels_scale(panels, 2 * columns, columns > 8 ? 180 : 300);
     snprintf(title, sizeof title, "ARC task %s", t->name);
     picture_sheet sheet = picture_sheet_make(title, panels, 2 * columns, columns);
     sheet.subtitle = subtitle;

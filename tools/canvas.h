@@ -353,29 +353,79 @@ static inline void canvas_text(canvas *c, double x, double y, const char *text, 
 }
 
 /* ---- files --------------------------------------------------------------------------------------------------------------
- * Drawings rarely have more than 256 colours; then a byte a pixel and a palette make a file a third as large.
+ * Drawings have few colours but for the blends at smooth edges; a byte a pixel and a palette make a file a third as large. Where
+ * 256 are not enough the rarest blends take the nearest colour of the palette, if one is near: single pixels, which nobody sees.
  */
 #ifdef CANVAS_HAS_PNG
+enum { CANVAS__SLOTS = 8192, CANVAS__COLOURS = 4096, CANVAS__NEAR = 48 /* of 255, each channel */ };
+typedef struct canvas__palette {
+    int      at[CANVAS__SLOTS]; /* open addressing: place + 1 of a colour, 0 empty */
+    unsigned colours[CANVAS__COLOURS], uses[CANVAS__COLOURS];
+    int      place[CANVAS__COLOURS]; /* in `chosen` */
+    unsigned chosen[256];
+    int      count;
+} canvas__palette;
+
+static inline int canvas__find(canvas__palette *p, unsigned colour, int add)
+{
+    /* -> the colour's number, -1: too many */
+    unsigned slot = (colour * 2654435761u) >> 19;
+    while (p->at[slot] && p->colours[p->at[slot] - 1] != colour) slot = (slot + 1) & (CANVAS__SLOTS - 1);
+    if (!p->at[slot] && add) {
+        if (p->count == CANVAS__COLOURS) return -1;
+        p->colours[p->count++] = colour;
+        p->at[slot] = p->count;
+    }
+    return p->at[slot] - 1;
+}
+
+static inline int canvas__choose(canvas__palette *p, const canvas *c)
+{
+    /* -> how many colours the palette has, 0: a palette would show */
+    for (int y = 0; y < c->height; y++)
+        for (int x = 0; x < c->width; x++) {
+            int n = canvas__find(p, canvas_pixel(c, x, y), 1);
+            if (n < 0) return 0;
+            p->uses[n]++;
+        }
+    int size = p->count < 256 ? p->count : 256;
+    for (int n = 0; n < p->count; n++) p->place[n] = -1;
+    for (int k = 0; k < size; k++) { /* the most frequent ones */
+        int best = -1;
+        for (int n = 0; n < p->count; n++)
+            if (p->place[n] < 0 && (best < 0 || p->uses[n] > p->uses[best])) best = n;
+        p->place[best] = k;
+        p->chosen[k] = p->colours[best];
+    }
+    for (int n = 0; n < p->count; n++) {
+        int nearest = 256;
+        for (int k = 0; k < size && p->place[n] < 0; k++) {
+            int far = 0;
+            for (int shift = 0; shift <= 16; shift += 8) {
+                int d = abs((int)(p->chosen[k] >> shift & 255) - (int)(p->colours[n] >> shift & 255));
+                if (d > far) far = d;
+            }
+            if (far < nearest) nearest = far, p->uses[n] = (unsigned)k;
+        }
+        if (p->place[n] >= 0) continue;
+        if (nearest > CANVAS__NEAR) return 0;
+        p->place[n] = (int)p->uses[n];
+    }
+    return size;
+}
+
 static inline int canvas__index(const canvas *c, unsigned char *rows, unsigned colours[256])
 {
-    /* -> rows [height, 1 + width]: the filter (none), then the pixels' places in the palette; returns its size, 0: too many */
-    short at[1024]; /* open addressing: place + 1 of a colour, 0 empty */
-    int count = 0;
-    memset(at, 0, sizeof at);
-    for (int y = 0; y < c->height; y++) {
+    /* -> rows [height, 1 + width]: the filter (none), then the pixels' places in the palette; returns its size, 0: use none */
+    canvas__palette *p = (canvas__palette *)calloc(1, sizeof *p);
+    int size = p ? canvas__choose(p, c) : 0;
+    for (int y = 0; size && y < c->height; y++) {
         *rows++ = 0;
-        for (int x = 0; x < c->width; x++) {
-            unsigned colour = canvas_pixel(c, x, y), slot = (colour * 2654435761u) >> 22;
-            while (at[slot] && colours[at[slot] - 1] != colour) slot = (slot + 1) & 1023;
-            if (!at[slot]) {
-                if (count == 256) return 0;
-                colours[count++] = colour;
-                at[slot] = (short)count;
-            }
-            *rows++ = (unsigned char)(at[slot] - 1);
-        }
+        for (int x = 0; x < c->width; x++) *rows++ = (unsigned char)p->place[canvas__find(p, canvas_pixel(c, x, y), 0)];
     }
-    return count;
+    if (size) memcpy(colours, p->chosen, sizeof p->chosen);
+    free(p);
+    return size;
 }
 
 static inline void canvas__put(hrm_writer *writer, uint32_t *crc, const void *data, size_t bytes)

@@ -15,7 +15,7 @@ static const char plot_help[] = "usage: hrm plot RUN_DIR [-o FILE.png]\n\n"
 
 /* ---- curves ------------------------------------------------------------------------------------------------------------- */
 
-enum { PLOT_CURVES = 64, PLOT_KEY = 96, PLOT_PANELS = 24 };
+enum { PLOT_CURVES = 64, PLOT_KEY = 96, PLOT_PANELS = 24, PLOT_MANY = 150 /* points from which on a curve is smoothed */ };
 typedef struct plot_curve {
     char    key[PLOT_KEY]; /* "train/lm_loss" */
     double *xy;            /* [n, 2] step and value */
@@ -270,7 +270,7 @@ static void plot_path(canvas *c, const double *xy, size_t n, double thickness, p
 
 static hrm_status plot_curve_draw(canvas *c, const plot_curve *curve, double scale, plot_look look, const plot_axis *ax, const plot_axis *ay, int x0, int y0)
 {
-    size_t n = curve->n, window = look.marker || strcmp(plot_metric(curve->key), "lr") == 0 || n < 60 ? 0 : n / 60;
+    size_t n = curve->n, window = look.marker || strcmp(plot_metric(curve->key), "lr") == 0 || n < PLOT_MANY ? 0 : n / 60;
     double *at = (double *)malloc(n * 2 * sizeof *at);
     if (!at) return hrm_error_set(HRM_ERR_MEMORY, "no memory to draw %s", curve->key);
     for (int smooth = 0; smooth <= (window > 0); smooth++) { /* as it was logged, then the mean of its neighbourhood */
@@ -361,8 +361,10 @@ static hrm_status plot_panel_draw(canvas *c, const plot_run *run, const plot_pan
 static void plot_summary(const plot_run *run, char *text, size_t size)
 {
     double last = 0, best = -1, best_step = 0;
+    int smooth = 0;
     for (int i = 0; i < run->count; i++) {
         const plot_curve *c = &run->curves[i];
+        smooth |= c->n >= PLOT_MANY;
         if (c->xy[2 * c->n - 2] > last) last = c->xy[2 * c->n - 2];
         if (strcmp(c->key, "eval/all/exact_accuracy") != 0) continue;
         for (size_t k = 0; k < c->n; k++)
@@ -370,6 +372,8 @@ static void plot_summary(const plot_run *run, char *text, size_t size)
     }
     int n = snprintf(text, size, "%.0f steps", last);
     if (best >= 0 && n > 0 && (size_t)n < size) snprintf(text + n, size - (size_t)n, ", best evaluation: %.2f %% exact at step %.0f", best * 100, best_step);
+    size_t used = strlen(text);
+    if (smooth) snprintf(text + used, size - used, "; pale: as logged, strong: moving average");
 }
 
 static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name)
