@@ -1097,6 +1097,8 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
         #include <cpuid.h>
         #define HRM__AVX2   __attribute__((target("avx2,fma")))
         #define HRM__AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
+        #define HRM__VNNI   __attribute__((target("avx512f,avx512vnni")))
+        #include <immintrin.h>
     #elif defined(__aarch64__)
         #define HRM__NEON 1     /* the baseline there: no attribute needed */
     #endif
@@ -1119,6 +1121,17 @@ static int hrm__cpu_best(void)
     return HRM__CPU_NEON;
 #else
     return HRM__CPU_SCALAR;
+#endif
+}
+
+static int hrm__cpu_has_vnni(void)
+{
+    /* AVX-512 with products of bytes */
+#if defined(HRM__X86)
+    unsigned a, b, c, d;
+    return hrm__cpu_best() == HRM__CPU_AVX512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 11);
+#else
+    return 0;
 #endif
 }
 
@@ -4734,12 +4747,25 @@ static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, c
 /* Elements of scratch that each member of the team needs for either product, of any shape. */
 HRM__UNUSED static size_t hrm__gemm_scratch(void)
 {
-    return HRM__GEMM_BLOCK + HRM__GEMM_STRIP * HRM__GEMM_MC * HRM__GEMM_MR;
+    return HRM__GEMM_BLOCK + (size_t)HRM__GEMM_KC * HRM__GEMM_NR; /* the second part also holds gemm_tn's strip of tiles */
 }
 
-/* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated. scratch: this member's own */
-HRM__UNUSED static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
-                      int accumulate, hrm_real *scratch, const hrm__team *t)
+/* bfloat16 [n] -> dst */
+HRM__INLINE void hrm__expand_bf16_body(hrm_real *dst, const uint16_t *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)src[i] << 16;
+        float v;
+        memcpy(&v, &bits, sizeof v);
+        dst[i] = (hrm_real)v;
+    }
+}
+HRM__DISPATCH(hrm__expand_bf16, (hrm_real *dst, const uint16_t *src, size_t n), (dst, src, n))
+
+/* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated; packed16 instead of
+ * packed: an operand in bfloat16, expanded block by block. scratch: this member's own */
+static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, const uint16_t *packed16, size_t M, size_t N,
+                             size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
 {
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
     const size_t mr = kernel->mr, nr = kernel->nr, tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
@@ -4764,18 +4790,27 @@ HRM__UNUSED static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, si
             }
             for (p = p0; p < p1; p++) {
                 size_t cols = N - p * nr < nr ? N - p * nr : nr;
-                const hrm_real *b = packed + p * nr * K + k * hrm__panel_width(cols, nr);
+                const size_t width = hrm__panel_width(cols, nr), at = p * nr * K + k * width;
+                const hrm_real *b = packed16 ? scratch + HRM__GEMM_BLOCK : packed + at;
+                if (packed16) hrm__expand_bf16(scratch + HRM__GEMM_BLOCK, packed16 + at, kc * width);
                 for (i = 0; i < mc; i += mr) {
                     /* the first panel warms the next rows of A, the first two tiles the next panel of B */
                     hrm__ahead ahead = {block + i * stride, b};
                     if (p == p0 && stride == kc) ahead.a += mr * stride;
-                    if (p + 1 < p1 && i < 2 * mr) ahead.b += nr * K + i / mr * kc * (64 / sizeof(hrm_real));
+                    if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * (64 / sizeof(hrm_real));
+                    if (p + 1 < p1 && i == 0 && packed16) ahead.b = (const hrm_real *)(const void *)(packed16 + at + nr * K);
                     hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
                               cols, accumulate || k > 0 ? HRM__TILE_CONTINUE : HRM__TILE_SET, &ahead);
                 }
             }
         }
     }
+}
+
+HRM__UNUSED static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
+                      int accumulate, hrm_real *scratch, const hrm__team *t)
+{
+    hrm__gemm_either(c, ldc, a, lda, packed, NULL, M, N, K, accumulate, scratch, t);
 }
 
 /* a [M,N], b [M,K] -> c [N,K] += a^T b. The sums run over blocks of MC rows, so M may be long without losing precision */
@@ -4833,6 +4868,225 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
     }
 }
 HRM__FAST_END
+
+/* ---- weights in bfloat16 or in bytes, for solving ------------------------------------------------------------- >>quantized --
+ *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by row
+ *
+ * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, elsewhere in floats, which are
+ * exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a column lie
+ * together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets qa + 128.
+ */
+#define HRM__BYTE_ROWS 112 /* rows of a quantized together */
+#define HRM__BYTE_NR   32
+#define HRM__BYTE_MR   14
+#define HRM__BYTE_KC   512 /* 512 * 127 * 127 < 2^24 */
+
+typedef struct hrm__bytes { int8_t *panels; float *scales; int32_t *sums; size_t groups; } hrm__bytes; /* groups: of four k */
+
+static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
+{
+    /* -> bytes */
+    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = (K + 3) / 4, weights = panels * groups * 4 * HRM__BYTE_NR;
+    b->groups = groups;
+    b->panels = (int8_t *)base;
+    b->scales = NULL, b->sums = NULL;
+    if (base) b->scales = (float *)(void *)((char *)base + weights);
+    if (base) b->sums = (int32_t *)(void *)((char *)base + weights + panels * HRM__BYTE_NR * sizeof(float));
+    return weights + panels * HRM__BYTE_NR * (sizeof(float) + sizeof(int32_t));
+}
+
+/* w [N,K] -> packed: bfloat16 panels laid out as hrm__pack does, or bytes; each member its panels */
+static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
+{
+    const size_t nr = hrm__gemm_kernel_get()->nr;
+    size_t begin, end;
+    hrm__team_range(t, (N + nr - 1) / nr, 1, &begin, &end);
+    for (size_t p = begin; p < end; p++) {
+        size_t width = hrm__panel_width(N - p * nr, nr);
+        for (size_t k = 0; k < K; k++)
+            for (size_t j = 0; j < width; j++) dst[p * nr * K + k * width + j] = p * nr + j < N ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
+    }
+}
+
+static void hrm__pack_bytes(void *packed, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
+{
+    hrm__bytes b;
+    size_t begin, end;
+    hrm__plan_bytes(N, K, packed, &b);
+    hrm__team_range(t, (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, 1, &begin, &end);
+    for (size_t j = begin * HRM__BYTE_NR; j < end * HRM__BYTE_NR; j++) {
+        int8_t *column = b.panels + j / HRM__BYTE_NR * HRM__BYTE_NR * 4 * b.groups + j % HRM__BYTE_NR * 4;
+        float top = 0;
+        int32_t sum = 0;
+        for (size_t k = 0; j < N && k < K; k++) top = (float)fabs((double)w[j * K + k]) > top ? (float)fabs((double)w[j * K + k]) : top;
+        b.scales[j] = top / 127;
+        for (size_t k = 0; k < b.groups * 4; k++) {
+            int q = j < N && k < K && top > 0 ? (int)floor((double)w[j * K + k] * 127 / (double)top + 0.5) : 0;
+            column[k / 4 * 4 * HRM__BYTE_NR + k % 4] = (int8_t)q;
+            sum += q;
+        }
+        b.sums[j] = sum;
+    }
+}
+
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real *x, size_t K)
+{
+    /* x [K] -> q [K rounded up to 4] = 128 + round(x / scale) */
+    int32_t top = 0, bits;
+    float most, inverse, v;
+    for (size_t k = 0; k < K; k++) {
+        v = (float)x[k];
+        memcpy(&bits, &v, sizeof bits);
+        bits &= 0x7fffffff;
+        top = bits > top ? bits : top; /* in order as integers, and NaN above all */
+    }
+    memcpy(&most, &top, sizeof most);
+    inverse = top == 0 ? 0 : 127 / most;
+    *scale = most / 127;
+    for (size_t k = 0; k < K; k++) {
+        v = (float)x[k] * inverse + 12582912.0f; /* 1.5*2^23: the low mantissa bits are the rounded integer */
+        memcpy(&bits, &v, sizeof bits);
+        q[k] = (uint8_t)((bits & 255) ^ 128);
+    }
+    for (size_t k = K; k % 4; k++) q[k] = 128;
+}
+HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K), (q, scale, x, K))
+
+HRM__INLINE void hrm__bytes_out_body(hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets,
+                                     size_t rows, size_t cols)
+{
+    /* sums [rows,nr] of (128 + qa) qw -> c [rows,cols]; offsets: the columns' sums */
+    for (size_t i = 0; i < rows; i++, c += ldc, sums += HRM__BYTE_NR)
+        for (size_t j = 0; j < cols; j++) c[j] = (hrm_real)((float)(sums[j] - 128 * offsets[j]) * (row_scales[i] * scales[j]));
+}
+HRM__DISPATCH(hrm__bytes_out,
+              (hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets, size_t rows, size_t cols),
+              (c, ldc, sums, row_scales, scales, offsets, rows, cols))
+
+HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part)
+{
+    /* groups of four k of one panel -> [4 groups,nr], its `part`-th nr columns */
+    for (size_t g = 0; g < groups; g++, src += 4 * HRM__BYTE_NR, dst += 4 * nr)
+        for (size_t i = 0; i < 4; i++)
+            for (size_t j = 0; j < nr; j++) dst[i * nr + j] = (hrm_real)src[(part * nr + j) * 4 + i];
+}
+HRM__DISPATCH(hrm__expand_panel, (hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part), (dst, src, groups, nr, part))
+
+HRM__INLINE void hrm__expand_rows_body(hrm_real *dst, const uint8_t *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = (hrm_real)((int)src[i] - 128);
+}
+HRM__DISPATCH(hrm__expand_rows, (hrm_real *dst, const uint8_t *src, size_t n), (dst, src, n))
+
+HRM__INLINE void hrm__add_sums_body(int32_t *sums, const hrm_real *x, size_t rows, size_t nr)
+{
+    for (size_t i = 0; i < rows; i++, sums += HRM__BYTE_NR, x += nr)
+        for (size_t j = 0; j < nr; j++) sums[j] += (int32_t)x[j];
+}
+HRM__DISPATCH(hrm__add_sums, (int32_t *sums, const hrm_real *x, size_t rows, size_t nr), (sums, x, rows, nr))
+
+static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const int8_t *panel, const int32_t *offsets, size_t rows, size_t groups, hrm_real *b)
+{
+    /* a [rows] `row` apart, qa as floats, one panel -> sums [rows,HRM__BYTE_NR], through the float tiles; b: for a block of the panel */
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    hrm_real tile[HRM__GEMM_MR * HRM__GEMM_NR];
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < HRM__BYTE_NR; j++) sums[i * HRM__BYTE_NR + j] = 128 * offsets[j];
+    for (size_t g = 0; g < groups; g += HRM__BYTE_KC / 4) {
+        size_t some = groups - g < HRM__BYTE_KC / 4 ? groups - g : HRM__BYTE_KC / 4;
+        for (size_t part = 0; part < HRM__BYTE_NR / kernel->nr; part++) {
+            hrm__expand_panel(b, panel + g * 4 * HRM__BYTE_NR, some, kernel->nr, part);
+            for (size_t i = 0; i < rows; i += kernel->mr) {
+                size_t high = rows - i < kernel->mr ? rows - i : kernel->mr;
+                hrm__ahead ahead = {a, b};
+                hrm__tile(kernel, tile, kernel->nr, a + i * row + 4 * g, row, 1, b, 4 * some, high, kernel->nr, HRM__TILE_SET, &ahead);
+                hrm__add_sums(sums + i * HRM__BYTE_NR + part * kernel->nr, tile, high, kernel->nr);
+            }
+        }
+    }
+}
+HRM__FAST_END
+
+#if defined(HRM__X86)
+/* q [14] rows `row` apart, one panel -> sums [14,32]: the tile of hrm__gemm, four k a step */
+#define HRM__VNNI_ZERO(r, p, s) __m512i c##r = _mm512_setzero_si512(), d##r = c##r;
+#define HRM__VNNI_ADD(r, p, s) \
+    memcpy(&four, p + s * row, 4); \
+    a = _mm512_set1_epi32(four); \
+    c##r = _mm512_dpbusd_epi32(c##r, a, b0); \
+    d##r = _mm512_dpbusd_epi32(d##r, a, b1);
+#define HRM__VNNI_STORE(r, p, s) \
+    _mm512_storeu_si512(sums + r * 32, c##r); \
+    _mm512_storeu_si512(sums + r * 32 + 16, d##r);
+static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row, const int8_t *panel, size_t groups)
+{
+    const uint8_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
+    int four;
+    HRM__ROWS(HRM__VNNI_ZERO)
+    for (size_t g = 0; g < groups; g++, panel += 128, p0 += 4, p3 += 4, p6 += 4, p9 += 4, p12 += 4) {
+        __m512i b0 = _mm512_loadu_si512(panel), b1 = _mm512_loadu_si512(panel + 64), a;
+        HRM__PREFETCH(panel + 128 * groups); /* the next panel, for which the first tile pays */
+        HRM__PREFETCH(panel + 128 * groups + 64);
+        HRM__ROWS(HRM__VNNI_ADD)
+    }
+    HRM__ROWS(HRM__VNNI_STORE)
+}
+#endif
+
+/* What each member needs: a quantized [.,K], as bytes or as floats; its scales; a panel's sums; a block of a panel in floats. */
+typedef struct hrm__bytes_space { uint8_t *q; hrm_real *a, *b; float *scales; int32_t *sums; } hrm__bytes_space;
+
+static size_t hrm__bytes_scratch(size_t K, hrm_real *base, hrm__bytes_space *space)
+{
+    /* -> elements */
+    size_t row = (K + 3) / 4 * 4, used = 0;
+    size_t sizes[] = {(HRM__BYTE_ROWS + HRM__BYTE_MR) * row, HRM__BYTE_ROWS * row * sizeof(hrm_real), HRM__BYTE_NR * HRM__BYTE_KC * sizeof(hrm_real),
+                      HRM__BYTE_ROWS * sizeof(float), HRM__BYTE_ROWS * HRM__BYTE_NR * sizeof(int32_t)};
+    void *parts[HRM__COUNT(sizes)];
+    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
+        parts[i] = base ? (char *)base + used : NULL;
+        used += hrm__align(sizes[i]);
+    }
+    space->q = (uint8_t *)parts[0], space->a = (hrm_real *)parts[1], space->b = (hrm_real *)parts[2];
+    space->scales = (float *)parts[3], space->sums = (int32_t *)parts[4];
+    return used / sizeof(hrm_real) + 1;
+}
+
+/* a [M,K] rows lda apart, packed bytes of N columns -> c [M,N] rows ldc apart */
+static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const void *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
+                            const hrm__team *t)
+{
+    hrm__bytes b;
+    const size_t row = (K + 3) / 4 * 4, tiles = (M + HRM__BYTE_MR - 1) / HRM__BYTE_MR, panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, size = (size_t)t->size;
+    const int vnni = hrm__cpu() == HRM__CPU_AVX512 && hrm__cpu_has_vnni();
+    size_t m0 = 0, m1 = tiles, p0 = 0, p1 = panels;
+    hrm__bytes_space s;
+    hrm__bytes_scratch(K, scratch, &s);
+    hrm__plan_bytes(N, K, (void *)(uintptr_t)packed, &b);
+    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, &m0, &m1);
+    else hrm__team_range(t, panels, 1, &p0, &p1);
+    m0 *= HRM__BYTE_MR;
+    m1 = m1 * HRM__BYTE_MR < M ? m1 * HRM__BYTE_MR : M;
+    for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
+        size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
+        for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K);
+        if (vnni) memset(s.q + rows * row, 128, HRM__BYTE_MR * row); /* the rows that fill the last tile */
+        else hrm__expand_rows(s.a, s.q, rows * row);
+        for (size_t p = p0; p < p1; p++) {
+            const int8_t *panel = b.panels + p * HRM__BYTE_NR * 4 * b.groups;
+            const size_t first = p * HRM__BYTE_NR;
+#if defined(HRM__X86)
+            if (vnni)
+                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
+            else
+#endif
+                hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
+            hrm__bytes_out(c + m * ldc + first, ldc, s.sums, s.scales, b.scales + first, b.sums + first, rows,
+                           N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR);
+        }
+    }
+}
 
 /* ==================================================================================================== >>layers ============
  * One unit a layer: its mathematics, what it keeps, forward, backward. Rows are the caller's to split: every row, or (puzzle,
@@ -5334,7 +5588,7 @@ struct hrm_device {
     hrm_pool            *pool; /* the model's */
 };
 
-typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, or plain rows of the arena */
+typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
 
 /* Activations of one block for some puzzles, M rows, kept for the backward pass; or overwritten block by block, and then y1 and
  * gate_up are NULL. */
@@ -5436,7 +5690,9 @@ typedef struct hrm__thread_scratch {
 
 static size_t hrm__own_scratch(const hrm_dims *d)
 {
-    return hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim));
+    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim));
+    hrm__bytes_space unused;
+    return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch((size_t)(d->D > d->I ? d->D : d->I), NULL, &unused)) : n;
 }
 
 static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_scratch *s)
@@ -5484,6 +5740,15 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
 /* The prepared weights: rope tables, every block's weights packed, the head's. */
 typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[2], *lm_head; size_t each, at[HRM_BLOCK_TENSORS]; } hrm__prepared;
 
+static size_t hrm__operand_size(hrm_forward_dtype dtype, size_t N, size_t K)
+{
+    /* elements of hrm_real that w [N,K] packed takes */
+    hrm__bytes unused;
+    size_t one = sizeof(hrm_real), plain = hrm__pack_size(N, K);
+    if (dtype == HRM_FORWARD_BFLOAT16) return (plain * sizeof(uint16_t) + one - 1) / one;
+    return dtype == HRM_FORWARD_INT8 ? (hrm__plan_bytes(N, K, NULL, &unused) + one - 1) / one : plain;
+}
+
 static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p)
 {
     hrm__plan a = {(char *)base, 0};
@@ -5493,7 +5758,7 @@ static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p
     p->sines = hrm__take_real(&a, table);
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
         p->at[i] = p->each;
-        p->each += hrm__align(hrm__pack_size(hrm__block_rows(d, i), hrm__block_columns(d, i)));
+        p->each += hrm__align(hrm__operand_size(d->dtype, hrm__block_rows(d, i), hrm__block_columns(d, i)));
     }
     for (int level = 0; level < 2; level++) p->blocks[level] = hrm__take_real(&a, (size_t)d->layers[level] * p->each);
     p->lm_head = hrm__take_real(&a, hrm__pack_size((size_t)d->V, (size_t)d->D));
@@ -5579,6 +5844,17 @@ static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
  *
  *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
  */
+static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N, size_t K, hrm_real *scratch,
+                         const hrm__team *team)
+{
+    /* x [rows,K], packed w [N,K] -> y [rows,N] */
+    hrm_forward_dtype dtype = call->w->d.dtype;
+    if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, K, w, rows, N, K, scratch, team);
+    else if (dtype == HRM_FORWARD_BFLOAT16) hrm__gemm_either(y, N, x, K, NULL, (const uint16_t *)(const void *)w, rows, N, K, 0, scratch, team);
+    else hrm__gemm(y, N, x, K, w, rows, N, K, 0, scratch, team);
+    hrm__team_barrier(team);
+}
+
 static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
 {
     /* rows from `first` on: a.x -> a.qkv, after rope */
@@ -5586,8 +5862,7 @@ static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const
     const hrm__team *team = &s->share;
     size_t D = (size_t)d->D;
     hrm_real *qkv = a->qkv + first * 3 * D;
-    hrm__gemm(qkv, 3 * D, a->x + first * D, D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, 0, s->own, team);
-    hrm__team_barrier(team);
+    hrm__project(call, qkv, a->x + first * D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, s->own, team);
     if (d->learned) return;
     size_t b, e;
     hrm__team_range(team, rows, 1, &b, &e);
@@ -5605,16 +5880,13 @@ static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const
     hrm_real *y1 = a->y1 ? a->y1 + first * D : s->y1, *gate_up = a->gate_up ? a->gate_up + first * 2 * I : s->gate_up;
     const hrm_real *x = a->x + first * D;
     hrm__team_range(team, rows, 1, &b, &e);
-    hrm__gemm(f, D, a->o + first * D, D, w->w[HRM_O_PROJ], rows, D, D, 0, s->own, team);
-    hrm__team_barrier(team);
+    hrm__project(call, f, a->o + first * D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
     hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, eps);
     hrm__team_barrier(team);
-    hrm__gemm(gate_up, 2 * I, y1, D, w->w[HRM_GATE_UP_PROJ], rows, 2 * I, D, 0, s->own, team);
-    hrm__team_barrier(team);
+    hrm__project(call, gate_up, y1, w->w[HRM_GATE_UP_PROJ], rows, 2 * I, D, s->own, team);
     hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I);
     hrm__team_barrier(team);
-    hrm__gemm(f, D, h, I, w->w[HRM_DOWN_PROJ], rows, D, I, 0, s->own, team);
-    hrm__team_barrier(team);
+    hrm__project(call, f, h, w->w[HRM_DOWN_PROJ], rows, D, I, s->own, team);
     hrm__rms_norm(y + b * D, a->r2 ? a->r2 + first + b : NULL, y1 + b * D, f + b * D, e - b, D, eps);
     hrm__team_barrier(team);
 }
@@ -6162,10 +6434,14 @@ static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
     const hrm_dims *d = &w->d;
     for (int level = 0; level < 2; level++)
         for (int layer = 0; layer < d->layers[level]; layer++)
-            for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
-                hrm__pack(call->prepared.blocks[level] + (size_t)layer * call->prepared.each + call->prepared.at[i],
-                          w->params + w->at.level_offset[level] + (size_t)layer * w->at.block_size + w->at.block_offset[i], hrm__block_rows(d, i),
-                          hrm__block_columns(d, i), 0, team);
+            for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+                hrm_real *to = call->prepared.blocks[level] + (size_t)layer * call->prepared.each + call->prepared.at[i];
+                const hrm_real *from = w->params + w->at.level_offset[level] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
+                size_t N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
+                if (d->dtype == HRM_FORWARD_INT8) hrm__pack_bytes(to, from, N, K, team);
+                else if (d->dtype == HRM_FORWARD_BFLOAT16) hrm__pack_bf16((uint16_t *)(void *)to, from, N, K, team);
+                else hrm__pack(to, from, N, K, 0, team);
+            }
     hrm__pack(call->prepared.lm_head, w->params + w->at.lm_head, (size_t)d->V, (size_t)d->D, 0, team);
 }
 
@@ -6304,9 +6580,6 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
         return hrm__fail(HRM_ERR_ARGUMENT, "pos_encodings %d, loss_type %d, device %d or forward_dtype %d is not one of its values", (int)r->pos_encodings,
                          (int)r->loss_type, (int)r->device, (int)r->forward_dtype);
     if (r->forward_dtype == HRM_FORWARD_DEFAULT) r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
-    if (r->device == HRM_CPU && r->forward_dtype != HRM_FORWARD_FLOAT32)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is not there on the CPU", hrm__forward_names[r->forward_dtype]);
-
     memset(d, 0, sizeof *d);
     d->B = 1;
     d->T = r->seq_len;
@@ -6317,6 +6590,8 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     double width = floor((double)r->expansion * d->D * 2 / 3 + 0.5);
     if (width > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion, width, 1 << 20);
     d->I = ((int)width + 255) / 256 * 256;
+    if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (d->D > 1 << 16 || d->I > 1 << 16))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D, d->I);
     d->heads = r->num_heads;
     d->head_dim = d->D / d->heads;
     d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;

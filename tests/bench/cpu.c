@@ -296,7 +296,7 @@ static void everything(int threads)
         printf("  (a) with 8 threads on %d processors: %.0f ms, %.2f of the speed with %d\n", hrm_cpu_count(), more.train, r.train / more.train, threads);
     }
     printf("\none 9x9 puzzle, full model, 16 segments        1 thread   %d threads   ratio   GFLOP/s   of peak   memory   halting at once\n", threads);
-    for (int dtype = HRM_FORWARD_FLOAT32; dtype <= HRM_FORWARD_FLOAT32; dtype++) {
+    for (int dtype = HRM_FORWARD_FLOAT32; dtype <= HRM_FORWARD_INT8; dtype++) {
         result r1 = measure_apart("sudoku:1", 1, (hrm_forward_dtype)dtype, SOLVE1, 3), r = measure_apart("sudoku:1", threads, (hrm_forward_dtype)dtype, SOLVE1, 5);
         printf("  %-43s %7.0f ms %8.0f ms   %5.2f %9.0f   %5.0f %%   %4.0f MB   %5.0f ms\n", hrm__forward_names[dtype], r1.solve1, r.solve1, r1.solve1 / r.solve1,
                r.solve_gflop / r.solve1 * 1e3, 100 * r.solve_gflop / r.solve1 * 1e3 / peak, r.peak_mb, r.halting);
