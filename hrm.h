@@ -28,6 +28,7 @@
  *     HRM_NO_MMAP          files are read into memory instead of mapped
  *     HRM_USE_CUDA         device HRM_CUDA; link hrm_cuda.o, cudart
  *     HRM_CHUNK_ROWS n     rows of activations a thread works on at a time [512]; memory against cache misses
+ *     HRM_BLOCK_ROWS n     of these, rows that go through the layers between two attentions together [112]; likewise
  *     hrm_real             float; double makes every number on the CPU double, on the plain path, several times slower
  *   The environment variable HRM_CPU=avx512|avx2|neon|scalar picks an instruction set; the best one is the default.
  *
@@ -60,7 +61,7 @@
  *     >>api-device     the table a backend fills in
  *   implementation:
  *     >>platform >>status >>memory >>threads >>cpu-features >>vector-math >>random >>dtype >>files >>json >>npy
- *     >>safetensors >>torch-zip >>gemm >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm >>losses
+ *     >>safetensors >>torch-zip >>gemm >>quantized >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm >>losses
  *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>cpu-backend >>block >>embed >>heads >>halting
  *     >>objective >>updates >>cpu-table >>model >>describe >>layout >>create >>tensors >>act >>trainer >>dataset
  *     >>checkpoint >>weights >>resume >>solve >>solving >>evaluate >>budget
