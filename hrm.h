@@ -7026,6 +7026,8 @@ HRM_API hrm_status hrm_run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     void *p;
     hrm_device_sizes sizes;
     if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
+    if (desc->train && (m->desc.forward_dtype == HRM_FORWARD_INT8 || (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only", hrm__forward_names[m->desc.forward_dtype]);
     if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
     hrm_run *run = (hrm_run *)p;
@@ -7383,8 +7385,6 @@ HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const
     memset(&resolved, 0, sizeof resolved);
     if (desc) resolved = *desc;
     HRM__TRY(hrm__resolve_training(&resolved));
-    if (model->desc.forward_dtype == HRM_FORWARD_INT8 || (model->desc.device == HRM_CPU && model->desc.forward_dtype != HRM_FORWARD_FLOAT32))
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only", hrm__forward_names[model->desc.forward_dtype]);
     HRM__TRY(hrm__alloc_zero(model->allocator, &p, 1, sizeof(hrm_trainer), "trainer"));
     hrm_trainer *t = (hrm_trainer *)p;
     t->model = model;
