@@ -482,7 +482,7 @@ HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *trainer);
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *trainer, hrm_dataset *data, hrm_metrics *metrics);
 HRM_API int64_t    hrm_trainer_steps_done(const hrm_trainer *trainer);
 HRM_API int64_t    hrm_trainer_steps_total(const hrm_trainer *trainer); /* 0 until known (epochs need the data set) */
-HRM_API hrm_run   *hrm_trainer_run(hrm_trainer *trainer);               /* its carry and gradients; the trainer's own */
+HRM_API hrm_run   *hrm_trainer_run(hrm_trainer *trainer);               /* its carry; the trainer's own, gradients are applied and gone */
 HRM_API hrm_position hrm_trainer_position(const hrm_trainer *trainer);
 /* Everything a run needs to go on as if never stopped: weights, moments, carry, position, step; one safetensors file. */
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *trainer, const char *path, const hrm_metadata *more, size_t num_more);
@@ -564,7 +564,7 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
  * exports hrm_cuda_device(). Pointers named `device memory` come from buffer_alloc and are only passed back to the table.
  */
-#define HRM_DEVICE_VERSION 1
+#define HRM_DEVICE_VERSION 2
 
 typedef struct hrm_dims { /* all sizes, resolved */
     int B;             /* rows of this run */
@@ -606,10 +606,10 @@ enum { HRM_M_COUNT, HRM_M_ACCURACY, HRM_M_EXACT, HRM_M_Q_HALT_ACCURACY, HRM_M_ST
 typedef struct hrm_work { /* one run's memory; everything is device memory unless said otherwise */
     hrm_dims   d;
     hrm_layout at;
-    int        train;
+    int        train;      /* 1: gradients are kept, 2: the blocks' are applied as they come (a table with updates_at_once) */
     int        rows;       /* host: rows in use, <= d.B (a solver drops rows that have halted) */
     hrm_real  *params;     /* [at.total], master weights */
-    hrm_real  *grads, *m, *v; /* [at.trained], training only */
+    hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.level_offset[0]] */
     hrm_real  *puzzle;     /* [puzzle_ids, puzzle_ndim] master table; may be NULL */
     hrm_real  *puzzle_grad; /* [B, puzzle_ndim] */
     void      *prepared;   /* the device's own form of the weights, made by prepare() */
@@ -662,12 +662,13 @@ typedef struct hrm_device_table {
     hrm_status (*act_end)(hrm_device *dev, hrm_work *w);  /* steps + 1, halted (exploration when train) */
     hrm_status (*losses)(hrm_device *dev, hrm_work *w);   /* target_q from q2, metrics, bad; when train dlogits and dq, times loss_scale */
     hrm_status (*heads_backward)(hrm_device *dev, hrm_work *w);            /* dlogits, dq -> dz_H (in work); grads of both heads */
-    hrm_status (*level_backward)(hrm_device *dev, hrm_work *w, int level); /* dz in work, in place; grads of the level */
+    hrm_status (*level_backward)(hrm_device *dev, hrm_work *w, int level); /* dz in work, in place; grads of the level (train 2: its update) */
     hrm_status (*embed_backward)(hrm_device *dev, hrm_work *w);            /* dz in work -> grads of embeddings, puzzle_grad */
     hrm_status (*adam_atan2)(hrm_device *dev, hrm_work *w); /* params, m, v from grads; zeroes grads */
     hrm_status (*sign_sgd)(hrm_device *dev, hrm_work *w);   /* puzzle rows of `ids` from puzzle_grad */
     hrm_status (*gather)(hrm_device *dev, hrm_work *w, const int32_t *rows, int n); /* host rows[n], ascending: row i of carry and e = row rows[i]; sets w->rows = n */
     hrm_status (*all_reduce)(hrm_device *dev, hrm_work *w);  /* sums grads and puzzle gradients over ranks; nothing to do on one */
+    int updates_at_once; /* 1: level_backward can apply a block's gradient when it has it, which saves keeping them all */
 } hrm_device_table;
 
 HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
@@ -4530,7 +4531,7 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
 HRM__FAST_BEGIN
 #define HRM__GEMM_KC    512      /* inner block */
 #define HRM__GEMM_BLOCK 98304    /* elements of A (or of packed B in gemm_tn) kept in the second-level cache */
-#define HRM__GEMM_MC    256      /* rows of the long dimension in a block of gemm_tn; its sums are added block by block */
+#define HRM__GEMM_MC    192      /* rows of the long dimension in a block of gemm_tn; its sums are added block by block */
 #define HRM__GEMM_STRIP 4        /* tiles of A that gemm_tn packs together */
 #define HRM__GEMM_MR    14       /* the largest mr and nr of all kernels */
 #define HRM__GEMM_NR    32
@@ -4667,32 +4668,34 @@ static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
 /* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
 static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
 
-/* src [rows,cols] -> dst; the row lengths of full tiles and panels are constants, and so a few moves each. What lies a strip
- * to the right is needed next. */
+/* src [rows,parts,cols] -> dst, where the parts lie `part` apart; the row lengths of full tiles and panels are constants, and so
+ * a few moves each. What lies to the right is needed next. */
 #define HRM__COPY_CASE(n) \
     case n: \
-        for (; rows > 0; rows--, dst += ldd, src += lds) { \
-            HRM__PREFETCH(src + HRM__GEMM_STRIP * n); \
-            memcpy(dst, src, n * sizeof *dst); \
+        for (; rows > 0; rows--, dst += n, src += lds) { \
+            for (i = 0; i < parts * n; i += 64 / sizeof *src) HRM__PREFETCH(src + parts * n + i); \
+            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * n, n * sizeof *dst); \
         } \
         break;
-HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t ldd, const hrm_real *src, size_t lds, size_t rows, size_t cols)
+HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols)
 {
+    size_t i;
     switch (cols) {
         HRM__COPY_CASE(4) HRM__COPY_CASE(6) HRM__COPY_CASE(8) HRM__COPY_CASE(12) HRM__COPY_CASE(14) HRM__COPY_CASE(16) HRM__COPY_CASE(32)
     default:
-        for (; rows > 0; rows--, dst += ldd, src += lds) memcpy(dst, src, cols * sizeof *dst);
+        for (; rows > 0; rows--, dst += cols, src += lds)
+            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * cols, cols * sizeof *dst);
     }
 }
-HRM__DISPATCH(hrm__copy_rows, (hrm_real *dst, size_t ldd, const hrm_real *src, size_t lds, size_t rows, size_t cols),
-              (dst, ldd, src, lds, rows, cols))
+HRM__DISPATCH(hrm__copy_rows, (hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
+              (dst, part, src, lds, rows, parts, cols))
 
 /* b [K,cols] with the strides b_k, b_col -> one panel [K,width], zeros in the columns past cols */
 static void hrm__pack_panel(hrm_real *dst, const hrm_real *b, size_t b_k, size_t b_col, size_t K, size_t cols, size_t width)
 {
     size_t k, j;
     if (b_col == 1 && cols == width) {
-        hrm__copy_rows(dst, width, b, b_k, K, cols);
+        hrm__copy_rows(dst, 0, b, b_k, K, 1, cols);
     } else {
         for (k = 0; k < K; k++) {
             for (j = 0; j < cols; j++) dst[k * width + j] = b[k * b_k + j * b_col];
@@ -4814,13 +4817,14 @@ HRM__UNUSED static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, si
     hrm__gemm_either(c, ldc, a, lda, packed, NULL, M, N, K, accumulate, scratch, t);
 }
 
-/* a [M,N], b [M,K] -> c [N,K] += a^T b. The sums run over blocks of MC rows, so M may be long without losing precision */
+/* a [M,N], b [M,K] -> c [N,K] = a^T b, or += when it accumulates. The sums run over blocks of MC rows, so M may be long without
+ * losing precision */
 HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M, size_t N,
-                         size_t K, hrm_real *scratch, const hrm__team *t)
+                         size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
 {
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
     const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
-    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, i, w;
+    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, group;
     hrm_real *strip = scratch + HRM__GEMM_BLOCK;
     /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
     for (g = 1; g <= (size_t)t->size; g++)
@@ -4838,8 +4842,10 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
         hrm__team_range(&column, panels, 1, &p0, &p1);
     }
     n1 = n1 * mr < N ? n1 * mr : N;
+    group = HRM__GEMM_BLOCK / HRM__GEMM_MC / nr;
+    if (p1 > p0) group = (p1 - p0 + (p1 - p0 - 1) / group) / ((p1 - p0 - 1) / group + 1); /* equal ones */
     for (; p0 < p1; p0 = q) {
-        q = p0 + HRM__GEMM_BLOCK / HRM__GEMM_MC / nr < p1 ? p0 + HRM__GEMM_BLOCK / HRM__GEMM_MC / nr : p1;
+        q = p0 + group < p1 ? p0 + group : p1;
         for (m = 0; m < M; m += mc) {
             mc = M - m < HRM__GEMM_MC ? M - m : HRM__GEMM_MC;
             for (p = p0; p < q; p++) {
@@ -4849,20 +4855,19 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
             for (n = n0 * mr; n < n1; n += mr) {
                 const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
                 const hrm_real *tile = strip + turn * mc * mr;
-                if (turn == 0) /* a few tiles together, since they share cache lines of A */
-                    for (i = 0; i < mc; i += 16)
-                        for (w = 0; w < HRM__GEMM_STRIP && n + w * mr < n1; w++) {
-                            size_t wide = n1 - n - w * mr < mr ? n1 - n - w * mr : mr;
-                            hrm__copy_rows(strip + w * mc * mr + i * wide, wide, a + (m + i) * lda + n + w * mr, lda,
-                                           mc - i < 16 ? mc - i : 16, wide);
-                        }
+                if (turn == 0) { /* a few tiles together, since they share cache lines of A; a lower one is the last */
+                    const size_t full = (n1 - n) / mr < HRM__GEMM_STRIP ? (n1 - n) / mr : HRM__GEMM_STRIP;
+                    hrm__copy_rows(strip, mc * mr, a + m * lda + n, lda, mc, full, mr);
+                    if (full < HRM__GEMM_STRIP && n + full * mr < n1)
+                        hrm__copy_rows(strip + full * mc * mr, 0, a + m * lda + n + full * mr, lda, mc, 1, n1 - n - full * mr);
+                }
                 for (p = p0; p < q; p++) {
                     size_t cols = K - p * nr < nr ? K - p * nr : nr;
                     hrm__ahead ahead = {tile, tile};
                     /* the next rows of B, a part with each tile */
                     if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * (64 / sizeof(hrm_real));
                     hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
-                              HRM__TILE_ADD, &ahead);
+                              accumulate || m > 0 ? HRM__TILE_ADD : HRM__TILE_SET, &ahead);
                 }
             }
         }
@@ -5127,7 +5132,7 @@ HRM_API void hrm_linear_backward(hrm_real *dx, hrm_real *dw, hrm_real *db, const
         hrm__pack(scratch, w, out, in, 1, &alone);
         hrm__gemm(dx, in, dy, out, scratch, rows, in, out, 0, own, &alone);
     }
-    hrm__gemm_tn(dw, in, dy, out, x, in, rows, out, in, own, &alone);
+    hrm__gemm_tn(dw, in, dy, out, x, in, rows, out, in, 1, own, &alone);
     if (db)
         for (size_t i = 0; i < rows; i++)
             for (size_t j = 0; j < out; j++) db[j] += dy[i * out + j];
@@ -5319,10 +5324,6 @@ static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *d
     hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
     hrm__pack_head(a.kt, a.copy, k, stride, S, head_dim, 1);
     hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 0);
-    for (size_t j = 0; j < S; j++) {
-        memset(dk + j * stride, 0, head_dim * sizeof *dk);
-        memset(dv + j * stride, 0, head_dim * sizeof *dv);
-    }
     for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
         size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
         const hrm_real *qi = q + i * stride, *g = d_o + i * o_stride;
@@ -5330,8 +5331,8 @@ static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *d
         hrm__gemm(a.ds, S, g, o_stride, a.v, rows, S, head_dim, 0, a.own, &alone);
         hrm__softmax_rows_backward(a.p, a.ds, lse + i, g, o + i * o_stride, o_stride, rows, i, S, head_dim, scale, causal);
         hrm__gemm(dq + i * stride, stride, a.ds, S, a.kt, rows, head_dim, S, 0, a.own, &alone);
-        hrm__gemm_tn(dk, stride, a.ds, S, qi, stride, rows, S, head_dim, a.own, &alone);
-        hrm__gemm_tn(dv, stride, a.p, S, g, o_stride, rows, S, head_dim, a.own, &alone);
+        hrm__gemm_tn(dk, stride, a.ds, S, qi, stride, rows, S, head_dim, i > 0, a.own, &alone);
+        hrm__gemm_tn(dv, stride, a.p, S, g, o_stride, rows, S, head_dim, i > 0, a.own, &alone);
     }
 }
 
@@ -5610,6 +5611,7 @@ typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
     size_t     per_thread;
     size_t     chunk;           /* puzzles */
     hrm_real  *weights_t;       /* one block's weights, packed for dx = dy w */
+    hrm_real  *dw;              /* the gradient of one of its tensors, when it is applied at once */
     /* backward, whole batch */
     hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
     hrm_real *saved;            /* both levels, block by block */
@@ -5728,6 +5730,7 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
     packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
     c->weights_t = hrm__take_real(&a, packed);
+    if (train == 2) c->dw = hrm__take_real(&a, hrm__max_size(3 * D, 2 * I) * D); /* qkv_proj or gate_up_proj */
     c->dz = hrm__take_real(&a, M * D);
     c->ds1 = hrm__take_real(&a, M * D);
     c->ds2 = hrm__take_real(&a, M * D);
@@ -6102,6 +6105,8 @@ static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team 
     HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
 }
 
+static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, const hrm__team *team);
+
 static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
 {
     const hrm_work *w = call->w;
@@ -6109,12 +6114,23 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
     const hrm__cpu_work *c = &call->c;
     hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
     hrm__level_view v = hrm__view_block(call, call->flag, 0);
-    size_t M = hrm__rows(d, (size_t)w->rows), D = (size_t)d->D, I = (size_t)d->I;
-    hrm_real *g = w->grads + w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size;
-    hrm__gemm_tn(g + w->at.block_offset[HRM_DOWN_PROJ], I, c->ds2, D, c->h, I, M, D, I, s.own, team);
-    hrm__gemm_tn(g + w->at.block_offset[HRM_GATE_UP_PROJ], D, c->dgate_up, 2 * I, v.a.y1, D, M, 2 * I, D, s.own, team);
-    hrm__gemm_tn(g + w->at.block_offset[HRM_O_PROJ], D, c->ds1, D, v.a.o, D, M, D, D, s.own, team);
-    hrm__gemm_tn(g + w->at.block_offset[HRM_QKV_PROJ], D, c->dqkv, 3 * D, v.a.x, D, M, 3 * D, D, s.own, team);
+    const hrm_real *dy[HRM_BLOCK_TENSORS], *x[HRM_BLOCK_TENSORS];
+    dy[HRM_QKV_PROJ] = c->dqkv, x[HRM_QKV_PROJ] = v.a.x;
+    dy[HRM_O_PROJ] = c->ds1, x[HRM_O_PROJ] = v.a.o;
+    dy[HRM_GATE_UP_PROJ] = c->dgate_up, x[HRM_GATE_UP_PROJ] = v.a.y1;
+    dy[HRM_DOWN_PROJ] = c->ds2, x[HRM_DOWN_PROJ] = c->h;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        size_t M = hrm__rows(d, (size_t)w->rows), N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
+        size_t at = w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size + w->at.block_offset[i];
+        if (w->train != 2) {
+            hrm__gemm_tn(w->grads + at, K, dy[i], N, x[i], K, M, N, K, 1, s.own, team);
+            continue;
+        }
+        hrm__gemm_tn(c->dw, K, dy[i], N, x[i], K, M, N, K, 0, s.own, team);
+        hrm__team_barrier(team);
+        hrm__adam_range(w, at, c->dw, N * K, team);
+        hrm__team_barrier(team);
+    }
 }
 
 static hrm_status hrm__cpu_level_backward(hrm_device *dev, hrm_work *w, int level)
@@ -6274,7 +6290,7 @@ static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *tea
     const hrm_real *z = (const hrm_real *)w->z_H;
     hrm_real *g = w->grads;
     for (size_t i = 0; i < (size_t)w->rows; i++) {
-        hrm__gemm_tn(g + w->at.lm_head, D, w->dlogits + i * T * V, V, z + (i * S + S - T) * D, D, T, V, D, s.own, team);
+        hrm__gemm_tn(g + w->at.lm_head, D, w->dlogits + i * T * V, V, z + (i * S + S - T) * D, D, T, V, D, 1, s.own, team);
         hrm__team_barrier(team);
     }
     if (team->id != 0) return;
@@ -6402,14 +6418,25 @@ static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
 }
 
 /* ---- updates --------------------------------------------------------------------------------------------------- >>updates --*/
+static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, const hrm__team *team)
+{
+    /* params, m, v from `from` on, g [n] */
+    const hrm_step *s = w->step;
+    size_t b, e;
+    if (*w->bad) return;
+    hrm__team_range(team, n, 64, &b, &e);
+    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b, (hrm_real)(1 - (double)s->lr * (double)s->weight_decay),
+                    (hrm_real)((double)s->lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+}
+
+static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->level_offset[0] : at->trained; }
+
 static void hrm__adam_part(const hrm__cpu_call *call, const hrm__team *team)
 {
     const hrm_work *w = call->w;
-    const hrm_step *s = w->step;
-    size_t b, e;
-    hrm__team_range(team, w->at.trained, 64, &b, &e);
-    hrm__adam_atan2(w->params + b, w->m + b, w->v + b, w->grads + b, e - b, (hrm_real)(1 - (double)s->lr * (double)s->weight_decay),
-                    (hrm_real)((double)s->lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+    size_t n = hrm__gradient_count(&w->at, w->train), b, e;
+    hrm__team_range(team, n, 64, &b, &e);
+    hrm__adam_range(w, 0, w->grads, n, team);
     memset(w->grads + b, 0, (e - b) * sizeof *w->grads);
 }
 
@@ -6525,7 +6552,7 @@ static const hrm_device_table hrm__cpu_table = {
     HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", hrm__cpu_open, hrm__cpu_close, hrm__cpu_buffer_alloc, hrm__cpu_buffer_free,
     hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_zero, hrm__cpu_sync, hrm__cpu_sizes, hrm__cpu_begin_step, hrm__cpu_end_step, hrm__cpu_forget,
     hrm__cpu_prepare, hrm__cpu_act_begin, hrm__cpu_embed, hrm__cpu_cycles, hrm__cpu_level_forward, hrm__cpu_heads, hrm__cpu_act_end, hrm__cpu_losses,
-    hrm__cpu_heads_backward, hrm__cpu_level_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce,
+    hrm__cpu_heads_backward, hrm__cpu_level_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce, 1,
 };
 
 /* ==================================================================================================== >>model =============*/
@@ -6966,6 +6993,7 @@ struct hrm_run {
     size_t     bytes;
     uint64_t   seed, segments;
     int        ran; /* 1: a segment was run, 2: its backward pass too */
+    int        owned; /* by a trainer */
 };
 
 enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE, HRM__KEYS };
@@ -7002,7 +7030,7 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, v
         w->dq = hrm__take_real(&a, B * 2);
         w->q2 = hrm__take_real(&a, B * 2);
         w->target_q = hrm__take_real(&a, B);
-        w->grads = hrm__take_real(&a, m->at.trained);
+        w->grads = hrm__take_real(&a, hrm__gradient_count(&m->at, w->train));
         w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
     }
     w->work = hrm__take(&a, sizes->work, 1);
@@ -7020,13 +7048,14 @@ HRM_API void hrm_run_destroy(hrm_run *run)
     hrm__free(m->allocator, run, 1, sizeof *run);
 }
 
-HRM_API hrm_status hrm_run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc)
+static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train)
 {
+    /* train as in hrm_work */
     int rows = desc->rows ? desc->rows : 1;
     void *p;
     hrm_device_sizes sizes;
     if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
-    if (desc->train && (m->desc.forward_dtype == HRM_FORWARD_INT8 || (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
+    if (train && (m->desc.forward_dtype == HRM_FORWARD_INT8 || (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
         return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only", hrm__forward_names[m->desc.forward_dtype]);
     if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
@@ -7036,7 +7065,7 @@ HRM_API hrm_status hrm_run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     run->w.d = m->d;
     run->w.d.B = run->w.rows = rows;
     run->w.at = m->at;
-    run->w.train = desc->train != 0;
+    run->w.train = train;
     hrm_status status = m->table->sizes(m->dev, &run->w.d, run->w.train, &sizes);
     if (status == HRM_OK) {
         run->bytes = hrm__plan_run(m, &sizes, NULL, &run->w);
@@ -7058,6 +7087,8 @@ HRM_API hrm_status hrm_run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     return HRM_OK;
 }
 
+HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_desc *desc) { return hrm__run_create(run, m, desc, desc->train != 0); }
+
 static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
 {
     int32_t some[256];
@@ -7074,9 +7105,16 @@ HRM_API hrm_status hrm_run_reset(hrm_run *run)
     return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
 }
 
-HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
+static hrm_status hrm__check_gradients(const hrm_run *run)
 {
     if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
+    if (run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which applies gradients and does not keep them; create another for them");
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
+{
+    HRM__TRY(hrm__check_gradients(run));
     return run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads);
 }
 
@@ -7196,7 +7234,7 @@ HRM_API hrm_status hrm_run_backward(hrm_run *run)
 {
     const hrm_device_table *t = run->model->table;
     int replayed;
-    if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
+    HRM__TRY(hrm__check_gradients(run));
     if (run->ran != 1) return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
     HRM__TRY(t->begin_step(run->model->dev, &run->w, HRM__KEY_BACKWARD, &replayed));
     if (!replayed) HRM__TRY(hrm__backward(run));
@@ -7210,7 +7248,8 @@ HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *va
     const hrm_model *m = run->model;
     HRM__TRY(hrm__check_tensor(m, tensor));
     const hrm__entry *e = &m->entries[tensor];
-    if (!run->w.train || e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
+    HRM__TRY(hrm__check_gradients(run));
+    if (e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
     if (e->role == HRM_PUZZLE_TABLE)
         return m->table->download(m->dev, values, run->w.puzzle_grad, (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
     return m->table->download(m->dev, values, run->w.grads + e->offset, hrm__entry_size(e) * sizeof *values);
@@ -7361,7 +7400,8 @@ static hrm_status hrm__trainer_build(hrm_trainer *t)
     run.rows = t->desc.batch_size;
     run.train = 1;
     run.seed = t->desc.seed;
-    HRM__TRY(hrm_run_create(&t->run, m, &run));
+    HRM__TRY(hrm__run_create(&t->run, m, &run, m->table->updates_at_once ? 2 : 1));
+    t->run->owned = 1;
     HRM__TRY(m->table->buffer_alloc(m->dev, &p, bytes));
     t->m = (hrm_real *)p;
     HRM__TRY(m->table->buffer_alloc(m->dev, &p, bytes));
@@ -7370,7 +7410,7 @@ static hrm_status hrm__trainer_build(hrm_trainer *t)
     t->run->w.v = t->v;
     HRM__TRY(m->table->zero(m->dev, t->m, bytes));
     HRM__TRY(m->table->zero(m->dev, t->v, bytes));
-    HRM__TRY(hrm_run_zero_gradients(t->run));
+    HRM__TRY(m->table->zero(m->dev, t->run->w.grads, hrm__gradient_count(&m->at, t->run->w.train) * sizeof *t->run->w.grads));
     t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
     t->batch_memory = (int32_t *)p;
@@ -8759,8 +8799,8 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
         memset(&w, 0, sizeof w);
         w.d = m.d;
         w.d.B = batch;
-        w.train = train;
-        HRM__TRY(table->sizes(NULL, &w.d, train, &sizes));
+        w.train = train && table->updates_at_once ? 2 : train;
+        HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
         size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, NULL, &w));
         if (train)
             memory->train = run + hrm__block_bytes(sizeof(hrm_trainer)) + 2 * hrm__block_bytes(m.at.trained * sizeof(hrm_real)) +

@@ -49,7 +49,7 @@ static void run(const problem *p, hrm_real *c, size_t begin, size_t end, int acc
     hrm__team t = {0, 0, NULL};
     t.size = size;
     for (t.id = 0; t.id < size; t.id++)
-        if (p->kind == TN) hrm__gemm_tn(c, p->ldc, p->a, p->lda, p->b, p->ldb, p->inner, p->rows, p->cols, p->scratch, &t);
+        if (p->kind == TN) hrm__gemm_tn(c, p->ldc, p->a, p->lda, p->b, p->ldb, p->inner, p->rows, p->cols, accumulate, p->scratch, &t);
         else
             hrm__gemm(c + begin * p->ldc, p->ldc, p->a + begin * p->lda, p->lda, p->packed, end - begin, p->cols, p->inner, accumulate,
                       p->scratch, &t);
@@ -106,7 +106,7 @@ static void test_shape(const char *cpu, size_t M, size_t N, size_t K, size_t gap
         p.a = array_new(a_size, 1, 0), p.b = array_new(b_size, 1, 0);
         p.packed = array_new(hrm__pack_size(N, K), 0, (hrm_real)NAN), p.scratch = array_new(hrm__gemm_scratch(), 0, (hrm_real)NAN);
         if (kind != TN) pack(&p, N, K, 1), pack(&p, N, K, 3);
-        for (accumulate = kind == TN; accumulate <= 1; accumulate++) {
+        for (accumulate = 0; accumulate <= 1; accumulate++) {
             hrm_real *first = array_new(c_size, 0, accumulate ? 1 : (hrm_real)NAN);
             int kept = 1, equal = 1, intact = 1;
             double e;
