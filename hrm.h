@@ -4525,8 +4525,9 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
  * step and serve all recurrent passes. A is read where it lies, or copied when its row stride would map a tile's rows onto one
  * cache set. Blocks keep a panel in the first-level cache and a block of A in the second.
  *
- * Every c[i][j] is one chain of multiply-adds over ascending k, whatever tile, block or thread it falls into (storing and
- * reloading it between blocks changes nothing): results are bitwise equal for any team and any split of the rows.
+ * Every c[i][j] is one chain of multiply-adds over ascending k, or a sum of chains of equal length, whatever tile, block or
+ * thread it falls into (storing and reloading it between blocks changes nothing): results are bitwise equal for any team and
+ * any split of the rows.
  */
 HRM__FAST_BEGIN
 #define HRM__GEMM_KC    512      /* inner block */
@@ -4548,6 +4549,7 @@ typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_r
                           hrm__tile_mode mode, const hrm__ahead *ahead);
 typedef struct hrm__gemm_kernel {
     size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
+    size_t chain;           /* longest chain; where a product is rounded before it is added, shorter ones are added up */
     hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
 } hrm__gemm_kernel;
 
@@ -4623,10 +4625,10 @@ typedef struct hrm__gemm_kernel {
     HRM__TILES_12(X, name, target, vector) \
     X(name, target, vector, 13, 1) X(name, target, vector, 13, 2) X(name, target, vector, 14, 1) X(name, target, vector, 14, 2)
 #define HRM__TILE_NAME(name, target, vector, MR_, NV_) name##_##MR_##_##NV_,
-#define HRM__TILE_KERNEL(name, target, vector, tiles, mr, nr) \
+#define HRM__TILE_KERNEL(name, target, vector, tiles, mr, nr, chain) \
     tiles(HRM__TILE, name, target, vector) \
     static hrm__tile_fn *const name##_all[] = {tiles(HRM__TILE_NAME, name, target, vector)}; \
-    static const hrm__gemm_kernel name = {mr, nr, name##_all};
+    static const hrm__gemm_kernel name = {mr, nr, chain, name##_all};
 
 /* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there. */
 #if defined(__GNUC__)
@@ -4642,14 +4644,14 @@ typedef hrm_real hrm__v16 HRM__VECTOR(16);
 typedef hrm_real hrm__v16;
 #endif
 
-HRM__TILE_KERNEL(hrm__tile_scalar, , hrm__v16, HRM__TILES_4, 4, 2 * sizeof(hrm__v16) / sizeof(hrm_real))
+HRM__TILE_KERNEL(hrm__tile_scalar, , hrm__v16, HRM__TILES_4, 4, 2 * sizeof(hrm__v16) / sizeof(hrm_real), 32)
 #if defined(HRM__X86)
 typedef hrm_real hrm__v32 HRM__VECTOR(32);
 typedef hrm_real hrm__v64 HRM__VECTOR(64);
-HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, hrm__v32, HRM__TILES_6, 6, 16)
-HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, hrm__v64, HRM__TILES_14, 14, 32)
+HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, hrm__v32, HRM__TILES_6, 6, 16, (size_t)-1)
+HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, hrm__v64, HRM__TILES_14, 14, 32, (size_t)-1)
 #elif defined(HRM__NEON)
-HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8)
+HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8, (size_t)-1)
 #endif
 
 static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
@@ -4773,6 +4775,8 @@ static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t 
 {
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
     const size_t mr = kernel->mr, nr = kernel->nr, tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
+    const size_t inner = kernel->chain < HRM__GEMM_KC ? kernel->chain : HRM__GEMM_KC;
+    const hrm__tile_mode more = inner < kernel->chain ? HRM__TILE_CONTINUE : HRM__TILE_ADD;
     const int copy = lda * sizeof *a % 2048 == 0 && lda * sizeof *a > 2048;
     size_t m0 = 0, m1 = tiles, p0 = 0, p1 = panels, i, k, p, m, mc, kc;
     /* rows are split among the team, or columns where that leaves the busiest member less to do */
@@ -4780,13 +4784,13 @@ static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t 
     else hrm__team_range(t, panels, 1, &p0, &p1);
     m1 = m1 * mr < M ? m1 * mr : M;
     for (m = m0 * mr; m < m1 && p0 < p1; m += mc) {
-        kc = K < HRM__GEMM_KC ? K : HRM__GEMM_KC;
+        kc = K < inner ? K : inner;
         mc = HRM__GEMM_BLOCK / (kc + 16) / mr * mr;
         if (mc > m1 - m) mc = m1 - m;
         for (k = 0; k < K; k += kc) {
             const hrm_real *block = a + m * lda + k;
             size_t stride = lda;
-            kc = K - k < HRM__GEMM_KC ? K - k : HRM__GEMM_KC;
+            kc = K - k < inner ? K - k : inner;
             if (copy) {
                 stride = kc + 16;
                 for (i = 0; i < mc; i++) memcpy(scratch + i * stride, block + i * lda, kc * sizeof *a);
@@ -4804,7 +4808,7 @@ static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t 
                     if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * (64 / sizeof(hrm_real));
                     if (p + 1 < p1 && i == 0 && packed16) ahead.b = (const hrm_real *)(const void *)(packed16 + at + nr * K);
                     hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
-                              cols, accumulate || k > 0 ? HRM__TILE_CONTINUE : HRM__TILE_SET, &ahead);
+                              cols, accumulate || k > 0 ? more : HRM__TILE_SET, &ahead);
                 }
             }
         }

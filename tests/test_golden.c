@@ -131,18 +131,6 @@ static void batch_at(const golden *g, int step, hrm_batch *batch)
     memcpy(batch->puzzle_identifiers, at_step(g->batches, "puzzle_identifiers", step)->data, (size_t)g->rows * sizeof(int32_t));
 }
 
-/* The first update of either optimizer is the gradient's sign alone. Where the gradient is a millionth of the largest, rounding
- * decides the sign, and the update takes theirs: in plain C only, where one element of one case needs it. */
-static void take_tiny_signs(hrm_real *grad, const hrm_tensor *theirs)
-{
-    hrm_real *expected = reals(theirs);
-    double most = 0;
-    for (size_t i = 0; i < elements(theirs); i++) most = fmax(most, fabs((double)expected[i]));
-    for (size_t i = 0; i < elements(theirs); i++)
-        if (fabs((double)expected[i]) < 1e-6 * most && fabs((double)grad[i]) < 1e-6 * most) grad[i] = expected[i];
-    free(expected);
-}
-
 /* One tensor's optimizer: the public parts, put together as the trainer does it. */
 typedef struct moments { hrm_real *m, *v; } moments;
 
@@ -163,7 +151,6 @@ static void update(const golden *g, hrm_model *model, hrm_run *run, moments *sta
         if (step == 1) {
             const hrm_tensor *theirs = hrm_tensors_find(g->grads, role == HRM_PUZZLE_TABLE ? "inner.puzzle_emb.local" : t.name);
             compare(g, t.name, 1, grad, theirs, TOLERANCE);
-            if (hrm__cpu() == HRM__CPU_SCALAR && theirs && elements(theirs) == gradients) take_tiny_signs(grad, theirs);
         }
         if (role == HRM_PUZZLE_TABLE) {
             hrm_sign_sgd(p, grad, ids, (size_t)g->rows, (size_t)g->desc.puzzle_emb_ndim, emb_lr, g->emb_wd);
