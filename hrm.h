@@ -284,7 +284,7 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
 
 /* ==================================================================================================== >>api-dataset =======
  * The public code's data layout, DIR/{train,test}/…, mapped and never read whole; or arrays in memory. hrm_dataset_read may be
- * called from several threads at once, hrm_dataset_next from one at a time. Neither allocates.
+ * called from several threads at once; of hrm_dataset_next's callers one after another has its turn. Neither allocates.
  */
 typedef struct hrm_dataset hrm_dataset;
 typedef struct hrm_dataset_info {
@@ -471,6 +471,8 @@ typedef struct hrm_train_desc {
     float    puzzle_emb_weight_decay; /* [0.1] */
     int      no_puzzle_emb_weight_decay;
     uint64_t seed;            /* of data order and exploration */
+    int      gather_ahead;    /* 1: a thread gathers the next batch during a step, -1: none does [1 on a GPU, else -1]; what a
+                                 data set in memory points to must not change meanwhile */
 } hrm_train_desc;
 
 typedef struct hrm_trainer hrm_trainer;
@@ -970,6 +972,29 @@ HRM_API void hrm_pool_barrier(hrm_pool *pool)
     }
 }
 
+typedef HRM__THREAD_RESULT hrm__thread_function(void *argument);
+
+static int hrm__thread_start(hrm__thread *thread, hrm__thread_function *function, void *argument)
+{
+    /* -> 1 when it runs */
+#ifdef _WIN32
+    *thread = CreateThread(NULL, 0, function, argument, 0, NULL);
+    return *thread != NULL;
+#else
+    return pthread_create(thread, NULL, function, argument) == 0;
+#endif
+}
+
+static void hrm__thread_join(hrm__thread thread)
+{
+#ifdef _WIN32
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+#else
+    pthread_join(thread, NULL);
+#endif
+}
+
 static HRM__THREAD_RESULT hrm__worker_main(void *argument)
 {
     hrm__worker *w = (hrm__worker *)argument;
@@ -1001,14 +1026,7 @@ HRM_API void hrm_pool_destroy(hrm_pool *pool)
     if (pool->started) {
         pool->function = NULL;
         hrm__gate_open(pool, &pool->job);
-        for (int i = 1; i <= pool->started; i++) {
-#ifdef _WIN32
-            WaitForSingleObject(pool->workers[i].thread, INFINITE);
-            CloseHandle(pool->workers[i].thread);
-#else
-            pthread_join(pool->workers[i].thread, NULL);
-#endif
-        }
+        for (int i = 1; i <= pool->started; i++) hrm__thread_join(pool->workers[i].thread);
     }
     hrm__condition_destroy(&pool->condition);
     hrm__mutex_destroy(&pool->mutex);
@@ -1038,13 +1056,7 @@ HRM_API hrm_status hrm_pool_create(hrm_pool **out, int num_threads, const hrm_al
         hrm__worker *w = &pool->workers[i];
         w->pool = pool;
         w->id = i;
-#ifdef _WIN32
-        w->thread = CreateThread(NULL, 0, hrm__worker_main, w, 0, NULL);
-        int ok = w->thread != NULL;
-#else
-        int ok = pthread_create(&w->thread, NULL, hrm__worker_main, w) == 0;
-#endif
-        if (!ok) {
+        if (!hrm__thread_start(&w->thread, hrm__worker_main, w)) {
             hrm_pool_destroy(pool);
             return hrm__fail(HRM_ERR_MEMORY, "thread %d of %d could not be started", i + 1, num_threads);
         }
@@ -7322,6 +7334,31 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
 }
 
 /* ==================================================================================================== >>trainer ===========*/
+/* of >>dataset */
+static void       hrm__dataset_take_turn(hrm_dataset *data);
+static void       hrm__dataset_end_turn(hrm_dataset *data);
+static int        hrm__dataset_serial(const hrm_dataset *data);
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
+
+/* A thread that gathers the batch after the one at work, into the trainer's. It holds the data set's turn from the order until
+ * it is done, so that the data set may be closed, or drawn from by others, at any time. */
+typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
+typedef struct hrm__gatherer {
+    int          running; /* the thread was started */
+    int          ahead;   /* a batch was ordered and not fetched yet */
+    int          serial;  /* of its data set */
+    hrm_position from, to;
+    hrm_status   status;
+    char         message[sizeof hrm__message];
+#ifndef HRM_NO_THREADS
+    hrm__order     order;
+    hrm_dataset   *data;
+    hrm__thread    thread;
+    hrm__mutex     mutex;
+    hrm__condition condition;
+#endif
+} hrm__gatherer;
+
 struct hrm_trainer {
     hrm_model     *model;
     hrm_train_desc desc;
@@ -7329,10 +7366,105 @@ struct hrm_trainer {
     hrm_real      *m, *v; /* device memory, [trained] */
     int64_t        done, total;
     hrm_position   position;
-    hrm_batch      batch; /* host */
+    hrm_batch      batch; /* host; the gatherer's while a batch is ordered */
     int32_t       *batch_memory;
     size_t         batch_count;
+    hrm__gatherer  gatherer;
 };
+
+#ifdef HRM_NO_THREADS
+static hrm_status hrm__gatherer_start(hrm_trainer *t) { (void)t; return HRM_OK; }
+static void       hrm__gatherer_stop(hrm_trainer *t) { (void)t; }
+static void       hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from) { (void)t, (void)data, (void)from; }
+static void       hrm__gatherer_wait(hrm_trainer *t) { (void)t; }
+#else
+static HRM__THREAD_RESULT hrm__gatherer_main(void *argument)
+{
+    hrm_trainer *t = (hrm_trainer *)argument;
+    hrm__gatherer *g = &t->gatherer;
+    for (;;) {
+        hrm__mutex_lock(&g->mutex);
+        while (g->order == HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
+        int leave = g->order == HRM__LEAVE;
+        hrm__mutex_unlock(&g->mutex);
+        if (leave) return 0;
+        g->to = g->from;
+        g->status = hrm__dataset_gather(g->data, &g->to, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
+        if (g->status != HRM_OK) memcpy(g->message, hrm__message, sizeof g->message);
+        hrm__dataset_end_turn(g->data);
+        hrm__mutex_lock(&g->mutex);
+        g->order = HRM__IDLE;
+        hrm__condition_wake(&g->condition);
+        hrm__mutex_unlock(&g->mutex);
+    }
+}
+
+static void hrm__gatherer_tell(hrm__gatherer *g, hrm__order order)
+{
+    hrm__mutex_lock(&g->mutex);
+    g->order = order;
+    hrm__condition_wake(&g->condition);
+    hrm__mutex_unlock(&g->mutex);
+}
+
+static void hrm__gatherer_wait(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__mutex_lock(&g->mutex);
+    while (g->order != HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
+    hrm__mutex_unlock(&g->mutex);
+}
+
+static void hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__dataset_take_turn(data);
+    g->data = data;
+    g->serial = hrm__dataset_serial(data);
+    g->from = from;
+    g->ahead = 1;
+    hrm__gatherer_tell(g, HRM__ORDERED);
+}
+
+static hrm_status hrm__gatherer_start(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__mutex_init(&g->mutex);
+    hrm__condition_init(&g->condition);
+    g->running = hrm__thread_start(&g->thread, hrm__gatherer_main, t);
+    if (g->running) return HRM_OK;
+    hrm__condition_destroy(&g->condition);
+    hrm__mutex_destroy(&g->mutex);
+    return hrm__fail(HRM_ERR_MEMORY, "the thread that gathers batches could not be started");
+}
+
+static void hrm__gatherer_stop(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    if (!g->running) return;
+    hrm__gatherer_wait(t);
+    hrm__gatherer_tell(g, HRM__LEAVE);
+    hrm__thread_join(g->thread);
+    hrm__condition_destroy(&g->condition);
+    hrm__mutex_destroy(&g->mutex);
+}
+#endif
+
+static hrm_status hrm__next_batch(hrm_trainer *t, hrm_dataset *data, hrm_position *position)
+{
+    /* the batch at *position into t->batch; the one gathered ahead where it is that one */
+    hrm__gatherer *g = &t->gatherer;
+    if (g->ahead) {
+        hrm__gatherer_wait(t);
+        g->ahead = 0;
+        if (g->serial == hrm__dataset_serial(data) && memcmp(&g->from, position, sizeof *position) == 0) {
+            if (g->status != HRM_OK) return hrm__fail(g->status, "%s", g->message);
+            *position = g->to;
+            return HRM_OK;
+        }
+    }
+    return hrm_dataset_next(data, position, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
+}
 
 static hrm_status hrm__resolve_training(hrm_train_desc *t)
 {
@@ -7387,6 +7519,7 @@ HRM_API void hrm_trainer_destroy(hrm_trainer *t)
     if (!t) return;
     hrm_model *m = t->model;
     size_t bytes = m->at.trained * sizeof *t->m;
+    hrm__gatherer_stop(t);
     if (t->m) m->table->buffer_free(m->dev, t->m, bytes);
     if (t->v) m->table->buffer_free(m->dev, t->v, bytes);
     hrm_run_destroy(t->run);
@@ -7419,7 +7552,7 @@ static hrm_status hrm__trainer_build(hrm_trainer *t)
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
     t->batch_memory = (int32_t *)p;
     hrm__batch_place(&t->batch, t->batch_memory, &m->d, t->desc.batch_size);
-    return HRM_OK;
+    return t->desc.gather_ahead > 0 ? hrm__gatherer_start(t) : HRM_OK;
 }
 
 HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const hrm_train_desc *desc)
@@ -7429,6 +7562,7 @@ HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const
     memset(&resolved, 0, sizeof resolved);
     if (desc) resolved = *desc;
     HRM__TRY(hrm__resolve_training(&resolved));
+    if (resolved.gather_ahead == 0) resolved.gather_ahead = model->desc.device == HRM_CPU ? -1 : 1;
     HRM__TRY(hrm__alloc_zero(model->allocator, &p, 1, sizeof(hrm_trainer), "trainer"));
     hrm_trainer *t = (hrm_trainer *)p;
     t->model = model;
@@ -7465,7 +7599,7 @@ HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metri
     const hrm_device_table *table = m->table;
     hrm_work *w = &t->run->w;
     hrm_position position = t->position;
-    int new_iteration, replayed;
+    int replayed;
     HRM__TRY(hrm__check_data(m, data));
     if (!t->total) {
         const hrm_dataset_info *info = hrm_dataset_describe(data);
@@ -7475,10 +7609,11 @@ HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metri
         hrm__settle_steps(t, (int64_t)total);
     }
     if (t->done >= t->total) return HRM_END;
-    HRM__TRY(hrm_dataset_next(data, &position, t->desc.seed, t->desc.epochs_per_iter, &t->batch, &new_iteration));
-    HRM__TRY(hrm__offer(t->run, &t->batch));
+    HRM__TRY(hrm__next_batch(t, data, &position));
+    HRM__TRY(hrm__offer(t->run, &t->batch)); /* copied: from here on the next one may be gathered */
 
     int64_t step = t->done + 1;
+    if (t->gatherer.running && step < t->total) hrm__gatherer_order(t, data, position);
     const hrm_train_desc *d = &t->desc;
     hrm_step s;
     memset(&s, 0, sizeof s);
@@ -7546,6 +7681,8 @@ typedef struct hrm__set {
     int64_t   examples, puzzles, groups;
 } hrm__set;
 
+static hrm__atomic hrm__dataset_serials;
+
 struct hrm_dataset {
     const hrm_allocator *allocator;
     hrm_dataset_info info;
@@ -7556,7 +7693,40 @@ struct hrm_dataset {
     uint64_t  order_seed, order_iteration, order_epoch;
     uint64_t  rows_read;
     int       order_set; /* -1: none yet */
+    int       serial;    /* tells data sets apart that stood at one address */
+#ifndef HRM_NO_THREADS
+    int            busy; /* somebody draws batches: a caller, or a trainer's thread that gathers ahead */
+    hrm__mutex     mutex;
+    hrm__condition condition;
+#endif
 };
+
+static int hrm__dataset_serial(const hrm_dataset *data) { return data->serial; }
+
+static void hrm__dataset_take_turn(hrm_dataset *data)
+{
+#ifdef HRM_NO_THREADS
+    (void)data;
+#else
+    hrm__mutex_lock(&data->mutex);
+    while (data->busy) hrm__condition_wait(&data->condition, &data->mutex);
+    data->busy = 1;
+    hrm__mutex_unlock(&data->mutex);
+#endif
+}
+
+static void hrm__dataset_end_turn(hrm_dataset *data)
+{
+    /* by whatever thread the turn was passed to */
+#ifdef HRM_NO_THREADS
+    (void)data;
+#else
+    hrm__mutex_lock(&data->mutex);
+    data->busy = 0;
+    hrm__condition_wake(&data->condition);
+    hrm__mutex_unlock(&data->mutex);
+#endif
+}
 
 static int64_t hrm__ints_at(const hrm__ints *a, int64_t i)
 {
@@ -7584,6 +7754,7 @@ static int64_t hrm__ints_at(const hrm__ints *a, int64_t i)
 HRM_API void hrm_dataset_close(hrm_dataset *data)
 {
     if (!data) return;
+    hrm__dataset_take_turn(data); /* not while a batch is being gathered */
     for (int s = 0; data->sets && s < data->info.num_sets; s++)
         for (int f = 0; f < HRM__FIELD_COUNT; f++) {
             if (data->sets[s].file[f].map.data) hrm_npy_close(&data->sets[s].file[f]);
@@ -7592,6 +7763,10 @@ HRM_API void hrm_dataset_close(hrm_dataset *data)
     if (data->sets) hrm__free(data->allocator, data->sets, (size_t)data->info.num_sets, sizeof *data->sets);
     hrm__free(data->allocator, data->order, data->order_room, sizeof *data->order);
     hrm__free(data->allocator, data->choice, data->choice_room, sizeof *data->choice);
+#ifndef HRM_NO_THREADS
+    hrm__condition_destroy(&data->condition);
+    hrm__mutex_destroy(&data->mutex);
+#endif
     hrm__free(data->allocator, data, 1, sizeof *data);
 }
 
@@ -7667,6 +7842,11 @@ static hrm_status hrm__dataset_make(hrm_dataset **out, const hrm_dataset_desc *d
     hrm_dataset *data = (hrm_dataset *)p;
     data->allocator = a;
     data->info.num_sets = num_sets;
+    data->serial = (int)hrm__atomic_add(&hrm__dataset_serials, 1);
+#ifndef HRM_NO_THREADS
+    hrm__mutex_init(&data->mutex);
+    hrm__condition_init(&data->condition);
+#endif
     hrm_status status = hrm__alloc_zero(a, &p, (size_t)num_sets, sizeof(hrm__set), "a data set");
     if (status == HRM_OK) {
         data->sets = (hrm__set *)p;
@@ -7965,7 +8145,7 @@ static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *
     return data->order;
 }
 
-HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
 {
     /* sets come one after another, each with its epochs_per_iter permutations: epoch / epochs_per_iter is the set */
     HRM__TRY(hrm__dataset_check_batch(batch));
@@ -8011,6 +8191,14 @@ HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, u
     batch->filled = filled;
     *position = p;
     return HRM_OK;
+}
+
+HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
+{
+    hrm__dataset_take_turn(data);
+    hrm_status status = hrm__dataset_gather(data, position, seed, epochs_per_iter, batch, new_iteration);
+    hrm__dataset_end_turn(data);
+    return status;
 }
 
 /* ==================================================================================================== >>checkpoint ========

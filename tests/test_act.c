@@ -468,8 +468,77 @@ static void check_resume(void)
     remove(path);
 }
 
+/* Batches gathered ahead are the ones gathered in time, whatever happens to the data set meanwhile. */
+static void check_gathering(void)
+{
+    static little_data little, other, bad;
+    little_open(&little), little_open(&other), little_open(&bad);
+    hrm_model_desc d = small_desc();
+    hrm_train_desc td;
+    memset(&td, 0, sizeof td);
+    td.steps = 30, td.batch_size = 8, td.lr = 1e-2f, td.seed = 2;
+    hrm_model *models[2] = {NULL, NULL};
+    hrm_trainer *trainers[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++) {
+        td.gather_ahead = i ? 1 : -1;
+        CHECK_OK(hrm_model_create(&models[i], &d));
+        CHECK_OK(hrm_trainer_create(&trainers[i], models[i], &td));
+    }
+    CHECK(hrm_trainer_describe(trainers[0])->gather_ahead == -1, "gather_ahead as resolved");
+    bad.inputs[0] = 77; /* in this data set's first example only */
+    for (int step = 1; step <= 30 && trainers[0] && trainers[1]; step++) {
+        hrm_metrics m[2];
+        hrm_dataset *data = step % 5 == 0 ? other.data : little.data;
+        for (int i = 0; i < 2; i++) {
+            if (step == 12 && i == 1) { /* the set that the next batch was gathered from goes, another comes, maybe where it stood */
+                hrm_dataset_close(little.data);
+                little_open(&little);
+                data = little.data;
+            }
+            if (step == 20) { /* others draw from it too */
+                hrm_position position;
+                hrm_batch batch;
+                memset(&position, 0, sizeof position);
+                batch_make(&batch, 8, 6);
+                for (int k = 0; k < 20; k++) CHECK_OK(hrm_dataset_next(little.data, &position, 5, 1, &batch, NULL));
+                batch_free(&batch);
+            }
+            CHECK_OK(hrm_trainer_step(trainers[i], data, &m[i]));
+        }
+        CHECK(memcmp(&m[0], &m[1], sizeof m[0]) == 0, "step %d differs when its batch was gathered ahead", step);
+    }
+    CHECK(models_equal(models[0], models[1]), "trainings differ");
+    CHECK(hrm_trainer_step(trainers[1], little.data, NULL) == HRM_END, "a step past the last");
+    for (int i = 0; i < 2; i++) hrm_trainer_destroy(trainers[i]), hrm_model_destroy(models[i]);
+
+    /* an error found ahead is told at its own step, and told again */
+    hrm_status found[2][10];
+    char message[2][512];
+    for (int i = 0; i < 2; i++) {
+        hrm_model *model = NULL;
+        hrm_trainer *trainer = NULL;
+        td.gather_ahead = i ? 1 : -1, td.batch_size = 4;
+        CHECK_OK(hrm_model_create(&model, &d));
+        CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+        message[i][0] = 0;
+        for (int k = 0; k < 10 && trainer; k++) {
+            found[i][k] = hrm_trainer_step(trainer, bad.data, NULL);
+            if (found[i][k] != HRM_OK) snprintf(message[i], sizeof message[i], "%s", hrm_error_message());
+        }
+        CHECK(found[i][9] == HRM_ERR_RANGE && found[i][0] == HRM_OK, "a token outside the vocabulary: %d, first %d", (int)found[i][9], (int)found[i][0]);
+        if (i) hrm_dataset_close(bad.data); /* before the trainer that draws from it */
+        hrm_trainer_destroy(trainer);
+        hrm_model_destroy(model);
+    }
+    CHECK(memcmp(found[0], found[1], sizeof found[0]) == 0, "errors at other steps");
+    CHECK(strcmp(message[0], message[1]) == 0, "'%s' and '%s'", message[0], message[1]);
+    hrm_dataset_close(little.data);
+    hrm_dataset_close(other.data);
+}
+
 int main(void)
 {
+    check_gathering();
     check_schedule();
     check_optimizers();
     check_halting();
