@@ -1,5 +1,6 @@
-# Against PyTorch on the same processors: make bench-torch PYTHON=path/to/python [MODE=best] [CASES="sudoku:8"] [ROUNDS=2]
-PYTHON ?= python3
+# Against PyTorch and OpenBLAS on the same processors: make bench-torch PYTHON=path/to/python [MODE=eager] [WHAT="products sudoku:8"]
+PYTHON    ?= python3
+REFERENCE ?= ../shared/reference/bench_torch.py
 bench-torch: $(B)/bench/cpu
-	@B="$(B)" PYTHON="$(PYTHON)" sh tests/bench/torch.sh
+	@$(PYTHON) tests/bench/peers.py --bench $(B)/bench/cpu --reference $(REFERENCE) --mode $(or $(MODE),best) $(if $(ROUNDS),--rounds $(ROUNDS)) $(WHAT)
 .PHONY: bench-torch

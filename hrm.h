@@ -4551,9 +4551,12 @@ HRM__FAST_BEGIN
 
 typedef enum { HRM__TILE_SET, HRM__TILE_CONTINUE, HRM__TILE_ADD } hrm__tile_mode;
 
-/* What a tile fetches into the second-level cache for those to come, a line of each a step; any address will do. */
+/* What a tile fetches into the second-level cache for those to come, a line of each a step: a in steps of `step`, b line after
+ * line. Any address will do. */
+#define HRM__LINE (64 / sizeof(hrm_real))
 typedef struct hrm__ahead {
     const hrm_real *a, *b;
+    size_t          step;
 } hrm__ahead;
 
 /* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the end. */
@@ -4603,14 +4606,16 @@ typedef struct hrm__gemm_kernel {
                                             const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
     { \
         typedef vector V; \
-        enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)(64 / sizeof(hrm_real)) }; \
+        enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)HRM__LINE }; \
+        const size_t step = ahead->step; \
+        const hrm_real *fetch = ahead->a; \
         const hrm_real *p0 = a, *p3 = MR > 3 ? a + 3 * a_row : a, *p6 = MR > 6 ? a + 6 * a_row : a, \
                        *p9 = MR > 9 ? a + 9 * a_row : a, *p12 = MR > 12 ? a + 12 * a_row : a; \
         HRM__ROWS(HRM__ROW_ZERO) \
         if (mode == HRM__TILE_CONTINUE) { HRM__ROWS(HRM__ROW_LOAD) } else { HRM__ROWS(HRM__ROW_FETCH) } \
-        for (size_t k = 0; k < K; k++, b += NV * W, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
+        for (size_t k = 0; k < K; k++, b += NV * W, fetch += step, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
             V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
-            HRM__PREFETCH(ahead->a + k * LINE); \
+            HRM__PREFETCH(fetch); \
             HRM__PREFETCH(ahead->b + k * LINE); \
             HRM__PREFETCH_NEAR(b + 12 * NV * W); \
             if (NV > 1 && (int)(NV * W) > (int)LINE) HRM__PREFETCH_NEAR(b + 13 * NV * W - W); \
@@ -4683,11 +4688,10 @@ static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
 static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
 
 /* src [rows,parts,cols] -> dst, where the parts lie `part` apart; the row lengths of full tiles and panels are constants, and so
- * a few moves each. What lies to the right is needed next. */
+ * a few moves each. */
 #define HRM__COPY_CASE(n) \
     case n: \
         for (; rows > 0; rows--, dst += n, src += lds) { \
-            for (i = 0; i < parts * n; i += 64 / sizeof *src) HRM__PREFETCH(src + parts * n + i); \
             for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * n, n * sizeof *dst); \
         } \
         break;
@@ -4815,9 +4819,9 @@ static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t 
                 if (packed16) hrm__expand_bf16(scratch + HRM__GEMM_BLOCK, packed16 + at, kc * width);
                 for (i = 0; i < mc; i += mr) {
                     /* the first panel warms the next rows of A, the first two tiles the next panel of B */
-                    hrm__ahead ahead = {block + i * stride, b};
+                    hrm__ahead ahead = {block + i * stride, b, HRM__LINE};
                     if (p == p0 && stride == kc) ahead.a += mr * stride;
-                    if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * (64 / sizeof(hrm_real));
+                    if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * HRM__LINE;
                     if (p + 1 < p1 && i == 0 && packed16) ahead.b = (const hrm_real *)(const void *)(packed16 + at + nr * K);
                     hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
                               cols, accumulate || k > 0 ? more : HRM__TILE_SET, &ahead);
@@ -4842,6 +4846,7 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
     const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
     size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, group;
     hrm_real *strip = scratch + HRM__GEMM_BLOCK;
+    const hrm_real *next = a;
     /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
     for (g = 1; g <= (size_t)t->size; g++)
         if ((size_t)t->size % g == 0) {
@@ -4871,6 +4876,7 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
             for (n = n0 * mr; n < n1; n += mr) {
                 const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
                 const hrm_real *tile = strip + turn * mc * mr;
+                if (turn == 0) next = n + HRM__GEMM_STRIP * mr < n1 ? a + m * lda + n + HRM__GEMM_STRIP * mr : m + mc < M ? a + (m + mc) * lda + n0 * mr : NULL;
                 if (turn == 0) { /* a few tiles together, since they share cache lines of A; a lower one is the last */
                     const size_t full = (n1 - n) / mr < HRM__GEMM_STRIP ? (n1 - n) / mr : HRM__GEMM_STRIP;
                     hrm__copy_rows(strip, mc * mr, a + m * lda + n, lda, mc, full, mr);
@@ -4879,9 +4885,12 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
                 }
                 for (p = p0; p < q; p++) {
                     size_t cols = K - p * nr < nr ? K - p * nr : nr;
-                    hrm__ahead ahead = {tile, tile};
+                    const size_t line = turn * (q - p0) + p - p0;
+                    hrm__ahead ahead = {tile, tile, HRM__LINE};
+                    /* the strip after this one, whose rows begin and end within a line */
+                    if (next && line <= HRM__GEMM_STRIP * mr / HRM__LINE + 1) ahead.a = next + line * HRM__LINE, ahead.step = lda;
                     /* the next rows of B, a part with each tile */
-                    if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * (64 / sizeof(hrm_real));
+                    if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * HRM__LINE;
                     hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
                               accumulate || m > 0 ? HRM__TILE_ADD : HRM__TILE_SET, &ahead);
                 }
@@ -5021,7 +5030,7 @@ static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const
             hrm__expand_panel(b, panel + g * 4 * HRM__BYTE_NR, some, kernel->nr, part);
             for (size_t i = 0; i < rows; i += kernel->mr) {
                 size_t high = rows - i < kernel->mr ? rows - i : kernel->mr;
-                hrm__ahead ahead = {a, b};
+                hrm__ahead ahead = {a, b, HRM__LINE};
                 hrm__tile(kernel, tile, kernel->nr, a + i * row + 4 * g, row, 1, b, 4 * some, high, kernel->nr, HRM__TILE_SET, &ahead);
                 hrm__add_sums(sums + i * HRM__BYTE_NR + part * kernel->nr, tile, high, kernel->nr);
             }

@@ -4,6 +4,7 @@
  *   cpu                                    everything, about two minutes
  *   cpu [--threads N] [--runs N] [--no-batch] CASE …    a JSON line a case, with the names that bench_torch.py uses;
  *                                                       --no-batch leaves out solving the whole batch
+ *   cpu [--threads N] --products                        a JSON line a matrix product
  *
  * CASE is NAME:BATCH[:KEY=VALUE,…], NAME one of sudoku4 sudoku maze, KEY a field of the description: sudoku:8:hidden_size=256.
  */
@@ -127,6 +128,25 @@ static double product_gflops(hrm_pool *pool, int tn, size_t M, size_t N, size_t 
     hrm__free(NULL, p.a, na, sizeof *p.a), hrm__free(NULL, p.b, nb, sizeof *p.a), hrm__free(NULL, p.c, nc, sizeof *p.a);
     hrm__free(NULL, p.scratch, ns, sizeof *p.a), hrm__free(NULL, p.packed, hrm__pack_size(N, K), sizeof *p.a);
     return best;
+}
+
+static const struct { int tn; size_t M, N, K; } shapes[] = {
+    {0, 82, 1536, 512}, {0, 82, 512, 512}, {0, 82, 3072, 512}, {0, 82, 512, 1536}, {0, 656, 3072, 512}, {0, 656, 512, 1536}, {0, 656, 1536, 3072},
+    {0, 5248, 3072, 512}, {0, 2624, 2048, 256}, {0, 2624, 256, 1024}, {0, 4352, 384, 128}, {0, 4352, 128, 128}, {0, 4352, 1024, 128}, {0, 4352, 128, 512},
+    {1, 656, 3072, 512}, {1, 656, 512, 1536}, {1, 5248, 3072, 512}, {1, 2624, 2048, 256}, {1, 4352, 1024, 128}};
+
+static void products(int threads)
+{
+    hrm_pool *pool;
+    check(hrm_pool_create(&pool, threads, NULL));
+    double peak = peak_gflops(pool);
+    for (size_t i = 0; i < HRM__COUNT(shapes); i++) {
+        size_t M = shapes[i].M, N = shapes[i].N, K = shapes[i].K;
+        printf("{\"dw\": %d, \"M\": %zu, \"N\": %zu, \"K\": %zu, \"gflops\": %.1f, \"peak\": %.1f}\n", shapes[i].tn, M, N, K,
+               product_gflops(pool, shapes[i].tn, M, N, K), peak);
+        fflush(stdout);
+    }
+    hrm_pool_destroy(pool);
 }
 
 /* ---- training and solving ------------------------------------------------------------------------------------------------ */
@@ -267,10 +287,6 @@ static void everything(int threads)
     static const struct { const char *name, *text; } cases[] = {{"(a) 4x4, hidden 128, 2+2 layers, batch 256", "sudoku4:256:hidden_size=128,num_heads=4,H_layers=2,L_layers=2"},
                                                                 {"(b) 9x9, hidden 256, 4+4 layers, batch 32", "sudoku:32:hidden_size=256"},
                                                                 {"(c) 9x9, hidden 512, 4+4 layers, batch 8", "sudoku:8"}};
-    static const struct { int tn; size_t M, N, K; } shapes[] = {
-        {0, 82, 1536, 512}, {0, 82, 512, 512}, {0, 82, 3072, 512}, {0, 82, 512, 1536}, {0, 656, 3072, 512}, {0, 656, 512, 1536}, {0, 656, 1536, 3072},
-        {0, 5248, 3072, 512}, {0, 2624, 2048, 256}, {0, 2624, 256, 1024}, {0, 4352, 384, 128}, {0, 4352, 128, 128}, {0, 4352, 1024, 128}, {0, 4352, 128, 512},
-        {1, 656, 3072, 512}, {1, 656, 512, 1536}, {1, 5248, 3072, 512}, {1, 2624, 2048, 256}, {1, 4352, 1024, 128}};
     hrm_pool *one, *all;
     check(hrm_pool_create(&one, 1, NULL));
     check(hrm_pool_create(&all, threads, NULL));
@@ -312,6 +328,7 @@ int main(int argc, char **argv)
         if (!strcmp(argv[i], "--threads") && i + 1 < argc) threads = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--runs") && i + 1 < argc) runs = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--no-batch")) what &= ~SOLVE;
+        else if (!strcmp(argv[i], "--products")) products(threads), any = 1;
         else {
             if (runs < 1 || runs > 64) runs = 7;
             result r = measure_apart(argv[i], threads, HRM_FORWARD_FLOAT32, what, runs);
