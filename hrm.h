@@ -692,6 +692,7 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
     #error "hrm.h: -ffast-math (and -Ofast) remove the rounding and the checks for NaN that this code rests on; build it with -O3"
 #endif
 #include <limits.h>
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -1206,6 +1207,14 @@ static int hrm__cpu(void)
  * against double, are those that tests/test_gemm.c finds over the whole range.
  * Every sum has 16 lanes, lane l taking the elements l, l+16, …, added as a tree: the same order for every instruction set.
  */
+/* In double, and where floats are computed in a wider type (x87) and rounded who knows when, the C library's functions. */
+#if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2 || FLT_EVAL_METHOD == -1
+    #define HRM__WIDE_FLOATS 1
+    #define HRM__PLAIN_MATH  1
+#else
+    #define HRM__WIDE_FLOATS 0
+    #define HRM__PLAIN_MATH  (sizeof(hrm_real) == sizeof(double))
+#endif
 HRM__FAST_BEGIN
 
 /* e^x to 1.5e-7 relative; below -87.3 and above 88.3 it stays at the value there (1.2e-38, 2.4e38) */
@@ -1214,7 +1223,7 @@ HRM__INLINE hrm_real hrm__exp(hrm_real x)
     float v = (float)x, t, n, r, p, scale;
     int32_t bits;
     uint32_t clamped;
-    if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)exp((double)x);
+    if (HRM__PLAIN_MATH) return (hrm_real)exp((double)x);
     /* Clamped as integers: positive floats are in order as signed ones, negative in reverse as unsigned ones. A comparison of
      * floats invites compilers to follow either branch to the end, which doubles what comes after. */
     memcpy(&bits, &v, sizeof bits);
@@ -1243,7 +1252,7 @@ HRM__INLINE hrm_real hrm__log(hrm_real x)
 {
     float v = (float)x, m, e, z, p;
     int32_t bits, exponent;
-    if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)log((double)x);
+    if (HRM__PLAIN_MATH) return (hrm_real)log((double)x);
     memcpy(&bits, &v, sizeof bits);
     exponent = (bits - 0x3f3504f3) >> 23;       /* so that the mantissa m lies in [sqrt(1/2), sqrt 2) */
     bits -= (int32_t)((uint32_t)exponent << 23);
@@ -1268,7 +1277,7 @@ HRM__INLINE hrm_real hrm__reciprocal(hrm_real x)
 {
     float v = (float)x, r;
     int32_t bits;
-    if (sizeof(hrm_real) == sizeof(double)) return 1 / x;
+    if (HRM__PLAIN_MATH) return 1 / x;
     memcpy(&bits, &v, sizeof bits);
     bits = bits > 0x7e700000 ? 0x7e700000 : bits;
     memcpy(&v, &bits, sizeof v);
@@ -1288,7 +1297,7 @@ HRM__INLINE hrm_real hrm__sqrt(hrm_real x)
 {
     float v = (float)x, r, s;
     int32_t bits;
-    if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)sqrt((double)x);
+    if (HRM__PLAIN_MATH) return (hrm_real)sqrt((double)x);
     memcpy(&bits, &v, sizeof bits);
     bits = 0x5f375a86 - (bits >> 1);
     memcpy(&r, &bits, sizeof r);
@@ -1303,7 +1312,7 @@ HRM__INLINE hrm_real hrm__sqrt(hrm_real x)
 HRM__INLINE hrm_real hrm__atan2(hrm_real y, hrm_real x)
 {
     float u = (float)x, v = (float)y, w, lo, hi, num, den, t, z, p, base;
-    if (sizeof(hrm_real) == sizeof(double)) return (hrm_real)atan2((double)y, (double)x);
+    if (HRM__PLAIN_MATH) return (hrm_real)atan2((double)y, (double)x);
     w = v < 0 ? -v : v;
     lo = w < u ? w : u;
     hi = w < u ? u : w;
@@ -3267,7 +3276,7 @@ HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, siz
     size_t elements, bytes;
     hrm_tensor t = w->tensor;
     t.shape[0] = (int64_t)num_rows;
-    if ((uint64_t)num_rows > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 || !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
+    if (t.shape[0] < 0 || t.shape[0] > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 || !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
         return hrm__fail(HRM_ERR_ARGUMENT, "%zu rows are too many for one .npy file", num_rows);
     HRM__TRY(hrm__writer_elements(w->writer, t.dtype, rows, t.dtype, elements));
     w->tensor.shape[0] += (int64_t)num_rows;
@@ -4647,17 +4656,21 @@ typedef struct hrm__gemm_kernel {
     static hrm__tile_fn *const name##_all[] = {tiles(HRM__TILE_NAME, name, target, vector)}; \
     static const hrm__gemm_kernel name = {mr, nr, chain, name##_all};
 
-/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there. */
 #if defined(__GNUC__)
     #define HRM__VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(hrm_real)), may_alias))
     #define HRM__PREFETCH(p)       __builtin_prefetch((p), 0, 2)
     #define HRM__PREFETCH_NEAR(p)  __builtin_prefetch((p))
     #define HRM__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
-typedef hrm_real hrm__v16 HRM__VECTOR(16);
 #else
     #define HRM__PREFETCH(p)       ((void)0)
     #define HRM__PREFETCH_NEAR(p)  ((void)0)
     #define HRM__PREFETCH_WRITE(p) ((void)0)
+#endif
+/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there; one element
+ * with wide floats, which compilers do not multiply a vector by. */
+#if defined(__GNUC__) && !HRM__WIDE_FLOATS
+typedef hrm_real hrm__v16 HRM__VECTOR(16);
+#else
 typedef hrm_real hrm__v16;
 #endif
 
@@ -6817,9 +6830,11 @@ static void hrm__init_params(const hrm_model *m, hrm_real *params)
 static double hrm__estimate(const hrm_dims *d, int batch)
 {
     /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
-    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = (double)d->layers[0] + d->layers[1];
-    return 64.0 * ((layers + d->threads + 4) * (rows + d->S + 4096) * (20 * D + 6 * I + d->heads + 64) + (layers + 2) * (8 * D * D + 6 * D * I) + (rows + 4 * D) * d->V +
-                   D * d->S + (double)d->puzzle_ids * d->puzzle_ndim);
+    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = (double)d->layers[0] + d->layers[1], row = 20 * D + 6 * I + d->heads + 64;
+    double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) + 2.0 * (double)hrm__gemm_scratch();
+    return 4 * (double)sizeof(hrm_real) *
+           ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) + (rows + 4 * D) * d->V + D * d->S +
+            (double)d->puzzle_ids * d->puzzle_ndim);
 }
 
 static const hrm_device_table *hrm__device_table(hrm_device_kind kind)

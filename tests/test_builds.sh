@@ -71,6 +71,13 @@ if [ "$(uname -m)" = x86_64 ] && have gcc; then # each instruction set by name
         build_and_run "HRM_CPU=$isa" "env HRM_CPU=$isa" gcc -std=c99 -O2 -I. $m $end
     done
 fi
+# Pictures are optional: make notices whether stb is there.
+if have make; then
+    build_and_run "make without stb" none sh -c "make -pn CPPFLAGS=-nostdinc 2>&1 | grep -q '^STB := *\$'"
+    if [ -e /usr/include/stb/stb_image_write.h ]; then
+        build_and_run "make with stb" none sh -c "make -pn 2>&1 | grep -q '^STB := -DHRM_HAVE_STB\$'"
+    fi
+fi
 cross() # COMPILER RUNNER FLAGS…
 {
     local cc=$1 runner=$2
