@@ -76,6 +76,10 @@
     #endif
 #endif
 
+#if defined(HRM_IMPLEMENTATION) && defined(__MINGW32__) && !defined(__USE_MINGW_ANSI_STDIO)
+    #define __USE_MINGW_ANSI_STDIO 1 /* %zu and %lld */
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -95,7 +99,9 @@
     #define hrm_real float /* of parameters and activations on the CPU; the gradient checks compile this file with double */
 #endif
 
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(__MINGW32__) && !defined(__clang__)
+    #define HRM__PRINTF(f, a) __attribute__((format(gnu_printf, f, a))) /* printf there is checked as Microsoft's */
+#elif defined(__GNUC__) || defined(__clang__)
     #define HRM__PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
     #define HRM__PRINTF(f, a)

@@ -36,7 +36,7 @@ one_job() # NUMBER NAME RUNNER COMMAND…
 have() { command -v "$1" >/dev/null 2>&1; }
 runs() # COMPILER FLAGS…: can programs be built with these, for this machine or at all?
 {
-    printf '#include <math.h>\n#include <stdio.h>\nint main(void) { return 0; }\n' > "$out/probe.c"
+    printf '#include <errno.h>\n#include <math.h>\n#include <stdio.h>\nint main(void) { return 0; }\n' > "$out/probe.c"
     "$@" -x c "$out/probe.c" -o "$out/probe" -lm -pthread >/dev/null 2>&1
 }
 
