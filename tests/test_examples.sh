@@ -1,21 +1,6 @@
 #!/usr/bin/env bash
 # The examples as a person runs them, with little training: do they build, end well, write what they say, refuse wrong input?
-cd "$(dirname "$0")/.." || exit 1
-B=$(cd "${B:-build}" && pwd)
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
-check() # STATUS NAME: counts, and shows the last output after a failure
-{
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED $2"
-        tail -n 15 "$dir/log"
-    fi
-}
-says() { grep -q -- "$1" "$dir/log"; check $? "$2: expected \"$1\""; }
+. "$(dirname "$0")/checks.sh"
 
 sudoku=$B/examples/sudoku
 "$sudoku" --steps 30 --boards 500 --batch 32 --save "$dir/s.safetensors" > "$dir/log" 2>&1

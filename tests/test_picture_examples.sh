@@ -1,21 +1,6 @@
 #!/usr/bin/env bash
 # The examples maze and arc, and the pictures of the command, as a person makes them, with next to no training.
-cd "$(dirname "$0")/.." || exit 1
-B=$(cd "${B:-build}" && pwd)
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
-check() # STATUS NAME: counts, and shows the last output after a failure
-{
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED $2"
-        tail -n 15 "$dir/log"
-    fi
-}
-says() { grep -q -- "$1" "$dir/log"; check $? "$2: expected \"$1\""; }
+. "$(dirname "$0")/checks.sh"
 is_png() { [ "$(head -c 8 "$1" 2> /dev/null | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] && [ "$(tail -c 8 "$1" | head -c 4)" = IEND ]; }
 picture() # FILE: is there, or the program says how to get the means to write it
 {

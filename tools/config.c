@@ -353,6 +353,17 @@ static const char *find_argument(int argc, char **argv, const char *name)
     return value;
 }
 
+int config_command(int command, int argc, char **argv, void (*usage)(void), int (*run)(config *c))
+{
+    config *c = config_create(command);
+    if (!c) return TOOL_ERROR;
+    int status = config_parse(c, argc, argv);
+    if (status == TOOL_OK && c->help) usage();
+    else if (status == TOOL_OK) status = run(c);
+    config_free(c);
+    return status;
+}
+
 static int read_base(config *c, int argc, char **argv)
 {
     /* the all_config.yaml of the run that is to go on, or beside the checkpoint that is used */

@@ -117,6 +117,9 @@ int config_set(config *c, const char *key, const char *value, config_origin orig
 int config_read_file(config *c, const char *path, config_origin origin);
 int config_finish(config *c); /* resolves ${…}, converts, checks ranges */
 
+/* A whole command: its arguments into a configuration, then help or the run. The exit status. */
+int config_command(int command, int argc, char **argv, void (*usage)(void), int (*run)(config *c));
+
 int  config_is_set(const config *c, int index); /* by a file or the command line */
 void config_help(int command);                  /* prints the keys of a command */
 /* The text of all_config.yaml, as the public code writes it; free() it. `desc` adds the sizes that come from the data. */

@@ -288,13 +288,4 @@ static int run(config *c)
     return status < 0 ? 128 + (int)tool_signal : status;
 }
 
-int command_eval(int argc, char **argv)
-{
-    config *c = config_create(CONFIG_EVAL);
-    if (!c) return TOOL_ERROR;
-    int status = config_parse(c, argc, argv);
-    if (status == TOOL_OK && c->help) print_usage();
-    else if (status == TOOL_OK) status = run(c);
-    config_free(c);
-    return status;
-}
+int command_eval(int argc, char **argv) { return config_command(CONFIG_EVAL, argc, argv, print_usage, run); }

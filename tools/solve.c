@@ -437,13 +437,4 @@ static void print_usage(void)
     config_help(CONFIG_SOLVE);
 }
 
-int command_solve(int argc, char **argv)
-{
-    config *c = config_create(CONFIG_SOLVE);
-    if (!c) return TOOL_ERROR;
-    int status = config_parse(c, argc, argv);
-    if (status == TOOL_OK && c->help) print_usage();
-    else if (status == TOOL_OK) status = run(c);
-    config_free(c);
-    return status;
-}
+int command_solve(int argc, char **argv) { return config_command(CONFIG_SOLVE, argc, argv, print_usage, run); }
