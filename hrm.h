@@ -344,7 +344,7 @@ typedef struct hrm_position {
  * puzzle, from it min(size, room) examples without replacement; an iteration's last partial batch is dropped (a set's, when there
  * are several). The order is a function of (seed, position) alone, and every position this leaves can be gone on from.
  * epochs_per_iter 0 means 1. *new_iteration (may be NULL) tells that the batch is the first of a later iteration than
- * *position was in. A batch that no iteration fills is HRM_ERR_ARGUMENT. On failure *position stands. */
+ * *position was in. A batch that no iteration fills is HRM_ERR_ARGUMENT. On failure *position stands. A batch whose three arrays are NULL is not filled: only *position moves. */
 HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
 /* Examples [first, first + rows) in file order, padded at the end; sequential evaluation. HRM_END past the last example. */
 HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_batch *batch);
@@ -488,7 +488,12 @@ HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *trainer);
 /* One update. metrics (NULL: do not wait for them) are of this step. HRM_END once all steps are done; HRM_ERR_NAN when the
  * loss is not finite: the message names the step, the weights are those before it. */
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *trainer, hrm_dataset *data, hrm_metrics *metrics);
-HRM_API int64_t    hrm_trainer_steps_done(const hrm_trainer *trainer);
+/* The same without waiting for a GPU: *metrics are those of the step before (its `step` is 0 when there is none to tell of).
+ * Errors of a step come with its metrics. HRM_END once all steps are begun; hrm_trainer_catch_up tells of the last one. On the
+ * CPU nothing is left to wait for, and *metrics are this step's. */
+HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *trainer, hrm_dataset *data, hrm_metrics *metrics);
+HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *trainer, hrm_metrics *metrics); /* waits; `step` 0 when all was told already */
+HRM_API int64_t    hrm_trainer_steps_done(const hrm_trainer *trainer);  /* with those begun */
 HRM_API int64_t    hrm_trainer_steps_total(const hrm_trainer *trainer); /* 0 until known (epochs need the data set) */
 HRM_API hrm_run   *hrm_trainer_run(hrm_trainer *trainer);               /* its carry; the trainer's own, gradients are applied and gone */
 HRM_API hrm_position hrm_trainer_position(const hrm_trainer *trainer);
@@ -676,7 +681,12 @@ typedef struct hrm_device_table {
     hrm_status (*sign_sgd)(hrm_device *dev, hrm_work *w);   /* puzzle rows of `ids` from puzzle_grad */
     hrm_status (*gather)(hrm_device *dev, hrm_work *w, const int32_t *rows, int n); /* host rows[n], ascending: row i of carry and e = row rows[i]; sets w->rows = n */
     hrm_status (*all_reduce)(hrm_device *dev, hrm_work *w);  /* sums grads and puzzle gradients over ranks; nothing to do on one */
+    /* A copy to the host that is not waited for: post() puts it behind all work so far, into one of two slots of 256 bytes;
+     * collect() waits for that slot's last copy alone. */
+    hrm_status (*post)(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes);
+    hrm_status (*collect)(hrm_device *dev, int slot, size_t at, void *host, size_t bytes);
     int updates_at_once; /* 1: level_backward can apply a block's gradient when it has it, which saves keeping them all */
+    int asynchronous;    /* 1: calls return before their work is done */
 } hrm_device_table;
 
 HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
@@ -5632,6 +5642,7 @@ HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t tot
 struct hrm_device {
     const hrm_allocator *allocator;
     hrm_pool            *pool; /* the model's */
+    unsigned char        slots[2][256];
 };
 
 typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
@@ -6592,11 +6603,15 @@ static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *r
 }
 static hrm_status hrm__cpu_all_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
 
+static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes) { return memcpy(dev->slots[slot] + at, src, bytes), HRM_OK; }
+static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *host, size_t bytes) { return memcpy(host, dev->slots[slot] + at, bytes), HRM_OK; }
+
 static const hrm_device_table hrm__cpu_table = {
     HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", hrm__cpu_open, hrm__cpu_close, hrm__cpu_buffer_alloc, hrm__cpu_buffer_free,
     hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_zero, hrm__cpu_sync, hrm__cpu_sizes, hrm__cpu_begin_step, hrm__cpu_end_step, hrm__cpu_forget,
     hrm__cpu_prepare, hrm__cpu_act_begin, hrm__cpu_embed, hrm__cpu_cycles, hrm__cpu_level_forward, hrm__cpu_heads, hrm__cpu_act_end, hrm__cpu_losses,
-    hrm__cpu_heads_backward, hrm__cpu_level_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce, 1,
+    hrm__cpu_heads_backward, hrm__cpu_level_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce,
+    hrm__cpu_post, hrm__cpu_collect, 1, 0,
 };
 
 /* ==================================================================================================== >>model =============*/
@@ -7389,6 +7404,8 @@ typedef struct hrm__gatherer {
 #endif
 } hrm__gatherer;
 
+typedef struct hrm__begun { int64_t step; double lr; hrm_position before; } hrm__begun; /* a step */
+
 struct hrm_trainer {
     hrm_model     *model;
     hrm_train_desc desc;
@@ -7400,6 +7417,7 @@ struct hrm_trainer {
     int32_t       *batch_memory;
     size_t         batch_count;
     hrm__gatherer  gatherer;
+    hrm__begun     posted; /* whose metrics are still to be told; step 0: none */
 };
 
 #ifdef HRM_NO_THREADS
@@ -7592,7 +7610,7 @@ HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const
     memset(&resolved, 0, sizeof resolved);
     if (desc) resolved = *desc;
     HRM__TRY(hrm__resolve_training(&resolved));
-    if (resolved.gather_ahead == 0) resolved.gather_ahead = model->desc.device == HRM_CPU ? -1 : 1;
+    if (resolved.gather_ahead == 0) resolved.gather_ahead = model->table->asynchronous ? 1 : -1;
     HRM__TRY(hrm__alloc_zero(model->allocator, &p, 1, sizeof(hrm_trainer), "trainer"));
     hrm_trainer *t = (hrm_trainer *)p;
     t->model = model;
@@ -7623,8 +7641,9 @@ static hrm_status hrm__check_data(const hrm_model *m, const hrm_dataset *data)
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
+static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
 {
+    /* the next step's calls; t->posted becomes it */
     hrm_model *m = t->model;
     const hrm_device_table *table = m->table;
     hrm_work *w = &t->run->w;
@@ -7668,19 +7687,75 @@ HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metri
         HRM__TRY(hrm__update(t->run));
     }
     HRM__TRY(table->end_step(m->dev, w, HRM__KEY_STEP));
-    if (metrics || m->desc.device == HRM_CPU) { /* elsewhere reading them means waiting; the update itself is skipped there all the same */
-        int32_t bad;
-        HRM__TRY(table->download(m->dev, &bad, w->bad, sizeof bad));
-        if (bad) return hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)step);
-    }
-    if (metrics) {
-        HRM__TRY(hrm_run_metrics(t->run, metrics));
-        metrics->step = step;
-        metrics->lr = (double)s.lr;
-    }
+    t->posted.step = step;
+    t->posted.lr = (double)s.lr;
+    t->posted.before = t->position;
     t->done = step;
     t->position = position;
     return HRM_OK;
+}
+
+enum { HRM__POST_BAD = HRM_METRIC_SUMS * sizeof(double) }; /* where it stands in a slot, behind the metrics */
+
+static hrm_status hrm__trainer_post(hrm_trainer *t)
+{
+    const hrm_device_table *table = t->model->table;
+    int slot = (int)(t->posted.step & 1);
+    HRM__TRY(table->post(t->model->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
+    return table->post(t->model->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
+}
+
+static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun told, hrm_metrics *metrics)
+{
+    /* the metrics of a step that was posted */
+    const hrm_device_table *table = t->model->table;
+    double sums[HRM_METRIC_SUMS];
+    int32_t bad;
+    int slot = (int)(told.step & 1);
+    HRM__TRY(table->collect(t->model->dev, slot, 0, sums, sizeof sums));
+    HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &bad, sizeof bad));
+    if (bad) { /* nor did the steps begun since then change anything */
+        t->done = told.step - 1;
+        t->position = told.before;
+        t->posted.step = 0;
+        return hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)told.step);
+    }
+    if (metrics) {
+        *metrics = hrm__metrics_from(sums);
+        metrics->step = told.step;
+        metrics->lr = told.lr;
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
+{
+    hrm__begun told = t->posted;
+    if (metrics) memset(metrics, 0, sizeof *metrics);
+    if (told.step == 0) return HRM_OK;
+    t->posted.step = 0;
+    return hrm__trainer_tell(t, told, metrics);
+}
+
+HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
+{
+    HRM__TRY(hrm__trainer_begin(t, data));
+    if (!metrics && t->model->table->asynchronous) { /* reading them means waiting; an update after a loss that is not finite is skipped all the same */
+        t->posted.step = 0;
+        return HRM_OK;
+    }
+    HRM__TRY(hrm__trainer_post(t));
+    return hrm_trainer_catch_up(t, metrics);
+}
+
+HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
+{
+    hrm__begun before = t->posted;
+    if (!t->model->table->asynchronous) return hrm_trainer_step(t, data, metrics);
+    HRM__TRY(hrm__trainer_begin(t, data));
+    HRM__TRY(hrm__trainer_post(t));
+    if (metrics) memset(metrics, 0, sizeof *metrics);
+    return before.step ? hrm__trainer_tell(t, before, metrics) : HRM_OK;
 }
 
 /* ==================================================================================================== >>dataset ===========
@@ -8178,7 +8253,8 @@ static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *
 static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
 {
     /* sets come one after another, each with its epochs_per_iter permutations: epoch / epochs_per_iter is the set */
-    HRM__TRY(hrm__dataset_check_batch(batch));
+    int only_position = batch && !batch->inputs && !batch->labels && !batch->puzzle_identifiers;
+    if (!only_position || batch->rows < 1) HRM__TRY(hrm__dataset_check_batch(batch));
     hrm_position p = *position;
     uint64_t per_set = epochs_per_iter > 0 ? (uint64_t)epochs_per_iter : 1, epochs = per_set * (uint64_t)data->info.num_sets;
     if (p.epoch >= epochs || epochs >= 1u << 24 || p.group > (uint64_t)data->sets[p.epoch / per_set].groups)
@@ -8206,6 +8282,10 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
         int64_t puzzle = begin + hrm_random_below(&r, (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_group_indices], group + 1) - begin));
         int64_t start = hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle);
         uint32_t size = (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle + 1) - start);
+        if (only_position) { /* which rows they are does not matter to it */
+            filled += (int)(size < (uint32_t)(batch->rows - filled) ? size : (uint32_t)(batch->rows - filled));
+            size = 0;
+        }
         for (uint32_t i = 0; i < size; i++) data->choice[i] = (int32_t)i;
         for (uint32_t i = 0; i < size && filled < batch->rows; i++) { /* the first steps of a shuffle: no example comes twice */
             uint32_t j = i + hrm_random_below(&r, size - i);
@@ -8685,6 +8765,7 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     }
     t->done = (int64_t)step;
     t->position = p;
+    t->posted.step = 0;
     if (total) hrm__settle_steps(t, (int64_t)total);
     t->run->w.rows = t->run->w.d.B;
     return m->table->sync(m->dev);

@@ -536,9 +536,85 @@ static void check_gathering(void)
     hrm_dataset_close(other.data);
 }
 
+/* Steps begun ahead of their metrics, as with a GPU: the CPU's table says that it does not wait. */
+static void check_ahead(void)
+{
+    static little_data little;
+    little_open(&little);
+    hrm_device_table slow = hrm__cpu_table;
+    slow.asynchronous = 1;
+    hrm_model_desc d = small_desc();
+    hrm_train_desc td;
+    memset(&td, 0, sizeof td);
+    td.steps = 12, td.batch_size = 8, td.lr = 1e-2f, td.seed = 2;
+    hrm_model *models[3] = {NULL, NULL, NULL};
+    hrm_trainer *trainers[3] = {NULL, NULL, NULL};
+    hrm_metrics m[3], late;
+    for (int i = 0; i < 3; i++) { /* waited for; not waited for; nothing to wait for */
+        CHECK_OK(hrm_model_create(&models[i], &d));
+        if (i == 1 && models[i]) models[i]->table = &slow;
+        CHECK_OK(hrm_trainer_create(&trainers[i], models[i], &td));
+        if (!trainers[i]) return;
+    }
+    CHECK(hrm_trainer_describe(trainers[1])->gather_ahead == 1, "batches are gathered ahead where steps are not waited for");
+    CHECK_OK(hrm_trainer_catch_up(trainers[1], &late));
+    CHECK(late.step == 0, "nothing was begun");
+    for (int step = 1; step <= 12; step++) {
+        hrm_metrics before = m[0];
+        CHECK_OK(hrm_trainer_step(trainers[0], little.data, &m[0]));
+        CHECK_OK(hrm_trainer_step_ahead(trainers[1], little.data, &m[1]));
+        CHECK_OK(hrm_trainer_step_ahead(trainers[2], little.data, &m[2]));
+        CHECK(hrm_trainer_steps_done(trainers[1]) == step, "steps begun");
+        CHECK(memcmp(&m[0], &m[2], sizeof m[0]) == 0, "step %d on the CPU", step);
+        if (step == 1 || step == 8) CHECK(m[1].step == 0, "step %d tells of step %d", step, (int)m[1].step);
+        else CHECK(memcmp(&before, &m[1], sizeof before) == 0, "step %d does not tell of the one before", step);
+        if (step == 7) {
+            CHECK_OK(hrm_trainer_catch_up(trainers[1], &late));
+            CHECK(memcmp(&m[0], &late, sizeof late) == 0, "caught up with step 7");
+            CHECK_OK(hrm_trainer_catch_up(trainers[1], &late));
+            CHECK(late.step == 0, "told twice");
+        }
+    }
+    CHECK(hrm_trainer_step_ahead(trainers[1], little.data, &m[1]) == HRM_END, "a step past the last");
+    CHECK_OK(hrm_trainer_catch_up(trainers[1], &late));
+    CHECK(memcmp(&m[0], &late, sizeof late) == 0, "the last step's metrics");
+    CHECK(models_equal(models[0], models[1]) && models_equal(models[0], models[2]), "trainings differ");
+    for (int i = 0; i < 3; i++) hrm_trainer_destroy(trainers[i]), hrm_model_destroy(models[i]);
+
+    /* a loss that is not finite is told a step later, and nothing has moved */
+    hrm_model *model = NULL, *as_it_was = NULL;
+    hrm_trainer *trainer = NULL;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_model_create(&as_it_was, &d));
+    model->table = &slow;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    CHECK_OK(hrm_trainer_step(trainer, little.data, &m[0]));
+    for (int i = 0; i < hrm_model_tensor_count(model); i++) {
+        size_t n = 0;
+        hrm_real *p = tensor_values(model, i, &n, NULL);
+        CHECK_OK(hrm_model_tensor_write(as_it_was, i, p));
+        free(p);
+    }
+    hrm_position position = hrm_trainer_position(trainer);
+    hrm_real good = model->params[model->at.lm_head];
+    model->params[model->at.lm_head] = (hrm_real)INFINITY;
+    model->stale = 1;
+    CHECK_OK(hrm_trainer_step_ahead(trainer, little.data, &m[0]));
+    CHECK_FAILS(hrm_trainer_step_ahead(trainer, little.data, &m[0]), HRM_ERR_NAN, "step 2");
+    CHECK(hrm_trainer_steps_done(trainer) == 1, "done %d", (int)hrm_trainer_steps_done(trainer));
+    hrm_position after = hrm_trainer_position(trainer);
+    CHECK(memcmp(&position, &after, sizeof after) == 0, "the position moved");
+    model->params[model->at.lm_head] = good;
+    CHECK(models_equal(model, as_it_was), "weights moved after a loss that is not finite");
+    hrm_trainer_destroy(trainer);
+    hrm_model_destroy(model), hrm_model_destroy(as_it_was);
+    hrm_dataset_close(little.data);
+}
+
 int main(void)
 {
     check_gathering();
+    check_ahead();
     check_schedule();
     check_optimizers();
     check_halting();

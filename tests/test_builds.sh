@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.." || exit 1
 out=${B:-build}/builds
 mkdir -p "$out"
 rm -f "$out"/*.result
+unset HRM_CPU # each build picks for itself; one by one further down
 strict="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror"
 job=0
 

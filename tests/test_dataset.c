@@ -288,8 +288,14 @@ static void test_order(void)
     for (;;) {
         hrm_batch b = batch_of(ROWS);
         hrm_position before = p;
-        int fresh = -1;
+        int fresh = -1, alone_fresh = -1;
+        hrm_position alone = p;
+        hrm_batch nothing;
+        memset(&nothing, 0, sizeof nothing);
+        nothing.rows = ROWS;
+        CHECK_OK(hrm_dataset_next(data, &alone, 42, EPOCHS, &nothing, &alone_fresh));
         CHECK_OK(hrm_dataset_next(data, &p, 42, EPOCHS, &b, &fresh));
+        CHECK(memcmp(&alone, &p, sizeof p) == 0 && alone_fresh == fresh && nothing.filled == ROWS, "a position that moves alone goes elsewhere");
         CHECK(b.filled == ROWS, "a batch of %d", b.filled);
         CHECK(fresh == (p.iteration != before.iteration), "new_iteration %d", fresh);
         if (p.iteration != iteration) { /* the last is over: every group came at most EPOCHS times, the missing ones were dropped */

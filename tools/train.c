@@ -21,7 +21,6 @@ typedef struct train_run {
     int64_t      total;      /* steps */
     int64_t      iterations; /* of eval_interval epochs; 0: `total` alone decides */
     int          epochs_per_iter;
-    hrm_batch    peek;
     int64_t      saved_step; /* of the state on disk */
     int64_t      first;      /* steps done before this process began, at `started` */
     double       started;
@@ -219,13 +218,16 @@ static int evaluate(train_run *r)
 
 static int iteration_ended(train_run *r, int *ended)
 {
-    /* whether the next batch would begin another iteration: drawn aside, from a copy of the position */
+    /* whether the next batch would begin another iteration: a copy of the position moves on, without the batch */
     hrm_position position = hrm_trainer_position(r->trainer);
+    hrm_batch nothing;
+    memset(&nothing, 0, sizeof nothing);
+    nothing.rows = (int)r->c->global_batch_size;
     *ended = 0;
     if (r->c->eval_interval == 0 || hrm_trainer_steps_done(r->trainer) == 0) return TOOL_OK;
     uint64_t before = position.iteration;
     int fresh;
-    if (hrm_dataset_next(r->train, &position, (uint64_t)r->c->seed, r->epochs_per_iter, &r->peek, &fresh) != HRM_OK)
+    if (hrm_dataset_next(r->train, &position, (uint64_t)r->c->seed, r->epochs_per_iter, &nothing, &fresh) != HRM_OK)
         return tool_failed();
     *ended = position.iteration != before;
     return TOOL_OK;
@@ -252,10 +254,9 @@ static void show(train_run *r, int64_t done)
     progress_update(&r->bar, (double)done, text);
 }
 
-static int step(train_run *r)
+static int account(train_run *r, hrm_status status, const hrm_metrics *m)
 {
-    hrm_metrics m;
-    hrm_status status = hrm_trainer_step(r->trainer, r->train, &m);
+    /* what came of a step: with a GPU, of the one before the one begun; m->step 0: of none yet */
     if (status == HRM_ERR_NAN) { /* the weights are those before the step that went wrong */
         progress_clear(&r->bar);
         tool_failed();
@@ -265,8 +266,9 @@ static int step(train_run *r)
         return TOOL_ERROR;
     }
     if (status != HRM_OK) return progress_clear(&r->bar), tool_failed();
-    hrm_metrics_add(&r->window, &m);
-    int64_t done = hrm_trainer_steps_done(r->trainer);
+    if (m->step == 0) return TOOL_OK;
+    int64_t done = m->step;
+    hrm_metrics_add(&r->window, m);
     show(r, done);
     if (done % r->c->log_interval != 0 && done != r->total) return TOOL_OK;
     int logged = log_metrics(r, done, &r->window, 0);
@@ -278,6 +280,13 @@ static int step(train_run *r)
     }
     memset(&r->window, 0, sizeof r->window);
     return logged;
+}
+
+static int catch_up(train_run *r)
+{
+    hrm_metrics m;
+    hrm_status status = hrm_trainer_catch_up(r->trainer, &m);
+    return account(r, status, &m);
 }
 
 static int finish(train_run *r)
@@ -306,22 +315,32 @@ static int interrupted(train_run *r)
 static int loop(train_run *r)
 {
     for (;;) {
-        if (tool_signal) return interrupted(r);
-        int ended, status = iteration_ended(r, &ended);
+        int ended = 0, status = TOOL_OK;
+        if (tool_signal) {
+            status = catch_up(r);
+            return status == TOOL_OK ? interrupted(r) : status;
+        }
+        status = iteration_ended(r, &ended);
         if (status != TOOL_OK) return status;
         int64_t done = hrm_trainer_steps_done(r->trainer);
         int over = done >= r->total || r->stopped ||
                    (ended && r->iterations > 0 && (int64_t)hrm_trainer_position(r->trainer).iteration + 1 >= r->iterations);
+        if (ended || over) status = catch_up(r);
+        if (status != TOOL_OK) return status;
         if ((ended || over) && r->last_eval != done) {
             status = evaluate(r);
             if (status < 0) return interrupted(r);
             if (status != TOOL_OK) return status;
         }
         if (over) return finish(r);
-        status = step(r);
+        hrm_metrics m;
+        hrm_status begun = hrm_trainer_step_ahead(r->trainer, r->train, &m);
+        status = account(r, begun, &m);
         done = hrm_trainer_steps_done(r->trainer);
-        if (status == TOOL_OK && r->c->save_interval > 0 && done % r->c->save_interval == 0 && done < r->total)
-            status = save_state(r);
+        if (status == TOOL_OK && r->c->save_interval > 0 && done % r->c->save_interval == 0 && done < r->total) {
+            status = catch_up(r);
+            if (status == TOOL_OK) status = save_state(r);
+        }
         if (status != TOOL_OK) return status;
     }
 }
@@ -452,17 +471,6 @@ static int make_model(train_run *r)
     return TOOL_OK;
 }
 
-static int make_peek(train_run *r)
-{
-    size_t rows = (size_t)r->c->global_batch_size, T = (size_t)hrm_dataset_describe(r->train)->seq_len;
-    r->peek.rows = (int)rows;
-    r->peek.inputs = (int32_t *)malloc(rows * T * sizeof(int32_t));
-    r->peek.labels = (int32_t *)malloc(rows * T * sizeof(int32_t));
-    r->peek.puzzle_identifiers = (int32_t *)malloc(rows * sizeof(int32_t));
-    return r->peek.inputs && r->peek.labels && r->peek.puzzle_identifiers ? TOOL_OK
-                                                                          : tool_error("no memory for a batch of %zu", rows);
-}
-
 static void describe_run(const train_run *r)
 {
     const hrm_dataset_info *d = hrm_dataset_describe(r->train);
@@ -484,7 +492,6 @@ static int run(train_run *r)
     if (status == TOOL_OK) status = open_data(r);
     if (status == TOOL_OK) status = count_steps(r);
     if (status == TOOL_OK) status = make_model(r);
-    if (status == TOOL_OK) status = make_peek(r);
     if (status != TOOL_OK) return status;
     train_desc(r, &desc);
     if (hrm_trainer_create(&r->trainer, r->model, &desc) != HRM_OK) return tool_failed();
@@ -533,9 +540,6 @@ int command_train(int argc, char **argv)
     hrm_model_destroy(r.model);
     if (r.train) hrm_dataset_close(r.train);
     if (r.test) hrm_dataset_close(r.test);
-    free(r.peek.inputs);
-    free(r.peek.labels);
-    free(r.peek.puzzle_identifiers);
     config_free(r.c);
     return status;
 }
