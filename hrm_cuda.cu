@@ -2247,12 +2247,10 @@ static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
     cudaGetLastError();
     if (error != cudaErrorMemoryAllocation) return cuda_failed(error, "allocating memory");
     cudaMemGetInfo(&room, &total);
-    if (dev->asked.B > 0 && bytes >= dev->asked_bytes / 2 && dev->asked_bytes > 0) {
-        /* nearly everything grows with the batch; leave a twentieth for the rest */
-        double fits = (double)room * 0.95 / ((double)dev->asked_bytes / dev->asked.B);
+    double fits = (double)room * 0.95 / (double)bytes * dev->asked.B; /* nearly everything grows with the batch; a twentieth for the rest */
+    if (dev->asked_bytes > 0 && bytes >= dev->asked_bytes / 2 && fits >= 1)
         return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed for a batch of %d, %.2f of %.2f GB free; a batch of about %d would fit",
                              (double)bytes * 1e-9, dev->asked.B, (double)room * 1e-9, (double)total * 1e-9, (int)fits);
-    }
     return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed, %.2f of %.2f GB free", (double)bytes * 1e-9, (double)room * 1e-9,
                          (double)total * 1e-9);
 }
