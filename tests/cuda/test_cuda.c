@@ -1,38 +1,40 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32 and bfloat16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|errors]    light: the small cases only, for a memory checker    errors: prints every error */
+ * usage: test_cuda [light|wide|errors]   light: small cases only, wide: two for the wgmma kernels, both for a memory checker;
+ * errors: prints every error */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 #include "harness.h"
 #include "util.h"
 
-static int light, verbose; /* the few small cases that a memory checker gets through; every error as a line */
+static int light, wide, verbose; /* the cases that a memory checker gets through: small ones, wgmma's; every error as a line */
 
 /* ---- a pair of runs ------------------------------------------------------------------------------------------------------ */
 typedef struct shape {
     const char *name;
     int T, V, ndim, ids, D, heads, layers, cycles, B, halt;
     float expansion;
-    int learned, causal, softmax, heavy;
+    int learned, causal, softmax, heavy; /* heavy 2: big enough for every wgmma kernel, in turn products and attention */
+    double steep; /* in bfloat16, what L's gradients are held to in mid-flight: see check_segment; 0: 2e-2 */
 } shape;
 
 static const shape shapes[] = {
-    {"tiny rope", 12, 7, 16, 5, 16, 2, 1, 2, 6, 4, 4, 0, 0, 0, 0},
-    {"tiny learned softmax", 9, 11, 40, 4, 16, 4, 2, 1, 5, 3, 4, 1, 0, 1, 0},
-    {"odd sizes", 10, 5, 0, 1, 15, 3, 1, 1, 3, 2, 4, 1, 0, 0, 0},
-    {"head of 10, no puzzle", 33, 9, 0, 1, 20, 2, 1, 1, 3, 1, 2, 0, 1, 0, 0},
-    {"head of 24", 20, 70, 96, 3, 96, 4, 1, 2, 4, 16, 2, 0, 0, 1, 0},
-    {"head of 32 causal", 81, 11, 128, 2, 128, 4, 2, 2, 7, 16, 4, 0, 1, 0, 0},
-    {"head of 16, long", 300, 6, 64, 1, 64, 4, 1, 1, 2, 16, 4, 0, 0, 0, 0},
-    {"head of 64, long causal", 261, 12, 128, 9, 128, 2, 1, 1, 2, 16, 4, 0, 1, 0, 0},
-    {"head of 128, long", 150, 6, 300, 3, 256, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0},
-    {"head of 160", 40, 6, 320, 3, 320, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0},
-    {"head of 80, uneven tiles", 299, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1},
-    {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1},
-    {"sudoku, full tiles", 81, 11, 512, 1, 512, 8, 1, 1, 56, 16, 4, 0, 0, 0, 1},
-    {"maze causal", 900, 6, 512, 1, 512, 8, 1, 1, 9, 16, 1, 0, 1, 0, 1},
-    {"maze", 900, 6, 512, 1, 512, 8, 1, 1, 4, 16, 4, 0, 0, 0, 1},
+    {"tiny rope", 12, 7, 16, 5, 16, 2, 1, 2, 6, 4, 4, 0, 0, 0, 0, 0},
+    {"tiny learned softmax", 9, 11, 40, 4, 16, 4, 2, 1, 5, 3, 4, 1, 0, 1, 0, 0},
+    {"odd sizes", 10, 5, 0, 1, 15, 3, 1, 1, 3, 2, 4, 1, 0, 0, 0, 0},
+    {"head of 10, no puzzle", 33, 9, 0, 1, 20, 2, 1, 1, 3, 1, 2, 0, 1, 0, 0, 0},
+    {"head of 24", 20, 70, 96, 3, 96, 4, 1, 2, 4, 16, 2, 0, 0, 1, 0, 0},
+    {"head of 32 causal", 81, 11, 128, 2, 128, 4, 2, 2, 7, 16, 4, 0, 1, 0, 0, 0},
+    {"head of 16, long", 300, 6, 64, 1, 64, 4, 1, 1, 2, 16, 4, 0, 0, 0, 0, 0},
+    {"head of 64, long causal", 261, 12, 128, 9, 128, 2, 1, 1, 2, 16, 4, 0, 1, 0, 0, 0},
+    {"head of 128, long", 150, 6, 300, 3, 256, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
+    {"head of 160", 40, 6, 320, 3, 320, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
+    {"head of 80, uneven tiles", 299, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1, 5e-2},
+    {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1, 0},
+    {"sudoku, full tiles", 81, 11, 512, 1, 512, 8, 1, 1, 56, 16, 4, 0, 0, 0, 2, 2.5e-2},
+    {"maze causal", 900, 6, 512, 1, 512, 8, 1, 1, 9, 16, 1, 0, 1, 0, 1, 0},
+    {"maze", 900, 6, 512, 1, 512, 8, 1, 1, 4, 16, 4, 0, 0, 0, 2, 4e-2},
 };
 
 typedef struct pair {
@@ -197,10 +199,12 @@ static void set_activation(pair *p, void *gpu, float *cpu, const float *src, flo
 /* One segment and its gradients from a carry z_H, z_L and an embedded input e [3,B,S,D].
  *
  * In bfloat16 the gradients of a carry in mid-flight say little of the kernels. Softmax's logits spread by 3 and the q head's
- * gradient meets one position, so that a few rows of a few heads make up most of L's gradients. Of "maze", float32 with nothing
- * but the levels' inputs, q, k and v rounded to bfloat16 differs by 2.8e-2 in all gradients together and 4.2e-2 in one tensor,
- * PyTorch in bfloat16 by 2.8e-2 and 4.4e-2, these kernels by 3.4e-2 and 5.5e-2; other random draws move all three by 2e-1.
- * So a second, calm round follows: logits near 0, all positions weigh alike, and everything is held to 2e-2. */
+ * gradient meets one position, so that a few rows of a few heads make up most of L's gradients, and they are steep. Of "maze"
+ * and "head of 80", float32 with nothing but the levels' inputs, q, k and v rounded to bfloat16 differs by 2.8e-2 and 4.3e-2
+ * in all gradients together and by 4.2e-2 and 7.4e-2 in one tensor, these kernels by 3.4e-2 and 4.3e-2, 5.5e-2 and 7.9e-2,
+ * PyTorch in bfloat16 by 2.8e-2 and 2.6e-2, 4.4e-2 and 4.5e-2; other random draws move all three by 2e-1. A single tensor may
+ * differ by twice what all together may. So a second, calm round follows: logits near 0, all positions weigh alike, and
+ * everything is held to 2e-2. */
 static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
 {
     const shape *s = p->s;
@@ -265,7 +269,7 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     gpu_upload(p, g->dlogits, c->dlogits, tokens * V * 4), gpu_upload(p, g->dq, c->dq, B * 8);
     CHECK_OK(hrm_run_zero_gradients(p->run[0]));
     CHECK_OK(hrm_run_zero_gradients(p->run[1]));
-    double all = f32 ? 5e-5 : 2e-2, all_L = f32 || calm ? all : 4e-2, each = f32 || calm ? all : 6e-2;
+    double all = f32 ? 5e-5 : 2e-2, all_L = f32 || calm || s->steep <= 0 ? all : s->steep, each = f32 || calm ? all : 2 * all_L;
     ENTRY(heads_backward);
     same_gradients(p, "after heads_backward", all, all);
     BOTH(ct->level_backward(cd, c, 0), gt->level_backward(gd, g, 0));
@@ -349,7 +353,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
         same_activation(p, all ? "cycles: z_L" : "cycles but the last: z_L", g->t_L, c->t_L, z, entry);
     }
 
-    for (int calm = 0; calm < (f32 ? 1 : 2); calm++) check_segment(p, carry, &r, calm);
+    for (int calm = 0; calm < (f32 || light || wide ? 1 : 2); calm++) check_segment(p, carry, &r, calm);
     free(carry);
 
     /* updates from the same gradients; then none, once a loss was not finite */
@@ -552,6 +556,7 @@ int main(int argc, char **argv)
     hrm_device_desc desc;
     memset(&desc, 0, sizeof desc);
     light = argc > 1 && strcmp(argv[1], "light") == 0;
+    wide = argc > 1 && strcmp(argv[1], "wide") == 0;
     verbose = argc > 1 && strcmp(argv[1], "errors") == 0;
     if (hrm_cuda_device()->open(&dev, &desc) != HRM_OK) {
         printf("skipped: %s\n", hrm_error_message());
@@ -561,15 +566,15 @@ int main(int argc, char **argv)
     hrm_cuda_device()->close(dev);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape *s = &shapes[i];
-        if (light && s->heavy) continue;
-        check_entries(s, HRM_FORWARD_FLOAT32, "");
+        if (light ? s->heavy : wide && s->heavy < 2) continue;
+        if (!wide) check_entries(s, HRM_FORWARD_FLOAT32, "");
         check_entries(s, HRM_FORWARD_BFLOAT16, "");
-        if (!s->heavy || light) continue;
+        if (!s->heavy || wide) continue;
         setenv("HRM_CUDA_NO_WGMMA", "1", 1);
         check_entries(s, HRM_FORWARD_BFLOAT16, " (mma)");
         unsetenv("HRM_CUDA_NO_WGMMA");
     }
-    if (light) return test_summary();
+    if (light || wide) return test_summary();
     check_determinism();
     check_solving();
     check_errors();
