@@ -2,10 +2,11 @@
 # built, otherwise an object for all of them.
 #   make cuda        build/cuda/hrm and build/cuda/examples/NAME with the GPU backend in
 #   make test-cuda   every kernel against the CPU; on a machine without a GPU it only builds        make bench-cuda   timings
+#   make bench-cuda-torch PYTHON=path/to/python    the same beside PyTorch on the same GPU [CASES="sudoku:768"] [ROUNDS=2]
 # CUDA_ARCH="80 90a" chooses architectures; CUBLAS=1 sends plain products to cuBLASLt.
 CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
 NVCC      ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
-CUDA_HERE := $(if $(filter cuda test-cuda bench-cuda build/cuda/%,$(MAKECMDGOALS)),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -u))
+CUDA_HERE := $(if $(filter cuda test-cuda bench-cuda bench-cuda-torch build/cuda/%,$(MAKECMDGOALS)),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -u))
 CUDA_ARCH ?= $(if $(CUDA_HERE),$(CUDA_HERE:90=90a),80 90a)
 CUDA_GEN  := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_80,code=compute_80
 CUDA_LIBS := -L$(CUDA_HOME)/lib64 $(if $(CUBLAS),-lcublasLt) -lcudart -lstdc++
@@ -35,5 +36,8 @@ test-cuda: $(B)/cuda/tests/test_cuda $(B)/cuda/tests/golden
 	$(if $(CUDA_HERE),sh tests/cuda/sanitize.sh $(B)/cuda/tests/test_cuda)
 bench-cuda: $(B)/cuda/tests/bench_cuda
 	$(B)/cuda/tests/bench_cuda $(CASES)
+PYTHON ?= python3
+bench-cuda-torch: $(B)/cuda/tests/bench_cuda
+	B="$(B)" $(PYTHON) tests/cuda/bench_torch.py
 
-.PHONY: cuda test-cuda bench-cuda
+.PHONY: cuda test-cuda bench-cuda bench-cuda-torch

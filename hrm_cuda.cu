@@ -549,7 +549,7 @@ __device__ __forceinline__ void transpose4(uint32_t *p, int t)
 struct ahead {
     float  rs[2];
     uint4  x[2][8];       /* residual of both rows; four of SwiGLU's gates and ups */
-    float4 turn[2][2][2]; /* cosines and sines: they repeat every 64 columns */
+    float2 turn[2][8];    /* cosine and sine of each pair of columns: they repeat every 64 */
 };
 
 template <int KIND> __device__ __forceinline__ bool turns_repeat(const ending<bf16> &e, int n0)
@@ -579,10 +579,7 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
         }
         if (KIND == END_STORE && turns) {
 #pragma unroll
-            for (int u = 0; u < 2; u++) {
-                const float4 *from = (const float4 *)(e.rope + (size_t)(row % e.S) * (e.head_dim / 2) + 8 * (4 * u + t) % e.head_dim / 2);
-                p.turn[half][u][0] = from[0], p.turn[half][u][1] = from[1];
-            }
+            for (int u = 0; u < 8; u++) p.turn[half][u] = e.rope[(size_t)(row % e.S) * (e.head_dim / 2) + (8 * u + 2 * t) % e.head_dim / 2];
         }
     }
     if (KIND == END_SWIGLU_BACK) load_gate_up(e, p, m0 + g, n0, t, 0);
@@ -600,12 +597,31 @@ __device__ __forceinline__ float tanh_fast(float x)
 /* to within 2^-11, far below a bfloat16's last bit: one special function instead of two */
 __device__ __forceinline__ float sigmoid_fast(float x) { return fmaf(0.5f, tanh_fast(0.5f * x), 0.5f); }
 
+__device__ __forceinline__ void turn(float *pair, float2 cs)
+{
+    float a = pair[0], b = pair[1];
+    pair[0] = a * cs.x - b * cs.y;
+    pair[1] = b * cs.x + a * cs.y;
+}
+
 /* d: row g of the warp's sixteen in d[4i], d[4i+1], row g + 8 in d[4i+2], d[4i+3]; columns 8i + 2t, 8i + 2t + 1 */
 template <int KIND>
-__device__ __forceinline__ void end_registers(const ending<bf16> &e, const float *d, ahead &p, int m0, int n0, int slot, int split)
+__device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, ahead &p, int m0, int n0, int slot, int split)
 {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    bool turns = turns_repeat<KIND>(e, n0);
+    if (KIND == END_STORE && e.rope) {
+        if (turns_repeat<KIND>(e, n0)) {
+#pragma unroll
+            for (int i = 0; i < 64; i++) turn(d + 2 * i, p.turn[i & 1][i / 2 % 8]);
+        } else {
+            const float2 *table = e.rope + (size_t)((m0 + g) % e.S) * (e.head_dim / 2), *below = e.rope + (size_t)((m0 + g + 8) % e.S) * (e.head_dim / 2);
+#pragma unroll
+            for (int i = 0; i < 32; i++) {
+                int col = n0 + 8 * i + 2 * t, c = col % e.head_dim / 2;
+                if (col < e.rope_columns) turn(d + 4 * i, table[c]), turn(d + 4 * i + 2, below[c]);
+            }
+        }
+    }
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = m0 + g + 8 * half;
@@ -645,18 +661,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const float
 #pragma unroll
                 for (int j = 0; j < 4; j++) unpack2(v + 2 * j, q[j]);
                 if (KIND == END_STORE) {
-                    if (turns) {
-                        const float4 *turn = p.turn[half][i % 2];
-#pragma unroll
-                        for (int j = 0; j < 4; j++) {
-                            float c = j % 2 ? turn[j / 2].z : turn[j / 2].x, s = j % 2 ? turn[j / 2].w : turn[j / 2].y, a = v[2 * j], b = v[2 * j + 1];
-                            v[2 * j] = a * c - b * s;
-                            v[2 * j + 1] = b * c + a * s;
-                        }
-                        if (there) store<8>(out, v);
-                    } else if (e.rope && col < e.rope_columns) {
-                        if (there) end_chunk<KIND, bf16>(e, row, col, v, 1.0f, &squares);
-                    } else if (there) *(uint4 *)out = make_uint4(q[0], q[1], q[2], q[3]);
+                    if (there) *(uint4 *)out = make_uint4(q[0], q[1], q[2], q[3]);
                 } else if (KIND == END_SWIGLU_BACK) {
                     float u[8], h[8];
                     unpack8(x, p.x[0][i % 4]), unpack8(u, p.x[1][i % 4]);
@@ -1645,7 +1650,7 @@ __global__ void reduce_parts_kernel(float *grads, const float *parts, int splits
     }
 }
 
-/* e [B,S,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D) */
+/* e [B,S,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D), from the master weights: rounded once */
 template <class T> __global__ void embed_kernel(T *e, const int32_t *inputs, const int32_t *ids, const float *tokens, const float *puzzle, const float *positions,
                                                 int S, int P, int D, int puzzle_ndim, float factor, size_t n)
 {
@@ -1654,8 +1659,7 @@ template <class T> __global__ void embed_kernel(T *e, const int32_t *inputs, con
         float x = 0;
         if (s >= P) x = tokens[(size_t)inputs[(size_t)b * (S - P) + s - P] * D + d];
         else if (s * D + d < puzzle_ndim) x = puzzle[(size_t)ids[b] * puzzle_ndim + s * D + d];
-        x = to_float(from_float<T>(x));
-        if (positions) x += to_float(from_float<T>(positions[(size_t)s * D + d]));
+        if (positions) x += positions[(size_t)s * D + d];
         e[i] = from_float<T>(x * factor);
     }
 }
@@ -2243,12 +2247,10 @@ static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
     cudaGetLastError();
     if (error != cudaErrorMemoryAllocation) return cuda_failed(error, "allocating memory");
     cudaMemGetInfo(&room, &total);
-    if (dev->asked.B > 0 && bytes >= dev->asked_bytes / 2 && dev->asked_bytes > 0) {
-        /* nearly everything grows with the batch; leave a twentieth for the rest */
-        double fits = (double)room * 0.95 / ((double)dev->asked_bytes / dev->asked.B);
+    double fits = (double)room * 0.95 / (double)bytes * dev->asked.B; /* nearly everything grows with the batch; a twentieth for the rest */
+    if (dev->asked_bytes > 0 && bytes >= dev->asked_bytes / 2 && fits >= 1)
         return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed for a batch of %d, %.2f of %.2f GB free; a batch of about %d would fit",
                              (double)bytes * 1e-9, dev->asked.B, (double)room * 1e-9, (double)total * 1e-9, (int)fits);
-    }
     return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed, %.2f of %.2f GB free", (double)bytes * 1e-9, (double)room * 1e-9,
                          (double)total * 1e-9);
 }

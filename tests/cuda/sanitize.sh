@@ -1,15 +1,18 @@
 #!/bin/sh
-# The small cases of the GPU tests under compute-sanitizer's memory, race and initialisation checkers: no errors allowed.
+# GPU tests under compute-sanitizer's memory, race and initialisation checkers: the small cases and those for wgmma. No errors allowed.
 checker=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 [ -n "$checker" ] || { echo "skipped: no compute-sanitizer"; exit 0; }
 failed=0
 for tool in ${TOOLS:-memcheck racecheck initcheck}; do
-    if "$checker" --tool "$tool" --error-exitcode 9 "$1" light > "${TMPDIR:-/tmp}/sanitize.$tool" 2>&1; then
-        echo "$tool: $(tail -n 1 "${TMPDIR:-/tmp}/sanitize.$tool")"
-    else
-        failed=1
-        echo "$tool: errors"
-        grep -v '^ *$' "${TMPDIR:-/tmp}/sanitize.$tool" | head -n 40
-    fi
+    for cases in ${SANITIZE:-light wide}; do
+        log=${TMPDIR:-/tmp}/sanitize.$tool.$cases
+        if "$checker" --tool "$tool" --error-exitcode 9 "$1" "$cases" > "$log" 2>&1; then
+            echo "$tool $cases: $(grep ' passed' "$log"), $(tail -n 1 "$log")"
+        else
+            failed=1
+            echo "$tool $cases: errors"
+            grep -v '^ *$' "$log" | head -n 40
+        fi
+    done
 done
 exit $failed
