@@ -1,6 +1,6 @@
 # Against PyTorch and OpenBLAS on the same processors: make bench-torch PYTHON=path/to/python [MODE=eager] [WHAT="products sudoku:8"]
-PYTHON    ?= python3
-REFERENCE ?= ../shared/reference/bench_torch.py
+PYTHON      ?= python3
+BENCH_TORCH ?= ../shared/reference/bench_torch.py
 bench-torch: $(B)/bench/cpu
-	@$(PYTHON) tests/bench/peers.py --bench $(B)/bench/cpu --reference $(REFERENCE) --mode $(or $(MODE),best) $(if $(ROUNDS),--rounds $(ROUNDS)) $(WHAT)
+	@$(PYTHON) tests/bench/peers.py --bench $(B)/bench/cpu --reference $(BENCH_TORCH) --mode $(or $(MODE),best) $(if $(ROUNDS),--rounds $(ROUNDS)) $(WHAT)
 .PHONY: bench-torch

@@ -2050,7 +2050,7 @@ __global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *
 typedef CUresult (*encode_function)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *, const cuuint32_t *,
                                     const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
 
-enum { RING_SLOTS = 8, MAX_GRAPHS = 64 };
+enum { RING_SLOTS = 8, POST_BYTES = 256, MAX_GRAPHS = 64 };
 static const size_t RING_BYTES = (size_t)1 << 21;
 struct ring_slot { void *host; cudaEvent_t done; int used; };
 struct graph_entry { hrm_work *w; int key, rows, seen; cudaGraphExec_t exec; };
@@ -2064,7 +2064,7 @@ struct hrm_device {
     int                  asked_train;
     size_t               asked_bytes;
     cudaStream_t         stream;
-    ring_slot            ring[RING_SLOTS];
+    ring_slot            ring[RING_SLOTS], posts[2]; /* uploads; copies to the host that are fetched later */
     int                  ring_next;
     graph_entry          graphs[MAX_GRAPHS];
     int                  graph_next;
@@ -2143,9 +2143,10 @@ static void cuda_close(hrm_device *dev)
     if (dev->stream) cudaStreamSynchronize(dev->stream);
     for (int i = 0; i < MAX_GRAPHS; i++)
         if (dev->graphs[i].exec) cudaGraphExecDestroy(dev->graphs[i].exec);
-    for (int i = 0; i < RING_SLOTS; i++) {
-        if (dev->ring[i].done) cudaEventDestroy(dev->ring[i].done);
-        if (dev->ring[i].host) cudaFreeHost(dev->ring[i].host);
+    for (int i = 0; i < RING_SLOTS + 2; i++) {
+        ring_slot *slot = i < RING_SLOTS ? &dev->ring[i] : &dev->posts[i - RING_SLOTS];
+        if (slot->done) cudaEventDestroy(slot->done);
+        if (slot->host) cudaFreeHost(slot->host);
     }
 #ifdef HRM_USE_CUBLAS
     if (dev->lt) cublasLtDestroy(dev->lt);
@@ -2182,9 +2183,10 @@ static hrm_status open_device(hrm_device *dev)
     const char *wait = getenv("HRM_CUDA_SYNC");
     dev->wait_always = wait && wait[0] && wait[0] != '0';
     CUDA_TRY(cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking), "creating a stream");
-    for (int i = 0; i < RING_SLOTS; i++) {
-        CUDA_TRY(cudaMallocHost(&dev->ring[i].host, RING_BYTES), "allocating pinned memory");
-        CUDA_TRY(cudaEventCreateWithFlags(&dev->ring[i].done, cudaEventDisableTiming), "creating an event");
+    for (int i = 0; i < RING_SLOTS + 2; i++) {
+        ring_slot *slot = i < RING_SLOTS ? &dev->ring[i] : &dev->posts[i - RING_SLOTS];
+        CUDA_TRY(cudaMallocHost(&slot->host, i < RING_SLOTS ? (size_t)RING_BYTES : (size_t)POST_BYTES), "allocating pinned memory");
+        CUDA_TRY(cudaEventCreateWithFlags(&slot->done, cudaEventDisableTiming), "creating an event");
     }
     /* code for this GPU, and wgmma in it? */
     int *there = NULL, answer = 0;
@@ -2288,13 +2290,16 @@ static hrm_status cuda_upload(hrm_device *dev, void *dst, const void *host, size
     return HRM_OK;
 }
 
+static hrm_status waited(cudaError_t error)
+{
+    if (error == cudaSuccess) return HRM_OK;
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: a kernel failed while running: %s (HRM_CUDA_SYNC=1 in the environment names it)", cudaGetErrorString(error));
+}
+
 static hrm_status cuda_sync(hrm_device *dev)
 {
     TRY(outside_step(dev, "waiting"));
-    cudaError_t error = cudaStreamSynchronize(dev->stream);
-    if (error != cudaSuccess)
-        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: a kernel failed while running: %s (HRM_CUDA_SYNC=1 in the environment names it)", cudaGetErrorString(error));
-    return HRM_OK;
+    return waited(cudaStreamSynchronize(dev->stream));
 }
 
 static hrm_status cuda_download(hrm_device *dev, void *host, const void *src, size_t bytes)
@@ -2302,6 +2307,21 @@ static hrm_status cuda_download(hrm_device *dev, void *host, const void *src, si
     TRY(outside_step(dev, "a download"));
     CUDA_TRY(cudaMemcpyAsync(host, src, bytes, cudaMemcpyDeviceToHost, dev->stream), "a download");
     return cuda_sync(dev);
+}
+
+static hrm_status cuda_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
+{
+    TRY(outside_step(dev, "a download"));
+    CUDA_TRY(cudaMemcpyAsync((char *)dev->posts[slot].host + at, src, bytes, cudaMemcpyDeviceToHost, dev->stream), "a download");
+    CUDA_TRY(cudaEventRecord(dev->posts[slot].done, dev->stream), "a download");
+    return HRM_OK;
+}
+
+static hrm_status cuda_collect(hrm_device *dev, int slot, size_t at, void *host, size_t bytes)
+{
+    TRY(waited(cudaEventSynchronize(dev->posts[slot].done)));
+    memcpy(host, (const char *)dev->posts[slot].host + at, bytes);
+    return HRM_OK;
 }
 
 static hrm_status cuda_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
@@ -3088,7 +3108,7 @@ extern "C" const hrm_device_table *hrm_cuda_device(void)
         cuda_open, cuda_close, cuda_buffer_alloc, cuda_buffer_free, cuda_upload, cuda_download, cuda_copy, cuda_zero, cuda_sync, cuda_sizes,
         cuda_begin_step, cuda_end_step, cuda_forget,
         cuda_prepare, cuda_act_begin, cuda_embed, cuda_cycles, cuda_level_forward, cuda_heads, cuda_act_end, cuda_losses,
-        cuda_heads_backward, cuda_level_backward, cuda_embed_backward, cuda_adam_atan2, cuda_sign_sgd, cuda_gather, cuda_all_reduce,
+        cuda_heads_backward, cuda_level_backward, cuda_embed_backward, cuda_adam_atan2, cuda_sign_sgd, cuda_gather, cuda_all_reduce, cuda_post, cuda_collect, 0, 1,
     };
     return &table;
 }

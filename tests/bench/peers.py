@@ -108,7 +108,7 @@ def main():
         environment["OPENBLAS_NUM_THREADS"] = str(o.threads)
         cases = [w for w in o.what if w != "products"] or ([] if o.what else CASES)
         if cases and not os.path.exists(o.reference):
-            sys.exit(f"peers.py: no {o.reference}; give its path: make bench-torch REFERENCE=path/to/bench_torch.py")
+            sys.exit(f"peers.py: no {o.reference}; give its path: make bench-torch BENCH_TORCH=path/to/bench_torch.py")
         if "products" in o.what or not o.what: products(o, environment)
         if cases: models(o, cases, environment)
 

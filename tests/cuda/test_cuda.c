@@ -491,6 +491,38 @@ static void check_determinism(void)
     hrm_model_destroy(a), hrm_model_destroy(b), hrm_model_destroy(c);
 }
 
+/* steps begun ahead of their metrics, from batches gathered ahead, are the steps waited for */
+static void check_ahead(void)
+{
+    enum { STEPS = 30 };
+    static hrm_metrics told[2][STEPS + 2];
+    hrm_dataset *data = toy_data();
+    hrm_model *models[2] = {NULL, NULL};
+    for (int ahead = 0; ahead < 2 && data; ahead++) {
+        hrm_model_desc d = hrm_model_desc_for(data);
+        hrm_train_desc td;
+        hrm_trainer *trainer = NULL;
+        memset(&td, 0, sizeof td);
+        d.hidden_size = 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1, d.device = HRM_CUDA;
+        td.steps = STEPS, td.batch_size = 64, td.lr = 1e-3f, td.seed = 2, td.gather_ahead = ahead ? 0 : -1;
+        CHECK_OK(hrm_model_create(&models[ahead], &d));
+        if (models[ahead]) CHECK_OK(hrm_trainer_create(&trainer, models[ahead], &td));
+        for (int i = 1; trainer && i <= STEPS; i++) {
+            hrm_metrics m;
+            memset(&m, 0, sizeof m);
+            CHECK_OK(ahead ? hrm_trainer_step_ahead(trainer, data, &m) : hrm_trainer_step(trainer, data, &m));
+            CHECK(m.step == i - ahead, "step %d tells of step %d", i, (int)m.step);
+            told[ahead][m.step] = m;
+        }
+        if (trainer) CHECK_OK(hrm_trainer_catch_up(trainer, &told[ahead][ahead ? STEPS : STEPS + 1]));
+        hrm_trainer_destroy(trainer);
+    }
+    CHECK(memcmp(told[0] + 1, told[1] + 1, STEPS * sizeof told[0][0]) == 0, "metrics told later are others");
+    CHECK(same_weights(models[0], models[1]), "a training ahead of its metrics differs");
+    hrm_model_destroy(models[0]), hrm_model_destroy(models[1]);
+    hrm_dataset_close(data);
+}
+
 static void check_solving(void)
 {
     /* answers of the same weights, halting on their own, in batches that shrink */
@@ -576,6 +608,7 @@ int main(int argc, char **argv)
     }
     if (light || wide) return test_summary();
     check_determinism();
+    check_ahead();
     check_solving();
     check_errors();
     check_training();
