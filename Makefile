@@ -52,7 +52,7 @@ $(B)/bench/%: tests/bench/%.c hrm.h Makefile | $(B)/bench
 $(B) $(B)/tools $(B)/examples $(B)/tests $(B)/bench:
 	mkdir -p $@
 
-# Trains on the machine's processors for about three minutes. Options: make demo ARGS="--seed 2"
+# Trains on the machine's processors, half a minute to two. Options: make demo ARGS="--seed 2"
 demo: $(B)/examples/sudoku
 	$(B)/examples/sudoku --save $(B)/sudoku.safetensors $(ARGS)
 
