@@ -380,7 +380,8 @@ typedef struct hrm_model_desc {
     uint64_t seed;                /* of the initial weights */
     /* where and how it runs; not stored in checkpoints */
     hrm_device_kind      device;        /* [HRM_CPU] */
-    hrm_forward_dtype    forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only */
+    hrm_forward_dtype    forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, and
+                                           fast where it multiplies them (AVX-512 BF16, AVX-512 VNNI) */
     int                  num_threads;   /* [hrm_cpu_count()] */
     const hrm_allocator *allocator;
 } hrm_model_desc;
@@ -1129,6 +1130,9 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
         #define HRM__AVX2   __attribute__((target("avx2,fma")))
         #define HRM__AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
         #define HRM__VNNI   __attribute__((target("avx512f,avx512vnni")))
+        #if defined(__clang__) ? __clang_major__ >= 10 : __GNUC__ >= 10
+            #define HRM__BF16 __attribute__((target("avx512f,avx512bf16")))
+        #endif
         #include <immintrin.h>
     #elif defined(__aarch64__)
         #define HRM__NEON 1     /* the baseline there: no attribute needed */
@@ -1155,18 +1159,24 @@ static int hrm__cpu_best(void)
 #endif
 }
 
-static int hrm__cpu_has_vnni(void)
+enum { HRM__CPU_VNNI = 1, HRM__CPU_BF16 = 2 }; /* beyond AVX-512: products of bytes, of bfloat16 */
+
+static int hrm__cpu_extras(void)
 {
-    /* AVX-512 with products of bytes */
+    int extras = 0;
 #if defined(HRM__X86)
     unsigned a, b, c, d;
-    return hrm__cpu_best() == HRM__CPU_AVX512 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 11);
-#else
-    return 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 11)) extras |= HRM__CPU_VNNI;
+    #if defined(HRM__BF16)
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5)) extras |= HRM__CPU_BF16;
+    #endif
 #endif
+    return extras;
 }
 
-static hrm__atomic hrm__cpu_chosen;     /* HRM__CPU_UNKNOWN until the first look; every thread would write the same value */
+/* HRM__CPU_UNKNOWN until the first look; every thread would write the same values. Kept, since asking takes a virtual machine
+ * microseconds. */
+static hrm__atomic hrm__cpu_chosen, hrm__cpu_extra;
 
 /* Reads HRM_CPU. A name that is unknown or not supported here is an error; whoever ignores it gets the best there is. In double
  * there is one path, plain C, whatever the name. */
@@ -1187,6 +1197,7 @@ HRM__UNUSED static hrm_status hrm__cpu_select(void)
             want = best;
         }
     }
+    hrm__store(&hrm__cpu_extra, want == HRM__CPU_AVX512 ? hrm__cpu_extras() : 0);
     hrm__store(&hrm__cpu_chosen, want);
     return status;
 }
@@ -1200,6 +1211,8 @@ static int hrm__cpu(void)
     }
     return cpu;
 }
+
+HRM__UNUSED static int hrm__cpu_has(int extra) { return hrm__cpu() == HRM__CPU_AVX512 && (hrm__load(&hrm__cpu_extra) & extra) != 0; }
 
 #if defined(HRM__X86)
     #define HRM__DISPATCH(name, params, args) \
@@ -4935,6 +4948,9 @@ HRM__FAST_END
  * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, elsewhere in floats, which are
  * exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a column lie
  * together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets qa + 128.
+ *
+ * bfloat16: with AVX-512 BF16 by products of pairs, two consecutive k of a column together, x rounded too; elsewhere weights
+ * alone are, and become floats again block by block.
  */
 #define HRM__BYTE_ROWS 112 /* rows of a quantized together */
 #define HRM__BYTE_NR   32
@@ -4955,16 +4971,25 @@ static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
     return weights + panels * HRM__BYTE_NR * (sizeof(float) + sizeof(int32_t));
 }
 
-/* w [N,K] -> packed: bfloat16 panels laid out as hrm__pack does, or bytes; each member its panels */
+/* Elements that hrm__pack_bf16 needs for w [N,K]. */
+static size_t hrm__bf16_size(size_t N, size_t K)
+{
+    size_t pairs = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR * ((K + 1) / 2 * 2), plain = hrm__pack_size(N, K);
+    return pairs > plain ? pairs : plain;
+}
+
+/* w [N,K] -> packed, each member its panels: in bfloat16 laid out as hrm__pack does, or with two consecutive k of a column
+ * together where the processor multiplies pairs */
 static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
 {
-    const size_t nr = hrm__gemm_kernel_get()->nr;
+    const size_t each = hrm__cpu_has(HRM__CPU_BF16) ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr, long_K = (K + each - 1) / each * each;
     size_t begin, end;
     hrm__team_range(t, (N + nr - 1) / nr, 1, &begin, &end);
     for (size_t p = begin; p < end; p++) {
-        size_t width = hrm__panel_width(N - p * nr, nr);
-        for (size_t k = 0; k < K; k++)
-            for (size_t j = 0; j < width; j++) dst[p * nr * K + k * width + j] = p * nr + j < N ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
+        size_t width = each == 2 ? nr : hrm__panel_width(N - p * nr, nr);
+        for (size_t k = 0; k < long_K; k++)
+            for (size_t j = 0; j < width; j++)
+                dst[p * nr * long_K + k / each * each * width + j * each + k % each] = p * nr + j < N && k < K ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
     }
 }
 
@@ -5094,6 +5119,85 @@ static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row
 }
 #endif
 
+#if defined(HRM__BF16)
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__round_row_body(uint16_t *q, const hrm_real *x, size_t K)
+{
+    /* x [K] -> q [K rounded up to 2] in bfloat16 */
+    for (size_t k = 0; k < K; k++) q[k] = hrm__f32_to_bf16((float)x[k]);
+    if (K % 2) q[K] = 0;
+}
+HRM__DISPATCH(hrm__round_row, (uint16_t *q, const hrm_real *x, size_t K), (q, x, K))
+HRM__FAST_END
+
+/* q [14] rows `row` apart, one panel -> c [14,32]: the tile of hrm__gemm, two k a step */
+#define HRM__BF16_ZERO(r, p, s) __m512 c##r = _mm512_setzero_ps(), d##r = c##r;
+#define HRM__BF16_ADD(r, p, s) \
+    memcpy(&pair, p + s * row, 4); \
+    a = (__m512bh)_mm512_set1_epi32(pair); \
+    c##r = _mm512_dpbf16_ps(c##r, a, b0); \
+    d##r = _mm512_dpbf16_ps(d##r, a, b1);
+#define HRM__BF16_STORE(r, p, s) \
+    _mm512_storeu_ps(c + r * ldc, c##r); \
+    _mm512_storeu_ps(c + r * ldc + 16, d##r);
+static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q, size_t row, const uint16_t *panel, size_t pairs)
+{
+    const uint16_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
+    int pair;
+    HRM__ROWS(HRM__BF16_ZERO)
+    for (size_t g = 0; g < pairs; g++, panel += 64, p0 += 2, p3 += 2, p6 += 2, p9 += 2, p12 += 2) {
+        __m512bh b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + 32), a;
+        HRM__PREFETCH(panel + 64 * pairs); /* the next panel, for which the first tile pays */
+        HRM__PREFETCH(panel + 64 * pairs + 32);
+        HRM__ROWS(HRM__BF16_ADD)
+    }
+    HRM__ROWS(HRM__BF16_STORE)
+}
+#endif
+
+/* Elements of scratch that hrm__gemm_bf16 needs, besides what hrm__gemm does. */
+static size_t hrm__bf16_scratch(size_t K) { return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1; }
+
+/* a [M,K] rows lda apart, packed bfloat16 of N columns -> c [M,N] rows ldc apart. Where the processor multiplies bfloat16, a is
+ * rounded to it too, as on a GPU; elsewhere weights alone are. */
+static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const uint16_t *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
+                           const hrm__team *t)
+{
+#if defined(HRM__BF16)
+    if (hrm__cpu_has(HRM__CPU_BF16)) {
+        const size_t row = (K + 1) / 2 * 2, tiles = (M + HRM__BYTE_MR - 1) / HRM__BYTE_MR, panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, size = (size_t)t->size;
+        size_t m0 = 0, m1 = tiles, p0 = 0, p1 = panels;
+        uint16_t *q = (uint16_t *)(void *)scratch;
+        hrm_real edge[HRM__BYTE_MR * HRM__BYTE_NR];
+        if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, &m0, &m1);
+        else hrm__team_range(t, panels, 1, &p0, &p1);
+        m0 *= HRM__BYTE_MR;
+        m1 = m1 * HRM__BYTE_MR < M ? m1 * HRM__BYTE_MR : M;
+        for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
+            size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
+            for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K);
+            memset(q + rows * row, 0, HRM__BYTE_MR * row * sizeof *q); /* the rows that fill the last tile */
+            for (size_t p = p0; p < p1; p++) {
+                size_t first = p * HRM__BYTE_NR, cols = N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR;
+                const uint16_t *panel = packed + first * row;
+                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) {
+                    hrm_real *to = c + (m + i) * ldc + first;
+                    size_t high = rows - i < HRM__BYTE_MR ? rows - i : HRM__BYTE_MR;
+                    if (high == HRM__BYTE_MR && cols == HRM__BYTE_NR) {
+                        hrm__tile_bf16(to, ldc, q + i * row, row, panel, row / 2);
+                        continue;
+                    }
+                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2);
+                    for (size_t r = 0; r < high; r++) memcpy(to + r * ldc, edge + r * HRM__BYTE_NR, cols * sizeof *to);
+                }
+            }
+        }
+        return;
+    }
+#endif
+    hrm__gemm_either(c, ldc, a, lda, NULL, packed, M, N, K, 0, scratch, t);
+}
+
 /* What each member needs: a quantized [.,K], as bytes or as floats; its scales; a panel's sums; a block of a panel in floats. */
 typedef struct hrm__bytes_space { uint8_t *q; hrm_real *a, *b; float *scales; int32_t *sums; } hrm__bytes_space;
 
@@ -5119,7 +5223,7 @@ static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t l
 {
     hrm__bytes b;
     const size_t row = (K + 3) / 4 * 4, tiles = (M + HRM__BYTE_MR - 1) / HRM__BYTE_MR, panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, size = (size_t)t->size;
-    const int vnni = hrm__cpu() == HRM__CPU_AVX512 && hrm__cpu_has_vnni();
+    const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
     size_t m0 = 0, m1 = tiles, p0 = 0, p1 = panels;
     hrm__bytes_space s;
     hrm__bytes_scratch(K, scratch, &s);
@@ -5748,9 +5852,10 @@ typedef struct hrm__thread_scratch {
 
 static size_t hrm__own_scratch(const hrm_dims *d)
 {
-    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim));
+    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim)), K = (size_t)(d->D > d->I ? d->D : d->I);
     hrm__bytes_space unused;
-    return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch((size_t)(d->D > d->I ? d->D : d->I), NULL, &unused)) : n;
+    if (d->dtype == HRM_FORWARD_BFLOAT16) return hrm__max_size(n, hrm__bf16_scratch(K));
+    return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch(K, NULL, &unused)) : n;
 }
 
 static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_scratch *s)
@@ -5804,7 +5909,7 @@ static size_t hrm__operand_size(hrm_forward_dtype dtype, size_t N, size_t K)
     /* elements of hrm_real that w [N,K] packed takes */
     hrm__bytes unused;
     size_t one = sizeof(hrm_real), plain = hrm__pack_size(N, K);
-    if (dtype == HRM_FORWARD_BFLOAT16) return (plain * sizeof(uint16_t) + one - 1) / one;
+    if (dtype == HRM_FORWARD_BFLOAT16) return (hrm__bf16_size(N, K) * sizeof(uint16_t) + one - 1) / one;
     return dtype == HRM_FORWARD_INT8 ? (hrm__plan_bytes(N, K, NULL, &unused) + one - 1) / one : plain;
 }
 
@@ -5909,7 +6014,7 @@ static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real 
     /* x [rows,K], packed w [N,K] -> y [rows,N] */
     hrm_forward_dtype dtype = call->w->d.dtype;
     if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, K, w, rows, N, K, scratch, team);
-    else if (dtype == HRM_FORWARD_BFLOAT16) hrm__gemm_either(y, N, x, K, NULL, (const uint16_t *)(const void *)w, rows, N, K, 0, scratch, team);
+    else if (dtype == HRM_FORWARD_BFLOAT16) hrm__gemm_bf16(y, N, x, K, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
     else hrm__gemm(y, N, x, K, w, rows, N, K, 0, scratch, team);
     hrm__team_barrier(team);
 }

@@ -30,15 +30,30 @@ static void test_products(size_t M, size_t N, size_t K)
     float *scales = (float *)malloc(M * sizeof *scales);
     int differ = 0;
     hrm__team alone = {0, 1, NULL};
-    scratch = random_array(hrm__gemm_scratch() + hrm__bytes_scratch(K, NULL, &space));
+    scratch = random_array(hrm__gemm_scratch() + hrm__bytes_scratch(K, NULL, &space) + hrm__bf16_scratch(K));
+    uint16_t *packed16 = (uint16_t *)malloc((hrm__bf16_size(N, K) + 1) * sizeof *packed16);
+    hrm_real *a16 = random_array(M * K), *first = random_array(M * N);
 
+    /* bfloat16: as float32 with rounded weights, bit for bit; where pairs are multiplied, with both rounded, the order of sums aside */
+    int pairs = hrm__cpu_has(HRM__CPU_BF16);
     for (size_t i = 0; i < N * K; i++) rounded[i] = (hrm_real)hrm__bf16_to_f32(hrm__f32_to_bf16((float)w[i]));
+    for (size_t i = 0; i < M * K; i++) a16[i] = pairs ? (hrm_real)hrm__bf16_to_f32(hrm__f32_to_bf16((float)a[i])) : a[i];
     hrm__pack(packed, rounded, N, K, 0, &alone);
-    hrm__gemm(expected, N, a, K, packed, M, N, K, 0, scratch, &alone);
-    hrm__pack_bf16((uint16_t *)(void *)packed, w, N, K, &alone);
-    hrm__gemm_either(c, N, a, K, NULL, (uint16_t *)(void *)packed, M, N, K, 0, scratch, &alone);
-    for (size_t i = 0; i < M * N; i++) differ += c[i] != expected[i];
-    CHECK(differ == 0, "bfloat16 %zu x %zu x %zu: %d differ", M, N, K, differ);
+    hrm__gemm(expected, N, a16, K, packed, M, N, K, 0, scratch, &alone);
+    hrm__pack_bf16(packed16, w, N, K, &alone);
+    for (int members = 1; members <= 3; members++) {
+        hrm__team t = {0, 0, NULL};
+        t.size = members;
+        for (size_t i = 0; i < M * N; i++) c[i] = (hrm_real)NAN;
+        for (t.id = 0; t.id < members; t.id++) hrm__gemm_bf16(c, N, a, K, packed16, M, N, K, scratch, &t);
+        double off = 0, whole = 0;
+        if (members == 1) memcpy(first, c, M * N * sizeof *c);
+        for (size_t i = 0; i < M * N; i++) {
+            off += ((double)c[i] - (double)expected[i]) * ((double)c[i] - (double)expected[i]), whole += (double)expected[i] * (double)expected[i];
+            differ += c[i] != first[i] || (!pairs && c[i] != expected[i]);
+        }
+        CHECK(differ == 0 && sqrt(off) <= 1e-6 * sqrt(whole), "bfloat16 %zu x %zu x %zu, %d threads: %d differ, off by %g", M, N, K, members, differ, sqrt(off / whole));
+    }
 
     hrm__pack_bytes(bytes, w, N, K, &alone);
     hrm__plan_bytes(N, K, bytes, &plan);
@@ -64,6 +79,7 @@ static void test_products(size_t M, size_t N, size_t K)
         for (size_t i = 0; i < M * N; i++) differ += c[i] != expected[i];
         CHECK(differ == 0, "bytes %zu x %zu x %zu, %d threads: %d differ", M, N, K, members, differ);
     }
+    free(packed16), free(a16), free(first);
     free(a), free(w), free(rounded), free(c), free(expected), free(packed), free(scratch), free(bytes), free(q), free(scales);
 }
 
