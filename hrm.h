@@ -344,7 +344,8 @@ typedef struct hrm_position {
  * puzzle, from it min(size, room) examples without replacement; an iteration's last partial batch is dropped (a set's, when there
  * are several). The order is a function of (seed, position) alone, and every position this leaves can be gone on from.
  * epochs_per_iter 0 means 1. *new_iteration (may be NULL) tells that the batch is the first of a later iteration than
- * *position was in. A batch that no iteration fills is HRM_ERR_ARGUMENT. On failure *position stands. A batch whose three arrays are NULL is not filled: only *position moves. */
+ * *position was in. A batch that no iteration fills is HRM_ERR_ARGUMENT. On failure *position stands. A batch whose three
+ * arrays are NULL is not filled: only *position moves. */
 HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
 /* Examples [first, first + rows) in file order, padded at the end; sequential evaluation. HRM_END past the last example. */
 HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_batch *batch);
@@ -4826,22 +4827,31 @@ HRM__INLINE void hrm__expand_bf16_body(hrm_real *dst, const uint16_t *src, size_
 }
 HRM__DISPATCH(hrm__expand_bf16, (hrm_real *dst, const uint16_t *src, size_t n), (dst, src, n))
 
+/* This member's rows m0 to m1 - 1 and panels p0 to p1 - 1 of a product [M,N]: the team shares the rows, or the columns where
+ * that leaves the busiest member less to do. */
+static void hrm__split_product(const hrm__team *t, size_t M, size_t N, size_t mr, size_t nr, size_t *m0, size_t *m1, size_t *p0, size_t *p1)
+{
+    const size_t tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
+    *m0 = *p0 = 0, *m1 = tiles, *p1 = panels;
+    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, m0, m1);
+    else hrm__team_range(t, panels, 1, p0, p1);
+    *m0 *= mr;
+    *m1 = *m1 * mr < M ? *m1 * mr : M;
+}
+
 /* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated; packed16 instead of
  * packed: an operand in bfloat16, expanded block by block. scratch: this member's own */
 static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, const uint16_t *packed16, size_t M, size_t N,
                              size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
 {
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
-    const size_t mr = kernel->mr, nr = kernel->nr, tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
+    const size_t mr = kernel->mr, nr = kernel->nr;
     const size_t inner = kernel->chain < HRM__GEMM_KC ? kernel->chain : HRM__GEMM_KC;
     const hrm__tile_mode more = inner < kernel->chain ? HRM__TILE_CONTINUE : HRM__TILE_ADD;
     const int copy = lda * sizeof *a % 2048 == 0 && lda * sizeof *a > 2048;
-    size_t m0 = 0, m1 = tiles, p0 = 0, p1 = panels, i, k, p, m, mc, kc;
-    /* rows are split among the team, or columns where that leaves the busiest member less to do */
-    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, &m0, &m1);
-    else hrm__team_range(t, panels, 1, &p0, &p1);
-    m1 = m1 * mr < M ? m1 * mr : M;
-    for (m = m0 * mr; m < m1 && p0 < p1; m += mc) {
+    size_t m0, m1, p0, p1, i, k, p, m, mc, kc;
+    hrm__split_product(t, M, N, mr, nr, &m0, &m1, &p0, &p1);
+    for (m = m0; m < m1 && p0 < p1; m += mc) {
         kc = K < inner ? K : inner;
         mc = HRM__GEMM_BLOCK / (kc + 16) / mr * mr;
         if (mc > m1 - m) mc = m1 - m;
@@ -4988,8 +4998,10 @@ static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K,
     for (size_t p = begin; p < end; p++) {
         size_t width = each == 2 ? nr : hrm__panel_width(N - p * nr, nr);
         for (size_t k = 0; k < long_K; k++)
-            for (size_t j = 0; j < width; j++)
-                dst[p * nr * long_K + k / each * each * width + j * each + k % each] = p * nr + j < N && k < K ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
+            for (size_t j = 0; j < width; j++) {
+                int there = p * nr + j < N && k < K;
+                dst[p * nr * long_K + k / each * each * width + j * each + k % each] = there ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
+            }
     }
 }
 
@@ -5165,14 +5177,11 @@ static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t ld
 {
 #if defined(HRM__BF16)
     if (hrm__cpu_has(HRM__CPU_BF16)) {
-        const size_t row = (K + 1) / 2 * 2, tiles = (M + HRM__BYTE_MR - 1) / HRM__BYTE_MR, panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, size = (size_t)t->size;
-        size_t m0 = 0, m1 = tiles, p0 = 0, p1 = panels;
+        const size_t row = (K + 1) / 2 * 2;
+        size_t m0, m1, p0, p1;
         uint16_t *q = (uint16_t *)(void *)scratch;
         hrm_real edge[HRM__BYTE_MR * HRM__BYTE_NR];
-        if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, &m0, &m1);
-        else hrm__team_range(t, panels, 1, &p0, &p1);
-        m0 *= HRM__BYTE_MR;
-        m1 = m1 * HRM__BYTE_MR < M ? m1 * HRM__BYTE_MR : M;
+        hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
         for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
             size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
             for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K);
@@ -5222,16 +5231,13 @@ static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t l
                             const hrm__team *t)
 {
     hrm__bytes b;
-    const size_t row = (K + 3) / 4 * 4, tiles = (M + HRM__BYTE_MR - 1) / HRM__BYTE_MR, panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, size = (size_t)t->size;
+    const size_t row = (K + 3) / 4 * 4;
     const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
-    size_t m0 = 0, m1 = tiles, p0 = 0, p1 = panels;
+    size_t m0, m1, p0, p1;
     hrm__bytes_space s;
     hrm__bytes_scratch(K, scratch, &s);
     hrm__plan_bytes(N, K, (void *)(uintptr_t)packed, &b);
-    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, &m0, &m1);
-    else hrm__team_range(t, panels, 1, &p0, &p1);
-    m0 *= HRM__BYTE_MR;
-    m1 = m1 * HRM__BYTE_MR < M ? m1 * HRM__BYTE_MR : M;
+    hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
     for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
         size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
         for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K);
@@ -6708,8 +6714,16 @@ static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *r
 }
 static hrm_status hrm__cpu_all_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
 
-static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes) { return memcpy(dev->slots[slot] + at, src, bytes), HRM_OK; }
-static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *host, size_t bytes) { return memcpy(host, dev->slots[slot] + at, bytes), HRM_OK; }
+static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
+{
+    memcpy(dev->slots[slot] + at, src, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *host, size_t bytes)
+{
+    memcpy(host, dev->slots[slot] + at, bytes);
+    return HRM_OK;
+}
 
 static const hrm_device_table hrm__cpu_table = {
     HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", hrm__cpu_open, hrm__cpu_close, hrm__cpu_buffer_alloc, hrm__cpu_buffer_free,
