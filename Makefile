@@ -21,8 +21,9 @@ SCRIPTS  := $(wildcard tests/test_*.sh)
 BENCHES  := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 
 # stb's single headers (Debian: libstb-dev) draw the pictures; without them everything else is built.
-HASH := \# # written out, it would be a comment in some versions of make and follow a backslash in others
-STB := $(shell printf '$(firstword $(HASH))include <stb/stb_image_write.h>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -DHRM_HAVE_STB)
+# (The sign in a variable: written out it is a comment in some versions of make, and keeps its backslash in others.)
+HASH := \#
+STB := $(shell printf '$(HASH)include <stb/stb_image_write.h>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -DHRM_HAVE_STB)
 HRM_C += $(CPPFLAGS) $(STB)
 
 all: $(if $(TOOLS),$(B)/hrm) $(EXAMPLES:%=$(B)/examples/%)

@@ -1,4 +1,5 @@
-# Against PyTorch and OpenBLAS on the same processors: make bench-torch PYTHON=path/to/python [MODE=eager] [WHAT="products sudoku:8"]
+# Against PyTorch and OpenBLAS on the same processors: make bench-torch PYTHON=path/to/python [MODE=eager] [ROUNDS=2]
+# [WHAT="products sudoku:8"]
 PYTHON      ?= python3
 BENCH_TORCH ?= ../shared/reference/bench_torch.py
 bench-torch: $(B)/bench/cpu

@@ -36,8 +36,9 @@ test-cuda: $(B)/cuda/tests/test_cuda $(B)/cuda/tests/golden
 	$(if $(CUDA_HERE),sh tests/cuda/sanitize.sh $(B)/cuda/tests/test_cuda)
 bench-cuda: $(B)/cuda/tests/bench_cuda
 	$(B)/cuda/tests/bench_cuda $(CASES)
-PYTHON ?= python3
+PYTHON      ?= python3
+BENCH_TORCH ?= ../shared/reference/bench_torch.py
 bench-cuda-torch: $(B)/cuda/tests/bench_cuda
-	B="$(B)" $(PYTHON) tests/cuda/bench_torch.py
+	@B="$(B)" BENCH_TORCH="$(BENCH_TORCH)" $(PYTHON) tests/cuda/peers.py
 
 .PHONY: cuda test-cuda bench-cuda bench-cuda-torch

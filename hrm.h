@@ -381,8 +381,8 @@ typedef struct hrm_model_desc {
     uint64_t seed;                /* of the initial weights */
     /* where and how it runs; not stored in checkpoints */
     hrm_device_kind      device;        /* [HRM_CPU] */
-    hrm_forward_dtype    forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, and
-                                           fast where it multiplies them (AVX-512 BF16, AVX-512 VNNI) */
+    hrm_forward_dtype    forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, by
+                                           its own products of them where it has these (AVX-512 BF16, VNNI) */
     int                  num_threads;   /* [hrm_cpu_count()] */
     const hrm_allocator *allocator;
 } hrm_model_desc;
@@ -4576,7 +4576,7 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
  * step and serve all recurrent passes. A is read where it lies, or copied when its row stride would map a tile's rows onto one
  * cache set. Blocks keep a panel in the first-level cache and a block of A in the second.
  *
- * Every c[i][j] is one chain of multiply-adds over ascending k, or a sum of chains of equal length, whatever tile, block or
+ * Every c[i][j] is one chain of multiply-adds over ascending k, or a sum of chains of a fixed length, whatever tile, block or
  * thread it falls into (storing and reloading it between blocks changes nothing): results are bitwise equal for any team and
  * any split of the rows.
  */
@@ -4603,7 +4603,7 @@ typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_r
                           hrm__tile_mode mode, const hrm__ahead *ahead);
 typedef struct hrm__gemm_kernel {
     size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
-    size_t chain;           /* longest chain; where a product is rounded before it is added, shorter ones are added up */
+    size_t chain;           /* the longest in hrm__gemm; where products are rounded before they are added, short ones are added up */
     hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
 } hrm__gemm_kernel;
 
@@ -4896,7 +4896,7 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
 {
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
     const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
-    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, group;
+    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, most, blocks, group;
     hrm_real *strip = scratch + HRM__GEMM_BLOCK;
     const hrm_real *next = a;
     /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
@@ -4915,8 +4915,9 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
         hrm__team_range(&column, panels, 1, &p0, &p1);
     }
     n1 = n1 * mr < N ? n1 * mr : N;
-    group = HRM__GEMM_BLOCK / HRM__GEMM_MC / nr;
-    if (p1 > p0) group = (p1 - p0 + (p1 - p0 - 1) / group) / ((p1 - p0 - 1) / group + 1); /* equal ones */
+    most = HRM__GEMM_BLOCK / HRM__GEMM_MC / nr; /* panels a block has room for; the blocks have equally many */
+    blocks = (p1 - p0 + most - 1) / most;
+    group = blocks ? (p1 - p0 + blocks - 1) / blocks : 0;
     for (; p0 < p1; p0 = q) {
         q = p0 + group < p1 ? p0 + group : p1;
         for (m = 0; m < M; m += mc) {
@@ -4928,8 +4929,9 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
             for (n = n0 * mr; n < n1; n += mr) {
                 const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
                 const hrm_real *tile = strip + turn * mc * mr;
-                if (turn == 0) next = n + HRM__GEMM_STRIP * mr < n1 ? a + m * lda + n + HRM__GEMM_STRIP * mr : m + mc < M ? a + (m + mc) * lda + n0 * mr : NULL;
                 if (turn == 0) { /* a few tiles together, since they share cache lines of A; a lower one is the last */
+                    const size_t after = n + HRM__GEMM_STRIP * mr;
+                    next = after < n1 ? a + m * lda + after : m + mc < M ? a + (m + mc) * lda + n0 * mr : NULL;
                     const size_t full = (n1 - n) / mr < HRM__GEMM_STRIP ? (n1 - n) / mr : HRM__GEMM_STRIP;
                     hrm__copy_rows(strip, mc * mr, a + m * lda + n, lda, mc, full, mr);
                     if (full < HRM__GEMM_STRIP && n + full * mr < n1)
@@ -4939,7 +4941,7 @@ HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a,
                     size_t cols = K - p * nr < nr ? K - p * nr : nr;
                     const size_t line = turn * (q - p0) + p - p0;
                     hrm__ahead ahead = {tile, tile, HRM__LINE};
-                    /* the strip after this one, whose rows begin and end within a line */
+                    /* the strip after this one, a line of each row with each tile; rows begin and end within lines */
                     if (next && line <= HRM__GEMM_STRIP * mr / HRM__LINE + 1) ahead.a = next + line * HRM__LINE, ahead.step = lda;
                     /* the next rows of B, a part with each tile */
                     if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * HRM__LINE;
@@ -5133,13 +5135,12 @@ static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row
 
 #if defined(HRM__BF16)
 HRM__FAST_BEGIN
-HRM__INLINE void hrm__round_row_body(uint16_t *q, const hrm_real *x, size_t K)
+static HRM__AVX512 void hrm__round_row(uint16_t *q, const hrm_real *x, size_t K)
 {
     /* x [K] -> q [K rounded up to 2] in bfloat16 */
     for (size_t k = 0; k < K; k++) q[k] = hrm__f32_to_bf16((float)x[k]);
     if (K % 2) q[K] = 0;
 }
-HRM__DISPATCH(hrm__round_row, (uint16_t *q, const hrm_real *x, size_t K), (q, x, K))
 HRM__FAST_END
 
 /* q [14] rows `row` apart, one panel -> c [14,32]: the tile of hrm__gemm, two k a step */
@@ -5167,7 +5168,7 @@ static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q,
 }
 #endif
 
-/* Elements of scratch that hrm__gemm_bf16 needs, besides what hrm__gemm does. */
+/* Elements of scratch that hrm__gemm_bf16 needs where pairs are multiplied; elsewhere it needs what hrm__gemm does. */
 static size_t hrm__bf16_scratch(size_t K) { return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1; }
 
 /* a [M,K] rows lda apart, packed bfloat16 of N columns -> c [M,N] rows ldc apart. Where the processor multiplies bfloat16, a is
@@ -5185,7 +5186,6 @@ static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t ld
         for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
             size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
             for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K);
-            memset(q + rows * row, 0, HRM__BYTE_MR * row * sizeof *q); /* the rows that fill the last tile */
             for (size_t p = p0; p < p1; p++) {
                 size_t first = p * HRM__BYTE_NR, cols = N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR;
                 const uint16_t *panel = packed + first * row;
@@ -5196,7 +5196,7 @@ static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t ld
                         hrm__tile_bf16(to, ldc, q + i * row, row, panel, row / 2);
                         continue;
                     }
-                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2);
+                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2); /* whatever stands behind the rows is dropped */
                     for (size_t r = 0; r < high; r++) memcpy(to + r * ldc, edge + r * HRM__BYTE_NR, cols * sizeof *to);
                 }
             }
@@ -6302,6 +6302,7 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
 static hrm_status hrm__cpu_level_backward(hrm_device *dev, hrm_work *w, int level)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (w->train == 2 && *w->bad) return HRM_OK; /* nothing may move, and no gradient is kept */
     call.level = level;
     for (int layer = w->d.layers[level] - 1; layer >= 0; layer--) {
         call.flag = layer;
@@ -6589,7 +6590,6 @@ static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t 
     /* params, m, v from `from` on, g [n] */
     const hrm_step *s = w->step;
     size_t b, e;
-    if (*w->bad) return;
     hrm__team_range(team, n, 64, &b, &e);
     hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b, (hrm_real)(1 - (double)s->lr * (double)s->weight_decay),
                     (hrm_real)((double)s->lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
@@ -7504,9 +7504,10 @@ static void       hrm__dataset_end_turn(hrm_dataset *data);
 static int        hrm__dataset_serial(const hrm_dataset *data);
 static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
 
+typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
+
 /* A thread that gathers the batch after the one at work, into the trainer's. It holds the data set's turn from the order until
  * it is done, so that the data set may be closed, or drawn from by others, at any time. */
-typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
 typedef struct hrm__gatherer {
     int          running; /* the thread was started */
     int          ahead;   /* a batch was ordered and not fetched yet */
@@ -7702,7 +7703,6 @@ static hrm_status hrm__trainer_build(hrm_trainer *t)
     size_t bytes = m->at.trained * sizeof *t->m;
     memset(&run, 0, sizeof run);
     run.rows = t->desc.batch_size;
-    run.train = 1;
     run.seed = t->desc.seed;
     HRM__TRY(hrm__run_create(&t->run, m, &run, m->table->updates_at_once ? 2 : 1));
     t->run->owned = 1;

@@ -1,7 +1,7 @@
 /* Speed on the CPU: matrix products against the measured peak of the multiply-add units, training steps, solving, threads,
  * memory.
  *
- *   cpu                                    everything, about two minutes
+ *   cpu                                    everything, a minute or two
  *   cpu [--threads N] [--runs N] [--no-batch] CASE …    a JSON line a case, with the names that bench_torch.py uses;
  *                                                       --no-batch leaves out solving the whole batch
  *   cpu [--threads N] --products                        a JSON line a matrix product

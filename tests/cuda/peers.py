@@ -12,7 +12,6 @@ PATH = os.environ.get("BENCH_TORCH", "../shared/reference/bench_torch.py")
 CASES = os.environ.get("CASES", "sudoku:768 sudoku:384 maze:96").split()
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 OURS = os.path.join(os.environ.get("B", "build"), "cuda/tests/bench_cuda")
-DEVICE = "cuda"
 
 
 def worker(case):
@@ -27,31 +26,33 @@ def worker(case):
         return 1.0
 
     bench_torch.median_ms = warm_up
-    memory = bench_torch.run(case, DEVICE, True, 3, 9)["peak_MB"]
+    memory = bench_torch.run(case, "cuda", True, 3, 9)["peak_MB"]
     model = inspect.getclosurevars(calls[0][0]).nonlocals["model"]
-    name = "CPU"
-    if DEVICE == "cuda":
-        torch.cuda.synchronize()
-        torch.cuda.empty_cache()
-        name = torch.cuda.get_device_name()
-    print(json.dumps(dict(torch=torch.__version__, gpu=name)), flush=True)
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    print(json.dumps(dict(torch=torch.__version__, gpu=torch.cuda.get_device_name())), flush=True)
     for _ in sys.stdin:
         times = []
         for i, (fn, runs) in enumerate(calls):
             model.train(i == 0)
-            times.append(median_ms(fn, DEVICE, 2, runs))
-        if DEVICE == "cuda": torch.cuda.empty_cache()
+            times.append(median_ms(fn, "cuda", 2, runs))
+        torch.cuda.empty_cache()
         print(json.dumps(dict(zip(("train_ms", "solve_ms", "solve1_ms"), times), train_MB=memory)), flush=True)
 
 
 def answer(process, case):
     for line in process.stdout:
         if line.startswith("{"): return json.loads(line)
-    sys.exit(f"bench_torch.py: PyTorch failed at {case}")
+    sys.exit(f"peers.py: PyTorch failed at {case}")
 
 
 def main():
-    if not os.path.exists(PATH): sys.exit(f"bench_torch.py: no {PATH}; set BENCH_TORCH")
+    try:
+        import torch
+    except ImportError as error:
+        sys.exit(f"peers.py: {error}. Install it (pip install torch) and give that python: make bench-cuda-torch PYTHON=path/to/python")
+    if not torch.cuda.is_available(): sys.exit("peers.py: PyTorch finds no GPU here")
+    if not os.path.exists(PATH): sys.exit(f"peers.py: no {PATH}; give its path: make bench-cuda-torch BENCH_TORCH=path/to/bench_torch.py")
     workers = {case: subprocess.Popen([sys.executable, __file__, "--worker", case], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for case in CASES}
     ready = {case: answer(w, case) for case, w in workers.items()}
     results = {case: ([], []) for case in CASES}
