@@ -30,7 +30,8 @@
  *     HRM_CHUNK_ROWS n     rows of activations a thread works on at a time [512]; memory against cache misses
  *     HRM_BLOCK_ROWS n     of these, rows that go through the layers between two attentions together [112]; likewise
  *     hrm_real             float; double makes every number on the CPU double, on the plain path, several times slower
- *   The environment variable HRM_CPU=avx512|avx2|neon|scalar picks an instruction set; the best one is the default.
+ *   The environment variable HRM_CPU=avx512|avx2|neon|scalar picks an instruction set; the best one is the default. It is read
+ *   once, when the first model is created.
  *
  * RULES
  *   Errors   A status, and a one-line message that names file, tensor, row or field: hrm_error_message(), per thread. The
@@ -158,7 +159,7 @@ typedef struct hrm_allocator {
 typedef struct hrm_pool hrm_pool;
 typedef void (*hrm_pool_function)(void *context, int thread, int num_threads);
 
-HRM_API int        hrm_cpu_count(void); /* processors online, at least 1 */
+HRM_API int        hrm_cpu_count(void); /* processors that this process may run on, at least 1 */
 HRM_API hrm_status hrm_pool_create(hrm_pool **pool, int num_threads /* 0: hrm_cpu_count() */, const hrm_allocator *allocator);
 HRM_API void       hrm_pool_destroy(hrm_pool *pool); /* NULL is fine */
 HRM_API int        hrm_pool_size(const hrm_pool *pool);
@@ -727,6 +728,12 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
     #include <windows.h>
 #else
     #include <unistd.h>
+    #ifdef __linux__
+        #include <sys/syscall.h>
+        #if defined(__STRICT_ANSI__) && !defined(__cplusplus)
+extern long syscall(long, ...); /* hidden by -std=c99 */
+        #endif
+    #endif
     #ifndef HRM_NO_THREADS
         #include <pthread.h>
     #endif
@@ -754,6 +761,7 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 #endif
 
 #define HRM__COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define HRM__REAL_MAX     ((hrm_real)(sizeof(hrm_real) == sizeof(float) ? (double)FLT_MAX : DBL_MAX))
 /* Leaves the function with the status of `call` unless it is HRM_OK. */
 #define HRM__TRY(call) \
     do { \
@@ -903,16 +911,28 @@ typedef pthread_cond_t  hrm__condition;
     #define HRM__THREAD_RESULT        void *
 #endif
 
+/* Processors that this process may run on: a container or taskset may leave it few of the machine's. */
 HRM_API int hrm_cpu_count(void)
 {
 #ifdef _WIN32
-    SYSTEM_INFO info;
-    GetSystemInfo(&info);
-    return info.dwNumberOfProcessors > 0 ? (int)info.dwNumberOfProcessors : 1;
-#elif defined(_SC_NPROCESSORS_ONLN)
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 && n < 4096 ? (int)n : 1;
+    DWORD_PTR ours = 0, all = 0;
+    int n = 0;
+    if (GetProcessAffinityMask(GetCurrentProcess(), &ours, &all))
+        for (; ours; ours &= ours - 1) n++;
+    return n > 0 ? n : 1;
 #else
+    #if defined(__linux__) && defined(SYS_sched_getaffinity)
+    unsigned long mask[4096 / (8 * sizeof(unsigned long))]; /* the C library's own call is hidden by -std=c99 */
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    int count = 0;
+    for (size_t i = 0; bytes > 0 && i < (size_t)bytes / sizeof mask[0]; i++)
+        for (unsigned long m = mask[i]; m; m &= m - 1) count++;
+    if (count > 0) return count;
+    #endif
+    #if defined(_SC_NPROCESSORS_ONLN)
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    if (n > 0 && n < 4096) return (int)n;
+    #endif
     return 1;
 #endif
 }
@@ -1175,32 +1195,29 @@ static int hrm__cpu_extras(void)
     return extras;
 }
 
-/* HRM__CPU_UNKNOWN until the first look; every thread would write the same values. Kept, since asking takes a virtual machine
- * microseconds. */
-static hrm__atomic hrm__cpu_chosen, hrm__cpu_extra;
+/* HRM__CPU_UNKNOWN until the first look, which is the only one: weights packed for one instruction set are no other's. (Asking
+ * takes a virtual machine microseconds, too.) Threads that look at once write the same values. */
+static hrm__atomic hrm__cpu_chosen, hrm__cpu_extra, hrm__cpu_refused;
 
-/* Reads HRM_CPU. A name that is unknown or not supported here is an error; whoever ignores it gets the best there is. In double
- * there is one path, plain C, whatever the name. */
+/* Reads HRM_CPU, once a process. A name that is unknown or not supported here is an error, now and later; whoever ignores it gets
+ * the best there is. In double there is one path, plain C, whatever the name. */
 HRM__UNUSED static hrm_status hrm__cpu_select(void)
 {
-    int best = hrm__cpu_best(), want = best;
+    int best = hrm__cpu_best(), want = best, refused = 0;
     const char *name = getenv("HRM_CPU");
-    hrm_status status = HRM_OK;
-    if (name && *name) {
-        for (want = HRM__CPU_AVX512; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
-        if (want == HRM__CPU_UNKNOWN) {
-            status = hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar", name);
-            want = best;
-        } else if (sizeof(hrm_real) == sizeof(double)) {
-            want = best;
-        } else if (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON)) {
-            status = hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: not supported here, the best is %s", name, hrm__cpu_names[best]);
-            want = best;
+    if (hrm__load(&hrm__cpu_chosen) == HRM__CPU_UNKNOWN) {
+        if (name && *name) {
+            for (want = HRM__CPU_AVX512; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
+            refused = want == HRM__CPU_UNKNOWN;
+            if (sizeof(hrm_real) == sizeof(float) && (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON))) refused = 1;
+            if (refused || sizeof(hrm_real) == sizeof(double)) want = best;
         }
+        hrm__store(&hrm__cpu_refused, refused);
+        hrm__store(&hrm__cpu_extra, want == HRM__CPU_AVX512 ? hrm__cpu_extras() : 0);
+        hrm__store(&hrm__cpu_chosen, want);
     }
-    hrm__store(&hrm__cpu_extra, want == HRM__CPU_AVX512 ? hrm__cpu_extras() : 0);
-    hrm__store(&hrm__cpu_chosen, want);
-    return status;
+    if (!hrm__load(&hrm__cpu_refused)) return HRM_OK;
+    return hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar; the best here is %s", name ? name : "", hrm__cpu_names[best]);
 }
 
 static int hrm__cpu(void)
@@ -1322,12 +1339,15 @@ HRM__INLINE hrm_real hrm__reciprocal(hrm_real x)
 HRM__INLINE hrm_real hrm__sigmoid(hrm_real x) { return hrm__reciprocal(1 + hrm__exp(-x)); }
 HRM__INLINE hrm_real hrm__silu(hrm_real x) { return x * hrm__sigmoid(x); }
 
-/* the square root, x >= 0; to 1e-7; libm's may set errno and so does not vectorise: Newton's iteration for 1/sqrt x */
+/* the square root, x >= 0; to 1e-7, infinity's its own; libm's may set errno and so does not vectorise: Newton's iteration for
+ * 1/sqrt x, on 2^48 x where x is so small that it has lost bits, or its square root's inverse could not be had */
 HRM__INLINE hrm_real hrm__sqrt(hrm_real x)
 {
-    float v = (float)x, r, s;
+    float v = (float)x, r, s, back;
     int32_t bits;
     if (HRM__PLAIN_MATH) return (hrm_real)sqrt((double)x);
+    back = v < 1e-30f ? 5.9604644775390625e-8f : 1.0f;  /* 2^-24 */
+    v = v < 1e-30f ? v * 281474976710656.0f : v;
     memcpy(&bits, &v, sizeof bits);
     bits = 0x5f375a86 - (bits >> 1);
     memcpy(&r, &bits, sizeof r);
@@ -1335,7 +1355,8 @@ HRM__INLINE hrm_real hrm__sqrt(hrm_real x)
     r = r * (1.5f - 0.5f * v * r * r);
     r = r * (1.5f - 0.5f * v * r * r);
     s = v * r;
-    return (hrm_real)(s + 0.5f * r * (v - s * s));
+    s = (s + 0.5f * r * (v - s * s)) * back;
+    return v <= FLT_MAX ? (hrm_real)s : x;
 }
 
 /* the angle of (x, y) for x >= 0, to 2.5e-7 relative; 0 for (0, 0) */
@@ -5680,12 +5701,20 @@ HRM_API double hrm_bce(double logit, double target, double *dlogit)
  *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
  */
 HRM__FAST_BEGIN
+/* Keeps m finite, whose difference from g could pass the largest float; v may be infinite, where the update is 0. */
+HRM__INLINE hrm_real hrm__bounded(hrm_real g)
+{
+    const hrm_real most = HRM__REAL_MAX / 4;
+    g = g > most ? most : g;
+    return g < -most ? -most : g;
+}
 HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1,
                                       hrm_real beta2, hrm_real root_bias2)
 {
     /* p, m, v, g [n]; decay = 1 - lr wd, step = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t) */
     for (size_t i = 0; i < n; i++) {
-        hrm_real gi = g[i], mi = m[i] + (gi - m[i]) * (1 - beta1), vi = v[i] + (gi * gi - v[i]) * (1 - beta2);
+        hrm_real gi = hrm__bounded(g[i]), mi = m[i] + (gi - m[i]) * (1 - beta1), vi = v[i] + (gi * gi - v[i]) * (1 - beta2);
+        vi = v[i] <= HRM__REAL_MAX ? vi : v[i]; /* infinite, it stays so: infinity less infinity is no number */
         m[i] = mi;
         v[i] = vi;
         p[i] = p[i] * decay - step * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);

@@ -1996,7 +1996,8 @@ __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *
 /* atan2(y, x) for x >= 0, to 2e-8 in the angle (Abramowitz and Stegun 4.4.49) */
 __device__ __forceinline__ float atan2_positive(float y, float x)
 {
-    float a = fabsf(y), high = fmaxf(a, x), r = high > 0 ? __fdividef(fminf(a, x), high) : 0.0f, s = r * r, p = 0.0028662257f;
+    float a = fabsf(y), high = fmaxf(a, x), scale = high < 1e-30f ? 1e30f : high > 1e30f ? 1e-30f : 1.0f; /* where 1 / high is no float */
+    float r = high > 0 ? __fdividef(fminf(a, x) * scale, high * scale) : 0.0f, s = r * r, p = 0.0028662257f;
     p = fmaf(p, s, -0.0161657367f), p = fmaf(p, s, 0.0429096138f), p = fmaf(p, s, -0.0752896400f), p = fmaf(p, s, 0.1065626393f);
     p = fmaf(p, s, -0.1420889944f), p = fmaf(p, s, 0.1999355085f), p = fmaf(p, s, -0.3333314528f);
     float angle = fmaf(p * s, r, r);
@@ -2015,8 +2016,10 @@ __global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t
         float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            ms[j] += b1 * (gs[j] - ms[j]);
-            vs[j] += b2 * (gs[j] * gs[j] - vs[j]);
+            float grad = fminf(fmaxf(gs[j], -FLT_MAX / 4), FLT_MAX / 4), square = vs[j] + b2 * (grad * grad - vs[j]);
+            if (isnan(gs[j])) grad = square = gs[j]; /* fminf drops it */
+            ms[j] += b1 * (grad - ms[j]);
+            if (vs[j] <= FLT_MAX) vs[j] = square; /* infinite, it stays so and the update is 0 */
             ps[j] = ps[j] * keep - rate * atan2_positive(ms[j], sqrtf(vs[j]) * inverse2);
         }
         *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;

@@ -177,6 +177,30 @@ HRM__INLINE void reduce_body(hrm_real *out, const hrm_real *x, const hrm_real *y
 HRM__DISPATCH(reduce, (hrm_real *out, const hrm_real *x, const hrm_real *y, size_t n), (out, x, y, n))
 HRM__FAST_END
 
+/* Gradients whose squares are no floats, or hardly: the same as libm's functions make of them, step after step. */
+static void test_adam_ends(const char *cpu)
+{
+    static const double sizes[] = {1e-45, 1e-40, 1e-38, 1e-30, 3e-23, 1e-21, 1e-19, 1e-10, 1, 1e10, 1e18, 3e19, 1e20, 1e30, 3e38};
+    enum { N = 2 * HRM__COUNT(sizes) };
+    hrm_real p[N], m[N], v[N], g[N];
+    double P[N], b1 = (double)(hrm_real)0.1, b2 = (double)(hrm_real)0.05;
+    hrm_real M[N], V[N];
+    for (int i = 0; i < N; i++) p[i] = m[i] = v[i] = M[i] = V[i] = 0, P[i] = 0;
+    for (int t = 1; t <= 4; t++) {
+        double bias1 = 1 - pow(0.9, t), bias2 = 1 - pow(0.95, t);
+        for (int i = 0; i < N; i++) {
+            g[i] = (hrm_real)((i % 2 ? -1 : 1) * (t == 3 ? -0.5 : 1) * sizes[i / 2]);
+            M[i] = (hrm_real)((double)M[i] + ((double)g[i] - (double)M[i]) * b1);
+            V[i] = (hrm_real)((double)V[i] * (1 - b2) + (double)(hrm_real)((double)g[i] * (double)g[i]) * b2); /* infinite: stays so */
+            P[i] -= 1e-3 / bias1 * atan2((double)M[i], sqrt((double)V[i]) / sqrt(bias2));
+        }
+        hrm_adam_atan2(p, m, v, g, N, 1e-3, 0.9, 0.95, 0, t);
+        for (int i = 0; i < N; i++) /* a denormal square has few bits, and the two roundings of it may differ by one */
+            CHECK(fabs((double)p[i] - P[i]) < (sizes[i / 2] < 1e-20 && sizes[i / 2] > 1e-24 ? 2e-4 : 1e-8), "%s step %d, gradient %g: moved to %g, expected %g", cpu, t,
+                  (double)g[i], (double)p[i], P[i]);
+    }
+}
+
 static void test_math(const char *cpu)
 {
     const double scale = sizeof(hrm_real) == sizeof(float) ? 1 : 1e-8;
@@ -190,6 +214,9 @@ static void test_math(const char *cpu)
     TEST_UNARY(silu, v / (1 + exp(-v)), -80.0, 100.0, 1e-37, 2.5e-7 * scale);
     TEST_UNARY(sqrt, sqrt(v), 0.0, 2.0, 1e-30, 1.0e-7 * scale);
     TEST_UNARY(sqrt, sqrt(v), 1e-30, 1e-24, 0, 1.0e-7 * scale);
+    TEST_UNARY(sqrt, sqrt(v), 1.5e-45, 1e-38, 0, 1.0e-7 * scale); /* denormal floats */
+    TEST_UNARY(sqrt, sqrt(v), 1e36, 3.4e38, 0, 1.0e-7 * scale);
+    test_adam_ends(cpu);
     {
         /* every magnitude of both, all four of y's and x's zeros */
         hrm_real x[1024], y[1024], z[1024];
@@ -228,13 +255,19 @@ static void test_math(const char *cpu)
     }
 }
 
-static void force(const char *name)
+static void force_late(const char *name)
 {
 #ifdef _WIN32
     _putenv_s("HRM_CPU", name);
 #else
     setenv("HRM_CPU", name, 1);
 #endif
+}
+
+static void force(const char *name)
+{
+    force_late(name);
+    hrm__cpu_chosen = HRM__CPU_UNKNOWN; /* as in a process that has not looked yet */
 }
 
 int main(void)
@@ -260,7 +293,13 @@ int main(void)
     }
     force("sse9");
     CHECK_FAILS(hrm__cpu_select(), HRM_ERR_ARGUMENT, "sse9");
+    force_late("scalar");
+    CHECK_FAILS(hrm__cpu_select(), HRM_ERR_ARGUMENT, "HRM_CPU"); /* refused once, refused always */
     force("");
     CHECK_OK(hrm__cpu_select());
+    int chosen = hrm__cpu();
+    force_late("scalar"); /* too late: weights may be packed */
+    CHECK_OK(hrm__cpu_select());
+    CHECK(hrm__cpu() == chosen, "the instruction set changed from %s to %s", hrm__cpu_names[chosen], hrm__cpu_names[hrm__cpu()]);
     return test_summary();
 }

@@ -183,6 +183,7 @@ int main(void)
     train(file);
     for (size_t i = 0; i < HRM__COUNT(paths); i++) {
         setenv("HRM_CPU", paths[i], 1);
+        hrm__cpu_chosen = HRM__CPU_UNKNOWN; /* as in a process that has not looked yet */
         if (hrm__cpu_select() != HRM_OK) continue; /* not this machine's */
         for (size_t k = 0; k < HRM__COUNT(shapes); k++) test_products(shapes[k][0], shapes[k][1], shapes[k][2]);
         double plain = solved(file, HRM_FORWARD_FLOAT32), half = solved(file, HRM_FORWARD_BFLOAT16), bytes = solved(file, HRM_FORWARD_INT8);
@@ -192,6 +193,7 @@ int main(void)
     }
     if (asked) setenv("HRM_CPU", asked, 1);
     else unsetenv("HRM_CPU");
+    hrm__cpu_chosen = HRM__CPU_UNKNOWN;
     free(asked);
     test_refusals();
     remove(file);
