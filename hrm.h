@@ -40,6 +40,7 @@
  *            beforehand) and a training step or a segment allocates nothing.
  *   Threads  Functions on different objects are free to run at once. One model, its runs and trainers: one call at a time; the
  *            threads inside a call are the library's. Data sets and open files may be read by several threads.
+ *   fork()   A child may use what its parent made, with threads of its own, except what is on a GPU. No call may be under way.
  *   Layout   Row-major, batch first. Token 0..vocab-1 in int32; label -100 is ignored.
  *
  * WHAT IT DOES NOT DO
@@ -448,14 +449,16 @@ HRM_API hrm_status hrm_run_reset(hrm_run *run); /* a fresh carry: halted everywh
 /* One segment (SPEC: rows that have halted take the batch's row, the others go on). Checks tokens and ids first.
  * min_halt_steps [rows] replaces the exploration draw; NULL otherwise. Training leaves the loss's gradient unset. */
 HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps);
-/* Gradient of (sum of the losses / rows) of the segment just run, added to the run's gradients. */
+/* Gradient of (sum of the losses / rows) of the segment just run, added to the run's gradients. Of the puzzle table each row
+ * has its own: a row that takes a puzzle of another identifier starts it from 0, so it is read, or applied, before. */
 HRM_API hrm_status hrm_run_backward(hrm_run *run);
 HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run);
-HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values); /* puzzle table: [rows, ndim] of the rows in flight */
+HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values); /* puzzle table: [rows, ndim], of the ids in flight */
 HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics);          /* of the segment just run */
 /* Copies of the segment's results; each pointer may be NULL. logits [rows,T,V]; the others [rows]. */
 typedef struct hrm_run_outputs {
-    hrm_real *logits, *q_halt, *q_continue, *target_q_continue;
+    hrm_real *logits, *q_halt, *q_continue;
+    hrm_real *target_q_continue; /* of runs that train, with halt_max_steps over 1; asked of others it is HRM_ERR_ARGUMENT */
     int32_t  *steps, *halted;
     int32_t  *predictions; /* [rows,T] arg max of the logits */
 } hrm_run_outputs;
@@ -488,8 +491,9 @@ typedef struct hrm_trainer hrm_trainer;
 HRM_API hrm_status hrm_trainer_create(hrm_trainer **trainer, hrm_model *model, const hrm_train_desc *desc);
 HRM_API void       hrm_trainer_destroy(hrm_trainer *trainer); /* before its model */
 HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *trainer);
-/* One update. metrics (NULL: do not wait for them) are of this step. HRM_END once all steps are done; HRM_ERR_NAN when the
- * loss is not finite: the message names the step, the weights are those before it. */
+/* One update. metrics are of this step; NULL: do not wait for them, and hear of an error with the next step. HRM_END once all
+ * steps are done; HRM_ERR_NAN when the loss is not finite: the message names the step and says whether the weights still are;
+ * nothing moves any more until hrm_trainer_load brings a state, or hrm_run_reset of its run a fresh carry. */
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *trainer, hrm_dataset *data, hrm_metrics *metrics);
 /* The same without waiting for a GPU: *metrics are those of the step before (its `step` is 0 when there is none to tell of).
  * Errors of a step come with its metrics. HRM_END once all steps are begun; hrm_trainer_catch_up tells of the last one. On the
@@ -627,7 +631,7 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     hrm_real  *params;     /* [at.total], master weights */
     hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.level_offset[0]] */
     hrm_real  *puzzle;     /* [puzzle_ids, puzzle_ndim] master table; may be NULL */
-    hrm_real  *puzzle_grad; /* [B, puzzle_ndim] */
+    hrm_real  *puzzle_grad; /* [B, puzzle_ndim], added to like all others; of the row's id: a row that takes another one starts from 0 */
     void      *prepared;   /* the device's own form of the weights, made by prepare() */
     void      *z_H, *z_L;  /* [B,S,D] the carry, in the device's activation type */
     void      *e;          /* [B,S,D] the embedded input */
@@ -670,7 +674,7 @@ typedef struct hrm_device_table {
     void (*forget)(hrm_device *dev, hrm_work *w); /* w is about to be freed */
     /* The model, one call a part. All work on w->rows rows. */
     hrm_status (*prepare)(hrm_device *dev, hrm_work *w);  /* params -> prepared */
-    hrm_status (*act_begin)(hrm_device *dev, hrm_work *w); /* rows that have halted take the new data, z = H_init / L_init, steps = 0 */
+    hrm_status (*act_begin)(hrm_device *dev, hrm_work *w); /* rows that have halted take the new data, z = H_init / L_init, steps = 0, and puzzle_grad = 0 where the id is another */
     hrm_status (*embed)(hrm_device *dev, hrm_work *w);    /* inputs, ids -> e */
     hrm_status (*cycles)(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all); /* passes without gradient, in place: all, or all but the last L and H */
     hrm_status (*level_forward)(hrm_device *dev, hrm_work *w, int level); /* last pass with gradient: 1: z_L += z_H + e, blocks; 0: z_H += z_L, blocks; saves */
@@ -761,7 +765,6 @@ extern long syscall(long, ...); /* hidden by -std=c99 */
 #endif
 
 #define HRM__COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define HRM__REAL_MAX     ((hrm_real)(sizeof(hrm_real) == sizeof(float) ? (double)FLT_MAX : DBL_MAX))
 /* Leaves the function with the status of `call` unless it is HRM_OK. */
 #define HRM__TRY(call) \
     do { \
@@ -911,6 +914,20 @@ typedef pthread_cond_t  hrm__condition;
     #define HRM__THREAD_RESULT        void *
 #endif
 
+static hrm__atomic hrm__temps_lock; /* of >>files */
+
+#if !defined(HRM_NO_THREADS)
+/* fork() copies one thread. Who has threads notes the number of forks when it starts them, and starts others when that has grown. */
+static hrm__atomic hrm__forks, hrm__forks_watched;
+    #ifndef _WIN32
+static void hrm__forked(void)
+{
+    (void)hrm__atomic_add(&hrm__forks, 1);
+    hrm__store(&hrm__temps_lock, 0); /* who held it is not here */
+}
+    #endif
+#endif
+
 /* Processors that this process may run on: a container or taskset may leave it few of the machine's. */
 HRM_API int hrm_cpu_count(void)
 {
@@ -965,14 +982,14 @@ typedef struct hrm__worker { struct hrm_pool *pool; int id; hrm__thread thread; 
 
 struct hrm_pool {
     const hrm_allocator *allocator;
-    int               size, started, spins;
+    int               size, room, started, spins, forks; /* size: room, or fewer where a child could not start as many */
     hrm_pool_function function; /* NULL: the workers leave */
     void             *context;
     hrm__gate         job, barrier;
     hrm__atomic       arrived;
     hrm__mutex        mutex;
     hrm__condition    condition;
-    hrm__worker      *workers; /* [size], the first is the caller and has no thread */
+    hrm__worker      *workers; /* [room], the first is the caller and has no thread */
 };
 
 static void hrm__gate_wait(hrm_pool *pool, hrm__gate *gate, int known)
@@ -1020,6 +1037,7 @@ static int hrm__thread_start(hrm__thread *thread, hrm__thread_function *function
     *thread = CreateThread(NULL, 0, function, argument, 0, NULL);
     return *thread != NULL;
 #else
+    if (!hrm__load(&hrm__forks_watched) && hrm__atomic_add(&hrm__forks_watched, 1) == 1 && pthread_atfork(NULL, NULL, hrm__forked) != 0) return 0;
     return pthread_create(thread, NULL, function, argument) == 0;
 #endif
 }
@@ -1046,8 +1064,31 @@ static HRM__THREAD_RESULT hrm__worker_main(void *argument)
     }
 }
 
+static int hrm__pool_start(hrm_pool *pool)
+{
+    /* -> 1 when all of its threads run */
+    hrm__mutex_init(&pool->mutex);
+    hrm__condition_init(&pool->condition);
+    pool->forks = (int)hrm__load(&hrm__forks);
+    pool->started = 0;
+    for (int i = 1; i < pool->size; i++) {
+        hrm__worker *w = &pool->workers[i];
+        w->pool = pool;
+        w->id = i;
+        if (!hrm__thread_start(&w->thread, hrm__worker_main, w)) return 0;
+        pool->started = i;
+    }
+    return 1;
+}
+
 HRM_API void hrm_pool_run(hrm_pool *pool, hrm_pool_function function, void *context)
 {
+    if (pool->forks != (int)hrm__load(&hrm__forks)) { /* a child's threads are its own; with those that can be had */
+        memset(&pool->job, 0, sizeof pool->job);
+        memset(&pool->barrier, 0, sizeof pool->barrier);
+        hrm__store(&pool->arrived, 0);
+        if (!hrm__pool_start(pool)) pool->size = pool->started + 1;
+    }
     if (pool->size == 1) {
         function(context, 0, 1);
         return;
@@ -1062,14 +1103,14 @@ HRM_API void hrm_pool_run(hrm_pool *pool, hrm_pool_function function, void *cont
 HRM_API void hrm_pool_destroy(hrm_pool *pool)
 {
     if (!pool) return;
-    if (pool->started) {
+    if (pool->forks == (int)hrm__load(&hrm__forks)) {
         pool->function = NULL;
         hrm__gate_open(pool, &pool->job);
         for (int i = 1; i <= pool->started; i++) hrm__thread_join(pool->workers[i].thread);
+        hrm__condition_destroy(&pool->condition);
+        hrm__mutex_destroy(&pool->mutex);
     }
-    hrm__condition_destroy(&pool->condition);
-    hrm__mutex_destroy(&pool->mutex);
-    hrm__free(pool->allocator, pool->workers, (size_t)pool->size, sizeof *pool->workers);
+    hrm__free(pool->allocator, pool->workers, (size_t)pool->room, sizeof *pool->workers);
     hrm__free(pool->allocator, pool, 1, sizeof *pool);
 }
 
@@ -1086,20 +1127,13 @@ HRM_API hrm_status hrm_pool_create(hrm_pool **out, int num_threads, const hrm_al
         return status;
     }
     pool->allocator = allocator;
-    pool->size = num_threads;
+    pool->size = pool->room = num_threads;
     pool->spins = num_threads > hrm_cpu_count() ? 0 : 2000; /* with more threads than processors an active wait only steals time */
     pool->workers = (hrm__worker *)workers;
-    hrm__mutex_init(&pool->mutex);
-    hrm__condition_init(&pool->condition);
-    for (int i = 1; i < num_threads; i++) {
-        hrm__worker *w = &pool->workers[i];
-        w->pool = pool;
-        w->id = i;
-        if (!hrm__thread_start(&w->thread, hrm__worker_main, w)) {
-            hrm_pool_destroy(pool);
-            return hrm__fail(HRM_ERR_MEMORY, "thread %d of %d could not be started", i + 1, num_threads);
-        }
-        pool->started = i;
+    if (!hrm__pool_start(pool)) {
+        int thread = pool->started + 2;
+        hrm_pool_destroy(pool);
+        return hrm__fail(HRM_ERR_MEMORY, "thread %d of %d could not be started", thread, num_threads);
     }
     *out = pool;
     return HRM_OK;
@@ -1916,13 +1950,15 @@ static long hrm__os_create(hrm__file *file, const char *path)
     for (;;) {
         int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0666);
         if (fd < 0) return errno;
-        /* A lock tells others that we live, and goes with us. Who looked between the two calls has removed the file: again. */
+        /* A lock tells others that we live, and goes with us. Who looked between the two calls has it, removes the file and lets go:
+         * then again. Where there are no locks nobody removes anything. */
         struct flock lock;
+        struct stat ours, there;
         memset(&lock, 0, sizeof lock);
         lock.l_type = F_WRLCK;
         lock.l_whence = SEEK_SET;
-        (void)fcntl(fd, F_SETLK, &lock);
-        if (access(path, F_OK) == 0) {
+        while (fcntl(fd, F_SETLKW, &lock) != 0 && errno == EINTR) continue;
+        if (fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
             *file = fd;
             return 0;
         }
@@ -2134,7 +2170,7 @@ static void hrm__map_to_native(const hrm_file_map *map, const void *data, hrm_dt
  */
 #define HRM__TEMPS 64
 static volatile char hrm__temps[HRM__TEMPS][1024];
-static hrm__atomic   hrm__temps_lock;
+static unsigned long hrm__temps_process; /* whose they are: not a child's */
 
 /* The checksum of zip entries (CRC-32, polynomial 0xedb88320), eight bytes at a time. */
 typedef struct hrm__crc { uint32_t value, table[8][256]; } hrm__crc;
@@ -2183,6 +2219,9 @@ static void hrm__temps_acquire(void)
         (void)hrm__atomic_add(&hrm__temps_lock, -1);
         hrm__pause();
     }
+    if (hrm__temps_process == hrm__os_process()) return;
+    for (int i = 0; i < HRM__TEMPS; i++) hrm__temps[i][0] = 0;
+    hrm__temps_process = hrm__os_process();
 }
 
 static void hrm__temps_release(void) { (void)hrm__atomic_add(&hrm__temps_lock, -1); }
@@ -2222,7 +2261,7 @@ static int hrm__temp_is_ours(const char *path)
 
 HRM_API void hrm_writer_abort_all(void)
 {
-    for (int i = 0; i < HRM__TEMPS; i++)
+    for (int i = 0; i < HRM__TEMPS && hrm__temps_process == hrm__os_process(); i++)
         if (hrm__temps[i][0]) hrm__os_unlink((const char *)(uintptr_t)hrm__temps[i]);
 }
 
@@ -5701,10 +5740,10 @@ HRM_API double hrm_bce(double logit, double target, double *dlogit)
  *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
  */
 HRM__FAST_BEGIN
-/* Keeps m finite, whose difference from g could pass the largest float; v may be infinite, where the update is 0. */
+/* A gradient whose square is still a float: the update depends on the ratio of m and sqrt v alone, which this keeps. */
 HRM__INLINE hrm_real hrm__bounded(hrm_real g)
 {
-    const hrm_real most = HRM__REAL_MAX / 4;
+    const hrm_real most = (hrm_real)(sizeof(hrm_real) == sizeof(float) ? 1.8e19 : 1.3e154);
     g = g > most ? most : g;
     return g < -most ? -most : g;
 }
@@ -5714,7 +5753,6 @@ HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, con
     /* p, m, v, g [n]; decay = 1 - lr wd, step = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t) */
     for (size_t i = 0; i < n; i++) {
         hrm_real gi = hrm__bounded(g[i]), mi = m[i] + (gi - m[i]) * (1 - beta1), vi = v[i] + (gi * gi - v[i]) * (1 - beta2);
-        vi = v[i] <= HRM__REAL_MAX ? vi : v[i]; /* infinite, it stays so: infinity less infinity is no number */
         m[i] = mi;
         v[i] = vi;
         p[i] = p[i] * decay - step * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);
@@ -6398,7 +6436,7 @@ static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *tea
                 for (size_t j = b; j < end; j++) pos[s * D + j] += scale * g[j];
             if (s < P) {
                 for (size_t j = b; j < end; j++)
-                    if (s * D + j < ndim) w->puzzle_grad[i * ndim + s * D + j] = scale * g[j];
+                    if (s * D + j < ndim) w->puzzle_grad[i * ndim + s * D + j] += scale * g[j];
             } else {
                 hrm_real *row = tokens + (size_t)w->inputs[i * T + s - P] * D;
                 for (size_t j = b; j < end; j++) row[j] += scale * g[j];
@@ -6527,6 +6565,7 @@ static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team
         w->steps[i] = 0;
         memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
         memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
+        if (w->puzzle_grad && w->ids[i] != w->new_ids[i]) memset(w->puzzle_grad + i * (size_t)w->d.puzzle_ndim, 0, (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
         w->ids[i] = w->new_ids[i];
     }
 }
@@ -6950,6 +6989,7 @@ struct hrm_model {
     int            count;
     hrm__entry    *entries;
     struct hrm__solver *solver; /* what hrm_solve keeps */
+    struct hrm_trainer *poster; /* whose metrics the device holds; NULL: nobody's */
 };
 
 static size_t hrm__params_bytes(const hrm_model *m) { return m->at.total * sizeof(hrm_real); }
@@ -7180,6 +7220,23 @@ static hrm_status hrm__check_finite(const char *name, const hrm_real *values, si
     return HRM_OK;
 }
 
+static hrm_status hrm__check_weights(const hrm_model *m)
+{
+    /* every tensor, a piece at a time; HRM_ERR_NAN names the first that is not finite */
+    hrm_real some[1024];
+    for (int i = 0; i < m->count; i++) {
+        const hrm__entry *e = &m->entries[i];
+        size_t size = hrm__entry_size(e);
+        for (size_t at = 0; at < size; at += HRM__COUNT(some)) {
+            size_t n = size - at < HRM__COUNT(some) ? size - at : HRM__COUNT(some);
+            HRM__TRY(m->table->download(m->dev, some, hrm__entry_place(m, e) + at, n * sizeof *some));
+            for (size_t j = 0; j < n; j++)
+                if (!(some[j] - some[j] == 0)) return hrm__fail(HRM_ERR_NAN, "tensor %s: element %zu is %g", e->name, at + j, (double)some[j]);
+        }
+    }
+    return HRM_OK;
+}
+
 HRM_API hrm_status hrm_model_tensor_write(hrm_model *m, int index, const hrm_real *values)
 {
     HRM__TRY(hrm__check_tensor(m, index));
@@ -7307,10 +7364,28 @@ static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_
     return HRM_OK;
 }
 
+static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
+{
+    const hrm_work *w = &run->w;
+    return run->model->table->zero(run->model->dev, w->puzzle_grad, (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
+}
+
+static hrm_status hrm__recover(hrm_run *run)
+{
+    /* after a loss that was not finite: updates are done again, and what it left in a trainer's gradients is gone */
+    const hrm_device_table *t = run->model->table;
+    hrm_work *w = &run->w;
+    HRM__TRY(t->zero(run->model->dev, w->bad, sizeof *w->bad));
+    if (!run->owned) return HRM_OK;
+    HRM__TRY(t->zero(run->model->dev, w->grads, hrm__gradient_count(&w->at, w->train) * sizeof *w->grads));
+    return hrm__zero_puzzle_gradient(run);
+}
+
 HRM_API hrm_status hrm_run_reset(hrm_run *run)
 {
     run->w.rows = run->w.d.B;
     run->ran = 0;
+    HRM__TRY(hrm__recover(run));
     return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
 }
 
@@ -7324,7 +7399,8 @@ static hrm_status hrm__check_gradients(const hrm_run *run)
 HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
 {
     HRM__TRY(hrm__check_gradients(run));
-    return run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads);
+    HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads));
+    return hrm__zero_puzzle_gradient(run);
 }
 
 static hrm_status hrm__check_batch(const hrm_dims *d, const hrm_batch *batch, int rows, const char *what)
@@ -7408,7 +7484,10 @@ static hrm_status hrm__update(hrm_run *run)
     hrm_device *dev = run->model->dev;
     HRM__TRY(t->all_reduce(dev, &run->w));
     HRM__TRY(t->adam_atan2(dev, &run->w));
-    if (run->w.puzzle) HRM__TRY(t->sign_sgd(dev, &run->w));
+    if (run->w.puzzle) {
+        HRM__TRY(t->sign_sgd(dev, &run->w));
+        HRM__TRY(hrm__zero_puzzle_gradient(run));
+    }
     return t->prepare(dev, &run->w);
 }
 
@@ -7498,6 +7577,7 @@ HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more)
 HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
 {
     double sums[HRM_METRIC_SUMS];
+    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no metrics before its first segment");
     HRM__TRY(run->model->table->download(run->model->dev, sums, run->w.metrics, sizeof sums));
     *metrics = hrm__metrics_from(sums);
     return HRM_OK;
@@ -7509,11 +7589,14 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
     hrm_device *dev = run->model->dev;
     const hrm_work *w = &run->w;
     size_t n = (size_t)w->rows, T = (size_t)w->d.T, V = (size_t)w->d.V;
+    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no results before its first segment");
+    if (o->target_q_continue && !(w->train && w->d.halt_max_steps > 1))
+        return hrm__fail(HRM_ERR_ARGUMENT, "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1");
     if (o->logits) HRM__TRY(t->download(dev, o->logits, w->logits, n * T * V * sizeof *o->logits));
     if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
     if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
     if (o->halted) HRM__TRY(t->download(dev, o->halted, w->halted, n * sizeof *o->halted));
-    if (o->target_q_continue && w->target_q) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
+    if (o->target_q_continue) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
     for (size_t i = 0; (o->q_halt || o->q_continue) && i < n; i += 64) {
         hrm_real some[128];
         size_t m = n - i < 64 ? n - i : 64;
@@ -7541,6 +7624,7 @@ typedef struct hrm__gatherer {
     int          running; /* the thread was started */
     int          ahead;   /* a batch was ordered and not fetched yet */
     int          serial;  /* of its data set */
+    int          forks;
     hrm_position from, to;
     hrm_status   status;
     char         message[sizeof hrm__message];
@@ -7554,6 +7638,7 @@ typedef struct hrm__gatherer {
 } hrm__gatherer;
 
 typedef struct hrm__begun { int64_t step; double lr; hrm_position before; } hrm__begun; /* a step */
+typedef struct hrm__told { int there; int32_t bad; double sums[HRM_METRIC_SUMS]; } hrm__told; /* what the device says of it */
 
 struct hrm_trainer {
     hrm_model     *model;
@@ -7567,6 +7652,7 @@ struct hrm_trainer {
     size_t         batch_count;
     hrm__gatherer  gatherer;
     hrm__begun     posted; /* whose metrics are still to be told; step 0: none */
+    hrm__told      held;   /* these, fetched when another trainer of the model posted its own; `there` until they are told */
 };
 
 #ifdef HRM_NO_THREADS
@@ -7574,6 +7660,7 @@ static hrm_status hrm__gatherer_start(hrm_trainer *t) { (void)t; return HRM_OK; 
 static void       hrm__gatherer_stop(hrm_trainer *t) { (void)t; }
 static void       hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from) { (void)t, (void)data, (void)from; }
 static void       hrm__gatherer_wait(hrm_trainer *t) { (void)t; }
+static hrm_status hrm__gatherer_revive(hrm_trainer *t) { (void)t; return HRM_OK; }
 #else
 static HRM__THREAD_RESULT hrm__gatherer_main(void *argument)
 {
@@ -7628,6 +7715,9 @@ static hrm_status hrm__gatherer_start(hrm_trainer *t)
     hrm__gatherer *g = &t->gatherer;
     hrm__mutex_init(&g->mutex);
     hrm__condition_init(&g->condition);
+    g->forks = (int)hrm__load(&hrm__forks);
+    g->order = HRM__IDLE;
+    g->ahead = 0;
     g->running = hrm__thread_start(&g->thread, hrm__gatherer_main, t);
     if (g->running) return HRM_OK;
     hrm__condition_destroy(&g->condition);
@@ -7638,12 +7728,18 @@ static hrm_status hrm__gatherer_start(hrm_trainer *t)
 static void hrm__gatherer_stop(hrm_trainer *t)
 {
     hrm__gatherer *g = &t->gatherer;
-    if (!g->running) return;
+    if (!g->running || g->forks != (int)hrm__load(&hrm__forks)) return; /* a parent's */
     hrm__gatherer_wait(t);
     hrm__gatherer_tell(g, HRM__LEAVE);
     hrm__thread_join(g->thread);
     hrm__condition_destroy(&g->condition);
     hrm__mutex_destroy(&g->mutex);
+}
+
+static hrm_status hrm__gatherer_revive(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    return g->running && g->forks != (int)hrm__load(&hrm__forks) ? hrm__gatherer_start(t) : HRM_OK;
 }
 #endif
 
@@ -7651,6 +7747,7 @@ static hrm_status hrm__next_batch(hrm_trainer *t, hrm_dataset *data, hrm_positio
 {
     /* the batch at *position into t->batch; the one gathered ahead where it is that one */
     hrm__gatherer *g = &t->gatherer;
+    HRM__TRY(hrm__gatherer_revive(t));
     if (g->ahead) {
         hrm__gatherer_wait(t);
         g->ahead = 0;
@@ -7717,6 +7814,7 @@ HRM_API void hrm_trainer_destroy(hrm_trainer *t)
     hrm_model *m = t->model;
     size_t bytes = m->at.trained * sizeof *t->m;
     hrm__gatherer_stop(t);
+    if (m->poster == t) m->poster = NULL;
     if (t->m) m->table->buffer_free(m->dev, t->m, bytes);
     if (t->v) m->table->buffer_free(m->dev, t->v, bytes);
     hrm_run_destroy(t->run);
@@ -7845,33 +7943,55 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
 
 enum { HRM__POST_BAD = HRM_METRIC_SUMS * sizeof(double) }; /* where it stands in a slot, behind the metrics */
 
-static hrm_status hrm__trainer_post(hrm_trainer *t)
+static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *told)
 {
     const hrm_device_table *table = t->model->table;
-    int slot = (int)(t->posted.step & 1);
-    HRM__TRY(table->post(t->model->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
-    return table->post(t->model->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
+    int slot = (int)(step & 1);
+    if (t->held.there) {
+        *told = t->held;
+        t->held.there = 0;
+        return HRM_OK;
+    }
+    HRM__TRY(table->collect(t->model->dev, slot, 0, told->sums, sizeof told->sums));
+    HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &told->bad, sizeof told->bad));
+    told->there = 1;
+    return HRM_OK;
 }
 
-static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun told, hrm_metrics *metrics)
+static hrm_status hrm__trainer_post(hrm_trainer *t)
+{
+    hrm_model *m = t->model;
+    int slot = (int)(t->posted.step & 1);
+    if (m->poster && m->poster != t && m->poster->posted.step) { /* one device, one pair of slots */
+        hrm__told told;
+        HRM__TRY(hrm__trainer_fetch(m->poster, m->poster->posted.step, &told));
+        m->poster->held = told;
+    }
+    m->poster = t;
+    HRM__TRY(m->table->post(m->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
+    return m->table->post(m->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
+}
+
+static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metrics *metrics)
 {
     /* the metrics of a step that was posted */
-    const hrm_device_table *table = t->model->table;
-    double sums[HRM_METRIC_SUMS];
-    int32_t bad;
-    int slot = (int)(told.step & 1);
-    HRM__TRY(table->collect(t->model->dev, slot, 0, sums, sizeof sums));
-    HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &bad, sizeof bad));
-    if (bad) { /* nor did the steps begun since then change anything */
-        t->done = told.step - 1;
-        t->position = told.before;
+    hrm__told told;
+    HRM__TRY(hrm__trainer_fetch(t, begun.step, &told));
+    if (told.bad) { /* nor did the steps begun since then change anything */
+        t->done = begun.step - 1;
+        t->position = begun.before;
         t->posted.step = 0;
-        return hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)told.step);
+        t->held.there = 0;
+        hrm_status status = hrm__check_weights(t->model);
+        if (status == HRM_ERR_NAN)
+            return hrm__fail(status, "step %lld: the loss is not finite, since an update before it left weights that are not; load an earlier state",
+                                   (long long)begun.step);
+        return status != HRM_OK ? status : hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)begun.step);
     }
     if (metrics) {
-        *metrics = hrm__metrics_from(sums);
-        metrics->step = told.step;
-        metrics->lr = told.lr;
+        *metrics = hrm__metrics_from(told.sums);
+        metrics->step = begun.step;
+        metrics->lr = begun.lr;
     }
     return HRM_OK;
 }
@@ -7887,11 +8007,8 @@ HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
 
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
 {
+    if (!metrics) return hrm_trainer_step_ahead(t, data, NULL); /* nothing to wait for */
     HRM__TRY(hrm__trainer_begin(t, data));
-    if (!metrics && t->model->table->asynchronous) { /* reading them means waiting; an update after a loss that is not finite is skipped all the same */
-        t->posted.step = 0;
-        return HRM_OK;
-    }
     HRM__TRY(hrm__trainer_post(t));
     return hrm_trainer_catch_up(t, metrics);
 }
@@ -7899,7 +8016,11 @@ HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metri
 HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
 {
     hrm__begun before = t->posted;
-    if (!t->model->table->asynchronous) return hrm_trainer_step(t, data, metrics);
+    if (!t->model->table->asynchronous) {
+        HRM__TRY(hrm__trainer_begin(t, data));
+        HRM__TRY(hrm__trainer_post(t));
+        return hrm_trainer_catch_up(t, metrics);
+    }
     HRM__TRY(hrm__trainer_begin(t, data));
     HRM__TRY(hrm__trainer_post(t));
     if (metrics) memset(metrics, 0, sizeof *metrics);
@@ -7948,6 +8069,7 @@ struct hrm_dataset {
     int       order_set; /* -1: none yet */
     int       serial;    /* tells data sets apart that stood at one address */
 #ifndef HRM_NO_THREADS
+    int            forks;
     int            busy; /* somebody draws batches: a caller, or a trainer's thread that gathers ahead */
     hrm__mutex     mutex;
     hrm__condition condition;
@@ -7961,6 +8083,13 @@ static void hrm__dataset_take_turn(hrm_dataset *data)
 #ifdef HRM_NO_THREADS
     (void)data;
 #else
+    if (data->forks != (int)hrm__load(&hrm__forks)) { /* whose turn it was stayed in the parent, perhaps in the midst of it */
+        data->forks = (int)hrm__load(&hrm__forks);
+        data->busy = 0;
+        data->order_set = -1;
+        hrm__mutex_init(&data->mutex);
+        hrm__condition_init(&data->condition);
+    }
     hrm__mutex_lock(&data->mutex);
     while (data->busy) hrm__condition_wait(&data->condition, &data->mutex);
     data->busy = 1;
@@ -8097,6 +8226,7 @@ static hrm_status hrm__dataset_make(hrm_dataset **out, const hrm_dataset_desc *d
     data->info.num_sets = num_sets;
     data->serial = (int)hrm__atomic_add(&hrm__dataset_serials, 1);
 #ifndef HRM_NO_THREADS
+    data->forks = (int)hrm__load(&hrm__forks);
     hrm__mutex_init(&data->mutex);
     hrm__condition_init(&data->condition);
 #endif
@@ -8473,17 +8603,32 @@ HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, u
 static const char *const hrm__position_names[] = {"rope", "learned"};
 static const char *const hrm__loss_names[] = {"stablemax_cross_entropy", "softmax_cross_entropy"};
 
+static const char *hrm__decimal(char out[32], double value)
+{
+    /* %.9g with a point, whatever the locale's sign is */
+    char text[32], *o = out;
+    snprintf(text, sizeof text, "%.9g", value);
+    for (const char *c = text; *c; c++) {
+        int plain = (*c >= '0' && *c <= '9') || *c == '-' || *c == '+' || *c == 'e';
+        if (plain) *o++ = *c;
+        else if (o == out || o[-1] != '.') *o++ = '.'; /* of several bytes in some locales */
+    }
+    *o = 0;
+    return out;
+}
+
 static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
 {
+    char number[32];
     int n = snprintf(out, size, "{");
 #define HRM__WRITE(key, field) n += snprintf(out + n, size - (size_t)n, "\"" key "\":%d,", c->field);
     HRM__CONFIG_INTS(HRM__WRITE)
 #undef HRM__WRITE
-#define HRM__WRITE(key, field) n += snprintf(out + n, size - (size_t)n, "\"" key "\":%.9g,", (double)c->field);
+#define HRM__WRITE(key, field) n += snprintf(out + n, size - (size_t)n, "\"" key "\":%s,", hrm__decimal(number, (double)c->field));
     HRM__CONFIG_FLOATS(HRM__WRITE)
 #undef HRM__WRITE
-    snprintf(out + n, size - (size_t)n, "\"puzzle_emb_ndim\":%d,\"halt_exploration_prob\":%.9g,\"causal\":%s,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}",
-             c->puzzle_emb_ndim, (double)c->halt_exploration_prob, c->causal ? "true" : "false", hrm__position_names[c->pos_encodings],
+    snprintf(out + n, size - (size_t)n, "\"puzzle_emb_ndim\":%d,\"halt_exploration_prob\":%s,\"causal\":%s,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}",
+             c->puzzle_emb_ndim, hrm__decimal(number, (double)c->halt_exploration_prob), c->causal ? "true" : "false", hrm__position_names[c->pos_encodings],
              hrm__loss_names[c->loss_type]);
 }
 
@@ -8728,6 +8873,26 @@ HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_m
     return HRM_OK;
 }
 
+/* What a trainer has beyond the model's tensors, one by one, and which values each may hold: low to high, or `also`. */
+typedef struct hrm__state { hrm_tensor tensor; double low, high, also; } hrm__state;
+
+static hrm_status hrm__check_values(const char *path, const hrm_tensor *t, double low, double high, double also)
+{
+    /* element by element, in pieces; no bound lets pass what is not a number */
+    size_t size = hrm_dtype_size(t->dtype), count = t->bytes / size;
+    const char *data = (const char *)t->data;
+    double some[512];
+    for (size_t at = 0; at < count; at += HRM__COUNT(some)) {
+        size_t n = count - at < HRM__COUNT(some) ? count - at : HRM__COUNT(some);
+        HRM__TRY(hrm_convert(some, HRM_F64, data + at * size, t->dtype, n));
+        for (size_t i = 0; i < n; i++)
+            if (!((some[i] >= low && some[i] <= high) || some[i] == also))
+                return hrm__fail(some[i] - some[i] == 0 ? HRM_ERR_RANGE : HRM_ERR_NAN, "%s: tensor %s: element %zu is %g, expected %g to %g", path, t->name, at + i,
+                                 some[i], low, high);
+    }
+    return HRM_OK;
+}
+
 /* ---- saving: on the CPU the file is written from where the tensors are; from a device they are brought over first -------------*/
 typedef struct hrm__saving {
     hrm_tensor   *tensors;
@@ -8735,6 +8900,7 @@ typedef struct hrm__saving {
     char         *host; /* copies of device memory */
     size_t        host_bytes, host_used;
     const hrm_model *model;
+    const hrm__state *state; /* what stands in `tensors` after the model's own; NULL: nothing */
 } hrm__saving;
 
 static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dtype, int64_t rows, int64_t columns, const void *place)
@@ -8782,6 +8948,17 @@ static void hrm__saving_end(hrm__saving *s)
     hrm__free(s->model->allocator, s->tensors, s->room, sizeof *s->tensors);
 }
 
+static hrm_status hrm__saving_check(const hrm__saving *s, const char *path, hrm_dtype as)
+{
+    /* before a good file is replaced: everything finite, as it will stand there, and what a trainer could go on from */
+    double most = as == HRM_F16 ? 65519 : as == HRM_BF16 ? 3.38e38 : sizeof(hrm_real) == sizeof(float) || as == HRM_F32 ? (double)FLT_MAX : DBL_MAX;
+    for (size_t i = 0; i < s->count; i++) {
+        const hrm__state *state = i < (size_t)s->model->count ? NULL : &s->state[i - (size_t)s->model->count];
+        HRM__TRY(hrm__check_values(path, &s->tensors[i], state ? state->low : -most, state ? state->high : most, state ? state->also : 0));
+    }
+    return HRM_OK;
+}
+
 static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype as, const hrm_metadata *own, size_t num_own, const hrm_metadata *more, size_t num_more)
 {
     void *p;
@@ -8795,7 +8972,8 @@ static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype 
     all[1].key = "hrm.config", all[1].value = config;
     for (size_t i = 0; i < num_own; i++) all[2 + i] = own[i];
     for (size_t i = 0; i < num_more; i++) all[2 + num_own + i] = more[i];
-    hrm_status status = hrm_safetensors_save(path, s->tensors, s->count, all, n, as, m->allocator);
+    hrm_status status = hrm__saving_check(s, path, as);
+    if (status == HRM_OK) status = hrm_safetensors_save(path, s->tensors, s->count, all, n, as, m->allocator);
     hrm__free(m->allocator, p, n, sizeof(hrm_metadata));
     return status;
 }
@@ -8812,29 +8990,32 @@ HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_d
 HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path) { return hrm_model_save_as(model, path, HRM_F32, NULL, 0); }
 
 /* ---- training state ------------------------------------------------------------------------------------------ >>resume ----*/
-#define HRM__STATE_TENSORS 10
+enum { HRM__STATE_TENSORS = 9 };
 
 static hrm_dtype hrm__activation_dtype(const hrm_model *m)
 {
     return m->sizes.activation == 2 ? HRM_BF16 : m->sizes.activation == 4 ? HRM_F32 : HRM_F64;
 }
 
-static int hrm__state_list(const hrm_trainer *t, hrm_tensor *list)
+static int hrm__state_list(const hrm_trainer *t, hrm__state *list)
 {
-    /* name, type, shape and place of everything beyond the model's tensors */
     const hrm_work *w = &t->run->w;
     int64_t B = w->d.B, T = w->d.T, z = (int64_t)w->d.S * w->d.D, trained = (int64_t)w->at.trained;
     hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64, activation = hrm__activation_dtype(t->model);
-    struct { const char *name; hrm_dtype dtype; int64_t rows, columns; const void *place; } all[HRM__STATE_TENSORS] = {
-        {"optimizer.m", real, trained, 0, t->m},         {"optimizer.v", real, trained, 0, t->v},
-        {"carry.z_H", activation, B, z, w->z_H},         {"carry.z_L", activation, B, z, w->z_L},
-        {"carry.steps", HRM_I32, B, 0, w->steps},        {"carry.halted", HRM_I32, B, 0, w->halted},
-        {"carry.inputs", HRM_I32, B, T, w->inputs},      {"carry.labels", HRM_I32, B, T, w->labels},
-        {"carry.puzzle_identifiers", HRM_I32, B, 0, w->ids}, {NULL, HRM_F32, 0, 0, NULL},
+    double most = sizeof(hrm_real) == 4 ? (double)FLT_MAX : DBL_MAX, token = w->d.V - 1, steps = w->d.halt_max_steps, id = w->d.puzzle_ids ? w->d.puzzle_ids - 1 : INT_MAX;
+    const struct { const char *name; hrm_dtype dtype; int64_t rows, columns; const void *place; double low, high, also; } all[HRM__STATE_TENSORS] = {
+        {"optimizer.m", real, trained, 0, t->m, -most, most, 0},
+        {"optimizer.v", real, trained, 0, t->v, 0, most, 0},
+        {"carry.z_H", activation, B, z, w->z_H, -most, most, 0},
+        {"carry.z_L", activation, B, z, w->z_L, -most, most, 0},
+        {"carry.steps", HRM_I32, B, 0, w->steps, 0, steps, 0},
+        {"carry.halted", HRM_I32, B, 0, w->halted, 0, 1, 0},
+        {"carry.inputs", HRM_I32, B, T, w->inputs, 0, token, 0},
+        {"carry.labels", HRM_I32, B, T, w->labels, 0, token, -100},
+        {"carry.puzzle_identifiers", HRM_I32, B, 0, w->ids, 0, id, 0},
     };
-    int n = 0;
-    for (; all[n].name; n++) {
-        hrm_tensor *x = &list[n];
+    for (int n = 0; n < HRM__STATE_TENSORS; n++) {
+        hrm_tensor *x = &list[n].tensor;
         memset(x, 0, sizeof *x);
         x->name = all[n].name;
         x->dtype = all[n].dtype;
@@ -8843,22 +9024,26 @@ static int hrm__state_list(const hrm_trainer *t, hrm_tensor *list)
         x->shape[1] = all[n].columns;
         x->bytes = (size_t)all[n].rows * (size_t)(all[n].columns ? all[n].columns : 1) * hrm_dtype_size(all[n].dtype);
         x->data = all[n].place;
+        list[n].low = all[n].low, list[n].high = all[n].high, list[n].also = all[n].also;
     }
-    return n;
+    return HRM__STATE_TENSORS;
 }
 
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
 {
     hrm__saving s;
-    hrm_tensor list[HRM__STATE_TENSORS];
+    hrm__state list[HRM__STATE_TENSORS];
     int n = hrm__state_list(t, list);
     size_t bytes = 0;
     char text[256];
     hrm_metadata own;
-    for (int i = 0; i < n; i++) bytes += hrm__align(list[i].bytes);
+    for (int i = 0; i < n; i++) bytes += hrm__align(list[i].tensor.bytes);
     hrm_status status = hrm__saving_begin(&s, t->model, HRM__STATE_TENSORS, bytes);
-    for (int i = 0; status == HRM_OK && i < n; i++)
-        status = hrm__saving_add(&s, list[i].name, list[i].dtype, list[i].shape[0], list[i].ndim > 1 ? list[i].shape[1] : 0, list[i].data);
+    s.state = list;
+    for (int i = 0; status == HRM_OK && i < n; i++) {
+        const hrm_tensor *x = &list[i].tensor;
+        status = hrm__saving_add(&s, x->name, x->dtype, x->shape[0], x->ndim > 1 ? x->shape[1] : 0, x->data);
+    }
     const hrm_position *p = &t->position;
     snprintf(text, sizeof text, "{\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,\"seed\":\"%llu\"}", (long long)t->done,
              (long long)t->total, (unsigned long long)p->iteration, (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
@@ -8882,7 +9067,7 @@ static hrm_status hrm__state_number(const hrm_json *root, const char *key, const
 static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, const char *path, const hrm_json *root)
 {
     hrm_model *m = t->model;
-    hrm_tensor list[HRM__STATE_TENSORS];
+    hrm__state list[HRM__STATE_TENSORS];
     int n = hrm__state_list(t, list);
     uint64_t step, total;
     hrm_position p;
@@ -8899,18 +9084,22 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
         return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?", seed);
     if (t->desc.steps && (int64_t)total != t->total)
         return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total, (long long)t->total);
+    if (total && step > total) return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
     for (int i = 0; i < n; i++) {
-        const hrm_tensor *x = hrm_tensors_find(file, list[i].name);
-        if (!x) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing; not a training state", path, list[i].name);
-        if (x->dtype != list[i].dtype || x->ndim != list[i].ndim || x->shape[0] != list[i].shape[0] || (x->ndim > 1 && x->shape[1] != list[i].shape[1]))
+        const hrm_tensor *ours = &list[i].tensor, *x = hrm_tensors_find(file, ours->name);
+        if (!x) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing; not a training state", path, ours->name);
+        if (x->dtype != ours->dtype || x->ndim != ours->ndim || x->shape[0] != ours->shape[0] || (x->ndim > 1 && x->shape[1] != ours->shape[1]))
             return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %s [%lld,…], this run's %s [%lld,…]", path, x->name, hrm_dtype_name(x->dtype), (long long)x->shape[0],
-                             hrm_dtype_name(list[i].dtype), (long long)list[i].shape[0]);
+                             hrm_dtype_name(ours->dtype), (long long)ours->shape[0]);
+        HRM__TRY(hrm__check_values(path, x, list[i].low, list[i].high, list[i].also));
     }
-    HRM__TRY(hrm__load_weights(m, file, path));
+    HRM__TRY(hrm__load_weights(m, file, path)); /* looks at all of them before the first is written */
     for (int i = 0; i < n; i++) {
-        const hrm_tensor *x = hrm_tensors_find(file, list[i].name);
-        HRM__TRY(m->table->upload(m->dev, (void *)(uintptr_t)list[i].data, x->data, x->bytes));
+        const hrm_tensor *x = hrm_tensors_find(file, list[i].tensor.name);
+        HRM__TRY(m->table->upload(m->dev, (void *)(uintptr_t)list[i].tensor.data, x->data, x->bytes));
     }
+    HRM__TRY(hrm__recover(t->run));
+    t->held.there = 0;
     t->done = (int64_t)step;
     t->position = p;
     t->posted.step = 0;

@@ -1667,7 +1667,7 @@ template <class T> __global__ void embed_kernel(T *e, const int32_t *inputs, con
 template <class T> __global__ void puzzle_gradient_kernel(float *grad, const T *de, int S, int D, int puzzle_ndim, float factor, size_t n)
 {
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)
-        grad[i] = factor * to_float(de[i / (size_t)puzzle_ndim * S * D + i % (size_t)puzzle_ndim]);
+        grad[i] += factor * to_float(de[i / (size_t)puzzle_ndim * S * D + i % (size_t)puzzle_ndim]);
 }
 
 template <class T> __global__ void position_gradient_kernel(float *grad, const T *de, int B, int SD, float factor)
@@ -1754,9 +1754,19 @@ template <class T> __global__ void act_begin_kernel(hrm_work w)
         w.labels[(size_t)b * Tn + i] = w.new_labels[(size_t)b * Tn + i];
     }
     if (i0 == 0) {
-        w.ids[b] = w.new_ids[b];
         w.steps[b] = 0;
+        if (!w.puzzle_grad) w.ids[b] = w.new_ids[b];
     }
+}
+
+/* after it, where there are gradients: a row's id, and its gradient anew where the id is another */
+__global__ void act_begin_ids_kernel(hrm_work w)
+{
+    int b = (int)blockIdx.x, id = w.new_ids[b], before = w.ids[b];
+    if (!w.halted[b] || id == before) return;
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < w.d.puzzle_ndim; i += (int)blockDim.x) w.puzzle_grad[(size_t)b * w.d.puzzle_ndim + i] = 0;
+    if (threadIdx.x == 0) w.ids[b] = id;
 }
 
 __global__ void act_end_kernel(hrm_work w, int rows)
@@ -2016,10 +2026,9 @@ __global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t
         float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            float grad = fminf(fmaxf(gs[j], -FLT_MAX / 4), FLT_MAX / 4), square = vs[j] + b2 * (grad * grad - vs[j]);
-            if (isnan(gs[j])) grad = square = gs[j]; /* fminf drops it */
+            float grad = gs[j] > 1.8e19f ? 1.8e19f : gs[j] < -1.8e19f ? -1.8e19f : gs[j]; /* its square is a float; hrm__bounded in hrm.h */
             ms[j] += b1 * (grad - ms[j]);
-            if (vs[j] <= FLT_MAX) vs[j] = square; /* infinite, it stays so and the update is 0 */
+            vs[j] += b2 * (grad * grad - vs[j]);
             ps[j] = ps[j] * keep - rate * atan2_positive(ms[j], sqrtf(vs[j]) * inverse2);
         }
         *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
@@ -2891,6 +2900,7 @@ static hrm_status cuda_prepare(hrm_device *dev, hrm_work *w) { return BY_TYPE(de
 template <class T> static hrm_status act_begin_of(hrm_device *dev, hrm_work *w)
 {
     LAUNCH(dev, act_begin_kernel<T>, dim3((unsigned)min_int(ceil_div(w->d.S * w->d.D, 256), 16), (unsigned)w->rows), 256, 0, *w);
+    if (w->puzzle_grad) LAUNCH(dev, act_begin_ids_kernel, w->rows, 128, 0, *w);
     return HRM_OK;
 }
 static hrm_status cuda_act_begin(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, act_begin_of)(dev, w); }

@@ -468,6 +468,237 @@ static void check_resume(void)
     remove(path);
 }
 
+/* Writes a training state with one element of one tensor changed. */
+static void spoil_state(const char *to, const char *from, const char *name, size_t at, double value)
+{
+    hrm_tensors *file = NULL;
+    CHECK_OK(hrm_tensors_open(&file, from, NULL));
+    if (!file) return;
+    size_t n = hrm_tensors_count(file), metas = hrm_tensors_metadata_count(file);
+    hrm_tensor *all = (hrm_tensor *)malloc(n * sizeof *all);
+    hrm_metadata *meta = (hrm_metadata *)malloc(metas * sizeof *meta);
+    void *copy = NULL;
+    for (size_t i = 0; i < metas; i++) meta[i] = hrm_tensors_metadata_at(file, i);
+    for (size_t i = 0; i < n; i++) {
+        all[i] = *hrm_tensors_at(file, i);
+        if (strcmp(all[i].name, name) != 0) continue;
+        copy = malloc(all[i].bytes);
+        memcpy(copy, all[i].data, all[i].bytes);
+        if (all[i].dtype == HRM_I32) ((int32_t *)copy)[at] = (int32_t)value;
+        else ((hrm_real *)copy)[at] = (hrm_real)value;
+        all[i].data = copy;
+    }
+    CHECK(copy != NULL, "no tensor %s in %s", name, from);
+    CHECK_OK(hrm_safetensors_save(to, all, n, meta, metas, HRM_DTYPE_COUNT, NULL));
+    hrm_tensors_close(file);
+    free(all), free(meta), free(copy);
+}
+
+static int same_file(const char *path, char *kept, size_t *size)
+{
+    /* keeps the file the first time, compares with it later */
+    hrm_file_map map;
+    if (hrm_file_map_open(&map, path) != HRM_OK) return 0;
+    int first = *size == 0, same = first || (map.size == *size && memcmp(map.data, kept, map.size) == 0);
+    if (first && map.size <= 1 << 20) memcpy(kept, map.data, *size = map.size);
+    hrm_file_map_close(&map);
+    return same;
+}
+
+/* Values that no training leaves are refused before anything is taken over or written over; after a bad step a state brings the
+ * trainer back, and so does a fresh carry. */
+static void check_bad_values(void)
+{
+    const char *good = "build/test_act.state", *bad = "build/test_act.bad", *weights = "build/test_act.weights";
+    static const struct { const char *tensor; size_t at; double value; hrm_status status; } cases[] = {
+        {"optimizer.v", 3, -1, HRM_ERR_RANGE},     {"optimizer.v", 0, HUGE_VAL, HRM_ERR_NAN}, {"optimizer.m", 5, -HUGE_VAL, HRM_ERR_NAN},
+        {"carry.z_H", 7, HUGE_VAL, HRM_ERR_NAN},   {"carry.z_L", 1, -HUGE_VAL, HRM_ERR_NAN},  {"carry.steps", 2, 5, HRM_ERR_RANGE},
+        {"carry.steps", 2, -1, HRM_ERR_RANGE},     {"carry.halted", 0, 2, HRM_ERR_RANGE},     {"carry.inputs", 4, 200, HRM_ERR_RANGE},
+        {"carry.inputs", 4, -1, HRM_ERR_RANGE},    {"carry.labels", 4, 5, HRM_ERR_RANGE},     {"carry.labels", 4, -7, HRM_ERR_RANGE},
+        {"carry.puzzle_identifiers", 1, 4, HRM_ERR_RANGE}, {"inner.lm_head.weight", 2, HUGE_VAL, HRM_ERR_NAN},
+    };
+    static char kept[1 << 20];
+    static little_data little;
+    little_open(&little);
+    hrm_model_desc d = small_desc();
+    hrm_train_desc td;
+    hrm_metrics metrics, expected[4];
+    memset(&td, 0, sizeof td);
+    td.steps = 9, td.batch_size = 8, td.lr = 1e-2f, td.seed = 2;
+    hrm_model *model = NULL, *whole = NULL;
+    hrm_trainer *trainer = NULL;
+    CHECK_OK(hrm_model_create(&model, &d));
+    model_decide(model, 6);
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    if (!trainer) return;
+    for (int i = 0; i < 3; i++) CHECK_OK(hrm_trainer_step(trainer, little.data, &metrics));
+    CHECK_OK(hrm_trainer_save(trainer, good, NULL, 0));
+    CHECK_OK(hrm_model_load(&whole, good, NULL));
+    for (int i = 0; i < 4; i++) CHECK_OK(hrm_trainer_step(trainer, little.data, &expected[i]));
+    for (size_t i = 0; i < HRM__COUNT(cases); i++) {
+        spoil_state(bad, good, cases[i].tensor, cases[i].at, cases[i].value);
+        CHECK_OK(hrm_trainer_load(trainer, good));
+        CHECK_FAILS(hrm_trainer_load(trainer, bad), cases[i].status, cases[i].tensor);
+        CHECK(models_equal(model, whole) && hrm_trainer_steps_done(trainer) == 3, "%s: taken over in part", cases[i].tensor);
+    }
+    for (int i = 0; i < 4; i++) { /* and the trainer is none the worse */
+        CHECK_OK(hrm_trainer_step(trainer, little.data, &metrics));
+        CHECK(memcmp(&metrics, &expected[i], sizeof metrics) == 0, "step %d differs after the refusals", (int)metrics.step);
+    }
+
+    /* an update at fault: told as that, nothing replaced, and the state brings it back */
+    size_t state_size = 0, weights_size = 0;
+    CHECK_OK(hrm_model_save(whole, weights));
+    CHECK(same_file(good, kept, &state_size), "no state");
+    for (int how = 0; how < 2; how++) {
+        CHECK_OK(hrm_trainer_load(trainer, good));
+        if (how == 0) trainer->v[trainer->model->at.embed_tokens] = -1; /* as in memory gone bad: the update makes no number of it */
+        else model->params[model->at.lm_head] = (hrm_real)HUGE_VAL, model->stale = 1;
+        hrm_status status = HRM_OK;
+        for (int i = 0; i < 3 && status == HRM_OK; i++) status = hrm_trainer_step(trainer, little.data, &metrics);
+        CHECK(status == HRM_ERR_NAN && strstr(hrm_error_message(), "load an earlier state"), "status %d, message \"%s\"", (int)status, hrm_error_message());
+        CHECK_FAILS(hrm_trainer_save(trainer, good, NULL, 0), HRM_ERR_NAN, "tensor inner.");
+        CHECK_FAILS(hrm_model_save(model, weights), HRM_ERR_NAN, "tensor inner.");
+        CHECK(same_file(good, kept, &state_size), "the good state was written over");
+        CHECK_OK(hrm_trainer_load(trainer, good));
+        for (int i = 0; i < 4; i++) {
+            CHECK_OK(hrm_trainer_step(trainer, little.data, &metrics));
+            CHECK(memcmp(&metrics, &expected[i], sizeof metrics) == 0, "step %d differs after a bad one", (int)metrics.step);
+        }
+    }
+    CHECK(same_file(weights, kept, &weights_size), "no weights");
+    hrm_real big = (hrm_real)1e5; /* no float16 */
+    hrm_real *head = tensor_values(model, hrm_model_tensor_find(model, "inner.lm_head.weight"), &state_size, NULL);
+    head[1] = big;
+    CHECK_OK(hrm_model_tensor_write(model, hrm_model_tensor_find(model, "inner.lm_head.weight"), head));
+    CHECK_FAILS(hrm_model_save_as(model, weights, HRM_F16, NULL, 0), HRM_ERR_RANGE, "lm_head");
+    CHECK(same_file(weights, kept, &weights_size), "the good weights were written over");
+    free(head);
+
+    /* a bad carry alone: a fresh one is enough */
+    CHECK_OK(hrm_trainer_load(trainer, good));
+    for (int i = 0; i < 8; i++) ((hrm_real *)hrm_trainer_run(trainer)->w.z_H)[i] = (hrm_real)HUGE_VAL, hrm_trainer_run(trainer)->w.halted[0] = 0;
+    CHECK_FAILS(hrm_trainer_step(trainer, little.data, &metrics), HRM_ERR_NAN, "the weights are those before it");
+    CHECK(models_equal(model, whole), "the weights moved");
+    CHECK_OK(hrm_run_reset(hrm_trainer_run(trainer)));
+    CHECK_OK(hrm_trainer_step(trainer, little.data, &metrics));
+    CHECK(!models_equal(model, whole), "the weights do not move any more");
+    hrm_trainer_destroy(trainer);
+    hrm_model_destroy(model), hrm_model_destroy(whole);
+    hrm_dataset_close(little.data);
+    remove(good), remove(bad), remove(weights);
+}
+
+/* The puzzle table's gradient behaves as all others do: added up, zeroed; of a new identifier it starts from zero. */
+static void check_puzzle_gradient(void)
+{
+    enum { B = 4 };
+    hrm_model_desc d = small_desc();
+    hrm_model *model = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    hrm_batch batch;
+    hrm_real once[B * 12], twice[B * 12];
+    int32_t never[B] = {9, 9, 9, 9}, at_once[B] = {0, 0, 0, 0};
+    hrm_run_outputs out;
+    memset(&rd, 0, sizeof rd), memset(&out, 0, sizeof out);
+    rd.rows = B, rd.train = 1;
+    CHECK_OK(hrm_model_create(&model, &d));
+    model_decide(model, 3);
+    CHECK_OK(hrm_run_create(&run, model, &rd));
+    if (!run) return;
+    int table = hrm_model_tensor_find(model, "inner.puzzle_emb.weights");
+    batch_make(&batch, B, d.seq_len);
+    for (int i = 0; i < B * d.seq_len; i++) batch.inputs[i] = i % 5, batch.labels[i] = (i + 1) % 5;
+    for (int i = 0; i < B; i++) batch.puzzle_identifiers[i] = i;
+    out.steps = at_once;
+    CHECK_FAILS(hrm_run_read(run, &out), HRM_ERR_ARGUMENT, "first segment");
+    CHECK_OK(hrm_run_segment(run, &batch, never));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_gradient(run, table, once));
+    CHECK_OK(hrm_run_segment(run, &batch, never));
+    CHECK_OK(hrm_run_zero_gradients(run));
+    CHECK_OK(hrm_run_gradient(run, table, twice));
+    for (int i = 0; i < B * 12; i++) CHECK(twice[i] == 0, "element %d of the zeroed gradient is %g", i, (double)twice[i]);
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_gradient(run, table, twice));
+
+    /* the same two segments again, without zeroing between: their sum */
+    hrm_real sum[B * 12];
+    CHECK_OK(hrm_run_reset(run));
+    CHECK_OK(hrm_run_zero_gradients(run));
+    CHECK_OK(hrm_run_segment(run, &batch, never));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_segment(run, &batch, never));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_gradient(run, table, sum));
+    for (int i = 0; i < B * 12; i++) CHECK(sum[i] == once[i] + twice[i] && once[i] != 0, "element %d: %g, expected %g", i, (double)sum[i], (double)(once[i] + twice[i]));
+
+    /* row 0 takes another identifier: nothing of the one before is in its gradient */
+    CHECK_OK(hrm_run_reset(run));
+    batch.puzzle_identifiers[0] = 3;
+    CHECK_OK(hrm_run_segment(run, &batch, never));
+    CHECK_OK(hrm_run_gradient(run, table, sum));
+    for (int i = 0; i < 12; i++) CHECK(sum[i] == 0 && sum[12 + i] != 0, "element %d: %g and %g", i, (double)sum[i], (double)sum[12 + i]);
+    hrm_run_destroy(run);
+
+    /* what a run does not have is not left unwritten */
+    hrm_real target[B];
+    run = NULL, rd.train = 0;
+    CHECK_OK(hrm_run_create(&run, model, &rd));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    out.target_q_continue = target;
+    CHECK_FAILS(hrm_run_read(run, &out), HRM_ERR_ARGUMENT, "target_q_continue");
+    hrm_run_destroy(run);
+    hrm_model_destroy(model);
+    batch_free(&batch);
+}
+
+/* Two trainers of one model that do not wait: each is told its own metrics, and a step that nobody asks about still tells of errors. */
+static void check_two_trainers(void)
+{
+    static little_data little;
+    little_open(&little);
+    hrm_device_table slow = hrm__cpu_table;
+    slow.asynchronous = 1;
+    hrm_model_desc d = small_desc();
+    hrm_train_desc td[2];
+    hrm_metrics ahead[2][9], plain[2][9];
+    for (int pass = 0; pass < 2; pass++) {
+        hrm_model *model = NULL;
+        hrm_trainer *t[2] = {NULL, NULL};
+        memset(td, 0, sizeof td);
+        CHECK_OK(hrm_model_create(&model, &d));
+        model_decide(model, 6);
+        if (pass) model->table = &slow;
+        for (int i = 0; i < 2; i++) {
+            td[i].steps = 20, td[i].batch_size = i ? 5 : 8, td[i].lr = 1e-2f, td[i].seed = 2;
+            CHECK_OK(hrm_trainer_create(&t[i], model, &td[i]));
+        }
+        for (int step = 0; step < 8; step++)
+            for (int i = 0; i < 2; i++) {
+                hrm_metrics m;
+                CHECK_OK(pass ? hrm_trainer_step_ahead(t[i], little.data, &m) : hrm_trainer_step(t[i], little.data, &plain[i][step]));
+                if (pass && step) ahead[i][step - 1] = m;
+            }
+        if (pass)
+            for (int i = 0; i < 2; i++) {
+                CHECK_OK(hrm_trainer_catch_up(t[i], &ahead[i][7]));
+                for (int step = 0; step < 8; step++)
+                    CHECK(memcmp(&ahead[i][step], &plain[i][step], sizeof plain[0][0]) == 0, "trainer %d is told of step %d: %g rows, loss %g, expected %g and %g", i, step + 1,
+                          ahead[i][step].rows, ahead[i][step].lm_loss, plain[i][step].rows, plain[i][step].lm_loss);
+            }
+        if (pass) { /* no metrics asked for: the error comes with the step after */
+            model->params[model->at.lm_head] = (hrm_real)HUGE_VAL, model->stale = 1;
+            CHECK_OK(hrm_trainer_step(t[0], little.data, NULL));
+            CHECK_FAILS(hrm_trainer_step(t[0], little.data, NULL), HRM_ERR_NAN, "step 9");
+        }
+        hrm_trainer_destroy(t[0]), hrm_trainer_destroy(t[1]);
+        hrm_model_destroy(model);
+    }
+    hrm_dataset_close(little.data);
+}
+
 /* Batches gathered ahead are the ones gathered in time, whatever happens to the data set meanwhile. */
 static void check_gathering(void)
 {
@@ -623,5 +854,8 @@ int main(void)
     check_metrics();
     check_trainer();
     check_resume();
+    check_bad_values();
+    check_puzzle_gradient();
+    check_two_trainers();
     return test_summary();
 }

@@ -134,9 +134,99 @@ static void check_bitwise(const char *name, hrm_model_desc d, int batch_size)
     free(inputs);
 }
 
+#if !defined(_WIN32) && !defined(HRM_NO_THREADS)
+    #include <sys/wait.h>
+
+static int train_and_solve(hrm_trainer *trainer, hrm_dataset *data, hrm_model *model, const int32_t *puzzle, int32_t *answer)
+{
+    hrm_metrics metrics;
+    for (int i = 0; i < 3; i++)
+        if (hrm_trainer_step(trainer, data, &metrics) != HRM_OK) return 0;
+    return hrm_solve(model, puzzle, answer, NULL) == HRM_OK;
+}
+
+/* A child trains and solves with what its parent made, as its parent does afterwards; nobody waits for threads that are not there. */
+static void check_fork(void)
+{
+    hrm_model_desc d = small_desc();
+    enum { EXAMPLES = 40 };
+    hrm_random r = hrm_random_make(8, 8);
+    size_t tokens = (size_t)EXAMPLES * (size_t)d.seq_len;
+    uint8_t *inputs = (uint8_t *)malloc(2 * tokens);
+    int32_t puzzle[64] = {0}, answer[64] = {0};
+    for (size_t i = 0; i < 2 * tokens; i++) inputs[i] = (uint8_t)hrm_random_below(&r, (uint32_t)d.vocab_size);
+    for (int i = 0; i < d.seq_len; i++) puzzle[i] = inputs[i];
+    hrm_dataset_arrays a;
+    memset(&a, 0, sizeof a);
+    a.seq_len = d.seq_len, a.vocab_size = d.vocab_size, a.num_examples = EXAMPLES, a.inputs = inputs, a.labels = inputs + tokens;
+    hrm_dataset *data = NULL;
+    hrm_model *model = NULL;
+    hrm_trainer *trainer = NULL;
+    hrm_metrics metrics;
+    hrm_train_desc td;
+    memset(&td, 0, sizeof td);
+    td.steps = 100, td.batch_size = 8, td.gather_ahead = 1;
+    d.num_threads = 3;
+    CHECK_OK(hrm_dataset_from_arrays(&data, &a, NULL));
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    CHECK_OK(hrm_trainer_step(trainer, data, &metrics)); /* its thread now gathers, or has gathered, the next batch */
+    int pipes[2], status = -1;
+    CHECK(pipe(pipes) == 0, "no pipe");
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60); /* a child that waits for ever fails the test, not the suite */
+        int ok = train_and_solve(trainer, data, model, puzzle, answer);
+        hrm_tensor last;
+        ok = ok && hrm_model_tensor(model, hrm_model_tensor_count(model) - 1, &last, NULL) == HRM_OK;
+        ok = ok && write(pipes[1], answer, sizeof puzzle) == (ssize_t)sizeof puzzle && write(pipes[1], last.data, 512) == 512;
+        hrm_trainer_destroy(trainer);
+        hrm_model_destroy(model);
+        hrm_dataset_close(data);
+        _exit(ok ? 0 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0, "the child ended with status %d", status);
+    int32_t its_answer[64];
+    char its_weights[512];
+    hrm_tensor last;
+    CHECK(read(pipes[0], its_answer, sizeof its_answer) == (ssize_t)sizeof its_answer && read(pipes[0], its_weights, 512) == 512, "the child's results");
+    CHECK(train_and_solve(trainer, data, model, puzzle, answer), "%s", hrm_error_message());
+    CHECK_OK(hrm_model_tensor(model, hrm_model_tensor_count(model) - 1, &last, NULL));
+    CHECK(memcmp(its_answer, answer, (size_t)d.seq_len * sizeof *answer) == 0, "the child's answer differs");
+    CHECK(memcmp(its_weights, last.data, 512) == 0, "the child's weights differ");
+    close(pipes[0]);
+    close(pipes[1]);
+    hrm_trainer_destroy(trainer);
+    hrm_model_destroy(model);
+    hrm_dataset_close(data);
+    free(inputs);
+}
+#else
+static void check_fork(void) { printf("skipped: fork\n"); }
+#endif
+
+/* A process that may use one processor has one thread by default. */
+static void check_affinity(void)
+{
+#if defined(__linux__) && defined(SYS_sched_setaffinity)
+    unsigned long all[16], one[16] = {0};
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof all, all);
+    int first = -1;
+    for (int i = 0; first < 0 && i < (int)bytes * 8; i++)
+        if (all[(size_t)i / (8 * sizeof *all)] >> (size_t)i % (8 * sizeof *all) & 1) first = i;
+    if (first < 0) return;
+    one[(size_t)first / (8 * sizeof *one)] = 1ul << (size_t)first % (8 * sizeof *one);
+    if (syscall(SYS_sched_setaffinity, 0, sizeof one, one) != 0) return;
+    CHECK(hrm_cpu_count() == 1, "%d processors of one", hrm_cpu_count());
+    CHECK(syscall(SYS_sched_setaffinity, 0, (size_t)bytes, all) == 0, "the processors are not given back");
+#endif
+}
+
 int main(void)
 {
     check_pool();
+    check_fork();
+    check_affinity();
     hrm_model_desc d = small_desc();
     d.num_puzzle_identifiers = 9;
     check_bitwise("smallest", d, 5);
