@@ -24,7 +24,7 @@
  * OPTIONS, defined before the include (what each costs)
  *     HRM_IMPLEMENTATION   this file's functions, once a program
  *     HRM_STATIC           all functions static, for use inside one file
- *     HRM_NO_THREADS       no pthreads or Win32 threads; one thread
+ *     HRM_NO_THREADS       no pthreads or Win32 threads; one thread (always with tcc)
  *     HRM_NO_MMAP          files are read into memory instead of mapped
  *     HRM_USE_CUDA         device HRM_CUDA; link hrm_cuda.o, cudart
  *     HRM_CHUNK_ROWS n     rows of activations a thread works on at a time [512]; memory against cache misses
@@ -722,6 +722,10 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__TINYC__) && !defined(HRM_NO_THREADS)
+    #define HRM_NO_THREADS /* tcc has neither thread-local variables nor atomic ones */
+#endif
+
 #ifdef _WIN32
     #ifndef WIN32_LEAN_AND_MEAN
         #define WIN32_LEAN_AND_MEAN
@@ -734,7 +738,7 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
     #include <unistd.h>
     #ifdef __linux__
         #include <sys/syscall.h>
-        #if defined(__STRICT_ANSI__) && !defined(__cplusplus)
+        #ifndef __cplusplus
 extern long syscall(long, ...); /* hidden by -std=c99 */
         #endif
     #endif
@@ -876,7 +880,7 @@ typedef int hrm__atomic;
     #define hrm__store(p, n) __atomic_store_n((p), (n), __ATOMIC_SEQ_CST)
 #endif
 
-#if defined(__x86_64__) || defined(__i386__)
+#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
     #define hrm__pause() __builtin_ia32_pause()
 #elif defined(_MSC_VER)
     #define hrm__pause() YieldProcessor()
@@ -918,8 +922,9 @@ static hrm__atomic hrm__temps_lock; /* of >>files */
 
 #if !defined(HRM_NO_THREADS)
 /* fork() copies one thread. Who has threads notes the number of forks when it starts them, and starts others when that has grown. */
-static hrm__atomic hrm__forks, hrm__forks_watched;
+static hrm__atomic hrm__forks;
     #ifndef _WIN32
+static hrm__atomic hrm__forks_watched;
 static void hrm__forked(void)
 {
     (void)hrm__atomic_add(&hrm__forks, 1);
