@@ -33,7 +33,11 @@ static int fuzz_text(const unsigned char *data, size_t size, int yaml)
     hrm_status status = (yaml ? hrm_yaml_parse : hrm_json_parse)(&doc, copy, size, "fuzz", NULL);
     free(copy);
     FUZZ_CHECK(status == HRM_OK || (!doc && *hrm_error_message()));
-    if (status == HRM_OK) FUZZ_CHECK(fuzz_nodes(hrm_json_root(doc), 0) <= size + 1);
+    if (status == HRM_OK) FUZZ_CHECK(fuzz_nodes(hrm_json_root(doc), 0) <= size + 1 + (size_t)(yaml ? HRM__YAML_COPIES : 0));
+    if (status == HRM_OK && yaml) {
+        (void)hrm_json_expand(doc, 1);
+        (void)fuzz_nodes(hrm_json_root(doc), 0);
+    }
     hrm_json_close(doc);
     return status == HRM_OK;
 }
@@ -55,16 +59,19 @@ static void fuzz_tensor(const hrm_tensor *t, const unsigned char *data, size_t s
 
 static int fuzz_npy(const unsigned char *data, size_t size)
 {
-    hrm_file_map map;
-    hrm_tensor tensor;
+    hrm_npy npy;
     unsigned char *copy = (unsigned char *)malloc(size ? size : 1);
     if (!copy) return 0;
     if (size) memcpy(copy, data, size);
-    map.data = copy;
-    map.size = size;
-    map.handle = copy; /* where a big-endian machine turns the bytes round */
-    hrm_status status = hrm__npy_parse(&tensor, &map, "fuzz.npy");
-    if (status == HRM_OK) fuzz_tensor(&tensor, copy, size);
+    memset(&npy, 0, sizeof npy);
+    npy.map.data = copy;
+    npy.map.size = size;
+    npy.map.handle = copy; /* where a big-endian machine turns the bytes round */
+    hrm_status status = hrm__npy_parse(&npy, "fuzz.npy");
+    if (status == HRM_OK && npy.copy) fuzz_tensor(&npy.tensor, (const unsigned char *)npy.copy, npy.copy_bytes);
+    else if (status == HRM_OK) fuzz_tensor(&npy.tensor, copy, size);
+    npy.map.handle = NULL; /* the memory is ours */
+    hrm_npy_close(&npy);
     free(copy);
     return status == HRM_OK;
 }
@@ -94,7 +101,7 @@ static int fuzz_checkpoint(const unsigned char *data, size_t size)
     for (size_t i = 0; status == HRM_OK && i < hrm_tensors_metadata_count(f); i++)
         FUZZ_CHECK(hrm_tensors_metadata(f, hrm_tensors_metadata_at(f, i).key) == hrm_tensors_metadata_at(f, i).value);
     hrm__free(NULL, f->tensors, f->room, sizeof *f->tensors);
-    hrm__free(NULL, f->by_name, f->count, sizeof *f->by_name);
+    hrm__free(NULL, f->by_name, f->count + f->num_others, sizeof *f->by_name);
     hrm__free(NULL, f->metadata, f->metadata_room, sizeof *f->metadata);
     hrm__arena_free(&f->arena);
     free(f);
