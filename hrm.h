@@ -9269,9 +9269,9 @@ static void hrm__config_put(hrm_model_desc *d, const hrm__config *c)
 
 static const char *hrm__decimal(char out[32], double value)
 {
-    /* %.9g with a point, whatever the locale's sign is */
+    /* of a float: the fewest digits that tell it, with a point, whatever the locale's sign is */
     char text[32], *o = out;
-    snprintf(text, sizeof text, "%.9g", value);
+    for (int digits = 6; digits == 6 || (digits < 10 && (float)strtod(text, NULL) != (float)value); digits++) snprintf(text, sizeof text, "%.*g", digits, value);
     for (const char *c = text; *c; c++) {
         int plain = (*c >= '0' && *c <= '9') || *c == '-' || *c == '+' || *c == 'e';
         if (plain) *o++ = *c;

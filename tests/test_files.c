@@ -507,7 +507,7 @@ static void test_yaml(void)
         CHECK(status == (depth <= 64 ? HRM_OK : HRM_ERR_FORMAT), "brackets %d deep: %s", depth, hrm_error_message());
         if (status == HRM_OK) hrm_json_close(doc);
     }
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < HRM__COUNT(fuzz_yaml_seeds); i++)
         for (size_t n = 0; n < strlen(fuzz_yaml_seeds[i]); n++)
             if (parse(&doc, fuzz_yaml_seeds[i], n, 1) == HRM_OK) hrm_json_close(doc); /* many beginnings are whole; none may crash */
     /* aliases of aliases, each ten times over and eight deep, would be a hundred million */
@@ -1183,6 +1183,273 @@ static void test_content(void)
     CHECK_FAILS(hrm_tensors_open(&file, folder, NULL), HRM_ERR_IO, "it is a folder");
 }
 
+/* ---- a checkpoint's configuration ------------------------------------------------------------------------------------- */
+#define BESIDE(name, text) put_file(in_folder(name), text, strlen(text))
+
+static hrm_model_desc tiny_desc(void)
+{
+    hrm_model_desc d;
+    memset(&d, 0, sizeof d);
+    d.seq_len = 4, d.vocab_size = 3, d.num_puzzle_identifiers = 2, d.hidden_size = 8, d.num_heads = 2, d.H_layers = 1, d.L_layers = 2, d.H_cycles = 3, d.L_cycles = 1;
+    d.halt_max_steps = 5, d.expansion = 3, d.rope_theta = 500, d.rms_norm_eps = 1e-6f, d.halt_exploration_prob = 0.25f, d.puzzle_emb_ndim = 8, d.num_threads = 1;
+    return d;
+}
+
+static void strip_tiny(const char *path, const char *prefix, int torch, hrm_pos_encodings positions)
+{
+    /* a model's tensors without its configuration, their names behind `prefix`; it is saved as tiny.safetensors too */
+    hrm_model_desc d = tiny_desc();
+    hrm_model *model = NULL;
+    hrm_tensors *file = NULL;
+    hrm_tensor list[40];
+    static char names[40][128];
+    d.pos_encodings = positions;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_model_save(model, in_folder("tiny.safetensors")));
+    CHECK_OK(hrm_tensors_open(&file, in_folder("tiny.safetensors"), NULL));
+    size_t n = hrm_tensors_count(file);
+    for (size_t i = 0; i < n && i < 40; i++) {
+        list[i] = *hrm_tensors_at(file, i);
+        snprintf(names[i], sizeof names[i], "%s%s", prefix, list[i].name);
+        list[i].name = names[i];
+    }
+    if (torch) CHECK_OK(hrm_torch_save(path, list, n, HRM_F32, NULL));
+    else CHECK_OK(hrm_safetensors_save(path, list, n, NULL, 0, HRM_F32, NULL));
+    hrm_tensors_close(file);
+    hrm_model_destroy(model);
+}
+
+static hrm_status load_with(const char *path, const hrm_model_desc *desc, hrm_model_desc *got)
+{
+    /* loads and describes */
+    hrm_model *model = NULL;
+    hrm_status status = hrm_model_load(&model, path, desc);
+    CHECK((status == HRM_OK) == (model != NULL), "%s: an output without success, or the other way round", path);
+    if (model && got) *got = *hrm_model_describe(model);
+    hrm_model_destroy(model);
+    return status;
+}
+
+static int from(const hrm_sources *sources, const char *key, const char *text)
+{
+    const char *is = hrm_sources_of(sources, key);
+    return text ? is && hrm__ends_with(is, text) : is == NULL;
+}
+
+static void test_configuration(void)
+{
+    hrm_model_desc want, got, all = tiny_desc();
+    hrm_sources sources;
+    char bare[800], own[800];
+    snprintf(bare, sizeof bare, "%s", in_folder("bare.pt"));
+    snprintf(own, sizeof own, "%s", in_folder("tiny.safetensors"));
+    for (int torch = 0; torch < 2; torch++) { /* without a configuration: what is not known is named, one line, and nothing assumed */
+        strip_tiny(bare, torch ? "_orig_mod.model." : "", torch, HRM_ROPE);
+        CHECK_FAILS(load_with(bare, NULL, NULL), HRM_ERR_ARGUMENT,
+                    "bare.pt: nothing tells its num_heads, H_cycles, L_cycles, halt_max_steps and seq_len: say arch.num_heads=");
+        CHECK(strstr(hrm_error_message(), "NAME.yaml, all_config.yaml or config.json beside it") && !strchr(hrm_error_message(), '\n'), "%s", hrm_error_message());
+        memset(&want, 0, sizeof want);
+        want.num_threads = 1, want.num_heads = 2, want.H_cycles = 3, want.halt_max_steps = 5, want.seq_len = 4;
+        CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_ARGUMENT, "nothing tells its L_cycles: say arch.L_cycles=");
+        want.L_cycles = 1, want.seq_len = 0;
+        CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_ARGUMENT, "nothing tells its seq_len, the puzzle's length");
+        CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, &want));
+        CHECK(got.num_heads == 2 && got.seq_len == 0 && got.hidden_size == 8 && got.L_layers == 2 && got.vocab_size == 3, "merged: heads %d", got.num_heads);
+        CHECK(from(&sources, NULL, NULL) && from(&sources, "num_heads", "the description") && from(&sources, "hidden_size", "its tensors") && from(&sources, "seq_len", NULL) &&
+                  from(&sources, "rope_theta", "the default") && from(&sources, "expansion", "its tensors") && from(&sources, "no such key", NULL), "sources");
+        want.seq_len = 4;
+        CHECK_OK(load_with(bare, &want, &got));
+        CHECK(got.H_cycles == 3 && got.L_cycles == 1 && got.halt_max_steps == 5 && fabs((double)got.rope_theta - 10000) < 1 && !got.no_halt_exploration, "what was said");
+        CHECK_OK(hrm_checkpoint_describe(&got, bare, NULL));
+        CHECK(got.num_heads == 0 && got.H_layers == 1 && got.puzzle_emb_ndim == 8 && got.num_puzzle_identifiers == 2, "described: heads %d", got.num_heads);
+    }
+    CHECK_OK(load_with(bare, &all, &got)); /* everything said */
+    CHECK(fabs((double)got.expansion - 3) < 1e-6 && fabs((double)got.rope_theta - 500) < 1e-3, "expansion %g, theta %g", (double)got.expansion, (double)got.rope_theta);
+    /* item by item against a file that says everything: the field and both values are named, or the description's is taken */
+    static const struct { const char *field, *one, *two; } wrong[] = {
+        {"seq_len", "4", "5"}, {"vocab_size", "3", "7"}, {"num_puzzle_identifiers", "2", "9"}, {"puzzle_emb_ndim", "8", "16"}, {"puzzle_emb_ndim", "8", "0"}, {"hidden_size", "8", "16"},
+        {"num_heads", "2", "1"}, {"H_layers", "1", "3"}, {"L_layers", "2", "1"}, {"H_cycles", "3", "2"}, {"L_cycles", "1", "2"}, {"expansion", "3", "4"},
+        {"pos_encodings", "rope", "learned"}, {"rms_norm_eps", "1e-06", "1e-05"}, {"rope_theta", "500", "501"}, {"causal", "false", "true"},
+        {"loss_type", "stablemax_cross_entropy", "softmax_cross_entropy"}};
+    CHECK_OK(load_with(own, &all, NULL));
+    for (int i = 0; i < (int)HRM__COUNT(wrong); i++) {
+        char one[100], two[100];
+        want = tiny_desc();
+        switch (i) {
+        case 0: want.seq_len = 5; break;
+        case 1: want.vocab_size = 7; break;
+        case 2: want.num_puzzle_identifiers = 9; break;
+        case 3: want.puzzle_emb_ndim = 16; break;
+        case 4: want.puzzle_emb_ndim = 0, want.no_puzzle_emb = 1; break;
+        case 5: want.hidden_size = 16; break;
+        case 6: want.num_heads = 1; break;
+        case 7: want.H_layers = 3; break;
+        case 8: want.L_layers = 1; break;
+        case 9: want.H_cycles = 2; break;
+        case 10: want.L_cycles = 2; break;
+        case 11: want.expansion = 4; break;
+        case 12: want.pos_encodings = HRM_LEARNED; break;
+        case 13: want.rms_norm_eps = 1e-5f; break;
+        case 14: want.rope_theta = 501; break;
+        case 15: want.causal = 1; break;
+        default: want.loss_type = HRM_SOFTMAX_CROSS_ENTROPY;
+        }
+        snprintf(one, sizeof one, "tiny.safetensors: %s is %s (its own metadata), but", wrong[i].field, wrong[i].one);
+        snprintf(two, sizeof two, "%s (the description)", wrong[i].two);
+        CHECK_FAILS(load_with(own, &want, NULL), HRM_ERR_SHAPE, one);
+        CHECK(strstr(hrm_error_message(), two), "%s: expected %s", hrm_error_message(), two);
+    }
+    want = tiny_desc();
+    want.halt_max_steps = 9, want.halt_exploration_prob = 0, want.no_halt_exploration = 1;
+    CHECK_OK(load_with(own, &want, &got));
+    CHECK(got.halt_max_steps == 9 && got.no_halt_exploration, "halt_max_steps %d", got.halt_max_steps);
+    /* only what the tensors fix of the expansion counts: 256 wide is 3 as well as 40, 41 is not */
+    want = tiny_desc();
+    want.expansion = 40;
+    CHECK_OK(load_with(bare, &want, &got));
+    CHECK(fabs((double)got.expansion - 40) < 1e-6, "expansion %g", (double)got.expansion);
+    want.expansion = 49;
+    CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_SHAPE, "bare.pt: expansion is 49 (the description), which makes the SwiGLU 512 wide, but it is 256 wide (its tensors)");
+    CHECK(fabs(hrm__swiglu_width(48.046875, 8) - 256) < 1e-9 && fabs(hrm__swiglu_width(48.28125, 8) - 512) < 1e-9, "256.25 and 257.5");
+    CHECK(fabs(hrm__swiglu_width(3.005859375, 128) - 256) < 1e-9, "256.5 goes to the even 256, not %g", hrm__swiglu_width(3.005859375, 128));
+    /* beside the file: its name with .yaml before all_config.yaml before config.json, each under its own keys */
+    const char *rest = "  num_heads: 2\n  L_cycles: 1\n  halt_max_steps: 5\n  puzzle_emb_ndim: ${.hidden_size}\n  hidden_size: 8\n  loss: {name: losses@ACTLossHead, loss_type: softmax_cross_entropy}\n";
+    char yaml[1000];
+    BESIDE("config.json", "{\"config\": {\"batch_size\": 5, \"num_heads\": 2, \"H_cycles\": 1, \"L_cycles\": 1, \"halt_max_steps\": 5, \"seq_len\": 4, \"loss_type\": \"softmax_cross_entropy\"}}");
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
+    CHECK(got.H_cycles == 1 && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY && from(&sources, NULL, "/config.json") && from(&sources, "H_cycles", "/config.json"), "config.json");
+    snprintf(yaml, sizeof yaml, "arch:\n  H_cycles: 2\n  name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\n%slr: 1e-4\nseq_len: 4\n", rest);
+    BESIDE("all_config.yaml", yaml);
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
+    CHECK(got.H_cycles == 2 && got.seq_len == 4 && from(&sources, NULL, "/all_config.yaml") && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY, "all_config.yaml");
+    BESIDE("bare.yaml", "wandb_version: 1\narch:\n  desc: null\n  value:\n    num_heads: 2\n    H_cycles: 3\n    L_cycles: 1\n    halt_max_steps: 5\nseq_len:\n  value: 4\n");
+    CHECK_OK(load_with(bare, NULL, &got)); /* as Weights & Biases has it */
+    CHECK(got.H_cycles == 3, "NAME.yaml: %d", got.H_cycles);
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, own, NULL)); /* its own metadata wins, whatever lies there */
+    CHECK(got.H_cycles == 3 && got.loss_type == HRM_STABLEMAX_CROSS_ENTROPY && from(&sources, NULL, "its own metadata") && from(&sources, "H_cycles", "its own metadata"), "metadata");
+    remove(in_folder("bare.yaml"));
+    remove(in_folder("config.json"));
+    static const struct { const char *text; hrm_status status; const char *message; } lines[] = {
+        {"arch:\n  num_heads: 2\n  H_layers: 2.7\n", HRM_ERR_FORMAT, "all_config.yaml: line 3: arch.H_layers is \"2.7\", expected a whole number"},
+        {"arch:\n  H_layers: '1'\n", HRM_ERR_FORMAT, "arch.H_layers is \"1\""}, {"arch:\n  H_layers: true\n", HRM_ERR_FORMAT, "arch.H_layers is \"true\""},
+        {"arch:\n  causal: 2\n", HRM_ERR_FORMAT, "arch.causal is \"2\", expected true or false"}, {"arch:\n  expansion: -1\n", HRM_ERR_FORMAT, "arch.expansion is \"-1\""},
+        {"arch:\n  halt_exploration_prob: 1.5\n", HRM_ERR_FORMAT, "expected a number from 0 to 1"}, {"arch:\n  pos_encodings: none\n", HRM_ERR_FORMAT, "expected rope or learned"},
+        {"arch:\n  num_head: 2\n", HRM_ERR_UNSUPPORTED, "all_config.yaml: line 2: this version knows no key arch.num_head; the nearest is num_heads"},
+        {"arch:\n  loss:\n    label_smoothing: 0.1\n", HRM_ERR_UNSUPPORTED, "no key arch.loss.label_smoothing"}, {"arch:\n  mlp_t: false\n", HRM_ERR_UNSUPPORTED, "arch.mlp_t"},
+        {"arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_UNSUPPORTED, "arch.name is \"recursive_reasoning.trm"},
+        {"arch:\n  vocab_size: 4\n", HRM_ERR_SHAPE, "all_config.yaml), but 3 (its tensors)"}, {"arch:\n  expansion: 49\n", HRM_ERR_SHAPE, "expansion is 49 ("},
+        {"arch: [1\n", HRM_ERR_FORMAT, "all_config.yaml: line"}, {"- 1\n", HRM_OK, ""}, {"lr: 1e-4\n", HRM_OK, ""}};
+    for (size_t i = 0; i < HRM__COUNT(lines); i++) {
+        BESIDE("all_config.yaml", lines[i].text);
+        hrm_status status = hrm_checkpoint_merge(&got, NULL, bare, NULL);
+        CHECK(status == lines[i].status && (status == HRM_OK || strstr(hrm_error_message(), lines[i].message)), "%s: %s", lines[i].text, hrm_error_message());
+    }
+    remove(in_folder("all_config.yaml"));
+    BESIDE("config.json", "{\"model_type\": \"bert\", \"hidden_size\": 768, \"num_attention_heads\": 12}"); /* another's: passed over */
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
+    CHECK(from(&sources, NULL, NULL), "%s", hrm_sources_of(&sources, NULL) ? hrm_sources_of(&sources, NULL) : "");
+    BESIDE("config.json", "{\"model_type\": \"hrm\", \"_note\": [1], \"lr\": 1, \"num_heads\": 2, \"H_cycles\": 1, \"seq_len\": 4}"); /* keys at the top */
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
+    CHECK(got.num_heads == 2 && got.seq_len == 4, "a flat config.json: heads %d", got.num_heads);
+    BESIDE("config.json", "{\"H_cycles\": 1, \"mlp_t\": true}");
+    CHECK_FAILS(hrm_checkpoint_merge(&got, &sources, bare, NULL), HRM_ERR_UNSUPPORTED, "config.json: line 1: this version knows no key mlp_t");
+    remove(in_folder("config.json"));
+    strip_tiny(bare, "", 1, HRM_LEARNED); /* learned positions tell the length */
+    want = tiny_desc();
+    want.seq_len = 0;
+    CHECK_OK(load_with(bare, &want, &got));
+    CHECK(got.seq_len == 4 && got.pos_encodings == HRM_LEARNED, "seq_len %d", got.seq_len);
+    want.seq_len = 5;
+    CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_SHAPE, "seq_len is 5 (the description), but 4 (its tensors)");
+}
+
+static void test_wrappers(void)
+{
+    /* the model behind anything that training code puts before its names */
+    static const char *const prefixes[] = {"", "model.", "module.", "_orig_mod.", "module.module._orig_mod.model.model.", "state_dict.model.", "model_state_dict._orig_mod.", "ema.module.", "net."};
+    hrm_model_desc all = tiny_desc();
+    hrm_tensors *file = NULL;
+    char path[800];
+    snprintf(path, sizeof path, "%s", in_folder("wrapped.pt"));
+    for (size_t i = 0; i < HRM__COUNT(prefixes); i++) {
+        strip_tiny(path, prefixes[i], i % 2 == 0, HRM_ROPE);
+        CHECK(load_with(path, &all, NULL) == HRM_OK, "\"%s\": %s", prefixes[i], hrm_error_message());
+    }
+    /* several: the one that is no average; of equals none */
+    hrm_tensor list[90];
+    char names[90][64];
+    for (int k = 0; k < 3; k++) {
+        const char *second = k == 0 ? "ema." : k == 1 ? "teacher." : "module.";
+        strip_tiny(path, "", 0, HRM_ROPE);
+        CHECK_OK(hrm_tensors_open(&file, path, NULL));
+        size_t n = hrm_tensors_count(file);
+        for (size_t i = 0; i < 2 * n; i++) {
+            list[i] = *hrm_tensors_at(file, i % n);
+            snprintf(names[i], sizeof names[i], "%s%s", i < n ? second : "model.", list[i].name);
+            list[i].name = names[i];
+        }
+        if (k == 0) list[2 * n] = list[0], list[2 * n].name = "ema.inner.L_level.layers.7.mlp.down_proj.weight"; /* no part of the model that is read */
+        CHECK_OK(hrm_torch_save(in_folder("several.pt"), list, 2 * n + (k == 0), HRM_F32, NULL));
+        hrm_tensors_close(file);
+        hrm_status status = load_with(in_folder("several.pt"), &all, NULL);
+        if (k < 2) CHECK(status == HRM_OK, "%s: %s", second, hrm_error_message());
+        else CHECK(status == HRM_ERR_UNSUPPORTED && strstr(hrm_error_message(), "it holds several models, under \"mod"), "%s", hrm_error_message());
+        CHECK_OK(hrm_tensors_open(&file, in_folder("several.pt"), NULL));
+        const hrm_tensor *t = hrm_tensors_find(file, "model.inner.H_init");
+        if (k < 2) CHECK(t && strcmp(hrm_tensors_model_name(file, t), "inner.H_init") == 0 && !hrm_tensors_model_name(file, hrm_tensors_at(file, 0)), "names");
+        hrm_tensors_close(file);
+    }
+    /* a tensor that is needed and of a dtype that is not here says so */
+    size_t size;
+    strip_tiny(path, "model.", 0, HRM_ROPE);
+    unsigned char *data = get_file(path, &size);
+    size_t at = find_bytes(data, size, "F32", find_bytes(data, size, "inner.lm_head.weight", 0));
+    memcpy(data + at, "F33", 3);
+    put_file(path, data, size);
+    free(data);
+    CHECK_FAILS(load_with(path, &all, NULL), HRM_ERR_UNSUPPORTED, "wrapped.pt: tensor \"model.inner.lm_head.weight\" has dtype F33, which is not supported");
+}
+
+static void test_claims(void)
+{
+    /* small files that claim large models are refused before anything of that size is allocated */
+    static const char *const configs[] = {
+        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"H_layers\":1024,\"L_layers\":1024}",
+        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"num_puzzle_identifiers\":2000000000,\"puzzle_emb_ndim\":1000}",
+        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"expansion\":1024}",
+        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":1048576}",
+        "{\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"vocab_size\":1048576}"};
+    static const float zeros[64];
+    static const char *const names[] = {"inner.embed_tokens.embedding_weight", "inner.H_level.layers.0.mlp.down_proj.weight", "inner.L_level.layers.0.mlp.down_proj.weight"};
+    hrm_tensor list[3];
+    memset(list, 0, sizeof list);
+    for (int i = 0; i < 3; i++) {
+        list[i].name = names[i];
+        list[i].ndim = 2;
+        list[i].shape[0] = i ? 8 : 2;
+        list[i].shape[1] = i ? 1 : 8;
+        list[i].data = zeros;
+        list[i].bytes = i ? 32 : 64;
+    }
+    for (size_t k = 0; k < HRM__COUNT(configs); k++)
+        for (size_t n = 1; n <= 3; n += 2) {
+            hrm_metadata metadata;
+            hrm_model *model = NULL;
+            hrm_model_desc d;
+            counting count;
+            counting_init(&count);
+            memset(&d, 0, sizeof d);
+            d.allocator = &count.allocator;
+            d.num_threads = 1;
+            metadata.key = "hrm.config";
+            metadata.value = configs[k];
+            CHECK_OK(hrm_safetensors_save(in_folder("claim.safetensors"), list, n, &metadata, 1, HRM_F32, NULL));
+            hrm_status status = hrm_model_load(&model, in_folder("claim.safetensors"), &d);
+            CHECK(status != HRM_OK && !model && strstr(hrm_error_message(), "claim.safetensors"), "claim %zu: %s", k, hrm_error_message());
+            CHECK(count.peak_bytes < 100000 && count.live_blocks == 0, "claim %zu: %zu bytes at once", k, count.peak_bytes);
+        }
+}
+
 /* ---- faults ----------------------------------------------------------------------------------------------------------- */
 #define OPERATIONS 8
 static hrm_status operation(int which, const hrm_allocator *a)
@@ -1291,7 +1558,7 @@ static void test_mutations(void)
     fuzz_seed seeds[FUZZ_SEEDS];
     int n = fuzz_seeds(seeds, in_folder("seed"));
     test_zip_trust = 1; /* or the checksums would stop nearly all of it */
-    CHECK(n == 9, "%d seeds: %s", n, hrm_error_message());
+    CHECK(n == 12, "%d seeds: %s", n, hrm_error_message());
     for (int i = 0; i < n; i++) {
         hrm_random r = hrm_random_make(2506, (uint64_t)i);
         size_t room = seeds[i].size + 64;
@@ -1404,6 +1671,9 @@ int main(void)
     test_torch_bad();
     test_torch_objects();
     test_content();
+    test_configuration();
+    test_wrappers();
+    test_claims();
     test_faults();
     test_mutations();
     test_golden();
