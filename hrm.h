@@ -276,8 +276,9 @@ HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, siz
 HRM_API hrm_status hrm_npy_writer_commit(hrm_npy_writer *w);
 HRM_API void       hrm_npy_writer_abort(hrm_npy_writer *w);
 
-/* Checkpoint files: named tensors and text metadata. Reads safetensors and PyTorch's zip (told apart by content; of the
- * pickle only what tensors need, nothing is ever executed); tensors stay in the mapped file. */
+/* Checkpoint files: named tensors and text metadata. Reads safetensors and PyTorch's zip (told apart by content; of the pickle
+ * dictionaries of tensors, "outer.inner" names those in one another; other objects are passed over, nothing is ever executed);
+ * tensors stay in the mapped file. Those of a dtype not listed above, or not contiguous in PyTorch's, are left out. */
 typedef struct hrm_tensors hrm_tensors;
 typedef struct hrm_metadata { const char *key, *value; } hrm_metadata;
 HRM_API hrm_status        hrm_tensors_open(hrm_tensors **file, const char *path, const hrm_allocator *a);
@@ -425,7 +426,8 @@ HRM_API hrm_status hrm_model_save_as(const hrm_model *model, const char *path, h
  * error that names the field and both values; but halt_max_steps and the exploration, on which no weight depends, are desc's.
  * seq_len, num_heads, H_cycles, L_cycles and halt_max_steps must be told by one of them: no tensor does, and no default is right. */
 HRM_API hrm_status hrm_model_load(hrm_model **model, const char *path, const hrm_model_desc *desc);
-HRM_API hrm_status hrm_model_load_weights(hrm_model *model, const char *path); /* into an existing model; all or nothing */
+/* Into an existing model, all or nothing. Only shapes are compared: the model's configuration is yours. */
+HRM_API hrm_status hrm_model_load_weights(hrm_model *model, const char *path);
 /* The configuration a checkpoint states, without loading it; what nothing tells is 0. */
 HRM_API hrm_status hrm_checkpoint_describe(hrm_model_desc *desc, const char *path, const hrm_allocator *a);
 /* The steps of hrm_model_load before it makes a model. First what the file, `desc` (may be NULL) and the tensors say together,
@@ -3061,6 +3063,11 @@ static hrm_status hrm__yaml_quoted(hrm__text *t, const char **out)
                     int k = *p | 32, digit = *p >= '0' && *p <= '9' ? *p - '0' : k >= 'a' && k <= 'f' ? k - 'a' + 10 : -1;
                     if (digit < 0) break;
                     c = c << 4 | (unsigned)digit;
+                }
+                int second = c >= 0xd800 && c < 0xdc00 && q - p > 5 && p[0] == '\\' && p[1] == 'u' ? hrm__hex4(p + 2) : -1;
+                if (second >= 0xdc00 && second < 0xe000) { /* a pair, as JSON has it */
+                    c = 0x10000 + ((c & 0x3ff) << 10) + ((unsigned)second & 0x3ff);
+                    p += 6;
                 }
                 if (digits || !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return hrm__text_fail(t, "an escape in a string that is none");
                 o = hrm__utf8_put(o, c);
@@ -9437,16 +9444,23 @@ static hrm_status hrm__config_beside(hrm__config *c, const hrm_json *root, const
     return hrm__config_read(c, root, "", 0, file, HRM__FROM_BESIDE);
 }
 
+static int hrm__path_stem(const char *path, int *folder)
+{
+    /* -> the length of the path without its name's ending; *folder: of its folder with the slash */
+    const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
+    if (back && (!slash || back > slash)) slash = back;
+    *folder = slash ? (int)hrm__min_i64(slash + 1 - path, 4096) : 0;
+    const char *dot = strrchr(path + *folder, '.');
+    return (int)hrm__min_i64(dot && dot > path + *folder ? dot - path : (int64_t)strlen(path), 4096);
+}
+
 static hrm_status hrm__config_neighbour(hrm__config *c, const char *path, const hrm_allocator *a)
 {
     /* the first configuration beside the file: its name with .yaml, all_config.yaml, config.json */
-    const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
-    if (back && (!slash || back > slash)) slash = back;
-    int folder = slash ? (int)(slash + 1 - path) : 0, length = (int)hrm__min_i64((int64_t)strlen(path), 4096);
-    const char *dot = strrchr(path + folder, '.');
+    int folder, stem = hrm__path_stem(path, &folder);
     for (int k = 0, found = 0; k < 4 && !found; k++) {
         char *beside = c->sources.beside;
-        int n = k == 0   ? snprintf(beside, sizeof c->sources.beside, "%.*s.yaml", dot && dot > path + folder ? (int)(dot - path) : length, path)
+        int n = k == 0   ? snprintf(beside, sizeof c->sources.beside, "%.*s.yaml", stem, path)
                 : k == 1 ? snprintf(beside, sizeof c->sources.beside, "%s.yaml", path)
                          : snprintf(beside, sizeof c->sources.beside, "%.*s%s", folder, path, k == 2 ? "all_config.yaml" : "config.json");
         FILE *there = n > 0 && (size_t)n < sizeof c->sources.beside && strcmp(beside, path) != 0 ? fopen(beside, "rb") : NULL;
@@ -9645,8 +9659,9 @@ HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *d, const char *
     for (int i = first, left = missing; i < (int)HRM__COUNT(keys); i++)
         if (!value[i]) n += snprintf(list + n, sizeof list - (size_t)n, "%s%s", i == first ? "" : left == 1 ? " and " : ", ", keys[i]), left--;
     if (first == 4) return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its seq_len, the puzzle's length: give it in the description, or open it with its data set", path);
-    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=…, in C the description's %s, or put its NAME.yaml, all_config.yaml or config.json beside it",
-                     path, list, keys[first], keys[first]);
+    int folder, stem = hrm__path_stem(path, &folder);
+    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=…, in C the description's %s, or put its %.*s.yaml, all_config.yaml or config.json beside it",
+                     path, list, keys[first], keys[first], (int)hrm__min_i64(stem - folder, 80), path + folder);
 }
 
 /* ---- weights ------------------------------------------------------------------------------------------------- >>weights ---*/

@@ -472,8 +472,8 @@ static void test_yaml(void)
            "{a:'one\n  two\n\nthree # no comment\n' b:'x' c:'y\n\n' d:'  z\nw\n' e:#1}");
     accept("a: >\n  one\n  two\n\n  three\n    four\n  five\nb: >-\r\n  x\r\n  y\r\nc: |\nd:\n- |\n  z\n- >-\n\n   q", 1,
            "{a:'one two\nthree\n  four\nfive\n' b:'x y' c:'' d:['z\n' '\nq']}");
-    accept("a: 'one\n  two\n\n  it''s'\nb: \"x \\\n   y\\x41\\u00e9\\U0001F600\\_ \\e\"\nc: ['a\n b', {k:\n  v,\n  # more\n  l: [1,\n2]}]", 1,
-           "{a:'one two\nit's' b:'x yA\xc3\xa9\xf0\x9f\x98\x80\xc2\xa0 \x1b' c:['a b' {k:'v' l:[#1 #2]}]}");
+    accept("a: 'one\n  two\n\n  it''s'\nb: \"x \\\n   y\\x41\\u00e9\\U0001F600\\ud83d\\ude00\\_ \\e\"\nc: ['a\n b', {k:\n  v,\n  # more\n  l: [1,\n2]}]", 1,
+           "{a:'one two\nit's' b:'x yA\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xc2\xa0 \x1b' c:['a b' {k:'v' l:[#1 #2]}]}");
     accept("defaults:\n  - /arch: hrm_v1\n  - override /data@train: x\n  - _self_\nrun: ${oc.env:HOME}/${now:%Y-%m-%d}\n", 1,
            "{defaults:[{/arch:'hrm_v1'} {override /data@train:'x'} '_self_'] run:'${oc.env:HOME}/${now:%Y-%m-%d}'}");
     accept("wandb_version: 1\nlr:\n  desc: null\n  value: 0.5\narch:\n  desc: null\n  value:\n    loss:\n      loss_type: x\n", 1,
@@ -1247,7 +1247,7 @@ static void test_configuration(void)
         strip_tiny(bare, torch ? "_orig_mod.model." : "", torch, HRM_ROPE);
         CHECK_FAILS(load_with(bare, NULL, NULL), HRM_ERR_ARGUMENT,
                     "bare.pt: nothing tells its num_heads, H_cycles, L_cycles, halt_max_steps and seq_len: say arch.num_heads=");
-        CHECK(strstr(hrm_error_message(), "NAME.yaml, all_config.yaml or config.json beside it") && !strchr(hrm_error_message(), '\n'), "%s", hrm_error_message());
+        CHECK(strstr(hrm_error_message(), "put its bare.yaml, all_config.yaml or config.json beside it") && !strchr(hrm_error_message(), '\n'), "%s", hrm_error_message());
         memset(&want, 0, sizeof want);
         want.num_threads = 1, want.num_heads = 2, want.H_cycles = 3, want.halt_max_steps = 5, want.seq_len = 4;
         CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_ARGUMENT, "nothing tells its L_cycles: say arch.L_cycles=");
