@@ -9660,7 +9660,7 @@ HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *d, const char *
         if (!value[i]) n += snprintf(list + n, sizeof list - (size_t)n, "%s%s", i == first ? "" : left == 1 ? " and " : ", ", keys[i]), left--;
     if (first == 4) return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its seq_len, the puzzle's length: give it in the description, or open it with its data set", path);
     int folder, stem = hrm__path_stem(path, &folder);
-    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=…, in C the description's %s, or put its %.*s.yaml, all_config.yaml or config.json beside it",
+    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=N, in C the description's %s, or put its %.*s.yaml, all_config.yaml or config.json beside it",
                      path, list, keys[first], keys[first], (int)hrm__min_i64(stem - folder, 80), path + folder);
 }
 
