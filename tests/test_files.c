@@ -533,8 +533,9 @@ static void test_yaml(void)
 static void test_expand(void)
 {
     hrm_json_document *doc;
-    char out[2000] = "", text[40000];
+    static char text[40000];
 #ifndef _WIN32
+    char out[2000] = "";
     setenv("HRM_TEST_WORD", "a b", 1);
     setenv("HRM_TEST_NUMBER", "3e-4", 1);
     unsetenv("HRM_TEST_NONE");
