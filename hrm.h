@@ -2935,6 +2935,7 @@ typedef struct hrm__yaml {
     hrm__text t;
     int column;  /* of the content at t.p in its line; -1: the text has ended */
     int started; /* a line with content, or the --- before it, has been seen */
+    int ended;   /* the ... behind it too */
     hrm__yaml_anchor *anchors; /* the latest first */
     int copies;  /* nodes that aliases have made */
 } hrm__yaml;
@@ -2959,12 +2960,14 @@ static hrm_status hrm__yaml_content(hrm__yaml *y)
             int mark = column == 0 && t->end - t->p >= 3 && (memcmp(t->p, "---", 3) == 0 || memcmp(t->p, "...", 3) == 0);
             if (*t->p == '\t') return hrm__text_fail(t, "a tab in the indentation");
             if (column > 10000) return hrm__text_fail(t, "indented too far");
-            if (mark && y->started) return hrm__text_fail(t, "more than one document is not supported");
+            int ends = mark && *t->p == '.';
+            if ((mark && y->started && !ends) || y->ended) return hrm__text_fail(t, "more than one document is not supported");
             y->started = 1;
+            y->ended = ends;
             y->column = (int)column;
             if (!mark) return HRM_OK;
             t->p += 3;
-            if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after ---");
+            if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after --- or ...");
         }
         while (t->p < t->end && *t->p != '\n') t->p++;
         if (t->p == t->end) break;
@@ -9414,8 +9417,8 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
                 if (strcmp(l->key, "loss_type") == 0) HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), HRM__AT_loss_type, inner, file, source));
                 else if (strcmp(l->key, "name") != 0) return hrm__config_unknown(l, inner, file);
             }
-        } else if (strcmp(m->key, "name") == 0 && alone) { /* which of the public code's classes it is */
-            if (v->type == HRM_JSON_STRING && !strstr(v->string, "hrm_act_v1") && !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
+        } else if (strcmp(m->key, "name") == 0) { /* which of the public code's classes it is: FILE@CLASS */
+            if (v->type == HRM_JSON_STRING && strchr(v->string, '@') && !strstr(v->string, "hrm_act_v1") && !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
                 return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", file,
                                  v->line, group, v->string);
         } else if (!hrm__word_in(m->key, "forward_dtype batch_size") && (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
@@ -9425,23 +9428,29 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
     return HRM_OK;
 }
 
+static int hrm__config_is_ours(const hrm_json *object)
+{
+    /* any configuration may lie beside a file; this one is meant when it says what only such a model has */
+    const hrm_json *m = object && object->type == HRM_JSON_OBJECT ? object->child : NULL;
+    while (m && !hrm__word_in(m->key, "H_cycles L_cycles H_layers L_layers halt_max_steps")) m = m->next;
+    return m != NULL;
+}
+
 static hrm_status hrm__config_beside(hrm__config *c, const hrm_json *root, const char *file, int *found)
 {
     /* under arch, as the public code has it, under config, or at the top */
     const hrm_json *arch = hrm__config_unwrap(hrm_json_get(root, "arch")), *config = hrm__config_unwrap(hrm_json_get(root, "config"));
-    const char *group = "arch.";
-    if (!arch || arch->type != HRM_JSON_OBJECT) arch = config, group = "config.";
-    *found = arch && arch->type == HRM_JSON_OBJECT;
-    if (*found) HRM__TRY(hrm__config_read(c, arch, group, 1, file, HRM__FROM_BESIDE));
-    int own = 0; /* any JSON may lie there; this one is meant when it says what only such a model has */
-    for (const hrm_json *m = root->type == HRM_JSON_OBJECT ? root->child : NULL; m; m = m->next) {
-        if (hrm__word_in(m->key, "H_cycles L_cycles H_layers L_layers halt_max_steps")) own = 1;
-        if (*found && hrm__word_in(m->key, "seq_len vocab_size num_puzzle_identifiers"))
-            HRM__TRY(hrm__config_take(c, hrm__config_unwrap(m), hrm__config_field(m->key), "", file, HRM__FROM_BESIDE));
-    }
-    if (*found || !own) return HRM_OK;
+    int under_arch = arch && arch->type == HRM_JSON_OBJECT;
     *found = 1;
-    return hrm__config_read(c, root, "", 0, file, HRM__FROM_BESIDE);
+    if (!under_arch && !hrm__config_is_ours(config)) {
+        *found = hrm__config_is_ours(root);
+        return *found ? hrm__config_read(c, root, "", 0, file, HRM__FROM_BESIDE) : HRM_OK;
+    }
+    HRM__TRY(hrm__config_read(c, under_arch ? arch : config, under_arch ? "arch." : "config.", 1, file, HRM__FROM_BESIDE));
+    for (const hrm_json *m = root->child; m; m = m->next) /* what a run's data told it */
+        if (hrm__word_in(m->key, "seq_len vocab_size num_puzzle_identifiers"))
+            HRM__TRY(hrm__config_take(c, hrm__config_unwrap(m), hrm__config_field(m->key), "", file, HRM__FROM_BESIDE));
+    return HRM_OK;
 }
 
 static int hrm__path_stem(const char *path, int *folder)
