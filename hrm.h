@@ -8657,7 +8657,7 @@ HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm
  * Five arrays a set (E examples, P puzzles, G groups):
  *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into puzzles
  * They stay where they are, in mapped files or with the caller. Opening looks at the small ones entirely and at no token;
- * tokens are checked as they are read. Values in files are little-endian, those of the caller in the machine's order.
+ * tokens are checked as they are read. hrm_npy_open has turned their bytes to the machine's order.
  */
 #define HRM__DATASET_FIELDS(X) X(inputs) X(labels) X(puzzle_identifiers) X(puzzle_indices) X(group_indices)
 enum {
@@ -8670,7 +8670,7 @@ enum {
 typedef struct hrm__ints { /* integers of any width, somewhere */
     const unsigned char *data; /* NULL: counting from 0 when `counts`, else all 0 */
     hrm_dtype dtype;
-    int       native, counts;
+    int       counts;
     int64_t   count;
     char     *name; /* the file, for messages */
 } hrm__ints;
@@ -8743,20 +8743,12 @@ static int64_t hrm__ints_at(const hrm__ints *a, int64_t i)
     p += (size_t)i * hrm_dtype_size(a->dtype);
     if (a->dtype == HRM_U8 || a->dtype == HRM_BOOL) return p[0];
     if (a->dtype == HRM_I8) return p[0] - 2 * (p[0] & 128);
-    if (a->native) {
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-        if (a->dtype == HRM_I16) return memcpy(&i16, p, 2), i16;
-        if (a->dtype == HRM_I32) return memcpy(&i32, p, 4), i32;
-        return memcpy(&i64, p, 8), i64;
-    }
-    uint64_t low = (uint64_t)p[0] | (uint64_t)p[1] << 8;
-    if (a->dtype == HRM_I16) return (int64_t)low - (int64_t)((low & 0x8000u) << 1);
-    low |= (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24;
-    if (a->dtype == HRM_I32) return (int64_t)low - (int64_t)((low & 0x80000000u) << 1);
-    low |= (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
-    return low >> 63 ? -(int64_t)~low - 1 : (int64_t)low;
+    int16_t i16;
+    int32_t i32;
+    int64_t i64;
+    if (a->dtype == HRM_I16) return memcpy(&i16, p, 2), i16;
+    if (a->dtype == HRM_I32) return memcpy(&i32, p, 4), i32;
+    return memcpy(&i64, p, 8), i64;
 }
 
 HRM_API void hrm_dataset_close(hrm_dataset *data)
@@ -8898,7 +8890,6 @@ static hrm_status hrm__dataset_fill(hrm_dataset *data, const hrm_dataset_arrays 
         hrm__ints *a = &set->field[f];
         a->data = (const unsigned char *)pointers[f];
         a->dtype = f <= HRM__FIELD_labels ? HRM_U8 : HRM_I32;
-        a->native = 1;
         a->counts = f >= HRM__FIELD_puzzle_indices;
         a->count = counts[f];
         HRM__TRY(hrm__strdup(data->allocator, &a->name, names[f]));
