@@ -24,7 +24,7 @@
  * OPTIONS, defined before the include (what each costs)
  *     HRM_IMPLEMENTATION   this file's functions, once a program
  *     HRM_STATIC           all functions static, for use inside one file
- *     HRM_NO_THREADS       no pthreads or Win32 threads; one thread
+ *     HRM_NO_THREADS       no pthreads or Win32 threads; one thread (always with tcc)
  *     HRM_NO_MMAP          files are read into memory instead of mapped
  *     HRM_USE_CUDA         device HRM_CUDA; link hrm_cuda.o, cudart
  *     HRM_CHUNK_ROWS n     rows of activations a thread works on at a time [512]; memory against cache misses
@@ -744,6 +744,10 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 #include <string.h>
 #include <time.h>
 
+#if defined(__TINYC__) && !defined(HRM_NO_THREADS)
+    #define HRM_NO_THREADS /* tcc has neither thread-local variables nor atomic ones */
+#endif
+
 #ifdef _WIN32
     #ifndef WIN32_LEAN_AND_MEAN
         #define WIN32_LEAN_AND_MEAN
@@ -756,7 +760,7 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
     #include <unistd.h>
     #ifdef __linux__
         #include <sys/syscall.h>
-        #if defined(__STRICT_ANSI__) && !defined(__cplusplus)
+        #ifndef __cplusplus
 extern long syscall(long, ...); /* hidden by -std=c99 */
         #endif
     #endif
@@ -898,7 +902,7 @@ typedef int hrm__atomic;
     #define hrm__store(p, n) __atomic_store_n((p), (n), __ATOMIC_SEQ_CST)
 #endif
 
-#if defined(__x86_64__) || defined(__i386__)
+#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
     #define hrm__pause() __builtin_ia32_pause()
 #elif defined(_MSC_VER)
     #define hrm__pause() YieldProcessor()
@@ -940,8 +944,9 @@ static hrm__atomic hrm__temps_lock; /* of >>files */
 
 #if !defined(HRM_NO_THREADS)
 /* fork() copies one thread. Who has threads notes the number of forks when it starts them, and starts others when that has grown. */
-static hrm__atomic hrm__forks, hrm__forks_watched;
+static hrm__atomic hrm__forks;
     #ifndef _WIN32
+static hrm__atomic hrm__forks_watched;
 static void hrm__forked(void)
 {
     (void)hrm__atomic_add(&hrm__forks, 1);
@@ -8652,7 +8657,7 @@ HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm
  * Five arrays a set (E examples, P puzzles, G groups):
  *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into puzzles
  * They stay where they are, in mapped files or with the caller. Opening looks at the small ones entirely and at no token;
- * tokens are checked as they are read. Values in files are little-endian, those of the caller in the machine's order.
+ * tokens are checked as they are read. hrm_npy_open has turned their bytes to the machine's order.
  */
 #define HRM__DATASET_FIELDS(X) X(inputs) X(labels) X(puzzle_identifiers) X(puzzle_indices) X(group_indices)
 enum {
@@ -8665,7 +8670,7 @@ enum {
 typedef struct hrm__ints { /* integers of any width, somewhere */
     const unsigned char *data; /* NULL: counting from 0 when `counts`, else all 0 */
     hrm_dtype dtype;
-    int       native, counts;
+    int       counts;
     int64_t   count;
     char     *name; /* the file, for messages */
 } hrm__ints;
@@ -8738,20 +8743,12 @@ static int64_t hrm__ints_at(const hrm__ints *a, int64_t i)
     p += (size_t)i * hrm_dtype_size(a->dtype);
     if (a->dtype == HRM_U8 || a->dtype == HRM_BOOL) return p[0];
     if (a->dtype == HRM_I8) return p[0] - 2 * (p[0] & 128);
-    if (a->native) {
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-        if (a->dtype == HRM_I16) return memcpy(&i16, p, 2), i16;
-        if (a->dtype == HRM_I32) return memcpy(&i32, p, 4), i32;
-        return memcpy(&i64, p, 8), i64;
-    }
-    uint64_t low = (uint64_t)p[0] | (uint64_t)p[1] << 8;
-    if (a->dtype == HRM_I16) return (int64_t)low - (int64_t)((low & 0x8000u) << 1);
-    low |= (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24;
-    if (a->dtype == HRM_I32) return (int64_t)low - (int64_t)((low & 0x80000000u) << 1);
-    low |= (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
-    return low >> 63 ? -(int64_t)~low - 1 : (int64_t)low;
+    int16_t i16;
+    int32_t i32;
+    int64_t i64;
+    if (a->dtype == HRM_I16) return memcpy(&i16, p, 2), i16;
+    if (a->dtype == HRM_I32) return memcpy(&i32, p, 4), i32;
+    return memcpy(&i64, p, 8), i64;
 }
 
 HRM_API void hrm_dataset_close(hrm_dataset *data)
@@ -8893,7 +8890,6 @@ static hrm_status hrm__dataset_fill(hrm_dataset *data, const hrm_dataset_arrays 
         hrm__ints *a = &set->field[f];
         a->data = (const unsigned char *)pointers[f];
         a->dtype = f <= HRM__FIELD_labels ? HRM_U8 : HRM_I32;
-        a->native = 1;
         a->counts = f >= HRM__FIELD_puzzle_indices;
         a->count = counts[f];
         HRM__TRY(hrm__strdup(data->allocator, &a->name, names[f]));
