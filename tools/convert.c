@@ -70,6 +70,7 @@ static int parse_arguments(conversion *v, int argc, char **argv)
         }
     }
     if (files < 2) return tool_usage("convert: expected SRC and DST");
+    if (strlen(v->target) >= TOOL_PATH) return tool_usage("convert: %.80s…: the path is too long", v->target);
     const char *dot = strrchr(tool_basename(v->target), '.');
     if (ends_with(v->target, ".safetensors")) v->to_torch = 0;
     else if (!dot || ends_with(v->target, ".pt") || ends_with(v->target, ".pth") || ends_with(v->target, ".bin")) v->to_torch = 1;

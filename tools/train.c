@@ -1,6 +1,5 @@
 #include "eval.h"
 #include "progress.h"
-#include "runlock.h"
 #include "tensorboard.h"
 
 #include <dirent.h>
@@ -18,7 +17,7 @@ typedef struct train_run {
     hrm_model   *model;
     hrm_trainer *trainer;
     char         dir[TOOL_PATH], log_path[TOOL_PATH];
-    runlock      lock; /* of dir */
+    tool_lock    lock; /* of dir */
     FILE        *log;  /* metrics.jsonl */
     tensorboard *board;
     progress     bar;
@@ -459,11 +458,13 @@ static int move(const char *from, const char *to)
     return rename(from, to) == 0 ? TOOL_OK : tool_error("%s: renaming failed: %s", from, strerror(errno));
 }
 
-typedef struct folder { char state[TOOL_PATH], config[TOOL_PATH], new_state[TOOL_PATH], new_config[TOOL_PATH], log[TOOL_PATH], old_log[TOOL_PATH]; } folder;
+typedef struct folder {
+    char lock[TOOL_PATH], state[TOOL_PATH], config[TOOL_PATH], new_state[TOOL_PATH], new_config[TOOL_PATH], log[TOOL_PATH], old_log[TOOL_PATH];
+} folder;
 
 static int folder_paths(folder *f, const char *dir)
 {
-    return tool_join(f->state, dir, "state.safetensors") && tool_join(f->config, dir, "all_config.yaml") &&
+    return tool_join(f->lock, dir, "train.lock") && tool_join(f->state, dir, "state.safetensors") && tool_join(f->config, dir, "all_config.yaml") &&
                    tool_join(f->new_state, dir, "state.new.safetensors") && tool_join(f->new_config, dir, "all_config.new.yaml") &&
                    tool_join(f->log, dir, "metrics.jsonl") && tool_join(f->old_log, dir, "metrics.old.jsonl")
                ? TOOL_OK : tool_error("%s: the path is too long", dir);
@@ -489,7 +490,7 @@ static int take_folder(train_run *r)
     folder f;
     char found[TOOL_PATH];
     int status = folder_paths(&f, r->dir);
-    if (status == TOOL_OK) status = runlock_take(&r->lock, r->dir);
+    if (status == TOOL_OK) status = tool_lock_take(&r->lock, f.lock, r->dir);
     if (status == TOOL_OK) status = settle_folder(r, &f);
     if (status != TOOL_OK || tool_exists(f.state)) return status;
     if (*r->c->resume && each_weights(r, found, 0))
@@ -578,8 +579,6 @@ static int go_on(train_run *r)
     int more = before > 0 && r->total > before;
     if (c->raw[CONFIG_epochs].origin == CONFIG_COMMAND && c->steps)
         return tool_usage("epochs: %s was begun with steps=%lld, which says how long it is; give steps", r->dir, (long long)c->steps);
-    if (r->total < done)
-        return tool_error("%s has done %lld steps, but is to have %lld in all", r->dir, (long long)done, (long long)r->total);
     if (more && c->lr_min_ratio < 1 && done > c->lr_warmup_steps)
         tool_note("%lld steps instead of %lld: the learning rate of the first %lld fell as for %lld; one run of %lld would have had higher ones",
                   (long long)r->total, (long long)before, (long long)done, (long long)before, (long long)r->total);
@@ -720,7 +719,7 @@ int command_train(int argc, char **argv)
     if (status == TOOL_OK && r.c->help) print_usage();
     else if (status == TOOL_OK) status = run(&r);
     if (r.log) fclose(r.log);
-    runlock_release(&r.lock);
+    tool_lock_release(&r.lock);
     tensorboard_close(r.board);
     hrm_trainer_destroy(r.trainer);
     hrm_model_destroy(r.model);
