@@ -823,7 +823,7 @@ static void stated_values(config_stated s[STATED], const hrm_model_desc *d)
 #undef STATED_VALUE
     s[n].index = CONFIG_arch_halt_max_steps, s[n].value = d->halt_max_steps, s[n].said = d->halt_max_steps != 0;
     for (int i = 0; i < STATED; i++) {
-        int kind = keys[s[i].index].kind;
+        int kind = (int)keys[s[i].index].kind;
         if (s[i].index == CONFIG_puzzle_emb_ndim && d->no_puzzle_emb) s[i].value = 0, s[i].said = 1;
         if (s[i].index == CONFIG_halt_exploration_prob && d->no_halt_exploration) s[i].value = 0, s[i].said = 1;
         if (kind == CONFIG_KIND_WORD || kind == CONFIG_KIND_FLAG) s[i].said = 1;

@@ -155,7 +155,8 @@ static int write_torch(const conversion *v, const hrm_tensor *tensors, size_t co
 #ifdef _WIN32
     if (status == TOOL_OK) remove(path);
 #endif
-    if (status == TOOL_OK && rename(aside, path) != 0) status = tool_error("%s: renaming failed: %s", aside, strerror(errno));
+    if (status == TOOL_OK && rename(aside, path) != 0) /* it stays: the file needs it */
+        return tool_error("%s: renaming to %s failed: %s", aside, path, strerror(errno));
     if (status != TOOL_OK) remove(aside);
     return status;
 }

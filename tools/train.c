@@ -46,9 +46,11 @@ typedef struct train_run {
     X("lm_loss", lm_loss) X("q_halt_loss", q_halt_loss) X("accuracy", accuracy) X("exact_accuracy", exact_accuracy) \
     X("q_halt_accuracy", q_halt_accuracy) X("steps", steps)
 
+static int is_finite(double x) { return x - x == 0; }
+
 static void log_value(train_run *r, int64_t step, const char *name, double value)
 {
-    if (!isfinite(value)) { /* JSON has no word for it, and a curve no place */
+    if (!is_finite(value)) { /* JSON has no word for it, and a curve no place */
         fprintf(r->log, ", \"%s\": null", name);
         if (!r->not_finite++)
             tool_note("step %lld: %s is not finite: null in metrics.jsonl, left out for TensorBoard", (long long)step, name);
@@ -173,7 +175,7 @@ static int load_state(train_run *r)
     saved_values(r, values);
     for (int i = 0; i < SAVED_VALUES; i++) {
         const char *text = hrm_tensors_metadata(file, values[i].key);
-        if (text && values[i].real) *values[i].real = isfinite(strtod(text, NULL)) ? strtod(text, NULL) : 0;
+        if (text && values[i].real) *values[i].real = is_finite(strtod(text, NULL)) ? strtod(text, NULL) : 0;
         if (text && values[i].whole) *values[i].whole = strtoll(text, NULL, 10);
     }
     hrm_tensors_close(file);
@@ -436,17 +438,18 @@ static int is_weights(const char *name)
 
 static int each_weights(const train_run *r, char found[TOOL_PATH], int delete_them)
 {
-    /* -> how many files of weights the folder holds, and the path of one */
+    /* -> how many files of weights the folder holds, and the path of one; -1: said why not */
     char path[TOOL_PATH];
     int n = 0;
     DIR *d = opendir(r->dir);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+    if (!d) return tool_error("%s: %s", r->dir, strerror(errno)), -1;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
         if (!is_weights(e->d_name) || !tool_join(path, r->dir, e->d_name) || tool_is_directory(path)) continue;
         strcpy(found, path);
         n++;
         if (delete_them) remove(path);
     }
-    if (d) closedir(d);
+    closedir(d);
     return n;
 }
 
@@ -480,7 +483,7 @@ static int settle_folder(const train_run *r, const folder *f)
         return TOOL_OK;
     }
     int status = tool_exists(f->log) ? move(f->log, f->old_log) : TOOL_OK;
-    each_weights(r, path, 1);
+    if (status == TOOL_OK && each_weights(r, path, 1) < 0) status = TOOL_ERROR;
     return status == TOOL_OK ? move(f->new_state, f->state) : status;
 }
 
@@ -492,8 +495,10 @@ static int take_folder(train_run *r)
     int status = folder_paths(&f, r->dir);
     if (status == TOOL_OK) status = tool_lock_take(&r->lock, f.lock, r->dir);
     if (status == TOOL_OK) status = settle_folder(r, &f);
-    if (status != TOOL_OK || tool_exists(f.state)) return status;
-    if (*r->c->resume && each_weights(r, found, 0))
+    if (status != TOOL_OK || !*r->c->resume || tool_exists(f.state)) return status;
+    int weights = each_weights(r, found, 0);
+    if (weights < 0) return TOOL_ERROR;
+    if (weights)
         return tool_error("%s: no state.safetensors, without which the run cannot go on as it was; a new one from its weights: "
                           "load_checkpoint=%s", r->dir, found);
     return TOOL_OK;
@@ -508,8 +513,9 @@ static int begin_run(train_run *r)
     char found[TOOL_PATH];
     int status = folder_paths(&f, r->dir);
     if (status != TOOL_OK) return status;
-    int state = tool_exists(f.state);
-    if (!state && !each_weights(r, found, 0)) { /* at most a log, of a run that saved nothing */
+    int state = tool_exists(f.state), weights = each_weights(r, found, 0);
+    if (weights < 0) return TOOL_ERROR;
+    if (!state && !weights) { /* at most a log, of a run that saved nothing */
         if (tool_exists(f.log)) status = move(f.log, f.old_log);
         return status == TOOL_OK ? config_write(c, desc, f.config) : status;
     }
@@ -718,7 +724,7 @@ int command_train(int argc, char **argv)
     int status = config_parse(r.c, argc, argv);
     if (status == TOOL_OK && r.c->help) print_usage();
     else if (status == TOOL_OK) status = run(&r);
-    if (r.log) fclose(r.log);
+    if (r.log && fclose(r.log) != 0 && status == TOOL_OK) status = tool_error("%s: writing failed: %s", r.log_path, strerror(errno));
     tool_lock_release(&r.lock);
     tensorboard_close(r.board);
     hrm_trainer_destroy(r.trainer);
