@@ -19,6 +19,7 @@
     #include <process.h>
 #else
     #include <fcntl.h>
+    #include <sys/ioctl.h>
     #include <unistd.h>
 #endif
 
@@ -155,6 +156,18 @@ long tool_process(void)
 #else
     return (long)getpid();
 #endif
+}
+
+int tool_terminal_width(int descriptor)
+{
+#ifdef _WIN32
+    CONSOLE_SCREEN_BUFFER_INFO info;
+    if (GetConsoleScreenBufferInfo(GetStdHandle(descriptor == 2 ? STD_ERROR_HANDLE : STD_OUTPUT_HANDLE), &info)) return info.dwSize.X;
+#elif defined(TIOCGWINSZ)
+    struct winsize size;
+    if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+#endif
+    return 80;
 }
 
 /* The lock is on the open file, not its being there: a killed process leaves none. The holder removes the file while it has the
@@ -374,11 +387,8 @@ static void print_usage(FILE *f)
     fprintf(f, "\nhrm --version    the version        hrm --help    this text\n");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-#ifdef SIGXFSZ
-    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */
-#endif
     if (argc < 2) {
         print_usage(stderr);
         return TOOL_USAGE;
@@ -396,10 +406,18 @@ int main(int argc, char **argv)
         return TOOL_OK;
     }
     for (int i = 0; i < COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0) {
-            int status = commands[i].run(argc - 1, argv + 1);
-            if (fflush(stdout) != 0 && status == TOOL_OK) status = tool_error("standard output: %s", strerror(errno));
-            return status;
-        }
+        if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
     return tool_usage("no command \"%s\"; there are data, train, eval, solve, convert, info, plot and render", name);
+}
+
+int main(int argc, char **argv)
+{
+#ifdef SIGXFSZ
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */
+#endif
+    int status = run(argc, argv);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == TOOL_OK)
+        status = tool_error("standard output: %s", errno ? strerror(errno) : "not all of it could be written");
+    return status;
 }

@@ -38,6 +38,7 @@ const char *tool_basename(const char *path);
 int         tool_exists(const char *path);
 int         tool_is_directory(const char *path);
 int         tool_is_terminal(int descriptor);
+int         tool_terminal_width(int descriptor); /* columns; 80 where that is not known */
 int         tool_make_directories(const char *path); /* 0, or -1 after it has said why not */
 long        tool_process(void);                      /* its number */
 int64_t     tool_step_of(const char *path);          /* 12 of "…/step_12" and "step_12.safetensors", else -1 */
