@@ -305,7 +305,7 @@ check "solve: no terminal codes in a pipe" test -z "$(grep "$(printf '\033')" ou
 check "solve: standard input" test $? -le 1
 refuse 1 'the puzzle has 15 cells' solve sudoku checkpoint=whole/step_480.safetensors 1234.....13.2..
 refuse 1 'row 1, column 2: 7, expected 1 to 4' solve sudoku checkpoint=whole/step_480.safetensors 17..............
-refuse 1 'is no digit' solve sudoku checkpoint=whole/step_480.safetensors 1x..............
+refuse 1 'is no digit' solve sudoku checkpoint=whole/step_480.safetensors '1?..............'
 refuse 1 'vocab_size is 6' solve sudoku checkpoint=whole/step_480.safetensors $(printf '%081d' 0)
 refuse 2 'expected sudoku, maze or arc' solve chess checkpoint=x
 refuse 2 'checkpoint=FILE is missing' solve sudoku 1234
@@ -316,7 +316,7 @@ good "train to copy" train data_path=copy $small global_batch_size=32 arch.hidde
     arch.loss.loss_type=softmax_cross_entropy arch.halt_max_steps=2 checkpoint_path=run_copy tensorboard=false
 good "solve: a valid answer ends with 0" solve sudoku checkpoint=run_copy/step_250.safetensors 1234341221434321
 check "solve: and is called valid" grep -q 'valid: full, keeps the givens' out
-run solve sudoku checkpoint=run_copy/step_250.safetensors 1134341221434321
+run solve sudoku checkpoint=run_copy/step_250.safetensors 1...............
 check "solve: a wrong answer ends with 1" test $? -eq 1
 check "solve: and says why" grep -q 'not valid' out
 

@@ -217,8 +217,8 @@ typedef struct config_reader {
     config_origin origin;
     const char   *path;
     const char   *choice; /* arch=NAME of the command line, or NULL */
-    const char   *root;   /* the folder of the primary file, from which absolute groups are looked for */
-    int           aside;  /* the file lies beside a checkpoint: of the model it is the library's to read */
+    const char *root;     /* the folder of the primary file, from which absolute groups are looked for */
+    int aside;            /* the file lies beside a checkpoint: of the model it is the library's to read */
     int           depth;
 } config_reader;
 
@@ -293,16 +293,20 @@ static int read_default(config_reader *r, const hrm_json *entry, const char *gro
     const char *package = group[n] ? group + n + 1 : NULL;
     const char *end = strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".yaml") == 0 ? "" : ".yaml";
     int length = snprintf(file, sizeof file, "%.*s%s%s%s", (int)n, group, n ? "/" : "", name, end);
-    if (length >= (int)sizeof file || n >= sizeof key || !tool_directory(dir, r->path) || !tool_join(path, absolute ? r->root : dir, file))
+    if (length >= (int)sizeof file || n >= sizeof key || !tool_directory(dir, r->path) ||
+        !tool_join(path, absolute ? r->root : dir, file))
         return tool_usage("%s: defaults: the path is too long", where);
     if (absolute) prefix = "";
     for (size_t i = 0; i <= n; i++) key[i] = (char)(i == n ? 0 : group[i] == '/' ? '.' : group[i]);
     if (package && strncmp(package, "_global_", 8) == 0) prefix = "", package = package[8] == '.' ? package + 9 : "";
-    length = snprintf(under, sizeof under, "%s%s%s", prefix, *prefix && *(package ? package : key) ? "." : "", package ? package : key);
+    length = snprintf(under, sizeof under, "%s%s%s", prefix, *prefix && *(package ? package : key) ? "." : "",
+                      package ? package : key);
     if (length >= (int)sizeof under) return tool_usage("%s: defaults: a key of %d letters", where, length);
     if (*under && strcmp(under, "arch") != 0 && strncmp(under, "arch.", 5) != 0)
-        return tool_usage("%s: defaults: \"%.60s\" is a group of your own; hrm knows the group arch: write the keys of %.80s that it has "
-                          "themselves, or the group as %.60s@_global_", where, group, file, group);
+        return tool_usage(
+            "%s: defaults: \"%.60s\" is a group of your own; hrm knows the group arch: write the keys of %.80s that it has "
+            "themselves, or the group as %.60s@_global_",
+            where, group, file, group);
     if (optional && !tool_exists(path)) return TOOL_OK;
     return read_file(r, path, under);
 }
@@ -348,8 +352,9 @@ static int read_file(config_reader *r, const char *path, const char *prefix)
     inner.depth++;
     int status = TOOL_OK;
     if (root->type == HRM_JSON_OBJECT)
-        status = defaults && defaults->type == HRM_JSON_ARRAY && r->origin != CONFIG_BASE ? read_defaults(&inner, root, defaults, prefix)
-                                                              : set_own(&inner, root, prefix);
+        status = defaults && defaults->type == HRM_JSON_ARRAY && r->origin != CONFIG_BASE
+                     ? read_defaults(&inner, root, defaults, prefix)
+                     : set_own(&inner, root, prefix);
     else if (root->type != HRM_JSON_NULL) status = tool_error("%s: expected keys and values", path);
     hrm_json_close(doc);
     return status;
@@ -426,7 +431,8 @@ int config_newest_step(char path[TOOL_PATH], const char *given)
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         int64_t step = tool_step_of(e->d_name);
         int known = 0;
-        for (int i = 0; i < 5 && step >= 0; i++) known |= strcmp(e->d_name + 5 + strspn(e->d_name + 5, "0123456789"), endings[i]) == 0;
+        for (int i = 0; i < 5 && step >= 0; i++)
+            known |= strcmp(e->d_name + 5 + strspn(e->d_name + 5, "0123456789"), endings[i]) == 0;
         if (!known || step < newest || (step == newest && !strstr(e->d_name, ".safetensors"))) continue;
         if (!tool_join(path, given, e->d_name) || tool_is_directory(path)) continue;
         strcpy(best, path);
@@ -434,7 +440,8 @@ int config_newest_step(char path[TOOL_PATH], const char *given)
     }
     closedir(d);
     if (newest < 0) {
-        if (tool_join(path, given, "model.safetensors") && tool_exists(path)) return TOOL_OK; /* as other libraries name theirs */
+        if (tool_join(path, given, "model.safetensors") && tool_exists(path))
+            return TOOL_OK; /* as other libraries name theirs */
         return tool_error("%s: no checkpoint step_N in this folder", given);
     }
     strcpy(path, best);
@@ -460,7 +467,8 @@ int config_read_run(config *c, const char *checkpoint)
 {
     char path[TOOL_PATH];
     hrm_json_document *doc;
-    if (!beside(path, checkpoint) || hrm_json_open(&doc, path, NULL) != HRM_OK) return TOOL_OK; /* should it be needed, it is refused later */
+    if (!beside(path, checkpoint) || hrm_json_open(&doc, path, NULL) != HRM_OK)
+        return TOOL_OK; /* should it be needed, it is refused later */
     hrm_json_close(doc);
     return read_chosen(c, path, CONFIG_BASE, NULL, 1);
 }
@@ -811,7 +819,11 @@ hrm_forward_dtype config_forward_dtype(const config *c)
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------------ */
-typedef struct config_stated { int index; double value; int said; } config_stated;
+typedef struct config_stated {
+    int index;
+    double value;
+    int said;
+} config_stated;
 enum { STATED = 15 };
 
 static void stated_values(config_stated s[STATED], const hrm_model_desc *d)
@@ -866,7 +878,8 @@ static void said_desc(const config *c, hrm_model_desc *d)
     memset(d, 0, sizeof *d);
     config_model_desc(c, &all);
     all.halt_exploration_prob = all.no_halt_exploration ? 0 : all.halt_exploration_prob;
-#define SAID(key) if (config_is_set(c, CONFIG_##key) && !(c->command == CONFIG_TRAIN && is_rule(CONFIG_##key))) d->key = all.key;
+#define SAID(key)                                                                                                              \
+    if (config_is_set(c, CONFIG_##key) && !(c->command == CONFIG_TRAIN && is_rule(CONFIG_##key))) d->key = all.key;
     CONFIG_MODEL_KEYS(SAID)
 #undef SAID
     if (config_is_set(c, CONFIG_puzzle_emb_ndim)) d->no_puzzle_emb = all.no_puzzle_emb;
@@ -885,11 +898,12 @@ int config_merge(const config *c, const char *path, hrm_model_desc *merged, hrm_
     for (int i = 0; i < STATED; i++) { /* of the expansion only the width is known, which the library compares */
         int index = all[i].index;
         const char *from = hrm_sources_of(sources, own_name(index)), *where = c->raw[index].where;
-        int known = from && strcmp(from, "the default") != 0 && !(index == CONFIG_expansion && strcmp(from, "its tensors") == 0);
+        int known =
+            from && strcmp(from, "the default") != 0 && !(index == CONFIG_expansion && strcmp(from, "its tensors") == 0);
         int free_here = index == CONFIG_loss_type ? c->command == CONFIG_TRAIN : is_rule(index);
         if (known && !free_here && config_is_set(c, index) && value_of(c, index) != all[i].value)
-            return tool_error("%s is %.60s (%s), but %s in %s (%s)", keys[index].name, c->raw[index].text, *where ? where : "command line",
-                              value_text(text, &all[i]), path, from);
+            return tool_error("%s is %.60s (%s), but %s in %s (%s)", keys[index].name, c->raw[index].text,
+                              *where ? where : "command line", value_text(text, &all[i]), path, from);
     }
     said_desc(c, &said);
     if (hrm_checkpoint_merge(merged, sources, path, &said) != HRM_OK) return tool_failed();
@@ -914,8 +928,8 @@ int config_checkpoint(config *c, const char *path, hrm_model_desc *merged, hrm_s
     return status;
 }
 
-int config_load_model(const config *c, hrm_model **model, const char *path, const hrm_model_desc *merged, const hrm_sources *sources,
-                      int seq_len)
+int config_load_model(const config *c, hrm_model **model, const char *path, const hrm_model_desc *merged,
+                      const hrm_sources *sources, int seq_len)
 {
     hrm_model_desc desc = *merged;
     char said[512] = "", data[TOOL_PATH + 64] = "";

@@ -7,9 +7,9 @@
 #include <string.h>
 
 typedef struct conversion {
-    config     *c; /* what the command line says of the model */
-    char        source[TOOL_PATH];
-    const char *target, *prefix; /* prefix NULL: the public one in PyTorch files, none in safetensors */
+    config *c; /* what the command line says of the model */
+    char source[TOOL_PATH];
+    const char *target, *prefix;          /* prefix NULL: the public one in PyTorch files, none in safetensors */
     hrm_dtype   dtype;                    /* HRM_DTYPE_COUNT: as they are */
     int         seq_len;                  /* 0: as stated */
     int         to_torch;
@@ -136,7 +136,9 @@ static int may_replace(const char *path)
         ours = hrm_json_get(hrm_json_root(doc), "arch") != NULL;
         hrm_json_close(doc);
     }
-    return ours ? TOOL_OK : tool_error("%s: it holds no model's configuration and would be written over; choose another name for DST", path);
+    return ours ? TOOL_OK
+                : tool_error("%s: it holds no model's configuration and would be written over; choose another name for DST",
+                             path);
 }
 
 static int write_torch(const conversion *v, const hrm_tensor *tensors, size_t count, const hrm_model_desc *desc)
@@ -169,7 +171,8 @@ static int write_target(const conversion *v, const hrm_tensors *file, const hrm_
     int status = config_checkpoint(v->c, v->source, &desc, &sources);
     if (status != TOOL_OK) return status;
     if (v->seq_len && desc.seq_len && v->seq_len != desc.seq_len)
-        return tool_error("--seq-len is %d, but %d in %s (%s)", v->seq_len, desc.seq_len, v->source, hrm_sources_of(&sources, "seq_len"));
+        return tool_error("--seq-len is %d, but %d in %s (%s)", v->seq_len, desc.seq_len, v->source,
+                          hrm_sources_of(&sources, "seq_len"));
     if (v->seq_len) desc.seq_len = v->seq_len;
     if (v->to_torch) return write_torch(v, tensors, count, &desc);
     const char *known = hrm_tensors_metadata(file, "step");

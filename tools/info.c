@@ -123,7 +123,8 @@ static int print_info(const config *c, const char *path, const hrm_tensors *file
     config_model_desc(c, &defaults);
     if (desc.rms_norm_eps <= 0) desc.rms_norm_eps = defaults.rms_norm_eps;
     if (desc.rope_theta <= 0) desc.rope_theta = defaults.rope_theta;
-    if (!desc.no_halt_exploration && desc.halt_exploration_prob <= 0) desc.halt_exploration_prob = defaults.halt_exploration_prob;
+    if (!desc.no_halt_exploration && desc.halt_exploration_prob <= 0)
+        desc.halt_exploration_prob = defaults.halt_exploration_prob;
     const char *step = hrm_tensors_metadata(file, "step");
     printf("%s: %s, %zu tensors\n\n", path, hrm_tensors_is_torch(file) ? "PyTorch" : "safetensors", hrm_tensors_count(file));
     print_config(&desc, &sources);
@@ -151,7 +152,8 @@ static int run(config *c)
 static void print_usage(void)
 {
     printf("usage: hrm info FILE [arch.KEY=VALUE…]\n\n"
-           "Shows a checkpoint's configuration with where each value is from, its tensors and their total, dtype and training step.\n"
+           "Shows a checkpoint's configuration with where each value is from, its tensors and their total, dtype and training "
+           "step.\n"
            "Of a folder it takes the newest step_N. It ends with 1 when something that its model needs is not known.\n\n");
     config_help(CONFIG_INFO);
 }

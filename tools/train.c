@@ -17,8 +17,8 @@ typedef struct train_run {
     hrm_model   *model;
     hrm_trainer *trainer;
     char         dir[TOOL_PATH], log_path[TOOL_PATH];
-    tool_lock    lock; /* of dir */
-    FILE        *log;  /* metrics.jsonl */
+    tool_lock lock; /* of dir */
+    FILE *log;      /* metrics.jsonl */
     tensorboard *board;
     progress     bar;
     int64_t      total;      /* steps */
@@ -27,14 +27,14 @@ typedef struct train_run {
     int64_t      saved_step; /* of the state on disk */
     int64_t      first;      /* steps done before this process began, at `started` */
     double       started;
-    int          not_finite; /* of so many numbers metrics.jsonl holds null */
+    int not_finite;          /* of so many numbers metrics.jsonl holds null */
     hrm_metrics  shown;      /* the last window in which rows halted */
     /* saved with the state */
     hrm_metrics  window;    /* since the last line of metrics.jsonl */
     int64_t      last_eval; /* step of the last evaluation */
     int64_t      calm;      /* logged steps in a row at or above early_stop_accuracy */
     int64_t      stopped;   /* 1: early */
-    int64_t      planned;  /* `total` of the state that was read, 0: not told */
+    int64_t planned;        /* `total` of the state that was read, 0: not told */
     double       best;      /* exact accuracy of best.safetensors; -1: none yet */
 } train_run;
 
@@ -462,15 +462,18 @@ static int move(const char *from, const char *to)
 }
 
 typedef struct folder {
-    char lock[TOOL_PATH], state[TOOL_PATH], config[TOOL_PATH], new_state[TOOL_PATH], new_config[TOOL_PATH], log[TOOL_PATH], old_log[TOOL_PATH];
+    char lock[TOOL_PATH], state[TOOL_PATH], config[TOOL_PATH], new_state[TOOL_PATH], new_config[TOOL_PATH], log[TOOL_PATH],
+        old_log[TOOL_PATH];
 } folder;
 
 static int folder_paths(folder *f, const char *dir)
 {
-    return tool_join(f->lock, dir, "train.lock") && tool_join(f->state, dir, "state.safetensors") && tool_join(f->config, dir, "all_config.yaml") &&
-                   tool_join(f->new_state, dir, "state.new.safetensors") && tool_join(f->new_config, dir, "all_config.new.yaml") &&
-                   tool_join(f->log, dir, "metrics.jsonl") && tool_join(f->old_log, dir, "metrics.old.jsonl")
-               ? TOOL_OK : tool_error("%s: the path is too long", dir);
+    return tool_join(f->lock, dir, "train.lock") && tool_join(f->state, dir, "state.safetensors") &&
+                   tool_join(f->config, dir, "all_config.yaml") && tool_join(f->new_state, dir, "state.new.safetensors") &&
+                   tool_join(f->new_config, dir, "all_config.new.yaml") && tool_join(f->log, dir, "metrics.jsonl") &&
+                   tool_join(f->old_log, dir, "metrics.old.jsonl")
+               ? TOOL_OK
+               : tool_error("%s: the path is too long", dir);
 }
 
 static int settle_folder(const train_run *r, const folder *f)
@@ -500,7 +503,8 @@ static int take_folder(train_run *r)
     if (weights < 0) return TOOL_ERROR;
     if (weights)
         return tool_error("%s: no state.safetensors, without which the run cannot go on as it was; a new one from its weights: "
-                          "load_checkpoint=%s", r->dir, found);
+                          "load_checkpoint=%s",
+                          r->dir, found);
     return TOOL_OK;
 }
 
@@ -520,8 +524,8 @@ static int begin_run(train_run *r)
         return status == TOOL_OK ? config_write(c, desc, f.config) : status;
     }
     if (!c->overwrite)
-        return tool_error("%s holds a run (%s): resume=%s goes on with it, overwrite=true begins a new one in its place", r->dir,
-                          tool_basename(state ? f.state : found), r->dir);
+        return tool_error("%s holds a run (%s): resume=%s goes on with it, overwrite=true begins a new one in its place",
+                          r->dir, tool_basename(state ? f.state : found), r->dir);
     status = save_state_as(r, "state.new.safetensors");
     if (status == TOOL_OK) status = config_write(c, desc, f.new_config);
     if (status == TOOL_OK) status = move(f.new_config, f.config);
@@ -584,9 +588,11 @@ static int go_on(train_run *r)
     int64_t done = hrm_trainer_steps_done(r->trainer), before = r->planned;
     int more = before > 0 && r->total > before;
     if (c->raw[CONFIG_epochs].origin == CONFIG_COMMAND && c->steps)
-        return tool_usage("epochs: %s was begun with steps=%lld, which says how long it is; give steps", r->dir, (long long)c->steps);
+        return tool_usage("epochs: %s was begun with steps=%lld, which says how long it is; give steps", r->dir,
+                          (long long)c->steps);
     if (more && c->lr_min_ratio < 1 && done > c->lr_warmup_steps)
-        tool_note("%lld steps instead of %lld: the learning rate of the first %lld fell as for %lld; one run of %lld would have had higher ones",
+        tool_note("%lld steps instead of %lld: the learning rate of the first %lld fell as for %lld; one run of %lld would "
+                  "have had higher ones",
                   (long long)r->total, (long long)before, (long long)done, (long long)before, (long long)r->total);
     if (r->stopped && (more || c->raw[CONFIG_early_stop_accuracy].origin == CONFIG_COMMAND))
         r->stopped = 0, r->calm = 0; /* asked to go on, or under another rule */
@@ -616,7 +622,9 @@ static const char *duration(char text[40], double seconds)
 static void foretell(train_run *r)
 {
     /* On a CPU a full model takes days: before it starts a few puzzles are solved, and what that took tells the rest. */
-    static const struct { int hidden, heads, layers, batch, steps; } smaller[] = {{256, 8, 2, 64, 10000}, {128, 4, 2, 64, 10000}, {128, 4, 1, 32, 5000}};
+    static const struct {
+        int hidden, heads, layers, batch, steps;
+    } smaller[] = {{256, 8, 2, 64, 10000}, {128, 4, 2, 64, 10000}, {128, 4, 1, 32, 5000}};
     const hrm_model_desc *m = hrm_model_describe(r->model);
     const config *c = r->c;
     int64_t left = r->total - hrm_trainer_steps_done(r->trainer);
@@ -636,7 +644,8 @@ static void foretell(train_run *r)
         if (took < least) least = took;
     }
     double one = step_work(m, 4, positions), forward = m->H_cycles * (m->L_cycles * (double)m->L_layers + m->H_layers);
-    one *= forward / (forward * (m->halt_max_steps > 1 ? 2 : 1) + 2 * (m->L_layers + m->H_layers)); /* of which this was the forward part */
+    one *= forward / (forward * (m->halt_max_steps > 1 ? 2 : 1) +
+                      2 * (m->L_layers + m->H_layers)); /* of which this was the forward part */
     double seconds = work / one * least;
     if (seconds < 600) return;
     tool_note("about %s on this CPU, %.3g s a step", duration(text, seconds), seconds / (double)left);
@@ -645,10 +654,13 @@ static void foretell(train_run *r)
         hrm_model_desc s = *m;
         s.hidden_size = smaller[i].hidden;
         s.H_layers = s.L_layers = smaller[i].layers;
-        double time = 1.5 * step_work(&s, smaller[i].batch, positions) * smaller[i].steps / one * least; /* small products are slower */
+        double time =
+            1.5 * step_work(&s, smaller[i].batch, positions) * smaller[i].steps / one * least; /* small products are slower */
         if (time > 21600 && i < 2) continue;
-        tool_note("smaller: arch.hidden_size=%d arch.num_heads=%d arch.H_layers=%d arch.L_layers=%d global_batch_size=%d steps=%d takes about %s",
-                  smaller[i].hidden, smaller[i].heads, smaller[i].layers, smaller[i].layers, smaller[i].batch, smaller[i].steps, duration(other, time));
+        tool_note("smaller: arch.hidden_size=%d arch.num_heads=%d arch.H_layers=%d arch.L_layers=%d global_batch_size=%d "
+                  "steps=%d takes about %s",
+                  smaller[i].hidden, smaller[i].heads, smaller[i].layers, smaller[i].layers, smaller[i].batch, smaller[i].steps,
+                  duration(other, time));
         return;
     }
 }
@@ -707,7 +719,8 @@ static void print_usage(void)
         "usage: hrm train [--config FILE.yaml] data_path=DIR [KEY=VALUE…]\n"
         "       hrm train resume=RUN_DIR [KEY=VALUE…]\n\n"
         "Trains a model on a data set. A run writes into checkpoint_path: all_config.yaml, metrics.jsonl, TensorBoard events,\n"
-        "step_N.safetensors, and state.safetensors, from which resume goes on exactly; with steps=N or epochs=N also past the end.\n"
+        "step_N.safetensors, and state.safetensors, from which resume goes on exactly; with steps=N or epochs=N also past the "
+        "end.\n"
         "A folder that holds a run is refused without overwrite=true, and so is one in which another process trains.\n"
         "SIGINT and SIGTERM finish the step, save and stop; a second one stops at once.\n\n");
     config_help(CONFIG_TRAIN);
@@ -724,7 +737,8 @@ int command_train(int argc, char **argv)
     int status = config_parse(r.c, argc, argv);
     if (status == TOOL_OK && r.c->help) print_usage();
     else if (status == TOOL_OK) status = run(&r);
-    if (r.log && fclose(r.log) != 0 && status == TOOL_OK) status = tool_error("%s: writing failed: %s", r.log_path, strerror(errno));
+    if (r.log && fclose(r.log) != 0 && status == TOOL_OK)
+        status = tool_error("%s: writing failed: %s", r.log_path, strerror(errno));
     tool_lock_release(&r.lock);
     tensorboard_close(r.board);
     hrm_trainer_destroy(r.trainer);
