@@ -490,10 +490,23 @@ static int undo_new(const folder *f)
     return TOOL_OK;
 }
 
+static void sweep(const char *dir)
+{
+    /* what a kill cut short of these two; of the files that every run writes the next writing does it */
+    static const char *const begun[] = {"state.new.safetensors.tmp", "all_config.new.yaml.tmp"};
+    char path[TOOL_PATH];
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+        for (int i = 0; i < 2; i++)
+            if (strncmp(e->d_name, begun[i], strlen(begun[i])) == 0 && tool_join(path, dir, e->d_name)) remove(path);
+    if (d) closedir(d);
+}
+
 static int settle_folder(const train_run *r, const folder *f)
 {
     /* ends what a new run that was interrupted at its start left: undone before that moment, carried out after it */
     char path[TOOL_PATH];
+    sweep(r->dir);
     if (tool_exists(f->new_config)) return undo_new(f);
     if (!tool_exists(f->new_state)) return TOOL_OK;
     int status = tool_exists(f->log) ? move(f->log, f->old_log) : TOOL_OK;
