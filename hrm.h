@@ -64,7 +64,7 @@
  *   implementation:
  *     >>platform >>status >>memory >>threads >>cpu-features >>vector-math >>random >>dtype >>files >>json >>npy
  *     >>safetensors >>torch-zip >>gemm >>quantized >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm >>losses
- *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>cpu-backend >>block >>embed >>heads >>halting
+ *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>passes >>cpu-backend >>block >>embed >>heads >>halting
  *     >>objective >>updates >>cpu-table >>model >>describe >>layout >>create >>tensors >>act >>trainer >>dataset
  *     >>checkpoint >>weights >>resume >>solve >>solving >>evaluate >>budget
  */
@@ -584,13 +584,35 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
  * exports hrm_cuda_device(). Pointers named `device memory` come from buffer_alloc and are only passed back to the table.
  */
-#define HRM_DEVICE_VERSION 2
+#define HRM_DEVICE_VERSION 3
+
+/* The recurrence is a list of passes over states and networks, which need not belong together. A pass is
+ *   z[state] = net(z[state] + the sum of its inputs);
+ * state 0 is the one that the heads read. hrm_passes_lay() writes HRM's list (state and network 0: H, 1: L); another schedule,
+ * or a third level, is another list. */
+#define HRM_MAX_STATES 4
+#define HRM_MAX_NETS   4
+#define HRM_INPUT_E    (1u << HRM_MAX_STATES) /* the embedded input, in `inputs` */
+typedef struct hrm_pass {
+    int      state, net;
+    unsigned inputs; /* bit s: state s; HRM_INPUT_E */
+    int      index;  /* of the pass in its segment */
+    /* where the backward pass finds what it needs; laid out by hrm_passes_place() */
+    int      slot;   /* -1: no gradient; else its number among the passes with one */
+    int      block;  /* the first of its blocks among all that are kept */
+    int      out;    /* its output's number among those that a later pass overwrites; -1: the state still has it */
+} hrm_pass;
+
+/* What a list needs: kept passes, blocks and outputs; and how many gradients of states and e live at once on the way back. */
+typedef struct hrm_kept { int slots, blocks, outs, flows; } hrm_kept;
 
 typedef struct hrm_dims { /* all sizes, resolved */
     int B;             /* rows of this run */
     int T, P, S, D, V; /* tokens, puzzle positions, S = P + T, hidden, vocabulary */
     int I, heads, head_dim;
-    int layers[2], cycles[2]; /* [0] H, [1] L */
+    int states, nets, layers[HRM_MAX_NETS]; /* blocks of each network */
+    int H_cycles, L_cycles;
+    hrm_kept kept;     /* for training */
     int puzzle_ids, puzzle_ndim;
     int learned, causal, softmax; /* flags: learned positions, causal attention, softmax instead of stablemax */
     int halt_max_steps;
@@ -600,14 +622,14 @@ typedef struct hrm_dims { /* all sizes, resolved */
 } hrm_dims;
 
 /* Where the parameters stand in their arena, in elements; every offset is a multiple of 64, gaps are 0. A block's tensors:
- * level_offset[level] + layer * block_size + block_offset[…]. Level 0 is H, 1 is L. Buffers come after `trained` elements. */
+ * net_offset[net] + layer * block_size + block_offset[…]. Buffers come after `trained` elements. */
 enum { HRM_QKV_PROJ, HRM_O_PROJ, HRM_GATE_UP_PROJ, HRM_DOWN_PROJ, HRM_BLOCK_TENSORS };
 typedef struct hrm_layout {
     size_t embed_tokens, lm_head, q_head_weight, q_head_bias, embed_pos;
     size_t puzzle_emb; /* 0: a table of its own */
-    size_t level_offset[2], block_size, block_offset[HRM_BLOCK_TENSORS];
+    size_t net_offset[HRM_MAX_NETS], block_size, block_offset[HRM_BLOCK_TENSORS];
     size_t trained; /* elements of the part with gradients and moments */
-    size_t H_init, L_init;
+    size_t init[HRM_MAX_STATES]; /* what each state starts from, [D] */
     size_t total;
 } hrm_layout;
 
@@ -629,13 +651,13 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     int        train;      /* 1: gradients are kept, 2: the blocks' are applied as they come (a table with updates_at_once) */
     int        rows;       /* host: rows in use, <= d.B (a solver drops rows that have halted) */
     hrm_real  *params;     /* [at.total], master weights */
-    hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.level_offset[0]] */
+    hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.net_offset[0]] */
     hrm_real  *puzzle;     /* [puzzle_ids, puzzle_ndim] master table; may be NULL */
     hrm_real  *puzzle_grad; /* [B, puzzle_ndim], added to like all others; of the row's id: a row that takes another one starts from 0 */
     void      *prepared;   /* the device's own form of the weights, made by prepare() */
-    void      *z_H, *z_L;  /* [B,S,D] the carry, in the device's activation type */
+    void      *z[HRM_MAX_STATES]; /* [B,S,D] the carry, in the device's activation type; one after the other in memory */
     void      *e;          /* [B,S,D] the embedded input */
-    void      *t_H, *t_L;  /* [B,S,D] the carry of the second forward pass; training only */
+    void      *t[HRM_MAX_STATES]; /* [B,S,D] the carry of the second forward pass, likewise; training only */
     int32_t   *inputs, *labels, *ids, *steps, *halted;        /* the carry's data: [B,T] [B,T] [B] [B] [B] */
     int32_t   *new_inputs, *new_labels, *new_ids, *min_halt_steps; /* the batch offered */
     hrm_real  *logits;     /* [B,T,V] */
@@ -648,7 +670,23 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     int32_t   *bad;        /* [1] not 0 once a loss was not finite: updates must then leave the weights alone */
     hrm_step  *step;
     void      *work;       /* the device's own: saved activations, scratch; sizes() told how much */
+    int        de;         /* host: in which of the gradients passes_backward() left that of e */
 } hrm_work;
+
+/* Where gradients stand on the way back through a list: `at` says in which buffer each state's is, and e's behind them; -1: none
+ * has come. For devices, which walk a list from its end: buffers 0..kept.flows - 1 are [B,S,D]. */
+typedef struct hrm_flow { int at[HRM_MAX_STATES + 1]; unsigned busy; } hrm_flow;
+typedef struct hrm_flow_move { int to, from, add; } hrm_flow_move; /* buffer to = from, or += */
+HRM_API void hrm_flow_begin(hrm_flow *flow); /* buffer 0 holds the gradient of z[0] */
+/* Before pass i: the buffer with the gradient of its output, which becomes that of its input sum in place; -1: skip the pass. */
+HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i);
+/* After it: -> the number of moves [HRM_MAX_STATES + 1] that pass that gradient on to the states and to e. */
+HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves);
+/* Lays slots, blocks and outputs out for a list whose slot is not -1 where a gradient is wanted. layers [nets] */
+HRM_API hrm_kept hrm_passes_place(hrm_pass *list, int n, const int *layers);
+/* HRM's segment: H_cycles times (L_cycles times L, then H); with `gradient` the last L and the last H have slots. -> how many
+ * passes there are; list NULL: counts. */
+HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient);
 
 typedef struct hrm_device hrm_device; /* a backend's own state */
 typedef struct hrm_device_desc { hrm_forward_dtype dtype; hrm_pool *pool; const hrm_allocator *allocator; } hrm_device_desc;
@@ -674,16 +712,15 @@ typedef struct hrm_device_table {
     void (*forget)(hrm_device *dev, hrm_work *w); /* w is about to be freed */
     /* The model, one call a part. All work on w->rows rows. */
     hrm_status (*prepare)(hrm_device *dev, hrm_work *w);  /* params -> prepared */
-    hrm_status (*act_begin)(hrm_device *dev, hrm_work *w); /* rows that have halted take the new data, z = H_init / L_init, steps = 0, and puzzle_grad = 0 where the id is another */
+    hrm_status (*act_begin)(hrm_device *dev, hrm_work *w); /* rows that have halted take the new data, z = init, steps = 0, and puzzle_grad = 0 where the id is another */
     hrm_status (*embed)(hrm_device *dev, hrm_work *w);    /* inputs, ids -> e */
-    hrm_status (*cycles)(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all); /* passes without gradient, in place: all, or all but the last L and H */
-    hrm_status (*level_forward)(hrm_device *dev, hrm_work *w, int level); /* last pass with gradient: 1: z_L += z_H + e, blocks; 0: z_H += z_L, blocks; saves */
-    hrm_status (*heads)(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits); /* logits and predictions from P on; q from position 0 */
+    hrm_status (*passes)(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n); /* on the states z, in place; keeps what slots ask for */
+    hrm_status (*heads)(hrm_device *dev, hrm_work *w, const void *z, hrm_real *q, int with_logits); /* logits and predictions from P on; q from position 0 */
     hrm_status (*act_end)(hrm_device *dev, hrm_work *w);  /* steps + 1, halted (exploration when train) */
     hrm_status (*losses)(hrm_device *dev, hrm_work *w);   /* target_q from q2, metrics, bad; when train dlogits and dq, times loss_scale */
-    hrm_status (*heads_backward)(hrm_device *dev, hrm_work *w);            /* dlogits, dq -> dz_H (in work); grads of both heads */
-    hrm_status (*level_backward)(hrm_device *dev, hrm_work *w, int level); /* dz in work, in place; grads of the level (train 2: its update) */
-    hrm_status (*embed_backward)(hrm_device *dev, hrm_work *w);            /* dz in work -> grads of embeddings, puzzle_grad */
+    hrm_status (*heads_backward)(hrm_device *dev, hrm_work *w);            /* dlogits, dq -> the gradient of z[0], the first of those in work; grads of both heads */
+    hrm_status (*passes_backward)(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n); /* from the end; grads of the networks (train 2: their update); sets de */
+    hrm_status (*embed_backward)(hrm_device *dev, hrm_work *w);            /* gradient `de` in work -> grads of embeddings, puzzle_grad */
     hrm_status (*adam_atan2)(hrm_device *dev, hrm_work *w); /* params, m, v from grads; zeroes grads */
     hrm_status (*sign_sgd)(hrm_device *dev, hrm_work *w);   /* puzzle rows of `ids` from puzzle_grad */
     hrm_status (*gather)(hrm_device *dev, hrm_work *w, const int32_t *rows, int n); /* host rows[n], ascending: row i of carry and e = row rows[i]; sets w->rows = n */
@@ -692,7 +729,7 @@ typedef struct hrm_device_table {
      * collect() waits for that slot's last copy alone. */
     hrm_status (*post)(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes);
     hrm_status (*collect)(hrm_device *dev, int slot, size_t at, void *host, size_t bytes);
-    int updates_at_once; /* 1: level_backward can apply a block's gradient when it has it, which saves keeping them all */
+    int updates_at_once; /* 1: passes_backward can apply a block's gradient when it has it, which saves keeping them all */
     int asynchronous;    /* 1: calls return before their work is done */
 } hrm_device_table;
 
@@ -5802,6 +5839,86 @@ HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t tot
     return lr * (min_ratio + (cosine > 0 ? cosine : 0));
 }
 
+/* ==================================================================================================== >>passes ============
+ * Lists of passes: HRM's, where a list keeps what, and which way gradients take through it.
+ */
+HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient)
+{
+    int n = 0;
+    for (int h = 0; h < H_cycles; h++)
+        for (int l = 0; l <= L_cycles; l++, n++) { /* the last of these is H's */
+            int level = l < L_cycles, last = gradient && h == H_cycles - 1 && l >= L_cycles - 1;
+            if (!list) continue;
+            list[n].state = list[n].net = level;
+            list[n].inputs = level ? 1u << 0 | HRM_INPUT_E : 1u << 1; /* L is given z_H + e; H z_L, and never the input */
+            list[n].index = n;
+            list[n].slot = last ? 0 : -1;
+            list[n].block = list[n].out = -1;
+        }
+    return n;
+}
+
+HRM_API hrm_kept hrm_passes_place(hrm_pass *list, int n, const int *layers)
+{
+    hrm_kept kept;
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    unsigned overwritten = 0; /* states that a later pass writes */
+    memset(&kept, 0, sizeof kept);
+    hrm_flow_begin(&flow);
+    kept.flows = 1;
+    for (int i = n - 1; i >= 0; i--) {
+        hrm_pass *p = &list[i];
+        if (p->slot >= 0) {
+            p->slot = kept.slots++;
+            p->block = kept.blocks;
+            kept.blocks += layers[p->net];
+            p->out = overwritten >> p->state & 1 ? kept.outs++ : -1;
+        }
+        overwritten |= 1u << p->state;
+        int buffer = hrm_flow_pass(&flow, list, i), count = buffer < 0 ? 0 : hrm_flow_moves(&flow, list, i, buffer, moves);
+        for (int k = 0; k < count; k++)
+            if (moves[k].to + 1 > kept.flows) kept.flows = moves[k].to + 1;
+    }
+    return kept;
+}
+
+HRM_API void hrm_flow_begin(hrm_flow *flow)
+{
+    for (int i = 0; i <= HRM_MAX_STATES; i++) flow->at[i] = -1;
+    flow->at[0] = 0;
+    flow->busy = 1;
+}
+
+HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i) { return list[i].slot < 0 ? -1 : flow->at[list[i].state]; }
+
+HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves)
+{
+    /* A state's gradient is wanted where an earlier pass with one writes it; e's always. The first taker gets the buffer itself. */
+    const hrm_pass *p = &list[i];
+    int n = 0, given = 0;
+    flow->at[p->state] = -1;
+    for (int t = 0; t <= HRM_MAX_STATES; t++) {
+        int wanted = t == HRM_MAX_STATES;
+        if (t != p->state && !(p->inputs >> t & 1)) continue;
+        for (int k = i - 1; k >= 0 && !wanted; k--) wanted = list[k].state == t && list[k].slot >= 0;
+        if (!wanted) continue;
+        if (flow->at[t] < 0 && !given) {
+            flow->at[t] = buffer;
+            given = 1;
+            continue;
+        }
+        moves[n].add = flow->at[t] >= 0;
+        for (int free = 0; flow->at[t] < 0; free++)
+            if (!(flow->busy >> free & 1)) flow->at[t] = free;
+        flow->busy |= 1u << flow->at[t];
+        moves[n].to = flow->at[t];
+        moves[n++].from = buffer;
+    }
+    if (!given) flow->busy &= ~(1u << buffer);
+    return n;
+}
+
 /* ==================================================================================================== >>cpu-backend =======
  * The device table on the CPU, composed of the layers above.
  *
@@ -5845,8 +5962,8 @@ typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
     hrm_real  *weights_t;       /* one block's weights, packed for dx = dy w */
     hrm_real  *dw;              /* the gradient of one of its tensors, when it is applied at once */
     /* backward, whole batch */
-    hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
-    hrm_real *saved;            /* both levels, block by block */
+    hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [flows,M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
+    hrm_real *saved, *outs;     /* kept blocks; kept outputs [outs,M,D] */
     double   *row_sums;         /* [B, HRM_METRIC_SUMS] */
 } hrm__cpu_work;
 
@@ -5898,7 +6015,7 @@ static size_t hrm__block_columns(const hrm_dims *d, int i)
 
 static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
 {
-    /* activations of the block-th saved block (H first), from puzzle `first` on; y is set by the caller */
+    /* activations of a kept block from puzzle `first` on; y is set by the caller */
     size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, row = hrm__rows(d, first);
     size_t each = M * (6 * D + 2 * I + heads + 2);
     hrm_real *p = saved + (size_t)block * each;
@@ -5964,18 +6081,19 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
     packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
     c->weights_t = hrm__take_real(&a, packed);
     if (train == 2) c->dw = hrm__take_real(&a, hrm__max_size(3 * D, 2 * I) * D); /* qkv_proj or gate_up_proj */
-    c->dz = hrm__take_real(&a, M * D);
+    c->dz = hrm__take_real(&a, (size_t)d->kept.flows * M * D);
     c->ds1 = hrm__take_real(&a, M * D);
     c->ds2 = hrm__take_real(&a, M * D);
     c->dqkv = hrm__take_real(&a, M * 3 * D);
     c->dgate_up = hrm__take_real(&a, M * 2 * I);
     c->h = hrm__take_real(&a, M * I);
-    c->saved = hrm__take_real(&a, (size_t)(d->layers[0] + d->layers[1]) * M * (6 * D + 2 * I + (size_t)d->heads + 2));
+    c->saved = hrm__take_real(&a, (size_t)d->kept.blocks * M * (6 * D + 2 * I + (size_t)d->heads + 2));
+    c->outs = hrm__take_real(&a, (size_t)d->kept.outs * M * D);
     return a.used;
 }
 
 /* The prepared weights: rope tables, every block's weights packed, the head's. */
-typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[2], *lm_head; size_t each, at[HRM_BLOCK_TENSORS]; } hrm__prepared;
+typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[HRM_MAX_NETS], *lm_head; size_t each, at[HRM_BLOCK_TENSORS]; } hrm__prepared;
 
 static size_t hrm__operand_size(hrm_forward_dtype dtype, size_t N, size_t K)
 {
@@ -5997,17 +6115,19 @@ static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p
         p->at[i] = p->each;
         p->each += hrm__align(hrm__operand_size(d->dtype, hrm__block_rows(d, i), hrm__block_columns(d, i)));
     }
-    for (int level = 0; level < 2; level++) p->blocks[level] = hrm__take_real(&a, (size_t)d->layers[level] * p->each);
+    for (int net = 0; net < d->nets; net++) p->blocks[net] = hrm__take_real(&a, (size_t)d->layers[net] * p->each);
     p->lm_head = hrm__take_real(&a, hrm__pack_size((size_t)d->V, (size_t)d->D));
     return a.used;
 }
 
-static hrm__block hrm__packed_block(const hrm__prepared *p, int level, int layer)
+static hrm__block hrm__packed_block(const hrm__prepared *p, int net, int layer)
 {
     hrm__block b;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) b.w[i] = p->blocks[level] + (size_t)layer * p->each + p->at[i];
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) b.w[i] = p->blocks[net] + (size_t)layer * p->each + p->at[i];
     return b;
 }
+
+typedef struct hrm__move { hrm_real *to; const hrm_real *from; int add; } hrm__move;
 
 /* One call of the table, run by all threads. */
 typedef struct hrm__cpu_call {
@@ -6017,9 +6137,15 @@ typedef struct hrm__cpu_call {
     hrm__prepared prepared;
     void (*part)(const struct hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles); /* of some puzzles, or */
     void (*whole)(const struct hrm__cpu_call *call, const hrm__team *team);                                          /* of everything */
-    int       level, all, flag;
-    hrm_real *z_H, *z_L, *q;
-    double    number;
+    const hrm_pass *list;
+    int       n;        /* passes in it */
+    void *const *z;     /* the states they work on */
+    int       layer;    /* of the first pass's network, on the way back */
+    hrm_real *dz;       /* [B,S,D] the gradient that goes through it */
+    hrm__move move;
+    const hrm_real *from; /* what the heads read */
+    int       with_logits;
+    hrm_real *q;
 } hrm__cpu_call;
 
 static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t puzzles)
@@ -6167,101 +6293,88 @@ HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real 
 HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
 HRM__FAST_END
 
-static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t D, const hrm__thread_scratch *s)
+static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D, const hrm__thread_scratch *s)
 {
-    /* this thread's rows: out [.,D] = z + (a + b); b may be NULL, out may be z */
-    size_t i, e;
-    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &i, &e);
-    i += s->begin * D, e += s->begin * D;
-    hrm__add(out + i, z + i, a + i, b ? b + i : NULL, e - i);
+    /* this thread's rows: out [.,D] = z + (inputs[0] + inputs[1]) + inputs[2] …; out may be z */
+    size_t b, e;
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    b += s->begin * D, e += s->begin * D;
+    if (n == 0 && out != z) memcpy(out + b, z + b, (e - b) * sizeof *out);
+    for (int i = 0; i < n; i += i ? 1 : 2) hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
     hrm__team_barrier(&s->share);
 }
 
-static void hrm__level_pass(const hrm__cpu_call *call, int level, hrm_real *z, const hrm_real *in1, const hrm_real *in2, size_t puzzles,
-                            const hrm__thread_scratch *s, const hrm__team *team)
+static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles, const hrm__thread_scratch *s, const hrm__team *team)
 {
-    /* one pass without gradient, in place: z [puzzles,S,D] */
+    /* one pass on the puzzles from `first` on: in place, or block by block through what is kept */
+    const hrm_dims *d = &call->w->d;
+    size_t D = (size_t)d->D, at = hrm__rows(d, first) * D;
+    const hrm_real *inputs[HRM_MAX_STATES + 1];
+    hrm_real *z = (hrm_real *)call->z[p->state] + at;
     hrm__acts a;
+    int n = 0, layers = d->layers[p->net], kept = p->slot >= 0;
+    for (int i = 0; i < d->states; i++)
+        if (p->inputs >> i & 1) inputs[n++] = (const hrm_real *)call->z[i] + at;
+    if (p->inputs & HRM_INPUT_E) inputs[n++] = (const hrm_real *)call->w->e + at;
     memset(&a, 0, sizeof a);
     a.qkv = s->qkv, a.o = s->o;
     a.x = a.y = z;
-    hrm__inject(z, z, in1, in2, (size_t)call->w->d.D, s);
-    for (int layer = 0; layer < call->w->d.layers[level]; layer++) {
-        hrm__block w = hrm__packed_block(&call->prepared, level, layer);
-        hrm__block_forward(call, &w, &a, s, puzzles, team);
-    }
-}
-
-static void hrm__cycles_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    size_t at = hrm__rows(d, first) * (size_t)d->D;
-    hrm_real *z_H = call->z_H + at, *z_L = call->z_L + at, *e = (hrm_real *)call->w->e + at;
-    for (int h = 0; h < d->cycles[0]; h++) {
-        int last_h = h == d->cycles[0] - 1;
-        for (int l = 0; l < d->cycles[1]; l++)
-            if (call->all || !(last_h && l == d->cycles[1] - 1)) hrm__level_pass(call, 1, z_L, z_H, e, puzzles, &s, team);
-        if (call->all || !last_h) hrm__level_pass(call, 0, z_H, z_L, NULL, puzzles, &s, team);
-    }
-}
-
-static hrm_status hrm__cpu_cycles(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__cycles_part;
-    call.z_H = (hrm_real *)z_H;
-    call.z_L = (hrm_real *)z_L;
-    call.all = all;
-    return hrm__cpu_run(&call);
-}
-
-static void hrm__level_forward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    size_t at = hrm__rows(d, first) * (size_t)d->D;
-    int level = call->level, block = level == 0 ? 0 : d->layers[0], layers = d->layers[level];
-    hrm_real *z = (hrm_real *)(level == 0 ? call->w->z_H : call->w->z_L) + at;
-    hrm_real *e = (hrm_real *)call->w->e + at, *other = (hrm_real *)(level == 0 ? call->w->z_L : call->w->z_H) + at;
-    hrm__acts a = hrm__saved_acts(d, call->c.saved, block, first);
-    hrm__inject(a.x, z, other, level == 0 ? NULL : e, (size_t)d->D, &s);
+    if (kept) a = hrm__saved_acts(d, call->c.saved, p->block, first);
+    hrm__inject(a.x, z, inputs, n, D, s);
     for (int layer = 0; layer < layers; layer++) {
-        hrm__block w = hrm__packed_block(&call->prepared, level, layer);
-        hrm__acts next = hrm__saved_acts(d, call->c.saved, block + (layer + 1 < layers ? layer + 1 : layer), first);
-        a.y = layer + 1 < layers ? next.x : z;
-        hrm__block_forward(call, &w, &a, &s, puzzles, team);
+        hrm__block w = hrm__packed_block(&call->prepared, p->net, layer);
+        hrm__acts next = a;
+        if (kept) {
+            if (layer + 1 < layers) next = hrm__saved_acts(d, call->c.saved, p->block + layer + 1, first);
+            a.y = layer + 1 < layers ? next.x : z;
+        }
+        hrm__block_forward(call, &w, &a, s, puzzles, team);
         a = next;
     }
+    if (!kept || p->out < 0) return;
+    size_t b, e; /* a later pass overwrites z: its value here is kept too; a thread's own rows, so nobody waits */
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    b += s->begin * D, e += s->begin * D;
+    memcpy(call->c.outs + (size_t)p->out * hrm__rows(d, (size_t)d->B) * D + at + b, z + b, (e - b) * sizeof *z);
+    hrm__team_barrier(&s->share);
 }
 
-static hrm_status hrm__cpu_level_forward(hrm_device *dev, hrm_work *w, int level)
+static void hrm__passes_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    for (int i = 0; i < call->n; i++) hrm__pass_forward(call, &call->list[i], first, puzzles, &s, team);
+}
+
+static hrm_status hrm__cpu_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__level_forward_part;
-    call.level = level;
+    call.part = hrm__passes_part;
+    call.z = z;
+    call.list = list;
+    call.n = n;
     return hrm__cpu_run(&call);
 }
 
-/* ---- backward of a level: block by block, first the activations' gradients (thread by puzzle), then the weights' (by tile) ----
- * In: dz, the gradient of the level's output. Out: dz, that of z + injection, so of the injection and of z alike.
+/* ---- backward of a pass: block by block, first the activations' gradients (thread by puzzle), then the weights' (by tile) ----
+ * In: dz, the gradient of the pass's output. Out: dz, that of the sum it started from, so of its state and inputs alike.
  */
-typedef struct hrm__level_view { /* one block from some puzzle on */
+typedef struct hrm__block_view { /* one block from some puzzle on */
     hrm__acts a; /* saved */
     hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
-} hrm__level_view;
+} hrm__block_view;
 
-static hrm__level_view hrm__view_block(const hrm__cpu_call *call, int layer, size_t first)
+static hrm__block_view hrm__view_block(const hrm__cpu_call *call, size_t first)
 {
     const hrm_dims *d = &call->w->d;
-    int block = (call->level == 0 ? 0 : d->layers[0]) + layer;
+    const hrm_pass *pass = call->list;
     size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I;
-    hrm__level_view v;
-    v.dz = call->c.dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D, v.dqkv = call->c.dqkv + row * 3 * D;
+    hrm__block_view v;
+    v.dz = call->dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D, v.dqkv = call->c.dqkv + row * 3 * D;
     v.dgate_up = call->c.dgate_up + row * 2 * I, v.h = call->c.h + row * I;
-    v.a = hrm__saved_acts(d, call->c.saved, block, first);
-    hrm_real *z = (hrm_real *)(call->level == 0 ? call->w->z_H : call->w->z_L) + row * D, *p = call->c.weights_t;
-    v.y = layer + 1 < d->layers[call->level] ? hrm__saved_acts(d, call->c.saved, block + 1, first).x : z;
+    v.a = hrm__saved_acts(d, call->c.saved, pass->block + call->layer, first);
+    hrm_real *p = call->c.weights_t;
+    if (call->layer + 1 < d->layers[pass->net]) v.y = hrm__saved_acts(d, call->c.saved, pass->block + call->layer + 1, first).x;
+    else v.y = (pass->out < 0 ? (hrm_real *)call->w->z[pass->state] : call->c.outs + (size_t)pass->out * hrm__rows(d, (size_t)d->B) * D) + row * D;
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
         v.wt[i] = p;
         p += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
@@ -6272,13 +6385,13 @@ static hrm__level_view hrm__view_block(const hrm__cpu_call *call, int layer, siz
 static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
 {
     const hrm_work *w = call->w;
-    hrm__level_view v = hrm__view_block(call, call->flag, 0);
-    const hrm_real *p = w->params + w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size;
+    hrm__block_view v = hrm__view_block(call, 0);
+    const hrm_real *p = w->params + w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size;
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
         hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
 }
 
-static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__level_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
+static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
 {
     /* rows from `first` on: dz of the output -> ds2, dgate_up, h, ds1, and attention's gradient into the scratch's o */
     const hrm__team *team = &s->share;
@@ -6303,7 +6416,7 @@ static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__level_
     hrm__team_barrier(team);
 }
 
-static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__level_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
+static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
 {
     /* rows from `first` on: dqkv before rope, dz += dqkv w */
     const hrm_dims *d = &call->w->d;
@@ -6323,7 +6436,7 @@ static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team 
 {
     const hrm_dims *d = &call->w->d;
     hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    hrm__level_view v = hrm__view_block(call, call->flag, first);
+    hrm__block_view v = hrm__view_block(call, first);
     size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
     HRM__EACH_BLOCK(i, rows, &s) hrm__block_mlp_backward(call, &v, &s, i, rows);
     hrm__team_barrier(team);
@@ -6346,7 +6459,7 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
     const hrm_dims *d = &w->d;
     const hrm__cpu_work *c = &call->c;
     hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
-    hrm__level_view v = hrm__view_block(call, call->flag, 0);
+    hrm__block_view v = hrm__view_block(call, 0);
     const hrm_real *dy[HRM_BLOCK_TENSORS], *x[HRM_BLOCK_TENSORS];
     dy[HRM_QKV_PROJ] = c->dqkv, x[HRM_QKV_PROJ] = v.a.x;
     dy[HRM_O_PROJ] = c->ds1, x[HRM_O_PROJ] = v.a.o;
@@ -6354,7 +6467,7 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
     dy[HRM_DOWN_PROJ] = c->ds2, x[HRM_DOWN_PROJ] = c->h;
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
         size_t M = hrm__rows(d, (size_t)w->rows), N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
-        size_t at = w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size + w->at.block_offset[i];
+        size_t at = w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size + w->at.block_offset[i];
         if (w->train != 2) {
             hrm__gemm_tn(w->grads + at, K, dy[i], N, x[i], K, M, N, K, 1, s.own, team);
             continue;
@@ -6366,21 +6479,48 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
     }
 }
 
-static hrm_status hrm__cpu_level_backward(hrm_device *dev, hrm_work *w, int level)
+static void hrm__move_gradient(const hrm__cpu_call *call, const hrm__team *team)
+{
+    /* dz on to another gradient, or added to it */
+    const hrm_dims *d = &call->w->d;
+    size_t b, e;
+    hrm__team_range(team, hrm__rows(d, (size_t)call->w->rows) * (size_t)d->D, 16, &b, &e);
+    if (call->move.add) hrm__add(call->move.to + b, call->move.to + b, call->move.from + b, NULL, e - b);
+    else memcpy(call->move.to + b, call->move.from + b, (e - b) * sizeof(hrm_real));
+}
+
+static hrm_status hrm__cpu_passes_backward(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    const size_t each = hrm__rows(&w->d, (size_t)w->d.B) * (size_t)w->d.D;
     if (w->train == 2 && *w->bad) return HRM_OK; /* nothing may move, and no gradient is kept */
-    call.level = level;
-    for (int layer = w->d.layers[level] - 1; layer >= 0; layer--) {
-        call.flag = layer;
-        call.whole = hrm__pack_block_t;
-        HRM__TRY(hrm__cpu_run(&call));
-        call.whole = NULL;
-        call.part = hrm__block_backward_part;
-        HRM__TRY(hrm__cpu_run(&call));
-        call.whole = hrm__block_gradients;
-        HRM__TRY(hrm__cpu_run(&call));
+    hrm_flow_begin(&flow);
+    for (int i = n - 1; i >= 0; i--) {
+        int buffer = hrm_flow_pass(&flow, list, i);
+        if (buffer < 0) continue;
+        call.list = &list[i];
+        call.dz = call.c.dz + (size_t)buffer * each;
+        for (call.layer = w->d.layers[list[i].net] - 1; call.layer >= 0; call.layer--) {
+            call.whole = hrm__pack_block_t;
+            HRM__TRY(hrm__cpu_run(&call));
+            call.whole = NULL;
+            call.part = hrm__block_backward_part;
+            HRM__TRY(hrm__cpu_run(&call));
+            call.whole = hrm__block_gradients;
+            HRM__TRY(hrm__cpu_run(&call));
+        }
+        int count = hrm_flow_moves(&flow, list, i, buffer, moves);
+        for (int k = 0; k < count; k++) {
+            call.move.to = call.c.dz + (size_t)moves[k].to * each;
+            call.move.from = call.c.dz + (size_t)moves[k].from * each;
+            call.move.add = moves[k].add;
+            call.whole = hrm__move_gradient;
+            HRM__TRY(hrm__cpu_run(&call));
+        }
     }
+    w->de = flow.at[HRM_MAX_STATES];
     return HRM_OK;
 }
 
@@ -6428,10 +6568,11 @@ static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *tea
     size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
     hrm_real scale = hrm__sqrt((hrm_real)d->D) * (d->learned ? (hrm_real)0.707106781 : 1);
     hrm_real *tokens = w->grads + w->at.embed_tokens, *pos = w->grads + w->at.embed_pos;
+    const hrm_real *de = call->c.dz + (size_t)w->de * hrm__rows(d, (size_t)d->B) * D;
     hrm__team_range(team, D, 16, &b, &end);
     for (size_t i = 0; i < (size_t)w->rows; i++)
         for (size_t s = 0; s < S; s++) {
-            const hrm_real *g = call->c.dz + (i * S + s) * D;
+            const hrm_real *g = de + (i * S + s) * D;
             if (d->learned)
                 for (size_t j = b; j < end; j++) pos[s * D + j] += scale * g[j];
             if (s < P) {
@@ -6447,11 +6588,12 @@ static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *tea
 static hrm_status hrm__cpu_embed_backward(hrm_device *dev, hrm_work *w)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
     call.whole = hrm__embed_gradients;
     return hrm__cpu_run(&call);
 }
 
-/* ---- heads: logits = lm_head z_H from position P on, q = q_head z_H[0] + bias --------------------------------- >>heads -----*/
+/* ---- heads: logits = lm_head z[0] from position P on, q = q_head z[0] at position 0 + bias ------------------- >>heads -----*/
 static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
     const hrm_work *w = call->w;
@@ -6459,7 +6601,7 @@ static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, in
     size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
     hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
     for (size_t i = first; i < first + puzzles; i++) {
-        const hrm_real *z = call->z_H + i * S * D;
+        const hrm_real *z = call->from + i * S * D;
         if (team->id == 0)
             for (size_t k = 0; k < 2; k++) {
                 const hrm_real *weight = w->params + w->at.q_head_weight + k * D;
@@ -6467,7 +6609,7 @@ static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, in
                 for (size_t j = 0; j < D; j++) sum += z[j] * weight[j];
                 call->q[2 * i + k] = sum + w->params[w->at.q_head_bias + k];
             }
-        if (!call->flag) continue;
+        if (!call->with_logits) continue;
         hrm_real *logits = w->logits + i * T * V;
         hrm__gemm(logits, V, z + (S - T) * D, D, call->prepared.lm_head, T, V, D, 0, s.own, team);
         hrm__team_barrier(team);
@@ -6481,13 +6623,13 @@ static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, in
     }
 }
 
-static hrm_status hrm__cpu_heads(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
+static hrm_status hrm__cpu_heads(hrm_device *dev, hrm_work *w, const void *z, hrm_real *q, int with_logits)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
     call.part = hrm__heads_part;
-    call.z_H = (hrm_real *)(uintptr_t)z_H; /* read only */
+    call.from = (const hrm_real *)z;
     call.q = q;
-    call.flag = with_logits;
+    call.with_logits = with_logits;
     return hrm__cpu_run(&call);
 }
 
@@ -6499,7 +6641,7 @@ static void hrm__pack_lm_head_t(const hrm__cpu_call *call, const hrm__team *team
 
 static void hrm__heads_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
-    /* dz_H: logits' part from position P on, q's at position 0 (which may be a token's when P is 0), 0 elsewhere */
+    /* dz of state 0: logits' part from position P on, q's at position 0 (which may be a token's when P is 0), 0 elsewhere */
     const hrm_work *w = call->w;
     const hrm_dims *d = &w->d;
     size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V, P = S - T;
@@ -6521,7 +6663,7 @@ static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *tea
     const hrm_dims *d = &w->d;
     size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
     hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
-    const hrm_real *z = (const hrm_real *)w->z_H;
+    const hrm_real *z = (const hrm_real *)w->z[0];
     hrm_real *g = w->grads;
     for (size_t i = 0; i < (size_t)w->rows; i++) {
         hrm__gemm_tn(g + w->at.lm_head, D, w->dlogits + i * T * V, V, z + (i * S + S - T) * D, D, T, V, D, 1, s.own, team);
@@ -6557,11 +6699,8 @@ static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team
     if (team->id != 0) return;
     for (size_t i = first; i < first + puzzles; i++) {
         if (!w->halted[i]) continue;
-        hrm_real *z_H = (hrm_real *)w->z_H + i * S * D, *z_L = (hrm_real *)w->z_L + i * S * D;
-        for (size_t s = 0; s < S; s++) {
-            memcpy(z_H + s * D, w->params + w->at.H_init, D * sizeof *z_H);
-            memcpy(z_L + s * D, w->params + w->at.L_init, D * sizeof *z_L);
-        }
+        for (int state = 0; state < w->d.states; state++)
+            for (size_t s = 0; s < S; s++) memcpy((hrm_real *)w->z[state] + (i * S + s) * D, w->params + w->at.init[state], D * sizeof(hrm_real));
         w->steps[i] = 0;
         memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
         memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
@@ -6663,7 +6802,7 @@ static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t 
                     (hrm_real)((double)s->lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
 }
 
-static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->level_offset[0] : at->trained; }
+static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->net_offset[0] : at->trained; }
 
 static void hrm__adam_part(const hrm__cpu_call *call, const hrm__team *team)
 {
@@ -6694,11 +6833,11 @@ static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
 {
     const hrm_work *w = call->w;
     const hrm_dims *d = &w->d;
-    for (int level = 0; level < 2; level++)
-        for (int layer = 0; layer < d->layers[level]; layer++)
+    for (int net = 0; net < d->nets; net++)
+        for (int layer = 0; layer < d->layers[net]; layer++)
             for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-                hrm_real *to = call->prepared.blocks[level] + (size_t)layer * call->prepared.each + call->prepared.at[i];
-                const hrm_real *from = w->params + w->at.level_offset[level] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
+                hrm_real *to = call->prepared.blocks[net] + (size_t)layer * call->prepared.each + call->prepared.at[i];
+                const hrm_real *from = w->params + w->at.net_offset[net] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
                 size_t N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
                 if (d->dtype == HRM_FORWARD_INT8) hrm__pack_bytes(to, from, N, K, team);
                 else if (d->dtype == HRM_FORWARD_BFLOAT16) hrm__pack_bf16((uint16_t *)(void *)to, from, N, K, team);
@@ -6768,8 +6907,7 @@ static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *r
     for (int i = 0; i < n; i++) {
         size_t to = (size_t)i, from = (size_t)rows[i];
         if (to == from) continue;
-        memcpy((hrm_real *)w->z_H + to * z, (hrm_real *)w->z_H + from * z, z * sizeof(hrm_real));
-        memcpy((hrm_real *)w->z_L + to * z, (hrm_real *)w->z_L + from * z, z * sizeof(hrm_real));
+        for (int k = 0; k < w->d.states; k++) memcpy((hrm_real *)w->z[k] + to * z, (hrm_real *)w->z[k] + from * z, z * sizeof(hrm_real));
         memcpy((hrm_real *)w->e + to * z, (hrm_real *)w->e + from * z, z * sizeof(hrm_real));
         memcpy(w->inputs + to * T, w->inputs + from * T, T * sizeof *w->inputs);
         memcpy(w->labels + to * T, w->labels + from * T, T * sizeof *w->labels);
@@ -6796,8 +6934,8 @@ static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *h
 static const hrm_device_table hrm__cpu_table = {
     HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", hrm__cpu_open, hrm__cpu_close, hrm__cpu_buffer_alloc, hrm__cpu_buffer_free,
     hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_zero, hrm__cpu_sync, hrm__cpu_sizes, hrm__cpu_begin_step, hrm__cpu_end_step, hrm__cpu_forget,
-    hrm__cpu_prepare, hrm__cpu_act_begin, hrm__cpu_embed, hrm__cpu_cycles, hrm__cpu_level_forward, hrm__cpu_heads, hrm__cpu_act_end, hrm__cpu_losses,
-    hrm__cpu_heads_backward, hrm__cpu_level_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce,
+    hrm__cpu_prepare, hrm__cpu_act_begin, hrm__cpu_embed, hrm__cpu_passes, hrm__cpu_heads, hrm__cpu_act_end, hrm__cpu_losses,
+    hrm__cpu_heads_backward, hrm__cpu_passes_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce,
     hrm__cpu_post, hrm__cpu_collect, 1, 0,
 };
 
@@ -6868,8 +7006,12 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
         return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D, d->I);
     d->heads = r->num_heads;
     d->head_dim = d->D / d->heads;
+    d->states = d->nets = 2;
     d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
-    d->cycles[0] = r->H_cycles, d->cycles[1] = r->L_cycles;
+    d->H_cycles = r->H_cycles, d->L_cycles = r->L_cycles;
+    hrm_pass last[2]; /* those with gradient are the same for any number of cycles */
+    hrm_passes_lay(last, 1, 1, 1);
+    d->kept = hrm_passes_place(last, 2, d->layers);
     d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
     d->puzzle_ndim = r->puzzle_emb_ndim;
     d->learned = r->pos_encodings == HRM_LEARNED;
@@ -6888,8 +7030,8 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
  * One list for the tensors outside the blocks, in the order of public checkpoints; HRM__BLOCK_PARAMS has those inside.
  */
 #define HRM__TOP_PARAMS(X) /* field of hrm_layout, name, role, rows (0: a vector), columns */ \
-    X(H_init, "inner.H_init", HRM_BUFFER, 0, D) \
-    X(L_init, "inner.L_init", HRM_BUFFER, 0, D) \
+    X(init[0], "inner.H_init", HRM_BUFFER, 0, D) \
+    X(init[1], "inner.L_init", HRM_BUFFER, 0, D) \
     X(embed_tokens, "inner.embed_tokens.embedding_weight", HRM_TRAINED, V, D) \
     X(lm_head, "inner.lm_head.weight", HRM_TRAINED, V, D) \
     X(q_head_weight, "inner.q_head.weight", HRM_TRAINED, 2, D) \
@@ -6930,9 +7072,9 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
         at->block_offset[i] = at->block_size;
         at->block_size += hrm__align(hrm__block_rows(d, i) * hrm__block_columns(d, i));
     }
-    for (int level = 0; level < 2; level++) {
-        at->level_offset[level] = used;
-        used += (size_t)d->layers[level] * at->block_size;
+    for (int net = 0; net < d->nets; net++) {
+        at->net_offset[net] = used;
+        used += (size_t)d->layers[net] * at->block_size;
     }
     at->trained = used;
     role = HRM_BUFFER;
@@ -6956,16 +7098,16 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
     }
     HRM__TOP_PARAMS(HRM__ENTER)
 #undef HRM__ENTER
-    for (int level = 0; level < 2; level++)
-        for (int layer = 0; layer < d->layers[level]; layer++)
+    for (int net = 0; net < d->nets; net++)
+        for (int layer = 0; layer < d->layers[net]; layer++)
             for (int i = 0; i < HRM_BLOCK_TENSORS; i++, n++) {
                 if (!entries) continue;
                 hrm__entry *e = &entries[n];
-                snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", letters[level], layer, block_names[i]);
+                snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", letters[net], layer, block_names[i]);
                 e->role = HRM_TRAINED;
                 e->rows = hrm__block_rows(d, i);
                 e->columns = hrm__block_columns(d, i);
-                e->offset = at->level_offset[level] + (size_t)layer * at->block_size + at->block_offset[i];
+                e->offset = at->net_offset[net] + (size_t)layer * at->block_size + at->block_offset[i];
                 e->init = 1 / sqrt((double)e->columns); /* linear: 1 / sqrt(fan in) */
             }
     return n;
@@ -6988,6 +7130,8 @@ struct hrm_model {
     int            stale;   /* params changed since prepared was made */
     int            count;
     hrm__entry    *entries;
+    int            num_passes;
+    hrm_pass      *learning, *thinking; /* [num_passes] a segment's passes, with and without gradient; one block of memory */
     struct hrm__solver *solver; /* what hrm_solve keeps */
     struct hrm_trainer *poster; /* whose metrics the device holds; NULL: nobody's */
 };
@@ -7039,7 +7183,9 @@ static void hrm__init_params(const hrm_model *m, hrm_real *params)
 static double hrm__estimate(const hrm_dims *d, int batch)
 {
     /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
-    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = (double)d->layers[0] + d->layers[1], row = 20 * D + 6 * I + d->heads + 64;
+    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0, row = 20 * D + 6 * I + d->heads + 64;
+    for (int net = 0; net < d->nets; net++) layers += d->layers[net];
+    layers += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows + d->states;
     double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) + 2.0 * (double)hrm__gemm_scratch();
     return 4 * (double)sizeof(hrm_real) *
            ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) + (rows + 4 * D) * d->V + D * d->S +
@@ -7091,6 +7237,7 @@ HRM_API void hrm_model_destroy(hrm_model *m)
     hrm_pool_destroy(m->pool);
     hrm_allocator copy = m->allocator_copy;
     const hrm_allocator *a = m->allocator ? &copy : NULL;
+    hrm__free(a, m->learning, 2 * (size_t)m->num_passes, sizeof *m->learning);
     hrm__free(a, m->entries, (size_t)m->count, sizeof *m->entries);
     hrm__free(a, m, 1, sizeof *m);
 }
@@ -7105,6 +7252,14 @@ static hrm_status hrm__model_build(hrm_model *m, int initialise)
     m->entries = (hrm__entry *)p;
     m->count = count;
     hrm__plan_model(&m->d, &m->at, m->entries);
+    int passes = hrm_passes_lay(NULL, m->d.H_cycles, m->d.L_cycles, 1);
+    HRM__TRY(hrm__alloc_zero(a, &p, 2 * (size_t)passes, sizeof *m->learning, "passes"));
+    m->learning = (hrm_pass *)p;
+    m->thinking = m->learning + passes;
+    m->num_passes = passes;
+    hrm_passes_lay(m->learning, m->d.H_cycles, m->d.L_cycles, 1);
+    hrm_passes_lay(m->thinking, m->d.H_cycles, m->d.L_cycles, 0);
+    hrm_passes_place(m->learning, passes, m->d.layers);
     HRM__TRY(hrm_pool_create(&m->pool, m->desc.num_threads, a));
     m->d.threads = m->desc.num_threads = hrm_pool_size(m->pool);
     HRM__TRY(hrm__open_table(&m->table, m->desc.device));
@@ -7271,8 +7426,7 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, v
     hrm__plan a = {NULL, 0};
     size_t B = (size_t)d->B, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, B) * (size_t)d->D;
     a.base = (char *)base;
-    w->z_H = hrm__take(&a, z, sizes->activation);
-    w->z_L = hrm__take(&a, z, sizes->activation);
+    for (int i = 0; i < d->states; i++) w->z[i] = hrm__take(&a, z, sizes->activation);
     w->e = hrm__take(&a, z, sizes->activation);
     w->inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
     w->labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
@@ -7290,8 +7444,7 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, v
     w->bad = (int32_t *)hrm__take(&a, 1, sizeof(int32_t));
     w->step = (hrm_step *)hrm__take(&a, 1, sizeof(hrm_step));
     if (w->train) {
-        w->t_H = hrm__take(&a, z, sizes->activation);
-        w->t_L = hrm__take(&a, z, sizes->activation);
+        for (int i = 0; i < d->states; i++) w->t[i] = hrm__take(&a, z, sizes->activation);
         w->dlogits = hrm__take_real(&a, B * T * V);
         w->dq = hrm__take_real(&a, B * 2);
         w->q2 = hrm__take_real(&a, B * 2);
@@ -7446,35 +7599,30 @@ static hrm_status hrm__refresh(hrm_run *run)
 
 static hrm_status hrm__segment(hrm_run *run)
 {
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
+    const hrm_model *m = run->model;
+    const hrm_device_table *t = m->table;
+    hrm_device *dev = m->dev;
     hrm_work *w = &run->w;
     HRM__TRY(t->act_begin(dev, w));
     HRM__TRY(t->embed(dev, w));
-    HRM__TRY(t->cycles(dev, w, w->z_H, w->z_L, !w->train));
-    if (w->train) {
-        HRM__TRY(t->level_forward(dev, w, 1));
-        HRM__TRY(t->level_forward(dev, w, 0));
-    }
-    HRM__TRY(t->heads(dev, w, w->z_H, w->q, 1));
+    HRM__TRY(w->train ? t->passes(dev, w, w->z, m->learning, m->num_passes) : t->passes(dev, w, w->z, m->thinking, m->num_passes));
+    HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
     HRM__TRY(t->act_end(dev, w));
     if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
-        size_t bytes = (size_t)((char *)w->z_L - (char *)w->z_H); /* as laid out: z_H, z_L next to each other, t_H, t_L too */
-        HRM__TRY(t->copy(dev, w->t_H, w->z_H, bytes));
-        HRM__TRY(t->copy(dev, w->t_L, w->z_L, bytes));
-        HRM__TRY(t->cycles(dev, w, w->t_H, w->t_L, 1));
-        HRM__TRY(t->heads(dev, w, w->t_H, w->q2, 0));
+        HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)w->d.states * (size_t)((char *)w->z[1] - (char *)w->z[0]))); /* one after the other */
+        HRM__TRY(t->passes(dev, w, w->t, m->thinking, m->num_passes));
+        HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
     }
     return t->losses(dev, w);
 }
 
 static hrm_status hrm__backward(hrm_run *run)
 {
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
+    const hrm_model *m = run->model;
+    const hrm_device_table *t = m->table;
+    hrm_device *dev = m->dev;
     HRM__TRY(t->heads_backward(dev, &run->w));
-    HRM__TRY(t->level_backward(dev, &run->w, 0));
-    HRM__TRY(t->level_backward(dev, &run->w, 1)); /* H was given z_L: its gradient goes on into L, and no further */
+    HRM__TRY(t->passes_backward(dev, &run->w, m->learning, m->num_passes));
     return t->embed_backward(dev, &run->w);
 }
 
@@ -9006,8 +9154,8 @@ static int hrm__state_list(const hrm_trainer *t, hrm__state *list)
     const struct { const char *name; hrm_dtype dtype; int64_t rows, columns; const void *place; double low, high, also; } all[HRM__STATE_TENSORS] = {
         {"optimizer.m", real, trained, 0, t->m, -most, most, 0},
         {"optimizer.v", real, trained, 0, t->v, 0, most, 0},
-        {"carry.z_H", activation, B, z, w->z_H, -most, most, 0},
-        {"carry.z_L", activation, B, z, w->z_L, -most, most, 0},
+        {"carry.z_H", activation, B, z, w->z[0], -most, most, 0},
+        {"carry.z_L", activation, B, z, w->z[1], -most, most, 0},
         {"carry.steps", HRM_I32, B, 0, w->steps, 0, steps, 0},
         {"carry.halted", HRM_I32, B, 0, w->halted, 0, 1, 0},
         {"carry.inputs", HRM_I32, B, T, w->inputs, 0, token, 0},
@@ -9223,8 +9371,8 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
                 HRM__TRY(t->act_begin(m->dev, w));
                 HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
             }
-            HRM__TRY(t->cycles(m->dev, w, w->z_H, w->z_L, 1));
-            HRM__TRY(t->heads(m->dev, w, w->z_H, w->q, 1));
+            HRM__TRY(t->passes(m->dev, w, w->z, m->thinking, m->num_passes));
+            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 1));
         }
         HRM__TRY(t->end_step(m->dev, w, key));
         if (!last && !how->adaptive && !how->on_segment) continue;
@@ -9429,7 +9577,8 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
     HRM__TRY(hrm__open_table(&table, m.desc.device));
     m.count = hrm__plan_model(&m.d, &m.at, NULL);
     HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
-    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) + hrm__block_bytes(sizeof(hrm_device)) +
+    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) +
+                    hrm__block_bytes(2 * (size_t)hrm_passes_lay(NULL, m.d.H_cycles, m.d.L_cycles, 1) * sizeof(hrm_pass)) + hrm__block_bytes(sizeof(hrm_device)) +
                     hrm__block_bytes(sizeof(hrm_pool)) + hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
                     (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
 #ifndef HRM_NO_THREADS

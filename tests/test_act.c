@@ -577,7 +577,7 @@ static void check_bad_values(void)
 
     /* a bad carry alone: a fresh one is enough */
     CHECK_OK(hrm_trainer_load(trainer, good));
-    for (int i = 0; i < 8; i++) ((hrm_real *)hrm_trainer_run(trainer)->w.z_H)[i] = (hrm_real)HUGE_VAL, hrm_trainer_run(trainer)->w.halted[0] = 0;
+    for (int i = 0; i < 8; i++) ((hrm_real *)hrm_trainer_run(trainer)->w.z[0])[i] = (hrm_real)HUGE_VAL, hrm_trainer_run(trainer)->w.halted[0] = 0;
     CHECK_FAILS(hrm_trainer_step(trainer, little.data, &metrics), HRM_ERR_NAN, "the weights are those before it");
     CHECK(models_equal(model, whole), "the weights moved");
     CHECK_OK(hrm_run_reset(hrm_trainer_run(trainer)));
