@@ -439,8 +439,9 @@ HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more); /* we
  */
 typedef struct hrm_run hrm_run;
 typedef struct hrm_run_desc {
-    int rows;  /* B [1] */
-    int train; /* 1: segments keep what the backward pass needs, rows halt and explore as in training */
+    int rows;   /* B [1] */
+    int train;  /* 1: segments keep what the backward pass needs, rows halt and explore as in training */
+    int update; /* 1: hrm_run_update can be called: the optimizers' moments are kept too */
     uint64_t seed; /* of the exploration */
 } hrm_run_desc;
 HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *model, const hrm_run_desc *desc);
@@ -454,6 +455,17 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
 HRM_API hrm_status hrm_run_backward(hrm_run *run);
 HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run);
 HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values); /* puzzle table: [rows, ndim], of the ids in flight */
+/* The norm of all gradients but the puzzle table's, as clipping measures it; HRM_ERR_NAN when one is not finite: then no update
+ * moves anything until hrm_run_zero_gradients. Waits for a GPU. */
+HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm);
+/* Applies the gradients and zeroes them: Adam-atan2 on the weights, SignSGD on the puzzle rows in flight. The values are taken as
+ * they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. Waits for a GPU. */
+typedef struct hrm_update_desc {
+    float lr, weight_decay, beta1, beta2;
+    float puzzle_emb_lr, puzzle_emb_weight_decay;
+} hrm_update_desc;
+HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc);
+HRM_API int64_t    hrm_run_updates(const hrm_run *run); /* how many were applied: the t of the bias correction */
 HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics);          /* of the segment just run */
 /* Copies of the segment's results; each pointer may be NULL. logits [rows,T,V]; the others [rows]. */
 typedef struct hrm_run_outputs {
@@ -633,14 +645,22 @@ typedef struct hrm_layout {
     size_t total;
 } hrm_layout;
 
-/* What changes from step to step; one copy in device memory, so that a captured step can be replayed. */
+/* Tensors that one optimizer moves: elements `from` on of the arena, or the puzzle rows in flight. A list of groups is what
+ * update() applies, each at its own rate. */
+#define HRM_MAX_GROUPS 4
+typedef enum hrm_optimizer { HRM_ADAM_ATAN2, HRM_SIGN_SGD /* the puzzle table */ } hrm_optimizer;
+typedef struct hrm_group { hrm_optimizer optimizer; size_t from, count; int rate; /* index into hrm_step.rates */ } hrm_group;
+
+/* All that may change from step to step; one copy in device memory, so that a captured step can be replayed. */
 typedef struct hrm_step {
-    uint64_t seed, step;            /* exploration of row r: philox(seed, HRM_STREAM_EXPLORE + r, step), words 0 and 1 */
-    float    lr, weight_decay, beta1, beta2, bias1, bias2; /* bias1 = 1 - beta1^t, bias2 = sqrt(1 - beta2^t) */
-    float    puzzle_lr, puzzle_weight_decay;
+    uint64_t seed, step;            /* exploration of row r: philox(seed, HRM_STREAM_EXPLORE + first_row + r, step), words 0 and 1 */
+    int32_t  first_row;             /* of the global batch */
+    int32_t  halt_max_steps;        /* segments allowed */
     float    exploration;
     int32_t  fixed_exploration;     /* 1: take min_halt_steps as given */
-    float    loss_scale;            /* 1 / global batch */
+    float    q_loss_weight, loss_scale; /* loss_scale: 1 / global batch */
+    struct { float lr, weight_decay; } rates[HRM_MAX_GROUPS]; /* of the groups that are updated */
+    float    beta1, beta2, bias1, bias2; /* bias1 = 1 - beta1^t, bias2 = sqrt(1 - beta2^t) */
 } hrm_step;
 #define HRM_STREAM_EXPLORE ((uint64_t)1 << 32)
 enum { HRM_M_COUNT, HRM_M_ACCURACY, HRM_M_EXACT, HRM_M_Q_HALT_ACCURACY, HRM_M_STEPS, HRM_M_LM_LOSS, HRM_M_Q_HALT_LOSS, HRM_M_Q_CONTINUE_LOSS, HRM_M_ROWS, HRM_METRIC_SUMS };
@@ -666,6 +686,7 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     hrm_real  *q2;         /* [B,2] of the second forward pass */
     hrm_real  *target_q;   /* [B] */
     int32_t   *predictions; /* [B,T] */
+    double    *norm;       /* [1] the sum of the squares of grads; training only */
     double    *metrics;    /* [HRM_METRIC_SUMS] sums over the rows of this segment */
     int32_t   *bad;        /* [1] not 0 once a loss was not finite: updates must then leave the weights alone */
     hrm_step  *step;
@@ -721,10 +742,10 @@ typedef struct hrm_device_table {
     hrm_status (*heads_backward)(hrm_device *dev, hrm_work *w);            /* dlogits, dq -> the gradient of z[0], the first of those in work; grads of both heads */
     hrm_status (*passes_backward)(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n); /* from the end; grads of the networks (train 2: their update); sets de */
     hrm_status (*embed_backward)(hrm_device *dev, hrm_work *w);            /* gradient `de` in work -> grads of embeddings, puzzle_grad */
-    hrm_status (*adam_atan2)(hrm_device *dev, hrm_work *w); /* params, m, v from grads; zeroes grads */
-    hrm_status (*sign_sgd)(hrm_device *dev, hrm_work *w);   /* puzzle rows of `ids` from puzzle_grad */
+    hrm_status (*norm)(hrm_device *dev, hrm_work *w);   /* grads -> norm; bad where it is not finite */
+    hrm_status (*reduce)(hrm_device *dev, hrm_work *w); /* sums grads and puzzle gradients over ranks; nothing to do on one */
+    hrm_status (*update)(hrm_device *dev, hrm_work *w, const hrm_group *groups, int n); /* not once bad is set; zeroes the gradients applied */
     hrm_status (*gather)(hrm_device *dev, hrm_work *w, const int32_t *rows, int n); /* host rows[n], ascending: row i of carry and e = row rows[i]; sets w->rows = n */
-    hrm_status (*all_reduce)(hrm_device *dev, hrm_work *w);  /* sums grads and puzzle gradients over ranks; nothing to do on one */
     /* A copy to the host that is not waited for: post() puts it behind all work so far, into one of two slots of 256 bytes;
      * collect() waits for that slot's last copy alone. */
     hrm_status (*post)(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes);
@@ -738,6 +759,210 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 #ifdef __cplusplus
 }
 #endif
+
+/* ==================================================================================================== >>shared ============
+ * What every device has to compute alike, once for all: random numbers, halting, targets, losses, one element of an optimizer.
+ * For the implementation and for nvcc; the reductions around them are each device's own.
+ */
+#if defined(HRM_IMPLEMENTATION) || defined(__CUDACC__)
+    #include <float.h>
+    #include <math.h>
+    #include <string.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+    #define HRM__UNUSED __attribute__((unused))
+    #define HRM__INLINE static inline __attribute__((always_inline, unused))
+#elif defined(_MSC_VER)
+    #define HRM__UNUSED
+    #define HRM__INLINE static __forceinline
+#else
+    #define HRM__UNUSED
+    #define HRM__INLINE static inline
+#endif
+#ifdef __CUDACC__
+    #define HRM__BOTH static __host__ __device__ __forceinline__
+#else
+    #define HRM__BOTH HRM__INLINE
+#endif
+
+/* Between these gcc vectorises even when the program is built with -O2, and contracts a*b + c, which -std=c99 would turn off. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+    #define HRM__FAST_BEGIN \
+        _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3\", \"fp-contract=fast\", \"no-trapping-math\")")
+    #define HRM__FAST_END _Pragma("GCC pop_options")
+#else
+    #define HRM__FAST_BEGIN
+    #define HRM__FAST_END
+#endif
+
+/* In double, and where floats are computed in a wider type (x87) and rounded who knows when, the C library's functions. */
+#if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2 || FLT_EVAL_METHOD == -1
+    #define HRM__WIDE_FLOATS 1
+    #define HRM__PLAIN_MATH  1
+#else
+    #define HRM__WIDE_FLOATS 0
+    #define HRM__PLAIN_MATH  (sizeof(hrm_real) == sizeof(double))
+#endif
+
+/* ---- random numbers --------------------------------------------------------------------------------------------------- */
+HRM__BOTH void hrm__philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
+{
+    uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
+        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)b;
+        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)a;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+}
+
+/* ---- halting ---------------------------------------------------------------------------------------------------------- */
+/* The smallest number of segments that row r has to make in this segment's decision; most rows may stop at once. */
+HRM__BOTH int32_t hrm__exploration(const hrm_step *s, int32_t r)
+{
+    uint32_t u[4];
+    hrm__philox(u, s->seed, HRM_STREAM_EXPLORE + (uint64_t)(s->first_row + r), s->step);
+    if (!((float)(u[0] >> 8) * (1.0f / 16777216.0f) < s->exploration)) return 0;
+    return 2 + (int32_t)(((uint64_t)u[1] * (uint64_t)(s->halt_max_steps - 1)) >> 32);
+}
+
+/* Whether a row stops after its `steps` segments; q [2]. Outside training all go on to the end. */
+HRM__BOTH int32_t hrm__halts(const hrm_step *s, int train, int32_t steps, const hrm_real *q, int32_t minimum)
+{
+    int last = steps >= s->halt_max_steps;
+    return train && s->halt_max_steps > 1 ? (last || q[0] > q[1]) && steps >= minimum : last;
+}
+
+/* ---- losses ----------------------------------------------------------------------------------------------------------- */
+HRM__BOTH double hrm__bce(double x, double target, double *dx)
+{
+    /* -> the loss; dx = sigmoid(x) - target */
+    *dx = 1 / (1 + exp(-x)) - target;
+    return (x > 0 ? x : 0) - x * target + log1p(exp(-fabs(x)));
+}
+
+HRM__BOTH double hrm__stablemax(double x) { return x < 0 ? 1 / (1 - x + 1e-30) : x + 1; }
+
+/* x [V] -> one token's cross entropy; dx [V] (or NULL) = weight times its gradient. The formulas stand at >>stablemax. */
+HRM__BOTH double hrm__token_loss(int softmax, hrm_real *dx, const hrm_real *x, size_t V, size_t label, double weight)
+{
+    double sum = 0, top = (double)x[0], at_label;
+    if (softmax) {
+        for (size_t j = 1; j < V; j++) top = (double)x[j] > top ? (double)x[j] : top;
+        for (size_t j = 0; j < V; j++) sum += exp((double)x[j] - top);
+        if (dx)
+            for (size_t j = 0; j < V; j++) dx[j] = (hrm_real)(weight * (exp((double)x[j] - top) / sum - (j == label)));
+        return log(sum) - ((double)x[label] - top);
+    }
+    at_label = hrm__stablemax((double)x[label]);
+    for (size_t j = 0; j < V; j++) sum += hrm__stablemax((double)x[j]);
+    if (dx)
+        for (size_t j = 0; j < V; j++) {
+            double xj = (double)x[j], s = 1 / (1 - xj + 1e-30), slope = xj < 0 ? s * s : 1;
+            dx[j] = (hrm_real)(weight * (slope / sum - (j == label ? slope / at_label : 0)));
+        }
+    return log(sum / at_label);
+}
+
+/* A row's part of the metrics, sums [HRM_METRIC_SUMS], and what its q head learns from: `lm` is the mean over its `labelled`
+ * tokens, `correct` of them right. q, q2, dq [2]; q2 of the second forward pass. */
+HRM__BOTH void hrm__row_losses(double *sums, hrm_real *dq, hrm_real *target_q, const hrm_step *s, int train, const hrm_real *q, const hrm_real *q2,
+                               int32_t steps, int32_t halted, int labelled, int correct, double lm)
+{
+    int exact = correct == labelled; /* a row without labels counts as solved here, and nowhere below */
+    double dhalt, dcontinue = 0;
+    for (int i = 0; i < HRM_METRIC_SUMS; i++) sums[i] = 0;
+    sums[HRM_M_ROWS] = 1;
+    sums[HRM_M_LM_LOSS] = lm;
+    sums[HRM_M_Q_HALT_LOSS] = hrm__bce((double)q[0], exact, &dhalt);
+    if (train && s->halt_max_steps > 1) {
+        double h = (double)q2[0], c = (double)q2[1], best = steps >= s->halt_max_steps || h > c ? h : c;
+        *target_q = (hrm_real)(1 / (1 + exp(-best)));
+        sums[HRM_M_Q_CONTINUE_LOSS] = hrm__bce((double)q[1], (double)*target_q, &dcontinue);
+    }
+    if (train) {
+        dq[0] = (hrm_real)((double)s->q_loss_weight * (double)s->loss_scale * dhalt);
+        dq[1] = (hrm_real)((double)s->q_loss_weight * (double)s->loss_scale * dcontinue);
+    }
+    if (!halted || !labelled) return;
+    sums[HRM_M_COUNT] = 1;
+    sums[HRM_M_ACCURACY] = (double)correct / labelled;
+    sums[HRM_M_EXACT] = exact;
+    sums[HRM_M_Q_HALT_ACCURACY] = ((double)q[0] >= 0) == exact;
+    sums[HRM_M_STEPS] = steps;
+}
+
+/* ---- optimizers ------------------------------------------------------------------------------------------------------- */
+HRM__FAST_BEGIN
+/* the square root, x >= 0; to 1e-7, infinity's its own; libm's may set errno and so does not vectorise: Newton's iteration for
+ * 1/sqrt x, on 2^48 x where x is so small that it has lost bits, or its square root's inverse could not be had */
+HRM__BOTH hrm_real hrm__sqrt(hrm_real x)
+{
+    float v = (float)x, r, s, back;
+    int32_t bits;
+    if (HRM__PLAIN_MATH) return (hrm_real)sqrt((double)x);
+    back = v < 1e-30f ? 5.9604644775390625e-8f : 1.0f;  /* 2^-24 */
+    v = v < 1e-30f ? v * 281474976710656.0f : v;
+    memcpy(&bits, &v, sizeof bits);
+    bits = 0x5f375a86 - (bits >> 1);
+    memcpy(&r, &bits, sizeof r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    s = v * r;
+    s = (s + 0.5f * r * (v - s * s)) * back;
+    return v <= FLT_MAX ? (hrm_real)s : x;
+}
+
+/* the angle of (x, y) for x >= 0, to 2.5e-7 relative; 0 for (0, 0) */
+HRM__BOTH hrm_real hrm__atan2(hrm_real y, hrm_real x)
+{
+    float u = (float)x, v = (float)y, w, lo, hi, num, den, t, z, p, base;
+    if (HRM__PLAIN_MATH) return (hrm_real)atan2((double)y, (double)x);
+    w = v < 0 ? -v : v;
+    lo = w < u ? w : u;
+    hi = w < u ? u : w;
+    num = lo > 0.414213562f * hi ? lo - hi : lo;        /* above tan(pi/8): atan q = pi/4 + atan((q - 1)/(q + 1)) */
+    den = lo > 0.414213562f * hi ? lo + hi : hi;
+    base = lo > 0.414213562f * hi ? 0.785398163f : 0.0f;
+    t = num / (hi > 0 ? den : 1.0f);
+    z = t * t;
+    p = 8.053646982e-2f;
+    p = p * z - 1.387765706e-1f;
+    p = p * z + 1.997770816e-1f;
+    p = p * z - 3.333294988e-1f;
+    p = base + (p * z * t + t);
+    p = w < u ? p : 1.57079633f - p;
+    p = hi > 0 ? p : 0.0f;
+    return (hrm_real)(v < 0 ? -p : p);
+}
+
+/* A gradient whose square is still a float: the update depends on the ratio of m and sqrt v alone, which this keeps. */
+HRM__BOTH hrm_real hrm__bounded(hrm_real g)
+{
+    const hrm_real most = (hrm_real)(sizeof(hrm_real) == sizeof(float) ? 1.8e19 : 1.3e154);
+    g = g > most ? most : g;
+    return g < -most ? -most : g;
+}
+
+/* p, m, v: one element each; decay = 1 - lr wd, rate = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t). The formulas: >>adam */
+HRM__BOTH void hrm__adam_atan2_element(hrm_real *p, hrm_real *m, hrm_real *v, hrm_real g, hrm_real decay, hrm_real rate, hrm_real beta1, hrm_real beta2,
+                                       hrm_real root_bias2)
+{
+    hrm_real gi = hrm__bounded(g), mi = *m + (gi - *m) * (1 - beta1), vi = *v + (gi * gi - *v) * (1 - beta2);
+    *m = mi;
+    *v = vi;
+    *p = *p * decay - rate * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);
+}
+
+HRM__BOTH hrm_real hrm__sign_sgd_element(hrm_real p, hrm_real g, hrm_real decay, hrm_real rate) { return p * decay - rate * (hrm_real)((g > 0) - (g < 0)); }
+HRM__FAST_END
+#endif /* shared */
 #endif /* HRM_H */
 
 /* ========================================================================================================================
@@ -788,17 +1013,6 @@ extern long syscall(long, ...); /* hidden by -std=c99 */
     #define HRM__THREAD_LOCAL __thread
 #else
     #define HRM__THREAD_LOCAL _Thread_local
-#endif
-
-#if defined(__GNUC__) || defined(__clang__)
-    #define HRM__UNUSED __attribute__((unused))
-    #define HRM__INLINE static inline __attribute__((always_inline, unused))
-#elif defined(_MSC_VER)
-    #define HRM__UNUSED
-    #define HRM__INLINE static __forceinline
-#else
-    #define HRM__UNUSED
-    #define HRM__INLINE static inline
 #endif
 
 #define HRM__COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -1200,20 +1414,10 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
  * (arguments)) compiles that body for every instruction set and defines NAME, which picks one of them at run time. The
  * environment variable HRM_CPU (avx512, avx2, neon, scalar) forces a choice.
  *
- * Bodies and dispatchers stand between HRM__FAST_BEGIN and HRM__FAST_END: there gcc vectorises even when the program is built
- * with -O2, contracts a*b + c, which -std=c99 would turn off, and may compute a value that a condition then drops. No more of
- * "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell out their lanes
+ * Bodies and dispatchers stand between HRM__FAST_BEGIN and HRM__FAST_END, where gcc also may compute a value that a condition
+ * then drops. No more of "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell out their lanes
  * (hrm__sum, hrm__dot).
  */
-#if defined(__GNUC__) && !defined(__clang__)
-    #define HRM__FAST_BEGIN \
-        _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3\", \"fp-contract=fast\", \"no-trapping-math\")")
-    #define HRM__FAST_END _Pragma("GCC pop_options")
-#else
-    #define HRM__FAST_BEGIN
-    #define HRM__FAST_END
-#endif
-
 /* GCC for Windows aligns the stack to 16 bytes only: spilled AVX registers would fault there. */
 #if defined(HRM__REAL_FLOAT) && !defined(HRM_NO_SIMD) && defined(__GNUC__)
     #if defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
@@ -1325,14 +1529,6 @@ HRM__UNUSED static int hrm__cpu_has(int extra) { return hrm__cpu() == HRM__CPU_A
  * against double, are those that tests/test_gemm.c finds over the whole range.
  * Every sum has 16 lanes, lane l taking the elements l, l+16, …, added as a tree: the same order for every instruction set.
  */
-/* In double, and where floats are computed in a wider type (x87) and rounded who knows when, the C library's functions. */
-#if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2 || FLT_EVAL_METHOD == -1
-    #define HRM__WIDE_FLOATS 1
-    #define HRM__PLAIN_MATH  1
-#else
-    #define HRM__WIDE_FLOATS 0
-    #define HRM__PLAIN_MATH  (sizeof(hrm_real) == sizeof(double))
-#endif
 HRM__FAST_BEGIN
 
 /* e^x to 1.5e-7 relative; below -87.3 and above 88.3 it stays at the value there (1.2e-38, 2.4e38) */
@@ -1410,49 +1606,6 @@ HRM__INLINE hrm_real hrm__reciprocal(hrm_real x)
 HRM__INLINE hrm_real hrm__sigmoid(hrm_real x) { return hrm__reciprocal(1 + hrm__exp(-x)); }
 HRM__INLINE hrm_real hrm__silu(hrm_real x) { return x * hrm__sigmoid(x); }
 
-/* the square root, x >= 0; to 1e-7, infinity's its own; libm's may set errno and so does not vectorise: Newton's iteration for
- * 1/sqrt x, on 2^48 x where x is so small that it has lost bits, or its square root's inverse could not be had */
-HRM__INLINE hrm_real hrm__sqrt(hrm_real x)
-{
-    float v = (float)x, r, s, back;
-    int32_t bits;
-    if (HRM__PLAIN_MATH) return (hrm_real)sqrt((double)x);
-    back = v < 1e-30f ? 5.9604644775390625e-8f : 1.0f;  /* 2^-24 */
-    v = v < 1e-30f ? v * 281474976710656.0f : v;
-    memcpy(&bits, &v, sizeof bits);
-    bits = 0x5f375a86 - (bits >> 1);
-    memcpy(&r, &bits, sizeof r);
-    r = r * (1.5f - 0.5f * v * r * r);
-    r = r * (1.5f - 0.5f * v * r * r);
-    r = r * (1.5f - 0.5f * v * r * r);
-    s = v * r;
-    s = (s + 0.5f * r * (v - s * s)) * back;
-    return v <= FLT_MAX ? (hrm_real)s : x;
-}
-
-/* the angle of (x, y) for x >= 0, to 2.5e-7 relative; 0 for (0, 0) */
-HRM__INLINE hrm_real hrm__atan2(hrm_real y, hrm_real x)
-{
-    float u = (float)x, v = (float)y, w, lo, hi, num, den, t, z, p, base;
-    if (HRM__PLAIN_MATH) return (hrm_real)atan2((double)y, (double)x);
-    w = v < 0 ? -v : v;
-    lo = w < u ? w : u;
-    hi = w < u ? u : w;
-    num = lo > 0.414213562f * hi ? lo - hi : lo;        /* above tan(pi/8): atan q = pi/4 + atan((q - 1)/(q + 1)) */
-    den = lo > 0.414213562f * hi ? lo + hi : hi;
-    base = lo > 0.414213562f * hi ? 0.785398163f : 0.0f;
-    t = num / (hi > 0 ? den : 1.0f);
-    z = t * t;
-    p = 8.053646982e-2f;
-    p = p * z - 1.387765706e-1f;
-    p = p * z + 1.997770816e-1f;
-    p = p * z - 3.333294988e-1f;
-    p = base + (p * z * t + t);
-    p = w < u ? p : 1.57079633f - p;
-    p = hi > 0 ? p : 0.0f;
-    return (hrm_real)(v < 0 ? -p : p);
-}
-
 HRM__INLINE hrm_real hrm__sum_lanes(hrm_real *lane)
 {
     int l, half;
@@ -1510,21 +1663,7 @@ HRM__INLINE hrm_real hrm__max(const hrm_real *x, size_t n)
 HRM__FAST_END
 
 /* ==================================================================================================== >>random ============*/
-HRM_API void hrm_philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
-{
-    uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
-        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)b;
-        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)a;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
-}
+HRM_API void hrm_philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter) { hrm__philox(out, seed, stream, counter); }
 
 HRM_API hrm_random hrm_random_make(uint64_t seed, uint64_t stream)
 {
@@ -5733,26 +5872,7 @@ HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hr
         for (size_t j = 1; j < V; j++)
             if (logits[j] > logits[best]) best = j;
         hits += best == label;
-        double sum = 0, at_label, top = type == HRM_SOFTMAX_CROSS_ENTROPY ? (double)logits[best] : 0;
-        if (type == HRM_SOFTMAX_CROSS_ENTROPY) {
-            for (size_t j = 0; j < V; j++) sum += exp((double)logits[j] - top);
-            loss += log(sum) - ((double)logits[label] - top);
-            if (d)
-                for (size_t j = 0; j < V; j++) d[j] = (hrm_real)(each * (exp((double)logits[j] - top) / sum - (j == label)));
-            continue;
-        }
-        double x = (double)logits[label];
-        at_label = x < 0 ? 1 / (1 - x + 1e-30) : x + 1;
-        for (size_t j = 0; j < V; j++) {
-            double xj = (double)logits[j];
-            sum += xj < 0 ? 1 / (1 - xj + 1e-30) : xj + 1;
-        }
-        loss += log(sum / at_label);
-        if (d)
-            for (size_t j = 0; j < V; j++) {
-                double xj = (double)logits[j], s = 1 / (1 - xj + 1e-30), slope = xj < 0 ? s * s : 1;
-                d[j] = (hrm_real)(each * (slope / sum - (j == label ? slope / at_label : 0)));
-            }
+        loss += hrm__token_loss(type == HRM_SOFTMAX_CROSS_ENTROPY, d, logits, V, label, each);
     }
     if (correct) *correct = hits;
     if (labelled) *labelled = n;
@@ -5765,8 +5885,8 @@ HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hr
  */
 HRM_API double hrm_bce(double logit, double target, double *dlogit)
 {
-    if (dlogit) *dlogit = 1 / (1 + exp(-logit)) - target;
-    return (logit > 0 ? logit : 0) - logit * target + log1p(exp(-fabs(logit)));
+    double unused;
+    return hrm__bce(logit, target, dlogit ? dlogit : &unused);
 }
 
 /* ==================================================================================================== >>optimizers ========*/
@@ -5777,27 +5897,15 @@ HRM_API double hrm_bce(double logit, double target, double *dlogit)
  *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
  */
 HRM__FAST_BEGIN
-/* A gradient whose square is still a float: the update depends on the ratio of m and sqrt v alone, which this keeps. */
-HRM__INLINE hrm_real hrm__bounded(hrm_real g)
-{
-    const hrm_real most = (hrm_real)(sizeof(hrm_real) == sizeof(float) ? 1.8e19 : 1.3e154);
-    g = g > most ? most : g;
-    return g < -most ? -most : g;
-}
-HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1,
+HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate, hrm_real beta1,
                                       hrm_real beta2, hrm_real root_bias2)
 {
-    /* p, m, v, g [n]; decay = 1 - lr wd, step = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t) */
-    for (size_t i = 0; i < n; i++) {
-        hrm_real gi = hrm__bounded(g[i]), mi = m[i] + (gi - m[i]) * (1 - beta1), vi = v[i] + (gi * gi - v[i]) * (1 - beta2);
-        m[i] = mi;
-        v[i] = vi;
-        p[i] = p[i] * decay - step * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);
-    }
+    /* p, m, v, g [n] */
+    for (size_t i = 0; i < n; i++) hrm__adam_atan2_element(&p[i], &m[i], &v[i], g[i], decay, rate, beta1, beta2, root_bias2);
 }
 HRM__DISPATCH(hrm__adam_atan2,
-              (hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
-              (p, m, v, g, n, decay, step, beta1, beta2, root_bias2))
+              (hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate, hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
+              (p, m, v, g, n, decay, rate, beta1, beta2, root_bias2))
 HRM__FAST_END
 
 HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2,
@@ -5814,7 +5922,7 @@ HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_rea
 HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr, double weight_decay)
 {
     /* table [..,ndim], g [rows,ndim], ids [rows] */
-    hrm_real decay = (hrm_real)(1 - lr * weight_decay), step = (hrm_real)lr;
+    hrm_real decay = (hrm_real)(1 - lr * weight_decay), rate = (hrm_real)lr;
     for (size_t i = 0; i < rows; i++) {
         size_t first = 0;
         while (ids[first] != ids[i]) first++;
@@ -5826,7 +5934,7 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
         while (ids[first] != ids[i]) first++;
         if (first != i) continue;
         hrm_real *p = table + (size_t)ids[i] * ndim, *s = g + i * ndim;
-        for (size_t j = 0; j < ndim; j++) p[j] = p[j] * decay - step * (hrm_real)((s[j] > 0) - (s[j] < 0));
+        for (size_t j = 0; j < ndim; j++) p[j] = hrm__sign_sgd_element(p[j], s[j], decay, rate);
     }
 }
 
@@ -5955,6 +6063,8 @@ typedef struct hrm__acts {
     hrm_real *r2;      /* [M] or NULL */
 } hrm__acts;
 
+enum { HRM__NORM_PARTS = 64 };
+
 typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
     hrm_real  *scratch;         /* [threads, per_thread] */
     size_t     per_thread;
@@ -5965,6 +6075,7 @@ typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
     hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [flows,M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
     hrm_real *saved, *outs;     /* kept blocks; kept outputs [outs,M,D] */
     double   *row_sums;         /* [B, HRM_METRIC_SUMS] */
+    double   *norm_parts;       /* [HRM__NORM_PARTS] */
 } hrm__cpu_work;
 
 static size_t hrm__rows(const hrm_dims *d, size_t puzzles) { return puzzles * (size_t)d->S; }
@@ -6076,6 +6187,7 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
     c->scratch = hrm__take_real(&a, (size_t)d->threads * c->per_thread);
     c->row_sums = (double *)hrm__take(&a, (size_t)d->B * HRM_METRIC_SUMS, sizeof(double));
     if (!train) return a.used;
+    c->norm_parts = (double *)hrm__take(&a, HRM__NORM_PARTS, sizeof(double));
     size_t packed = 0;
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
     packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
@@ -6143,6 +6255,7 @@ typedef struct hrm__cpu_call {
     int       layer;    /* of the first pass's network, on the way back */
     hrm_real *dz;       /* [B,S,D] the gradient that goes through it */
     hrm__move move;
+    hrm_group group;
     const hrm_real *from; /* what the heads read */
     int       with_logits;
     hrm_real *q;
@@ -6451,7 +6564,7 @@ static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team 
     HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
 }
 
-static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, const hrm__team *team);
+static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team);
 
 static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
 {
@@ -6474,7 +6587,7 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
         }
         hrm__gemm_tn(c->dw, K, dy[i], N, x[i], K, M, N, K, 0, s.own, team);
         hrm__team_barrier(team);
-        hrm__adam_range(w, at, c->dw, N * K, team);
+        hrm__adam_range(w, at, c->dw, N * K, 0, team);
         hrm__team_barrier(team);
     }
 }
@@ -6716,25 +6829,12 @@ static hrm_status hrm__cpu_act_begin(hrm_device *dev, hrm_work *w)
     return hrm__cpu_run(&call);
 }
 
-/* The smallest number of segments row r has to make in this segment's decision; most rows may stop at once. */
-static int32_t hrm__exploration(const hrm_step *step, int32_t r, int halt_max_steps)
-{
-    uint32_t u[4];
-    hrm_philox(u, step->seed, HRM_STREAM_EXPLORE + (uint64_t)r, step->step);
-    if (!((float)(u[0] >> 8) * (1.0f / 16777216.0f) < step->exploration)) return 0;
-    return 2 + (int32_t)(((uint64_t)u[1] * (uint64_t)(halt_max_steps - 1)) >> 32);
-}
-
 static hrm_status hrm__cpu_act_end(hrm_device *dev, hrm_work *w)
 {
     (void)dev;
     for (int32_t i = 0; i < w->rows; i++) {
-        int halt = ++w->steps[i] >= w->d.halt_max_steps;
-        if (w->train && w->d.halt_max_steps > 1) {
-            int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, i, w->d.halt_max_steps);
-            halt = (halt || w->q[2 * i] > w->q[2 * i + 1]) && w->steps[i] >= minimum;
-        }
-        w->halted[i] = halt;
+        int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, i);
+        w->halted[i] = hrm__halts(w->step, w->train, ++w->steps[i], w->q + 2 * i, minimum);
     }
     return HRM_OK;
 }
@@ -6746,35 +6846,15 @@ static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, i
     const hrm_dims *d = &w->d;
     size_t T = (size_t)d->T, V = (size_t)d->V;
     double scale = (double)w->step->loss_scale;
-    int bootstrapped = w->train && d->halt_max_steps > 1;
     (void)thread;
     if (team->id != 0) return;
     for (size_t i = first; i < first + puzzles; i++) {
-        double *sums = call->c.row_sums + i * HRM_METRIC_SUMS, dhalt, dcontinue = 0;
-        double q_halt = (double)w->q[2 * i], q_continue = (double)w->q[2 * i + 1];
         int correct, labelled;
-        memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
-        sums[HRM_M_LM_LOSS] = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY,
-                                                w->train ? w->dlogits + i * T * V : NULL, w->logits + i * T * V, w->labels + i * T, T, V, scale, &correct,
-                                                &labelled);
-        int exact = correct == labelled; /* a row without labels counts as solved here, and nowhere below */
-        sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, &dhalt);
-        if (bootstrapped) {
-            double h = (double)w->q2[2 * i], c = (double)w->q2[2 * i + 1], best = w->steps[i] >= d->halt_max_steps || h > c ? h : c;
-            w->target_q[i] = (hrm_real)(1 / (1 + exp(-best)));
-            sums[HRM_M_Q_CONTINUE_LOSS] = hrm_bce(q_continue, (double)w->target_q[i], &dcontinue);
-        }
-        if (w->train) {
-            w->dq[2 * i] = (hrm_real)(0.5 * scale * dhalt);
-            w->dq[2 * i + 1] = (hrm_real)(0.5 * scale * dcontinue);
-        }
-        sums[HRM_M_ROWS] = 1;
-        if (!w->halted[i] || !labelled) continue;
-        sums[HRM_M_COUNT] = 1;
-        sums[HRM_M_ACCURACY] = (double)correct / labelled;
-        sums[HRM_M_EXACT] = exact;
-        sums[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == exact;
-        sums[HRM_M_STEPS] = w->steps[i];
+        double lm = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY, w->train ? w->dlogits + i * T * V : NULL,
+                                      w->logits + i * T * V, w->labels + i * T, T, V, scale, &correct, &labelled);
+        size_t learns = w->train ? i : 0; /* what is there in training only */
+        hrm__row_losses(call->c.row_sums + i * HRM_METRIC_SUMS, w->dq + 2 * learns, w->target_q + learns, w->step, w->train, w->q + 2 * i, w->q2 + 2 * learns,
+                        w->steps[i], w->halted[i], labelled, correct, lm);
     }
 }
 
@@ -6792,40 +6872,67 @@ static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
 }
 
 /* ---- updates --------------------------------------------------------------------------------------------------- >>updates --*/
-static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, const hrm__team *team)
+static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team)
 {
     /* params, m, v from `from` on, g [n] */
     const hrm_step *s = w->step;
     size_t b, e;
     hrm__team_range(team, n, 64, &b, &e);
-    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b, (hrm_real)(1 - (double)s->lr * (double)s->weight_decay),
-                    (hrm_real)((double)s->lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+    double lr = (double)s->rates[rate].lr;
+    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b, (hrm_real)(1 - lr * (double)s->rates[rate].weight_decay),
+                    (hrm_real)(lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
 }
 
 static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->net_offset[0] : at->trained; }
 
-static void hrm__adam_part(const hrm__cpu_call *call, const hrm__team *team)
+/* The sum of squares does not depend on the threads: the arena is cut into equal parts, each summed by one, added in order. */
+static void hrm__norm_part(const hrm__cpu_call *call, const hrm__team *team)
 {
     const hrm_work *w = call->w;
-    size_t n = hrm__gradient_count(&w->at, w->train), b, e;
-    hrm__team_range(team, n, 64, &b, &e);
-    hrm__adam_range(w, 0, w->grads, n, team);
-    memset(w->grads + b, 0, (e - b) * sizeof *w->grads);
+    size_t n = hrm__gradient_count(&w->at, w->train), each = (n + HRM__NORM_PARTS - 1) / HRM__NORM_PARTS, b, e;
+    hrm__team_range(team, HRM__NORM_PARTS, 1, &b, &e);
+    for (; b < e; b++) {
+        double sum = 0;
+        for (size_t i = hrm__min_size(n, b * each); i < hrm__min_size(n, (b + 1) * each); i++) sum += (double)w->grads[i] * (double)w->grads[i];
+        call->c.norm_parts[b] = sum;
+    }
 }
 
-static hrm_status hrm__cpu_adam_atan2(hrm_device *dev, hrm_work *w)
+static hrm_status hrm__cpu_norm(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.whole = hrm__norm_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    *w->norm = 0;
+    for (int i = 0; i < HRM__NORM_PARTS; i++) *w->norm += call.c.norm_parts[i];
+    if (!(*w->norm - *w->norm == 0)) *w->bad = 1;
+    return HRM_OK;
+}
+
+static void hrm__update_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    size_t b, e;
+    hrm__team_range(team, call->group.count, 64, &b, &e);
+    hrm__adam_range(w, call->group.from, w->grads + call->group.from, call->group.count, call->group.rate, team);
+    memset(w->grads + call->group.from + b, 0, (e - b) * sizeof *w->grads);
+}
+
+static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int n)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
     if (*w->bad) return HRM_OK;
-    call.whole = hrm__adam_part;
-    return hrm__cpu_run(&call);
-}
-
-static hrm_status hrm__cpu_sign_sgd(hrm_device *dev, hrm_work *w)
-{
-    (void)dev;
-    if (*w->bad || !w->puzzle) return HRM_OK;
-    hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, (size_t)w->rows, (size_t)w->d.puzzle_ndim, (double)w->step->puzzle_lr, (double)w->step->puzzle_weight_decay);
+    call.whole = hrm__update_part;
+    for (int i = 0; i < n; i++) {
+        size_t ndim = (size_t)w->d.puzzle_ndim, rows = (size_t)w->rows;
+        call.group = groups[i];
+        if (call.group.optimizer != HRM_SIGN_SGD) {
+            HRM__TRY(hrm__cpu_run(&call));
+            continue;
+        }
+        hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, rows, ndim, (double)w->step->rates[call.group.rate].lr, (double)w->step->rates[call.group.rate].weight_decay);
+        memset(w->puzzle_grad, 0, rows * ndim * sizeof *w->puzzle_grad);
+    }
     return HRM_OK;
 }
 
@@ -6918,7 +7025,7 @@ static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *r
     w->rows = n;
     return HRM_OK;
 }
-static hrm_status hrm__cpu_all_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
+static hrm_status hrm__cpu_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
 
 static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
 {
@@ -6935,7 +7042,7 @@ static const hrm_device_table hrm__cpu_table = {
     HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", hrm__cpu_open, hrm__cpu_close, hrm__cpu_buffer_alloc, hrm__cpu_buffer_free,
     hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_zero, hrm__cpu_sync, hrm__cpu_sizes, hrm__cpu_begin_step, hrm__cpu_end_step, hrm__cpu_forget,
     hrm__cpu_prepare, hrm__cpu_act_begin, hrm__cpu_embed, hrm__cpu_passes, hrm__cpu_heads, hrm__cpu_act_end, hrm__cpu_losses,
-    hrm__cpu_heads_backward, hrm__cpu_passes_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce,
+    hrm__cpu_heads_backward, hrm__cpu_passes_backward, hrm__cpu_embed_backward, hrm__cpu_norm, hrm__cpu_reduce, hrm__cpu_update, hrm__cpu_gather,
     hrm__cpu_post, hrm__cpu_collect, 1, 0,
 };
 
@@ -7413,13 +7520,16 @@ struct hrm_run {
     void      *memory; /* device memory for all of w's buffers */
     size_t     bytes;
     uint64_t   seed, segments;
+    int64_t    updates;
+    hrm_group  groups[HRM_MAX_GROUPS];
+    int        num_groups;
     int        ran; /* 1: a segment was run, 2: its backward pass too */
     int        owned; /* by a trainer */
 };
 
-enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE, HRM__KEYS };
+enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_UPDATE, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE, HRM__KEYS };
 
-static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, void *base, hrm_work *w)
+static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, int update, void *base, hrm_work *w)
 {
     /* lays the buffers of w (d and train set) out from base (NULL: counts) -> bytes */
     const hrm_dims *d = &w->d;
@@ -7449,8 +7559,13 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, v
         w->dq = hrm__take_real(&a, B * 2);
         w->q2 = hrm__take_real(&a, B * 2);
         w->target_q = hrm__take_real(&a, B);
+        w->norm = (double *)hrm__take(&a, 1, sizeof(double));
         w->grads = hrm__take_real(&a, hrm__gradient_count(&m->at, w->train));
         w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
+    }
+    if (update) {
+        w->m = hrm__take_real(&a, m->at.trained);
+        w->v = hrm__take_real(&a, m->at.trained);
     }
     w->work = hrm__take(&a, sizes->work, 1);
     return a.used;
@@ -7465,6 +7580,32 @@ HRM_API void hrm_run_destroy(hrm_run *run)
         m->table->buffer_free(m->dev, run->memory, run->bytes);
     }
     hrm__free(m->allocator, run, 1, sizeof *run);
+}
+
+static int hrm__update_groups(const hrm_model *m, int train, hrm_group *groups)
+{
+    /* what moves what, at which of the step's rates -> how many; train 2: the backward pass applies the blocks' gradients itself */
+    int n = 0;
+    memset(groups, 0, HRM_MAX_GROUPS * sizeof *groups);
+    groups[n].optimizer = HRM_ADAM_ATAN2;
+    groups[n++].count = hrm__gradient_count(&m->at, train);
+    if (!hrm__puzzle_count(&m->d)) return n;
+    groups[n].optimizer = HRM_SIGN_SGD;
+    groups[n].rate = 1;
+    return n + 1;
+}
+
+/* Whether blocks may be updated as soon as their gradient is there, which saves keeping them all: where nothing has to look at all
+ * gradients first, and each network is passed once with one. */
+static int hrm__updates_early(const hrm_model *m)
+{
+    unsigned seen = 0;
+    for (int i = 0; i < m->num_passes; i++) {
+        if (m->learning[i].slot < 0) continue;
+        if (seen >> m->learning[i].net & 1) return 0;
+        seen |= 1u << m->learning[i].net;
+    }
+    return m->table->updates_at_once;
 }
 
 static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train)
@@ -7485,14 +7626,15 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     run->w.d.B = run->w.rows = rows;
     run->w.at = m->at;
     run->w.train = train;
+    run->num_groups = hrm__update_groups(m, train, run->groups);
     hrm_status status = m->table->sizes(m->dev, &run->w.d, run->w.train, &sizes);
     if (status == HRM_OK) {
-        run->bytes = hrm__plan_run(m, &sizes, NULL, &run->w);
+        run->bytes = hrm__plan_run(m, &sizes, desc->update, NULL, &run->w);
         status = m->table->buffer_alloc(m->dev, &p, run->bytes);
     }
     if (status == HRM_OK) {
         run->memory = p;
-        hrm__plan_run(m, &sizes, p, &run->w);
+        hrm__plan_run(m, &sizes, desc->update, p, &run->w);
         run->w.params = m->params;
         run->w.puzzle = m->puzzle;
         run->w.prepared = m->prepared;
@@ -7506,7 +7648,11 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_desc *desc) { return hrm__run_create(run, m, desc, desc->train != 0); }
+HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_desc *desc)
+{
+    if (desc->update && !desc->train) return hrm__fail(HRM_ERR_ARGUMENT, "a run with update needs train: it is gradients that are applied");
+    return hrm__run_create(run, m, desc, desc->train != 0);
+}
 
 static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
 {
@@ -7552,6 +7698,7 @@ static hrm_status hrm__check_gradients(const hrm_run *run)
 HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
 {
     HRM__TRY(hrm__check_gradients(run));
+    HRM__TRY(run->model->table->zero(run->model->dev, run->w.bad, sizeof *run->w.bad)); /* what was wrong is gone with them */
     HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads));
     return hrm__zero_puzzle_gradient(run);
 }
@@ -7630,13 +7777,34 @@ static hrm_status hrm__update(hrm_run *run)
 {
     const hrm_device_table *t = run->model->table;
     hrm_device *dev = run->model->dev;
-    HRM__TRY(t->all_reduce(dev, &run->w));
-    HRM__TRY(t->adam_atan2(dev, &run->w));
-    if (run->w.puzzle) {
-        HRM__TRY(t->sign_sgd(dev, &run->w));
-        HRM__TRY(hrm__zero_puzzle_gradient(run));
-    }
+    HRM__TRY(t->reduce(dev, &run->w));
+    HRM__TRY(t->update(dev, &run->w, run->groups, run->num_groups));
     return t->prepare(dev, &run->w);
+}
+
+static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t number)
+{
+    const hrm_dims *d = &run->w.d;
+    hrm_step s;
+    memset(&s, 0, sizeof s);
+    s.seed = seed;
+    s.step = number;
+    s.halt_max_steps = d->halt_max_steps;
+    s.exploration = d->exploration;
+    s.q_loss_weight = 0.5f;
+    s.loss_scale = 1.0f / (float)d->B;
+    s.bias1 = s.bias2 = 1;
+    return s;
+}
+
+static void hrm__step_rates(hrm_step *s, const hrm_update_desc *u, int64_t t)
+{
+    s->rates[0].lr = u->lr, s->rates[0].weight_decay = u->weight_decay;
+    s->rates[1].lr = u->puzzle_emb_lr, s->rates[1].weight_decay = u->puzzle_emb_weight_decay;
+    s->beta1 = u->beta1;
+    s->beta2 = u->beta2;
+    s->bias1 = (float)(1 - pow((double)u->beta1, (double)t));
+    s->bias2 = (float)sqrt(1 - pow((double)u->beta2, (double)t));
 }
 
 HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps)
@@ -7647,12 +7815,7 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     hrm_step step;
     int replayed;
     HRM__TRY(hrm__offer(run, batch));
-    memset(&step, 0, sizeof step);
-    step.seed = run->seed;
-    step.step = ++run->segments;
-    step.exploration = w->d.exploration;
-    step.loss_scale = 1.0f / (float)w->d.B;
-    step.bias1 = step.bias2 = 1;
+    step = hrm__step_make(run, run->seed, ++run->segments);
     if (min_halt_steps) {
         step.fixed_exploration = 1;
         HRM__TRY(t->upload(dev, w->min_halt_steps, min_halt_steps, (size_t)w->d.B * sizeof *min_halt_steps));
@@ -7678,6 +7841,40 @@ HRM_API hrm_status hrm_run_backward(hrm_run *run)
     run->ran = 2;
     return HRM_OK;
 }
+
+HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm)
+{
+    const hrm_model *m = run->model;
+    double squares;
+    HRM__TRY(hrm__check_gradients(run));
+    HRM__TRY(m->table->norm(m->dev, &run->w));
+    HRM__TRY(m->table->download(m->dev, &squares, run->w.norm, sizeof squares));
+    *norm = sqrt(squares);
+    return squares - squares == 0 ? HRM_OK : hrm__fail(HRM_ERR_NAN, "the gradients' norm is %g", *norm);
+}
+
+HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
+{
+    const hrm_model *m = run->model;
+    hrm_step step = hrm__step_make(run, run->seed, run->segments);
+    int32_t bad;
+    int replayed;
+    HRM__TRY(hrm__check_gradients(run));
+    if (!run->w.m) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
+    if (!(desc->beta1 >= 0 && desc->beta1 < 1 && desc->beta2 >= 0 && desc->beta2 < 1))
+        return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1, (double)desc->beta2);
+    hrm__step_rates(&step, desc, run->updates + 1);
+    HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
+    HRM__TRY(m->table->begin_step(m->dev, &run->w, HRM__KEY_UPDATE, &replayed));
+    if (!replayed) HRM__TRY(hrm__update(run));
+    HRM__TRY(m->table->end_step(m->dev, &run->w, HRM__KEY_UPDATE));
+    HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
+    if (bad) return hrm__fail(HRM_ERR_NAN, "a loss or a gradient is not finite; the weights are those before this update");
+    run->updates++;
+    return HRM_OK;
+}
+
+HRM_API int64_t hrm_run_updates(const hrm_run *run) { return run->updates; }
 
 HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values)
 {
@@ -7792,7 +7989,6 @@ struct hrm_trainer {
     hrm_model     *model;
     hrm_train_desc desc;
     hrm_run       *run;
-    hrm_real      *m, *v; /* device memory, [trained] */
     int64_t        done, total;
     hrm_position   position;
     hrm_batch      batch; /* host; the gatherer's while a batch is ordered */
@@ -7960,11 +8156,8 @@ HRM_API void hrm_trainer_destroy(hrm_trainer *t)
 {
     if (!t) return;
     hrm_model *m = t->model;
-    size_t bytes = m->at.trained * sizeof *t->m;
     hrm__gatherer_stop(t);
     if (m->poster == t) m->poster = NULL;
-    if (t->m) m->table->buffer_free(m->dev, t->m, bytes);
-    if (t->v) m->table->buffer_free(m->dev, t->v, bytes);
     hrm_run_destroy(t->run);
     hrm__free(m->allocator, t->batch_memory, t->batch_count, sizeof *t->batch_memory);
     hrm__free(m->allocator, t, 1, sizeof *t);
@@ -7975,21 +8168,12 @@ static hrm_status hrm__trainer_build(hrm_trainer *t)
     hrm_model *m = t->model;
     hrm_run_desc run;
     void *p;
-    size_t bytes = m->at.trained * sizeof *t->m;
     memset(&run, 0, sizeof run);
     run.rows = t->desc.batch_size;
     run.seed = t->desc.seed;
-    HRM__TRY(hrm__run_create(&t->run, m, &run, m->table->updates_at_once ? 2 : 1));
+    run.update = 1;
+    HRM__TRY(hrm__run_create(&t->run, m, &run, hrm__updates_early(m) ? 2 : 1));
     t->run->owned = 1;
-    HRM__TRY(m->table->buffer_alloc(m->dev, &p, bytes));
-    t->m = (hrm_real *)p;
-    HRM__TRY(m->table->buffer_alloc(m->dev, &p, bytes));
-    t->v = (hrm_real *)p;
-    t->run->w.m = t->m;
-    t->run->w.v = t->v;
-    HRM__TRY(m->table->zero(m->dev, t->m, bytes));
-    HRM__TRY(m->table->zero(m->dev, t->v, bytes));
-    HRM__TRY(m->table->zero(m->dev, t->run->w.grads, hrm__gradient_count(&m->at, t->run->w.train) * sizeof *t->run->w.grads));
     t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
     t->batch_memory = (int32_t *)p;
@@ -8058,20 +8242,13 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     int64_t step = t->done + 1;
     if (t->gatherer.running && step < t->total) hrm__gatherer_order(t, data, position);
     const hrm_train_desc *d = &t->desc;
-    hrm_step s;
-    memset(&s, 0, sizeof s);
-    s.seed = d->seed;
-    s.step = (uint64_t)step;
-    s.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
-    s.puzzle_lr = (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
-    s.weight_decay = d->weight_decay;
-    s.puzzle_weight_decay = d->puzzle_emb_weight_decay;
-    s.beta1 = d->beta1;
-    s.beta2 = d->beta2;
-    s.bias1 = (float)(1 - pow((double)d->beta1, (double)step));
-    s.bias2 = (float)sqrt(1 - pow((double)d->beta2, (double)step));
-    s.exploration = m->d.exploration;
-    s.loss_scale = 1.0f / (float)d->batch_size;
+    hrm_step s = hrm__step_make(t->run, d->seed, (uint64_t)step);
+    hrm_update_desc u;
+    u.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    u.puzzle_emb_lr = (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    u.weight_decay = d->weight_decay, u.puzzle_emb_weight_decay = d->puzzle_emb_weight_decay;
+    u.beta1 = d->beta1, u.beta2 = d->beta2;
+    hrm__step_rates(&s, &u, step);
     HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
     HRM__TRY(hrm__refresh(t->run));
     HRM__TRY(table->begin_step(m->dev, w, HRM__KEY_STEP, &replayed));
@@ -8082,7 +8259,7 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     }
     HRM__TRY(table->end_step(m->dev, w, HRM__KEY_STEP));
     t->posted.step = step;
-    t->posted.lr = (double)s.lr;
+    t->posted.lr = (double)u.lr;
     t->posted.before = t->position;
     t->done = step;
     t->position = position;
@@ -9152,8 +9329,8 @@ static int hrm__state_list(const hrm_trainer *t, hrm__state *list)
     hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64, activation = hrm__activation_dtype(t->model);
     double most = sizeof(hrm_real) == 4 ? (double)FLT_MAX : DBL_MAX, token = w->d.V - 1, steps = w->d.halt_max_steps, id = w->d.puzzle_ids ? w->d.puzzle_ids - 1 : INT_MAX;
     const struct { const char *name; hrm_dtype dtype; int64_t rows, columns; const void *place; double low, high, also; } all[HRM__STATE_TENSORS] = {
-        {"optimizer.m", real, trained, 0, t->m, -most, most, 0},
-        {"optimizer.v", real, trained, 0, t->v, 0, most, 0},
+        {"optimizer.m", real, trained, 0, w->m, -most, most, 0},
+        {"optimizer.v", real, trained, 0, w->v, 0, most, 0},
         {"carry.z_H", activation, B, z, w->z[0], -most, most, 0},
         {"carry.z_L", activation, B, z, w->z[1], -most, most, 0},
         {"carry.steps", HRM_I32, B, 0, w->steps, 0, steps, 0},
@@ -9590,10 +9767,8 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
         w.d.B = batch;
         w.train = train && table->updates_at_once ? 2 : train;
         HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
-        size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, NULL, &w));
-        if (train)
-            memory->train = run + hrm__block_bytes(sizeof(hrm_trainer)) + 2 * hrm__block_bytes(m.at.trained * sizeof(hrm_real)) +
-                            hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
+        size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, train, NULL, &w));
+        if (train) memory->train = run + hrm__block_bytes(sizeof(hrm_trainer)) + hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
         else
             memory->solve = run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
     }

@@ -143,23 +143,6 @@ __device__ __forceinline__ void chain()
     chain_wait();
 }
 
-/* the same numbers as hrm_philox */
-__device__ static void philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
-{
-    uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
-        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)b;
-        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)a;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
-}
-
 /* ==================================================================================================== >>cuda-endings =====
  * What a product C = A B^T does with its result before it goes to memory. Every ending works on eight neighbouring columns of
  * a row (SwiGLU on sixteen). `rs` is the row's norm factor, 1 when the stream is normalised already.
@@ -1536,7 +1519,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
 enum { ROW_WARPS = 8 };
 #define ROW_KERNEL_INDEX() ((int)(blockIdx.x * ROW_WARPS + threadIdx.x / 32))
 
-/* out = x + a + b (b may be NULL): a level's input */
+/* out = x + a + b (b may be NULL): what a pass starts from */
 template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T *a, const T *b, size_t n)
 {
     chain();
@@ -1606,13 +1589,13 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
     }
     return n;
 }
-struct layer_offsets { size_t from[2], block_size, to, to_transposed, to_block; int layers0; };
+struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
 
 template <class T> __global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int N, int K, int kind, int head_dim)
 {
     __shared__ float tile[32][33];
-    int layer = (int)blockIdx.z, level = layer >= at.layers0, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
-    const float *w = params + at.from[level] + (size_t)(level ? layer - at.layers0 : layer) * at.block_size;
+    int layer = (int)blockIdx.z, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
+    const float *w = params + at.from + (size_t)layer * at.block_size;
     T *to = prepared + (size_t)layer * at.to_block;
     int n0 = (int)blockIdx.y * 32, k0 = (int)blockIdx.x * 32;
     for (int i = ty; i < 32; i += 8) {
@@ -1744,11 +1727,8 @@ template <class T> __global__ void act_begin_kernel(hrm_work w)
     int b = (int)blockIdx.y;
     if (!w.halted[b]) return;
     int SD = w.d.S * w.d.D, Tn = w.d.T, i0 = (int)(blockIdx.x * blockDim.x + threadIdx.x), step = (int)(gridDim.x * blockDim.x);
-    T *z_H = (T *)w.z_H + (size_t)b * SD, *z_L = (T *)w.z_L + (size_t)b * SD;
-    for (int i = i0; i < SD; i += step) {
-        z_H[i] = from_float<T>(w.params[w.at.H_init + (size_t)(i % w.d.D)]);
-        z_L[i] = from_float<T>(w.params[w.at.L_init + (size_t)(i % w.d.D)]);
-    }
+    for (int state = 0; state < w.d.states; state++)
+        for (int i = i0; i < SD; i += step) ((T *)w.z[state])[(size_t)b * SD + i] = from_float<T>(w.params[w.at.init[state] + (size_t)(i % w.d.D)]);
     for (int i = i0; i < Tn; i += step) {
         w.inputs[(size_t)b * Tn + i] = w.new_inputs[(size_t)b * Tn + i];
         w.labels[(size_t)b * Tn + i] = w.new_labels[(size_t)b * Tn + i];
@@ -1773,19 +1753,9 @@ __global__ void act_end_kernel(hrm_work w, int rows)
 {
     int b = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (b >= rows) return;
-    int steps = w.steps[b] + 1, limit = w.d.halt_max_steps, halted = steps >= limit;
+    int32_t steps = w.steps[b] + 1, minimum = w.step->fixed_exploration ? w.min_halt_steps[b] : hrm__exploration(w.step, b);
     w.steps[b] = steps;
-    if (w.train && limit > 1) {
-        int minimum = w.min_halt_steps[b];
-        if (!w.step->fixed_exploration) {
-            uint32_t x[4];
-            philox(x, w.step->seed, HRM_STREAM_EXPLORE + (uint64_t)b, w.step->step);
-            float uniform = (float)(x[0] >> 8) * (1.0f / 16777216.0f);
-            minimum = uniform < w.step->exploration ? 2 + (int)(((uint64_t)x[1] * (uint64_t)(limit - 1)) >> 32) : 0;
-        }
-        halted = (halted || w.q[2 * b] > w.q[2 * b + 1]) && steps >= minimum;
-    }
-    w.halted[b] = halted;
+    w.halted[b] = hrm__halts(w.step, w.train, steps, w.q + 2 * b, minimum);
 }
 
 /* dst row i = src row rows[i], through scratch, since rows move onto one another */
@@ -1900,15 +1870,7 @@ __global__ void q_bias_gradient_kernel(float *grad, const float *dq, int rows)
     }
 }
 
-/* Losses of a row, a block a row; sums [rows,HRM_METRIC_SUMS] are added up afterwards in a fixed order.
- *   stablemax: s(x) = x + 1 for x >= 0, 1/(1-x) below, in double; loss = log(sum s) - log s_y;  d/dx = s'/sum - [y] s'/s_y
- *   softmax:   loss = log sum exp(x - max) - (x_y - max);                                       d/dx = p - [y] */
-__device__ __forceinline__ double binary_cross_entropy(double x, double target)
-{
-    return fmax(x, 0.0) - x * target + log1p(exp(-fabs(x)));
-}
-__device__ __forceinline__ double logistic(double x) { return x >= 0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x)); }
-
+/* Losses of a row, a block a row; sums [rows,HRM_METRIC_SUMS] are added up afterwards in a fixed order. */
 enum { LOSS_THREADS = 128 };
 __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double *sums)
 {
@@ -1936,24 +1898,7 @@ __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double
                 for (int v = 0; v < V; v++) dx[v] = 0;
             continue;
         }
-        double sum = 0;
-        if (w.d.softmax) {
-            float high = x[0];
-            for (int v = 1; v < V; v++) high = fmaxf(high, x[v]);
-            for (int v = 0; v < V; v++) sum += (double)expf(x[v] - high);
-            loss += log(sum) - (double)(x[y] - high);
-            if (dx)
-                for (int v = 0; v < V; v++) dx[v] = (float)(weight * ((double)expf(x[v] - high) / sum - (v == y)));
-        } else {
-            for (int v = 0; v < V; v++) sum += x[v] < 0 ? 1.0 / (1.0 - (double)x[v] + 1e-30) : (double)x[v] + 1.0;
-            double s_y = x[y] < 0 ? 1.0 / (1.0 - (double)x[y] + 1e-30) : (double)x[y] + 1.0;
-            loss -= log(s_y / sum);
-            if (dx)
-                for (int v = 0; v < V; v++) {
-                    double s = x[v] < 0 ? 1.0 / (1.0 - (double)x[v] + 1e-30) : 1.0, slope = x[v] < 0 ? s * s : 1.0;
-                    dx[v] = (float)(weight * (slope / sum - (v == y ? slope / s_y : 0.0)));
-                }
-        }
+        loss += hrm__token_loss(w.d.softmax, dx, x, (size_t)V, (size_t)y, weight);
     }
     loss = warp_sum(loss);
     if (lane == 0) partial[warp][2] = loss;
@@ -1961,32 +1906,9 @@ __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double
     if (threadIdx.x != 0) return;
     loss = 0;
     for (int i = 0; i < LOSS_THREADS / 32; i++) loss += partial[i][2];
-    int exact = correct == n, bootstrap = w.train && w.d.halt_max_steps > 1;
-    double q_halt = (double)w.q[2 * b], q_continue = (double)w.q[2 * b + 1], target = 0, *out = sums + (size_t)b * HRM_METRIC_SUMS;
-    if (bootstrap) {
-        float next = w.q2[2 * b];
-        if (w.steps[b] < w.d.halt_max_steps) next = fmaxf(next, w.q2[2 * b + 1]);
-        float rounded = (float)logistic((double)next);
-        w.target_q[b] = rounded;
-        target = (double)rounded;
-    }
-    int valid = w.halted[b] && n > 0;
-    for (int i = 0; i < HRM_METRIC_SUMS; i++) out[i] = 0;
-    if (valid) {
-        out[HRM_M_COUNT] = 1;
-        out[HRM_M_ACCURACY] = correct / divisor;
-        out[HRM_M_EXACT] = exact;
-        out[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == (exact != 0);
-        out[HRM_M_STEPS] = w.steps[b];
-    }
-    out[HRM_M_LM_LOSS] = loss / divisor;
-    out[HRM_M_Q_HALT_LOSS] = binary_cross_entropy(q_halt, exact);
-    out[HRM_M_Q_CONTINUE_LOSS] = bootstrap ? binary_cross_entropy(q_continue, target) : 0;
-    out[HRM_M_ROWS] = 1;
-    if (w.train) {
-        w.dq[2 * b] = (float)(0.5 * (double)w.step->loss_scale * (logistic(q_halt) - exact));
-        w.dq[2 * b + 1] = bootstrap ? (float)(0.5 * (double)w.step->loss_scale * (logistic(q_continue) - target)) : 0.0f;
-    }
+    int learns = w.train ? b : 0; /* what is there in training only */
+    hrm__row_losses(sums + (size_t)b * HRM_METRIC_SUMS, w.dq + 2 * learns, w.target_q + learns, w.step, w.train, w.q + 2 * b, w.q2 + 2 * learns, w.steps[b],
+                    w.halted[b], (int)n, (int)correct, loss / divisor);
 }
 
 __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *sums, int rows)
@@ -2003,21 +1925,10 @@ __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *
 }
 
 /* ==================================================================================================== >>cuda-optimizers ==*/
-/* atan2(y, x) for x >= 0, to 2e-8 in the angle (Abramowitz and Stegun 4.4.49) */
-__device__ __forceinline__ float atan2_positive(float y, float x)
+/* n elements (a multiple of 4); grads are zeroed on the way */
+__global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, int rate, const int32_t *bad)
 {
-    float a = fabsf(y), high = fmaxf(a, x), scale = high < 1e-30f ? 1e30f : high > 1e30f ? 1e-30f : 1.0f; /* where 1 / high is no float */
-    float r = high > 0 ? __fdividef(fminf(a, x) * scale, high * scale) : 0.0f, s = r * r, p = 0.0028662257f;
-    p = fmaf(p, s, -0.0161657367f), p = fmaf(p, s, 0.0429096138f), p = fmaf(p, s, -0.0752896400f), p = fmaf(p, s, 0.1065626393f);
-    p = fmaf(p, s, -0.1420889944f), p = fmaf(p, s, 0.1999355085f), p = fmaf(p, s, -0.3333314528f);
-    float angle = fmaf(p * s, r, r);
-    return copysignf(a > x ? 1.57079632679f - angle : angle, y);
-}
-
-/* SPEC "Optimizers"; grads are zeroed on the way */
-__global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, const int32_t *bad)
-{
-    float keep = 1.0f - s->lr * s->weight_decay, rate = s->lr / s->bias1, b1 = 1.0f - s->beta1, b2 = 1.0f - s->beta2, inverse2 = 1.0f / s->bias2;
+    float lr = s->rates[rate].lr, decay = 1.0f - lr * s->rates[rate].weight_decay, by = lr / s->bias1;
     int skip = *bad;
     for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += (size_t)gridDim.x * blockDim.x * 4) {
         float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i), V = *(const float4 *)(v + i);
@@ -2025,18 +1936,40 @@ __global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t
         if (skip) continue;
         float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
-            float grad = gs[j] > 1.8e19f ? 1.8e19f : gs[j] < -1.8e19f ? -1.8e19f : gs[j]; /* its square is a float; hrm__bounded in hrm.h */
-            ms[j] += b1 * (grad - ms[j]);
-            vs[j] += b2 * (grad * grad - vs[j]);
-            ps[j] = ps[j] * keep - rate * atan2_positive(ms[j], sqrtf(vs[j]) * inverse2);
-        }
+        for (int j = 0; j < 4; j++) hrm__adam_atan2_element(&ps[j], &ms[j], &vs[j], gs[j], decay, by, s->beta1, s->beta2, s->bias2);
         *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
     }
 }
 
+/* The sum of squares: a part a block, each added in a fixed order, then the parts in theirs. */
+enum { NORM_PARTS = 256 };
+__device__ static double block_sum(double x)
+{
+    __shared__ double partial[8];
+    x = warp_sum(x);
+    if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = x;
+    __syncthreads();
+    double sum = 0;
+    for (int i = 0; i < 8; i++) sum += partial[i];
+    return sum;
+}
+__global__ void __launch_bounds__(256) squares_kernel(double *parts, const float *g, size_t n)
+{
+    double sum = 0;
+    for (size_t i = (size_t)blockIdx.x * 256 + threadIdx.x; i < n; i += (size_t)NORM_PARTS * 256) sum += (double)g[i] * (double)g[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+__global__ void __launch_bounds__(256) sum_squares_kernel(double *norm, int32_t *bad, const double *parts)
+{
+    double sum = block_sum(parts[threadIdx.x]);
+    if (threadIdx.x != 0) return;
+    *norm = sum;
+    if (!isfinite(sum)) *bad = 1;
+}
+
 /* the first row with an id sums the gradients of all rows with it, in their order, and moves the table's row */
-__global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s, const int32_t *bad)
+__global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s, int rate, const int32_t *bad)
 {
     int b = (int)blockIdx.x, id = ids[b], d = (int)(blockIdx.y * blockDim.x + threadIdx.x);
     if (*bad) return;
@@ -2050,9 +1983,8 @@ __global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *
         float g = grad[(size_t)i * ndim + d];
         if (ids[i] == id) sum += g;
     }
-    float *p = table + (size_t)id * ndim + d, lr = s->puzzle_lr;
-    float sign = sum > 0 ? 1.0f : sum < 0 ? -1.0f : 0.0f;
-    *p = *p * (1.0f - lr * s->puzzle_weight_decay) - lr * sign;
+    float *p = table + (size_t)id * ndim + d, lr = s->rates[rate].lr;
+    *p = hrm__sign_sgd_element(*p, sum, 1.0f - lr * s->rates[rate].weight_decay, lr);
 }
 
 /* ==================================================================================================== >>cuda-device ======
@@ -2412,7 +2344,7 @@ static void cuda_forget(hrm_device *dev, hrm_work *w)
  * Where things stand in `work` and `prepared`. Sizes depend on the dims alone.
  */
 struct prepared_plan {
-    size_t to[HRM_BLOCK_TENSORS], transposed[HRM_BLOCK_TENSORS], block; /* elements; level 0's layers first */
+    size_t to[HRM_BLOCK_TENSORS], transposed[HRM_BLOCK_TENSORS], block; /* elements; network by network */
     size_t rope, bytes;                                                 /* bytes */
 };
 
@@ -2425,6 +2357,14 @@ static int tensor_permutation(int tensor) { return tensor == HRM_QKV_PROJ ? PERM
 
 static size_t align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
+static int blocks_before(const hrm_dims *d, int net)
+{
+    int n = 0;
+    for (int i = 0; i < net; i++) n += d->layers[i];
+    return n;
+}
+static int all_blocks(const hrm_dims *d) { return blocks_before(d, d->nets); }
+
 static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 {
     prepared_plan p;
@@ -2436,7 +2376,7 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
         p.transposed[t] = at, at = align_up(at + (size_t)N * (size_t)K, 128);
     }
     p.block = at;
-    p.rope = align_up(at * (size_t)(d->layers[0] + d->layers[1]) * element, 256);
+    p.rope = align_up(at * (size_t)all_blocks(d) * element, 256);
     p.bytes = p.rope + align_up((size_t)d->S * (size_t)(d->head_dim / 2) * sizeof(float2), 256);
     return p;
 }
@@ -2445,14 +2385,14 @@ static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64;
 
 struct saved_layer { char *qkv, *o, *y1, *y2; float *lse, *r1, *r2; };
 struct work_plan {
-    char    *s, *o, *big, *h;     /* stream [M,D]; attention [M,D]; qkv, swiglu or its product [M,max(2I,3D)]; [M,max(I,D)] */
+    char    *s, *o, *big, *h;     /* stream, and the gradients of states and e behind it [flows,M,D]; attention [M,D]; qkv, swiglu or its product [M,max(2I,3D)]; [M,max(I,D)] */
     float   *squares[2];          /* [M,slots] */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
-    double  *sums;                /* [B,HRM_METRIC_SUMS] */
+    double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS] */
     int32_t *rows;                /* [B] */
-    char    *input[2];            /* [M,D] of each level's differentiated pass */
+    char    *inputs;              /* [slots] what each pass with gradient starts from, [M,D] */
     char    *layers;              /* saved_layer after saved_layer */
-    size_t   layer_bytes, part_floats, bytes;
+    size_t   row_bytes, layer_bytes, part_floats, bytes;
     size_t   M;
     const hrm_dims *d;
     size_t   element;
@@ -2470,7 +2410,8 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
     };
     p.d = d, p.element = element, p.M = M;
     size_t big = train ? (2 * I > 3 * D ? 2 * I : 3 * D) : (I > 3 * D ? I : 3 * D);
-    p.s = take(M * D * element);
+    p.row_bytes = align_up(M * D * element, 256);
+    p.s = take(p.row_bytes * (size_t)(train ? d->kept.flows : 1));
     p.o = take(M * D * element);
     p.big = take(M * big * element);
     for (int i = 0; i < 2; i++) p.squares[i] = (float *)take(M * ((D + 31) / 32) * sizeof(float));
@@ -2484,20 +2425,21 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
         if (p.part_floats < 8 * 3 * D * D) p.part_floats = 8 * 3 * D * D;
         if (p.part_floats < 16 * (size_t)d->V * D) p.part_floats = 16 * (size_t)d->V * D;
         p.parts = (float *)take(p.part_floats * sizeof(float));
-        for (int i = 0; i < 2; i++) p.input[i] = take(M * D * element);
-        p.layer_bytes = align_up(M * 3 * D * element, 256) + 3 * align_up(M * D * element, 256) + align_up(per_head, 256) +
+        p.norm_parts = (double *)take(NORM_PARTS * sizeof(double));
+        p.inputs = take(p.row_bytes * (size_t)d->kept.slots);
+        p.layer_bytes = align_up(M * 3 * D * element, 256) + 3 * p.row_bytes + align_up(per_head, 256) +
                         2 * align_up(M * sizeof(float), 256);
-        p.layers = take(p.layer_bytes * (size_t)(d->layers[0] + d->layers[1]));
+        p.layers = take(p.layer_bytes * (size_t)d->kept.blocks);
     }
     p.bytes = at;
     return p;
 }
 
-static saved_layer plan_layer(const work_plan *p, int level, int layer)
+static saved_layer plan_layer(const work_plan *p, int block)
 {
     saved_layer l;
-    char *at = p->layers + p->layer_bytes * (size_t)(level * p->d->layers[0] + layer);
-    size_t row = align_up(p->M * (size_t)p->d->D * p->element, 256);
+    char *at = p->layers + p->layer_bytes * (size_t)block;
+    size_t row = p->row_bytes;
     l.qkv = at, at += align_up(p->M * 3 * (size_t)p->d->D * p->element, 256);
     l.o = at, at += row;
     l.y1 = at, at += row;
@@ -2805,9 +2747,9 @@ template <class T> static hrm_status add(hrm_device *dev, T *out, const T *x, co
     return HRM_OK;
 }
 
-template <class T> static const T *weight(const hrm_work *w, const prepared_plan *pre, int level, int layer, int tensor, int transposed)
+template <class T> static const T *weight(const hrm_work *w, const prepared_plan *pre, int net, int layer, int tensor, int transposed)
 {
-    return (const T *)w->prepared + (size_t)(level * w->d.layers[0] + layer) * pre->block + (transposed ? pre->transposed[tensor] : pre->to[tensor]);
+    return (const T *)w->prepared + (size_t)(blocks_before(&w->d, net) + layer) * pre->block + (transposed ? pre->transposed[tensor] : pre->to[tensor]);
 }
 static const float2 *rope_table(const hrm_work *w, const prepared_plan *pre)
 {
@@ -2825,35 +2767,40 @@ template <class T> static attention_args<T> attention_for(const hrm_work *w, con
     return x;
 }
 
-/* One level on z (in place) + a (+ b). save: keep what the backward pass needs. */
-template <class T> static hrm_status run_level(hrm_device *dev, hrm_work *w, int level, T *z, const T *a, const T *b, int save)
+/* One pass, in place on its state; with a slot what the backward pass needs is kept. */
+template <class T> static hrm_status run_pass(hrm_device *dev, hrm_work *w, void *const *states, const hrm_pass *pass)
 {
     const hrm_dims *d = &w->d;
     prepared_plan pre = plan_prepared(d, sizeof(T));
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, D = d->D;
-    T *s = save ? (T *)p.input[level] : (T *)p.s;
-    TRY(add<T>(dev, s, z, a, b, M, D));
+    int M = w->rows * d->S, D = d->D, save = pass->slot >= 0, net = pass->net, n = 0;
+    T *z = (T *)states[pass->state], *s = save ? (T *)(p.inputs + p.row_bytes * (size_t)pass->slot) : (T *)p.s;
+    const T *inputs[HRM_MAX_STATES + 1] = {};
+    for (int i = 0; i < d->states; i++)
+        if (pass->inputs >> i & 1) inputs[n++] = (const T *)states[i];
+    if (pass->inputs & HRM_INPUT_E) inputs[n++] = (const T *)w->e;
+    if (n == 0) TRY(cuda_copy(dev, s, z, (size_t)M * (size_t)D * sizeof(T)));
+    for (int i = 0; i < n; i += i ? 1 : 2) TRY(add<T>(dev, s, i ? s : z, inputs[i], i ? NULL : inputs[1], M, D));
     ending<T> base;
     memset(&base, 0, sizeof base);
     base.S = d->S, base.head_dim = d->head_dim, base.inv_D = 1.0f / (float)D, base.eps = d->eps;
-    const float *squares = NULL; /* the level's input is taken as it is */
+    const float *squares = NULL; /* the sum is taken as it is */
     int slots = 0;
-    for (int layer = 0; layer < d->layers[level]; layer++) {
-        saved_layer keep = save ? plan_layer(&p, level, layer) : saved_layer();
+    for (int layer = 0; layer < d->layers[net]; layer++) {
+        saved_layer keep = save ? plan_layer(&p, pass->block + layer) : saved_layer();
         ending<T> e = base;
         T *qkv = save ? (T *)keep.qkv : (T *)p.big, *o = save ? (T *)keep.o : (T *)p.o, *h = (T *)p.big;
         T *s1 = save ? (T *)keep.y1 : s, *s2 = save ? (T *)keep.y2 : s;
         e.out = qkv, e.squares = squares, e.slots = slots;
         e.rope = rope_table(w, &pre), e.rope_columns = 2 * D;
-        TRY((gemm<END_STORE, T>(dev, s, weight<T>(w, &pre, level, layer, HRM_QKV_PROJ, 0), M, 3 * D, D, e)));
+        TRY((gemm<END_STORE, T>(dev, s, weight<T>(w, &pre, net, layer, HRM_QKV_PROJ, 0), M, 3 * D, D, e)));
         attention_args<T> x = attention_for<T>(w, &pre);
         x.qkv = qkv, x.o = o, x.lse = save ? keep.lse : NULL;
         TRY(attention_forward(dev, x, w->rows));
 
         e = base;
         e.out = s1, e.residual = s, e.squares = squares, e.slots = slots, e.squares_out = p.squares[0];
-        TRY((gemm<END_RESIDUAL, T>(dev, o, weight<T>(w, &pre, level, layer, HRM_O_PROJ, 0), M, D, D, e)));
+        TRY((gemm<END_RESIDUAL, T>(dev, o, weight<T>(w, &pre, net, layer, HRM_O_PROJ, 0), M, D, D, e)));
         squares = p.squares[0], slots = e.slots_out;
         if (save) {
             TRY(normalise<T>(dev, s1, NULL, keep.r1, s1, M, D, d->eps));
@@ -2861,19 +2808,19 @@ template <class T> static hrm_status run_level(hrm_device *dev, hrm_work *w, int
         }
         e = base;
         e.out = h, e.squares = squares, e.slots = slots;
-        TRY((gemm<END_SWIGLU, T>(dev, s1, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 0), M, 2 * d->I, D, e)));
+        TRY((gemm<END_SWIGLU, T>(dev, s1, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 0), M, 2 * d->I, D, e)));
         e = base;
         e.out = s2, e.residual = s1, e.squares = squares, e.slots = slots, e.squares_out = p.squares[1];
-        TRY((gemm<END_RESIDUAL, T>(dev, h, weight<T>(w, &pre, level, layer, HRM_DOWN_PROJ, 0), M, D, d->I, e)));
+        TRY((gemm<END_RESIDUAL, T>(dev, h, weight<T>(w, &pre, net, layer, HRM_DOWN_PROJ, 0), M, D, d->I, e)));
         squares = p.squares[1], slots = e.slots_out;
-        int last = layer == d->layers[level] - 1;
+        int last = layer == d->layers[net] - 1;
         if (save) {
             TRY(normalise<T>(dev, s2, last ? z : NULL, keep.r2, s2, M, D, d->eps));
             squares = NULL;
         } else if (last) TRY(normalise<T>(dev, z, NULL, NULL, s2, M, D, d->eps));
         s = s2;
     }
-    if (d->layers[level] == 0) TRY(cuda_copy(dev, z, s, (size_t)M * (size_t)D * sizeof(T)));
+    if (d->layers[net] == 0) TRY(cuda_copy(dev, z, s, (size_t)M * (size_t)D * sizeof(T)));
     return HRM_OK;
 }
 
@@ -2885,9 +2832,9 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         int N, K;
         layer_offsets at;
         tensor_shape(d, t, &N, &K);
-        for (int level = 0; level < 2; level++) at.from[level] = w->at.level_offset[level] + w->at.block_offset[t];
-        at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block, at.layers0 = d->layers[0];
-        dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)(d->layers[0] + d->layers[1]));
+        at.from = w->at.net_offset[0] + w->at.block_offset[t]; /* networks stand one after the other */
+        at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
+        dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)all_blocks(d));
         if (grid.z > 0) LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, N, K, tensor_permutation(t), d->head_dim);
     }
     int half = d->head_dim / 2;
@@ -2917,37 +2864,26 @@ template <class T> static hrm_status embed_of(hrm_device *dev, hrm_work *w)
 }
 static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_of)(dev, w); }
 
-template <class T> static hrm_status cycles_of(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all)
+template <class T> static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
-    for (int h = 0; h < w->d.cycles[0]; h++) {
-        int last_h = h == w->d.cycles[0] - 1;
-        for (int l = 0; l < w->d.cycles[1]; l++)
-            if (all || !(last_h && l == w->d.cycles[1] - 1)) TRY(run_level<T>(dev, w, 1, (T *)z_L, (const T *)z_H, (const T *)w->e, 0));
-        if (all || !last_h) TRY(run_level<T>(dev, w, 0, (T *)z_H, (const T *)z_L, NULL, 0));
-    }
+    for (int i = 0; i < n; i++) TRY(run_pass<T>(dev, w, z, &list[i]));
     return HRM_OK;
 }
-static hrm_status cuda_cycles(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all) { return BY_TYPE(dev, cycles_of)(dev, w, z_H, z_L, all); }
+static hrm_status cuda_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n) { return BY_TYPE(dev, passes_of)(dev, w, z, list, n); }
 
-template <class T> static hrm_status level_forward_of(hrm_device *dev, hrm_work *w, int level)
-{
-    return level ? run_level<T>(dev, w, 1, (T *)w->z_L, (const T *)w->z_H, (const T *)w->e, 1) : run_level<T>(dev, w, 0, (T *)w->z_H, (const T *)w->z_L, NULL, 1);
-}
-static hrm_status cuda_level_forward(hrm_device *dev, hrm_work *w, int level) { return BY_TYPE(dev, level_forward_of)(dev, w, level); }
-
-template <class T> static hrm_status heads_of(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
+template <class T> static hrm_status heads_of(hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)
 {
     const hrm_dims *d = &w->d;
     int rows = w->rows * d->T;
-    const T *z = (const T *)z_H;
+    const T *z = (const T *)state;
     if (with_logits)
         LAUNCH_ROWS(dev, lm_head_kernel, d->D, ceil_div(rows, HEAD_ROWS), w->logits, w->predictions, z, w->params + w->at.lm_head, rows, d->T, d->S, d->P, d->D, d->V);
     LAUNCH_ROWS(dev, q_head_kernel, d->D, w->rows, q, z, w->params + w->at.q_head_weight, w->params + w->at.q_head_bias, w->rows, d->S, d->D);
     return HRM_OK;
 }
-static hrm_status cuda_heads(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
+static hrm_status cuda_heads(hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)
 {
-    return BY_TYPE(dev, heads_of)(dev, w, z_H, q, with_logits);
+    return BY_TYPE(dev, heads_of)(dev, w, state, q, with_logits);
 }
 
 static hrm_status cuda_act_end(hrm_device *dev, hrm_work *w)
@@ -2978,7 +2914,7 @@ template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
     int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V, splits = table_splits(dev, &p, rows, V);
-    const T *z = (const T *)w->z_H;
+    const T *z = (const T *)w->z[0];
     LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head, w->params + w->at.q_head_weight, M,
                 d->S, d->P, D, V);
     unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
@@ -2993,44 +2929,44 @@ template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work
 }
 static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, heads_backward_of)(dev, w); }
 
-/* dz stands in p.s throughout. Per block, from the end:
+/* dz stands in one of the gradients at p.s. Per block, from the end:
  *   ds = rms'(dz);  [gate,up] = y1 Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dz = ds + d[gate,up] Wgu
  *   ds = rms'(dz);  dWo;  do = ds Wo;  dqkv = attention'(do);  dWqkv;                      dz = ds + dqkv Wqkv */
-template <class T> static hrm_status level_backward_of(hrm_device *dev, hrm_work *w, int level)
+template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w, const hrm_pass *pass, T *dz)
 {
     const hrm_dims *d = &w->d;
     prepared_plan pre = plan_prepared(d, sizeof(T));
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, D = d->D, I = d->I;
-    T *dz = (T *)p.s, *ds = (T *)p.o, *gate_up = (T *)p.big, *dqkv = (T *)p.big, *h = (T *)p.h, *d_o = (T *)p.h;
+    int M = w->rows * d->S, D = d->D, I = d->I, net = pass->net;
+    T *ds = (T *)p.o, *gate_up = (T *)p.big, *dqkv = (T *)p.big, *h = (T *)p.h, *d_o = (T *)p.h;
     ending<T> base;
     memset(&base, 0, sizeof base);
     base.S = d->S, base.head_dim = d->head_dim, base.inv_D = 1.0f / (float)D, base.eps = d->eps;
-    for (int layer = d->layers[level] - 1; layer >= 0; layer--) {
-        saved_layer keep = plan_layer(&p, level, layer);
-        const T *y0 = layer ? (const T *)plan_layer(&p, level, layer - 1).y2 : (const T *)p.input[level], *y1 = (const T *)keep.y1, *y2 = (const T *)keep.y2;
-        float *grads = w->grads + w->at.level_offset[level] + (size_t)layer * w->at.block_size;
+    for (int layer = d->layers[net] - 1; layer >= 0; layer--) {
+        saved_layer keep = plan_layer(&p, pass->block + layer);
+        const T *y0 = layer ? (const T *)plan_layer(&p, pass->block + layer - 1).y2 : (const T *)(p.inputs + p.row_bytes * (size_t)pass->slot), *y1 = (const T *)keep.y1, *y2 = (const T *)keep.y2;
+        float *grads = w->grads + w->at.net_offset[net] + (size_t)layer * w->at.block_size;
         const size_t *at = w->at.block_offset;
         ending<T> e;
 
         CHAIN_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y2, keep.r2, M, D);
         e = base;
         e.out = gate_up;
-        TRY((gemm<END_STORE, T>(dev, y1, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 0), M, 2 * I, D, e)));
+        TRY((gemm<END_STORE, T>(dev, y1, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 0), M, 2 * I, D, e)));
         e = base;
         e.out = h, e.gate_up = gate_up;
-        TRY((gemm<END_SWIGLU_BACK, T>(dev, ds, weight<T>(w, &pre, level, layer, HRM_DOWN_PROJ, 1), M, I, D, e)));
+        TRY((gemm<END_SWIGLU_BACK, T>(dev, ds, weight<T>(w, &pre, net, layer, HRM_DOWN_PROJ, 1), M, I, D, e)));
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_DOWN_PROJ], ds, h, M, D, I, PERMUTE_NONE));
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_GATE_UP_PROJ], gate_up, y1, M, 2 * I, D, PERMUTE_GATE_UP));
         e = base;
         e.out = dz, e.residual = ds;
-        TRY((gemm<END_ADD, T>(dev, gate_up, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 1), M, D, 2 * I, e)));
+        TRY((gemm<END_ADD, T>(dev, gate_up, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 1), M, D, 2 * I, e)));
 
         CHAIN_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y1, keep.r1, M, D);
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_O_PROJ], ds, keep.o, M, D, D, PERMUTE_NONE));
         e = base;
         e.out = d_o;
-        TRY((gemm<END_STORE, T>(dev, ds, weight<T>(w, &pre, level, layer, HRM_O_PROJ, 1), M, D, D, e)));
+        TRY((gemm<END_STORE, T>(dev, ds, weight<T>(w, &pre, net, layer, HRM_O_PROJ, 1), M, D, D, e)));
         attention_args<T> x = attention_for<T>(w, &pre);
         x.qkv = (const T *)keep.qkv, x.o = (T *)keep.o, x.d_o = d_o, x.lse = keep.lse, x.delta = p.delta, x.dqkv = dqkv;
         TRY(attention_delta_of<T>(dev, x, M));
@@ -3038,18 +2974,42 @@ template <class T> static hrm_status level_backward_of(hrm_device *dev, hrm_work
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_QKV_PROJ], dqkv, y0, M, 3 * D, D, PERMUTE_QKV));
         e = base;
         e.out = dz, e.residual = ds;
-        TRY((gemm<END_ADD, T>(dev, dqkv, weight<T>(w, &pre, level, layer, HRM_QKV_PROJ, 1), M, D, 3 * D, e)));
+        TRY((gemm<END_ADD, T>(dev, dqkv, weight<T>(w, &pre, net, layer, HRM_QKV_PROJ, 1), M, D, 3 * D, e)));
     }
     return HRM_OK;
 }
-static hrm_status cuda_level_backward(hrm_device *dev, hrm_work *w, int level) { return BY_TYPE(dev, level_backward_of)(dev, w, level); }
+
+template <class T> static hrm_status passes_backward_of(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    work_plan p = plan_work(&w->d, w->train, sizeof(T), w->work);
+    int M = w->rows * w->d.S, D = w->d.D;
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    auto gradient = [&](int buffer) { return (T *)(p.s + p.row_bytes * (size_t)buffer); };
+    hrm_flow_begin(&flow);
+    for (int i = n - 1; i >= 0; i--) {
+        int buffer = hrm_flow_pass(&flow, list, i);
+        if (buffer < 0) continue;
+        TRY(pass_backward<T>(dev, w, &list[i], gradient(buffer)));
+        int count = hrm_flow_moves(&flow, list, i, buffer, moves);
+        for (int k = 0; k < count; k++) {
+            T *to = gradient(moves[k].to), *from = gradient(moves[k].from);
+            if (moves[k].add) TRY(add<T>(dev, to, to, from, NULL, M, D));
+            else TRY(cuda_copy(dev, to, from, (size_t)M * (size_t)D * sizeof(T)));
+        }
+    }
+    w->de = flow.at[HRM_MAX_STATES];
+    return HRM_OK;
+}
+static hrm_status cuda_passes_backward(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n) { return BY_TYPE(dev, passes_backward_of)(dev, w, list, n); }
 
 template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
     int rows = w->rows * d->T, splits = table_splits(dev, &p, rows, d->V), SD = d->S * d->D;
-    const T *de = (const T *)p.s;
+    if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
+    const T *de = (const T *)(p.s + p.row_bytes * (size_t)w->de);
     float factor = embed_factor(d);
     LAUNCH(dev, token_rows_kernel<T>, dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)), TABLE_COLUMNS, 0,
            p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
@@ -3062,18 +3022,33 @@ template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work
 }
 static hrm_status cuda_embed_backward(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_backward_of)(dev, w); }
 
-static hrm_status cuda_adam_atan2(hrm_device *dev, hrm_work *w)
+static hrm_status cuda_norm(hrm_device *dev, hrm_work *w)
 {
-    size_t n = align_up(w->at.trained, 4); /* the arenas are multiples of 32 elements */
-    LAUNCH(dev, adam_atan2_kernel, flat_blocks(dev, n, 1024), 256, 0, w->params, w->m, w->v, w->grads, n, w->step, w->bad);
+    work_plan p = plan_work(&w->d, w->train, element_size(dev), w->work);
+    LAUNCH(dev, squares_kernel, NORM_PARTS, 256, 0, p.norm_parts, w->grads, w->at.trained);
+    LAUNCH(dev, sum_squares_kernel, 1, 256, 0, w->norm, w->bad, p.norm_parts);
     return HRM_OK;
 }
 
-static hrm_status cuda_sign_sgd(hrm_device *dev, hrm_work *w)
+static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
 {
-    if (!w->puzzle || w->d.puzzle_ndim == 0) return HRM_OK;
-    LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, 128)), 128, 0, w->puzzle, w->puzzle_grad, w->ids, w->rows,
-           w->d.puzzle_ndim, w->step, w->bad);
+    (void)dev, (void)w; /* one GPU: what it has is the sum */
+    return HRM_OK;
+}
+
+static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const hrm_group *g = &groups[i];
+        size_t n = align_up(g->count, 4), at = g->from; /* groups begin and end where tensors do, at multiples of 64 */
+        if (g->optimizer == HRM_ADAM_ATAN2) {
+            LAUNCH(dev, adam_atan2_kernel, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at, w->grads + at, n, w->step, g->rate, w->bad);
+        } else if (w->puzzle && w->d.puzzle_ndim > 0) {
+            LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, 128)), 128, 0, w->puzzle, w->puzzle_grad, w->ids, w->rows,
+                   w->d.puzzle_ndim, w->step, g->rate, w->bad);
+            TRY(cuda_zero(dev, w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim * sizeof(float)));
+        }
+    }
     return HRM_OK;
 }
 
@@ -3095,8 +3070,7 @@ static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows,
     size_t z = (size_t)w->d.S * (size_t)w->d.D * element_size(dev), tokens = (size_t)w->d.T * sizeof(int32_t);
     if (n > 0) {
         TRY(cuda_upload(dev, p.rows, rows, (size_t)n * sizeof(int32_t)));
-        TRY(gather_rows(dev, &p, w->z_H, z, n));
-        TRY(gather_rows(dev, &p, w->z_L, z, n));
+        for (int i = 0; i < w->d.states; i++) TRY(gather_rows(dev, &p, w->z[i], z, n));
         TRY(gather_rows(dev, &p, w->e, z, n));
         TRY(gather_rows(dev, &p, w->inputs, tokens, n));
         TRY(gather_rows(dev, &p, w->labels, tokens, n));
@@ -3108,20 +3082,14 @@ static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows,
     return HRM_OK;
 }
 
-static hrm_status cuda_all_reduce(hrm_device *dev, hrm_work *w)
-{
-    (void)dev, (void)w; /* one GPU: what it has is the sum */
-    return HRM_OK;
-}
-
 extern "C" const hrm_device_table *hrm_cuda_device(void)
 {
     static const hrm_device_table table = {
         HRM_DEVICE_VERSION, sizeof(hrm_device_table), "cuda",
         cuda_open, cuda_close, cuda_buffer_alloc, cuda_buffer_free, cuda_upload, cuda_download, cuda_copy, cuda_zero, cuda_sync, cuda_sizes,
         cuda_begin_step, cuda_end_step, cuda_forget,
-        cuda_prepare, cuda_act_begin, cuda_embed, cuda_cycles, cuda_level_forward, cuda_heads, cuda_act_end, cuda_losses,
-        cuda_heads_backward, cuda_level_backward, cuda_embed_backward, cuda_adam_atan2, cuda_sign_sgd, cuda_gather, cuda_all_reduce, cuda_post, cuda_collect, 0, 1,
+        cuda_prepare, cuda_act_begin, cuda_embed, cuda_passes, cuda_heads, cuda_act_end, cuda_losses,
+        cuda_heads_backward, cuda_passes_backward, cuda_embed_backward, cuda_norm, cuda_reduce, cuda_update, cuda_gather, cuda_post, cuda_collect, 0, 1,
     };
     return &table;
 }

@@ -552,7 +552,7 @@ static void check_bad_values(void)
     CHECK(same_file(good, kept, &state_size), "no state");
     for (int how = 0; how < 2; how++) {
         CHECK_OK(hrm_trainer_load(trainer, good));
-        if (how == 0) trainer->v[trainer->model->at.embed_tokens] = -1; /* as in memory gone bad: the update makes no number of it */
+        if (how == 0) trainer->run->w.v[trainer->model->at.embed_tokens] = -1; /* as in memory gone bad: the update makes no number of it */
         else model->params[model->at.lm_head] = (hrm_real)HUGE_VAL, model->stale = 1;
         hrm_status status = HRM_OK;
         for (int i = 0; i < 3 && status == HRM_OK; i++) status = hrm_trainer_step(trainer, little.data, &metrics);
@@ -652,6 +652,94 @@ static void check_puzzle_gradient(void)
     hrm_run_destroy(run);
     hrm_model_destroy(model);
     batch_free(&batch);
+}
+
+/* A loop of one's own takes the same steps as a trainer: gradients had, measured, applied apart. */
+static void check_own_loop(void)
+{
+    enum { B = 8, STEPS = 6 };
+    static little_data little;
+    little_open(&little);
+    hrm_model_desc d = small_desc();
+    hrm_model *ours = NULL, *theirs = NULL;
+    hrm_trainer *trainer = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    hrm_train_desc td;
+    hrm_update_desc u;
+    hrm_batch batch;
+    hrm_position position;
+    hrm_metrics expected, metrics;
+    memset(&rd, 0, sizeof rd), memset(&td, 0, sizeof td), memset(&u, 0, sizeof u), memset(&position, 0, sizeof position);
+    td.steps = STEPS, td.batch_size = B, td.lr = 1e-2f, td.seed = 2, td.no_warmup = 1;
+    rd.rows = B, rd.train = rd.update = 1, rd.seed = 2;
+    CHECK_OK(hrm_model_create(&ours, &d));
+    CHECK_OK(hrm_model_create(&theirs, &d));
+    model_decide(ours, 6), model_decide(theirs, 6);
+    CHECK_OK(hrm_trainer_create(&trainer, theirs, &td));
+    CHECK_OK(hrm_run_create(&run, ours, &rd));
+    if (!run || !trainer) return;
+    batch_make(&batch, B, d.seq_len);
+    td = *hrm_trainer_describe(trainer);
+    u.lr = td.lr, u.weight_decay = td.weight_decay, u.beta1 = td.beta1, u.beta2 = td.beta2;
+    u.puzzle_emb_lr = td.puzzle_emb_lr, u.puzzle_emb_weight_decay = td.puzzle_emb_weight_decay;
+    for (int step = 1; step <= STEPS; step++) {
+        double norm = 0, sum = 0;
+        CHECK_OK(hrm_dataset_next(little.data, &position, td.seed, 1, &batch, NULL));
+        CHECK_OK(hrm_run_segment(run, &batch, NULL));
+        CHECK_OK(hrm_run_backward(run));
+        for (int i = 0; i < hrm_model_tensor_count(ours); i++) {
+            hrm_tensor t;
+            hrm_role role;
+            CHECK_OK(hrm_model_tensor(ours, i, &t, &role));
+            if (role != HRM_TRAINED) continue;
+            hrm_real *g = (hrm_real *)malloc(t.bytes);
+            CHECK_OK(hrm_run_gradient(run, i, g));
+            for (size_t j = 0; j < t.bytes / sizeof *g; j++) sum += (double)g[j] * (double)g[j];
+            free(g);
+        }
+        CHECK_OK(hrm_run_gradient_norm(run, &norm));
+        CHECK(norm > 0 && fabs(norm * norm - sum) <= 1e-9 * sum, "step %d: norm %g, expected %g", step, norm, sqrt(sum));
+        CHECK_OK(hrm_run_update(run, &u));
+        CHECK_OK(hrm_run_gradient_norm(run, &norm));
+        CHECK(norm == 0 && hrm_run_updates(run) == step, "gradients of norm %g are left after update %d", norm, (int)hrm_run_updates(run));
+        CHECK_OK(hrm_run_metrics(run, &metrics));
+        CHECK_OK(hrm_trainer_step(trainer, little.data, &expected));
+        CHECK(metrics.lm_loss == expected.lm_loss && metrics.q_halt_loss == expected.q_halt_loss, "step %d: loss %g, the trainer's %g", step, metrics.lm_loss,
+              expected.lm_loss);
+    }
+    CHECK(models_equal(ours, theirs), "weights differ from the trainer's");
+
+    /* a gradient that is not finite: told, nothing moves, and the next good one is applied */
+    hrm_model *before = NULL;
+    CHECK_OK(hrm_model_save(ours, "build/test_act.loop"));
+    CHECK_OK(hrm_model_load(&before, "build/test_act.loop", NULL));
+    double norm;
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    run->w.grads[3] = (hrm_real)HUGE_VAL;
+    CHECK_FAILS(hrm_run_gradient_norm(run, &norm), HRM_ERR_NAN, "norm");
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_NAN, "before this update");
+    CHECK(models_equal(ours, before) && hrm_run_updates(run) == STEPS, "a bad gradient was applied");
+    CHECK_OK(hrm_run_zero_gradients(run));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_update(run, &u));
+    CHECK(!models_equal(ours, before), "a good gradient was not applied");
+    u.beta1 = 1;
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_ARGUMENT, "beta1");
+    hrm_run_destroy(run);
+    rd.update = 0, run = NULL;
+    CHECK_OK(hrm_run_create(&run, ours, &rd));
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_ARGUMENT, "without update");
+    hrm_run_destroy(run);
+    rd.update = 1, rd.train = 0, run = NULL;
+    CHECK_FAILS(hrm_run_create(&run, ours, &rd), HRM_ERR_ARGUMENT, "needs train");
+    hrm_trainer_destroy(trainer);
+    hrm_model_destroy(ours), hrm_model_destroy(theirs), hrm_model_destroy(before);
+    batch_free(&batch);
+    hrm_dataset_close(little.data);
+    remove("build/test_act.loop");
 }
 
 /* Two trainers of one model that do not wait: each is told its own metrics, and a step that nobody asks about still tells of errors. */
@@ -857,5 +945,6 @@ int main(void)
     check_bad_values();
     check_puzzle_gradient();
     check_two_trainers();
+    check_own_loop();
     return test_summary();
 }
