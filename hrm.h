@@ -380,9 +380,12 @@ typedef struct hrm_model_desc {
     float halt_exploration_prob;  /* [0.1] in training */
     int   no_halt_exploration;    /* 1: probability 0 */
     hrm_loss_type loss_type;      /* [HRM_STABLEMAX_CROSS_ENTROPY] */
+    const struct hrm_recurrence *recurrence; /* [HRM's] another list of passes, see >>api-device; then H_layers, L_layers, H_cycles and
+                                     L_cycles mean nothing; read at creation, stored in no file */
     uint64_t seed;                /* of the initial weights */
     /* where and how it runs; not stored in checkpoints */
     hrm_device_kind      device;        /* [HRM_CPU] */
+    const struct hrm_device_table *device_table; /* [the device's] a program's own instead; must outlive the model */
     hrm_forward_dtype    forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, by
                                            its own products of them where it has these (AVX-512 BF16, VNNI) */
     int                  num_threads;   /* [hrm_cpu_count()] */
@@ -615,6 +618,15 @@ typedef struct hrm_pass {
     int      out;    /* its output's number among those that a later pass overwrites; -1: the state still has it */
 } hrm_pass;
 
+/* Another recurrence: up to HRM_MAX_STATES states and HRM_MAX_NETS networks of some blocks each. Of its passes state, net and inputs
+ * are given, and slot: 0 where a gradient is wanted, else -1. State 0 is what the heads read, so its last pass needs one. */
+typedef struct hrm_recurrence {
+    int             states, nets;
+    const int      *layers; /* [nets] */
+    int             num_passes;
+    const hrm_pass *passes;
+} hrm_recurrence;
+
 /* What a list needs: kept passes, blocks and outputs; and how many gradients of states and e live at once on the way back. */
 typedef struct hrm_kept { int slots, blocks, outs, flows; } hrm_kept;
 
@@ -623,6 +635,7 @@ typedef struct hrm_dims { /* all sizes, resolved */
     int T, P, S, D, V; /* tokens, puzzle positions, S = P + T, hidden, vocabulary */
     int I, heads, head_dim;
     int states, nets, layers[HRM_MAX_NETS]; /* blocks of each network */
+    int two_levels;    /* flag: HRM's states and networks, named H and L */
     int H_cycles, L_cycles;
     hrm_kept kept;     /* for training */
     int puzzle_ids, puzzle_ndim;
@@ -703,8 +716,9 @@ HRM_API void hrm_flow_begin(hrm_flow *flow); /* buffer 0 holds the gradient of z
 HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i);
 /* After it: -> the number of moves [HRM_MAX_STATES + 1] that pass that gradient on to the states and to e. */
 HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves);
-/* Lays slots, blocks and outputs out for a list whose slot is not -1 where a gradient is wanted. layers [nets] */
-HRM_API hrm_kept hrm_passes_place(hrm_pass *list, int n, const int *layers);
+/* Numbers slots, blocks and outputs of a list whose slot is not -1 where a gradient is wanted. layers [nets]; out [n] may be list, or
+ * NULL: only counts. */
+HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers);
 /* HRM's segment: H_cycles times (L_cycles times L, then H); with `gradient` the last L and the last H have slots. -> how many
  * passes there are; list NULL: counts. */
 HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient);
@@ -713,47 +727,62 @@ typedef struct hrm_device hrm_device; /* a backend's own state */
 typedef struct hrm_device_desc { hrm_forward_dtype dtype; hrm_pool *pool; const hrm_allocator *allocator; } hrm_device_desc;
 typedef struct hrm_device_sizes { size_t activation; /* bytes of one element of z */ size_t prepared, work; /* bytes */ } hrm_device_sizes;
 
+/* The table: every call, once. All work on w->rows rows; device memory unless said otherwise. */
+#define HRM_DEVICE_CALLS(X) \
+    X(hrm_status, open, (hrm_device **dev, const hrm_device_desc *desc)) \
+    X(void, close, (hrm_device *dev)) \
+    X(hrm_status, buffer_alloc, (hrm_device *dev, void **p, size_t bytes)) /* zeroed */ \
+    X(void, buffer_free, (hrm_device *dev, void *p, size_t bytes)) \
+    X(hrm_status, upload, (hrm_device *dev, void *dst, const void *host, size_t bytes)) /* host may be reused at once */ \
+    X(hrm_status, download, (hrm_device *dev, void *host, const void *src, size_t bytes)) /* waits */ \
+    X(hrm_status, copy, (hrm_device *dev, void *dst, const void *src, size_t bytes)) \
+    X(hrm_status, zero, (hrm_device *dev, void *dst, size_t bytes)) \
+    X(hrm_status, sync, (hrm_device *dev)) \
+    X(hrm_status, sizes, (hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)) /* dev may be NULL */ \
+    /* Replay: *replayed = 1 when the calls up to end_step were recorded before and have been launched again as one graph; the \
+     * caller then skips them. `key` tells sequences of calls on one work apart: a hash of their passes and of all that their \
+     * kernels take by value. The CPU always says 0. */ \
+    X(hrm_status, begin_step, (hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)) \
+    X(hrm_status, end_step, (hrm_device *dev, hrm_work *w, uint64_t key)) \
+    X(void, forget, (hrm_device *dev, hrm_work *w)) /* w is about to be freed */ \
+    /* A copy to the host that is not waited for: post() puts it behind all work so far, into one of two slots of 256 bytes; \
+     * collect() waits for that slot's last copy alone. */ \
+    X(hrm_status, post, (hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)) \
+    X(hrm_status, collect, (hrm_device *dev, int slot, size_t at, void *host, size_t bytes)) \
+    /* the model */ \
+    X(hrm_status, prepare, (hrm_device *dev, hrm_work *w)) /* params -> prepared */ \
+    X(hrm_status, act_begin, (hrm_device *dev, hrm_work *w)) /* rows that have halted take the new data, z = init, steps = 0, and \
+                                                                puzzle_grad = 0 where the id is another */ \
+    X(hrm_status, embed, (hrm_device *dev, hrm_work *w)) /* inputs, ids -> e */ \
+    X(hrm_status, passes, (hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)) /* on the states z, in place; \
+                                                                keeps what slots ask for */ \
+    X(hrm_status, heads, (hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)) /* logits and predictions from \
+                                                                P on; q from position 0 */ \
+    X(hrm_status, act_end, (hrm_device *dev, hrm_work *w)) /* steps + 1, halted (exploration when train) */ \
+    X(hrm_status, losses, (hrm_device *dev, hrm_work *w)) /* target_q from q2, metrics, bad; when train dlogits, dq, times loss_scale */ \
+    X(hrm_status, heads_backward, (hrm_device *dev, hrm_work *w)) /* dlogits, dq -> the gradient of z[0], the first of those in work; \
+                                                                grads of both heads */ \
+    X(hrm_status, passes_backward, (hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)) /* from the end; grads of the networks \
+                                                                (train 2: their update); sets de */ \
+    X(hrm_status, embed_backward, (hrm_device *dev, hrm_work *w)) /* gradient `de` -> grads of embeddings, puzzle_grad */ \
+    X(hrm_status, norm, (hrm_device *dev, hrm_work *w)) /* grads -> norm; bad where it is not finite */ \
+    X(hrm_status, reduce, (hrm_device *dev, hrm_work *w)) /* sums grads and puzzle gradients over ranks; nothing to do on one */ \
+    X(hrm_status, update, (hrm_device *dev, hrm_work *w, const hrm_group *groups, int n)) /* not once bad is set; zeroes the gradients \
+                                                                applied */ \
+    X(hrm_status, gather, (hrm_device *dev, hrm_work *w, const int32_t *rows, int n)) /* host rows[n], ascending: row i of carry and e = \
+                                                                row rows[i]; sets w->rows = n */
+
 typedef struct hrm_device_table {
     uint32_t    version, size; /* HRM_DEVICE_VERSION, sizeof(hrm_device_table); checked when opened */
     const char *name;
-    hrm_status (*open)(hrm_device **dev, const hrm_device_desc *desc);
-    void (*close)(hrm_device *dev);
-    hrm_status (*buffer_alloc)(hrm_device *dev, void **p, size_t bytes);
-    void (*buffer_free)(hrm_device *dev, void *p, size_t bytes);
-    hrm_status (*upload)(hrm_device *dev, void *dst, const void *host, size_t bytes); /* host may be reused at once */
-    hrm_status (*download)(hrm_device *dev, void *host, const void *src, size_t bytes); /* waits */
-    hrm_status (*copy)(hrm_device *dev, void *dst, const void *src, size_t bytes);
-    hrm_status (*zero)(hrm_device *dev, void *dst, size_t bytes);
-    hrm_status (*sync)(hrm_device *dev);
-    hrm_status (*sizes)(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes); /* dev may be NULL */
-    /* Replay: *replayed = 1 when the calls up to end_step were recorded before and have been launched again as one graph; the
-     * caller then skips them. `key` tells different sequences of calls on one work apart. The CPU always says 0. */
-    hrm_status (*begin_step)(hrm_device *dev, hrm_work *w, int key, int *replayed);
-    hrm_status (*end_step)(hrm_device *dev, hrm_work *w, int key);
-    void (*forget)(hrm_device *dev, hrm_work *w); /* w is about to be freed */
-    /* The model, one call a part. All work on w->rows rows. */
-    hrm_status (*prepare)(hrm_device *dev, hrm_work *w);  /* params -> prepared */
-    hrm_status (*act_begin)(hrm_device *dev, hrm_work *w); /* rows that have halted take the new data, z = init, steps = 0, and puzzle_grad = 0 where the id is another */
-    hrm_status (*embed)(hrm_device *dev, hrm_work *w);    /* inputs, ids -> e */
-    hrm_status (*passes)(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n); /* on the states z, in place; keeps what slots ask for */
-    hrm_status (*heads)(hrm_device *dev, hrm_work *w, const void *z, hrm_real *q, int with_logits); /* logits and predictions from P on; q from position 0 */
-    hrm_status (*act_end)(hrm_device *dev, hrm_work *w);  /* steps + 1, halted (exploration when train) */
-    hrm_status (*losses)(hrm_device *dev, hrm_work *w);   /* target_q from q2, metrics, bad; when train dlogits and dq, times loss_scale */
-    hrm_status (*heads_backward)(hrm_device *dev, hrm_work *w);            /* dlogits, dq -> the gradient of z[0], the first of those in work; grads of both heads */
-    hrm_status (*passes_backward)(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n); /* from the end; grads of the networks (train 2: their update); sets de */
-    hrm_status (*embed_backward)(hrm_device *dev, hrm_work *w);            /* gradient `de` in work -> grads of embeddings, puzzle_grad */
-    hrm_status (*norm)(hrm_device *dev, hrm_work *w);   /* grads -> norm; bad where it is not finite */
-    hrm_status (*reduce)(hrm_device *dev, hrm_work *w); /* sums grads and puzzle gradients over ranks; nothing to do on one */
-    hrm_status (*update)(hrm_device *dev, hrm_work *w, const hrm_group *groups, int n); /* not once bad is set; zeroes the gradients applied */
-    hrm_status (*gather)(hrm_device *dev, hrm_work *w, const int32_t *rows, int n); /* host rows[n], ascending: row i of carry and e = row rows[i]; sets w->rows = n */
-    /* A copy to the host that is not waited for: post() puts it behind all work so far, into one of two slots of 256 bytes;
-     * collect() waits for that slot's last copy alone. */
-    hrm_status (*post)(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes);
-    hrm_status (*collect)(hrm_device *dev, int slot, size_t at, void *host, size_t bytes);
-    int updates_at_once; /* 1: passes_backward can apply a block's gradient when it has it, which saves keeping them all */
-    int asynchronous;    /* 1: calls return before their work is done */
+    int         updates_at_once; /* 1: passes_backward can apply a block's gradient when it has it, which saves keeping them all */
+    int         asynchronous;    /* 1: calls return before their work is done */
+#define HRM__CALL(type, name, arguments) type (*name) arguments;
+    HRM_DEVICE_CALLS(HRM__CALL)
+#undef HRM__CALL
 } hrm_device_table;
 
+HRM_API const hrm_device_table *hrm_cpu_device(void);
 HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 
 #ifdef __cplusplus
@@ -5966,7 +5995,7 @@ HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradi
     return n;
 }
 
-HRM_API hrm_kept hrm_passes_place(hrm_pass *list, int n, const int *layers)
+HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers)
 {
     hrm_kept kept;
     hrm_flow flow;
@@ -5976,17 +6005,20 @@ HRM_API hrm_kept hrm_passes_place(hrm_pass *list, int n, const int *layers)
     hrm_flow_begin(&flow);
     kept.flows = 1;
     for (int i = n - 1; i >= 0; i--) {
-        hrm_pass *p = &list[i];
-        if (p->slot >= 0) {
-            p->slot = kept.slots++;
-            p->block = kept.blocks;
-            kept.blocks += layers[p->net];
-            p->out = overwritten >> p->state & 1 ? kept.outs++ : -1;
-        }
-        overwritten |= 1u << p->state;
+        hrm_pass p = list[i];
         int buffer = hrm_flow_pass(&flow, list, i), count = buffer < 0 ? 0 : hrm_flow_moves(&flow, list, i, buffer, moves);
         for (int k = 0; k < count; k++)
             if (moves[k].to + 1 > kept.flows) kept.flows = moves[k].to + 1;
+        p.index = i;
+        p.block = p.out = -1;
+        if (p.slot >= 0) {
+            p.slot = kept.slots++;
+            p.block = kept.blocks;
+            kept.blocks += layers[p.net];
+            if (overwritten >> p.state & 1) p.out = kept.outs++;
+        }
+        overwritten |= 1u << p.state;
+        if (out) out[i] = p;
     }
     return kept;
 }
@@ -6982,6 +7014,8 @@ static hrm_status hrm__cpu_copy(hrm_device *dev, void *dst, const void *src, siz
     if (bytes) memmove(dst, src, bytes);
     return HRM_OK;
 }
+static hrm_status hrm__cpu_upload(hrm_device *dev, void *dst, const void *host, size_t bytes) { return hrm__cpu_copy(dev, dst, host, bytes); }
+static hrm_status hrm__cpu_download(hrm_device *dev, void *host, const void *src, size_t bytes) { return hrm__cpu_copy(dev, host, src, bytes); }
 static hrm_status hrm__cpu_zero(hrm_device *dev, void *dst, size_t bytes)
 {
     (void)dev;
@@ -6999,13 +7033,13 @@ static hrm_status hrm__cpu_sizes(hrm_device *dev, const hrm_dims *d, int train, 
     sizes->work = hrm__plan_cpu_work(d, train, NULL, &work);
     return HRM_OK;
 }
-static hrm_status hrm__cpu_begin_step(hrm_device *dev, hrm_work *w, int key, int *replayed)
+static hrm_status hrm__cpu_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)
 {
     (void)dev, (void)w, (void)key;
     *replayed = 0;
     return HRM_OK;
 }
-static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, int key) { (void)dev, (void)w, (void)key; return HRM_OK; }
+static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, uint64_t key) { (void)dev, (void)w, (void)key; return HRM_OK; }
 static void       hrm__cpu_forget(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; }
 static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
 {
@@ -7039,17 +7073,53 @@ static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *h
 }
 
 static const hrm_device_table hrm__cpu_table = {
-    HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", hrm__cpu_open, hrm__cpu_close, hrm__cpu_buffer_alloc, hrm__cpu_buffer_free,
-    hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_zero, hrm__cpu_sync, hrm__cpu_sizes, hrm__cpu_begin_step, hrm__cpu_end_step, hrm__cpu_forget,
-    hrm__cpu_prepare, hrm__cpu_act_begin, hrm__cpu_embed, hrm__cpu_passes, hrm__cpu_heads, hrm__cpu_act_end, hrm__cpu_losses,
-    hrm__cpu_heads_backward, hrm__cpu_passes_backward, hrm__cpu_embed_backward, hrm__cpu_norm, hrm__cpu_reduce, hrm__cpu_update, hrm__cpu_gather,
-    hrm__cpu_post, hrm__cpu_collect, 1, 0,
+    HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", 1, 0,
+#define HRM__CALL(type, name, arguments) hrm__cpu_##name,
+    HRM_DEVICE_CALLS(HRM__CALL)
+#undef HRM__CALL
 };
+
+HRM_API const hrm_device_table *hrm_cpu_device(void) { return &hrm__cpu_table; }
 
 /* ==================================================================================================== >>model =============*/
 
 /* ---- what a description means, resolved and checked ------------------------------------------------------- >>describe ----*/
 static const char *const hrm__forward_names[] = {"default", "float32", "bfloat16", "int8"};
+
+static hrm_status hrm__resolve_recurrence(const hrm_recurrence *r, hrm_dims *d)
+{
+    int learns = 0; /* the last pass of state 0 has a gradient */
+    if (r->states < 1 || r->states > HRM_MAX_STATES || r->nets < 1 || r->nets > HRM_MAX_NETS || r->num_passes < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: %d states, %d networks, %d passes, expected 1 to %d, 1 to %d, 1 or more", r->states, r->nets, r->num_passes,
+                         HRM_MAX_STATES, HRM_MAX_NETS);
+    for (int i = 0; i < r->nets; i++)
+        if (r->layers[i] < 1 || r->layers[i] > 1 << 10) return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: network %d has %d layers, expected 1 to %d", i, r->layers[i], 1 << 10);
+    for (int i = 0; i < r->num_passes; i++) {
+        const hrm_pass *p = &r->passes[i];
+        if (p->state < 0 || p->state >= r->states || p->net < 0 || p->net >= r->nets || p->inputs & ~(((1u << r->states) - 1) | HRM_INPUT_E))
+            return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: pass %d: state %d, network %d or inputs 0x%x is none of its %d states and %d networks", i, p->state, p->net,
+                             p->inputs, r->states, r->nets);
+        if (p->state == 0) learns = p->slot >= 0;
+    }
+    if (!learns) return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: the last pass of state 0, which the heads read, has no gradient");
+    d->states = r->states;
+    d->nets = r->nets;
+    for (int i = 0; i < r->nets; i++) d->layers[i] = r->layers[i];
+    d->kept = hrm_passes_place(NULL, r->passes, r->num_passes, d->layers);
+    return HRM_OK;
+}
+
+static int hrm__lay_passes(const hrm_model_desc *desc, const hrm_dims *d, hrm_pass *list, int gradient)
+{
+    /* a segment's passes, placed; without gradient those of the target's and the solver's -> how many; list NULL: counts */
+    const hrm_recurrence *r = desc->recurrence;
+    int n = r ? r->num_passes : hrm_passes_lay(list, d->H_cycles, d->L_cycles, gradient);
+    if (!list) return n;
+    if (r) memcpy(list, r->passes, (size_t)n * sizeof *list);
+    for (int i = 0; i < n && !gradient; i++) list[i].slot = -1;
+    hrm_passes_place(list, list, n, d->layers);
+    return n;
+}
 
 typedef struct hrm__limit { const char *name; int *value; int standard, low, high; } hrm__limit;
 
@@ -7113,12 +7183,6 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
         return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D, d->I);
     d->heads = r->num_heads;
     d->head_dim = d->D / d->heads;
-    d->states = d->nets = 2;
-    d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
-    d->H_cycles = r->H_cycles, d->L_cycles = r->L_cycles;
-    hrm_pass last[2]; /* those with gradient are the same for any number of cycles */
-    hrm_passes_lay(last, 1, 1, 1);
-    d->kept = hrm_passes_place(last, 2, d->layers);
     d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
     d->puzzle_ndim = r->puzzle_emb_ndim;
     d->learned = r->pos_encodings == HRM_LEARNED;
@@ -7130,6 +7194,14 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     d->exploration = r->halt_exploration_prob;
     d->dtype = r->forward_dtype;
     d->threads = r->num_threads;
+    if (r->recurrence) return hrm__resolve_recurrence(r->recurrence, d);
+    d->two_levels = 1;
+    d->states = d->nets = 2;
+    d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
+    d->H_cycles = r->H_cycles, d->L_cycles = r->L_cycles;
+    hrm_pass last[2]; /* those with gradient are the same for any number of cycles */
+    hrm_passes_lay(last, 1, 1, 1);
+    d->kept = hrm_passes_place(NULL, last, 2, d->layers);
     return HRM_OK;
 }
 
@@ -7137,8 +7209,6 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
  * One list for the tensors outside the blocks, in the order of public checkpoints; HRM__BLOCK_PARAMS has those inside.
  */
 #define HRM__TOP_PARAMS(X) /* field of hrm_layout, name, role, rows (0: a vector), columns */ \
-    X(init[0], "inner.H_init", HRM_BUFFER, 0, D) \
-    X(init[1], "inner.L_init", HRM_BUFFER, 0, D) \
     X(embed_tokens, "inner.embed_tokens.embedding_weight", HRM_TRAINED, V, D) \
     X(lm_head, "inner.lm_head.weight", HRM_TRAINED, V, D) \
     X(q_head_weight, "inner.q_head.weight", HRM_TRAINED, 2, D) \
@@ -7161,7 +7231,6 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
     size_t D = (size_t)d->D, V = (size_t)d->V, used = 0;
     int n = 0;
     double unit = 1 / sqrt((double)d->D);
-    static const char letters[] = "HL";
     static const char *const block_names[] = {
 #define HRM__NAME(i, name, rows, columns) name,
         HRM__BLOCK_PARAMS(HRM__NAME)
@@ -7175,6 +7244,7 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
     }
     hrm_role role = HRM_TRAINED;
     HRM__TOP_PARAMS(HRM__PLACE)
+#undef HRM__PLACE
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
         at->block_offset[i] = at->block_size;
         at->block_size += hrm__align(hrm__block_rows(d, i) * hrm__block_columns(d, i));
@@ -7184,11 +7254,18 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
         used += (size_t)d->layers[net] * at->block_size;
     }
     at->trained = used;
-    role = HRM_BUFFER;
-    HRM__TOP_PARAMS(HRM__PLACE)
+    for (int i = 0; i < d->states; i++, used += hrm__align(D)) at->init[i] = used;
     at->total = used;
-#undef HRM__PLACE
-
+    for (int i = 0; i < d->states; i++, n++) {
+        if (!entries) continue;
+        hrm__entry *e = &entries[n];
+        if (d->two_levels) snprintf(e->name, sizeof e->name, "inner.%c_init", "HL"[i]);
+        else snprintf(e->name, sizeof e->name, "inner.z_init.%d", i);
+        e->role = HRM_BUFFER;
+        e->columns = D;
+        e->offset = at->init[i];
+        e->init = 1;
+    }
 #define HRM__ENTER(field, label, kind, height, width) \
     if ((width) > 0) { \
         if (entries) { \
@@ -7198,7 +7275,7 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
             e->rows = (size_t)(height); \
             e->columns = (size_t)(width); \
             e->offset = at->field; \
-            e->init = (kind) == HRM_BUFFER ? 1 : unit; \
+            e->init = unit; \
             if ((kind) == HRM_PUZZLE_TABLE || !strncmp(label, "inner.q_head", 12)) e->init = 0; \
         } \
         n++; \
@@ -7210,7 +7287,8 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
             for (int i = 0; i < HRM_BLOCK_TENSORS; i++, n++) {
                 if (!entries) continue;
                 hrm__entry *e = &entries[n];
-                snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", letters[net], layer, block_names[i]);
+                if (d->two_levels) snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", "HL"[net], layer, block_names[i]);
+                else snprintf(e->name, sizeof e->name, "inner.nets.%d.layers.%d.%s", net, layer, block_names[i]);
                 e->role = HRM_TRAINED;
                 e->rows = hrm__block_rows(d, i);
                 e->columns = hrm__block_columns(d, i);
@@ -7239,6 +7317,8 @@ struct hrm_model {
     hrm__entry    *entries;
     int            num_passes;
     hrm_pass      *learning, *thinking; /* [num_passes] a segment's passes, with and without gradient; one block of memory */
+    uint64_t       passes_hash;
+    hrm_recurrence recurrence;          /* what desc.recurrence points to, when it was given */
     struct hrm__solver *solver; /* what hrm_solve keeps */
     struct hrm_trainer *poster; /* whose metrics the device holds; NULL: nobody's */
 };
@@ -7299,17 +7379,19 @@ static double hrm__estimate(const hrm_dims *d, int batch)
             (double)d->puzzle_ids * d->puzzle_ndim);
 }
 
-static const hrm_device_table *hrm__device_table(hrm_device_kind kind)
+static const hrm_device_table *hrm__device_table(const hrm_model_desc *desc)
 {
+    hrm_device_kind kind = desc->device;
+    if (desc->device_table) return desc->device_table;
 #ifdef HRM_USE_CUDA
     if (kind == HRM_CUDA) return hrm_cuda_device();
 #endif
     return kind == HRM_CPU ? &hrm__cpu_table : NULL;
 }
 
-static hrm_status hrm__open_table(const hrm_device_table **out, hrm_device_kind kind)
+static hrm_status hrm__open_table(const hrm_device_table **out, const hrm_model_desc *desc)
 {
-    const hrm_device_table *t = hrm__device_table(kind);
+    const hrm_device_table *t = hrm__device_table(desc);
     if (!t) return hrm__fail(HRM_ERR_UNSUPPORTED, "device cuda: this program was built without HRM_USE_CUDA and hrm_cuda.cu");
     if (t->version != HRM_DEVICE_VERSION || t->size != sizeof *t)
         return hrm__fail(HRM_ERR_DEVICE, "device %s: its table is version %u of %u bytes, hrm.h has version %d of %zu bytes; compile both from one release", t->name,
@@ -7359,17 +7441,23 @@ static hrm_status hrm__model_build(hrm_model *m, int initialise)
     m->entries = (hrm__entry *)p;
     m->count = count;
     hrm__plan_model(&m->d, &m->at, m->entries);
-    int passes = hrm_passes_lay(NULL, m->d.H_cycles, m->d.L_cycles, 1);
+    int passes = hrm__lay_passes(&m->desc, &m->d, NULL, 1);
     HRM__TRY(hrm__alloc_zero(a, &p, 2 * (size_t)passes, sizeof *m->learning, "passes"));
     m->learning = (hrm_pass *)p;
     m->thinking = m->learning + passes;
     m->num_passes = passes;
-    hrm_passes_lay(m->learning, m->d.H_cycles, m->d.L_cycles, 1);
-    hrm_passes_lay(m->thinking, m->d.H_cycles, m->d.L_cycles, 0);
-    hrm_passes_place(m->learning, passes, m->d.layers);
+    hrm__lay_passes(&m->desc, &m->d, m->learning, 1);
+    hrm__lay_passes(&m->desc, &m->d, m->thinking, 0);
+    for (size_t i = 0; i < (size_t)passes * sizeof *m->learning; i++) m->passes_hash = (m->passes_hash ^ ((const unsigned char *)m->learning)[i]) * 0x100000001b3u;
+    if (m->desc.recurrence) { /* the caller's may go */
+        m->recurrence.states = m->d.states, m->recurrence.nets = m->d.nets;
+        m->recurrence.layers = m->d.layers;
+        m->recurrence.num_passes = passes, m->recurrence.passes = m->learning;
+        m->desc.recurrence = &m->recurrence;
+    }
     HRM__TRY(hrm_pool_create(&m->pool, m->desc.num_threads, a));
     m->d.threads = m->desc.num_threads = hrm_pool_size(m->pool);
-    HRM__TRY(hrm__open_table(&m->table, m->desc.device));
+    HRM__TRY(hrm__open_table(&m->table, &m->desc));
     hrm_device_desc desc;
     memset(&desc, 0, sizeof desc);
     desc.dtype = m->desc.forward_dtype;
@@ -7527,7 +7615,15 @@ struct hrm_run {
     int        owned; /* by a trainer */
 };
 
-enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_UPDATE, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE, HRM__KEYS };
+/* What a captured sequence of calls is told apart by: which it is, its passes, the rows it works on. */
+static uint64_t hrm__key(const hrm_run *run, int which)
+{
+    uint64_t h = run->model->passes_hash;
+    h = (h ^ (uint64_t)which) * 0x100000001b3u;
+    return (h ^ (uint64_t)run->w.rows) * 0x100000001b3u;
+}
+
+enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_UPDATE, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE };
 
 static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, int update, void *base, hrm_work *w)
 {
@@ -7756,7 +7852,7 @@ static hrm_status hrm__segment(hrm_run *run)
     HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
     HRM__TRY(t->act_end(dev, w));
     if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
-        HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)w->d.states * (size_t)((char *)w->z[1] - (char *)w->z[0]))); /* one after the other */
+        HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* as laid out: all states, then e */
         HRM__TRY(t->passes(dev, w, w->t, m->thinking, m->num_passes));
         HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
     }
@@ -7822,9 +7918,9 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     }
     HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
     HRM__TRY(hrm__refresh(run));
-    HRM__TRY(t->begin_step(dev, w, HRM__KEY_SEGMENT, &replayed));
+    HRM__TRY(t->begin_step(dev, w, hrm__key(run, HRM__KEY_SEGMENT), &replayed));
     if (!replayed) HRM__TRY(hrm__segment(run));
-    HRM__TRY(t->end_step(dev, w, HRM__KEY_SEGMENT));
+    HRM__TRY(t->end_step(dev, w, hrm__key(run, HRM__KEY_SEGMENT)));
     run->ran = 1;
     return HRM_OK;
 }
@@ -7835,9 +7931,9 @@ HRM_API hrm_status hrm_run_backward(hrm_run *run)
     int replayed;
     HRM__TRY(hrm__check_gradients(run));
     if (run->ran != 1) return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
-    HRM__TRY(t->begin_step(run->model->dev, &run->w, HRM__KEY_BACKWARD, &replayed));
+    HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__key(run, HRM__KEY_BACKWARD), &replayed));
     if (!replayed) HRM__TRY(hrm__backward(run));
-    HRM__TRY(t->end_step(run->model->dev, &run->w, HRM__KEY_BACKWARD));
+    HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__key(run, HRM__KEY_BACKWARD)));
     run->ran = 2;
     return HRM_OK;
 }
@@ -7865,9 +7961,9 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
         return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1, (double)desc->beta2);
     hrm__step_rates(&step, desc, run->updates + 1);
     HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
-    HRM__TRY(m->table->begin_step(m->dev, &run->w, HRM__KEY_UPDATE, &replayed));
+    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__key(run, HRM__KEY_UPDATE), &replayed));
     if (!replayed) HRM__TRY(hrm__update(run));
-    HRM__TRY(m->table->end_step(m->dev, &run->w, HRM__KEY_UPDATE));
+    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__key(run, HRM__KEY_UPDATE)));
     HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
     if (bad) return hrm__fail(HRM_ERR_NAN, "a loss or a gradient is not finite; the weights are those before this update");
     run->updates++;
@@ -8251,13 +8347,13 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     hrm__step_rates(&s, &u, step);
     HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
     HRM__TRY(hrm__refresh(t->run));
-    HRM__TRY(table->begin_step(m->dev, w, HRM__KEY_STEP, &replayed));
+    HRM__TRY(table->begin_step(m->dev, w, hrm__key(t->run, HRM__KEY_STEP), &replayed));
     if (!replayed) {
         HRM__TRY(hrm__segment(t->run));
         HRM__TRY(hrm__backward(t->run));
         HRM__TRY(hrm__update(t->run));
     }
-    HRM__TRY(table->end_step(m->dev, w, HRM__KEY_STEP));
+    HRM__TRY(table->end_step(m->dev, w, hrm__key(t->run, HRM__KEY_STEP)));
     t->posted.step = step;
     t->posted.lr = (double)u.lr;
     t->posted.before = t->position;
@@ -9541,7 +9637,8 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
     HRM__TRY(hrm__refresh(run));
     for (int i = 0; i < n; i++) s->alive[i] = i;
     for (int segment = 1; n > 0; segment++) {
-        int key = (segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE) + HRM__KEYS * n, last = segment == how->max_steps, leaving = 0;
+        uint64_t key = hrm__key(run, segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE);
+        int last = segment == how->max_steps, leaving = 0;
         HRM__TRY(t->begin_step(m->dev, w, key, &replayed));
         if (!replayed) {
             if (segment == 1) {
@@ -9751,11 +9848,11 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
     HRM__TRY(hrm__cpu_select());
     HRM__TRY(hrm__resolve(&m.desc, &m.d));
     if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
-    HRM__TRY(hrm__open_table(&table, m.desc.device));
+    HRM__TRY(hrm__open_table(&table, &m.desc));
     m.count = hrm__plan_model(&m.d, &m.at, NULL);
     HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
     memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) +
-                    hrm__block_bytes(2 * (size_t)hrm_passes_lay(NULL, m.d.H_cycles, m.d.L_cycles, 1) * sizeof(hrm_pass)) + hrm__block_bytes(sizeof(hrm_device)) +
+                    hrm__block_bytes(2 * (size_t)hrm__lay_passes(&m.desc, &m.d, NULL, 1) * sizeof(hrm_pass)) + hrm__block_bytes(sizeof(hrm_device)) +
                     hrm__block_bytes(sizeof(hrm_pool)) + hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
                     (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
 #ifndef HRM_NO_THREADS

@@ -1997,7 +1997,7 @@ typedef CUresult (*encode_function)(CUtensorMap *, CUtensorMapDataType, cuuint32
 enum { RING_SLOTS = 8, POST_BYTES = 256, MAX_GRAPHS = 64 };
 static const size_t RING_BYTES = (size_t)1 << 21;
 struct ring_slot { void *host; cudaEvent_t done; int used; };
-struct graph_entry { hrm_work *w; int key, rows, seen; cudaGraphExec_t exec; };
+struct graph_entry { hrm_work *w; uint64_t key; int seen; cudaGraphExec_t exec; };
 
 struct hrm_device {
     const hrm_allocator *allocator;
@@ -2282,14 +2282,14 @@ static hrm_status cuda_zero(hrm_device *dev, void *dst, size_t bytes)
 
 /* A sequence of calls runs as it comes the first time (which also loads its kernels), is recorded the second, replayed from
  * then on. */
-static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, int key, int *replayed)
+static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)
 {
     *replayed = 0;
     abandon_capture(dev);
     if (dev->wait_always) return HRM_OK;
     graph_entry *g = NULL;
     for (int i = 0; i < MAX_GRAPHS && !g; i++)
-        if (dev->graphs[i].w == w && dev->graphs[i].key == key && dev->graphs[i].rows == w->rows) g = &dev->graphs[i];
+        if (dev->graphs[i].w == w && dev->graphs[i].key == key) g = &dev->graphs[i];
     if (!g) {
         g = &dev->graphs[dev->graph_next];
         dev->graph_next = (dev->graph_next + 1) % MAX_GRAPHS;
@@ -2297,7 +2297,7 @@ static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, int key, int *re
             CUDA_TRY(cudaStreamSynchronize(dev->stream), "waiting for a graph");
             cudaGraphExecDestroy(g->exec);
         }
-        g->w = w, g->key = key, g->rows = w->rows, g->seen = 0, g->exec = NULL;
+        g->w = w, g->key = key, g->seen = 0, g->exec = NULL;
     }
     if (g->exec) {
         CUDA_TRY(cudaGraphLaunch(g->exec, dev->stream), "launching a step");
@@ -2309,7 +2309,7 @@ static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, int key, int *re
     return HRM_OK;
 }
 
-static hrm_status cuda_end_step(hrm_device *dev, hrm_work *w, int key)
+static hrm_status cuda_end_step(hrm_device *dev, hrm_work *w, uint64_t key)
 {
     if (!dev->capturing) return HRM_OK;
     cudaGraph_t graph = NULL;
@@ -2317,7 +2317,7 @@ static hrm_status cuda_end_step(hrm_device *dev, hrm_work *w, int key)
     CUDA_TRY(cudaStreamEndCapture(dev->stream, &graph), "recording a step");
     for (int i = 0; i < MAX_GRAPHS; i++) {
         graph_entry *g = &dev->graphs[i];
-        if (g->w != w || g->key != key || g->rows != w->rows) continue;
+        if (g->w != w || g->key != key) continue;
         cudaError_t error = cudaGraphInstantiate(&g->exec, graph, 0);
         cudaGraphDestroy(graph);
         CUDA_TRY(error, "making a graph of a step");
@@ -3085,11 +3085,10 @@ static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows,
 extern "C" const hrm_device_table *hrm_cuda_device(void)
 {
     static const hrm_device_table table = {
-        HRM_DEVICE_VERSION, sizeof(hrm_device_table), "cuda",
-        cuda_open, cuda_close, cuda_buffer_alloc, cuda_buffer_free, cuda_upload, cuda_download, cuda_copy, cuda_zero, cuda_sync, cuda_sizes,
-        cuda_begin_step, cuda_end_step, cuda_forget,
-        cuda_prepare, cuda_act_begin, cuda_embed, cuda_passes, cuda_heads, cuda_act_end, cuda_losses,
-        cuda_heads_backward, cuda_passes_backward, cuda_embed_backward, cuda_norm, cuda_reduce, cuda_update, cuda_gather, cuda_post, cuda_collect, 0, 1,
+        HRM_DEVICE_VERSION, sizeof(hrm_device_table), "cuda", 0, 1,
+#define CALL(type, name, arguments) cuda_##name,
+        HRM_DEVICE_CALLS(CALL)
+#undef CALL
     };
     return &table;
 }

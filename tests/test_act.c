@@ -747,7 +747,7 @@ static void check_two_trainers(void)
 {
     static little_data little;
     little_open(&little);
-    hrm_device_table slow = hrm__cpu_table;
+    hrm_device_table slow = *hrm_cpu_device(); /* a program's own table */
     slow.asynchronous = 1;
     hrm_model_desc d = small_desc();
     hrm_train_desc td[2];
@@ -756,9 +756,9 @@ static void check_two_trainers(void)
         hrm_model *model = NULL;
         hrm_trainer *t[2] = {NULL, NULL};
         memset(td, 0, sizeof td);
+        d.device_table = pass ? &slow : NULL;
         CHECK_OK(hrm_model_create(&model, &d));
         model_decide(model, 6);
-        if (pass) model->table = &slow;
         for (int i = 0; i < 2; i++) {
             td[i].steps = 20, td[i].batch_size = i ? 5 : 8, td[i].lr = 1e-2f, td[i].seed = 2;
             CHECK_OK(hrm_trainer_create(&t[i], model, &td[i]));
@@ -860,7 +860,7 @@ static void check_ahead(void)
 {
     static little_data little;
     little_open(&little);
-    hrm_device_table slow = hrm__cpu_table;
+    hrm_device_table slow = *hrm_cpu_device(); /* a program's own table */
     slow.asynchronous = 1;
     hrm_model_desc d = small_desc();
     hrm_train_desc td;
@@ -870,8 +870,8 @@ static void check_ahead(void)
     hrm_trainer *trainers[3] = {NULL, NULL, NULL};
     hrm_metrics m[3], late;
     for (int i = 0; i < 3; i++) { /* waited for; not waited for; nothing to wait for */
+        d.device_table = i == 1 ? &slow : NULL;
         CHECK_OK(hrm_model_create(&models[i], &d));
-        if (i == 1 && models[i]) models[i]->table = &slow;
         CHECK_OK(hrm_trainer_create(&trainers[i], models[i], &td));
         if (!trainers[i]) return;
     }
@@ -903,9 +903,9 @@ static void check_ahead(void)
     /* a loss that is not finite is told a step later, and nothing has moved */
     hrm_model *model = NULL, *as_it_was = NULL;
     hrm_trainer *trainer = NULL;
-    CHECK_OK(hrm_model_create(&model, &d));
     CHECK_OK(hrm_model_create(&as_it_was, &d));
-    model->table = &slow;
+    d.device_table = &slow;
+    CHECK_OK(hrm_model_create(&model, &d));
     CHECK_OK(hrm_trainer_create(&trainer, model, &td));
     CHECK_OK(hrm_trainer_step(trainer, little.data, &m[0]));
     for (int i = 0; i < hrm_model_tensor_count(model); i++) {
