@@ -9295,7 +9295,7 @@ HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_m
 }
 
 /* What a trainer has beyond the model's tensors, one by one, and which values each may hold: low to high, or `also`. */
-typedef struct hrm__state { hrm_tensor tensor; double low, high, also; } hrm__state;
+typedef struct hrm__state { char name[96]; hrm_tensor tensor; double low, high, also; } hrm__state;
 
 static hrm_status hrm__check_values(const char *path, const hrm_tensor *t, double low, double high, double also)
 {
@@ -9411,67 +9411,105 @@ HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_d
 HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path) { return hrm_model_save_as(model, path, HRM_F32, NULL, 0); }
 
 /* ---- training state ------------------------------------------------------------------------------------------ >>resume ----*/
-enum { HRM__STATE_TENSORS = 9 };
+/* Its format is numbered, so that a later version reads it or says why not: 1 had the moments as one dump of the arena each, 2 has
+ * them by parameter. Written is the newest, read are all. */
+enum { HRM__STATE_FORMAT = 2 };
 
 static hrm_dtype hrm__activation_dtype(const hrm_model *m)
 {
     return m->sizes.activation == 2 ? HRM_BF16 : m->sizes.activation == 4 ? HRM_F32 : HRM_F64;
 }
 
-static int hrm__state_list(const hrm_trainer *t, hrm__state *list)
+/* The list is made in one place, entry by entry; with list NULL it is only counted. */
+typedef struct hrm__state_plan { hrm__state *list; size_t count, bytes; } hrm__state_plan;
+
+static void hrm__state_add(hrm__state_plan *plan, hrm_dtype dtype, size_t rows, size_t columns, const void *place, double low, double high, double also,
+                           const char *prefix, const char *name)
 {
-    const hrm_work *w = &t->run->w;
-    int64_t B = w->d.B, T = w->d.T, z = (int64_t)w->d.S * w->d.D, trained = (int64_t)w->at.trained;
-    hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64, activation = hrm__activation_dtype(t->model);
-    double most = sizeof(hrm_real) == 4 ? (double)FLT_MAX : DBL_MAX, token = w->d.V - 1, steps = w->d.halt_max_steps, id = w->d.puzzle_ids ? w->d.puzzle_ids - 1 : INT_MAX;
-    const struct { const char *name; hrm_dtype dtype; int64_t rows, columns; const void *place; double low, high, also; } all[HRM__STATE_TENSORS] = {
-        {"optimizer.m", real, trained, 0, w->m, -most, most, 0},
-        {"optimizer.v", real, trained, 0, w->v, 0, most, 0},
-        {"carry.z_H", activation, B, z, w->z[0], -most, most, 0},
-        {"carry.z_L", activation, B, z, w->z[1], -most, most, 0},
-        {"carry.steps", HRM_I32, B, 0, w->steps, 0, steps, 0},
-        {"carry.halted", HRM_I32, B, 0, w->halted, 0, 1, 0},
-        {"carry.inputs", HRM_I32, B, T, w->inputs, 0, token, 0},
-        {"carry.labels", HRM_I32, B, T, w->labels, 0, token, -100},
-        {"carry.puzzle_identifiers", HRM_I32, B, 0, w->ids, 0, id, 0},
-    };
-    for (int n = 0; n < HRM__STATE_TENSORS; n++) {
-        hrm_tensor *x = &list[n].tensor;
-        memset(x, 0, sizeof *x);
-        x->name = all[n].name;
-        x->dtype = all[n].dtype;
-        x->ndim = all[n].columns ? 2 : 1;
-        x->shape[0] = all[n].rows;
-        x->shape[1] = all[n].columns;
-        x->bytes = (size_t)all[n].rows * (size_t)(all[n].columns ? all[n].columns : 1) * hrm_dtype_size(all[n].dtype);
-        x->data = all[n].place;
-        list[n].low = all[n].low, list[n].high = all[n].high, list[n].also = all[n].also;
+    /* rows 0: a vector of `columns` */
+    size_t bytes = (rows ? rows : 1) * columns * hrm_dtype_size(dtype);
+    plan->bytes += hrm__align(bytes);
+    if (plan->list) {
+        hrm__state *s = &plan->list[plan->count];
+        memset(s, 0, sizeof *s);
+        snprintf(s->name, sizeof s->name, "%s%s", prefix, name);
+        s->tensor.name = s->name;
+        s->tensor.dtype = dtype;
+        s->tensor.ndim = rows ? 2 : 1;
+        s->tensor.shape[0] = (int64_t)(rows ? rows : columns);
+        s->tensor.shape[1] = rows ? (int64_t)columns : 0;
+        s->tensor.bytes = bytes;
+        s->tensor.data = place;
+        s->low = low, s->high = high, s->also = also;
     }
-    return HRM__STATE_TENSORS;
+    plan->count++;
 }
+
+static hrm__state_plan hrm__state_list(const hrm_trainer *t, int format, hrm__state *list)
+{
+    const hrm_model *m = t->model;
+    const hrm_work *w = &t->run->w;
+    size_t B = (size_t)w->d.B, T = (size_t)w->d.T, z = (size_t)w->d.S * (size_t)w->d.D;
+    hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64, activation = hrm__activation_dtype(m);
+    double most = sizeof(hrm_real) == 4 ? (double)FLT_MAX : DBL_MAX, token = w->d.V - 1, steps = w->d.halt_max_steps;
+    double id = w->d.puzzle_ids ? w->d.puzzle_ids - 1 : INT_MAX;
+    hrm__state_plan p = {NULL, 0, 0};
+    p.list = list;
+    for (int moment = 0; moment < 2; moment++) {
+        const hrm_real *place = moment ? w->v : w->m;
+        const char *name = moment ? "optimizer.v" : "optimizer.m";
+        if (format == 1) hrm__state_add(&p, real, 0, w->at.trained, place, moment ? 0 : -most, most, 0, name, "");
+        for (int i = 0; format > 1 && i < m->count; i++) {
+            const hrm__entry *e = &m->entries[i];
+            if (e->role == HRM_TRAINED) hrm__state_add(&p, real, e->rows, e->columns, place + e->offset, moment ? 0 : -most, most, 0, moment ? "optimizer.v." : "optimizer.m.", e->name);
+        }
+    }
+    for (int i = 0; i < w->d.states; i++) {
+        char name[16];
+        if (w->d.two_levels) snprintf(name, sizeof name, "z_%c", "HL"[i % 2]);
+        else snprintf(name, sizeof name, "z_%d", i);
+        hrm__state_add(&p, activation, B, z, w->z[i], -most, most, 0, "carry.", name);
+    }
+    hrm__state_add(&p, HRM_I32, 0, B, w->steps, 0, steps, 0, "carry.", "steps");
+    hrm__state_add(&p, HRM_I32, 0, B, w->halted, 0, 1, 0, "carry.", "halted");
+    hrm__state_add(&p, HRM_I32, B, T, w->inputs, 0, token, 0, "carry.", "inputs");
+    hrm__state_add(&p, HRM_I32, B, T, w->labels, 0, token, -100, "carry.", "labels");
+    hrm__state_add(&p, HRM_I32, 0, B, w->ids, 0, id, 0, "carry.", "puzzle_identifiers");
+    return p;
+}
+
+static hrm_status hrm__state_open(const hrm_trainer *t, int format, hrm__state_plan *plan)
+{
+    void *p;
+    *plan = hrm__state_list(t, format, NULL);
+    HRM__TRY(hrm__alloc(t->model->allocator, &p, plan->count, sizeof(hrm__state), "training state"));
+    *plan = hrm__state_list(t, format, (hrm__state *)p);
+    return HRM_OK;
+}
+
+static void hrm__state_close(const hrm_trainer *t, hrm__state_plan *plan) { hrm__free(t->model->allocator, plan->list, plan->count, sizeof *plan->list); }
 
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
 {
     hrm__saving s;
-    hrm__state list[HRM__STATE_TENSORS];
-    int n = hrm__state_list(t, list);
-    size_t bytes = 0;
+    hrm__state_plan plan;
     char text[256];
     hrm_metadata own;
-    for (int i = 0; i < n; i++) bytes += hrm__align(list[i].tensor.bytes);
-    hrm_status status = hrm__saving_begin(&s, t->model, HRM__STATE_TENSORS, bytes);
-    s.state = list;
-    for (int i = 0; status == HRM_OK && i < n; i++) {
-        const hrm_tensor *x = &list[i].tensor;
+    HRM__TRY(hrm__state_open(t, HRM__STATE_FORMAT, &plan));
+    hrm_status status = hrm__saving_begin(&s, t->model, plan.count, plan.bytes);
+    s.state = plan.list;
+    for (size_t i = 0; status == HRM_OK && i < plan.count; i++) {
+        const hrm_tensor *x = &plan.list[i].tensor;
         status = hrm__saving_add(&s, x->name, x->dtype, x->shape[0], x->ndim > 1 ? x->shape[1] : 0, x->data);
     }
     const hrm_position *p = &t->position;
-    snprintf(text, sizeof text, "{\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,\"seed\":\"%llu\"}", (long long)t->done,
+    snprintf(text, sizeof text, "{\"format\":%d,\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,\"seed\":\"%llu\"}", HRM__STATE_FORMAT, (long long)t->done,
              (long long)t->total, (unsigned long long)p->iteration, (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
              (unsigned long long)t->desc.seed);
     own.key = "hrm.trainer", own.value = text;
     if (status == HRM_OK) status = hrm__saving_write(&s, path, HRM_DTYPE_COUNT, &own, 1, more, num_more);
     hrm__saving_end(&s);
+    hrm__state_close(t, &plan);
     return status;
 }
 
@@ -9485,15 +9523,30 @@ static hrm_status hrm__state_number(const hrm_json *root, const char *key, const
     return HRM_OK;
 }
 
+static hrm_status hrm__state_check(const hrm_tensors *file, const char *path, const hrm__state *s)
+{
+    const hrm_tensor *ours = &s->tensor, *x = hrm_tensors_find(file, s->name);
+    if (!x) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing; not a training state of this model", path, s->name);
+    if (x->dtype != ours->dtype || x->ndim != ours->ndim || x->shape[0] != ours->shape[0] || (x->ndim > 1 && x->shape[1] != ours->shape[1]))
+        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %s [%lld,…], this run's %s [%lld,…]", path, x->name, hrm_dtype_name(x->dtype), (long long)x->shape[0],
+                         hrm_dtype_name(ours->dtype), (long long)ours->shape[0]);
+    return hrm__check_values(path, x, s->low, s->high, s->also);
+}
+
 static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, const char *path, const hrm_json *root)
 {
     hrm_model *m = t->model;
-    hrm__state list[HRM__STATE_TENSORS];
-    int n = hrm__state_list(t, list);
+    hrm__state_plan plan;
     uint64_t step, total;
+    double version = 1;
+    int said;
     hrm_position p;
     char seed[32];
     const hrm_json *s = hrm_json_get(root, "seed");
+    HRM__TRY(hrm__config_number(root, "format", 1, 1e9, path, &version, &said));
+    if (version > HRM__STATE_FORMAT)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: a training state of format %g, written by a later version; this one reads up to %d", path, version, HRM__STATE_FORMAT);
+    int format = (int)version;
     HRM__TRY(hrm__state_number(root, "step", path, &step));
     HRM__TRY(hrm__state_number(root, "total", path, &total));
     HRM__TRY(hrm__state_number(root, "iteration", path, &p.iteration));
@@ -9506,19 +9559,16 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     if (t->desc.steps && (int64_t)total != t->total)
         return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total, (long long)t->total);
     if (total && step > total) return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
-    for (int i = 0; i < n; i++) {
-        const hrm_tensor *ours = &list[i].tensor, *x = hrm_tensors_find(file, ours->name);
-        if (!x) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing; not a training state", path, ours->name);
-        if (x->dtype != ours->dtype || x->ndim != ours->ndim || x->shape[0] != ours->shape[0] || (x->ndim > 1 && x->shape[1] != ours->shape[1]))
-            return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %s [%lld,…], this run's %s [%lld,…]", path, x->name, hrm_dtype_name(x->dtype), (long long)x->shape[0],
-                             hrm_dtype_name(ours->dtype), (long long)ours->shape[0]);
-        HRM__TRY(hrm__check_values(path, x, list[i].low, list[i].high, list[i].also));
+    HRM__TRY(hrm__state_open(t, format, &plan));
+    hrm_status status = HRM_OK;
+    for (size_t i = 0; status == HRM_OK && i < plan.count; i++) status = hrm__state_check(file, path, &plan.list[i]);
+    if (status == HRM_OK) status = hrm__load_weights(m, file, path); /* looks at all of them before the first is written */
+    for (size_t i = 0; status == HRM_OK && i < plan.count; i++) {
+        const hrm_tensor *x = hrm_tensors_find(file, plan.list[i].name);
+        status = m->table->upload(m->dev, (void *)(uintptr_t)plan.list[i].tensor.data, x->data, x->bytes);
     }
-    HRM__TRY(hrm__load_weights(m, file, path)); /* looks at all of them before the first is written */
-    for (int i = 0; i < n; i++) {
-        const hrm_tensor *x = hrm_tensors_find(file, list[i].tensor.name);
-        HRM__TRY(m->table->upload(m->dev, (void *)(uintptr_t)list[i].tensor.data, x->data, x->bytes));
-    }
+    hrm__state_close(t, &plan);
+    HRM__TRY(status);
     HRM__TRY(hrm__recover(t->run));
     t->held.there = 0;
     t->done = (int64_t)step;

@@ -429,6 +429,39 @@ static void check_trainer(void)
     hrm_dataset_close(little.data);
 }
 
+/* A training state as 0.1.0 wrote it: the moments as one dump of the arena each, no format told. Or one from the future. */
+static void write_old_state(const char *to, const char *from, const hrm_trainer *t, int later)
+{
+    hrm_tensors *file = NULL;
+    CHECK_OK(hrm_tensors_open(&file, from, NULL));
+    if (!file) return;
+    size_t n = hrm_tensors_count(file), used = 0, metas = hrm_tensors_metadata_count(file);
+    hrm_tensor *all = (hrm_tensor *)malloc((n + 2) * sizeof *all);
+    hrm_metadata *meta = (hrm_metadata *)malloc(metas * sizeof *meta);
+    char text[512];
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(hrm_tensors_at(file, i)->name, "optimizer.", 10) != 0) all[used++] = *hrm_tensors_at(file, i);
+    for (int moment = 0; moment < 2; moment++, used++) {
+        memset(&all[used], 0, sizeof all[used]);
+        all[used].name = moment ? "optimizer.v" : "optimizer.m";
+        all[used].dtype = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
+        all[used].ndim = 1;
+        all[used].shape[0] = (int64_t)t->model->at.trained;
+        all[used].bytes = t->model->at.trained * sizeof(hrm_real);
+        all[used].data = moment ? t->run->w.v : t->run->w.m;
+    }
+    for (size_t i = 0; i < metas; i++) {
+        meta[i] = hrm_tensors_metadata_at(file, i);
+        if (strcmp(meta[i].key, "hrm.trainer") != 0) continue;
+        const char *rest = strchr(meta[i].value, ',');
+        snprintf(text, sizeof text, later ? "{\"format\":99,%s" : "{%s", rest ? rest + 1 : "");
+        meta[i].value = text;
+    }
+    CHECK_OK(hrm_safetensors_save(to, all, used, meta, metas, HRM_DTYPE_COUNT, NULL));
+    hrm_tensors_close(file);
+    free(all), free(meta);
+}
+
 /* A run that stops and goes on ends with the same bits as one that does not. */
 static void check_resume(void)
 {
@@ -449,8 +482,19 @@ static void check_resume(void)
     d.seed = 99; /* other weights: the state brings its own */
     CHECK_OK(hrm_model_create(&parts, &d));
     CHECK_OK(hrm_trainer_create(&b, parts, &td));
+    const char *old = "build/test_act.old";
+    write_old_state(old, path, a, 1);
+    CHECK_FAILS(hrm_trainer_load(b, old), HRM_ERR_UNSUPPORTED, "format 99, written by a later version");
     CHECK_OK(hrm_trainer_load(b, path));
+    memset(b->run->w.m, 0, b->model->at.trained * sizeof(hrm_real)); /* whatever the old format does not bring would be missed */
+    memset(b->run->w.v, 0, b->model->at.trained * sizeof(hrm_real));
+    write_old_state(old, path, a, 0);
+    CHECK_OK(hrm_trainer_load(b, old));
+    remove(old);
     CHECK(hrm_trainer_steps_done(b) == 5, "resumed at step %d", (int)hrm_trainer_steps_done(b));
+    CHECK(memcmp(a->run->w.m, b->run->w.m, b->model->at.trained * sizeof(hrm_real)) == 0, "moments from the old format");
+    CHECK_OK(hrm_trainer_load(b, path));
+    CHECK(memcmp(a->run->w.v, b->run->w.v, b->model->at.trained * sizeof(hrm_real)) == 0, "moments by parameter");
     CHECK(models_equal(whole, parts), "weights of the state");
     hrm_metrics ma, mb;
     hrm_status sa = HRM_OK, sb = HRM_OK;
@@ -511,7 +555,8 @@ static void check_bad_values(void)
 {
     const char *good = "build/test_act.state", *bad = "build/test_act.bad", *weights = "build/test_act.weights";
     static const struct { const char *tensor; size_t at; double value; hrm_status status; } cases[] = {
-        {"optimizer.v", 3, -1, HRM_ERR_RANGE},     {"optimizer.v", 0, HUGE_VAL, HRM_ERR_NAN}, {"optimizer.m", 5, -HUGE_VAL, HRM_ERR_NAN},
+        {"optimizer.v.inner.lm_head.weight", 3, -1, HRM_ERR_RANGE}, {"optimizer.v.inner.q_head.bias", 0, HUGE_VAL, HRM_ERR_NAN},
+        {"optimizer.m.inner.L_level.layers.0.mlp.down_proj.weight", 5, -HUGE_VAL, HRM_ERR_NAN},
         {"carry.z_H", 7, HUGE_VAL, HRM_ERR_NAN},   {"carry.z_L", 1, -HUGE_VAL, HRM_ERR_NAN},  {"carry.steps", 2, 5, HRM_ERR_RANGE},
         {"carry.steps", 2, -1, HRM_ERR_RANGE},     {"carry.halted", 0, 2, HRM_ERR_RANGE},     {"carry.inputs", 4, 200, HRM_ERR_RANGE},
         {"carry.inputs", 4, -1, HRM_ERR_RANGE},    {"carry.labels", 4, 5, HRM_ERR_RANGE},     {"carry.labels", 4, -7, HRM_ERR_RANGE},
