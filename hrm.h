@@ -250,6 +250,9 @@ typedef struct hrm_json_document hrm_json_document;
 HRM_API hrm_status      hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a);
 HRM_API hrm_status      hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a);
 HRM_API hrm_status      hrm_json_open(hrm_json_document **doc, const char *path, const hrm_allocator *a); /* .yaml, .yml: YAML */
+/* Replaces in the tree's strings, as Hydra and OmegaConf would, ${oc.env:NAME}, ${oc.env:NAME,default} and ${now:%Y-%m-%d}, and with
+ * `keys` also ${a.b} from the root, ${.a} and ${..a} from where they stand. What is not known stays. */
+HRM_API hrm_status      hrm_json_expand(hrm_json_document *doc, int keys);
 HRM_API const hrm_json *hrm_json_root(const hrm_json_document *doc);
 HRM_API void            hrm_json_close(hrm_json_document *doc);
 HRM_API const hrm_json *hrm_json_get(const hrm_json *object, const char *key); /* NULL when absent or not an object */
@@ -261,8 +264,9 @@ HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key
 HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, int required, int *value, const char *name);
 HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value, const char *name);
 
-/* NumPy arrays on disk, C order, little-endian, version 1.0 to 3.0. */
-typedef struct hrm_npy { hrm_tensor tensor; hrm_file_map map; } hrm_npy;
+/* NumPy arrays on disk, C order, version 1.0 to 3.0. Those mapped are little-endian and of a type above; of big-endian ones a copy
+ * is made, and of u2, u4 and u8 one of the next larger signed type, into which they must fit. */
+typedef struct hrm_npy { hrm_tensor tensor; hrm_file_map map; void *copy; size_t copy_bytes; } hrm_npy;
 HRM_API hrm_status hrm_npy_open(hrm_npy *npy, const char *path);
 HRM_API void       hrm_npy_close(hrm_npy *npy);
 /* Streams rows of shape[1..] elements; shape[0] is what was written when it is committed. */
@@ -272,8 +276,9 @@ HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, siz
 HRM_API hrm_status hrm_npy_writer_commit(hrm_npy_writer *w);
 HRM_API void       hrm_npy_writer_abort(hrm_npy_writer *w);
 
-/* Checkpoint files: named tensors and text metadata. Reads safetensors and PyTorch's zip (told apart by content; of the
- * pickle only what tensors need, nothing is ever executed); tensors stay in the mapped file. */
+/* Checkpoint files: named tensors and text metadata. Reads safetensors and PyTorch's zip (told apart by content; of the pickle
+ * dictionaries of tensors, "outer.inner" names those in one another; other objects are passed over, nothing is ever executed);
+ * tensors stay in the mapped file. Those of a dtype not listed above, or not contiguous in PyTorch's, are left out. */
 typedef struct hrm_tensors hrm_tensors;
 typedef struct hrm_metadata { const char *key, *value; } hrm_metadata;
 HRM_API hrm_status        hrm_tensors_open(hrm_tensors **file, const char *path, const hrm_allocator *a);
@@ -285,6 +290,9 @@ HRM_API const char       *hrm_tensors_metadata(const hrm_tensors *file, const ch
 HRM_API size_t            hrm_tensors_metadata_count(const hrm_tensors *file);
 HRM_API hrm_metadata      hrm_tensors_metadata_at(const hrm_tensors *file, size_t index);
 HRM_API int               hrm_tensors_is_torch(const hrm_tensors *file);
+/* The name of a model's tensor without what training code put before it ("inner.lm_head.weight" of
+ * "state_dict._orig_mod.model.inner.lm_head.weight"); NULL when it is no part of the model that would be loaded. */
+HRM_API const char       *hrm_tensors_model_name(const hrm_tensors *file, const hrm_tensor *tensor);
 /* Each tensor is converted to `as` on the way when it is a float type and as < HRM_DTYPE_COUNT. */
 HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata,
                                         size_t num_metadata, hrm_dtype as, const hrm_allocator *a);
@@ -412,15 +420,28 @@ HRM_API int        hrm_model_tensor_find(const hrm_model *model, const char *nam
 HRM_API hrm_status hrm_model_tensor_read(const hrm_model *model, int index, hrm_real *values);
 HRM_API hrm_status hrm_model_tensor_write(hrm_model *model, int index, const hrm_real *values); /* refuses what is not finite */
 
-/* Checkpoints. Loading reads safetensors and PyTorch zips (keys after an optional "_orig_mod." and "model."), the
- * configuration from the file's metadata or from the all_config.yaml beside it. */
+/* Checkpoints. Loading reads safetensors and PyTorch zips (names behind any "state_dict.", "module.", "_orig_mod.", "model.").
+ * The configuration is the file's own metadata, else the first that lies beside it of NAME.yaml (the file's name without its
+ * ending, or with it), all_config.yaml and config.json; an unknown key of the model there is an error. */
 HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path); /* safetensors, float32 */
 HRM_API hrm_status hrm_model_save_as(const hrm_model *model, const char *path, hrm_dtype dtype, const hrm_metadata *more, size_t num_more);
-/* `desc` gives device, threads, allocator and what the file does not say (0: as in the file; a contradiction is an error). */
+/* `desc` (may be NULL) gives device, threads, allocator and what the file does not say (0: as in the file). A contradiction is an
+ * error that names the field and both values; but halt_max_steps and the exploration, on which no weight depends, are desc's.
+ * seq_len, num_heads, H_cycles, L_cycles and halt_max_steps must be told by one of them: no tensor does, and no default is right. */
 HRM_API hrm_status hrm_model_load(hrm_model **model, const char *path, const hrm_model_desc *desc);
-HRM_API hrm_status hrm_model_load_weights(hrm_model *model, const char *path); /* into an existing model; all or nothing */
-/* The configuration a checkpoint states, without loading it. */
+/* Into an existing model, all or nothing. Only shapes are compared: the model's configuration is yours. */
+HRM_API hrm_status hrm_model_load_weights(hrm_model *model, const char *path);
+/* The configuration a checkpoint states, without loading it; what nothing tells is 0. */
 HRM_API hrm_status hrm_checkpoint_describe(hrm_model_desc *desc, const char *path, const hrm_allocator *a);
+/* The steps of hrm_model_load before it makes a model. First what the file, `desc` (may be NULL) and the tensors say together,
+ * what nothing tells 0; `sources` may be NULL. When no one says the expansion, *merged has one of the width that the tensors have. */
+typedef struct hrm_sources { unsigned char from[32]; char beside[1024]; } hrm_sources; /* for hrm_sources_of */
+HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path, const hrm_model_desc *desc);
+/* Then HRM_ERR_ARGUMENT, naming every one that must be told and is not. */
+HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *merged, const char *path);
+/* Where the value of `key` ("num_heads", "loss_type" …) is from: "its own metadata", the path of a file beside it, "its tensors",
+ * "the description", "the default"; NULL: nothing tells it. Of key NULL: the configuration as a whole, NULL: there is none. */
+HRM_API const char *hrm_sources_of(const hrm_sources *sources, const char *key);
 
 /* ==================================================================================================== >>api-metrics =======
  * As the public code logs them: losses per row, the others per counted row (one that has just halted and has a label).
@@ -1012,6 +1033,7 @@ HRM__FAST_END
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef _WIN32
     #ifndef WIN32_LEAN_AND_MEAN
@@ -2685,6 +2707,22 @@ static size_t hrm__utf8_bad(const char *s, size_t n)
     return n;
 }
 
+static hrm_status hrm__check_content(const hrm_file_map *map, const char *path)
+{
+    /* what often lies where a file should: a pointer to it, a page about it */
+    static const char lfs[] = "version https://git-lfs.github.com/spec/", *const pages[] = {"<!doctype html", "<html"};
+    if (map->size >= sizeof lfs - 1 && memcmp(map->data, lfs, sizeof lfs - 1) == 0)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: a git-lfs pointer, not the file itself; run git lfs pull", path);
+    size_t at = map->size >= 3 && memcmp(map->data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (at < map->size && strchr(" \t\r\n", map->data[at]) && map->data[at]) at++;
+    for (int k = 0; k < 2; k++) {
+        size_t n = 0;
+        while (pages[k][n] && at + n < map->size && (map->data[at + n] | (pages[k][n] >= 'a' ? 32 : 0)) == pages[k][n]) n++;
+        if (!pages[k][n]) return hrm__fail(HRM_ERR_FORMAT, "%s: an HTML page, not the file itself; download the file, not the page about it", path);
+    }
+    return HRM_OK;
+}
+
 /* A text being read. */
 typedef struct hrm__text { const char *p, *end, *name; int line; hrm__arena *arena; } hrm__text;
 
@@ -2796,6 +2834,16 @@ static int hrm__hex4(const char *p)
     return v;
 }
 
+static char *hrm__utf8_put(char *o, unsigned c)
+{
+    /* c below 0x110000, no surrogate -> past its one to four bytes */
+    static const unsigned char lead[] = {0, 0xc0, 0xe0, 0xf0};
+    int more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    *o++ = (char)(lead[more] | c >> 6 * more);
+    while (more-- > 0) *o++ = (char)(0x80 | (c >> 6 * more & 0x3f));
+    return o;
+}
+
 static hrm_status hrm__json_string(hrm__text *t, const char **out)
 {
     /* at the opening quote -> past the closing one; what is decoded is never longer than what stands there */
@@ -2827,14 +2875,7 @@ static hrm_status hrm__json_string(hrm__text *t, const char **out)
             p += 6;
         }
         if (c == 0) return hrm__text_fail(t, "a zero character in a string");
-        if (c < 0x80) {
-            *o++ = (char)c;
-        } else {
-            int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-            static const unsigned char lead[] = {0, 0xc0, 0xe0, 0xf0};
-            *o++ = (char)(lead[more] | c >> 6 * more);
-            while (more-- > 0) *o++ = (char)(0x80 | (c >> 6 * more & 0x3f));
-        }
+        o = hrm__utf8_put(o, (unsigned)c);
     }
     *o = 0;
     if (hrm__utf8_bad(start, (size_t)(o - start)) < (size_t)(o - start)) return hrm__text_fail(t, "a string that is not UTF-8");
@@ -3089,12 +3130,18 @@ HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, i
 
 /* ---- yaml -------------------------------------------------------------------------------------------------------------
  * What configurations are written in: block mappings and sequences by indentation, [a, b] and {a: b}, plain, 'single' and
- * "double" quoted scalars, comments. Anchors, tags, block scalars (| >) and several documents are refused.
+ * "double" quoted scalars, | and > blocks, comments, anchors of values, aliases, merges (<<). An alias is a copy of what it stands
+ * for; copies of more than HRM__YAML_COPIES nodes are refused, as are tags, "? key" and several documents.
  */
+#define HRM__YAML_COPIES 10000
+
+typedef struct hrm__yaml_anchor { const char *name; const hrm_json *node; struct hrm__yaml_anchor *next; } hrm__yaml_anchor;
 typedef struct hrm__yaml {
     hrm__text t;
     int column;  /* of the content at t.p in its line; -1: the text has ended */
     int started; /* a line with content, or the --- before it, has been seen */
+    hrm__yaml_anchor *anchors; /* the latest first */
+    int copies;  /* nodes that aliases have made */
 } hrm__yaml;
 
 static int hrm__yaml_at_end_of_line(const hrm__text *t, int after_blank)
@@ -3162,7 +3209,7 @@ static const char *hrm__yaml_key_colon(const hrm__text *t)
 {
     /* -> the ':' of the key at t->p, NULL when the line is no "key: …" */
     const char *p = t->p;
-    if (*p == '[' || *p == '{') return NULL;
+    if (strchr("[{|>&*", *p)) return NULL;
     if (*p == '"' || *p == '\'') {
         char quote = *p++;
         for (; p < t->end && *p != '\n' && *p != quote; p++)
@@ -3176,21 +3223,62 @@ static const char *hrm__yaml_key_colon(const hrm__text *t)
     return p < t->end && p > t->p && *p == ':' && (t->end - p == 1 || strchr(" \t\r\n", p[1])) ? p : NULL;
 }
 
-static hrm_status hrm__yaml_single_quoted(hrm__text *t, const char **out)
+static const char *hrm__yaml_fold(hrm__text *t, const char *p, const char *end, char **o, const char *low)
 {
+    /* at a line's end in a quoted string: it and the blanks around it are one blank, n empty lines n line ends; not below `low` */
+    int empty = -1;
+    while (*o > low && ((*o)[-1] == ' ' || (*o)[-1] == '\t' || (*o)[-1] == '\r')) (*o)--;
+    for (; p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'); p++)
+        if (*p == '\n') empty++, t->line++;
+    if (empty == 0) *(*o)++ = ' ';
+    for (; empty > 0; empty--) *(*o)++ = '\n';
+    return p;
+}
+
+static hrm_status hrm__yaml_quoted(hrm__text *t, const char **out)
+{
+    /* at the opening quote -> past the closing one; what is decoded is never longer than what stands there */
     void *memory;
     const char *p = t->p + 1, *q = p;
-    for (; q < t->end && *q != '\n'; q++)
-        if (*q == '\'') {
-            if (t->end - q > 1 && q[1] == '\'') q++;
-            else break;
-        }
-    if (q >= t->end || *q != '\'') return hrm__text_fail(t, "a quoted string does not end in its line");
+    const char quote = *t->p;
+    while (q < t->end && (*q != quote || (quote == '\'' && t->end - q > 1 && q[1] == '\''))) /* '' stands for one */
+        q += (*q == quote || (*q == '\\' && quote == '"')) && t->end - q > 1 ? 2 : 1;
+    if (q >= t->end) return hrm__text_fail(t, "a quoted string does not end");
     HRM__TRY(hrm__arena_take(t->arena, &memory, (size_t)(q - p) + 1));
-    char *start = (char *)memory, *o = start;
-    for (; p < q; p++) {
-        *o++ = *p;
-        if (*p == '\'') p++; /* two stand for one */
+    char *start = (char *)memory, *o = start, *low = start;
+    while (p < q) {
+        static const char plain[] = "\"\\/abfnrtve ", meaning[] = "\"\\/\a\b\f\n\r\t\v\x1b ";
+        if (*p == '\n') {
+            p = hrm__yaml_fold(t, p, q, &o, low);
+        } else if (quote == '\'' || *p != '\\') {
+            if (*p == quote) p++;
+            *o++ = *p++;
+        } else {
+            const char *escape = *++p ? strchr(plain, *p) : NULL;
+            int digits = *p == 'x' ? 2 : *p == 'u' ? 4 : *p == 'U' ? 8 : 0;
+            unsigned c = *p == '_' ? 0xa0 : *p == 'N' ? 0x85 : 0;
+            if (escape) {
+                *o++ = meaning[escape - plain];
+                p++;
+            } else if (*p == '\n' || *p == '\r') { /* the line goes on in the next */
+                for (t->line++; p < q && *p != '\n';) p++;
+                for (p += p < q; p < q && (*p == ' ' || *p == '\t');) p++;
+            } else {
+                for (p++; digits && p < q && c < 0x110000; digits--, p++) {
+                    int k = *p | 32, digit = *p >= '0' && *p <= '9' ? *p - '0' : k >= 'a' && k <= 'f' ? k - 'a' + 10 : -1;
+                    if (digit < 0) break;
+                    c = c << 4 | (unsigned)digit;
+                }
+                int second = c >= 0xd800 && c < 0xdc00 && q - p > 5 && p[0] == '\\' && p[1] == 'u' ? hrm__hex4(p + 2) : -1;
+                if (second >= 0xdc00 && second < 0xe000) { /* a pair, as JSON has it */
+                    c = 0x10000 + ((c & 0x3ff) << 10) + ((unsigned)second & 0x3ff);
+                    p += 6;
+                }
+                if (digits || !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return hrm__text_fail(t, "an escape in a string that is none");
+                o = hrm__utf8_put(o, c);
+            }
+            low = o; /* an escaped blank at a line's end stays */
+        }
     }
     *o = 0;
     if (hrm__utf8_bad(start, (size_t)(o - start)) < (size_t)(o - start)) return hrm__text_fail(t, "a string that is not UTF-8");
@@ -3236,10 +3324,8 @@ static hrm_status hrm__yaml_key(hrm__text *t, int flow, const char **key)
     /* key and ':' -> past both */
     char *copy;
     const char *stop;
-    if (*t->p == '"') {
-        HRM__TRY(hrm__json_string(t, key));
-    } else if (*t->p == '\'') {
-        HRM__TRY(hrm__yaml_single_quoted(t, key));
+    if (*t->p == '"' || *t->p == '\'') {
+        HRM__TRY(hrm__yaml_quoted(t, key));
     } else {
         stop = hrm__yaml_plain_end(t, flow);
         size_t n = (size_t)(stop - t->p);
@@ -3261,18 +3347,103 @@ static void hrm__yaml_flow_blank(hrm__text *t)
         while (t->p < t->end && *t->p != '\n') t->p++;
 }
 
-static hrm_status hrm__yaml_flow(hrm__text *t, hrm_json *node, int depth)
+static hrm_status hrm__yaml_copy(hrm__yaml *y, hrm_json *node, const hrm_json *from, int depth)
+{
+    /* the value of `from` into node, which keeps its key */
+    hrm__text *t = &y->t;
+    hrm_json *last = NULL;
+    if (++y->copies > HRM__YAML_COPIES) return hrm__text_fail(t, "the aliases stand for too much");
+    if (depth > HRM__JSON_DEPTH) return hrm__text_fail(t, "nested more than 64 levels deep");
+    node->type = from->type;
+    node->string = from->string;
+    node->number = from->number;
+    for (const hrm_json *c = from->child; c; c = c->next) {
+        HRM__TRY(hrm__json_node(t, &last, node, last, c->key));
+        HRM__TRY(hrm__yaml_copy(y, last, c, depth + 1));
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__yaml_mark(hrm__yaml *y, const char **name)
+{
+    /* at & or * -> past the name behind it and the blanks after that */
+    hrm__text *t = &y->t;
+    char *copy;
+    const char *start = ++t->p;
+    while (t->p < t->end && !strchr(" \t\r\n,[]{}", *t->p)) t->p++;
+    if (t->p == start) return hrm__text_fail(t, "an anchor or alias without a name");
+    HRM__TRY(hrm__arena_string(t->arena, &copy, start, (size_t)(t->p - start)));
+    while (t->p < t->end && (*t->p == ' ' || *t->p == '\t')) t->p++;
+    *name = copy;
+    return HRM_OK;
+}
+
+static hrm_status hrm__yaml_alias(hrm__yaml *y, hrm_json *node, int depth)
+{
+    const char *name;
+    HRM__TRY(hrm__yaml_mark(y, &name));
+    const hrm__yaml_anchor *a = y->anchors;
+    while (a && strcmp(a->name, name) != 0) a = a->next;
+    if (!a) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: *%.80s: no value above has this anchor", y->t.name, y->t.line, name);
+    return hrm__yaml_copy(y, node, a->node, depth);
+}
+
+static hrm_status hrm__yaml_anchor_set(hrm__yaml *y, const char *name, const hrm_json *node)
+{
+    void *p;
+    if (!name) return HRM_OK;
+    HRM__TRY(hrm__arena_take(y->t.arena, &p, sizeof(hrm__yaml_anchor)));
+    hrm__yaml_anchor *a = (hrm__yaml_anchor *)p;
+    a->name = name;
+    a->node = node;
+    a->next = y->anchors;
+    y->anchors = a;
+    return HRM_OK;
+}
+
+static hrm_status hrm__yaml_merge(hrm__yaml *y, hrm_json *node, int depth)
+{
+    /* a whole mapping: "<<: *a" or "<<: [*a, *b]" gives way to those of their members that it has not itself */
+    hrm_json *before = NULL, *m = node->child;
+    for (; m && strcmp(m->key, "<<") != 0; m = m->next) before = m;
+    if (!m) return HRM_OK;
+    if (before) before->next = m->next;
+    else node->child = m->next;
+    node->count--;
+    hrm_json *last = node->child;
+    while (last && last->next) last = last->next;
+    for (const hrm_json *from = m->type == HRM_JSON_ARRAY ? m->child : m; from; from = m->type == HRM_JSON_ARRAY ? from->next : NULL) {
+        if (from->type != HRM_JSON_OBJECT) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: << takes a mapping, or a list of them", y->t.name, m->line);
+        for (const hrm_json *c = from->child; c; c = c->next) {
+            if (hrm_json_get(node, c->key)) continue;
+            HRM__TRY(hrm__json_node(&y->t, &last, node, last, c->key));
+            HRM__TRY(hrm__yaml_copy(y, last, c, depth + 1));
+        }
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__yaml_flow(hrm__yaml *y, hrm_json *node, int depth)
 {
     /* [ … ], { … } or a scalar in one of them; node is a null so far */
+    hrm__text *t = &y->t;
+    const char *anchor = NULL;
+    if (*t->p == '*') return hrm__yaml_alias(y, node, depth);
+    if (*t->p == '&') {
+        HRM__TRY(hrm__yaml_mark(y, &anchor));
+        if (t->p == t->end) return hrm__text_fail(t, "expected a value");
+    }
     if (*t->p == '"' || *t->p == '\'') {
         node->type = HRM_JSON_STRING;
-        return *t->p == '"' ? hrm__json_string(t, &node->string) : hrm__yaml_single_quoted(t, &node->string);
+        HRM__TRY(hrm__yaml_quoted(t, &node->string));
+        return hrm__yaml_anchor_set(y, anchor, node);
     }
     if (*t->p != '[' && *t->p != '{') {
         const char *start = t->p;
         t->p = hrm__yaml_plain_end(t, 1);
         if (t->p == start) return hrm__text_fail(t, "expected a value");
-        return hrm__yaml_plain(t, node, start, (size_t)(t->p - start));
+        HRM__TRY(hrm__yaml_plain(t, node, start, (size_t)(t->p - start)));
+        return hrm__yaml_anchor_set(y, anchor, node);
     }
     if (depth >= HRM__JSON_DEPTH) return hrm__text_fail(t, "nested more than 64 levels deep");
     node->type = *t->p == '{' ? HRM_JSON_OBJECT : HRM_JSON_ARRAY;
@@ -3286,21 +3457,82 @@ static hrm_status hrm__yaml_flow(hrm__text *t, hrm_json *node, int depth)
         if (close == '}') HRM__TRY(hrm__yaml_key(t, 1, &key));
         hrm__yaml_flow_blank(t);
         HRM__TRY(hrm__json_node(t, &last, node, last, key));
-        if (t->p < t->end && !(close == '}' && (*t->p == ',' || *t->p == '}'))) HRM__TRY(hrm__yaml_flow(t, last, depth + 1));
+        if (t->p < t->end && !(close == '}' && (*t->p == ',' || *t->p == '}'))) HRM__TRY(hrm__yaml_flow(y, last, depth + 1));
         hrm__yaml_flow_blank(t);
         if (t->p < t->end && *t->p == ',') t->p++;
         else if (t->p < t->end && *t->p != close) return hrm__text_fail(t, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
     }
     t->p++;
-    return node->type == HRM_JSON_OBJECT ? hrm__json_unique(t, node) : HRM_OK;
+    if (node->type == HRM_JSON_OBJECT) {
+        HRM__TRY(hrm__json_unique(t, node));
+        HRM__TRY(hrm__yaml_merge(y, node, depth));
+    }
+    return hrm__yaml_anchor_set(y, anchor, node);
+}
+
+static hrm_status hrm__yaml_block_text(hrm__yaml *y, hrm_json *node, int parent)
+{
+    /* | or > with its marks (- and + for the last line ends, a digit for the indentation) and the deeper lines below -> the next content */
+    hrm__text *t = &y->t;
+    const int folded = *t->p++ == '>', least = parent + 1;
+    int indent = 0, keep = 0, more = 0; /* more: the line before was indented further */
+    void *memory;
+    for (; t->p < t->end && (*t->p == '-' || *t->p == '+' || (*t->p >= '1' && *t->p <= '9')); t->p++) {
+        if (*t->p == '-' || *t->p == '+') keep = *t->p == '+' ? 1 : -1;
+        else indent = (parent > 0 ? parent : 0) + (*t->p - '0');
+    }
+    if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after | or >");
+    while (t->p < t->end && *t->p != '\n') t->p++;
+    const char *start = t->p, *stop = start;
+    for (const char *p = start; p < t->end; p = stop) { /* the first line with content sets the indentation, one with less ends the text */
+        const char *line = p + 1, *q = line;
+        while (q < t->end && *q == ' ') q++;
+        for (stop = q; stop < t->end && *stop != '\n';) stop++;
+        if (q == stop || (*q == '\r' && q + 1 == stop)) continue;
+        if (!indent) indent = (int)hrm__min_i64(q - line, 10000);
+        if (q - line < (indent > least ? indent : least) || (q == line && t->end - q >= 3 && (memcmp(q, "---", 3) == 0 || memcmp(q, "...", 3) == 0))) {
+            stop = p;
+            break;
+        }
+    }
+    HRM__TRY(hrm__arena_take(t->arena, &memory, (size_t)(stop - start) + 2));
+    char *text = (char *)memory, *o = text;
+    size_t breaks = 0; /* line ends not yet written */
+    for (const char *p = start; p < stop;) {
+        const char *line = ++p, *end;
+        t->line++;
+        for (; p < stop && *p != '\n';) p++;
+        end = p > line && p[-1] == '\r' ? p - 1 : p;
+        for (int i = 0; i < indent && line < end && *line == ' '; i++) line++;
+        if (line < end) {
+            int further = *line == ' ' || *line == '\t';
+            if (folded && o > text && !further && !more && breaks) {
+                if (--breaks == 0) *o++ = ' ';
+            }
+            for (; breaks; breaks--) *o++ = '\n';
+            memcpy(o, line, (size_t)(end - line));
+            o += end - line;
+            more = further;
+        }
+        breaks++;
+    }
+    if (o > text && keep == 0) *o++ = '\n';
+    for (; keep > 0 && breaks; breaks--) *o++ = '\n';
+    *o = 0;
+    if (hrm__utf8_bad(text, (size_t)(o - text)) < (size_t)(o - text)) return hrm__text_fail(t, "a value that is not UTF-8");
+    node->type = HRM_JSON_STRING;
+    node->string = text;
+    t->p = stop;
+    return hrm__yaml_next_line(y);
 }
 
 static hrm_status hrm__yaml_inline(hrm__yaml *y, hrm_json *node, int parent, int depth)
 {
     /* the value that begins in this line -> the next line's content; a plain one goes on in lines deeper than `parent` */
     hrm__text *t = &y->t;
-    if (strchr("\"'[{", *t->p)) {
-        HRM__TRY(hrm__yaml_flow(t, node, depth));
+    if (*t->p == '|' || *t->p == '>') return hrm__yaml_block_text(y, node, parent);
+    if (strchr("\"'[{*&", *t->p)) {
+        HRM__TRY(hrm__yaml_flow(y, node, depth));
         if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after a value");
         return hrm__yaml_next_line(y);
     }
@@ -3350,32 +3582,38 @@ static hrm_status hrm__yaml_block(hrm__yaml *y, hrm_json *node, int parent, int 
             HRM__TRY(hrm__yaml_key(t, 0, &key));
         }
         HRM__TRY(hrm__json_node(t, &last, node, last, key));
-        if (hrm__yaml_at_end_of_line(t, 0)) {
+        const char *anchor = NULL;
+        const char *before = t->p;
+        while (t->p < t->end && (*t->p == ' ' || *t->p == '\t')) t->p++;
+        if (t->p < t->end && t->p > before && *t->p == '&') HRM__TRY(hrm__yaml_mark(y, &anchor));
+        if (hrm__yaml_at_end_of_line(t, 1)) {
             HRM__TRY(hrm__yaml_next_line(y));
             /* a list may stand as far left as its key */
             if (y->column > column) HRM__TRY(hrm__yaml_block(y, last, column, depth + 1));
             else if (!dash && y->column == column && hrm__yaml_is_dash(y)) HRM__TRY(hrm__yaml_block(y, last, column - 1, depth + 1));
         } else {
-            while (*t->p == ' ' || *t->p == '\t') t->p++;
-            if (dash) {
+            if (dash && !anchor) {
                 y->column = column + (int)hrm__min_i64(t->p - start, 10000); /* "- key: value" opens a mapping at the key */
                 HRM__TRY(hrm__yaml_block(y, last, column, depth + 1));
             } else {
                 HRM__TRY(hrm__yaml_inline(y, last, column, depth + 1));
             }
         }
+        HRM__TRY(hrm__yaml_anchor_set(y, anchor, last));
     }
     if (y->column > parent && y->column != column) return hrm__text_fail(t, "the indentation fits no line above");
     /* the keys after a list that stands as far left as its key are not this block's */
     if (y->column == column && !(dash && column == parent + 1)) return hrm__text_fail(t, "a list and keys mixed");
-    return dash ? HRM_OK : hrm__json_unique(t, node);
+    if (dash) return HRM_OK;
+    HRM__TRY(hrm__json_unique(t, node));
+    return hrm__yaml_merge(y, node, depth);
 }
 
 static hrm_status hrm__yaml_tree(hrm__text *t, hrm_json **root)
 {
     hrm__yaml y;
+    memset(&y, 0, sizeof y);
     y.t = *t;
-    y.started = 0;
     HRM__TRY(hrm__json_node(t, root, NULL, NULL, NULL));
     HRM__TRY(hrm__yaml_content(&y));
     if (y.column >= 0) {
@@ -3392,6 +3630,132 @@ HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, siz
     return hrm__text_parse(doc, text, length, name, a, hrm__yaml_tree);
 }
 
+/* ---- interpolation ---------------------------------------------------------------------------------------------------- */
+#define HRM__EXPANSIONS    10000 /* in a document; what is left stays as it is */
+#define HRM__EXPANDED_TEXT 2048  /* bytes of a string at most */
+
+typedef struct hrm__expansion {
+    hrm__text   t;    /* where new strings live */
+    hrm_json   *root;
+    int         keys, left, changed;
+    struct tm   now;
+    hrm_json   *parents[HRM__JSON_DEPTH + 2]; /* of the node being looked at, from the root on */
+} hrm__expansion;
+
+static int hrm__expand_now(const hrm__expansion *x, const char *format, char *out, size_t room)
+{
+    for (const char *p = format; *p; p++)
+        if (*p == '%' && (!*++p || !strchr("YmdHMSyjBbAaIpZz%", *p))) return 0; /* strftime may do anything with others */
+    return *format && strftime(out, room, format, &x->now) > 0;
+}
+
+static const hrm_json *hrm__expand_key(const hrm__expansion *x, const char *name, int depth)
+{
+    /* a.b from the root, .a beside the node, ..a one level further up */
+    const hrm_json *v = x->root;
+    char part[128];
+    if (*name == '.') {
+        for (name++; *name == '.'; name++) depth--;
+        if (depth < 1) return NULL;
+        v = x->parents[depth - 1];
+    }
+    while (v) {
+        size_t n = strcspn(name, ".");
+        if (!n || n >= sizeof part) return NULL;
+        snprintf(part, sizeof part, "%.*s", (int)n, name);
+        v = hrm_json_get(v, part);
+        if (!name[n]) break;
+        name += n + 1;
+    }
+    return v;
+}
+
+static int hrm__expand_one(const hrm__expansion *x, const char *name, int depth, char *out, size_t room)
+{
+    /* the text between ${ and } -> 1 and what it stands for */
+    if (strncmp(name, "now:", 4) == 0) return hrm__expand_now(x, name + 4, out, room);
+    if (strncmp(name, "oc.env:", 7) == 0) {
+        char variable[128];
+        size_t n = strcspn(name + 7, ",");
+        const char *rest = name + 7 + n;
+        snprintf(variable, sizeof variable, "%.*s", (int)(n < 127 ? n : 127), name + 7);
+        const char *value = getenv(variable);
+        if (!value && *rest == ',')
+            for (value = rest + 1; *value == ' ';) value++;
+        return value && hrm__utf8_bad(value, strlen(value)) == strlen(value) && (size_t)snprintf(out, room, "%s", value) < room;
+    }
+    if (!x->keys || strchr(name, ':')) return 0;
+    const hrm_json *v = hrm__expand_key(x, name, depth);
+    if (!v || v->type == HRM_JSON_ARRAY || v->type == HRM_JSON_OBJECT || (v->string && strstr(v->string, "${"))) return 0;
+    return (size_t)snprintf(out, room, "%s", v->string ? v->string : "null") < room;
+}
+
+static hrm_status hrm__expand_string(hrm__expansion *x, hrm_json *node, int depth)
+{
+    char text[HRM__EXPANDED_TEXT], value[HRM__EXPANDED_TEXT], name[256];
+    int whole = 0;
+    if (strlen(node->string) >= sizeof text || strstr(node->string, "\\${")) return HRM_OK;
+    strcpy(text, node->string);
+    for (char *from = text, *open; (open = strstr(from, "${")) != NULL;) { /* the innermost first */
+        char *close = strchr(open, '}');
+        if (!close || x->left-- <= 0) break;
+        for (char *p = open; p < close; p++)
+            if (p[0] == '$' && p[1] == '{') open = p;
+        size_t n = (size_t)(close - open) - 2, length = strlen(text), tail = length - (size_t)(close + 1 - text);
+        snprintf(name, sizeof name, "%.*s", (int)hrm__min_i64((int64_t)n, 255), open + 2);
+        if (n >= sizeof name || !hrm__expand_one(x, name, depth, value, sizeof value) || length - n - 3 + strlen(value) >= sizeof text) {
+            from = close + 1; /* not known, or not yet: it stays */
+            continue;
+        }
+        whole = open == text && !tail;
+        memmove(open + strlen(value), close + 1, tail + 1);
+        memcpy(open, value, strlen(value));
+    }
+    if (strcmp(text, node->string) == 0) return HRM_OK;
+    x->changed = 1;
+    x->t.line = node->line;
+    if (whole) {
+        node->type = HRM_JSON_NULL;
+        node->string = NULL;
+        if (*text && !strchr("&*!|>%@`", *text)) return hrm__yaml_plain(&x->t, node, text, strlen(text)); /* a number is one again */
+        node->type = HRM_JSON_STRING;
+    }
+    char *copy;
+    HRM__TRY(hrm__arena_string(x->t.arena, &copy, text, strlen(text)));
+    node->string = copy;
+    return HRM_OK;
+}
+
+static hrm_status hrm__expand_tree(hrm__expansion *x, hrm_json *node, int depth)
+{
+    x->parents[depth] = node;
+    for (hrm_json *c = node->child; c; c = c->next) {
+        if (c->type == HRM_JSON_STRING && strstr(c->string, "${")) HRM__TRY(hrm__expand_string(x, c, depth + 1));
+        else if (c->child) HRM__TRY(hrm__expand_tree(x, c, depth + 1));
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_json_expand(hrm_json_document *doc, int keys)
+{
+    hrm__expansion x;
+    time_t now = time(NULL);
+    memset(&x, 0, sizeof x);
+    const struct tm *local = localtime(&now);
+    if (local) x.now = *local;
+    x.t.name = "an interpolation";
+    x.t.arena = &doc->arena;
+    x.root = doc->root;
+    x.keys = keys;
+    x.left = HRM__EXPANSIONS;
+    for (int pass = 0; pass < 8; pass++) { /* what stands for a key waits until that key is known */
+        x.changed = 0;
+        HRM__TRY(hrm__expand_tree(&x, doc->root, 0));
+        if (!x.changed) break;
+    }
+    return HRM_OK;
+}
+
 static int hrm__ends_with(const char *s, const char *end)
 {
     size_t n = strlen(s), m = strlen(end);
@@ -3403,7 +3767,8 @@ HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, cons
     hrm_file_map map;
     HRM__TRY(hrm_file_map_open(&map, path));
     int yaml = hrm__ends_with(path, ".yaml") || hrm__ends_with(path, ".yml");
-    hrm_status status = hrm__text_parse(doc, (const char *)map.data, map.size, path, a, yaml ? hrm__yaml_tree : hrm__json_tree);
+    hrm_status status = hrm__check_content(&map, path);
+    if (status == HRM_OK) status = hrm__text_parse(doc, (const char *)map.data, map.size, path, a, yaml ? hrm__yaml_tree : hrm__json_tree);
     hrm_file_map_close(&map);
     return status;
 }
@@ -3412,7 +3777,10 @@ HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, cons
  * "\x93NUMPY" major minor, header length (2 bytes, from version 2 on 4), header, data. The header is a Python dictionary:
  * {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, blanks, a line end.
  */
-typedef struct hrm__npy_text { const char *p, *end, *path; } hrm__npy_text;
+typedef struct hrm__npy_text {
+    const char *p, *end, *path;
+    int is_unsigned, is_big; /* elements of another form than the tensor's dtype: 2 to 8 bytes without a sign, the first byte highest */
+} hrm__npy_text;
 
 static int hrm__npy_take(hrm__npy_text *t, const char *token)
 {
@@ -3449,13 +3817,16 @@ static hrm_status hrm__npy_dtype(hrm__npy_text *t, hrm_tensor *tensor)
     descr[n] = 0;
     if (!hrm__npy_take(t, "'") || n < 2) return hrm__fail(HRM_ERR_FORMAT, "%s: the header's descr is damaged", t->path);
     order = descr[0];
+    t->is_unsigned = descr[1] == 'u' && descr[2] != '1';
+    if (t->is_unsigned) descr[1] = 'i';
     int d = 0;
     while (d < HRM_DTYPE_COUNT && (!*hrm__dtypes[d].numpy || strcmp(hrm__dtypes[d].numpy, descr + 1) != 0)) d++;
-    if (d == HRM_DTYPE_COUNT || !strchr("<>|=", order))
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: element type '%s' is not supported; f2 f4 f8 i1 i2 i4 i8 u1 b1 are", t->path, descr);
+    if (d == HRM_DTYPE_COUNT || !strchr("<>|=", order)) {
+        if (t->is_unsigned) descr[1] = 'u';
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: element type '%s' is not supported; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1 are", t->path, descr);
+    }
     tensor->dtype = (hrm_dtype)d;
-    if (order == '>' && hrm__dtypes[d].bytes > 1)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: big-endian elements ('%s') are not supported", t->path, descr);
+    t->is_big = order == '>' && hrm__dtypes[d].bytes > 1;
     return HRM_OK;
 }
 
@@ -3483,9 +3854,35 @@ static hrm_status hrm__npy_header(hrm__npy_text *t, hrm_tensor *tensor)
     return HRM_OK;
 }
 
-static hrm_status hrm__npy_parse(hrm_tensor *tensor, const hrm_file_map *map, const char *path)
+static hrm_status hrm__npy_copy(hrm_npy *npy, const hrm__npy_text *form)
 {
+    /* the elements that no view can be of into memory of our own, turned and with a sign */
+    hrm_tensor *t = &npy->tensor;
+    const unsigned char *from = (const unsigned char *)t->data;
+    int size = (int)hrm_dtype_size(t->dtype);
+    size_t n = t->bytes / (size_t)size;
+    if (form->is_unsigned) t->dtype = t->dtype == HRM_I16 ? HRM_I32 : HRM_I64;
+    HRM__TRY(hrm__alloc(NULL, &npy->copy, n, hrm_dtype_size(t->dtype), form->path));
+    npy->copy_bytes = t->bytes = n * hrm_dtype_size(t->dtype);
+    unsigned char *to = (unsigned char *)npy->copy;
+    for (size_t i = 0; i < n; i++, from += size) {
+        uint64_t v = 0;
+        for (int k = 0; k < size; k++) v |= (uint64_t)from[k] << 8 * (form->is_big ? size - 1 - k : k);
+        if (form->is_unsigned && v > INT64_MAX)
+            return hrm__fail(HRM_ERR_RANGE, "%s: element %zu is %llu, which no signed integer holds", form->path, i, (unsigned long long)v);
+        hrm__put_le(to + i * hrm_dtype_size(t->dtype), v, (int)hrm_dtype_size(t->dtype));
+    }
+    if (HRM__BIG_ENDIAN) hrm__swap_bytes(to, hrm_dtype_size(t->dtype), n);
+    t->data = npy->copy;
+    return HRM_OK;
+}
+
+static hrm_status hrm__npy_parse(hrm_npy *npy, const char *path)
+{
+    const hrm_file_map *map = &npy->map;
+    hrm_tensor *tensor = &npy->tensor;
     size_t elements, at = 8, length;
+    HRM__TRY(hrm__check_content(map, path));
     if (map->size < 10 || memcmp(map->data, "\x93NUMPY", 6) != 0) return hrm__fail(HRM_ERR_FORMAT, "%s: not a .npy file", path);
     int major = map->data[6], wide = major > 1 ? 4 : 2;
     if (major < 1 || major > 3) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: .npy version %d is not supported, 1 to 3 are", path, major);
@@ -3496,6 +3893,7 @@ static hrm_status hrm__npy_parse(hrm_tensor *tensor, const hrm_file_map *map, co
     t.p = (const char *)map->data + at;
     t.end = t.p + length;
     t.path = path;
+    t.is_unsigned = t.is_big = 0;
     memset(tensor, 0, sizeof *tensor);
     tensor->name = "";
     HRM__TRY(hrm__npy_header(&t, tensor));
@@ -3504,6 +3902,7 @@ static hrm_status hrm__npy_parse(hrm_tensor *tensor, const hrm_file_map *map, co
     if (tensor->bytes != map->size - at - length)
         return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes of data, but the header says %zu", path, map->size - at - length, tensor->bytes);
     tensor->data = map->data + at + length;
+    if (t.is_unsigned || t.is_big) return hrm__npy_copy(npy, &t);
     hrm__map_to_native(map, tensor->data, tensor->dtype, elements);
     return HRM_OK;
 }
@@ -3511,16 +3910,19 @@ static hrm_status hrm__npy_parse(hrm_tensor *tensor, const hrm_file_map *map, co
 HRM_API hrm_status hrm_npy_open(hrm_npy *npy, const char *path)
 {
     hrm_npy n;
+    memset(&n, 0, sizeof n);
     HRM__TRY(hrm_file_map_open(&n.map, path));
-    hrm_status status = hrm__npy_parse(&n.tensor, &n.map, path);
-    if (status != HRM_OK) hrm_file_map_close(&n.map);
-    else *npy = n;
+    hrm_status status = hrm__npy_parse(&n, path);
+    if (status == HRM_OK) *npy = n;
+    else hrm_npy_close(&n);
     return status;
 }
 
 HRM_API void hrm_npy_close(hrm_npy *npy)
 {
     hrm_file_map_close(&npy->map);
+    hrm__free(NULL, npy->copy, npy->copy_bytes, 1);
+    npy->copy = NULL;
     memset(&npy->tensor, 0, sizeof npy->tensor);
 }
 
@@ -3610,6 +4012,10 @@ struct hrm_tensors {
     hrm_metadata *metadata;
     size_t        num_metadata, metadata_room;
     int           is_torch;
+    size_t        num_others;    /* after `count` in tensors: what no view can be made of; why not stands behind the name's zero */
+    const char   *prefix;        /* of the model's names, prefix_length letters of a tensor's */
+    size_t        prefix_length;
+    int           num_models;    /* over 1: which of them is meant nobody knows */
 };
 
 HRM_API size_t hrm_tensors_count(const hrm_tensors *file) { return file->count; }
@@ -3647,7 +4053,7 @@ HRM_API void hrm_tensors_close(hrm_tensors *f)
     if (!f) return;
     const hrm_allocator *a = f->allocator;
     hrm__free(a, f->tensors, f->room, sizeof *f->tensors);
-    hrm__free(a, f->by_name, f->count, sizeof *f->by_name);
+    hrm__free(a, f->by_name, f->count + f->num_others, sizeof *f->by_name);
     hrm__free(a, f->metadata, f->metadata_room, sizeof *f->metadata);
     hrm__arena_free(&f->arena);
     hrm_file_map_close(&f->map);
@@ -3666,9 +4072,59 @@ static int hrm__compare_data(const void *a, const void *b)
     return p != q ? (p > q) - (p < q) : (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
-static hrm_status hrm__tensors_index(hrm_tensors *f, const char *path)
+static int hrm__word_in(const char *word, const char *list)
 {
-    /* by_name, and no name twice */
+    /* list: words between blanks */
+    size_t n = strchr(word, ' ') ? 0 : strlen(word);
+    for (const char *p = strstr(list, word); n && p; p = strstr(p + 1, word))
+        if ((p == list || p[-1] == ' ') && (p[n] == ' ' || !p[n])) return 1;
+    return 0;
+}
+
+static int hrm__prefix_rank(const char *prefix, size_t n)
+{
+    /* what stands before the names of a model: 0 only what training code wraps around it, 2 an average of it, 1 anything else */
+    static const char *const wrappers = "module model _orig_mod state_dict model_state_dict";
+    int rank = 0;
+    for (size_t i = 0, part; i < n; i += part + 1) {
+        char word[32];
+        for (part = 0; i + part < n && prefix[i + part] != '.';) part++;
+        snprintf(word, sizeof word, "%.*s", (int)(part < 31 ? part : 31), prefix + i);
+        if (strstr(word, "ema") || strstr(word, "shadow") || strstr(word, "average")) return 2;
+        if (!hrm__word_in(word, wrappers)) rank = 1;
+    }
+    return rank;
+}
+
+static void hrm__tensors_find_model(hrm_tensors *f)
+{
+    /* prefix: of the tensor that every model has; of several the one with the plainest */
+    static const char anchor[] = "inner.embed_tokens.embedding_weight";
+    int best = 3;
+    f->prefix = "";
+    for (size_t i = 0; i < f->count; i++) {
+        const char *name = f->tensors[i].name;
+        size_t n = strlen(name), m = sizeof anchor - 1;
+        if (n < m || strcmp(name + n - m, anchor) != 0 || (n > m && name[n - m - 1] != '.')) continue;
+        int rank = hrm__prefix_rank(name, n - m);
+        if (rank == best) f->num_models++;
+        if (rank >= best) continue;
+        best = rank;
+        f->num_models = 1;
+        f->prefix = name;
+        f->prefix_length = n - m;
+    }
+}
+
+HRM_API const char *hrm_tensors_model_name(const hrm_tensors *f, const hrm_tensor *t)
+{
+    const char *name = t->name + f->prefix_length;
+    return strncmp(t->name, f->prefix, f->prefix_length) == 0 && strncmp(name, "inner.", 6) == 0 ? name : NULL;
+}
+
+static hrm_status hrm__tensors_sort(hrm_tensors *f, const char *path)
+{
+    /* by_name of all, and no name twice */
     void *p;
     HRM__TRY(hrm__alloc(f->allocator, &p, f->count, sizeof *f->by_name, path));
     f->by_name = (hrm_tensor **)p;
@@ -3677,6 +4133,45 @@ static hrm_status hrm__tensors_index(hrm_tensors *f, const char *path)
     for (size_t i = 1; i < f->count; i++)
         if (strcmp(f->by_name[i - 1]->name, f->by_name[i]->name) == 0)
             return hrm__fail(HRM_ERR_FORMAT, "%s: two tensors are named \"%.200s\"", path, f->by_name[i]->name);
+    return HRM_OK;
+}
+
+static void hrm__tensors_index(hrm_tensors *f)
+{
+    /* those without a dtype of ours behind the others; by_name of the others; the model's prefix */
+    size_t all = f->count;
+    f->count = 0;
+    for (size_t i = 0; i < all; i++) {
+        hrm_tensor t = f->tensors[i];
+        if (t.dtype == HRM_DTYPE_COUNT) continue;
+        f->tensors[i] = f->tensors[f->count];
+        f->tensors[f->count++] = t;
+    }
+    f->num_others = all - f->count;
+    for (size_t i = 0; i < f->count; i++) f->by_name[i] = &f->tensors[i];
+    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_names);
+    hrm__tensors_find_model(f);
+}
+
+static hrm_status hrm__tensors_missing(const hrm_tensors *f, const char *path, const char *name)
+{
+    for (size_t i = f->count; i < f->count + f->num_others; i++)
+        if (strcmp(f->tensors[i].name, name) == 0)
+            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" %s", path, name, f->tensors[i].name + strlen(name) + 1);
+    return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" is missing", path, name);
+}
+
+static hrm_status hrm__tensors_name(hrm_tensors *f, hrm_tensor *t, const char *name, size_t n, const char *why)
+{
+    /* the name into the file's memory; `why` NULL, or why there is no view of it */
+    void *p;
+    size_t m = why ? strlen(why) + 1 : 0;
+    HRM__TRY(hrm__arena_take(&f->arena, &p, n + 1 + m));
+    memcpy(p, name, n);
+    ((char *)p)[n] = 0;
+    if (why) memcpy((char *)p + n + 1, why, m);
+    if (why) t->dtype = HRM_DTYPE_COUNT;
+    t->name = (const char *)p;
     return HRM_OK;
 }
 
@@ -3706,28 +4201,26 @@ static hrm_status hrm__safetensors_tensor(hrm_tensors *f, const hrm_json *entry,
     hrm_tensor *t = &f->tensors[f->count];
     int64_t begin, end;
     size_t elements;
-    char *name;
+    char why[96] = "";
     memset(t, 0, sizeof *t);
     if (!dtype || dtype->type != HRM_JSON_STRING || !shape || shape->type != HRM_JSON_ARRAY || !offsets || offsets->type != HRM_JSON_ARRAY ||
         offsets->count != 2 || entry->count != 3)
         return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" needs dtype, shape and two data_offsets, and nothing else", path, entry->key);
     t->dtype = hrm__dtype_find(dtype->string);
-    if (t->dtype == HRM_DTYPE_COUNT)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" has dtype %.20s, which is not supported", path, entry->key, dtype->string);
-    if (shape->count > HRM_MAX_DIMS)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" has %zu dimensions, %d are supported", path, entry->key, shape->count, HRM_MAX_DIMS);
-    for (const hrm_json *side = shape->child; side; side = side->next)
+    if (t->dtype == HRM_DTYPE_COUNT) snprintf(why, sizeof why, "has dtype %.20s, which is not supported", dtype->string);
+    else if (shape->count > HRM_MAX_DIMS) snprintf(why, sizeof why, "has %zu dimensions, %d are supported", shape->count, HRM_MAX_DIMS);
+    for (const hrm_json *side = *why ? NULL : shape->child; side; side = side->next)
         if (hrm_json_integer(side, &t->shape[t->ndim++]) != HRM_OK || t->shape[t->ndim - 1] < 0)
             return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", path, entry->key);
     if (hrm_json_integer(offsets->child, &begin) != HRM_OK || hrm_json_integer(offsets->child->next, &end) != HRM_OK || begin < 0 || end < begin ||
         (uint64_t)end > size)
         return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" lies at %.24s to %.24s of %zu bytes of data", path, entry->key,
                          offsets->child->string ? offsets->child->string : "?", offsets->child->next->string ? offsets->child->next->string : "?", size);
-    if (!hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &t->bytes) || t->bytes != (size_t)(end - begin))
+    if (*why) t->bytes = (size_t)(end - begin);
+    else if (!hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &t->bytes) || t->bytes != (size_t)(end - begin))
         return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has %lld bytes of data, which is not what its shape needs", path, entry->key,
                          (long long)(end - begin));
-    HRM__TRY(hrm__arena_string(&f->arena, &name, entry->key, strlen(entry->key)));
-    t->name = name;
+    HRM__TRY(hrm__tensors_name(f, t, entry->key, strlen(entry->key), *why ? why : NULL));
     t->data = data + begin;
     f->count++;
     return HRM_OK;
@@ -3744,7 +4237,7 @@ static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, 
         if (strcmp(e->key, "__metadata__") == 0) HRM__TRY(hrm__safetensors_metadata(f, e, path));
         else HRM__TRY(hrm__safetensors_tensor(f, e, data, size, path));
     }
-    HRM__TRY(hrm__tensors_index(f, path));
+    HRM__TRY(hrm__tensors_sort(f, path));
     qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_data); /* for once by place: each begins where the last ended */
     const unsigned char *at = data;
     for (size_t i = 0; i < f->count; at += f->by_name[i++]->bytes)
@@ -3752,7 +4245,7 @@ static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, 
             return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" %s", path, f->by_name[i]->name,
                              (const unsigned char *)f->by_name[i]->data < at ? "overlaps another" : "has a gap before it");
     if (at != data + size) return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes after the last tensor", path, (size_t)(data + size - at));
-    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_names);
+    hrm__tensors_index(f);
     for (size_t i = 0; i < f->count; i++)
         hrm__map_to_native(&f->map, f->tensors[i].data, f->tensors[i].dtype, f->tensors[i].bytes / hrm_dtype_size(f->tensors[i].dtype));
     return HRM_OK;
@@ -3902,13 +4395,19 @@ HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tens
 
 /* ==================================================================================================== >>torch-zip =========
  * torch.save since 1.6: a zip whose entries are stored, not compressed: NAME/data.pkl says what there is, NAME/data/0 … hold
- * the storages, little-endian. The zip's directory at the end is what counts; every place it names is checked before use.
+ * the storages, little-endian. The zip's directory at the end is what counts; every place it names is checked before use, and
+ * the checksum of every entry that is used.
  */
+#ifndef HRM__ZIP_TRUST
+    #define HRM__ZIP_TRUST 0 /* 1 where damage is to get past the checksums: in tests */
+#endif
+
 typedef struct hrm__zip_entry {
     const char *name; /* in the map, not terminated */
     size_t      name_length;
     uint64_t    header, data, size; /* offsets in the file */
-    int         stored;
+    uint32_t    crc;
+    int         stored, checked;
     int         native; /* dtype + 1 once its bytes are in the machine's order */
 } hrm__zip_entry;
 
@@ -3919,6 +4418,7 @@ typedef struct hrm__zip {
     const char     *path;
     hrm__zip_entry *entries; /* sorted by name */
     size_t          count, room;
+    hrm__crc        crc;
 } hrm__zip;
 
 static hrm_status hrm__zip_fail(const hrm__zip *z, const char *what) { return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: %s", z->path, what); }
@@ -3958,6 +4458,7 @@ static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **a
     uint64_t packed = hrm__get_le(p + 20, 4);
     size_t extra = (size_t)hrm__get_le(p + 30, 2), comment = (size_t)hrm__get_le(p + 32, 2);
     memset(e, 0, sizeof *e);
+    e->crc = (uint32_t)hrm__get_le(p + 16, 4);
     e->size = hrm__get_le(p + 24, 4);
     e->header = hrm__get_le(p + 42, 4);
     e->name_length = (size_t)hrm__get_le(p + 28, 2);
@@ -3984,9 +4485,9 @@ static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **a
     *at = p + extra + comment;
     if (!hrm__zip_name_is_sane(e->name, e->name_length)) return hrm__zip_fail(z, "an entry's name leads out of the archive");
     if (flags & 1) return hrm__zip_fail(z, "an entry is encrypted");
-    const unsigned char *local = z->map + e->header;
-    if (e->header > directory || directory - e->header < 30 || memcmp(local, "PK\x03\x04", 4) != 0)
-        return hrm__zip_fail(z, "an entry does not begin where the directory says");
+    int inside = e->header <= directory && directory - e->header >= 30;
+    const unsigned char *local = z->map + (inside ? e->header : 0);
+    if (!inside || memcmp(local, "PK\x03\x04", 4) != 0) return hrm__zip_fail(z, "an entry does not begin where the directory says");
     uint64_t head = 30 + hrm__get_le(local + 26, 2) + hrm__get_le(local + 28, 2), room = directory - e->header;
     if (head > room || packed > room - head) return hrm__zip_fail(z, "an entry reaches past its end");
     if (hrm__get_le(local + 26, 2) != e->name_length || memcmp(local + 30, e->name, e->name_length) != 0 || hrm__get_le(local + 8, 2) != method)
@@ -4018,6 +4519,7 @@ static hrm_status hrm__zip_read(hrm__zip *z)
     z->room = (size_t)count;
     HRM__TRY(hrm__alloc(z->allocator, &memory, z->room, sizeof *z->entries, z->path));
     z->entries = (hrm__zip_entry *)memory;
+    hrm__crc_init(&z->crc);
     const unsigned char *at = z->map + directory, *stop = at + bytes;
     for (; z->count < z->room; z->count++) HRM__TRY(hrm__zip_read_entry(z, &at, stop, directory, &z->entries[z->count]));
     if (at != stop) return hrm__zip_fail(z, "its directory has another size than it says");
@@ -4030,8 +4532,9 @@ static hrm_status hrm__zip_read(hrm__zip *z)
     return HRM_OK;
 }
 
-static hrm_status hrm__zip_find(const hrm__zip *z, const char *name, int required, hrm__zip_entry **out)
+static hrm_status hrm__zip_find(hrm__zip *z, const char *name, int required, hrm__zip_entry **out)
 {
+    /* the entry, whole and unharmed; NULL when it is not there and need not be */
     hrm__zip_entry key;
     key.name = name;
     key.name_length = strlen(name);
@@ -4045,26 +4548,35 @@ static hrm_status hrm__zip_find(const hrm__zip *z, const char *name, int require
     }
     if (!*out) return required ? hrm__fail(HRM_ERR_FORMAT, "%s: the zip has no entry \"%.200s\"", z->path, name) : HRM_OK;
     if (!(*out)->stored) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the zip's entry \"%.200s\" is compressed; PyTorch stores it plain", z->path, name);
+    if ((*out)->checked || !(*out)->crc || HRM__ZIP_TRUST) return HRM_OK; /* 0: torch.save was told to leave it out */
+    z->crc.value = 0;
+    hrm__crc_add(&z->crc, z->map + (*out)->data, (size_t)(*out)->size);
+    if (z->crc.value != (*out)->crc)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: the checksum of \"%.200s\" is %08lx, its directory says %08lx", z->path, name,
+                         (unsigned long)z->crc.value, (unsigned long)(*out)->crc);
+    (*out)->checked = 1;
     return HRM_OK;
 }
 
 /* ---- pickle -----------------------------------------------------------------------------------------------------------
- * A pickle is a program for a stack machine. This one knows the instructions and names that a dictionary of tensors takes,
- * and builds descriptions of values; it calls nothing. Every instruction makes at most one value, so memory is bounded by
- * the pickle's length.
+ * A pickle is a program for a stack machine. This one builds descriptions of the values that a dictionary of tensors takes, and
+ * passes over everything else (classes, what would be made by calling them, sets, bytes); it calls nothing. Every instruction
+ * makes at most one value, so memory is bounded by the pickle's length.
  */
 typedef enum hrm__pickle_kind {
     HRM__P_NONE, HRM__P_BOOL, HRM__P_INT, HRM__P_FLOAT, HRM__P_STRING, HRM__P_TUPLE, HRM__P_LIST, HRM__P_DICT, HRM__P_DICT_TYPE,
-    HRM__P_REBUILD_TENSOR, HRM__P_REBUILD_PARAMETER, HRM__P_STORAGE_TYPE, HRM__P_STORAGE, HRM__P_TENSOR
+    HRM__P_REBUILD_TENSOR, HRM__P_REBUILD_PARAMETER, HRM__P_REBUILD_FROM_TYPE, HRM__P_STORAGE_TYPE, HRM__P_STORAGE, HRM__P_TENSOR,
+    HRM__P_OTHER /* a class, an object: its name, if it has one */
 } hrm__pickle_kind;
 
 typedef struct hrm__pickle_value {
     hrm__pickle_kind kind;
-    hrm_dtype   dtype;       /* of a storage or its type */
-    uint32_t    first, last; /* cells of a tuple, list or dictionary (key, value, key, …); of a tensor its storage and shape */
+    hrm_dtype   dtype;       /* of a storage or its type, of a tensor; HRM_DTYPE_COUNT: none of ours */
+    uint32_t    first, last; /* cells of a tuple, list or dictionary (key, value, key, …); of a tensor its storage and shape, of a
+                                storage its type in `first` */
     uint32_t    count;       /* items; of a tensor its strides */
     int64_t     number;      /* of a storage its elements, of a tensor its offset in it */
-    const char *text;        /* of a string or storage, its `length` bytes in the map */
+    const char *text;        /* of a string, storage, its type or a class: `length` bytes in the map */
     size_t      length;
 } hrm__pickle_value;
 
@@ -4176,11 +4688,17 @@ static hrm_status hrm__pickle_tuple(hrm__pickle *m, size_t base)
 
 static hrm_status hrm__pickle_set_items(hrm__pickle *m, hrm__pickle_kind kind, size_t base)
 {
-    /* the items above base into the list or dictionary just below */
+    /* the items above base into the list or dictionary just below; an object that is given keys and values is taken for one */
     size_t low = m->marks.count ? ((uint32_t *)m->marks.data)[m->marks.count - 1] : 0;
     if (base <= low || base > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
     uint32_t container = ((uint32_t *)m->stack.data)[base - 1];
-    if (hrm__pickle_at(m, container)->kind != kind || (kind == HRM__P_DICT && (m->stack.count - base) % 2))
+    hrm__pickle_kind *is = &hrm__pickle_at(m, container)->kind;
+    if (*is == HRM__P_OTHER && kind != HRM__P_DICT) {
+        m->stack.count = base;
+        return HRM_OK;
+    }
+    if (*is == HRM__P_OTHER) *is = kind;
+    if (*is != kind || (kind == HRM__P_DICT && (m->stack.count - base) % 2))
         return hrm__pickle_fail(m, "items for something that takes none");
     return hrm__pickle_collect(m, container, base);
 }
@@ -4197,6 +4715,17 @@ static hrm_status hrm__pickle_string(hrm__pickle *m, int length_bytes)
     hrm__pickle_at(m, value)->length = (size_t)n;
     m->p += n;
     return HRM_OK;
+}
+
+static hrm_status hrm__pickle_skip(hrm__pickle *m, int length_bytes, hrm__pickle_kind kind)
+{
+    /* a value that nothing here needs: its length, its bytes */
+    uint32_t value;
+    HRM__TRY(hrm__pickle_string(m, length_bytes));
+    HRM__TRY(hrm__pickle_pop(m, &value));
+    hrm__pickle_at(m, value)->kind = kind;
+    hrm__pickle_at(m, value)->length = 0;
+    return hrm__pickle_push(m, value);
 }
 
 static hrm_status hrm__pickle_int(hrm__pickle *m, int bytes, int is_signed)
@@ -4221,22 +4750,27 @@ static hrm_status hrm__pickle_global(hrm__pickle *m, const char *module, size_t 
 {
     static const struct { const char *module, *name; hrm__pickle_kind kind; } known[] = {
         {"collections", "OrderedDict", HRM__P_DICT_TYPE},
+        {"collections", "defaultdict", HRM__P_DICT_TYPE},
+        {"torch._utils", "_rebuild_tensor", HRM__P_REBUILD_TENSOR},
         {"torch._utils", "_rebuild_tensor_v2", HRM__P_REBUILD_TENSOR},
+        {"torch._utils", "_rebuild_tensor_v3", HRM__P_REBUILD_TENSOR},
         {"torch._utils", "_rebuild_parameter", HRM__P_REBUILD_PARAMETER},
-        {"torch._utils", "_rebuild_parameter_with_state", HRM__P_REBUILD_PARAMETER}};
+        {"torch._utils", "_rebuild_parameter_with_state", HRM__P_REBUILD_PARAMETER},
+        {"torch._tensor", "_rebuild_from_type_v2", HRM__P_REBUILD_FROM_TYPE}};
+    hrm__pickle_value v;
     uint32_t value;
+    memset(&v, 0, sizeof v);
+    v.kind = HRM__P_OTHER;
+    v.dtype = HRM_DTYPE_COUNT;
+    v.text = name;
+    v.length = name_length;
     for (size_t i = 0; i < HRM__COUNT(known); i++)
-        if (hrm__text_is(module, module_length, known[i].module) && hrm__text_is(name, name_length, known[i].name))
-            return hrm__pickle_new(m, known[i].kind, &value);
+        if (hrm__text_is(module, module_length, known[i].module) && hrm__text_is(name, name_length, known[i].name)) v.kind = known[i].kind;
     for (int d = 0; d < HRM_DTYPE_COUNT && hrm__text_is(module, module_length, "torch"); d++)
-        if (hrm__text_is(name, name_length, hrm__torch_storages[d])) {
-            HRM__TRY(hrm__pickle_new(m, HRM__P_STORAGE_TYPE, &value));
-            hrm__pickle_at(m, value)->dtype = (hrm_dtype)d;
-            return HRM_OK;
-        }
-    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: data.pkl refers to %.*s.%.*s at %zu, which no dictionary of tensors needs; refused", m->path,
-                     (int)hrm__min_i64((int64_t)module_length, 80), module, (int)hrm__min_i64((int64_t)name_length, 80), name,
-                     (size_t)(m->opcode - m->start));
+        if (hrm__text_is(name, name_length, hrm__torch_storages[d])) v.kind = HRM__P_STORAGE_TYPE, v.dtype = (hrm_dtype)d;
+    HRM__TRY(hrm__pickle_new(m, v.kind, &value));
+    *hrm__pickle_at(m, value) = v;
+    return HRM_OK;
 }
 
 static hrm_status hrm__pickle_global_lines(hrm__pickle *m)
@@ -4283,58 +4817,100 @@ static hrm_status hrm__pickle_storage(hrm__pickle *m)
     uint32_t tuple, ids[5], value;
     HRM__TRY(hrm__pickle_pop(m, &tuple));
     if (hrm__pickle_items(m, tuple, item, ids, 5) != 5 || item[0]->kind != HRM__P_STRING || !hrm__text_is(item[0]->text, item[0]->length, "storage") ||
-        item[1]->kind != HRM__P_STORAGE_TYPE || item[2]->kind != HRM__P_STRING || item[4]->kind != HRM__P_INT || item[4]->number < 0)
+        (item[1]->kind != HRM__P_STORAGE_TYPE && item[1]->kind != HRM__P_OTHER) || item[2]->kind != HRM__P_STRING || item[4]->kind != HRM__P_INT || item[4]->number < 0)
         return hrm__pickle_fail(m, "a reference that is not to a storage");
     hrm__pickle_value s = *item[2];
     s.kind = HRM__P_STORAGE;
     s.dtype = item[1]->dtype;
     s.number = item[4]->number;
+    s.first = ids[1];
     HRM__TRY(hrm__pickle_new(m, HRM__P_STORAGE, &value));
     *hrm__pickle_at(m, value) = s;
     return HRM_OK;
 }
 
-static hrm_status hrm__pickle_reduce(hrm__pickle *m)
+static hrm_status hrm__pickle_make(hrm__pickle *m, uint32_t function, uint32_t args, int depth)
 {
-    /* function, arguments -> what PyTorch would get from the call */
-    const hrm__pickle_value *item[6];
-    uint32_t args, function, ids[6], value;
-    HRM__TRY(hrm__pickle_pop(m, &args));
-    HRM__TRY(hrm__pickle_pop(m, &function));
-    if (hrm__pickle_at(m, args)->kind != HRM__P_TUPLE) return hrm__pickle_fail(m, "a call without a tuple of arguments");
-    size_t n = hrm__pickle_items(m, args, item, ids, 6);
-    switch (hrm__pickle_at(m, function)->kind) {
-    case HRM__P_DICT_TYPE:
-        if (n) return hrm__pickle_fail(m, "an OrderedDict made from arguments");
+    /* what PyTorch would get from the call: a dictionary, a tensor, or something that is passed over */
+    const hrm__pickle_value *item[7], *called = hrm__pickle_at(m, function);
+    uint32_t ids[7], value;
+    size_t n = hrm__pickle_items(m, args, item, ids, 7);
+    switch (called->kind) {
+    case HRM__P_DICT_TYPE: /* a defaultdict has what makes its values as argument */
+        if (n && item[0]->kind == HRM__P_LIST) return hrm__pickle_fail(m, "an OrderedDict made from arguments");
         return hrm__pickle_new(m, HRM__P_DICT, &value);
     case HRM__P_REBUILD_PARAMETER:
-        if (n < 1 || item[0]->kind != HRM__P_TENSOR) return hrm__pickle_fail(m, "a parameter that is no tensor");
+        if (n < 1 || (item[0]->kind != HRM__P_TENSOR && item[0]->kind != HRM__P_OTHER)) return hrm__pickle_fail(m, "a parameter that is no tensor");
         return hrm__pickle_push(m, ids[0]);
-    case HRM__P_REBUILD_TENSOR:
-        if (n < 6 || item[0]->kind != HRM__P_STORAGE || item[1]->kind != HRM__P_INT || item[1]->number < 0 || item[2]->kind != HRM__P_TUPLE ||
+    case HRM__P_REBUILD_FROM_TYPE: /* (function, class, its arguments, attributes) */
+        if (n >= 3 && item[2]->kind == HRM__P_TUPLE && depth < 4) return hrm__pickle_make(m, ids[0], ids[2], depth + 1);
+        break;
+    case HRM__P_REBUILD_TENSOR: {
+        if (n < 4 || item[0]->kind != HRM__P_STORAGE || item[1]->kind != HRM__P_INT || item[1]->number < 0 || item[2]->kind != HRM__P_TUPLE ||
             item[3]->kind != HRM__P_TUPLE || item[2]->count != item[3]->count)
             return hrm__pickle_fail(m, "a tensor that is not made of storage, offset, shape and strides");
-        {
-            int64_t offset = item[1]->number;
-            HRM__TRY(hrm__pickle_new(m, HRM__P_TENSOR, &value));
-            hrm__pickle_value *t = hrm__pickle_at(m, value);
-            t->number = offset;
-            t->first = ids[0];
-            t->last = ids[2];
-            t->count = ids[3];
-        }
+        hrm__pickle_value t;
+        memset(&t, 0, sizeof t);
+        t.kind = HRM__P_TENSOR;
+        t.dtype = item[0]->dtype;
+        const hrm__pickle_value *type = n == 7 && item[6]->kind == HRM__P_OTHER ? item[6] : hrm__pickle_at(m, item[0]->first); /* v3 names the dtype */
+        t.text = type->text;
+        t.length = type->length;
+        t.number = item[1]->number;
+        t.first = ids[0];
+        t.last = ids[2];
+        t.count = ids[3];
+        HRM__TRY(hrm__pickle_new(m, HRM__P_TENSOR, &value));
+        *hrm__pickle_at(m, value) = t;
         return HRM_OK;
+    }
+    case HRM__P_OTHER: break;
     default: return hrm__pickle_fail(m, "a call of something that cannot be called");
     }
+    hrm__pickle_value other = *called; /* `called` may move */
+    HRM__TRY(hrm__pickle_new(m, HRM__P_OTHER, &value));
+    other.kind = HRM__P_OTHER;
+    *hrm__pickle_at(m, value) = other;
+    return HRM_OK;
+}
+
+static hrm_status hrm__pickle_reduce(hrm__pickle *m, int keywords)
+{
+    /* function or class, arguments (and named ones) -> the result */
+    uint32_t args, function;
+    if (keywords) HRM__TRY(hrm__pickle_pop(m, &args));
+    HRM__TRY(hrm__pickle_pop(m, &args));
+    HRM__TRY(hrm__pickle_pop(m, &function));
+    if (hrm__pickle_at(m, args)->kind != HRM__P_TUPLE && hrm__pickle_at(m, args)->kind != HRM__P_OTHER)
+        return hrm__pickle_fail(m, "a call without a tuple of arguments");
+    return hrm__pickle_make(m, function, args, 0);
 }
 
 static hrm_status hrm__pickle_build(hrm__pickle *m)
 {
-    /* attributes for the dictionary below (state_dict's _metadata): not needed */
+    /* attributes for the object below (state_dict's _metadata): not needed */
     uint32_t state, object;
     HRM__TRY(hrm__pickle_pop(m, &state));
-    HRM__TRY(hrm__pickle_top(m, &object));
-    return hrm__pickle_at(m, object)->kind == HRM__P_DICT ? HRM_OK : hrm__pickle_fail(m, "attributes for something other than a dictionary");
+    return hrm__pickle_top(m, &object);
+}
+
+static hrm_status hrm__pickle_line(hrm__pickle *m, hrm__pickle_kind kind)
+{
+    /* a number in digits, as protocol 1 has it: passed over, but for the two that mean true and false */
+    uint32_t value;
+    const unsigned char *end = (const unsigned char *)memchr(m->p, '\n', (size_t)(m->end - m->p));
+    if (!end) return hrm__pickle_fail(m, "the pickle ends early");
+    int truth = kind == HRM__P_INT && end - m->p == 2 && m->p[0] == '0';
+    int64_t number = 0;
+    int whole = kind == HRM__P_INT && end > m->p && end - m->p < 18;
+    for (const unsigned char *p = m->p; p < end && whole; p++) {
+        if (*p >= '0' && *p <= '9') number = number * 10 + (*p - '0');
+        else whole = *p == 'L' && p + 1 == end;
+    }
+    m->p = end + 1;
+    HRM__TRY(hrm__pickle_new(m, truth ? HRM__P_BOOL : whole ? HRM__P_INT : HRM__P_OTHER, &value));
+    hrm__pickle_at(m, value)->number = number;
+    return HRM_OK;
 }
 
 static hrm_status hrm__pickle_memo(hrm__pickle *m, int index_bytes, int put)
@@ -4385,9 +4961,13 @@ static hrm_status hrm__pickle_step(hrm__pickle *m, int *done)
     case 'M': return hrm__pickle_int(m, 2, 0); /* BININT2 */
     case 'J': return hrm__pickle_int(m, 4, 1); /* BININT */
     case 0x8a: /* LONG1 */
-        if (m->p == m->end || *m->p > 8) return hrm__pickle_fail(m, "an integer of more than 64 bits");
+        if (m->p == m->end) return hrm__pickle_fail(m, "the pickle ends early");
+        if (*m->p > 8) return hrm__pickle_skip(m, 1, HRM__P_OTHER);
         m->p++;
         return hrm__pickle_int(m, m->p[-1], 1);
+    case 0x8b: return hrm__pickle_skip(m, 4, HRM__P_OTHER); /* LONG4 */
+    case 'I': case 'L': return hrm__pickle_line(m, HRM__P_INT);
+    case 'F': return hrm__pickle_line(m, HRM__P_FLOAT);
     case 'G': /* BINFLOAT: nothing here needs its value */
         if (m->end - m->p < 8) return hrm__pickle_fail(m, "the pickle ends early");
         m->p += 8;
@@ -4395,6 +4975,26 @@ static hrm_status hrm__pickle_step(hrm__pickle *m, int *done)
     case 0x8c: return hrm__pickle_string(m, 1); /* SHORT_BINUNICODE */
     case 'X': return hrm__pickle_string(m, 4);  /* BINUNICODE */
     case 0x8d: return hrm__pickle_string(m, 8); /* BINUNICODE8 */
+    case 'U': return hrm__pickle_string(m, 1);  /* SHORT_BINSTRING */
+    case 'T': return hrm__pickle_string(m, 4);  /* BINSTRING */
+    case 'C': return hrm__pickle_skip(m, 1, HRM__P_OTHER);            /* SHORT_BINBYTES */
+    case 'B': return hrm__pickle_skip(m, 4, HRM__P_OTHER);            /* BINBYTES */
+    case 0x8e: case 0x96: return hrm__pickle_skip(m, 8, HRM__P_OTHER); /* BINBYTES8, BYTEARRAY8 */
+    case 0x8f: return hrm__pickle_new(m, HRM__P_OTHER, &value);       /* EMPTY_SET */
+    case 0x91: /* FROZENSET */
+        HRM__TRY(hrm__pickle_mark(m, &base));
+        if (base > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
+        m->stack.count = base;
+        return hrm__pickle_new(m, HRM__P_OTHER, &value);
+    case '0': return hrm__pickle_pop(m, &value);
+    case '1': /* POP_MARK */
+        HRM__TRY(hrm__pickle_mark(m, &base));
+        if (base > m->stack.count) return hrm__pickle_fail(m, "the stack is empty");
+        m->stack.count = base;
+        return HRM_OK;
+    case '2': /* DUP */
+        HRM__TRY(hrm__pickle_top(m, &value));
+        return hrm__pickle_push(m, value);
     case 'q': return hrm__pickle_memo(m, 1, 1);
     case 'r': return hrm__pickle_memo(m, 4, 1);
     case 0x94: return hrm__pickle_memo(m, 0, 1);
@@ -4410,11 +5010,12 @@ static hrm_status hrm__pickle_step(hrm__pickle *m, int *done)
         m->stack.count = height;
         return hrm__pickle_tuple(m, height - base);
     case 'Q': return hrm__pickle_storage(m);
-    case 'R': return hrm__pickle_reduce(m);
+    case 'R': case 0x81: return hrm__pickle_reduce(m, 0); /* REDUCE, NEWOBJ */
+    case 0x92: return hrm__pickle_reduce(m, 1);           /* NEWOBJ_EX */
     case 'b': return hrm__pickle_build(m);
     case 's': return height < 3 ? hrm__pickle_fail(m, "the stack is empty") : hrm__pickle_set_items(m, HRM__P_DICT, height - 2);
     case 'a': return height < 2 ? hrm__pickle_fail(m, "the stack is empty") : hrm__pickle_set_items(m, HRM__P_LIST, height - 1);
-    case 'u': case 'e':
+    case 'u': case 'e': case 0x90: /* SETITEMS, APPENDS, ADDITEMS */
         HRM__TRY(hrm__pickle_mark(m, &base));
         return hrm__pickle_set_items(m, *m->opcode == 'u' ? HRM__P_DICT : HRM__P_LIST, base);
     case '.':
@@ -4472,25 +5073,29 @@ static hrm_status hrm__torch_tensor(hrm__torch *t, uint32_t value, size_t name_l
     const hrm__pickle_value *v = hrm__pickle_at(m, value), *storage = hrm__pickle_at(m, v->first), *shape = hrm__pickle_at(m, v->last);
     hrm__zip_entry *entry;
     hrm_tensor out;
-    char *name;
-    size_t elements, element = hrm_dtype_size(storage->dtype);
+    char why[96] = "";
+    size_t elements = 0, element = hrm_dtype_size(v->dtype);
     memset(&out, 0, sizeof out);
-    out.dtype = storage->dtype;
-    if (shape->count > HRM_MAX_DIMS)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" has %u dimensions, %d are supported", t->path, t->name, (unsigned)shape->count, HRM_MAX_DIMS);
+    out.dtype = v->dtype;
+    if (v->dtype == HRM_DTYPE_COUNT) snprintf(why, sizeof why, "has dtype %.*s, which is not supported", (int)hrm__min_i64((int64_t)v->length, 40), v->text);
+    else if (shape->count > HRM_MAX_DIMS) snprintf(why, sizeof why, "has %u dimensions, %d are supported", (unsigned)shape->count, HRM_MAX_DIMS);
     int64_t strides[HRM_MAX_DIMS], expected = 1;
-    uint32_t side = shape->first, stride = hrm__pickle_at(m, v->count)->first;
+    uint32_t side = *why ? 0 : shape->first, stride = hrm__pickle_at(m, v->count)->first;
     for (; side; out.ndim++, side = hrm__pickle_cell_at(m, side)->next, stride = hrm__pickle_cell_at(m, stride)->next) {
         const hrm__pickle_value *a = hrm__pickle_at(m, hrm__pickle_cell_at(m, side)->value), *b = hrm__pickle_at(m, hrm__pickle_cell_at(m, stride)->value);
         if (a->kind != HRM__P_INT || b->kind != HRM__P_INT) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", t->path, t->name);
         out.shape[out.ndim] = a->number;
         strides[out.ndim] = b->number;
     }
-    if (!hrm__shape_fits(out.dtype, out.ndim, out.shape, &elements, &out.bytes))
+    if (!*why && !hrm__shape_fits(out.dtype, out.ndim, out.shape, &elements, &out.bytes))
         return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", t->path, t->name);
     for (int i = out.ndim; i-- > 0 && elements; expected *= out.shape[i])
-        if (out.shape[i] != 1 && strides[i] != expected)
-            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" is not contiguous; save tensor.contiguous()", t->path, t->name);
+        if (out.shape[i] != 1 && strides[i] != expected) {
+            snprintf(why, sizeof why, "is not contiguous; save tensor.contiguous()");
+            break;
+        }
+    HRM__TRY(hrm__tensors_name(t->file, &out, t->name, name_length, *why ? why : NULL));
+    if (*why) return hrm__vector_push(t->file->allocator, &t->tensors, &out, t->path);
     HRM__TRY(hrm__torch_entry(t, "data/", storage->text, storage->length, 1, &entry));
     if (entry->size % element || entry->size / element != (uint64_t)storage->number)
         return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\": its storage has %llu bytes, not %lld elements of %zu", t->path, t->name,
@@ -4504,8 +5109,6 @@ static hrm_status hrm__torch_tensor(hrm__torch *t, uint32_t value, size_t name_l
         return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" shares its storage with one of another dtype", t->path, t->name);
     }
     out.data = t->zip.map + entry->data + (size_t)v->number * element;
-    HRM__TRY(hrm__arena_string(&t->file->arena, &name, t->name, name_length));
-    out.name = name;
     return hrm__vector_push(t->file->allocator, &t->tensors, &out, t->path);
 }
 
@@ -4513,7 +5116,7 @@ static hrm_status hrm__torch_dictionary(hrm__torch *t, uint32_t dictionary, size
 {
     /* its tensors, and those of the dictionaries in it under joined names; everything else is passed over */
     const hrm__pickle *m = &t->pickle;
-    if (depth == HRM__TORCH_DEPTH) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: \"%.200s\": dictionaries nested too deep", t->path, t->name);
+    if (depth == HRM__TORCH_DEPTH) return HRM_OK; /* no model is as deep as that */
     for (uint32_t c = hrm__pickle_at(m, dictionary)->first; c; c = hrm__pickle_cell_at(m, c)->next) {
         const hrm__pickle_value *key = hrm__pickle_at(m, hrm__pickle_cell_at(m, c)->value);
         c = hrm__pickle_cell_at(m, c)->next;
@@ -4561,9 +5164,12 @@ static hrm_status hrm__torch_read(hrm__torch *t)
     t->pickle.end = t->pickle.start + entry->size;
     t->visits = (size_t)entry->size;
     HRM__TRY(hrm__pickle_run(&t->pickle, &root));
-    if (hrm__pickle_at(&t->pickle, root)->kind != HRM__P_DICT)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is not a dictionary of tensors; save model.state_dict()", t->path);
-    return hrm__torch_dictionary(t, root, 0, 0);
+    const hrm__pickle_value *r = hrm__pickle_at(&t->pickle, root);
+    if (r->kind == HRM__P_DICT) return hrm__torch_dictionary(t, root, 0, 0);
+    if (r->kind == HRM__P_OTHER && r->length)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is an object of class %.*s, not a dictionary of tensors; save model.state_dict()", t->path,
+                         (int)hrm__min_i64((int64_t)r->length, 80), r->text);
+    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is not a dictionary of tensors; save model.state_dict()", t->path);
 }
 
 static hrm_status hrm__torch_open(hrm_tensors *f, const char *path)
@@ -4590,15 +5196,22 @@ static hrm_status hrm__torch_open(hrm_tensors *f, const char *path)
     f->tensors = (hrm_tensor *)t.tensors.data; /* freed with the file from here on */
     f->count = t.tensors.count;
     f->room = t.tensors.room;
-    return status == HRM_OK ? hrm__tensors_index(f, path) : status;
+    HRM__TRY(status);
+    HRM__TRY(hrm__tensors_sort(f, path));
+    hrm__tensors_index(f);
+    return HRM_OK;
 }
 
 static hrm_status hrm__tensors_read(hrm_tensors *f, const char *path)
 {
     /* f->map -> the rest */
     const hrm_file_map *map = &f->map;
-    if (map->size > 2 && memcmp(map->data, "\x80\x02\x8a", 3) == 0)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch's form from before 1.6; torch.save it again with a later version", path);
+    HRM__TRY(hrm__check_content(map, path));
+    int pickled = map->size > 8 && map->data[0] == 0x80 && map->data[1] >= 2 && map->data[1] <= 5 && map->data[8] != '{';
+    for (size_t i = 2; pickled && i < 16 && i + 12 <= map->size; i++)
+        if (memcmp(map->data + i, "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12) == 0)
+            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch's form from before 1.6; with a later version, torch.save(torch.load(FILE), FILE) makes it a zip", path);
+    if (pickled) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: a bare Python pickle; torch.save writes the zip that can be read", path);
     f->is_torch = map->size >= 4 && memcmp(map->data, "PK\x03\x04", 4) == 0;
     return f->is_torch ? hrm__torch_open(f, path) : hrm__safetensors_open(f, path);
 }
@@ -7123,6 +7736,11 @@ static int hrm__lay_passes(const hrm_model_desc *desc, const hrm_dims *d, hrm_pa
 
 typedef struct hrm__limit { const char *name; int *value; int standard, low, high; } hrm__limit;
 
+static double hrm__swiglu_width(double expansion, double D)
+{
+    return ceil(rint(expansion * D * 2 / 3) / 256) * 256; /* halves to the even number, as Python rounds */
+}
+
 static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
 {
     /* fills in r's defaults, checks everything, -> d with B = 1 */
@@ -7176,9 +7794,9 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     d->P = (r->puzzle_emb_ndim + d->D - 1) / d->D;
     d->S = d->P + d->T;
     d->V = r->vocab_size;
-    double width = floor((double)r->expansion * d->D * 2 / 3 + 0.5);
+    double width = hrm__swiglu_width((double)r->expansion, d->D);
     if (width > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion, width, 1 << 20);
-    d->I = ((int)width + 255) / 256 * 256;
+    d->I = (int)width;
     if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (d->D > 1 << 16 || d->I > 1 << 16))
         return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D, d->I);
     d->heads = r->num_heads;
@@ -9015,20 +9633,73 @@ HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, u
  * a training state adds "hrm.trainer" and the tensors optimizer.*, carry.*. Files of the public code have the configuration
  * in the all_config.yaml beside them. The same keys serve both.
  */
-#define HRM__CONFIG_INTS(X) /* key, field */ \
-    X("seq_len", seq_len) X("vocab_size", vocab_size) X("num_puzzle_identifiers", num_puzzle_identifiers) X("hidden_size", hidden_size) \
-    X("num_heads", num_heads) X("H_layers", H_layers) X("L_layers", L_layers) X("H_cycles", H_cycles) X("L_cycles", L_cycles) \
-    X("halt_max_steps", halt_max_steps)
-#define HRM__CONFIG_FLOATS(X) X("expansion", expansion) X("rms_norm_eps", rms_norm_eps) X("rope_theta", rope_theta)
+/* Every key of a configuration: kind, key, field, lowest, highest value. */
+#define HRM__CONFIG_FIELDS(X) \
+    X(INT, seq_len, 1, INT_MAX) X(INT, vocab_size, 1, INT_MAX) X(INT, num_puzzle_identifiers, 1, INT_MAX) X(INT, hidden_size, 1, INT_MAX) \
+    X(INT, num_heads, 1, INT_MAX) X(INT, H_layers, 1, INT_MAX) X(INT, L_layers, 1, INT_MAX) X(INT, H_cycles, 1, INT_MAX) X(INT, L_cycles, 1, INT_MAX) \
+    X(INT, halt_max_steps, 1, INT_MAX) X(FLOAT, expansion, 0, 1e30) X(FLOAT, rms_norm_eps, 0, 1e30) X(FLOAT, rope_theta, 0, 1e30) \
+    X(INT, puzzle_emb_ndim, 0, INT_MAX) X(FLOAT, halt_exploration_prob, 0, 1) X(FLAG, causal, 0, 1) X(WORD, pos_encodings, 0, 1) X(WORD, loss_type, 0, 1)
 
 static const char *const hrm__position_names[] = {"rope", "learned"};
 static const char *const hrm__loss_names[] = {"stablemax_cross_entropy", "softmax_cross_entropy"};
 
+typedef enum hrm__config_kind { HRM__CONFIG_INT, HRM__CONFIG_FLOAT, HRM__CONFIG_FLAG, HRM__CONFIG_WORD } hrm__config_kind;
+enum {
+#define HRM__INDEX(kind, field, low, high) HRM__AT_##field,
+    HRM__CONFIG_FIELDS(HRM__INDEX)
+#undef HRM__INDEX
+    HRM__CONFIG_COUNT
+};
+static const struct { const char *key; hrm__config_kind kind; double low, high; } hrm__config_fields[HRM__CONFIG_COUNT] = {
+#define HRM__FIELD(kind, field, low, high) {#field, HRM__CONFIG_##kind, low, high},
+    HRM__CONFIG_FIELDS(HRM__FIELD)
+#undef HRM__FIELD
+};
+
+/* What is known of a model while it is put together: each value, and in `sources` who told it. */
+typedef enum hrm__source { HRM__FROM_NOBODY, HRM__FROM_FILE, HRM__FROM_BESIDE, HRM__FROM_TENSORS, HRM__FROM_DESC, HRM__FROM_DEFAULT } hrm__source;
+typedef struct hrm__config { double value[HRM__CONFIG_COUNT]; hrm_sources sources; } hrm__config;
+
+static double hrm__config_get(const hrm_model_desc *d, int field, int *said)
+{
+    /* a 0 means "not said", but where another field tells that it is meant */
+    double value = 0;
+    switch (field) {
+#define HRM__GET(kind, field, low, high) \
+    case HRM__AT_##field: value = (double)d->field; break;
+    HRM__CONFIG_FIELDS(HRM__GET)
+#undef HRM__GET
+    }
+    int none = (field == HRM__AT_puzzle_emb_ndim && d->no_puzzle_emb) || (field == HRM__AT_halt_exploration_prob && d->no_halt_exploration);
+    if (none) value = 0;
+    *said = none || value != 0;
+    return value;
+}
+
+static void hrm__config_put(hrm_model_desc *d, const hrm__config *c)
+{
+#define HRM__PUT_INT(field) d->field = (int)c->value[HRM__AT_##field];
+#define HRM__PUT_FLOAT(field) d->field = (float)c->value[HRM__AT_##field];
+#define HRM__PUT_FLAG(field) HRM__PUT_INT(field)
+#define HRM__PUT_WORD(field)
+#define HRM__PUT(kind, field, low, high) HRM__PUT_##kind(field)
+    HRM__CONFIG_FIELDS(HRM__PUT)
+#undef HRM__PUT
+#undef HRM__PUT_WORD
+#undef HRM__PUT_FLAG
+#undef HRM__PUT_FLOAT
+#undef HRM__PUT_INT
+    d->pos_encodings = (hrm_pos_encodings)(int)c->value[HRM__AT_pos_encodings];
+    d->loss_type = (hrm_loss_type)(int)c->value[HRM__AT_loss_type];
+    d->no_puzzle_emb = d->puzzle_emb_ndim == 0; /* the tensors tell */
+    d->no_halt_exploration = c->sources.from[HRM__AT_halt_exploration_prob] != HRM__FROM_DEFAULT && d->halt_exploration_prob == 0;
+}
+
 static const char *hrm__decimal(char out[32], double value)
 {
-    /* %.9g with a point, whatever the locale's sign is */
+    /* of a float: the fewest digits that tell it, with a point, whatever the locale's sign is */
     char text[32], *o = out;
-    snprintf(text, sizeof text, "%.9g", value);
+    for (int digits = 6; digits == 6 || (digits < 10 && (float)strtod(text, NULL) != (float)value); digits++) snprintf(text, sizeof text, "%.*g", digits, value);
     for (const char *c = text; *c; c++) {
         int plain = (*c >= '0' && *c <= '9') || *c == '-' || *c == '+' || *c == 'e';
         if (plain) *o++ = *c;
@@ -9038,19 +9709,26 @@ static const char *hrm__decimal(char out[32], double value)
     return out;
 }
 
+static const char *hrm__config_value(char out[32], int field, double value)
+{
+    /* as a configuration has it, without the quotes of a word */
+    switch (hrm__config_fields[field].kind) {
+    case HRM__CONFIG_FLAG: return value > 0 ? "true" : "false";
+    case HRM__CONFIG_WORD: return (field == HRM__AT_loss_type ? hrm__loss_names : hrm__position_names)[value > 0];
+    default: return hrm__decimal(out, value);
+    }
+}
+
 static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
 {
+    /* of a resolved description */
     char number[32];
-    int n = snprintf(out, size, "{");
-#define HRM__WRITE(key, field) n += snprintf(out + n, size - (size_t)n, "\"" key "\":%d,", c->field);
-    HRM__CONFIG_INTS(HRM__WRITE)
-#undef HRM__WRITE
-#define HRM__WRITE(key, field) n += snprintf(out + n, size - (size_t)n, "\"" key "\":%s,", hrm__decimal(number, (double)c->field));
-    HRM__CONFIG_FLOATS(HRM__WRITE)
-#undef HRM__WRITE
-    snprintf(out + n, size - (size_t)n, "\"puzzle_emb_ndim\":%d,\"halt_exploration_prob\":%s,\"causal\":%s,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}",
-             c->puzzle_emb_ndim, hrm__decimal(number, (double)c->halt_exploration_prob), c->causal ? "true" : "false", hrm__position_names[c->pos_encodings],
-             hrm__loss_names[c->loss_type]);
+    int said, n = snprintf(out, size, "{");
+    for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
+        const char *value = hrm__config_value(number, i, hrm__config_get(c, i, &said)), *quote = hrm__config_fields[i].kind == HRM__CONFIG_WORD ? "\"" : "";
+        if (i != HRM__AT_loss_type) n += snprintf(out + n, size - (size_t)n, "\"%s\":%s%s%s,", hrm__config_fields[i].key, quote, value, quote);
+        else n += snprintf(out + n, size - (size_t)n, "\"loss\":{\"loss_type\":\"%s\"}}", value); /* the last */
+    }
 }
 
 static hrm_status hrm__config_number(const hrm_json *object, const char *key, double low, double high, const char *file, double *value, int *found)
@@ -9058,71 +9736,188 @@ static hrm_status hrm__config_number(const hrm_json *object, const char *key, do
     const hrm_json *v = hrm_json_get(object, key);
     *found = v != NULL && v->type != HRM_JSON_NULL;
     if (!*found) return HRM_OK;
-    if ((v->type != HRM_JSON_NUMBER && v->type != HRM_JSON_BOOL) || !(v->number >= low && v->number <= high))
-        return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%s\", expected a number from %g to %g", file, key, v->string ? v->string : "?", low, high);
+    if (v->type != HRM_JSON_NUMBER || !(v->number >= low && v->number <= high))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%.80s\", expected a number from %g to %g", file, key, v->string ? v->string : "?", low, high);
     *value = v->number;
     return HRM_OK;
 }
 
-static hrm_status hrm__config_word(const hrm_json *object, const char *key, const char *const *names, int count, const char *file, int *value)
+static size_t hrm__distance(const char *a, const char *b)
 {
-    const hrm_json *v = hrm_json_get(object, key);
-    if (!v || v->type == HRM_JSON_NULL) return HRM_OK;
-    for (int i = 0; i < count; i++)
-        if (v->type == HRM_JSON_STRING && !strcmp(v->string, names[i])) {
-            *value = i;
-            return HRM_OK;
+    /* letters to insert, delete or change; of long words 99 */
+    size_t row[40], n = strlen(a), m = strlen(b);
+    if (n >= HRM__COUNT(row) || m >= HRM__COUNT(row)) return 99;
+    for (size_t j = 0; j <= m; j++) row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < best) best = row[j] + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            row[j] = best;
         }
-    return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%s\", expected %s or %s", file, key, v->string ? v->string : "?", names[0], names[count - 1]);
+    }
+    return row[m];
 }
 
-static hrm_status hrm__config_read(hrm_model_desc *c, const hrm_json *arch, const char *file)
+static const hrm_json *hrm__config_unwrap(const hrm_json *v)
 {
-    /* the keys that are there -> their fields of c */
-    double x = 0;
-    int found, word;
-#define HRM__READ(key, field) \
-    HRM__TRY(hrm__config_number(arch, key, 1, INT_MAX, file, &x, &found)); \
-    if (found) c->field = (int)x;
-    HRM__CONFIG_INTS(HRM__READ)
-#undef HRM__READ
-#define HRM__READ(key, field) \
-    HRM__TRY(hrm__config_number(arch, key, 0, 1e30, file, &x, &found)); \
-    if (found) c->field = (float)x;
-    HRM__CONFIG_FLOATS(HRM__READ)
-#undef HRM__READ
-    HRM__TRY(hrm__config_number(arch, "puzzle_emb_ndim", 0, INT_MAX, file, &x, &found));
-    if (found) {
-        c->puzzle_emb_ndim = (int)x;
-        c->no_puzzle_emb = x == 0;
+    /* Weights & Biases writes {key: {desc: …, value: …}} */
+    const hrm_json *value = hrm_json_get(v, "value");
+    return value && v->count == 1 + (size_t)(hrm_json_get(v, "desc") != NULL) ? value : v;
+}
+
+static hrm_status hrm__config_unknown(const hrm_json *v, const char *group, const char *file)
+{
+    const char *nearest = hrm__config_fields[0].key;
+    for (int i = 1; i < HRM__CONFIG_COUNT; i++)
+        if (hrm__distance(v->key, hrm__config_fields[i].key) < hrm__distance(v->key, nearest)) nearest = hrm__config_fields[i].key;
+    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: this version knows no key %s%.80s; the nearest is %s", file, v->line, group, v->key, nearest);
+}
+
+static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field, const char *group, const char *file, hrm__source source)
+{
+    /* the value of one key */
+    const char *key = hrm__config_fields[field].key, *text = v->string ? v->string : hrm__json_type_name(v->type);
+    double low = hrm__config_fields[field].low, high = hrm__config_fields[field].high;
+    const char *const *names = field == HRM__AT_loss_type ? hrm__loss_names : hrm__position_names;
+    double x = v->number;
+    if (v->type == HRM_JSON_NULL) return HRM_OK;
+    switch (hrm__config_fields[field].kind) {
+    case HRM__CONFIG_FLAG:
+        if (v->type != HRM_JSON_BOOL && !(v->type == HRM_JSON_NUMBER && (strcmp(text, "0") == 0 || strcmp(text, "1") == 0)))
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected true or false", file, v->line, group, key, text);
+        break;
+    case HRM__CONFIG_WORD:
+        for (x = 0; x < 2 && !(v->type == HRM_JSON_STRING && strcmp(v->string, names[(int)x]) == 0);) x++;
+        if (x > 1)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected %s or %s", file, v->line, group, key, text, names[0], names[1]);
+        break;
+    case HRM__CONFIG_INT:
+        if (v->type != HRM_JSON_NUMBER || !(x >= low && x <= high) || x > floor(x))
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a whole number from %.0f to %.0f", file, v->line, group, key, text, low, high);
+        break;
+    default:
+        if (v->type != HRM_JSON_NUMBER || !(x >= low && x <= high))
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a number from %g to %g", file, v->line, group, key, text, low, high);
+        x = (double)(float)x;
     }
-    HRM__TRY(hrm__config_number(arch, "halt_exploration_prob", 0, 1, file, &x, &found));
-    if (found) {
-        c->halt_exploration_prob = (float)x;
-        c->no_halt_exploration = x == 0;
-    }
-    HRM__TRY(hrm__config_number(arch, "causal", 0, 1, file, &x, &found));
-    if (found) c->causal = x != 0;
-    word = (int)c->pos_encodings;
-    HRM__TRY(hrm__config_word(arch, "pos_encodings", hrm__position_names, 2, file, &word));
-    c->pos_encodings = (hrm_pos_encodings)word;
-    word = (int)c->loss_type;
-    HRM__TRY(hrm__config_word(hrm_json_get(arch, "loss"), "loss_type", hrm__loss_names, 2, file, &word));
-    c->loss_type = (hrm_loss_type)word;
+    c->value[field] = x;
+    c->sources.from[field] = (unsigned char)source;
     return HRM_OK;
+}
+
+static int hrm__config_field(const char *key)
+{
+    int i = 0;
+    while (i < HRM__CONFIG_COUNT && strcmp(hrm__config_fields[i].key, key) != 0) i++;
+    return i; /* HRM__CONFIG_COUNT: none of that name */
+}
+
+static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const char *group, int alone, const char *file, hrm__source source)
+{
+    /* every key of the object; `alone`: nothing but the model's keys is expected there */
+    static const char *const others = /* of the public code's training, of other libraries' files */
+        "data_path global_batch_size epochs eval_interval checkpoint_every_eval lr lr_min_ratio lr_warmup_steps beta1 beta2 weight_decay puzzle_emb_lr "
+        "puzzle_emb_weight_decay seed checkpoint_path eval_save_outputs project_name run_name architectures model_type torch_dtype dtype transformers_version "
+        "auto_map library_name license tags wandb_version hydra defaults";
+    for (const hrm_json *m = arch ? arch->child : NULL; m; m = m->next) {
+        const hrm_json *v = hrm__config_unwrap(m);
+        int field = hrm__config_field(m->key);
+        if (field < HRM__CONFIG_COUNT) {
+            HRM__TRY(hrm__config_take(c, v, field, group, file, source));
+        } else if (strcmp(m->key, "loss") == 0 && (v->type == HRM_JSON_OBJECT || v->type == HRM_JSON_NULL)) {
+            for (const hrm_json *l = v->child; l; l = l->next) {
+                char inner[32];
+                snprintf(inner, sizeof inner, "%sloss.", group);
+                if (strcmp(l->key, "loss_type") == 0) HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), HRM__AT_loss_type, inner, file, source));
+                else if (strcmp(l->key, "name") != 0) return hrm__config_unknown(l, inner, file);
+            }
+        } else if (strcmp(m->key, "name") == 0 && alone) { /* which of the public code's classes it is */
+            if (v->type == HRM_JSON_STRING && !strstr(v->string, "hrm_act_v1") && !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
+                return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", file,
+                                 v->line, group, v->string);
+        } else if (!hrm__word_in(m->key, "forward_dtype batch_size") && (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
+            return hrm__config_unknown(m, group, file);
+        }
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__config_beside(hrm__config *c, const hrm_json *root, const char *file, int *found)
+{
+    /* under arch, as the public code has it, under config, or at the top */
+    const hrm_json *arch = hrm__config_unwrap(hrm_json_get(root, "arch")), *config = hrm__config_unwrap(hrm_json_get(root, "config"));
+    const char *group = "arch.";
+    if (!arch || arch->type != HRM_JSON_OBJECT) arch = config, group = "config.";
+    *found = arch && arch->type == HRM_JSON_OBJECT;
+    if (*found) HRM__TRY(hrm__config_read(c, arch, group, 1, file, HRM__FROM_BESIDE));
+    int own = 0; /* any JSON may lie there; this one is meant when it says what only such a model has */
+    for (const hrm_json *m = root->type == HRM_JSON_OBJECT ? root->child : NULL; m; m = m->next) {
+        if (hrm__word_in(m->key, "H_cycles L_cycles H_layers L_layers halt_max_steps")) own = 1;
+        if (*found && hrm__word_in(m->key, "seq_len vocab_size num_puzzle_identifiers"))
+            HRM__TRY(hrm__config_take(c, hrm__config_unwrap(m), hrm__config_field(m->key), "", file, HRM__FROM_BESIDE));
+    }
+    if (*found || !own) return HRM_OK;
+    *found = 1;
+    return hrm__config_read(c, root, "", 0, file, HRM__FROM_BESIDE);
+}
+
+static int hrm__path_stem(const char *path, int *folder)
+{
+    /* -> the length of the path without its name's ending; *folder: of its folder with the slash */
+    const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
+    if (back && (!slash || back > slash)) slash = back;
+    *folder = slash ? (int)hrm__min_i64(slash + 1 - path, 4096) : 0;
+    const char *dot = strrchr(path + *folder, '.');
+    return (int)hrm__min_i64(dot && dot > path + *folder ? dot - path : (int64_t)strlen(path), 4096);
+}
+
+static hrm_status hrm__config_neighbour(hrm__config *c, const char *path, const hrm_allocator *a)
+{
+    /* the first configuration beside the file: its name with .yaml, all_config.yaml, config.json */
+    int folder, stem = hrm__path_stem(path, &folder);
+    for (int k = 0, found = 0; k < 4 && !found; k++) {
+        char *beside = c->sources.beside;
+        int n = k == 0   ? snprintf(beside, sizeof c->sources.beside, "%.*s.yaml", stem, path)
+                : k == 1 ? snprintf(beside, sizeof c->sources.beside, "%s.yaml", path)
+                         : snprintf(beside, sizeof c->sources.beside, "%.*s%s", folder, path, k == 2 ? "all_config.yaml" : "config.json");
+        FILE *there = n > 0 && (size_t)n < sizeof c->sources.beside && strcmp(beside, path) != 0 ? fopen(beside, "rb") : NULL;
+        if (there) {
+            hrm_json_document *doc;
+            fclose(there);
+            HRM__TRY(hrm_json_open(&doc, beside, a));
+            hrm_status status = hrm_json_expand(doc, 1);
+            if (status == HRM_OK) status = hrm__config_beside(c, hrm_json_root(doc), beside, &found);
+            hrm_json_close(doc);
+            HRM__TRY(status);
+        }
+        if (!found) *beside = 0;
+    }
+    return HRM_OK;
+}
+
+#define HRM__FULL_NAME (HRM__TORCH_NAME + 80)
+
+static const char *hrm__full_name(char out[HRM__FULL_NAME], const hrm_tensors *file, const char *name)
+{
+    /* a model's name behind whatever this file puts before its names */
+    snprintf(out, HRM__FULL_NAME, "%.*s%s", (int)file->prefix_length, file->prefix, name);
+    return out;
 }
 
 static const hrm_tensor *hrm__find_public(const hrm_tensors *file, const char *name)
 {
-    /* `name` as it is or behind the prefixes that the public code's wrappers add */
-    static const char *const prefixes[] = {"", "model.", "_orig_mod.", "_orig_mod.model.", "module.", "module.model."};
-    char full[128];
-    for (size_t i = 0; i < HRM__COUNT(prefixes); i++) {
-        snprintf(full, sizeof full, "%s%s", prefixes[i], name);
-        const hrm_tensor *t = hrm_tensors_find(file, full);
-        if (t) return t;
-    }
-    return NULL;
+    char full[HRM__FULL_NAME];
+    return hrm_tensors_find(file, hrm__full_name(full, file, name));
+}
+
+static hrm_status hrm__missing(const hrm_tensors *file, const char *path, const char *name)
+{
+    char full[HRM__FULL_NAME];
+    return hrm__tensors_missing(file, path, hrm__full_name(full, file, name));
 }
 
 static int hrm__tensor_dim(const hrm_tensors *file, const char *name, int dim)
@@ -9131,63 +9926,163 @@ static int hrm__tensor_dim(const hrm_tensors *file, const char *name, int dim)
     return t && dim < t->ndim && t->shape[dim] > 0 && t->shape[dim] < INT_MAX ? (int)t->shape[dim] : 0;
 }
 
-static hrm_status hrm__config_of(hrm_model_desc *c, const hrm_tensors *file, const char *path, const hrm_allocator *a)
+static const char *hrm__source_text(const hrm_sources *s, int from)
 {
-    /* what the file, or the all_config.yaml beside it, says; then what the shapes say */
+    static const char *const texts[] = {NULL, "its own metadata", NULL, "its tensors", "the description", "the default"};
+    return from == HRM__FROM_BESIDE ? s->beside : texts[from];
+}
+
+HRM_API const char *hrm_sources_of(const hrm_sources *s, const char *key)
+{
+    if (key) {
+        int field = hrm__config_field(key);
+        return field < HRM__CONFIG_COUNT ? hrm__source_text(s, s->from[field]) : NULL;
+    }
+    for (int i = 0; i < HRM__CONFIG_COUNT; i++)
+        if (s->from[i] == HRM__FROM_FILE) return hrm__source_text(s, HRM__FROM_FILE);
+    return *s->beside ? s->beside : NULL;
+}
+
+static hrm_status hrm__config_agree(hrm__config *c, const char *path, int field, double value, hrm__source source)
+{
+    /* another word on a field: the first, or the same */
+    char one[32], two[32];
+    double had = c->value[field];
+    int from = c->sources.from[field];
+    if (from && had != value)
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %s (%s), but %s (%s)", path, hrm__config_fields[field].key, hrm__config_value(one, field, had),
+                         hrm__source_text(&c->sources, from), hrm__config_value(two, field, value), hrm__source_text(&c->sources, (int)source));
+    c->value[field] = value;
+    if (!from) c->sources.from[field] = (unsigned char)source;
+    return HRM_OK;
+}
+
+static hrm_status hrm__config_tensors(hrm__config *c, const hrm_tensors *file, const char *path)
+{
+    /* what the shapes say */
+    int hidden = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 1), vocab = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 0);
+    int ndim = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 1), ids = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 0);
+    int positions = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0), width = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp.down_proj.weight", 1);
+    if (file->num_models > 1)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: it holds several models, under \"%.*s\" and elsewhere; save one of them", path,
+                         (int)hrm__min_i64((int64_t)file->prefix_length, 100), file->prefix);
+    if (!hidden || !vocab) return hrm__fail(HRM_ERR_FORMAT, "%s: no tensor inner.embed_tokens.embedding_weight [V,D]; not a model of this kind", path);
+    HRM__TRY(hrm__config_agree(c, path, HRM__AT_hidden_size, hidden, HRM__FROM_TENSORS));
+    HRM__TRY(hrm__config_agree(c, path, HRM__AT_vocab_size, vocab, HRM__FROM_TENSORS));
+    HRM__TRY(hrm__config_agree(c, path, HRM__AT_puzzle_emb_ndim, ndim, HRM__FROM_TENSORS));
+    if (ids) HRM__TRY(hrm__config_agree(c, path, HRM__AT_num_puzzle_identifiers, ids, HRM__FROM_TENSORS));
+    for (int level = 0; level < 2; level++) {
+        char name[64];
+        int layers = -1;
+        do snprintf(name, sizeof name, "inner.%c_level.layers.%d.mlp.down_proj.weight", "HL"[level], ++layers);
+        while (hrm__find_public(file, name));
+        if (!layers) return hrm__missing(file, path, name);
+        HRM__TRY(hrm__config_agree(c, path, level ? HRM__AT_L_layers : HRM__AT_H_layers, layers, HRM__FROM_TENSORS));
+    }
+    HRM__TRY(hrm__config_agree(c, path, HRM__AT_pos_encodings, positions ? HRM_LEARNED : HRM_ROPE, HRM__FROM_TENSORS));
+    if (positions) {
+        int prefix = ndim / hidden + (ndim % hidden != 0);
+        if (positions <= prefix) return hrm__fail(HRM_ERR_SHAPE, "%s: %d learned positions, of which the puzzle's embedding takes %d", path, positions, prefix);
+        HRM__TRY(hrm__config_agree(c, path, HRM__AT_seq_len, positions - prefix, HRM__FROM_TENSORS));
+    }
+    double expansion = c->value[HRM__AT_expansion];
+    if (c->sources.from[HRM__AT_expansion]) {
+        if (hrm__swiglu_width(expansion, hidden) != width)
+            return hrm__fail(HRM_ERR_SHAPE, "%s: expansion is %g (%s), which makes the SwiGLU %.0f wide, but it is %d wide (its tensors)", path, expansion,
+                             hrm__source_text(&c->sources, c->sources.from[HRM__AT_expansion]), hrm__swiglu_width(expansion, hidden), width);
+    } else { /* many expansions make one width; the paper's, if it is one of them */
+        c->value[HRM__AT_expansion] = hrm__swiglu_width(4, hidden) == width ? 4 : (double)(float)(width * 1.5 / hidden);
+        c->sources.from[HRM__AT_expansion] = HRM__FROM_TENSORS;
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__config_of(hrm__config *c, const hrm_tensors *file, const char *path, const hrm_model_desc *desc)
+{
+    /* the file's own configuration, else one beside it; then `desc`; then the tensors */
     const char *text = hrm_tensors_metadata(file, "hrm.config");
-    hrm_json_document *doc = NULL;
     memset(c, 0, sizeof *c);
     if (text) {
-        HRM__TRY(hrm_json_parse(&doc, text, strlen(text), path, a));
-        hrm_status status = hrm__config_read(c, hrm_json_root(doc), path);
+        hrm_json_document *doc;
+        char name[1024];
+        snprintf(name, sizeof name, "%.900s, hrm.config in its metadata", path);
+        HRM__TRY(hrm_json_parse(&doc, text, strlen(text), name, desc->allocator));
+        hrm_status status = hrm__config_read(c, hrm_json_root(doc), "", 1, name, HRM__FROM_FILE);
         hrm_json_close(doc);
         HRM__TRY(status);
     } else {
-        char beside[1024];
-        const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
-        if (back && (!slash || back > slash)) slash = back;
-        int n = snprintf(beside, sizeof beside, "%.*sall_config.yaml", slash ? (int)(slash + 1 - path) : 0, path);
-        FILE *there = n > 0 && (size_t)n < sizeof beside ? fopen(beside, "rb") : NULL;
-        if (there) {
-            fclose(there);
-            HRM__TRY(hrm_json_open(&doc, beside, a));
-            hrm_status status = hrm__config_read(c, hrm_json_get(hrm_json_root(doc), "arch"), beside);
-            hrm_json_close(doc);
-            HRM__TRY(status);
-        }
+        HRM__TRY(hrm__config_neighbour(c, path, desc->allocator));
     }
-    int hidden = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 1), ndim = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 1);
-    int width = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp.down_proj.weight", 1), layers[2] = {0, 0};
-    char name[64];
-    if (!hidden) return hrm__fail(HRM_ERR_FORMAT, "%s: no tensor inner.embed_tokens.embedding_weight [V,D]; not a model of this kind", path);
-    if (c->hidden_size && c->hidden_size != hidden)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: its configuration says hidden_size %d, its tensors %d", path, c->hidden_size, hidden);
-    for (int level = 0; level < 2; level++)
-        for (;; layers[level]++) {
-            snprintf(name, sizeof name, "inner.%c_level.layers.%d.mlp.down_proj.weight", "HL"[level], layers[level]);
-            if (!hrm__find_public(file, name)) break;
-        }
-    c->hidden_size = hidden;
-    if (!c->vocab_size) c->vocab_size = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 0);
-    if (!c->num_puzzle_identifiers) c->num_puzzle_identifiers = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 0);
-    if (!c->H_layers) c->H_layers = layers[0];
-    if (!c->L_layers) c->L_layers = layers[1];
-    if (!(c->expansion > 0)) c->expansion = (float)width * 1.5f / (float)hidden;
-    if (!ndim) c->no_puzzle_emb = 1;
-    if (!c->puzzle_emb_ndim) c->puzzle_emb_ndim = ndim;
-    int positions = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0);
-    if (positions) c->pos_encodings = HRM_LEARNED;
-    if (positions && !c->seq_len) c->seq_len = positions - (ndim + hidden - 1) / hidden;
+    for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
+        int said;
+        double value = hrm__config_get(desc, i, &said);
+        if (said && (i == HRM__AT_halt_max_steps || i == HRM__AT_halt_exploration_prob)) c->sources.from[i] = 0; /* no weight depends on them */
+        if (said) HRM__TRY(hrm__config_agree(c, path, i, value, HRM__FROM_DESC));
+    }
+    HRM__TRY(hrm__config_tensors(c, file, path));
+    for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
+        int required = i == HRM__AT_seq_len || i == HRM__AT_num_heads || i == HRM__AT_H_cycles || i == HRM__AT_L_cycles || i == HRM__AT_halt_max_steps;
+        if (!c->sources.from[i] && !required) c->sources.from[i] = HRM__FROM_DEFAULT; /* which every published file has */
+    }
     return HRM_OK;
+}
+
+static hrm_status hrm__fail_in(const char *path, hrm_status status)
+{
+    /* the error just made, with the file's name before it */
+    char message[256];
+    snprintf(message, sizeof message, "%.255s", hrm_error_message());
+    return hrm__fail(status, "%s: %s", path, message);
+}
+
+static hrm_status hrm__checkpoint_merge(hrm_model_desc *out, hrm_sources *sources, const hrm_tensors *file, const char *path, const hrm_model_desc *desc)
+{
+    hrm__config c;
+    hrm_model_desc merged = *desc; /* where and how it runs */
+    HRM__TRY(hrm__config_of(&c, file, path, desc));
+    hrm__config_put(&merged, &c);
+    *out = merged;
+    if (sources) *sources = c.sources;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path, const hrm_model_desc *desc)
+{
+    hrm_tensors *file;
+    hrm_model_desc none;
+    memset(&none, 0, sizeof none);
+    if (!desc) desc = &none;
+    HRM__TRY(hrm_tensors_open(&file, path, desc->allocator));
+    hrm_status status = hrm__checkpoint_merge(merged, sources, file, path, desc);
+    hrm_tensors_close(file);
+    return status;
 }
 
 HRM_API hrm_status hrm_checkpoint_describe(hrm_model_desc *desc, const char *path, const hrm_allocator *a)
 {
-    hrm_tensors *file;
-    HRM__TRY(hrm_tensors_open(&file, path, a));
-    hrm_status status = hrm__config_of(desc, file, path, a);
-    hrm_tensors_close(file);
-    return status;
+    hrm_model_desc none;
+    memset(&none, 0, sizeof none);
+    none.allocator = a;
+    HRM__TRY(hrm_checkpoint_merge(desc, NULL, path, &none));
+    desc->allocator = NULL;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *d, const char *path)
+{
+    static const char *const keys[] = {"num_heads", "H_cycles", "L_cycles", "halt_max_steps", "seq_len"};
+    int value[HRM__COUNT(keys)], missing = 0, first = 0, n = 0;
+    char list[96];
+    value[0] = d->num_heads, value[1] = d->H_cycles, value[2] = d->L_cycles, value[3] = d->halt_max_steps, value[4] = d->seq_len;
+    for (int i = (int)HRM__COUNT(keys); i-- > 0;)
+        if (!value[i]) missing++, first = i;
+    if (!missing) return HRM_OK;
+    for (int i = first, left = missing; i < (int)HRM__COUNT(keys); i++)
+        if (!value[i]) n += snprintf(list + n, sizeof list - (size_t)n, "%s%s", i == first ? "" : left == 1 ? " and " : ", ", keys[i]), left--;
+    if (first == 4) return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its seq_len, the puzzle's length: give it in the description, or open it with its data set", path);
+    int folder, stem = hrm__path_stem(path, &folder);
+    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=…, in C the description's %s, or put its %.*s.yaml, all_config.yaml or config.json beside it",
+                     path, list, keys[first], keys[first], (int)hrm__min_i64(stem - folder, 80), path + folder);
 }
 
 /* ---- weights ------------------------------------------------------------------------------------------------- >>weights ---*/
@@ -9201,22 +10096,33 @@ static hrm_status hrm__check_shape(const char *path, const hrm_tensor *t, const 
     return HRM_OK;
 }
 
+static hrm_status hrm__check_entries(const hrm_tensors *file, const char *path, const hrm__entry *entries, int count)
+{
+    /* every tensor of the model is there with its shape, and none that would be lost in silence */
+    for (int i = 0; i < count; i++) {
+        const hrm_tensor *t = hrm__find_public(file, entries[i].name);
+        if (!t) return hrm__missing(file, path, entries[i].name);
+        HRM__TRY(hrm__check_shape(path, t, &entries[i]));
+    }
+    for (size_t i = 0; i < hrm_tensors_count(file); i++) {
+        const char *name = hrm_tensors_model_name(file, hrm_tensors_at(file, i));
+        int known = !name || !(strstr(name, "_level.layers.") || strstr(name, "embed_pos") || strstr(name, "puzzle_emb.weights"));
+        for (int k = 0; k < count && !known; k++) known = strcmp(entries[k].name, name) == 0;
+        if (!known) return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s has no place in the model", path, name);
+    }
+    return HRM_OK;
+}
+
 static hrm_status hrm__load_entries(hrm_model *m, const hrm_tensors *file, const char *path, hrm_real *buffer, int write)
 {
     hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
     for (int i = 0; i < m->count; i++) {
         const hrm__entry *e = &m->entries[i];
         const hrm_tensor *t = hrm__find_public(file, e->name);
-        if (!t) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing", path, e->name);
-        HRM__TRY(hrm__check_shape(path, t, e));
         HRM__TRY(hrm_convert(buffer, real, t->data, t->dtype, hrm__entry_size(e)));
         if (!write) {
             hrm_status status = hrm__check_finite(e->name, buffer, hrm__entry_size(e), e->columns);
-            if (status != HRM_OK) {
-                char message[256];
-                snprintf(message, sizeof message, "%.255s", hrm_error_message());
-                return hrm__fail(status, "%s: %s", path, message);
-            }
+            if (status != HRM_OK) return hrm__fail_in(path, status);
             continue;
         }
         HRM__TRY(m->table->upload(m->dev, hrm__entry_place(m, e), buffer, hrm__entry_size(e) * sizeof *buffer));
@@ -9230,12 +10136,7 @@ static hrm_status hrm__load_weights(hrm_model *m, const hrm_tensors *file, const
     size_t largest = 1;
     void *buffer;
     for (int i = 0; i < m->count; i++) largest = hrm__max_size(largest, hrm__entry_size(&m->entries[i]));
-    for (size_t i = 0; i < hrm_tensors_count(file); i++) { /* a layer that the model lacks would be lost in silence */
-        const char *name = strstr(hrm_tensors_at(file, i)->name, "inner.");
-        if (name && (strstr(name, "_level.layers.") || strstr(name, "embed_pos") || strstr(name, "puzzle_emb.weights")) && !strstr(name, "optimizer.") &&
-            hrm_model_tensor_find(m, name) < 0)
-            return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s has no place in the model", path, name);
-    }
+    HRM__TRY(hrm__check_entries(file, path, m->entries, m->count));
     HRM__TRY(hrm__alloc(m->allocator, &buffer, largest, sizeof(hrm_real), "loading"));
     hrm_status status = hrm__load_entries(m, file, path, (hrm_real *)buffer, 0);
     if (status == HRM_OK) status = hrm__load_entries(m, file, path, (hrm_real *)buffer, 1);
@@ -9252,38 +10153,35 @@ HRM_API hrm_status hrm_model_load_weights(hrm_model *m, const char *path)
     return status;
 }
 
-static hrm_status hrm__merge_int(const char *path, const char *key, int *from_file, int wanted)
+static hrm_status hrm__check_plan(const hrm_model_desc *desc, const hrm_tensors *file, const char *path)
 {
-    if (!wanted) return HRM_OK;
-    if (*from_file && *from_file != wanted) return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %d there, %d was asked for", path, key, *from_file, wanted);
-    *from_file = wanted;
-    return HRM_OK;
+    /* before a model of the size that a file claims is made: that the file holds it */
+    hrm_model_desc resolved = *desc;
+    hrm_layout at;
+    hrm_dims d;
+    void *p;
+    hrm_status status = hrm__resolve(&resolved, &d);
+    if (status != HRM_OK) return hrm__fail_in(path, status);
+    int count = hrm__plan_model(&d, &at, NULL);
+    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, (size_t)count, sizeof(hrm__entry), "tensor list"));
+    hrm__plan_model(&d, &at, (hrm__entry *)p);
+    status = hrm__check_entries(file, path, (const hrm__entry *)p, count);
+    hrm__free(desc->allocator, p, (size_t)count, sizeof(hrm__entry));
+    return status;
 }
 
 HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_model_desc *desc)
 {
-    hrm_model_desc c, none;
+    hrm_model_desc merged, none;
     hrm_tensors *file;
     hrm_model *m = NULL;
     memset(&none, 0, sizeof none);
     if (!desc) desc = &none;
     HRM__TRY(hrm_tensors_open(&file, path, desc->allocator));
-    hrm_status status = hrm__config_of(&c, file, path, desc->allocator);
-#define HRM__MERGE(key, field) \
-    if (status == HRM_OK && strcmp(key, "halt_max_steps")) status = hrm__merge_int(path, key, &c.field, desc->field);
-    HRM__CONFIG_INTS(HRM__MERGE)
-#undef HRM__MERGE
-    if (desc->halt_max_steps) c.halt_max_steps = desc->halt_max_steps; /* no weight depends on it */
-    if (status == HRM_OK && !c.seq_len)
-        status = hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing there tells the puzzle's length; give seq_len, or open it with its data set", path);
-    if (status == HRM_OK) {
-        c.seed = desc->seed;
-        c.device = desc->device;
-        c.forward_dtype = desc->forward_dtype;
-        c.num_threads = desc->num_threads;
-        c.allocator = desc->allocator;
-        status = hrm__model_create(&m, &c, 0);
-    }
+    hrm_status status = hrm__checkpoint_merge(&merged, NULL, file, path, desc);
+    if (status == HRM_OK) status = hrm_checkpoint_complete(&merged, path);
+    if (status == HRM_OK) status = hrm__check_plan(&merged, file, path);
+    if (status == HRM_OK) status = hrm__model_create(&m, &merged, 0);
     if (status == HRM_OK) status = hrm__load_weights(m, file, path);
     hrm_tensors_close(file);
     if (status != HRM_OK) {

@@ -6,6 +6,7 @@
  *
  * Without a fuzzer, any compiler: -DHRM_FUZZ_REPLAY builds a program that runs the target on the files it is given.
  */
+#define HRM__ZIP_TRUST 1
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 #include "targets.h"

@@ -33,7 +33,11 @@ static int fuzz_text(const unsigned char *data, size_t size, int yaml)
     hrm_status status = (yaml ? hrm_yaml_parse : hrm_json_parse)(&doc, copy, size, "fuzz", NULL);
     free(copy);
     FUZZ_CHECK(status == HRM_OK || (!doc && *hrm_error_message()));
-    if (status == HRM_OK) FUZZ_CHECK(fuzz_nodes(hrm_json_root(doc), 0) <= size + 1);
+    if (status == HRM_OK) FUZZ_CHECK(fuzz_nodes(hrm_json_root(doc), 0) <= size + 1 + (size_t)(yaml ? HRM__YAML_COPIES : 0));
+    if (status == HRM_OK && yaml) {
+        (void)hrm_json_expand(doc, 1);
+        (void)fuzz_nodes(hrm_json_root(doc), 0);
+    }
     hrm_json_close(doc);
     return status == HRM_OK;
 }
@@ -55,16 +59,19 @@ static void fuzz_tensor(const hrm_tensor *t, const unsigned char *data, size_t s
 
 static int fuzz_npy(const unsigned char *data, size_t size)
 {
-    hrm_file_map map;
-    hrm_tensor tensor;
+    hrm_npy npy;
     unsigned char *copy = (unsigned char *)malloc(size ? size : 1);
     if (!copy) return 0;
     if (size) memcpy(copy, data, size);
-    map.data = copy;
-    map.size = size;
-    map.handle = copy; /* where a big-endian machine turns the bytes round */
-    hrm_status status = hrm__npy_parse(&tensor, &map, "fuzz.npy");
-    if (status == HRM_OK) fuzz_tensor(&tensor, copy, size);
+    memset(&npy, 0, sizeof npy);
+    npy.map.data = copy;
+    npy.map.size = size;
+    npy.map.handle = copy; /* where a big-endian machine turns the bytes round */
+    hrm_status status = hrm__npy_parse(&npy, "fuzz.npy");
+    if (status == HRM_OK && npy.copy) fuzz_tensor(&npy.tensor, (const unsigned char *)npy.copy, npy.copy_bytes);
+    else if (status == HRM_OK) fuzz_tensor(&npy.tensor, copy, size);
+    npy.map.handle = NULL; /* the memory is ours */
+    hrm_npy_close(&npy);
     free(copy);
     return status == HRM_OK;
 }
@@ -94,7 +101,7 @@ static int fuzz_checkpoint(const unsigned char *data, size_t size)
     for (size_t i = 0; status == HRM_OK && i < hrm_tensors_metadata_count(f); i++)
         FUZZ_CHECK(hrm_tensors_metadata(f, hrm_tensors_metadata_at(f, i).key) == hrm_tensors_metadata_at(f, i).value);
     hrm__free(NULL, f->tensors, f->room, sizeof *f->tensors);
-    hrm__free(NULL, f->by_name, f->count, sizeof *f->by_name);
+    hrm__free(NULL, f->by_name, f->count + f->num_others, sizeof *f->by_name);
     hrm__free(NULL, f->metadata, f->metadata_room, sizeof *f->metadata);
     hrm__arena_free(&f->arena);
     free(f);
@@ -113,9 +120,11 @@ static const char *const fuzz_json_seeds[] = {
 static const char *const fuzz_yaml_seeds[] = {
     "# a configuration\ndefaults:\n  - arch: hrm_v1\n  - _self_\n\nhydra:\n  output_subdir: null\ndata_path: data/arc  # where\nlr: 1e-4\nbetas: [0.9, .95]\n",
     "arch:\n  name: hrm@V1\n  loss:\n    type: 'it''s'\n  size: ${.hidden_size}\nlist:\n- 1\n- - 2\n  - a: \"x\\ty\"\n    b: {}\nlong: one\n  two\n  three\n",
-    "---\na: {b: [1, {c: d}], e: null}\n\"q r\": yes\n'k': ~\n-k: -1\n"};
+    "---\na: {b: [1, {c: d}], e: null}\n\"q r\": yes\n'k': ~\n-k: -1\n",
+    "b: &b\n  lr: 1\n  l: &l [1, &x two, *x]\nc:\n  <<: *b\n  lr: 2\nd: {<<: [*b, {m: *l}], e: &e {}}\nf:\n- &g\n  h: *e\n- *g\n",
+    "a: |-\n  one\n    two\n\n  three\nb: >+\n  x\n  y\n\n   z\n\nc: 'q\n  r\n\n  it''s'\nd: \"s\\\n  t\\x41\\U0001F600\"\ne: ${.a}-${oc.env:HRM_NONE,1}${now:%Y}\nf: ${e}${f}\ng: |2\n   h\n"};
 
-static int fuzz_seed_file(fuzz_seed *seed, const char *name, fuzz_function run, const char *path)
+static int fuzz_seed_read(fuzz_seed *seed, const char *name, fuzz_function run, const char *path)
 {
     hrm_file_map map;
     if (hrm_file_map_open(&map, path) != HRM_OK) return 0;
@@ -125,8 +134,14 @@ static int fuzz_seed_file(fuzz_seed *seed, const char *name, fuzz_function run, 
     seed->data = (unsigned char *)malloc(map.size + 1);
     if (seed->data) memcpy(seed->data, map.data, map.size);
     hrm_file_map_close(&map);
-    remove(path);
     return seed->data != NULL;
+}
+
+static int fuzz_seed_file(fuzz_seed *seed, const char *name, fuzz_function run, const char *path)
+{
+    int done = fuzz_seed_read(seed, name, run, path);
+    remove(path);
+    return done;
 }
 
 static int fuzz_seed_text(fuzz_seed *seed, const char *name, fuzz_function run, const char *text)
@@ -161,16 +176,17 @@ static int fuzz_seeds(fuzz_seed *seeds, const char *path /* of a file to write a
     }
     metadata.key = "config";
     metadata.value = "{\"hidden_size\": 64}";
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < HRM__COUNT(fuzz_json_seeds); i++)
         if (!fuzz_seed_text(&seeds[n++], "json", fuzz_json, fuzz_json_seeds[i])) return 0;
+    for (size_t i = 0; i < HRM__COUNT(fuzz_yaml_seeds); i++)
         if (!fuzz_seed_text(&seeds[n++], "yaml", fuzz_yaml, fuzz_yaml_seeds[i])) return 0;
-    }
     if (hrm_npy_writer_open(&w, path, HRM_F32, 2, rows, NULL) != HRM_OK || hrm_npy_writer_write(&w, values, 3) != HRM_OK ||
         hrm_npy_writer_commit(&w) != HRM_OK || !fuzz_seed_file(&seeds[n++], "npy", fuzz_npy, path))
         return 0;
     if (hrm_safetensors_save(path, tensors, 3, &metadata, 1, HRM_BF16, NULL) != HRM_OK || !fuzz_seed_file(&seeds[n++], "safetensors", fuzz_checkpoint, path))
         return 0;
     if (hrm_torch_save(path, tensors, 3, HRM_DTYPE_COUNT, NULL) != HRM_OK || !fuzz_seed_file(&seeds[n++], "torch", fuzz_checkpoint, path)) return 0;
+    if (!fuzz_seed_read(&seeds[n++], "objects", fuzz_checkpoint, "tests/files/objects.pt")) return 0;
     return n;
 }
 
