@@ -64,7 +64,7 @@
  *   implementation:
  *     >>platform >>status >>memory >>threads >>cpu-features >>vector-math >>random >>dtype >>files >>json >>npy
  *     >>safetensors >>torch-zip >>gemm >>quantized >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm >>losses
- *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>passes >>cpu-backend >>block >>embed >>heads >>halting
+ *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>passes >>cpu-backend >>block >>pass >>embed >>heads >>halting
  *     >>objective >>updates >>cpu-table >>model >>describe >>layout >>create >>tensors >>act >>trainer >>dataset
  *     >>checkpoint >>weights >>resume >>solve >>solving >>evaluate >>budget
  */
@@ -669,7 +669,17 @@ typedef struct hrm_dims { /* all sizes, resolved */
 
 /* Where the parameters stand in their arena, in elements; every offset is a multiple of 64, gaps are 0. A block's tensors:
  * net_offset[net] + layer * block_size + block_offset[…]. Buffers come after `trained` elements. */
-enum { HRM_QKV_PROJ, HRM_O_PROJ, HRM_GATE_UP_PROJ, HRM_DOWN_PROJ, HRM_BLOCK_TENSORS };
+#define HRM_BLOCK_LIST(X) /* index, name in checkpoints, rows, columns; D hidden_size, I SwiGLU width */ \
+    X(HRM_QKV_PROJ,     "self_attn.qkv_proj.weight", 3 * D, D) \
+    X(HRM_O_PROJ,       "self_attn.o_proj.weight",   D,     D) \
+    X(HRM_GATE_UP_PROJ, "mlp.gate_up_proj.weight",   2 * I, D) \
+    X(HRM_DOWN_PROJ,    "mlp.down_proj.weight",      D,     I)
+enum {
+#define HRM__INDEX(index, name, rows, columns) index,
+    HRM_BLOCK_LIST(HRM__INDEX)
+#undef HRM__INDEX
+    HRM_BLOCK_TENSORS
+};
 typedef struct hrm_layout {
     size_t embed_tokens, lm_head, q_head_weight, q_head_bias, embed_pos;
     size_t puzzle_emb; /* 0: a table of its own */
@@ -853,6 +863,25 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
     #define HRM__WIDE_FLOATS 0
     #define HRM__PLAIN_MATH  (sizeof(hrm_real) == sizeof(double))
 #endif
+
+/* ---- a block's tensors -------------------------------------------------------------------------------------------------- */
+HRM__BOTH size_t hrm__block_rows(const hrm_dims *d, int i)
+{
+    size_t D = (size_t)d->D, I = (size_t)d->I;
+#define HRM__HEIGHT(index, name, rows, columns) rows,
+    size_t rows[HRM_BLOCK_TENSORS] = {HRM_BLOCK_LIST(HRM__HEIGHT)};
+#undef HRM__HEIGHT
+    return rows[i];
+}
+
+HRM__BOTH size_t hrm__block_columns(const hrm_dims *d, int i)
+{
+    size_t D = (size_t)d->D, I = (size_t)d->I;
+#define HRM__WIDTH(index, name, rows, columns) columns,
+    size_t columns[HRM_BLOCK_TENSORS] = {HRM_BLOCK_LIST(HRM__WIDTH)};
+#undef HRM__WIDTH
+    return columns[i];
+}
 
 /* ---- random numbers --------------------------------------------------------------------------------------------------- */
 HRM__BOTH void hrm__philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
@@ -6676,8 +6705,22 @@ HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buff
  * The device table on the CPU, composed of the layers above.
  *
  * Threads share the work in one of two ways, and the code below is the same for both: with enough puzzles each thread takes its
- * own puzzles through a whole level, in chunks that stay in its cache, and meets the others at the end ("alone"); with few,
- * all threads go through the same puzzles and split every product between them ("together").
+ * own puzzles through a whole list of passes, in chunks that stay in its cache, and meets the others at the end ("alone"); with
+ * few, all threads go through the same puzzles and split every product between them ("together").
+ *
+ *   alone: 6 puzzles, 2 threads                       together: 1 puzzle, 2 threads
+ *
+ *    puzzle   0    1    2  |  3    4    5              a product [rows,N] of its S rows
+ *    thread   0    0    0  |  1    1    1              +-----------+-----------+
+ *    chunk   [0    1] [2]  | [3    4] [5]              | thread 0  | thread 1  |  by rows, each with its own, and no barrier
+ *             |                                        +-----------+-----------+  before attention; or, where rows are few,
+ *             every pass of the list, then the next    |  columns  |  columns  |  by columns, with one after every product
+ *
+ *   within a chunk, between two attentions, rows go through the layers HRM_BLOCK_ROWS at a time:
+ *
+ *    rows    qkv, rope | attention | o, norm, gate_up, swiglu, down, norm, the next block's qkv, rope | attention …
+ *    0..111  ========> |           | ======================================================> |
+ *    112..   ========> | all heads | ======================================================> |
  */
 #ifndef HRM_CHUNK_ROWS
     #define HRM_CHUNK_ROWS 512 /* rows of activations a thread works on at a time, at least one puzzle */
@@ -6694,18 +6737,22 @@ struct hrm_device {
 
 typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
 
-/* Activations of one block for some puzzles, M rows, kept for the backward pass; or overwritten block by block, and then y1 and
- * gate_up are NULL. */
+/* Activations of one block for some puzzles, M rows: kept for the backward pass, in this order; or overwritten block by block, and
+ * then y1, gate_up, lse, r1 and r2 are NULL. The block's output y is the next one's x, or its state. */
+#define HRM__ACTS(X) /* name, columns */ \
+    X(x, D)           /* the block's input */ \
+    X(qkv, 3 * D)     /* after rope */ \
+    X(o, D)           /* attention's output */ \
+    X(y1, D)          /* after the first norm */ \
+    X(gate_up, 2 * I) \
+    X(lse, heads)     /* attention's, log of the sum of exponentials */ \
+    X(r1, 1)          /* the norms' factors */ \
+    X(r2, 1)
 typedef struct hrm__acts {
-    hrm_real *x;       /* [M,D] the block's input */
-    hrm_real *qkv;     /* [M,3D] after rope */
-    hrm_real *o;       /* [M,D] attention's output */
-    hrm_real *lse;     /* [M,heads] or NULL */
-    hrm_real *y1;      /* [M,D] after the first norm */
-    hrm_real *r1;      /* [M] or NULL */
-    hrm_real *gate_up; /* [M,2I] */
-    hrm_real *y;       /* [M,D] the block's output; may be x */
-    hrm_real *r2;      /* [M] or NULL */
+#define HRM__MEMBER(name, columns) hrm_real *name;
+    HRM__ACTS(HRM__MEMBER)
+#undef HRM__MEMBER
+    hrm_real *y;
 } hrm__acts;
 
 enum { HRM__NORM_PARTS = 64 };
@@ -6744,46 +6791,23 @@ static hrm_real *hrm__take_real(hrm__plan *a, size_t count) { return (hrm_real *
 static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
 static size_t hrm__min_size(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Every parameter of one block: its index, its name in checkpoints, rows, columns. D hidden_size, I SwiGLU width. */
-#define HRM__BLOCK_PARAMS(X) \
-    X(HRM_QKV_PROJ,     "self_attn.qkv_proj.weight", 3 * D, D) \
-    X(HRM_O_PROJ,       "self_attn.o_proj.weight",   D,     D) \
-    X(HRM_GATE_UP_PROJ, "mlp.gate_up_proj.weight",   2 * I, D) \
-    X(HRM_DOWN_PROJ,    "mlp.down_proj.weight",      D,     I)
-
-static size_t hrm__block_rows(const hrm_dims *d, int i)
+static size_t hrm__acts_columns(const hrm_dims *d)
 {
-    size_t D = (size_t)d->D, I = (size_t)d->I;
-#define HRM__HEIGHT(index, name, rows, columns) rows,
-    size_t rows[HRM_BLOCK_TENSORS] = {HRM__BLOCK_PARAMS(HRM__HEIGHT)};
-#undef HRM__HEIGHT
-    return rows[i];
-}
-
-static size_t hrm__block_columns(const hrm_dims *d, int i)
-{
-    size_t D = (size_t)d->D, I = (size_t)d->I;
-#define HRM__WIDTH(index, name, rows, columns) columns,
-    size_t columns[HRM_BLOCK_TENSORS] = {HRM__BLOCK_PARAMS(HRM__WIDTH)};
-#undef HRM__WIDTH
-    return columns[i];
+    size_t D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads;
+#define HRM__PLUS(name, columns) + (columns)
+    return 0 HRM__ACTS(HRM__PLUS);
+#undef HRM__PLUS
 }
 
 static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
 {
     /* activations of a kept block from puzzle `first` on; y is set by the caller */
     size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, row = hrm__rows(d, first);
-    size_t each = M * (6 * D + 2 * I + heads + 2);
-    hrm_real *p = saved + (size_t)block * each;
+    hrm_real *p = saved + (size_t)block * M * hrm__acts_columns(d);
     hrm__acts a;
-    a.x = p + row * D, p += M * D;
-    a.qkv = p + row * 3 * D, p += M * 3 * D;
-    a.o = p + row * D, p += M * D;
-    a.y1 = p + row * D, p += M * D;
-    a.gate_up = p + row * 2 * I, p += M * 2 * I;
-    a.lse = p + row * heads, p += M * heads;
-    a.r1 = p + row, p += M;
-    a.r2 = p + row;
+#define HRM__PLACE(name, columns) a.name = p + row * (columns), p += M * (columns);
+    HRM__ACTS(HRM__PLACE)
+#undef HRM__PLACE
     a.y = NULL;
     return a;
 }
@@ -6844,7 +6868,7 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
     c->dqkv = hrm__take_real(&a, M * 3 * D);
     c->dgate_up = hrm__take_real(&a, M * 2 * I);
     c->h = hrm__take_real(&a, M * I);
-    c->saved = hrm__take_real(&a, (size_t)d->kept.blocks * M * (6 * D + 2 * I + (size_t)d->heads + 2));
+    c->saved = hrm__take_real(&a, (size_t)d->kept.blocks * M * hrm__acts_columns(d));
     c->outs = hrm__take_real(&a, (size_t)d->kept.outs * M * D);
     return a.used;
 }
@@ -7040,82 +7064,8 @@ static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, c
     HRM__EACH_BLOCK(i, rows, s) hrm__block_mlp(call, w, a, s, i, rows);
 }
 
-HRM__FAST_BEGIN
-HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n)
-{
-    if (b)
-        for (size_t i = 0; i < n; i++) out[i] = z[i] + (a[i] + b[i]);
-    else
-        for (size_t i = 0; i < n; i++) out[i] = z[i] + a[i];
-}
-HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
-HRM__FAST_END
-
-static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D, const hrm__thread_scratch *s)
-{
-    /* this thread's rows: out [.,D] = z + (inputs[0] + inputs[1]) + inputs[2] …; out may be z */
-    size_t b, e;
-    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
-    b += s->begin * D, e += s->begin * D;
-    if (n == 0 && out != z) memcpy(out + b, z + b, (e - b) * sizeof *out);
-    for (int i = 0; i < n; i += i ? 1 : 2) hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
-    hrm__team_barrier(&s->share);
-}
-
-static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles, const hrm__thread_scratch *s, const hrm__team *team)
-{
-    /* one pass on the puzzles from `first` on: in place, or block by block through what is kept */
-    const hrm_dims *d = &call->w->d;
-    size_t D = (size_t)d->D, at = hrm__rows(d, first) * D;
-    const hrm_real *inputs[HRM_MAX_STATES + 1];
-    hrm_real *z = (hrm_real *)call->z[p->state] + at;
-    hrm__acts a;
-    int n = 0, layers = d->layers[p->net], kept = p->slot >= 0;
-    for (int i = 0; i < d->states; i++)
-        if (p->inputs >> i & 1) inputs[n++] = (const hrm_real *)call->z[i] + at;
-    if (p->inputs & HRM_INPUT_E) inputs[n++] = (const hrm_real *)call->w->e + at;
-    memset(&a, 0, sizeof a);
-    a.qkv = s->qkv, a.o = s->o;
-    a.x = a.y = z;
-    if (kept) a = hrm__saved_acts(d, call->c.saved, p->block, first);
-    hrm__inject(a.x, z, inputs, n, D, s);
-    for (int layer = 0; layer < layers; layer++) {
-        hrm__block w = hrm__packed_block(&call->prepared, p->net, layer);
-        hrm__acts next = a;
-        if (kept) {
-            if (layer + 1 < layers) next = hrm__saved_acts(d, call->c.saved, p->block + layer + 1, first);
-            a.y = layer + 1 < layers ? next.x : z;
-        }
-        hrm__block_forward(call, &w, &a, s, puzzles, team);
-        a = next;
-    }
-    if (!kept || p->out < 0) return;
-    size_t b, e; /* a later pass overwrites z: its value here is kept too; a thread's own rows, so nobody waits */
-    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
-    b += s->begin * D, e += s->begin * D;
-    memcpy(call->c.outs + (size_t)p->out * hrm__rows(d, (size_t)d->B) * D + at + b, z + b, (e - b) * sizeof *z);
-    hrm__team_barrier(&s->share);
-}
-
-static void hrm__passes_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    for (int i = 0; i < call->n; i++) hrm__pass_forward(call, &call->list[i], first, puzzles, &s, team);
-}
-
-static hrm_status hrm__cpu_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__passes_part;
-    call.z = z;
-    call.list = list;
-    call.n = n;
-    return hrm__cpu_run(&call);
-}
-
-/* ---- backward of a pass: block by block, first the activations' gradients (thread by puzzle), then the weights' (by tile) ----
- * In: dz, the gradient of the pass's output. Out: dz, that of the sum it started from, so of its state and inputs alike.
- */
+/* The block backward: dz, the gradient of its output, becomes in place that of its input. First the activations' gradients, thread
+ * by puzzle, then the weights', by tile. */
 typedef struct hrm__block_view { /* one block from some puzzle on */
     hrm__acts a; /* saved */
     hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
@@ -7235,6 +7185,83 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
         hrm__adam_range(w, at, c->dw, N * K, 0, team);
         hrm__team_barrier(team);
     }
+}
+
+/* ---- passes: states through networks, and back -------------------------------------------------------------------- >>pass -----
+ *
+ *   z = net(z + inputs);      on the way back dz, of the pass's output, becomes that of the sum, so of its state and inputs alike
+ */
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n)
+{
+    if (b)
+        for (size_t i = 0; i < n; i++) out[i] = z[i] + (a[i] + b[i]);
+    else
+        for (size_t i = 0; i < n; i++) out[i] = z[i] + a[i];
+}
+HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
+HRM__FAST_END
+
+static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D, const hrm__thread_scratch *s)
+{
+    /* this thread's rows: out [.,D] = z + (inputs[0] + inputs[1]) + inputs[2] …; out may be z */
+    size_t b, e;
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    b += s->begin * D, e += s->begin * D;
+    if (n == 0 && out != z) memcpy(out + b, z + b, (e - b) * sizeof *out);
+    for (int i = 0; i < n; i += i ? 1 : 2) hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
+    hrm__team_barrier(&s->share);
+}
+
+static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles, const hrm__thread_scratch *s, const hrm__team *team)
+{
+    /* one pass on the puzzles from `first` on: in place, or block by block through what is kept */
+    const hrm_dims *d = &call->w->d;
+    size_t D = (size_t)d->D, at = hrm__rows(d, first) * D;
+    const hrm_real *inputs[HRM_MAX_STATES + 1];
+    hrm_real *z = (hrm_real *)call->z[p->state] + at;
+    hrm__acts a;
+    int n = 0, layers = d->layers[p->net], kept = p->slot >= 0;
+    for (int i = 0; i < d->states; i++)
+        if (p->inputs >> i & 1) inputs[n++] = (const hrm_real *)call->z[i] + at;
+    if (p->inputs & HRM_INPUT_E) inputs[n++] = (const hrm_real *)call->w->e + at;
+    memset(&a, 0, sizeof a);
+    a.qkv = s->qkv, a.o = s->o;
+    a.x = a.y = z;
+    if (kept) a = hrm__saved_acts(d, call->c.saved, p->block, first);
+    hrm__inject(a.x, z, inputs, n, D, s);
+    for (int layer = 0; layer < layers; layer++) {
+        hrm__block w = hrm__packed_block(&call->prepared, p->net, layer);
+        hrm__acts next = a;
+        if (kept) {
+            if (layer + 1 < layers) next = hrm__saved_acts(d, call->c.saved, p->block + layer + 1, first);
+            a.y = layer + 1 < layers ? next.x : z;
+        }
+        hrm__block_forward(call, &w, &a, s, puzzles, team);
+        a = next;
+    }
+    if (!kept || p->out < 0) return;
+    size_t b, e; /* a later pass overwrites z: its value here is kept too; a thread's own rows, so nobody waits */
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    b += s->begin * D, e += s->begin * D;
+    memcpy(call->c.outs + (size_t)p->out * hrm__rows(d, (size_t)d->B) * D + at + b, z + b, (e - b) * sizeof *z);
+    hrm__team_barrier(&s->share);
+}
+
+static void hrm__passes_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    for (int i = 0; i < call->n; i++) hrm__pass_forward(call, &call->list[i], first, puzzles, &s, team);
+}
+
+static hrm_status hrm__cpu_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__passes_part;
+    call.z = z;
+    call.list = list;
+    call.n = n;
+    return hrm__cpu_run(&call);
 }
 
 static void hrm__move_gradient(const hrm__cpu_call *call, const hrm__team *team)
@@ -7824,7 +7851,7 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
 }
 
 /* ---- where every tensor stands ------------------------------------------------------------------------------ >>layout ----
- * One list for the tensors outside the blocks, in the order of public checkpoints; HRM__BLOCK_PARAMS has those inside.
+ * One list for the tensors outside the blocks, in the order of public checkpoints; HRM_BLOCK_LIST has those inside.
  */
 #define HRM__TOP_PARAMS(X) /* field of hrm_layout, name, role, rows (0: a vector), columns */ \
     X(embed_tokens, "inner.embed_tokens.embedding_weight", HRM_TRAINED, V, D) \
@@ -7851,7 +7878,7 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
     double unit = 1 / sqrt((double)d->D);
     static const char *const block_names[] = {
 #define HRM__NAME(i, name, rows, columns) name,
-        HRM__BLOCK_PARAMS(HRM__NAME)
+        HRM_BLOCK_LIST(HRM__NAME)
 #undef HRM__NAME
     };
     memset(at, 0, sizeof *at);

@@ -2348,11 +2348,7 @@ struct prepared_plan {
     size_t rope, bytes;                                                 /* bytes */
 };
 
-static void tensor_shape(const hrm_dims *d, int tensor, int *N, int *K)
-{
-    *N = tensor == HRM_QKV_PROJ ? 3 * d->D : tensor == HRM_GATE_UP_PROJ ? 2 * d->I : d->D;
-    *K = tensor == HRM_DOWN_PROJ ? d->I : d->D;
-}
+static void tensor_shape(const hrm_dims *d, int tensor, int *N, int *K) { *N = (int)hrm__block_rows(d, tensor), *K = (int)hrm__block_columns(d, tensor); }
 static int tensor_permutation(int tensor) { return tensor == HRM_QKV_PROJ ? PERMUTE_QKV : tensor == HRM_GATE_UP_PROJ ? PERMUTE_GATE_UP : PERMUTE_NONE; }
 
 static size_t align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -2383,7 +2379,28 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 
 static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
 
-struct saved_layer { char *qkv, *o, *y1, *y2; float *lse, *r1, *r2; };
+/* What is kept of a block for the backward pass, in this order; each begins at a multiple of 256 bytes. */
+#define SAVED_LIST(X) /* type, name, bytes */ \
+    X(char, qkv, 3 * M * D * element) \
+    X(char, o, M * D * element) \
+    X(char, y1, M * D * element) \
+    X(char, y2, M * D * element) \
+    X(float, lse, (size_t)d->B * (size_t)padded_positions(d) * (size_t)d->heads * sizeof(float)) \
+    X(float, r1, M * sizeof(float)) \
+    X(float, r2, M * sizeof(float))
+struct saved_layer {
+#define MEMBER(type, name, bytes) type *name;
+    SAVED_LIST(MEMBER)
+#undef MEMBER
+};
+static size_t place_saved(const hrm_dims *d, size_t element, char *at, saved_layer *l)
+{
+    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, used = 0;
+#define PLACE(type, name, bytes) l->name = (type *)(at + used), used += align_up(bytes, 256);
+    SAVED_LIST(PLACE)
+#undef PLACE
+    return used;
+}
 struct work_plan {
     char    *s, *o, *big, *h;     /* stream, and the gradients of states and e behind it [flows,M,D]; attention [M,D]; qkv, swiglu or its product [M,max(2I,3D)]; [M,max(I,D)] */
     float   *squares[2];          /* [M,slots] */
@@ -2427,8 +2444,8 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
         p.parts = (float *)take(p.part_floats * sizeof(float));
         p.norm_parts = (double *)take(NORM_PARTS * sizeof(double));
         p.inputs = take(p.row_bytes * (size_t)d->kept.slots);
-        p.layer_bytes = align_up(M * 3 * D * element, 256) + 3 * p.row_bytes + align_up(per_head, 256) +
-                        2 * align_up(M * sizeof(float), 256);
+        saved_layer unused;
+        p.layer_bytes = place_saved(d, element, NULL, &unused);
         p.layers = take(p.layer_bytes * (size_t)d->kept.blocks);
     }
     p.bytes = at;
@@ -2438,15 +2455,7 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
 static saved_layer plan_layer(const work_plan *p, int block)
 {
     saved_layer l;
-    char *at = p->layers + p->layer_bytes * (size_t)block;
-    size_t row = p->row_bytes;
-    l.qkv = at, at += align_up(p->M * 3 * (size_t)p->d->D * p->element, 256);
-    l.o = at, at += row;
-    l.y1 = at, at += row;
-    l.y2 = at, at += row;
-    l.lse = (float *)at, at += align_up((size_t)p->d->B * (size_t)padded_positions(p->d) * (size_t)p->d->heads * sizeof(float), 256);
-    l.r1 = (float *)at, at += align_up(p->M * sizeof(float), 256);
-    l.r2 = (float *)at;
+    place_saved(p->d, p->element, p->layers + p->layer_bytes * (size_t)block, &l);
     return l;
 }
 
