@@ -1,15 +1,19 @@
 # hrm.h needs a C compiler and make. Everything is built under build/.
 #   make            the command build/hrm and the examples        make demo     trains and solves 4x4 Sudoku
 #   make test       all tests                                     make bench    timings
-#   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=]
+#   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
 CC      ?= cc
 CFLAGS  ?= -O3 -g
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
 VERSION := $(shell sed -n 's/^\#define HRM_VERSION  *"\(.*\)"/\1/p' hrm.h)
+ABI     := $(basename $(VERSION))
 
-WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Werror
+# A compiler of tomorrow may warn of what today's does not: that stops nobody's build. WERROR=-Werror makes warnings errors, as in CI.
+WERROR   ?=
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes $(WERROR)
 B     ?= build
 HRM_C = $(CC) -std=c99 $(CFLAGS) $(WARNINGS) -pthread -I. -Itools
 LIBS  = -lm -pthread
@@ -61,16 +65,20 @@ demo: $(B)/examples/sudoku
 T ?= $(TESTS) $(notdir $(SCRIPTS))
 tests: $(TESTS:%=$(B)/tests/%)
 test:
-	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" sh tests/run.sh $(T)
+	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" sh tests/run.sh $(T)
 
 bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
 
+# The implementation compiled once, for programs that include the header plainly. Before 1.0 every minor version has an ABI of its own.
 lib: $(B)/libhrm.a $(B)/libhrm.so
 $(B)/libhrm.a: $(B)/hrm.o
 	rm -f $@; $(AR) rcs $@ $^
-$(B)/libhrm.so: $(B)/hrm.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libhrm.so.0 $^ $(LIBS) -o $@
+$(B)/libhrm.so.$(VERSION): $(B)/hrm.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libhrm.so.$(ABI) $^ $(LIBS) -o $@
+$(B)/libhrm.so: $(B)/libhrm.so.$(VERSION)
+	ln -sf libhrm.so.$(VERSION) $(B)/libhrm.so.$(ABI)
+	ln -sf libhrm.so.$(ABI) $@
 
 # The C tests again, in a build folder of their own, under the compilers' checkers.
 SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" CFLAGS="-O1 -g -fno-omit-frame-pointer
@@ -84,16 +92,23 @@ tsan:
 valgrind:
 	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man1
+PKGCONFIG = printf 'prefix=%s\nincludedir=$${prefix}/include\nlibdir=%s\n\nName: %s\nDescription: %s\nVersion: %s\nCflags: -I$${includedir} -pthread\nLibs: %s-lm -pthread\n' '$(PREFIX)' '$(LIBDIR)'
+install: all lib
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 hrm.h $(DESTDIR)$(PREFIX)/include/hrm.h
-	if [ -x $(B)/hrm ]; then install -m 755 $(B)/hrm $(DESTDIR)$(PREFIX)/bin/hrm; fi
-	if [ -f docs/hrm.1 ]; then install -m 644 docs/hrm.1 $(DESTDIR)$(PREFIX)/share/man/man1/hrm.1; fi
-	printf 'prefix=%s\nincludedir=$${prefix}/include\n\nName: hrm\nDescription: Hierarchical Reasoning Model in one C header\nVersion: %s\nCflags: -I$${includedir} -pthread\nLibs: -lm -pthread\n' \
-	    '$(PREFIX)' '$(VERSION)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hrm.pc
+	install -m 755 $(B)/hrm $(DESTDIR)$(PREFIX)/bin/hrm
+	install -m 644 docs/hrm.1 $(DESTDIR)$(PREFIX)/share/man/man1/hrm.1
+	install -m 644 $(B)/libhrm.a $(DESTDIR)$(LIBDIR)/libhrm.a
+	install -m 755 $(B)/libhrm.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libhrm.so.$(VERSION)
+	ln -sf libhrm.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libhrm.so.$(ABI)
+	ln -sf libhrm.so.$(ABI) $(DESTDIR)$(LIBDIR)/libhrm.so
+	$(PKGCONFIG) hrm 'Hierarchical Reasoning Model in one C header' '$(VERSION)' '' > $(DESTDIR)$(LIBDIR)/pkgconfig/hrm.pc
+	$(PKGCONFIG) libhrm 'the same compiled, for programs that include hrm.h plainly' '$(VERSION)' '-L$${libdir} -lhrm ' > $(DESTDIR)$(LIBDIR)/pkgconfig/libhrm.pc
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/hrm.h bin/hrm share/man/man1/hrm.1 lib/pkgconfig/hrm.pc)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/hrm.h bin/hrm share/man/man1/hrm.1)
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,pkgconfig/hrm.pc pkgconfig/libhrm.pc libhrm.a libhrm.so libhrm.so.$(ABI) libhrm.so.$(VERSION))
 
 clean:
 	rm -rf $(B)

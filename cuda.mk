@@ -6,9 +6,18 @@
 # CUDA_ARCH="80 90a" chooses architectures; CUBLAS=1 sends plain products to cuBLASLt.
 CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
 NVCC      ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
-CUDA_HERE := $(if $(filter cuda test-cuda bench-cuda bench-cuda-torch build/cuda/%,$(MAKECMDGOALS)),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -u))
-CUDA_ARCH ?= $(if $(CUDA_HERE),$(CUDA_HERE:90=90a),80 90a)
-CUDA_GEN  := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_80,code=compute_80
+# What nvidia-smi says is taken where it is a capability such as 8.6 (it also says "Failed to initialize NVML", "[N/A]"), from 8.0 on,
+# and one that this nvcc has code for; a newer GPU runs the portable code below, which the driver compiles when a program starts.
+CUDA_GOALS := $(filter cuda test-cuda bench-cuda bench-cuda-torch build/cuda/%,$(MAKECMDGOALS))
+CUDA_SEEN  := $(if $(CUDA_GOALS),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n 's/^ *\([0-9][0-9]*\)\.\([0-9]\) *$$/\1\2/p' | sort -un))
+CUDA_OLD   := $(filter 10 11 12 13 20 21 30 32 35 37 50 52 53 60 61 62 70 72 75,$(CUDA_SEEN))
+CUDA_HERE  := $(filter-out $(CUDA_OLD),$(CUDA_SEEN))
+CUDA_KNOWN := $(if $(CUDA_HERE),$(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch 2>/dev/null)))
+CUDA_ARCH  ?= $(or $(patsubst 90,90a,$(if $(CUDA_KNOWN),$(filter $(CUDA_KNOWN),$(CUDA_HERE)),$(CUDA_HERE))),80 90a)
+CUDA_GEN   := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_80,code=compute_80
+ifneq ($(CUDA_OLD),)
+    $(warning a GPU of compute capability below 8.0 is here, which is not supported; code for others is built)
+endif
 CUDA_LIBS := -L$(CUDA_HOME)/lib64 $(if $(CUBLAS),-lcublasLt) -lcudart -lstdc++
 HRM_CUDA_C = $(HRM_C) -DHRM_USE_CUDA
 

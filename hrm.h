@@ -24,7 +24,7 @@
  * OPTIONS, defined before the include (what each costs)
  *     HRM_IMPLEMENTATION   this file's functions, once a program
  *     HRM_STATIC           all functions static, for use inside one file
- *     HRM_NO_THREADS       no pthreads or Win32 threads; one thread
+ *     HRM_NO_THREADS       no pthreads or Win32 threads; one thread (always with tcc)
  *     HRM_NO_MMAP          files are read into memory instead of mapped
  *     HRM_USE_CUDA         device HRM_CUDA; link hrm_cuda.o, cudart
  *     HRM_CHUNK_ROWS n     rows of activations a thread works on at a time [512]; memory against cache misses
@@ -1064,6 +1064,10 @@ HRM__FAST_END
 #include <string.h>
 #include <time.h>
 
+#if defined(__TINYC__) && !defined(HRM_NO_THREADS)
+    #define HRM_NO_THREADS /* tcc has neither thread-local variables nor atomic ones */
+#endif
+
 #ifdef _WIN32
     #ifndef WIN32_LEAN_AND_MEAN
         #define WIN32_LEAN_AND_MEAN
@@ -1076,7 +1080,7 @@ HRM__FAST_END
     #include <unistd.h>
     #ifdef __linux__
         #include <sys/syscall.h>
-        #if defined(__STRICT_ANSI__) && !defined(__cplusplus)
+        #ifndef __cplusplus
 extern long syscall(long, ...); /* hidden by -std=c99 */
         #endif
     #endif
@@ -1207,7 +1211,7 @@ typedef int hrm__atomic;
     #define hrm__store(p, n) __atomic_store_n((p), (n), __ATOMIC_SEQ_CST)
 #endif
 
-#if defined(__x86_64__) || defined(__i386__)
+#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
     #define hrm__pause() __builtin_ia32_pause()
 #elif defined(_MSC_VER)
     #define hrm__pause() YieldProcessor()
@@ -1249,8 +1253,9 @@ static hrm__atomic hrm__temps_lock; /* of >>files */
 
 #if !defined(HRM_NO_THREADS)
 /* fork() copies one thread. Who has threads notes the number of forks when it starts them, and starts others when that has grown. */
-static hrm__atomic hrm__forks, hrm__forks_watched;
+static hrm__atomic hrm__forks;
     #ifndef _WIN32
+static hrm__atomic hrm__forks_watched;
 static void hrm__forked(void)
 {
     (void)hrm__atomic_add(&hrm__forks, 1);
@@ -3169,6 +3174,7 @@ typedef struct hrm__yaml {
     hrm__text t;
     int column;  /* of the content at t.p in its line; -1: the text has ended */
     int started; /* a line with content, or the --- before it, has been seen */
+    int ended;   /* the ... behind it too */
     hrm__yaml_anchor *anchors; /* the latest first */
     int copies;  /* nodes that aliases have made */
 } hrm__yaml;
@@ -3193,12 +3199,14 @@ static hrm_status hrm__yaml_content(hrm__yaml *y)
             int mark = column == 0 && t->end - t->p >= 3 && (memcmp(t->p, "---", 3) == 0 || memcmp(t->p, "...", 3) == 0);
             if (*t->p == '\t') return hrm__text_fail(t, "a tab in the indentation");
             if (column > 10000) return hrm__text_fail(t, "indented too far");
-            if (mark && y->started) return hrm__text_fail(t, "more than one document is not supported");
+            int ends = mark && *t->p == '.';
+            if ((mark && y->started && !ends) || y->ended) return hrm__text_fail(t, "more than one document is not supported");
             y->started = 1;
+            y->ended = ends;
             y->column = (int)column;
             if (!mark) return HRM_OK;
             t->p += 3;
-            if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after ---");
+            if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after --- or ...");
         }
         while (t->p < t->end && *t->p != '\n') t->p++;
         if (t->p == t->end) break;
@@ -9097,7 +9105,7 @@ HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm
  * Five arrays a set (E examples, P puzzles, G groups):
  *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into puzzles
  * They stay where they are, in mapped files or with the caller. Opening looks at the small ones entirely and at no token;
- * tokens are checked as they are read. Values in files are little-endian, those of the caller in the machine's order.
+ * tokens are checked as they are read. hrm_npy_open has turned their bytes to the machine's order.
  */
 #define HRM__DATASET_FIELDS(X) X(inputs) X(labels) X(puzzle_identifiers) X(puzzle_indices) X(group_indices)
 enum {
@@ -9110,7 +9118,7 @@ enum {
 typedef struct hrm__ints { /* integers of any width, somewhere */
     const unsigned char *data; /* NULL: counting from 0 when `counts`, else all 0 */
     hrm_dtype dtype;
-    int       native, counts;
+    int       counts;
     int64_t   count;
     char     *name; /* the file, for messages */
 } hrm__ints;
@@ -9183,20 +9191,12 @@ static int64_t hrm__ints_at(const hrm__ints *a, int64_t i)
     p += (size_t)i * hrm_dtype_size(a->dtype);
     if (a->dtype == HRM_U8 || a->dtype == HRM_BOOL) return p[0];
     if (a->dtype == HRM_I8) return p[0] - 2 * (p[0] & 128);
-    if (a->native) {
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-        if (a->dtype == HRM_I16) return memcpy(&i16, p, 2), i16;
-        if (a->dtype == HRM_I32) return memcpy(&i32, p, 4), i32;
-        return memcpy(&i64, p, 8), i64;
-    }
-    uint64_t low = (uint64_t)p[0] | (uint64_t)p[1] << 8;
-    if (a->dtype == HRM_I16) return (int64_t)low - (int64_t)((low & 0x8000u) << 1);
-    low |= (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24;
-    if (a->dtype == HRM_I32) return (int64_t)low - (int64_t)((low & 0x80000000u) << 1);
-    low |= (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
-    return low >> 63 ? -(int64_t)~low - 1 : (int64_t)low;
+    int16_t i16;
+    int32_t i32;
+    int64_t i64;
+    if (a->dtype == HRM_I16) return memcpy(&i16, p, 2), i16;
+    if (a->dtype == HRM_I32) return memcpy(&i32, p, 4), i32;
+    return memcpy(&i64, p, 8), i64;
 }
 
 HRM_API void hrm_dataset_close(hrm_dataset *data)
@@ -9338,7 +9338,6 @@ static hrm_status hrm__dataset_fill(hrm_dataset *data, const hrm_dataset_arrays 
         hrm__ints *a = &set->field[f];
         a->data = (const unsigned char *)pointers[f];
         a->dtype = f <= HRM__FIELD_labels ? HRM_U8 : HRM_I32;
-        a->native = 1;
         a->counts = f >= HRM__FIELD_puzzle_indices;
         a->count = counts[f];
         HRM__TRY(hrm__strdup(data->allocator, &a->name, names[f]));
@@ -9862,8 +9861,8 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
                 if (strcmp(l->key, "loss_type") == 0) HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), HRM__AT_loss_type, inner, file, source));
                 else if (strcmp(l->key, "name") != 0) return hrm__config_unknown(l, inner, file);
             }
-        } else if (strcmp(m->key, "name") == 0 && alone) { /* which of the public code's classes it is */
-            if (v->type == HRM_JSON_STRING && !strstr(v->string, "hrm_act_v1") && !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
+        } else if (strcmp(m->key, "name") == 0) { /* which of the public code's classes it is: FILE@CLASS */
+            if (v->type == HRM_JSON_STRING && strchr(v->string, '@') && !strstr(v->string, "hrm_act_v1") && !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
                 return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", file,
                                  v->line, group, v->string);
         } else if (!hrm__word_in(m->key, "forward_dtype batch_size") && (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
@@ -9873,23 +9872,29 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
     return HRM_OK;
 }
 
+static int hrm__config_is_ours(const hrm_json *object)
+{
+    /* any configuration may lie beside a file; this one is meant when it says what only such a model has */
+    const hrm_json *m = object && object->type == HRM_JSON_OBJECT ? object->child : NULL;
+    while (m && !hrm__word_in(m->key, "H_cycles L_cycles H_layers L_layers halt_max_steps")) m = m->next;
+    return m != NULL;
+}
+
 static hrm_status hrm__config_beside(hrm__config *c, const hrm_json *root, const char *file, int *found)
 {
     /* under arch, as the public code has it, under config, or at the top */
     const hrm_json *arch = hrm__config_unwrap(hrm_json_get(root, "arch")), *config = hrm__config_unwrap(hrm_json_get(root, "config"));
-    const char *group = "arch.";
-    if (!arch || arch->type != HRM_JSON_OBJECT) arch = config, group = "config.";
-    *found = arch && arch->type == HRM_JSON_OBJECT;
-    if (*found) HRM__TRY(hrm__config_read(c, arch, group, 1, file, HRM__FROM_BESIDE));
-    int own = 0; /* any JSON may lie there; this one is meant when it says what only such a model has */
-    for (const hrm_json *m = root->type == HRM_JSON_OBJECT ? root->child : NULL; m; m = m->next) {
-        if (hrm__word_in(m->key, "H_cycles L_cycles H_layers L_layers halt_max_steps")) own = 1;
-        if (*found && hrm__word_in(m->key, "seq_len vocab_size num_puzzle_identifiers"))
-            HRM__TRY(hrm__config_take(c, hrm__config_unwrap(m), hrm__config_field(m->key), "", file, HRM__FROM_BESIDE));
-    }
-    if (*found || !own) return HRM_OK;
+    int under_arch = arch && arch->type == HRM_JSON_OBJECT;
     *found = 1;
-    return hrm__config_read(c, root, "", 0, file, HRM__FROM_BESIDE);
+    if (!under_arch && !hrm__config_is_ours(config)) {
+        *found = hrm__config_is_ours(root);
+        return *found ? hrm__config_read(c, root, "", 0, file, HRM__FROM_BESIDE) : HRM_OK;
+    }
+    HRM__TRY(hrm__config_read(c, under_arch ? arch : config, under_arch ? "arch." : "config.", 1, file, HRM__FROM_BESIDE));
+    for (const hrm_json *m = root->child; m; m = m->next) /* what a run's data told it */
+        if (hrm__word_in(m->key, "seq_len vocab_size num_puzzle_identifiers"))
+            HRM__TRY(hrm__config_take(c, hrm__config_unwrap(m), hrm__config_field(m->key), "", file, HRM__FROM_BESIDE));
+    return HRM_OK;
 }
 
 static int hrm__path_stem(const char *path, int *folder)
@@ -10108,7 +10113,7 @@ HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *d, const char *
         if (!value[i]) n += snprintf(list + n, sizeof list - (size_t)n, "%s%s", i == first ? "" : left == 1 ? " and " : ", ", keys[i]), left--;
     if (first == 4) return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its seq_len, the puzzle's length: give it in the description, or open it with its data set", path);
     int folder, stem = hrm__path_stem(path, &folder);
-    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=…, in C the description's %s, or put its %.*s.yaml, all_config.yaml or config.json beside it",
+    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=N, in C the description's %s, or put its %.*s.yaml, all_config.yaml or config.json beside it",
                      path, list, keys[first], keys[first], (int)hrm__min_i64(stem - folder, 80), path + folder);
 }
 

@@ -237,11 +237,11 @@ static int on_terminal(void)
 static void progress(const hrm_metrics *m, int64_t total, double elapsed)
 {
     double left = elapsed / (double)m->step * (double)(total - m->step);
-    char bar[21];
-    for (int i = 0; i < 20; i++) bar[i] = i < (int)(20 * m->step / total) ? '#' : '.';
-    bar[20] = 0;
-    fprintf(stderr, "%s[%s] step %d/%d  loss %.3f  q loss %.3f  exact %5.1f %%  segments %.2f  %d:%02d left %s", on_terminal() ? "\r" : "", bar, (int)m->step, (int)total,
-            m->lm_loss, m->q_halt_loss + m->q_continue_loss, 100 * m->exact_accuracy, m->steps, (int)left / 60, (int)left % 60, on_terminal() ? "" : "\n");
+    char bar[11];
+    for (int i = 0; i < 10; i++) bar[i] = i < (int)(10 * m->step / total) ? '#' : '.';
+    bar[10] = 0;
+    fprintf(stderr, "%s[%s] step %d/%d  loss %.3f  exact %5.1f %%  segments %.2f  %d:%02d left %s", on_terminal() ? "\r" : "", bar, (int)m->step,
+            (int)total, m->lm_loss, 100 * m->exact_accuracy, m->steps, (int)left / 60, (int)left % 60, on_terminal() ? "" : "\n");
 }
 
 static void train(hrm_model *model, hrm_dataset *data, const options *o)
@@ -468,8 +468,7 @@ int main(int argc, char **argv)
         int token = shown->inputs[3 % shown->count * (size_t)shown->shape.cells + (size_t)i];
         example[i] = (char)(token > 1 ? '0' + token - 1 : '.');
     }
-    printf("\nSaved as %s (%.0f s in all). Your own board:\n  %s --load %s --solve %s\n  build/hrm solve sudoku checkpoint=%s %s\n", o.save, seconds() - start, argv[0],
-           o.save, example, o.save, example);
+    printf("\nSaved as %s (%.0f s in all). Your own board:\n  %s --load %s --solve %s\n", o.save, seconds() - start, argv[0], o.save, example);
     hrm_model_destroy(model);
     hrm_dataset_close(data);
     boards_free(&train_set);

@@ -6,7 +6,7 @@ out=${B:-build}/builds
 mkdir -p "$out"
 rm -f "$out"/*.result
 unset HRM_CPU # each build picks for itself; one by one further down
-strict="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror"
+strict="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow ${WERROR:-}" # -Werror in CI, for compilers that we know
 job=0
 
 # Every job writes one file: a line with its name, then "loss X", "built" or what went wrong.
@@ -17,9 +17,10 @@ build_and_run() # NAME RUNNER COMMAND…: RUNNER "" runs the program as it is, "
     one_job "$(printf %03d $job)" "$@" &
 }
 
+keep= # the name of a build whose program stays, as $out/kept
 one_job() # NUMBER NAME RUNNER COMMAND…
 {
-    local program=$out/program$1 file=$out/$1.result runner=$3 text
+    local program=$out/program$1 file=$out/$1.result name=$2 runner=$3 text
     echo "$2" > "$file"
     shift 3
     if ! text=$("$@" -o "$program" 2>&1); then
@@ -31,7 +32,7 @@ one_job() # NUMBER NAME RUNNER COMMAND…
     else
         echo "ended with a failure: $text" >> "$file"
     fi
-    rm -f "$program"
+    if [ "$name" = "$keep" ]; then mv "$program" "$out/kept"; else rm -f "$program"; fi
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -43,34 +44,35 @@ runs() # COMPILER FLAGS…: can programs be built with these, for this machine o
 
 m=tests/builds/main.c
 end="-lm -pthread"
+[ "$(uname -m)" = x86_64 ] && keep="gcc -O2"
+# Each thing is compiled once and no more optimised than it takes to see it: warnings want -O2, options only to build and to run.
 for cc in gcc clang; do
     have $cc || { echo "skipped: no $cc"; continue; }
     c="$cc -std=c99 $strict -Wstrict-prototypes -I. -pthread"
-    build_and_run "$cc -O0" "" $c -O0 $m $end
     build_and_run "$cc -O2" "" $c -O2 $m $end
-    build_and_run "$cc -O3 -march=native" "" $c -O3 -march=native $m $end
-    build_and_run "$cc -std=c11" "" $cc -std=c11 $strict -I. -O0 $m $end
-    build_and_run "$cc without threads" "" $c -O1 -DHRM_NO_THREADS $m -lm
-    build_and_run "$cc in double" "" $c -O1 -Dhrm_real=double $m $end
-    build_and_run "$cc static" "" $c -O0 -DHRM_STATIC -Wno-unused-function $m $end
-    build_and_run "$cc -ffast-math is refused" none sh -c "! text=\$($cc -I. -ffast-math -c $m -o $out/fast.o 2>&1) && echo \"\$text\" | grep -q 'ffast-math'"
+    build_and_run "$cc -std=c11" none $cc -std=c11 $strict -I. -fsyntax-only $m
+    build_and_run "$cc without threads" "" $c -O0 -DHRM_NO_THREADS $m -lm
+    build_and_run "$cc in double" "" $c -O0 -Dhrm_real=double $m $end
+    build_and_run "$cc static" none $c -fsyntax-only -DHRM_STATIC -Wno-unused-function $m
+    build_and_run "$cc -ffast-math is refused" none sh -c "! text=\$($cc -I. -ffast-math -fsyntax-only $m 2>&1) && echo \"\$text\" | grep -q 'ffast-math'"
     # the implementation in one unit, the interface in another; and the header compiled by itself
-    build_and_run "$cc two units" "" sh -c "$c -O1 -x c -DHRM_IMPLEMENTATION -c hrm.h -o $out/hrm-$cc.o && $c -O1 -DBUILDS_TWO_UNITS $m $out/hrm-$cc.o $end \"\$@\"" sh
+    build_and_run "$cc two units" "" sh -c "$c -O0 -x c -DHRM_IMPLEMENTATION -c hrm.h -o $out/hrm-$cc.o && $c -O0 -DBUILDS_TWO_UNITS $m $out/hrm-$cc.o $end \"\$@\"" sh
     if runs $cc -m32; then
-        build_and_run "$cc -m32" "" $c -m32 -O1 $m $end
+        build_and_run "$cc -m32" "" $c -m32 -O0 $m $end
     else
         echo "skipped: $cc -m32 cannot link here"
     fi
 done
+if have gcc; then build_and_run "gcc -O3 -march=native" "" gcc -std=c99 $strict -I. -O3 -march=native $m $end; fi
 for cxx in g++ clang++; do
     have $cxx || { echo "skipped: no $cxx"; continue; }
-    build_and_run "$cxx -std=c++11" "" $cxx -std=c++11 $strict -I. -O1 -x c++ $m $end
-    build_and_run "$cxx -std=c++17" "" $cxx -std=c++17 $strict -I. -O0 -x c++ $m $end
+    build_and_run "$cxx -std=c++11" "" $cxx -std=c++11 $strict -I. -O0 -x c++ $m $end
+    build_and_run "$cxx -std=c++17" none $cxx -std=c++17 $strict -I. -fsyntax-only -x c++ $m
 done
-if [ "$(uname -m)" = x86_64 ] && have gcc; then # each instruction set by name
-    for isa in scalar avx2 avx512; do
-        build_and_run "HRM_CPU=$isa" "env HRM_CPU=$isa" gcc -std=c99 -O2 -I. $m $end
-    done
+if have tcc; then
+    build_and_run "tcc" "" tcc -std=c99 -I. $m -lm # no threads there
+else
+    echo "skipped: no tcc"
 fi
 # Pictures are optional: make notices whether stb is there.
 if have make; then
@@ -90,7 +92,23 @@ cross() # COMPILER RUNNER FLAGS…
 cross aarch64-linux-gnu-gcc qemu-aarch64-static
 cross s390x-linux-gnu-gcc qemu-s390x-static
 cross x86_64-w64-mingw32-gcc wine
+if have x86_64-w64-mingw32-gcc; then # the command, too
+    build_and_run "the command for Windows" none sh -c "for f in tools/*.c; do x86_64-w64-mingw32-gcc -std=c99 $strict -I. -Itools -fsyntax-only \$f || exit; done"
+fi
 wait
+# Each instruction set by name, in one build of them all. What the machine lacks is refused, and skipped here.
+if [ -e "$out/kept" ]; then
+    for isa in scalar avx2 avx512; do
+        job=$((job + 1))
+        text=$(HRM_CPU=$isa "$out/kept" 2>&1)
+        case $text in
+        ok*) printf 'HRM_CPU=%s\nloss %s\n' "$isa" "${text#ok }" > "$out/$(printf %03d $job).result" ;;
+        *"the best here is"*) echo "skipped: HRM_CPU=$isa, which this machine lacks" ;;
+        *) printf 'HRM_CPU=%s\nended with a failure: %s\n' "$isa" "$text" > "$out/$(printf %03d $job).result" ;;
+        esac
+    done
+    rm -f "$out/kept"
+fi
 # Rounding differs between builds, the computation does not: all start from the same loss.
 for file in "$out"/*.result; do cat "$file"; echo "--"; done | awk '
     function finish() {

@@ -8,11 +8,36 @@ check() # NAME STATUS
 {
     if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1"; fi
 }
+
+# What `make cuda` asks of nvcc, for whatever nvidia-smi says; both made up here.
+fake=$(mktemp -d)
+trap 'rm -rf "$fake"' EXIT
+printf '#!/bin/sh\ncat "%s/says"\n' "$fake" > "$fake/nvidia-smi"
+printf '#!/bin/sh\nprintf "compute_%%s\\n" 75 80 86 89 90 100\n' > "$fake/nvcc"
+chmod +x "$fake/nvidia-smi" "$fake/nvcc"
+asks() # WHAT-NVIDIA-SMI-SAYS ARCHITECTURES [WORD THAT MAKE SAYS]
+{
+    printf '%s\n' "$1" > "$fake/says"
+    out=$(PATH=$fake:$PATH $MAKE -n -B NVCC="$fake/nvcc" cuda 2>&1)
+    archs=$(printf '%s' "$out" | grep -o 'code=sm_[0-9a-z]*' | sort -u | sed 's/code=sm_//' | tr '\n' ' ')
+    [ "$archs" = "$2 " ] && printf '%s' "$out" | grep -q -- '-gencode arch=compute_80,code=compute_80' && printf '%s' "$out" | grep -q -- "${3:-}"
+    check "nvidia-smi says \"$1\": code for $archs, expected $2" $?
+}
+asks 9.0 90a
+asks 8.6 86
+asks "$(printf '8.0\n9.0')" "80 90a"
+asks 'Failed to initialize NVML: Driver/library version mismatch' "80 90a"
+asks '[N/A]' "80 90a"
+asks '' "80 90a"
+asks 7.5 "80 90a" 'below 8.0'
+asks "$(printf '7.5\n8.9')" 89 'below 8.0'
+asks 12.0 "80 90a" # a toolkit that does not know it: the portable code does
+
 if [ -z "$nvcc" ]; then
-    echo "skipped: no nvcc"
-    check "skipped" 0
+    echo "skipped: no nvcc, the GPU backend is not compiled"
 else
-    out=$($MAKE --no-print-directory -s B="$B" NVCC="$nvcc" "$B/cuda/tests/test_cuda" "$B/cuda/hrm" 2>&1)
+    # one architecture with every path in it, and the portable code of the others
+    out=$($MAKE --no-print-directory -s B="$B" NVCC="$nvcc" CUDA_ARCH=90a CFLAGS=-O1 "$B/cuda/tests/test_cuda" "$B/cuda/hrm" 2>&1)
     check "the build: $out" $?
     ! printf '%s' "$out" | grep -i warning
     check "no warnings" $?

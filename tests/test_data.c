@@ -87,7 +87,7 @@ static int lines_said(void)
         int run_status = run(__VA_ARGS__); \
         CHECK(run_status == (status) && strstr(said, (text)), "status %d, expected %d with \"%s\": %s", run_status, (status), (text), said); \
         CHECK(lines_said() == 1, "%d lines: %s", lines_said(), said); \
-        CHECK(!exists("out") && !exists("out.tmp"), "something was left behind"); \
+        CHECK(!exists("out") && !beside("out", ""), "something was left behind"); \
     } while (0)
 
 static const char *in_dir(const char *name)
@@ -99,6 +99,18 @@ static const char *in_dir(const char *name)
     return p;
 }
 static int exists(const char *name) { return access(in_dir(name), F_OK) == 0; }
+
+static int beside(const char *name, const char *what)
+{
+    /* entries that begin with name.what: "" any of what a build may leave beside its directory */
+    char prefix[64];
+    int n = 0;
+    DIR *d = opendir(dir);
+    snprintf(prefix, sizeof prefix, "%s.%s", name, what);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) n += strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+    if (d) closedir(d);
+    return n;
+}
 
 static void remove_tree(const char *name)
 {
@@ -278,6 +290,10 @@ static void test_sudoku_generated(void)
 #define Q9 "7..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9......"
 #define A9 "761295843593864712842173659924781365675932481318456927186329574237548196459617238"
 
+#define K9 "700290000000064002040000050000701000000000481300000900080020070007500106409000000"
+#define B9 "7**29********64**2*4*****5****7*1*********4813*****9***8**2**7***75**1*64*9******"
+#define C9 "7__29________64__2_4_____5____7_1_________4813_____9___8__2__7___75__1_64_9______"
+
 static void write_csv(const char *name, const char *text)
 {
     make_dir("csv");
@@ -320,8 +336,24 @@ static void test_sudoku_sources(void)
     CHECK_REFUSED(1, "train.csv:2: the rating \"hard\" is no number", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 1", dir, dir);
     write_csv("csv/train.csv", "q,a,rating\n" Q9 "," A9 ",7\n");
     CHECK_REFUSED(1, "no row of a rating of at least 8", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 8", dir, dir);
+    /* files as people have them: names of columns, their order and case, separators, blanks, line ends, marks */
+    static const struct { const char *text; int rows, rated; } forms[] = {
+        {"quizzes,solutions\n" K9 "," A9 "\n" K9 "," A9 "\n", 2, 0},
+        {"Solution;Puzzle\r\n" A9 ";" Q9 "\r\n\r\n", 1, 0},
+        {"\xef\xbb\xbfid, Question , Answer ,Rating\n1," Q9 "," A9 ", 5.0 \n2," Q9 "," A9 ",4.5\n \n", 1, 5},
+        {"q\ta\r" Q9 "\t" A9 "\r" Q9 "\t" A9 "\r", 2, 0},
+        {"\"puzzle\",\"solution\"\n\"" B9 "\",\"" A9 "\"\n", 1, 0},
+        {"PUZZLE,SOLUTION\n" C9 "," A9, 1, 0},
+    };
     remove(in_dir("csv/test.csv"));
-    CHECK_REFUSED(1, "test.csv", "sudoku --output-dir %s/out --source-dir %s/csv", dir, dir);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        write_csv("csv/train.csv", forms[i].text);
+        CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv%s%s", dir, dir, i % 2 ? "/train.csv" : "", forms[i].rated ? " --min-difficulty 5" : "");
+        CHECK(strstr(said, "there is no test.csv"), "%s", said);
+        CHECK(!exists("out/test"), "a test split from nowhere");
+        check_sudoku("out", "train", 9, 1, forms[i].rows, 0, 0, NULL, 0);
+    }
+    remove_tree("out");
     remove_tree("csv");
 }
 
@@ -556,6 +588,65 @@ static void write_tasks(void)
     write_file("arc/evaluation/notes.txt", "no task");
 }
 
+/* ARC as people have it: one folder of tasks, a repository, Kaggle's files, re-arc's lists, outputs that are not known, strays. */
+#define PAIR(a, b) "{\"input\": [[" a "]], \"output\": [[" b "]]}"
+static int arc_examples(const char *name, const char *split, int groups, int examples)
+{
+    whole w;
+    if (!read_whole(&w, name, split)) return 0;
+    CHECK(w.info.total_groups == groups && w.info.total_examples == examples, "%s/%s: %d groups, %d examples, expected %d and %d: %s", name, split,
+          (int)w.info.total_groups, (int)w.info.total_examples, groups, examples, said);
+    free_whole(&w);
+    return 1;
+}
+
+static void test_arc_forms(void)
+{
+    static const char *const folders[] = {"forms", "forms/lone", "forms/repo", "forms/repo/apps", "forms/repo/data", "forms/repo/data/training",
+                                          "forms/repo/data/evaluation", "forms/kaggle", "forms/large"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) make_dir(folders[i]);
+    write_file("forms/lone/a.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("3", "4") "], \"comment\": {\"by\": \"me\"}}");
+    write_file("forms/lone/b.json", "[" PAIR("1,1", "2") "," PAIR("3,3", "4") "," PAIR("5,5", "6") "]"); /* re-arc */
+    write_file("forms/lone/._a.json", "\x00\x05\x16 junk");
+    write_file("forms/repo/apps/x.html", "<html>");
+    write_file("forms/repo/data/training/a.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("3", "4") "]}");
+    write_file("forms/repo/data/evaluation/b.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[7,7]]}]}");
+    write_file("forms/kaggle/arc-agi_training_challenges.json", "{\"a\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}");
+    write_file("forms/kaggle/arc-agi_training_solutions.json", "{\"a\": [[[4]]]}");
+    write_file("forms/kaggle/arc-agi_evaluation_challenges.json", "{\"b\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}, {\"input\": [[5]]}]}}");
+    write_file("forms/kaggle/arc-agi_evaluation_solutions.json", "{\"b\": [[[4]], [[6]]]}");
+    write_file("forms/kaggle/arc-agi_test_challenges.json", "{\"c\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}");
+    write_file("forms/kaggle/sample_submission.json", "{\"c\": [{\"attempt_1\": [[0]]}]}");
+    write_file("forms/large/a.json", "{\"train\": [" PAIR("0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0", "1") "], \"test\": [" PAIR("1", "1") "]}");
+    write_file("forms/large/b.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("1", "1") "]}");
+
+    CHECK_RUN("arc --output-dir %s/f --dataset-dirs %s/forms/lone --num-aug 0", dir, dir);
+    arc_examples("f", "train", 2, 5);
+    CHECK_RUN("arc --output-dir %s/f --dataset-dirs %s/forms/repo --num-aug 0", dir, dir);
+    arc_examples("f", "train", 2, 3);
+    if (arc_examples("f", "test", 1, 1)) { /* what is not known is not scored */
+        whole w;
+        if (read_whole(&w, "f", "test")) {
+            int labelled = 0;
+            for (int i = 0; i < 900; i++) labelled += w.batch.labels[i] != -100;
+            CHECK(labelled == 0 && w.batch.inputs[0] == 9 && w.batch.inputs[1] == 9, "%d labels of an output that is not known", labelled);
+            free_whole(&w);
+        }
+    }
+    CHECK_RUN("arc --output-dir %s/f --dataset-dirs %s/forms/kaggle --num-aug 0", dir, dir);
+    arc_examples("f", "train", 3, 4);
+    arc_examples("f", "test", 2, 3);
+    CHECK_RUN("arc --output-dir %s/f --dataset-dirs %s/forms/large --num-aug 0", dir, dir);
+    CHECK(strstr(said, "task a is left out") && strstr(said, "1 tasks were left out"), "%s", said);
+    arc_examples("f", "train", 1, 2);
+    write_file("forms/kaggle/arc-agi_evaluation_solutions.json", "{\"b\": [[[4]]]}");
+    CHECK_REFUSED(1, "the solutions of b are 1, its test inputs 2", "arc --output-dir %s/out --dataset-dirs %s/forms/kaggle", dir, dir);
+    remove(in_dir("forms/large/b.json"));
+    CHECK(run("arc --output-dir %s/out --dataset-dirs %s/forms/large", dir, dir) == 1 && strstr(said, "every task has a grid of more than"), "%s", said);
+    remove_tree("forms");
+    remove_tree("f");
+}
+
 static void test_arc(void)
 {
     write_tasks();
@@ -588,21 +679,23 @@ static void test_arc(void)
 
     static const struct { const char *text, *message; } broken[] = {
         {"{\"train\": [", "b.json"},
-        {"[]", "b.json:1: expected an object"},
+        {"1", "b.json:1: expected an object"},
+        {"[]", "b.json:1: \"train\" is no list of pairs"},
         {"{\"train\": []}", "b.json:1: \"train\" is no list of pairs"},
-        {"{\"train\": [{\"input\": [[1]], \"output\": [[1]]}],\n\"test\": [{\"input\": [[1]]}]}", "b.json:2: the pair has no \"output\""},
+        {"{\"train\": [{\"input\": [[1]]}],\n\"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "b.json:1: the pair has no \"output\""},
+        {"{\"train\": [{\"input\": [[1]], \"output\": [[1]]}],\n\"test\": [{\"output\": [[1]]}]}", "b.json:2: the pair has no \"input\""},
         {"{\"train\": [{\"input\": [[1]],\n\"output\": [[1, 10]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "b.json:2: \"output\" holds 10, expected a colour"},
         {"{\"train\": [{\"input\": [[1]],\n\"output\": [[1, 1],\n[1]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "b.json:3: a row of \"output\" has 1 colours, expected 2"},
         {"{\"train\": [{\"input\": [[1.5]], \"output\": [[1]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "holds 1.5"},
         {"{\"train\": [{\"input\": [[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]], \"output\": [[1]]}], \"test\": []}", "b.json:1: \"test\" is no list"},
-        {"{\"train\": [{\"input\": [[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]], \"output\": [[1]]}], \"test\": [1]}", "no list of 1 to 30 colours"},
-        {"{\"train\": [], \"extra\": 1}", "unknown or repeated member \"extra\""},
     };
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         write_file("arc/evaluation/b.json", broken[i].text);
         CHECK_REFUSED(1, broken[i].message, "arc --output-dir %s/out --dataset-dirs %s/arc", dir, dir);
     }
-    CHECK_REFUSED(1, "no tasks", "arc --output-dir %s/out --dataset-dirs %s/arc/training", dir, dir);
+    make_dir("arc/none");
+    CHECK_REFUSED(1, "no tasks", "arc --output-dir %s/out --dataset-dirs %s/arc/none", dir, dir);
+    test_arc_forms();
     CHECK_REFUSED(1, "nowhere", "arc --output-dir %s/out --dataset-dirs %s/nowhere", dir, dir);
     remove_tree("arc");
 }
@@ -757,17 +850,24 @@ static void test_options(void)
     write_file("mine/thesis.txt", "precious");
     int status = run("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
     CHECK(status == 1 && strstr(said, "no data set"), "status %d: %s", status, said);
-    CHECK(exists("mine/thesis.txt") && !exists("mine.tmp"), "someone's files are gone");
+    CHECK(exists("mine/thesis.txt") && !beside("mine", ""), "someone's files are gone");
     make_dir("mine.tmp");
     write_file("mine.tmp/thesis.txt", "precious");
     remove(in_dir("mine/thesis.txt"));
     status = run("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
-    CHECK(status == 1 && strstr(said, "mine.tmp is in the way") && exists("mine.tmp/thesis.txt"), "status %d: %s", status, said);
+    CHECK(status == 0 && exists("mine/train/dataset.json") && exists("mine.tmp/thesis.txt"), "status %d: %s", status, said);
     remove(in_dir("mine.tmp/thesis.txt"));
-    make_dir("mine.tmp/train"); /* what a killed build leaves */
+    make_dir("mine.tmp77"); /* what killed builds leave, of this version and of others */
+    make_dir("mine.tmp/train");
     write_file("mine.tmp/train/all__inputs.npy.tmp123", "half");
+    write_file("mine.tmp77/identifiers.json", "half");
     CHECK_RUN("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
-    CHECK(exists("mine/train/dataset.json") && !exists("mine.tmp"), "an empty directory is a good place");
+    CHECK(exists("mine/train/dataset.json") && !beside("mine", ""), "an empty directory is a good place");
+
+    /* killed between two renames: the set that was there before is whole, aside, and comes back whatever becomes of the next build */
+    CHECK(rename(in_dir("mine"), in_dir("mine.old")) == 0, "no rename");
+    status = run("sudoku --output-dir %s/mine --source-dir %s/nowhere", dir, dir);
+    CHECK(status == 1 && strstr(said, "restored") && exists("mine/train/dataset.json") && !beside("mine", ""), "status %d: %s", status, said);
     remove_tree("mine");
 }
 
@@ -783,14 +883,33 @@ static void test_interrupts(void)
             _exit(strstr(said, "interrupted") ? status : 99);
         }
         struct timespec pause = {0, 10000000};
-        for (int i = 0; i < 1000 && !exists("out.tmp"); i++) nanosleep(&pause, NULL);
-        CHECK(exists("out.tmp"), "the build has not begun");
+        for (int i = 0; i < 1000 && !beside("out", "tmp"); i++) nanosleep(&pause, NULL);
+        CHECK(beside("out", "tmp") == 1, "the build has not begun");
+        int second = run("sudoku --output-dir %s/out --generate 3 --size 4", dir); /* another one meanwhile */
+        char who[40];
+        snprintf(who, sizeof who, "process %ld on ", (long)child);
+        CHECK(second == 1 && strstr(said, who) && strstr(said, "is at work on it") && lines_said() == 1, "status %d: %s", second, said);
         nanosleep(&pause, NULL);
         kill(child, k ? SIGTERM : SIGINT);
         int status = 0;
         CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 128 + (k ? SIGTERM : SIGINT), "status %d", WEXITSTATUS(status));
-        CHECK(!exists("out.tmp") && exists("out/train/dataset.json"), "after an interrupt");
+        CHECK(!beside("out", "") && exists("out/train/dataset.json"), "after an interrupt");
     }
+    /* killed where it cannot clean up, again and again while it replaces a set: one of the two is there, whole, at every moment */
+    for (int k = 0; k < 12; k++) {
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) _exit(run("sudoku --output-dir %s/out --generate %d --size 4", dir, 5 + k % 2));
+        struct timespec pause = {0, 700000L * k};
+        nanosleep(&pause, NULL);
+        kill(child, SIGKILL);
+        (void)waitpid(child, NULL, 0);
+        whole w;
+        if (read_whole(&w, "out", "train")) free_whole(&w);
+        if (read_whole(&w, "out", "test")) free_whole(&w);
+    }
+    CHECK_RUN("sudoku --output-dir %s/out --generate 5 --size 4", dir);
+    CHECK(!beside("out", ""), "what killed builds left");
     remove_tree("out");
     /* a full disk, as far as one may be had: files of 100 kB at most */
     fflush(NULL);
@@ -804,7 +923,7 @@ static void test_interrupts(void)
     }
     int status = -1;
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
-    CHECK(!exists("out") && !exists("out.tmp"), "something was left behind");
+    CHECK(!exists("out") && !beside("out", ""), "something was left behind");
     remove_tree("log");
 }
 

@@ -11,7 +11,7 @@ says "Unseen boards: .* of 2000 exact" "2000 unseen boards"
 says "The hardest, 4 and 5 givens: " "the hardest boards apart"
 [ "$(grep -c '^Board [123]: .* givens, .* segment' "$dir/log")" -eq 3 ]
 check $? "three boards"
-says "solve sudoku checkpoint=" "how to solve one's own board"
+says "--solve" "how to solve one's own board"
 [ -s "$dir/s.safetensors" ]
 check $? "a checkpoint"
 "$sudoku" --load "$dir/s.safetensors" --solve "1..4..2.3....3.." > "$dir/log" 2>&1

@@ -450,6 +450,8 @@ static void test_yaml(void)
     accept("# nothing\n\n", 1, "null");
     accept("--- # start\na: 1\n", 1, "{a:#1}");
     accept("# first\n---\na: 1", 1, "{a:#1}");
+    accept("--- # start\na: 1\n...\n# end\n", 1, "{a:#1}");
+    accept("- name: |\n    x\n      y\n  b: &l\n  - 1\n  c: *l\n- d: [\n  2,\n{e: 3}\n]\n", 1, "[{name:'x\n  y\n' b:[#1] c:[#1]} {d:[#2 {e:#3}]}]");
     accept("a: 1e-4\nb: 1e-05\nc: .5\nd: +3\ne: 1.\nf: -.5\ng: 0x1f\nh: 1_000\ni: 007\nj: 1.2.3\nk: .\nl: '1'", 1,
            "{a:#0.0001 b:#1.0000000000000001e-05 c:#0.5 d:#3 e:#1 f:#-0.5 g:'0x1f' h:'1_000' i:'007' j:'1.2.3' k:'.' l:'1'}");
     accept("a: true\nb: False\nc: null\nd: ~\ne:\nf: yes\ng: truer", 1, "{a:~true b:~false c:null d:null e:null f:~true g:'truer'}");
@@ -482,7 +484,7 @@ static void test_yaml(void)
         {"a: 1\n\tb: 2", "line 2: a tab"}, {"a: 1\n  b: 2", "line 2: indented deeper"}, {"a:\n    b: 1\n  c: 2", "line 3: the indentation fits"},
         {"  a: 1\nb: 2", "line 2: the indentation"}, {"a: 1\na: 2", "line 2: the key \"a\""}, {"a: *x", "line 1: *x: no value above"}, {"a: &x {b: *x}", "no value above"},
         {"a: &x\n  b: *x", "no value above"}, {"a: & 1", "without a name"}, {"<<: 1", "takes a mapping"}, {"a: &x [1]\nb:\n  <<: *x", "line 3: << takes"},
-        {"a: !!str 1", "'!'"}, {"a: |x\n  y", "more text after | or >"}, {"a: |\n   x\n  y", "line 3"}, {"a: \"\\q\"", "an escape"}, {"a: \"\\ud800\"", "an escape"}, {"a: 1\n---\nb: 2", "line 2: more than one"}, {"a: 'x", "does not end"},
+        {"a: !!str 1", "'!'"}, {"a: |x\n  y", "more text after | or >"}, {"a: |\n   x\n  y", "line 3"}, {"a: \"\\q\"", "an escape"}, {"a: \"\\ud800\"", "an escape"}, {"a: 1\n---\nb: 2", "line 2: more than one"}, {"a: 1\n...\nb: 2", "line 3: more than one"}, {"... x", "more text after"}, {"a: 'x", "does not end"},
         {"a: \"x", "does not end"}, {"a: [1, 2", "'[' without"}, {"a: {b: 1", "'{' without"}, {"a: [1 2}", "expected ',' or ']'"}, {"a: [1] x", "more text after"},
         {"a: 'x' y", "more text after"}, {"a: b: c", "second ':'"}, {"- 1\nb: 2", "line 2"}, {"a: 1\n- 2", "line 2"}, {"a: 1\njust text", "line 2: expected \"key: value\""},
         {"a: \xff", "UTF-8"}, {"a: '\xff'", "UTF-8"}, {"a: \"\xff\"", "UTF-8"}, {"\xff: 1", "UTF-8"}, {"a: {b}", "expected \"key: value\""}, {"a: [,]", "expected a value"}, {"? a", "expected"}, {"--- a", "more text after ---"}};
@@ -533,8 +535,9 @@ static void test_yaml(void)
 static void test_expand(void)
 {
     hrm_json_document *doc;
-    char out[2000] = "", text[40000];
+    static char text[40000];
 #ifndef _WIN32
+    char out[2000] = "";
     setenv("HRM_TEST_WORD", "a b", 1);
     setenv("HRM_TEST_NUMBER", "3e-4", 1);
     unsetenv("HRM_TEST_NONE");
@@ -1351,6 +1354,14 @@ static void test_configuration(void)
     BESIDE("config.json", "{\"model_type\": \"hrm\", \"_note\": [1], \"lr\": 1, \"num_heads\": 2, \"H_cycles\": 1, \"seq_len\": 4}"); /* keys at the top */
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
     CHECK(got.num_heads == 2 && got.seq_len == 4, "a flat config.json: heads %d", got.num_heads);
+    BESIDE("config.json", "{\"config\": {\"hidden_size\": 768, \"layers\": 12}}"); /* another's */
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
+    CHECK(from(&sources, NULL, NULL), "%s", hrm_sources_of(&sources, NULL) ? hrm_sources_of(&sources, NULL) : "");
+    BESIDE("bare.pt.yaml", "name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\nloss:\n  name: losses@ACTLossHead\n  loss_type: softmax_cross_entropy\n"
+                           "H_cycles: 3\nhidden_size: 8\npuzzle_emb_ndim: ${.hidden_size}\n"); /* the public code's config/arch/hrm_v1.yaml */
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
+    CHECK(got.H_cycles == 3 && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY && from(&sources, "puzzle_emb_ndim", "/bare.pt.yaml"), "bare.pt.yaml");
+    remove(in_folder("bare.pt.yaml"));
     BESIDE("config.json", "{\"H_cycles\": 1, \"mlp_t\": true}");
     CHECK_FAILS(hrm_checkpoint_merge(&got, &sources, bare, NULL), HRM_ERR_UNSUPPORTED, "config.json: line 1: this version knows no key mlp_t");
     remove(in_folder("config.json"));

@@ -84,7 +84,7 @@ static void test_products(size_t M, size_t N, size_t K)
 }
 
 /* ---- 4x4 Sudoku: PUZZLES boards, each a relabelled and shuffled square with some cells blank ------------------------------ */
-enum { PUZZLES = 64, CELLS = 16 };
+enum { PUZZLES = 32, CELLS = 16 };
 static uint8_t puzzles[PUZZLES * CELLS], answers[PUZZLES * CELLS];
 
 static void make_puzzles(void)
@@ -145,7 +145,7 @@ static void train(const char *path)
     d.hidden_size = 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4;
     CHECK_OK(hrm_model_create(&model, &d));
     memset(&how, 0, sizeof how);
-    how.steps = 800, how.batch_size = PUZZLES, how.lr = 1e-3f, how.lr_warmup_steps = 10, how.lr_min_ratio = 0.1f;
+    how.steps = 500, how.batch_size = PUZZLES, how.lr = 2e-3f, how.lr_warmup_steps = 10, how.lr_min_ratio = 0.1f;
     CHECK_OK(hrm_trainer_create(&trainer, model, &how));
     while (hrm_trainer_step(trainer, data, &metrics) == HRM_OK) {}
     printf("after %d steps: loss %.3f, exact %.3f\n", (int)metrics.step, metrics.lm_loss, metrics.exact_accuracy);

@@ -23,6 +23,32 @@
 #endif
 
 #ifdef CANVAS_HAS_PNG
+    #include <setjmp.h>
+/* stb_image_write asserts that there is memory. Here a block that cannot be had ends the encoding, wherever it is, and all of its
+ * blocks, which are kept in a ring for that, are freed. */
+typedef struct canvas__block { struct canvas__block *next, *before; double aligned; } canvas__block;
+static canvas__block canvas__blocks = {&canvas__blocks, &canvas__blocks, 0};
+static jmp_buf       canvas__no_memory;
+
+static void *canvas__realloc(void *p, size_t bytes)
+{
+    canvas__block *old = p ? (canvas__block *)p - 1 : NULL, *b = (canvas__block *)realloc(old, sizeof *b + bytes);
+    if (!b) longjmp(canvas__no_memory, 1); /* the old one is still in the ring */
+    if (!old) b->next = &canvas__blocks, b->before = canvas__blocks.before;
+    b->next->before = b->before->next = b;
+    return b + 1;
+}
+
+static void canvas__free(void *p)
+{
+    canvas__block *b = p ? (canvas__block *)p - 1 : NULL;
+    if (!b) return;
+    b->next->before = b->before, b->before->next = b->next;
+    free(b);
+}
+    #define STBIW_MALLOC(bytes)      canvas__realloc(NULL, bytes)
+    #define STBIW_REALLOC(p, bytes)  canvas__realloc(p, bytes)
+    #define STBIW_FREE(p)            canvas__free(p)
     #define STB_IMAGE_WRITE_IMPLEMENTATION
     #define STB_IMAGE_WRITE_STATIC
     #if defined(__GNUC__) || defined(__clang__)
@@ -465,7 +491,7 @@ static inline int canvas__write_indexed(hrm_writer *writer, const canvas *c, uns
     canvas__chunk(writer, "PLTE", palette, (size_t)count * 3);
     canvas__chunk(writer, "IDAT", packed, (size_t)bytes);
     canvas__chunk(writer, "IEND", header, 0);
-    free(packed);
+    canvas__free(packed);
     return 1;
 }
 
@@ -480,11 +506,15 @@ static inline hrm_status canvas_save(const canvas *c, const char *path)
     hrm_writer *writer;
     hrm_status status = hrm_writer_open(&writer, path, NULL);
     if (status != HRM_OK) return status;
-    unsigned char *rows = (unsigned char *)malloc((size_t)(c->width + 1) * (size_t)c->height);
-    int count = rows ? canvas__index(c, rows, colours) : 0;
+    unsigned char *const rows = (unsigned char *)malloc((size_t)(c->width + 1) * (size_t)c->height);
+    volatile int done = 0;
     stbi_write_png_compression_level = 64; /* how far stb looks for repeats: drawings have many */
-    int done = count ? canvas__write_indexed(writer, c, rows, colours, count)
-                     : rows && stbi_write_png_to_func(canvas__to_writer, writer, c->width, c->height, 3, c->pixels, c->width * 3);
+    if (rows && !setjmp(canvas__no_memory)) {
+        int count = canvas__index(c, rows, colours);
+        done = count ? canvas__write_indexed(writer, c, rows, colours, count)
+                     : stbi_write_png_to_func(canvas__to_writer, writer, c->width, c->height, 3, c->pixels, c->width * 3);
+    }
+    while (canvas__blocks.next != &canvas__blocks) canvas__free(canvas__blocks.next + 1); /* none, where it went well */
     free(rows);
     if (!done) {
         hrm_writer_abort(writer);

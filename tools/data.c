@@ -9,6 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#ifdef __linux__
+    #include <fcntl.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+extern long syscall(long, ...); /* hidden by -std=c99 */
+#endif
 #ifdef _WIN32
     #include <direct.h>
     #define data__mkdir(path) _mkdir(path)
@@ -128,21 +134,27 @@ int data_list(const char *dir, char ***names, size_t *count)
     size_t room = 0;
     *names = NULL;
     *count = 0;
+    int bad = 0;
     if (!d) return (void)tool_error("%s: %s", dir, strerror(errno)), -1;
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+    for (struct dirent *e; !bad && (e = readdir(d)) != NULL;) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         if (*count == room) {
             room = room ? 2 * room : 64;
             char **more = (char **)realloc(*names, room * sizeof *more);
-            if (!more) break;
-            *names = more;
+            if (more) *names = more;
+            else bad = 1;
         }
-        char *name = (char *)malloc(strlen(e->d_name) + 1);
-        if (!name) break;
-        strcpy(name, e->d_name);
-        (*names)[(*count)++] = name;
+        char *name = bad ? NULL : (char *)malloc(strlen(e->d_name) + 1);
+        if (name) (*names)[(*count)++] = strcpy(name, e->d_name);
+        else bad = 1;
     }
     closedir(d);
+    if (bad) { /* half a list would be half a data set */
+        data_list_free(*names, *count);
+        *names = NULL;
+        *count = 0;
+        return (void)tool_error("%s: no memory for its entries", dir), -1;
+    }
     if (*count) qsort(*names, *count, sizeof **names, data__compare_names);
     return 0;
 }
@@ -190,36 +202,94 @@ static int data__clear(const char *dir, int in_split, int remove_it)
     return bad ? -1 : 0;
 }
 
+static void data__clear_stale(const data_build *b)
+{
+    /* what killed builds of this directory left beside it; we have the lock, so they are nobody's */
+    char folder[TOOL_PATH], path[TOOL_PATH], **names;
+    const char *base = tool_basename(b->dir);
+    size_t count, n = strlen(base);
+    if (!tool_directory(folder, b->dir) || data_list(folder, &names, &count) != 0) return;
+    for (size_t i = 0; i < count; i++) {
+        const char *rest = names[i] + n;
+        if (strncmp(names[i], base, n) != 0 || strncmp(rest, ".tmp", 4) != 0 || rest[4 + strspn(rest + 4, "0123456789")]) continue;
+        if (tool_join(path, folder, names[i]) && tool_is_directory(path)) (void)data__clear(path, 0, 1);
+    }
+    data_list_free(names, count);
+}
+
 int data_build_open(data_build *b, const data_options *o)
 {
+    char lock[TOOL_PATH];
     memset(b, 0, sizeof *b);
     size_t n = strlen(o->output_dir);
     while (n > 1 && (o->output_dir[n - 1] == '/' || o->output_dir[n - 1] == '\\')) n--;
-    if (n + 5 > sizeof b->dir) return tool_usage("data: --output-dir is too long");
+    if (n + 16 > sizeof b->dir) return tool_usage("data: --output-dir is too long");
     snprintf(b->dir, sizeof b->dir, "%.*s", (int)n, o->output_dir);
-    snprintf(b->work, sizeof b->work, "%.*s.tmp", (int)n, o->output_dir);
+    snprintf(b->work, sizeof b->work, "%.*s.tmp%ld", (int)n, o->output_dir, tool_process());
+    snprintf(b->old, sizeof b->old, "%.*s.old", (int)n, o->output_dir);
+    snprintf(lock, sizeof lock, "%.*s.lock", (int)n, o->output_dir);
     if (data__clear(b->dir, 0, 0) != 0) return tool_error("%s is there already and is no data set: remove it or choose another --output-dir", b->dir);
-    if (data__clear(b->work, 0, 1) != 0) return tool_error("%s is in the way: remove it", b->work);
-    if (hrm_pool_create(&b->pool, o->threads > 0 ? (int)o->threads : 0, NULL) != HRM_OK) return tool_failed();
-    b->threads = hrm_pool_size(b->pool);
-    if (tool_make_directories(b->work) == 0) return TOOL_OK;
+    if (!tool_directory(b->work, b->dir) || tool_make_directories(b->work) != 0) return TOOL_ERROR; /* the folder for all of them */
+    snprintf(b->work, sizeof b->work, "%.*s.tmp%ld", (int)n, o->output_dir, tool_process());
+    int status = tool_lock_take(&b->lock, lock, b->dir);
+    if (status != TOOL_OK) return status;
+    data__clear_stale(b);
+    if (tool_is_directory(b->old) && data__clear(b->old, 0, 0) == 0) { /* a build was killed between its two renames */
+        if (!tool_exists(b->dir)) {
+            if (rename(b->old, b->dir) == 0) tool_note("%s: restored what stood there before a build that was killed", b->dir);
+        } else (void)data__clear(b->old, 0, 1);
+    }
+    if (tool_exists(b->old)) status = tool_error("%s is in the way: remove it", b->old);
+    else if (hrm_pool_create(&b->pool, o->threads > 0 ? (int)o->threads : 0, NULL) != HRM_OK) status = tool_failed();
+    else if (tool_make_directories(b->work) != 0) status = TOOL_ERROR;
+    if (status == TOOL_OK) {
+        b->threads = hrm_pool_size(b->pool);
+        return TOOL_OK;
+    }
     hrm_pool_destroy(b->pool);
-    return TOOL_ERROR;
+    tool_lock_release(&b->lock);
+    return status;
+}
+
+static int data__exchange(const char *a, const char *b)
+{
+    /* two directories change places, at once -> 0, or -1 where the system or the file system cannot */
+#if defined(__linux__) && defined(SYS_renameat2)
+    return (int)syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2);
+#else
+    (void)a, (void)b;
+    return -1;
+#endif
+}
+
+static int data__put_in_place(const data_build *b)
+{
+    if (!tool_exists(b->dir)) {
+        if (rename(b->work, b->dir) == 0) return TOOL_OK;
+        return tool_error("%s cannot be renamed to %s: %s", b->work, b->dir, strerror(errno));
+    }
+    if (data__clear(b->dir, 0, 0) != 0) return tool_error("%s is no data set any more: it stays as it is", b->dir);
+    if (data__exchange(b->work, b->dir) == 0) return data__clear(b->work, 0, 1) == 0 ? TOOL_OK : tool_error("%s: the set before is left there, and cannot be removed", b->work);
+    if (rename(b->dir, b->old) != 0) return tool_error("%s cannot be renamed to %s: %s", b->dir, b->old, strerror(errno));
+    if (rename(b->work, b->dir) != 0) {
+        int reason = errno;
+        (void)rename(b->old, b->dir);
+        return tool_error("%s cannot be renamed to %s: %s", b->work, b->dir, strerror(reason));
+    }
+    return data__clear(b->old, 0, 1) == 0 ? TOOL_OK : tool_error("%s: the set before is left there, and cannot be removed", b->old);
 }
 
 int data_build_close(data_build *b, int status)
 {
+    int stopped = data_stopped(); /* from here on it goes to its end */
     hrm_pool_destroy(b->pool);
     b->pool = NULL;
-    if (data_stopped()) {
-        (void)data__clear(b->work, 0, 1);
-        (void)tool_error("interrupted; nothing was written");
-        return 128 + (int)tool_signal;
-    }
-    if (status == TOOL_OK && data__clear(b->dir, 0, 1) != 0) status = tool_error("%s cannot be replaced", b->dir);
-    if (status == TOOL_OK && rename(b->work, b->dir) != 0) status = tool_error("%s cannot be renamed to %s: %s", b->work, b->dir, strerror(errno));
-    if (status != TOOL_OK) (void)data__clear(b->work, 0, 1);
-    return status;
+    if (!stopped && status == TOOL_OK) status = data__put_in_place(b);
+    if ((stopped || status != TOOL_OK) && tool_exists(b->work)) (void)data__clear(b->work, 0, 1);
+    tool_lock_release(&b->lock);
+    if (!stopped) return status;
+    (void)tool_error("interrupted; nothing was written");
+    return 128 + (int)tool_signal;
 }
 
 int data_build_text(const data_build *b, const char *name, const char *text)
@@ -318,11 +388,14 @@ void data_split_abort(data_split *s)
 enum { DATA_CSV_COLUMNS = 16 };
 typedef struct data__field { const char *text; size_t length; } data__field;
 
-static const char *data__csv_line(const char *p, const char *end, data__field *fields, int *count)
+static int data__line_ends(const char *p, const char *end) { return p == end || *p == '\n' || *p == '\r'; }
+
+static const char *data__csv_line(const char *p, const char *end, char separator, data__field *fields, int *count)
 {
-    /* one line, split at commas -> the start of the next; *count -1: an open quote. Doubled quotes within quotes stay as they are */
+    /* one line -> the start of the next; *count -1: an open quote. Doubled quotes within quotes stay as they are. Lines end in LF, CR LF
+     * or CR */
     int n = 0;
-    for (;;) {
+    for (;; p++) {
         data__field f = {p, 0};
         if (p < end && *p == '"') {
             f.text = ++p;
@@ -334,23 +407,37 @@ static const char *data__csv_line(const char *p, const char *end, data__field *f
             }
             p++;
         } else {
-            while (p < end && *p != ',' && *p != '\n') p++;
+            while (!data__line_ends(p, end) && *p != separator) p++;
             f.length = (size_t)(p - f.text);
-            if (f.length && f.text[f.length - 1] == '\r' && (p == end || *p == '\n')) f.length--;
         }
         if (n < DATA_CSV_COLUMNS) fields[n] = f;
         n++;
-        if (p < end && *p == '\r' && p + 1 < end && p[1] == '\n') p++;
-        if (p == end || *p != ',') break;
-        p++;
+        if (p == end || *p != separator) break;
     }
     *count = n;
+    if (p < end && *p == '\r') p++;
+    else if (p < end && *p == '\n') return p + 1;
     return p < end && *p == '\n' ? p + 1 : p;
 }
 
-static int data__field_is(data__field f, const char *a, const char *b)
+static data__field data__trimmed(data__field f)
 {
-    return (f.length == strlen(a) && memcmp(f.text, a, f.length) == 0) || (b && f.length == strlen(b) && memcmp(f.text, b, f.length) == 0);
+    while (f.length && (*f.text == ' ' || *f.text == '\t')) f.text++, f.length--;
+    while (f.length && (f.text[f.length - 1] == ' ' || f.text[f.length - 1] == '\t')) f.length--;
+    return f;
+}
+
+static int data__field_is(data__field f, const char *names)
+{
+    /* one of the words in `names`, whatever the case */
+    f = data__trimmed(f);
+    for (const char *p = names; *p; p += *p == ' ') {
+        size_t n = strcspn(p, " "), same = 0;
+        while (same < n && same < f.length && (f.text[same] | 32) == p[same]) same++;
+        if (same == n && n == f.length) return 1;
+        p += n;
+    }
+    return 0;
 }
 
 static int data__csv_read(data_csv *csv, int64_t min_rating)
@@ -358,33 +445,41 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
     const char *p = (const char *)csv->map.data, *end = p + csv->map.size;
     data__field f[DATA_CSV_COLUMNS];
     int columns, question = -1, answer = -1, rating = -1;
+    char separator = ',';
     size_t room = 0;
-    if (csv->map.size == 0) return tool_error("%s: the file is empty", csv->path);
-    p = data__csv_line(p, end, f, &columns);
+    if (csv->map.size >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) p += 3; /* a byte order mark */
+    if (p == end) return tool_error("%s: the file is empty", csv->path);
+    for (const char *c = p; !data__line_ends(c, end); c++)
+        if (*c == ';' || *c == '\t' || *c == ',') { /* the first there is */
+            separator = *c;
+            break;
+        }
+    p = data__csv_line(p, end, separator, f, &columns);
     for (int i = 0; i < columns && i < DATA_CSV_COLUMNS; i++) {
-        if (data__field_is(f[i], "question", "q")) question = i;
-        if (data__field_is(f[i], "answer", "a")) answer = i;
-        if (data__field_is(f[i], "rating", NULL)) rating = i;
+        if (question < 0 && data__field_is(f[i], "question q puzzle puzzles quiz quizzes input")) question = i;
+        else if (answer < 0 && data__field_is(f[i], "answer a solution solutions output")) answer = i;
+        else if (rating < 0 && data__field_is(f[i], "rating difficulty")) rating = i;
     }
     if (question < 0 || answer < 0 || columns > DATA_CSV_COLUMNS)
-        return tool_error("%s:1: expected a header with source,question,answer,rating (or q and a)", csv->path);
+        return tool_error("%s:1: expected a header that names a question and an answer (or q and a, puzzle and solution, quizzes and solutions)", csv->path);
     if (rating < 0 && min_rating >= 0) return tool_error("%s:1: there is no column rating, which --min-difficulty needs", csv->path);
     for (int64_t line = 2; p < end; line++) {
-        const char *start = p;
         int n;
-        p = data__csv_line(p, end, f, &n);
-        if (n == 1 && f[0].length == 0 && p > start) continue; /* an empty line */
+        p = data__csv_line(p, end, separator, f, &n);
+        if (n == 1 && columns > 1 && data__trimmed(f[0]).length == 0) continue; /* an empty line */
         if (n != columns) return tool_error("%s:%lld: %d columns, expected %d as in the header", csv->path, (long long)line, n < 0 ? 0 : n, columns);
         if (csv->length == 0) csv->length = (int64_t)f[question].length;
         if ((int64_t)f[question].length != csv->length || (int64_t)f[answer].length != csv->length || csv->length == 0)
             return tool_error("%s:%lld: question of %zu and answer of %zu characters, expected %lld", csv->path, (long long)line, f[question].length,
                               f[answer].length, (long long)csv->length);
         if (min_rating >= 0) {
-            char text[24] = "", *rest;
-            if (f[rating].length < sizeof text) memcpy(text, f[rating].text, f[rating].length);
-            long long value = strtoll(text, &rest, 10);
-            if (rest == text || *rest) return tool_error("%s:%lld: the rating \"%s\" is no number", csv->path, (long long)line, text);
-            if (value < min_rating) continue;
+            char text[40] = "", *rest;
+            data__field r = data__trimmed(f[rating]);
+            if (r.length < sizeof text) memcpy(text, r.text, r.length);
+            double value = strtod(text, &rest);
+            if (rest == text || *rest || !(value - value == 0))
+                return tool_error("%s:%lld: the rating \"%.*s\" is no number", csv->path, (long long)line, (int)(r.length < 60 ? r.length : 60), r.text);
+            if (value < (double)min_rating) continue;
         }
         if ((size_t)csv->count == room) {
             room = room ? 2 * room : 1024;
@@ -400,11 +495,17 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
     return min_rating >= 0 ? tool_error("%s: no row of a rating of at least %lld", csv->path, (long long)min_rating) : tool_error("%s: no rows", csv->path);
 }
 
-int data_csv_open(data_csv *csv, const char *dir, const char *name, int64_t length, int64_t min_rating)
+int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int64_t min_rating)
 {
     memset(csv, 0, sizeof *csv);
     csv->length = length;
-    if (!tool_join(csv->path, dir, name)) return tool_error("%s/%s: the path is too long", dir, name);
+    int lone = tool_exists(dir) && !tool_is_directory(dir); /* one file is the training split */
+    if (lone ? snprintf(csv->path, sizeof csv->path, "%s", dir) >= (int)sizeof csv->path : !tool_join(csv->path, dir, test ? "test.csv" : "train.csv"))
+        return tool_error("%s: the path is too long", dir);
+    if (test && (lone || !tool_exists(csv->path))) {
+        tool_note("%s: there is no test.csv, so a training set alone is made", dir);
+        return TOOL_OK;
+    }
     if (hrm_file_map_open(&csv->map, csv->path) != HRM_OK) return tool_failed();
     int status = data__csv_read(csv, min_rating);
     if (status != TOOL_OK) data_csv_close(csv);
@@ -429,7 +530,8 @@ static const char data__help[] =
     "and with any number of threads. DIR appears when the set is complete.\n"
     "\n"
     "  --output-dir DIR      where to; a data set that is there is replaced\n"
-    "  --source-dir DIR      sudoku, maze: train.csv and test.csv with columns source,question,answer,rating (or q and a)\n"
+    "  --source-dir DIR      sudoku, maze: train.csv and, if you have one, test.csv, with columns question,answer and perhaps\n"
+    "                        source,rating (or q and a, puzzle and solution, quizzes and solutions); or one such file\n"
     "                        grid: train.json or train.txt, and test.json or test.txt if you have one\n"
     "  --generate N          makes N puzzles for training, each with exactly one solution (maze: with a long shortest path)\n"
     "  --test-size M         and M for testing [N/10, 1 to 1000]; no solution in both, whatever its digits are called\n"
@@ -442,7 +544,8 @@ static const char data__help[] =
     "  --subsample-size N    N rows of train.csv, at random [all]\n"
     "  --num-aug N           sudoku [0]: N variants of every training puzzle; arc [1000]: N variants of every task\n"
     "  --aug                 maze: the 8 rotations and reflections of every training maze\n"
-    "  --dataset-dirs DIR... arc: directories that hold directories of tasks (training/*.json, evaluation/*.json, Copy/*.json)\n"
+    "  --dataset-dirs DIR... arc: the repository of ARC-AGI or ConceptARC, its data folder or one folder of tasks (*.json), or\n"
+    "                        Kaggle's *_challenges.json with their *_solutions.json\n"
     "  --tokens KIND         grid: characters or words in text files [words when a line of train.txt has a blank in it]\n"
     "  --seed S              [0; arc 42]\n"
     "  --threads N           [all processors]\n"

@@ -21,11 +21,13 @@ int data_arc(const data_options *o);
 int data_grid(const data_options *o);
 
 /* ---- the directory ---------------------------------------------------------------------------------------------------------
- * Everything is written into DIR.tmp; data_build_close renames it when all went well and removes it otherwise, interrupts
- * included, so that DIR is never half a data set.
+ * Everything is written into DIR.tmpPID; data_build_close puts it in DIR's place when all went well and removes it otherwise,
+ * interrupts included. A set that stood there goes when the new one is in place: exchanged in one step where the system can, else
+ * by way of DIR.old, from which the next build restores it. One build at a time has DIR.lock.
  */
 typedef struct data_build {
-    char dir[TOOL_PATH], work[TOOL_PATH];
+    char dir[TOOL_PATH], work[TOOL_PATH], old[TOOL_PATH];
+    tool_lock lock;
     hrm_pool *pool;
     int threads;
 } data_build;
@@ -49,7 +51,8 @@ int  data_split_commit(data_split *s, int vocab_size, int64_t num_identifiers);
 void data_split_abort(data_split *s); /* after commit: nothing */
 
 /* ---- CSV --------------------------------------------------------------------------------------------------------------------
- * Columns source,question|q,answer|a,rating by name, in any order; fields may stand in double quotes. The file stays mapped.
+ * Columns by name, in any order: question (or q, puzzle, quiz, quizzes, input), answer (a, solution, solutions, output), rating
+ * (difficulty); commas, semicolons or tabs between them, fields may stand in double quotes. The file stays mapped.
  */
 typedef struct data_row { const char *question, *answer; int64_t line; } data_row;
 typedef struct data_csv {
@@ -58,7 +61,8 @@ typedef struct data_csv {
     data_row    *rows; /* of a rating of at least min_rating, when that is not -1 */
     int64_t      count, length; /* characters of every question and answer */
 } data_csv;
-int  data_csv_open(data_csv *csv, const char *dir, const char *name, int64_t length /* 0: as in the first row */, int64_t min_rating);
+/* DIR/train.csv, or DIR when that is a file; DIR/test.csv, which need not be there (then count is 0). */
+int  data_csv_open(data_csv *csv, const char *dir, int test, int64_t length /* 0: as in the first row */, int64_t min_rating);
 void data_csv_close(data_csv *csv);
 /* `take` different ones of 0..n-1 at random (all, in order, when take is -1 or not smaller than n); freed by the caller. */
 int32_t *data_choose(int64_t n, int64_t take, uint64_t seed, int64_t *count);

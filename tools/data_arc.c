@@ -1,8 +1,8 @@
 /* `hrm data arc`: tasks from folders of JSON, with variants by the 8 symmetries of the square and permutations of the colours.
  *
- * DIRS hold folders of tasks, {"train": [{"input": grid, "output": grid}…], "test": […]}. The training split takes the
- * demonstrations of every task and the test pairs of all but those in folders named `evaluation`; the test split the test pairs
- * of these. A task is a group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30:
+ * DIRS hold folders of tasks, {"train": [{"input": grid, "output": grid}…], "test": […]}; other forms that people have are at
+ * arc_read. The training split takes the demonstrations of every task and the test pairs of all but those in folders named
+ * `evaluation`; the test split the test pairs of these. A test pair may lack its output: its labels are then left out of scoring. A task is a group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30:
  * pad 0, end of the grid 1, colours from 2.
  */
 #include <stdio.h>
@@ -20,7 +20,7 @@ typedef struct arc_variant { uint8_t turn, colour[ARC_COLOURS]; } arc_variant;
 
 typedef struct arc_task {
     char     *name, *path;
-    int       is_evaluation, num_train, num_test;
+    int       is_evaluation, num_train, num_test; /* num_test 0: a list of pairs, all of them demonstrations */
     arc_pair *pairs; /* [num_train + num_test] */
     arc_variant *variants; /* [num_variants], the task itself first; only while it is being written */
     int64_t      num_variants;
@@ -31,7 +31,7 @@ typedef struct arc_build {
     data_build build;
     arc_task  *tasks;
     int64_t    num_tasks, room;
-    int64_t    num_aug;
+    int64_t    num_aug, num_skipped; /* tasks with a grid that is too large */
     data_split split[2];
     int        has_split[2];
     data_table ids;    /* of names */
@@ -64,15 +64,16 @@ static char *arc_copy(const char *text)
     return copy;
 }
 
-static int arc_read_grid(arc_grid *g, const hrm_json *pair, const char *key, const char *path)
+enum { ARC_SKIP = -1, ARC_MOST_PAIRS = 16384 }; /* ARC_SKIP beside the exit statuses: the task has a grid that is too large */
+
+static int arc_read_grid(arc_grid *g, const hrm_json *j, const char *key, const char *path)
 {
-    const hrm_json *j = hrm_json_get(pair, key);
-    if (!j) return tool_error("%s:%d: the pair has no \"%s\"", path, pair->line, key);
-    if (j->type != HRM_JSON_ARRAY || j->count < 1 || j->count > ARC_SIDE) return tool_error("%s:%d: \"%s\" is no list of 1 to 30 rows", path, j->line, key);
+    if (j->type != HRM_JSON_ARRAY || j->count < 1) return tool_error("%s:%d: \"%s\" is no list of 1 to 30 rows", path, j->line, key);
+    if (j->count > ARC_SIDE) return ARC_SKIP;
     g->rows = (int)j->count;
     for (const hrm_json *row = j->child; row; row = row->next) {
-        if (row->type != HRM_JSON_ARRAY || row->count < 1 || row->count > ARC_SIDE)
-            return tool_error("%s:%d: a row of \"%s\" is no list of 1 to 30 colours", path, row->line, key);
+        if (row->type != HRM_JSON_ARRAY || row->count < 1) return tool_error("%s:%d: a row of \"%s\" is no list of 1 to 30 colours", path, row->line, key);
+        if (row->count > ARC_SIDE) return ARC_SKIP;
         if (!g->cells[0]) {
             g->cols = (int)row->count;
             g->cells[0] = (uint8_t *)data_alloc((size_t)g->rows * (size_t)g->cols, 1);
@@ -91,30 +92,97 @@ static int arc_read_grid(arc_grid *g, const hrm_json *pair, const char *key, con
     return TOOL_OK;
 }
 
-static int arc_parse_task(arc_task *t, const hrm_json *root)
+static int arc_read_pairs(arc_task *t, int *n, const hrm_json *list, int is_test, const hrm_json *answers)
+{
+    /* the pairs of a list, from pair *n on; answers: outputs of the test pairs from elsewhere, or NULL */
+    const hrm_json *answer = answers ? answers->child : NULL;
+    int status = TOOL_OK;
+    for (const hrm_json *j = list->child; j && status == TOOL_OK; j = j->next, ++*n, answer = answer ? answer->next : NULL) {
+        const hrm_json *input = hrm_json_get(j, "input"), *output = hrm_json_get(j, "output");
+        if (!output) output = answer;
+        if (output && output->type == HRM_JSON_NULL) output = NULL;
+        if (!input || (!output && !is_test)) return tool_error("%s:%d: the pair has no \"%s\"", t->path, j->line, input ? "output" : "input");
+        status = arc_read_grid(&t->pairs[*n].grid[0], input, "input", t->path);
+        if (status == TOOL_OK && output) status = arc_read_grid(&t->pairs[*n].grid[1], output, "output", t->path);
+    }
+    return status;
+}
+
+static int arc_parse_task(arc_task *t, const hrm_json *root, const hrm_json *answers)
 {
     const hrm_json *part[2] = {hrm_json_get(root, "train"), hrm_json_get(root, "test")}, *name = hrm_json_get(root, "name");
-    if (root->type != HRM_JSON_OBJECT) return tool_error("%s:%d: expected an object with \"train\" and \"test\"", t->path, root->line);
-    for (const hrm_json *j = root->child; j; j = j->next)
-        if (j != part[0] && j != part[1] && j != name) return tool_error("%s:%d: unknown or repeated member \"%s\"", t->path, j->line, j->key);
-    for (int k = 0; k < 2; k++)
-        if (!part[k] || part[k]->type != HRM_JSON_ARRAY || part[k]->count < 1 || part[k]->count > 1000)
+    if (root->type == HRM_JSON_ARRAY) part[0] = root, part[1] = NULL; /* re-arc: a list of pairs */
+    else if (root->type != HRM_JSON_OBJECT) return tool_error("%s:%d: expected an object with \"train\" and \"test\", or a list of pairs", t->path, root->line);
+    size_t count[2] = {0, 0};
+    for (int k = 0; k < (root->type == HRM_JSON_ARRAY ? 1 : 2); k++) {
+        if (!part[k] || part[k]->type != HRM_JSON_ARRAY || part[k]->count < 1 || part[k]->count > ARC_MOST_PAIRS / 2)
             return tool_error("%s:%d: \"%s\" is no list of pairs", t->path, part[k] ? part[k]->line : root->line, k ? "test" : "train");
+        count[k] = part[k]->count;
+    }
+    if (answers && (answers->type != HRM_JSON_ARRAY || answers->count != count[1]))
+        return tool_error("%s:%d: the solutions of %s are %d, its test inputs %d", t->path, answers->line, t->name, (int)answers->count, (int)count[1]);
     if (name && name->type == HRM_JSON_STRING) {
         free(t->name);
         t->name = arc_copy(name->string);
         if (!t->name) return TOOL_ERROR;
     }
-    t->pairs = (arc_pair *)data_alloc(part[0]->count + part[1]->count, sizeof *t->pairs);
+    t->pairs = (arc_pair *)data_alloc(count[0] + count[1], sizeof *t->pairs);
     if (!t->pairs) return TOOL_ERROR;
-    t->num_train = (int)part[0]->count;
-    t->num_test = (int)part[1]->count;
-    int n = 0, status = TOOL_OK;
-    for (int k = 0; k < 2; k++)
-        for (const hrm_json *j = part[k]->child; j && status == TOOL_OK; j = j->next, n++) {
-            status = arc_read_grid(&t->pairs[n].grid[0], j, "input", t->path);
-            if (status == TOOL_OK) status = arc_read_grid(&t->pairs[n].grid[1], j, "output", t->path);
-        }
+    t->num_train = (int)count[0];
+    t->num_test = (int)count[1];
+    int n = 0, status = arc_read_pairs(t, &n, part[0], 0, NULL);
+    return status == TOOL_OK && part[1] ? arc_read_pairs(t, &n, part[1], 1, answers) : status;
+}
+
+static int arc_add_task(arc_build *b, const char *path, const char *name, size_t length, int is_evaluation, const hrm_json *root, const hrm_json *answers)
+{
+    if (b->num_tasks == b->room) {
+        int64_t room = b->room ? 2 * b->room : 512;
+        arc_task *more = (arc_task *)realloc(b->tasks, (size_t)room * sizeof *more);
+        if (!more) return tool_error("no memory for %lld tasks", (long long)room);
+        b->tasks = more, b->room = room;
+    }
+    arc_task *t = &b->tasks[b->num_tasks++];
+    memset(t, 0, sizeof *t);
+    t->is_evaluation = is_evaluation;
+    t->path = arc_copy(path);
+    t->name = (char *)data_alloc(length + 1, 1);
+    if (!t->path || !t->name) return TOOL_ERROR;
+    memcpy(t->name, name, length);
+    int status = arc_parse_task(t, root, answers);
+    if (status != ARC_SKIP) return status;
+    tool_note("%s: task %s is left out: a grid of more than 30 rows or columns", path, t->name);
+    arc_free_task(t);
+    b->num_tasks--;
+    b->num_skipped++;
+    return TOOL_OK;
+}
+
+static int arc_ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static int arc_read_challenges(arc_build *b, const char *folder, const char *file)
+{
+    /* Kaggle's form: {"ID": task…}, the outputs of the test pairs in X_solutions.json as {"ID": [grid…]…}, where that is there */
+    static const char end[] = "challenges.json";
+    char path[TOOL_PATH], other[TOOL_PATH];
+    hrm_json_document *doc, *solved = NULL;
+    int status = TOOL_OK, is_evaluation = strstr(file, "evaluation") || strstr(file, "test_");
+    if (!tool_join(path, folder, file)) return tool_error("%s/%s: the path is too long", folder, file);
+    snprintf(other, sizeof other, "%.*ssolutions.json", (int)(strlen(path) - (sizeof end - 1)), path);
+    if (hrm_json_open(&doc, path, NULL) != HRM_OK) return tool_failed();
+    if (tool_exists(other) && hrm_json_open(&solved, other, NULL) != HRM_OK) status = tool_failed();
+    const hrm_json *root = hrm_json_root(doc), *answers = solved ? hrm_json_root(solved) : NULL;
+    if (status == TOOL_OK && root->type != HRM_JSON_OBJECT) status = tool_error("%s:%d: expected an object with a task for every name", path, root->line);
+    for (const hrm_json *j = root->child; j && status == TOOL_OK; j = j->next) {
+        status = arc_add_task(b, path, j->key, strlen(j->key), is_evaluation, j, answers ? hrm_json_get(answers, j->key) : NULL);
+        if (data_stopped()) status = TOOL_ERROR;
+    }
+    hrm_json_close(doc);
+    hrm_json_close(solved);
     return status;
 }
 
@@ -129,26 +197,15 @@ static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
     for (size_t i = 0; i < count && status == TOOL_OK; i++) {
         size_t n = strlen(names[i]);
         char path[TOOL_PATH];
-        if (n < 6 || strcmp(names[i] + n - 5, ".json") != 0) continue;
-        if (!tool_join(path, folder, names[i])) status = tool_error("%s/%s: the path is too long", folder, names[i]);
-        if (b->num_tasks == b->room) {
-            int64_t room = b->room ? 2 * b->room : 512;
-            arc_task *more = (arc_task *)realloc(b->tasks, (size_t)room * sizeof *more);
-            if (!more) status = tool_error("no memory for %lld tasks", (long long)room);
-            else b->tasks = more, b->room = room;
-        }
-        if (status != TOOL_OK) break;
-        arc_task *t = &b->tasks[b->num_tasks++];
-        memset(t, 0, sizeof *t);
-        t->is_evaluation = is_evaluation;
-        t->path = arc_copy(path);
-        names[i][n - 5] = 0;
-        t->name = arc_copy(names[i]);
         hrm_json_document *doc;
-        if (!t->path || !t->name) status = TOOL_ERROR;
+        if (n < 6 || !arc_ends_with(names[i], ".json") || names[i][0] == '.') continue; /* "._x.json" is what some systems add */
+        if (arc_ends_with(names[i], "_solutions.json") || strcmp(names[i], "sample_submission.json") == 0) continue;
+        if (!tool_join(path, folder, names[i])) status = tool_error("%s/%s: the path is too long", folder, names[i]);
+        else if (tool_is_directory(path)) continue;
+        else if (arc_ends_with(names[i], "_challenges.json")) status = arc_read_challenges(b, folder, names[i]);
         else if (hrm_json_open(&doc, path, NULL) != HRM_OK) status = tool_failed();
         else {
-            status = arc_parse_task(t, hrm_json_root(doc));
+            status = arc_add_task(b, path, names[i], n - 5, is_evaluation, hrm_json_root(doc), NULL);
             hrm_json_close(doc);
         }
         if (data_stopped()) status = TOOL_ERROR;
@@ -166,17 +223,24 @@ static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
 
 static int arc_read(arc_build *b, const char *dir)
 {
+    /* the folders of tasks in it; or it is one itself; or it is a repository with these in data (ARC-AGI) or corpus (ConceptARC) */
     char **names, path[TOOL_PATH];
     size_t count;
-    int64_t before = b->num_tasks;
+    int64_t before = b->num_tasks + b->num_skipped;
     int status = TOOL_OK;
+    const char *inner = NULL;
     if (data_list(dir, &names, &count) != 0) return TOOL_ERROR;
-    for (size_t i = 0; i < count && status == TOOL_OK; i++) {
+    for (size_t i = 0; i < count && !inner; i++)
+        if ((strcmp(names[i], "data") == 0 || strcmp(names[i], "corpus") == 0) && tool_join(path, dir, names[i]) && tool_is_directory(path)) inner = names[i];
+    if (inner) status = arc_read(b, path);
+    else status = arc_read_folder(b, dir, strcmp(tool_basename(dir), "evaluation") == 0);
+    for (size_t i = 0; i < count && status == TOOL_OK && !inner; i++) {
+        if (names[i][0] == '.') continue;
         if (!tool_join(path, dir, names[i])) status = tool_error("%s/%s: the path is too long", dir, names[i]);
         else if (tool_is_directory(path)) status = arc_read_folder(b, path, strcmp(names[i], "evaluation") == 0);
     }
     data_list_free(names, count);
-    if (status == TOOL_OK && b->num_tasks == before)
+    if (status == TOOL_OK && b->num_tasks + b->num_skipped == before)
         status = tool_error("%s: no tasks: expected folders of *.json in it, such as training and evaluation", dir);
     return status;
 }
@@ -216,7 +280,7 @@ static int arc_plan(const arc_build *b, arc_task *t, int64_t index)
     for (int p = 0; p < t->num_train + t->num_test; p++)
         for (int k = 0; k < 2; k++) {
             arc_grid *g = &t->pairs[p].grid[k];
-            size_t n = (size_t)g->rows * (size_t)g->cols;
+            size_t n = (size_t)g->rows * (size_t)g->cols; /* 0: an output that is not known */
             uint8_t *turned = (uint8_t *)data_alloc(8 * n, 1);
             if (!turned) return 0;
             for (int turn = 0; turn < 8; turn++) data_dihedral(turned + (size_t)turn * n, g->cells[0], g->rows, g->cols, turn);
@@ -254,10 +318,12 @@ static void arc_plan_part(void *context, int thread, int num_threads)
 
 static void arc_draw(uint8_t *out, const arc_grid *g, const arc_variant *v, int top, int left)
 {
-    /* the grid with its upper left corner at (top, left), a line of 1 below and one to its right, pad elsewhere */
+    /* the grid with its upper left corner at (top, left), a line of 1 below and one to its right, pad elsewhere; without a grid pad alone,
+     * which as a label is ignored */
     int rows = arc_rows(g, v->turn), cols = arc_cols(g, v->turn);
     const uint8_t *cell = g->cells[v->turn];
     memset(out, 0, ARC_CELLS);
+    if (!rows) return;
     out += top * ARC_SIDE + left;
     for (int r = 0; r < rows; r++, out += ARC_SIDE) {
         for (int c = 0; c < cols; c++) out[c] = (uint8_t)(v->colour[*cell++] + 2);
@@ -371,14 +437,15 @@ static int arc_write_tasks(arc_build *b)
             if (b->failed || data_stopped()) status = TOOL_ERROR;
         }
         int train = t->is_evaluation ? t->num_train : t->num_train + t->num_test;
+        while (train > t->num_train && !t->pairs[train - 1].grid[1].rows) train--; /* without its output there is nothing to learn */
         if (status == TOOL_OK) status = arc_write_group(b, 0, i, 0, train);
-        if (status == TOOL_OK && t->is_evaluation) status = arc_write_group(b, 1, i, t->num_train, t->num_test);
+        if (status == TOOL_OK && t->is_evaluation && t->num_test) status = arc_write_group(b, 1, i, t->num_train, t->num_test);
         short_of += t->num_variants <= b->num_aug;
         done += (double)(t->num_train + t->num_test) * (double)(1 + b->num_aug);
         progress_update(&p, done, t->name);
         for (int k = 0; k < 2 * (t->num_train + t->num_test); k++) { /* only the grids as given are kept */
             arc_grid *g = &t->pairs[k / 2].grid[k % 2];
-            uint8_t *own = (uint8_t *)realloc(g->cells[0], (size_t)g->rows * (size_t)g->cols);
+            uint8_t *own = g->rows ? (uint8_t *)realloc(g->cells[0], (size_t)g->rows * (size_t)g->cols) : NULL;
             if (own) g->cells[0] = own;
         }
         free(t->variants);
@@ -386,6 +453,7 @@ static int arc_write_tasks(arc_build *b)
     }
     if (status != TOOL_OK) return status;
     progress_end(&p, NULL);
+    if (b->num_skipped) tool_note("%lld tasks were left out for grids of more than 30 rows or columns", (long long)b->num_skipped);
     if (short_of) tool_note("%lld of %lld tasks have fewer than %lld different variants", (long long)short_of, (long long)b->num_tasks, (long long)b->num_aug);
     return TOOL_OK;
 }
@@ -397,6 +465,10 @@ static int arc_print_pairs(hrm_writer *w, const arc_pair *pairs, int n)
     for (int p = 0; p < n; p++)
         for (int k = 0; k < 2 && status == TOOL_OK; k++) {
             const arc_grid *g = &pairs[p].grid[k];
+            if (!g->rows) { /* an output that is not known */
+                status = arc_print(w, "}");
+                continue;
+            }
             int at = snprintf(text, sizeof text, "%s\"%s\": [", k ? ", " : p ? ", {" : "{", k ? "output" : "input");
             for (int r = 0; r < g->rows; r++)
                 for (int c = 0; c < g->cols; c++)
@@ -417,7 +489,7 @@ static int arc_write_test_puzzles(const arc_build *b)
     if (hrm_writer_open(&w, path, NULL) != HRM_OK) return tool_failed();
     for (int64_t i = 0; i < b->num_tasks && status == TOOL_OK; i++) {
         const arc_task *t = &b->tasks[i];
-        if (!t->is_evaluation) continue;
+        if (!t->is_evaluation || !t->num_test) continue;
         status = arc_print(w, any++ ? ",\n" : "{");
         if (status == TOOL_OK) status = arc_print_quoted(w, t->name);
         if (status == TOOL_OK) status = arc_print(w, ": {\"train\": [");
@@ -442,7 +514,7 @@ static int arc_write(arc_build *b)
     if (!b->inputs || !b->labels) return TOOL_ERROR;
     if (data_table_open(&b->ids, (size_t)(b->num_tasks * (1 + b->num_aug))) != TOOL_OK) return TOOL_ERROR;
     b->has_split[0] = 1;
-    for (int64_t i = 0; i < b->num_tasks; i++) b->has_split[1] |= b->tasks[i].is_evaluation;
+    for (int64_t i = 0; i < b->num_tasks; i++) b->has_split[1] |= b->tasks[i].is_evaluation && b->tasks[i].num_test;
     if (!tool_join(path, b->build.work, "identifiers.json")) return tool_error("%s: the path is too long", b->build.work);
     if (hrm_writer_open(&b->names, path, NULL) != HRM_OK) return tool_failed();
     b->num_ids = 1;
@@ -473,6 +545,7 @@ int data_arc(const data_options *o)
     int status = data_build_open(&b.build, o);
     if (status != TOOL_OK) return status;
     for (int i = 0; i < o->num_dataset_dirs && status == TOOL_OK; i++) status = arc_read(&b, o->dataset_dirs[i]);
+    if (status == TOOL_OK && b.num_tasks == 0) status = tool_error("every task has a grid of more than 30 rows or columns");
     if (status == TOOL_OK) status = arc_write(&b);
     hrm_writer_abort(b.names);
     for (int64_t i = 0; i < b.num_tasks; i++) arc_free_task(&b.tasks[i]);

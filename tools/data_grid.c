@@ -50,7 +50,7 @@ static int32_t grid_number(data_table *table, char ***list, int32_t *count, cons
     if (!added) return *value;
     if (*count % 64 == 0) {
         char **more = (char **)realloc(*list, ((size_t)*count + 64) * sizeof *more);
-        if (!more) return -1;
+        if (!more) return (void)tool_error("no memory for %d different texts", *count), -1;
         *list = more;
     }
     char *copy = (char *)data_alloc(length + 1, 1);

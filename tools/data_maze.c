@@ -110,8 +110,8 @@ static int maze_check(const maze_build *b, const data_csv *csv, const data_row *
 
 static int maze_read_split(maze_build *b, data_csv *csv)
 {
-    int status = data_csv_open(csv, b->o->source_dir, b->split ? "test.csv" : "train.csv", b->cells, -1);
-    if (status != TOOL_OK) return status;
+    int status = data_csv_open(csv, b->o->source_dir, b->split, b->cells, -1);
+    if (status != TOOL_OK || csv->count == 0) return status;
     b->cells = (int)(csv->length < MAZE_MAX_CELLS ? csv->length : MAZE_MAX_CELLS);
     for (b->size = 1; b->size * b->size < b->cells;) b->size++;
     if (csv->length > MAZE_MAX_CELLS || b->size * b->size != b->cells)
@@ -163,6 +163,7 @@ int data_maze(const data_options *o)
     }
     for (b.split = 0; b.split < 2 && status == TOOL_OK; b.split++) {
         data_split out;
+        if (o->source_dir && csv[b.split].count == 0) continue;
         status = data_split_open(&out, &b.build, b.split ? "test" : "train", b.cells, HRM_U8);
         if (status != TOOL_OK) break;
         if (o->source_dir) status = maze_write_split(&b, &out, &csv[b.split]);

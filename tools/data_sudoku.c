@@ -225,9 +225,9 @@ static int sudoku_write_split(sudoku_build *b, int split, sudoku_item *items, in
 static int sudoku_parse(const sudoku_shape *s, const data_csv *csv, const data_row *row, sudoku_item *item)
 {
     for (int c = 0; c < s->cells; c++) {
-        int q = row->question[c] == '.' ? 0 : row->question[c] - '0', a = row->answer[c] - '0';
+        int q = row->question[c] && strchr(".*_-", row->question[c]) ? 0 : row->question[c] - '0', a = row->answer[c] - '0';
         if (q < 0 || q > s->size)
-            return tool_error("%s:%lld: the question has '%c' at character %d, expected 0 or . for a blank, or 1 to %d", csv->path, (long long)row->line,
+            return tool_error("%s:%lld: the question has '%c' at character %d, expected 0 . * _ or - for a blank, or 1 to %d", csv->path, (long long)row->line,
                               row->question[c], c + 1, s->size);
         if (a < 1 || a > s->size)
             return tool_error("%s:%lld: the answer has '%c' at character %d, expected 1 to %d", csv->path, (long long)row->line, row->answer[c], c + 1, s->size);
@@ -244,8 +244,9 @@ static int sudoku_parse(const sudoku_shape *s, const data_csv *csv, const data_r
 static int sudoku_read_split(sudoku_build *b, int split, sudoku_item **items, int64_t *count)
 {
     data_csv csv;
-    int status = data_csv_open(&csv, b->o->source_dir, split ? "test.csv" : "train.csv", b->shape.cells, b->o->min_difficulty);
-    if (status != TOOL_OK) return status;
+    int status = data_csv_open(&csv, b->o->source_dir, split, b->shape.cells, b->o->min_difficulty);
+    *count = 0;
+    if (status != TOOL_OK || csv.count == 0) return status;
     int32_t *chosen = data_choose(csv.count, split ? -1 : b->o->subsample_size, b->o->seed, count);
     sudoku_item unused;
     *items = chosen ? (sudoku_item *)data_alloc((size_t)*count, sizeof **items) : NULL;
@@ -279,7 +280,8 @@ int data_sudoku(const data_options *o)
         }
         data_table_close(&seen);
     }
-    for (int split = 0; split < 2 && status == TOOL_OK; split++) status = sudoku_write_split(&b, split, items[split], count[split]);
+    for (int split = 0; split < 2 && status == TOOL_OK; split++)
+        if (count[split]) status = sudoku_write_split(&b, split, items[split], count[split]);
     if (status == TOOL_OK) status = data_build_text(&b.build, "identifiers.json", "[\"<blank>\"]");
     free(items[0]);
     free(items[1]);

@@ -18,6 +18,8 @@
     #include <io.h>
     #include <process.h>
 #else
+    #include <fcntl.h>
+    #include <sys/ioctl.h>
     #include <unistd.h>
 #endif
 
@@ -132,6 +134,87 @@ int tool_is_directory(const char *path)
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 #endif
 }
+
+long tool_process(void)
+{
+#ifdef _WIN32
+    return (long)_getpid();
+#else
+    return (long)getpid();
+#endif
+}
+
+int tool_terminal_width(int descriptor)
+{
+#ifdef _WIN32
+    CONSOLE_SCREEN_BUFFER_INFO info;
+    if (GetConsoleScreenBufferInfo(GetStdHandle(descriptor == 2 ? STD_ERROR_HANDLE : STD_OUTPUT_HANDLE), &info)) return info.dwSize.X;
+#elif defined(TIOCGWINSZ)
+    struct winsize size;
+    if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+#endif
+    return 80;
+}
+
+/* The lock is on the open file, not its being there: a killed process leaves none. The holder removes the file while it has the
+ * lock, so whoever waited for that name looks again which file it is. Where a file system has no locks, nobody is kept out. */
+#ifdef _WIN32
+int tool_lock_take(tool_lock *lock, const char *path, const char *what)
+{
+    memset(lock, 0, sizeof *lock);
+    HANDLE file = CreateFileA(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE, NULL);
+    if (file == INVALID_HANDLE_VALUE && GetLastError() == ERROR_SHARING_VIOLATION) return tool_error("%s: another process is at work on it", what);
+    lock->held = file != INVALID_HANDLE_VALUE;
+    lock->handle = (intptr_t)file;
+    return TOOL_OK;
+}
+
+void tool_lock_release(tool_lock *lock)
+{
+    if (lock->held) CloseHandle((HANDLE)lock->handle);
+    lock->held = 0;
+}
+#else
+int tool_lock_take(tool_lock *lock, const char *path, const char *what)
+{
+    char text[300] = "";
+    memset(lock, 0, sizeof *lock);
+    if (snprintf(lock->path, sizeof lock->path, "%s", path) >= (int)sizeof lock->path) return tool_error("%s: the path is too long", path);
+    for (;;) {
+        struct flock range;
+        struct stat ours, there;
+        int file = open(path, O_RDWR | O_CREAT, 0666);
+        if (file < 0) return tool_error("%s: cannot be written: %s", path, strerror(errno));
+        memset(&range, 0, sizeof range);
+        range.l_type = F_WRLCK;
+        range.l_whence = SEEK_SET;
+        if (fcntl(file, F_SETLK, &range) != 0 && (errno == EACCES || errno == EAGAIN)) {
+            ssize_t n = read(file, text, sizeof text - 1);
+            text[n > 0 ? n : 0] = 0;
+            close(file);
+            return tool_error("%s: %s is at work on it", what, *text ? text : "another process");
+        }
+        if (fstat(file, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
+            char host[200] = "";
+            (void)gethostname(host, sizeof host - 1);
+            int n = snprintf(text, sizeof text, "process %ld on %s", (long)getpid(), host);
+            if (ftruncate(file, 0) != 0 || write(file, text, (size_t)n) != n) text[0] = 0; /* a full disk: then it says less */
+            lock->handle = file;
+            lock->held = 1;
+            return TOOL_OK;
+        }
+        close(file); /* the one before removed it meanwhile */
+    }
+}
+
+void tool_lock_release(tool_lock *lock)
+{
+    if (!lock->held) return;
+    (void)remove(lock->path);
+    close((int)lock->handle);
+    lock->held = 0;
+}
+#endif
 
 int tool_is_terminal(int descriptor)
 {
@@ -290,11 +373,8 @@ static void print_usage(FILE *f)
     fprintf(f, "\nhrm --version    the version        hrm --help    this text\n");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-#ifdef SIGXFSZ
-    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */
-#endif
     if (argc < 2) {
         print_usage(stderr);
         return TOOL_USAGE;
@@ -312,10 +392,18 @@ int main(int argc, char **argv)
         return TOOL_OK;
     }
     for (int i = 0; i < COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0) {
-            int status = commands[i].run(argc - 1, argv + 1);
-            if (fflush(stdout) != 0 && status == TOOL_OK) status = tool_error("standard output: %s", strerror(errno));
-            return status;
-        }
+        if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
     return tool_usage("no command \"%s\"; there are data, train, eval, solve, convert, info, plot and render", name);
+}
+
+int main(int argc, char **argv)
+{
+#ifdef SIGXFSZ
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */
+#endif
+    int status = run(argc, argv);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == TOOL_OK)
+        status = tool_error("standard output: %s", errno ? strerror(errno) : "not all of it could be written");
+    return status;
 }

@@ -70,7 +70,7 @@ static hrm_status plot_read(plot_run *run, const char *text, size_t length, cons
             run->broken += run->last_broken;
             hrm_status status = HRM_OK;
             for (const hrm_json *m = run->last_broken ? NULL : root->child; m && status == HRM_OK; m = m->next)
-                if (m->type == HRM_JSON_NUMBER && m != step && isfinite(m->number)) status = plot_add(run, m->key, step->number, m->number);
+                if (m->type == HRM_JSON_NUMBER && m != step && m->number - m->number == 0 /* finite */) status = plot_add(run, m->key, step->number, m->number);
             hrm_json_close(doc);
             if (status != HRM_OK) return status;
         }

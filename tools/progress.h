@@ -47,6 +47,7 @@ static void progress__time(char text[32], double seconds)
 static void progress__draw(progress *p, const char *text, double now, int last)
 {
     char line[320], bar[28] = "", counts[64], time[32], left[48];
+    int room = p->terminal ? tool_terminal_width(2) - 1 : (int)sizeof line - 1; /* a line that wraps cannot be drawn over */
     double part = p->total > 0 ? p->done / p->total : 0;
     if (part > 1) part = 1;
     if (p->total > 0) snprintf(counts, sizeof counts, "%3d%%  %.0f/%.0f", (int)(100 * part), p->done, p->total);
@@ -54,14 +55,24 @@ static void progress__draw(progress *p, const char *text, double now, int last)
     int known = p->total > 0 && p->done > p->from;
     progress__time(time, last || !known ? now - p->start : (now - p->start) * (p->total - p->done) / (p->done - p->from));
     snprintf(left, sizeof left, last ? "  in %s" : known ? "  %s left" : "  %s", time);
-    if (p->terminal && p->total > 0) {
+    if (!text) text = "";
+    if (room > (int)sizeof line - 1) room = (int)sizeof line - 1;
+    int others = (int)(strlen(p->label) + strlen(counts) + strlen(left)) + 2, said = (int)strlen(text), cells = 0;
+    if (p->terminal && p->total > 0) cells = room - others - said - 5; /* the bar takes what the others leave, 24 at most */
+    if (cells > 24) cells = 24;
+    if (cells >= 4) {
         bar[0] = '[';
-        for (int i = 0; i < 24; i++) bar[1 + i] = part * 24 >= i + 1 ? '=' : part * 24 > i ? '>' : ' ';
-        memcpy(bar + 25, "] ", 3);
+        for (int i = 0; i < cells; i++) bar[1 + i] = part * cells >= i + 1 ? '=' : part * cells > i ? '>' : ' ';
+        memcpy(bar + 1 + cells, "] ", 3);
     }
-    int n = snprintf(line, sizeof line, "%s  %s%s%s%s%s", p->label, bar, counts, text && text[0] ? "  " : "", text ? text : "", left);
+    if (said > room - others - 2 && !*bar) { /* then the text gives way, at a gap between two things it tells */
+        said = room - others - 2 > 0 ? room - others - 2 : 0;
+        while (said > 0 && !(text[said] == ' ' && text[said - 1] == ' ') && text[said]) said--;
+        while (said > 0 && text[said - 1] == ' ') said--;
+    }
+    int n = snprintf(line, (size_t)room + 1, "%s  %s%s%s%.*s%s", p->label, bar, counts, said ? "  " : "", said, text, left);
     if (n < 0) return;
-    if (n >= (int)sizeof line) n = (int)sizeof line - 1;
+    if (n > room) n = room;
     if (p->terminal) fprintf(stderr, "\r%s%*s%s", line, p->width > n ? p->width - n : 0, "", last ? "\n" : "");
     else fprintf(stderr, "%s\n", line);
     fflush(stderr);

@@ -1,4 +1,4 @@
-/* hrm solve sudoku|maze|arc: one puzzle from the arguments, a file or standard input; the answer, and whether it holds. */
+/* hrm solve sudoku|maze|arc: puzzles from the arguments, a file or standard input; the answers, and whether they hold. */
 #include "config.h"
 #include "score.h"
 
@@ -21,14 +21,29 @@ typedef struct puzzle {
 } puzzle;
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------- */
-static int parse_sudoku(puzzle *p, const char *text)
+static int is_ruling(char c) { return strchr(" \t\r\n|-+=,", c) != NULL; } /* of a drawn board of Sudoku */
+
+static int contradiction(const puzzle *p)
 {
-    /* digits, with . 0 or _ for blanks; the lines of a drawn board (| - + and spaces) are passed over */
-    int line = 1;
+    /* two equal givens in a row, column or box: no answer could keep them */
+    int rows = p->side == 9 ? 3 : 2, columns = p->side == 4 ? 2 : 3;
+    for (int i = 0; i < p->cells; i++)
+        for (int k = i + 1; k < p->cells; k++) {
+            int r = i / p->side, c = i % p->side, r2 = k / p->side, c2 = k % p->side, box = r / rows == r2 / rows && c / columns == c2 / columns;
+            if (p->tokens[i] < 2 || p->tokens[k] != p->tokens[i] || !(r == r2 || c == c2 || box)) continue;
+            return tool_error("the givens contradict each other: %d stands twice in a %s, at row %d, column %d and at row %d, column %d", p->tokens[i] - 1,
+                              r == r2 ? "row" : c == c2 ? "column" : "box", r + 1, c + 1, r2 + 1, c2 + 1);
+        }
+    return TOOL_OK;
+}
+
+static int parse_sudoku(puzzle *p, const char *text, int line)
+{
+    /* digits, with . 0 _ or * for blanks; the lines of a drawn board are passed over; `line` of the file is its first */
     p->cells = 0;
     for (const char *c = text; *c; c++) {
         if (*c == '\n') line++;
-        if (strchr(" \t\r\n|-+=,", *c)) continue;
+        if (is_ruling(*c)) continue;
         int digit = *c >= '0' && *c <= '9' ? *c - '0' : *c == '.' || *c == '_' || *c == '*' ? 0 : -1;
         if (digit < 0) return tool_error("line %d of the puzzle: \"%c\" is no digit and no blank (. or 0)", line, *c);
         if (p->cells == 81) return tool_error("the puzzle has more than 81 cells");
@@ -40,7 +55,7 @@ static int parse_sudoku(puzzle *p, const char *text)
         if (p->tokens[i] > p->side + 1)
             return tool_error("row %d, column %d: %d, expected 1 to %d", i / p->side + 1, i % p->side + 1, p->tokens[i] - 1,
                               p->side);
-    return TOOL_OK;
+    return contradiction(p);
 }
 
 static int maze_token(char c)
@@ -301,6 +316,7 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     int valid = judge(p, verdict);
     printf("%d segment%s, q_halt %.3f, q_continue %.3f%s; %s\n", result.segments, result.segments == 1 ? "" : "s",
            (double)result.q_halt, (double)result.q_continue, result.halted ? "" : " (did not halt by itself)", verdict);
+    fflush(stdout); /* before what is said of the next board */
     return valid ? TOOL_OK : TOOL_ERROR;
 }
 
@@ -370,15 +386,74 @@ static int solve_arc(const config *c, puzzle *p, const char *text, size_t length
     return status != TOOL_OK ? status : worst;
 }
 
-static int solve_text(const config *c, puzzle *p, const char *text, size_t length, const char *file)
+static int is_whole(task kind, const char *line, size_t n)
+{
+    /* whether a line holds a board of its own: all cells of a Sudoku, or a maze in one line, as in the data sets */
+    size_t cells = 0;
+    for (size_t i = 0; i < n; i++) cells += kind == TASK_MAZE ? line[i] != '\r' : !is_ruling(line[i]);
+    return kind == TASK_MAZE ? cells >= 16 && score_side(cells < 1000000 ? (int)cells : 0) > 0 : cells == 81 || cells == 36 || cells == 16;
+}
+
+static char *next_board(task kind, char **at, int *line, int *first)
+{
+    /* the next board of the text, cut off; *first: its first line. Boards have empty lines between them, or a line each */
+    char *begin = NULL, *p = *at;
+    int lines = 0;
+    while (*p) {
+        size_t n = strcspn(p, "\n"), blank = strspn(p, " \t\r");
+        int empty = kind == TASK_MAZE ? n == 0 || (n == 1 && *p == '\r') : blank >= n;
+        int alone = !empty && is_whole(kind, p, n);
+        if (alone && kind == TASK_MAZE) { /* a square of as many lines is one maze: its lines may be square numbers long */
+            size_t same = 0;
+            for (char *q = p; *q && strcspn(q, "\n") == n; q += n + (q[n] == '\n')) same++;
+            alone = same != n && lines == 0;
+        }
+        if (begin && (empty || alone)) break;
+        if (!empty && !begin) begin = p, *first = *line;
+        lines += !empty;
+        ++*line;
+        p += n + (p[n] == '\n');
+        if (alone) break;
+    }
+    if (begin && p > begin && p[-1] == '\n') p[-1] = 0;
+    *at = p;
+    return begin;
+}
+
+static int solve_text(const config *c, puzzle *p, char *text, size_t length, const char *file)
 {
     hrm_model *model = NULL;
+    char *rest = text;
+    int line = 1, first = 1, cells = 0, worst = TOOL_OK, status = TOOL_OK, number = 0;
     if (p->kind == TASK_ARC) return solve_arc(c, p, text, length, file);
-    int status = p->kind == TASK_SUDOKU ? parse_sudoku(p, text) : parse_maze(p, text);
-    if (status == TOOL_OK) status = load(c, p, &model);
-    if (status == TOOL_OK) status = solve(c, model, p);
+    char *board = next_board(p->kind, &rest, &line, &first);
+    if (!board) return p->kind == TASK_SUDOKU ? parse_sudoku(p, "", 1) : parse_maze(p, "");
+    for (int more = 0; board && status == TOOL_OK; number++) {
+        char *next;
+        int next_first = first;
+        status = p->kind == TASK_SUDOKU ? parse_sudoku(p, board, first) : parse_maze(p, board);
+        if (status == TOOL_OK && model && p->cells != cells) status = tool_error("board %d has %d cells, those before it %d", number + 1, p->cells, cells);
+        if (status == TOOL_OK && !model) status = load(c, p, &model);
+        if (status != TOOL_OK) break;
+        next = next_board(p->kind, &rest, &line, &next_first);
+        cells = p->cells;
+        more |= next != NULL;
+        if (more) printf("%sboard %d\n", number ? "\n" : "", number + 1);
+        if (solve(c, model, p) != TOOL_OK) worst = TOOL_ERROR;
+        board = next;
+        first = next_first;
+    }
     hrm_model_destroy(model);
-    return status;
+    return status != TOOL_OK ? status : worst;
+}
+
+static int is_file_name(task kind, const char *text)
+{
+    /* something that no puzzle could be: a path, or letters that stand for no cell */
+    if (kind == TASK_ARC) return *text != '{';
+    for (const char *c = text; *c; c++)
+        if (*c == '/' || *c == '\\' || (((*c | 32) >= 'a' && (*c | 32) <= 'z') && !(kind == TASK_MAZE && strchr("SGo", *c)))) return 1;
+    return 0;
 }
 
 static char *gather(const config *c, size_t *length, const char **file)
@@ -410,9 +485,12 @@ static int run(config *c)
         return tool_usage("solve: expected sudoku, maze or arc%s%.60s", c->num_positional > 0 ? ", not " : " first",
                           c->num_positional > 0 ? c->positional[0] : "");
     if (!*c->checkpoint) return tool_usage("solve: checkpoint=FILE is missing");
-    if (kind == TASK_ARC && c->num_positional == 2 && strcmp(c->positional[1], "-") != 0 && !tool_exists(c->positional[1]) &&
-        c->positional[1][0] != '{')
-        return tool_error("%s: no such file", c->positional[1]);
+    for (int i = 1; i < c->num_positional; i++) {
+        const char *word = c->positional[i];
+        if (strcmp(word, "-") == 0 || !is_file_name((task)kind, word)) continue;
+        if (!tool_exists(word)) return tool_error("%s: no such file", word);
+        if (c->num_positional > 2) return tool_usage("solve: one file at a time; there are \"%.60s\" and %d more", word, c->num_positional - 2);
+    }
     char *text = gather(c, &length, &file);
     puzzle *p = (puzzle *)calloc(1, sizeof *p);
     int status = text && p ? TOOL_OK : TOOL_ERROR;
@@ -432,6 +510,7 @@ static void print_usage(void)
            "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is also read without it:\n"
            "  sudoku  81 cells (or 36, 16) with . or 0 for blanks; a board drawn with | and - is understood\n"
            "  maze    lines of # S G and spaces\n"
+           "          several boards of either: a line each, or with an empty line between them\n"
            "  arc     a task's JSON file; its name finds the task's embedding through data_path's identifiers.json\n"
            "--show-steps draws the board after every segment. The exit status is 0 when the answer is valid, 1 when not.\n\n");
     config_help(CONFIG_SOLVE);

@@ -100,6 +100,19 @@ static int fuzz_checkpoint(const unsigned char *data, size_t size)
     }
     for (size_t i = 0; status == HRM_OK && i < hrm_tensors_metadata_count(f); i++)
         FUZZ_CHECK(hrm_tensors_metadata(f, hrm_tensors_metadata_at(f, i).key) == hrm_tensors_metadata_at(f, i).value);
+    for (size_t i = 0; status == HRM_OK && i < hrm_tensors_count(f); i++) {
+        const char *name = hrm_tensors_model_name(f, hrm_tensors_at(f, i));
+        FUZZ_CHECK(!name || strncmp(name, "inner.", 6) == 0);
+    }
+    if (status == HRM_OK && hrm_tensors_metadata(f, "hrm.config")) { /* a model as far as its shapes; none is made, nothing beside it looked for */
+        hrm_model_desc desc, merged;
+        hrm_sources sources;
+        memset(&desc, 0, sizeof desc);
+        if (hrm__checkpoint_merge(&merged, &sources, f, "fuzz.pt", &desc) == HRM_OK && hrm_checkpoint_complete(&merged, "fuzz.pt") == HRM_OK) {
+            FUZZ_CHECK(hrm_sources_of(&sources, NULL) && hrm_sources_of(&sources, "num_heads"));
+            (void)hrm__check_plan(&merged, f, "fuzz.pt");
+        }
+    }
     hrm__free(NULL, f->tensors, f->room, sizeof *f->tensors);
     hrm__free(NULL, f->by_name, f->count + f->num_others, sizeof *f->by_name);
     hrm__free(NULL, f->metadata, f->metadata_room, sizeof *f->metadata);
@@ -111,7 +124,8 @@ static int fuzz_checkpoint(const unsigned char *data, size_t size)
 
 /* What mutations start from: small files that use every part of their format. The binary ones are written by hrm.h itself. */
 typedef struct fuzz_seed { const char *name; fuzz_function run; unsigned char *data; size_t size; } fuzz_seed;
-#define FUZZ_SEEDS 12
+#define FUZZ_SEEDS   12
+#define FUZZ_TENSORS 6
 
 static const char *const fuzz_json_seeds[] = {
     "{\"a\": [1, -2.5e-3, true, false, null, \"x\\u00e4\\ud83d\\ude00\\n\\\"\"], \"b\": {\"c\": {}, \"d\": []}, \"e\": 12345678901234567890}",
@@ -159,23 +173,24 @@ static int fuzz_seeds(fuzz_seed *seeds, const char *path /* of a file to write a
     /* -> how many; 0 when something failed */
     static const float values[12] = {0, 1, -2, 0.5f, 3, 1e-8f, 7, 8, -9, 1e30f, 11, 12};
     static const int64_t rows[2] = {0, 4};
-    hrm_tensor tensors[3];
+    hrm_tensor tensors[FUZZ_TENSORS];
     hrm_metadata metadata;
     hrm_npy_writer w;
     int n = 0;
     memset(tensors, 0, sizeof tensors);
-    for (int i = 0; i < 3; i++) {
-        static const char *const names[] = {"inner.H_init", "inner.lm_head.weight", "n"};
+    for (int i = 0; i < FUZZ_TENSORS; i++) {
+        static const char *const names[FUZZ_TENSORS] = {"inner.H_init", "inner.lm_head.weight", "inner.embed_tokens.embedding_weight",
+            "inner.H_level.layers.0.mlp.down_proj.weight", "inner.L_level.layers.0.mlp.down_proj.weight", "n"};
         tensors[i].name = names[i];
-        tensors[i].dtype = i < 2 ? HRM_F32 : HRM_U8;
-        tensors[i].ndim = i < 2 ? i + 1 : 0;
-        tensors[i].shape[0] = i ? 3 : 12;
-        tensors[i].shape[1] = 4;
+        tensors[i].dtype = names[i][1] ? HRM_F32 : HRM_U8;
+        tensors[i].ndim = i == 0 ? 1 : names[i][1] ? 2 : 0;
+        tensors[i].shape[0] = i == 0 ? 4 : i < 3 ? 3 : 4;
+        tensors[i].shape[1] = i < 3 ? 4 : 3;
         tensors[i].data = values;
-        tensors[i].bytes = i < 2 ? 48 : 1;
+        tensors[i].bytes = i == 0 ? 16 : names[i][1] ? 48 : 1;
     }
-    metadata.key = "config";
-    metadata.value = "{\"hidden_size\": 64}";
+    metadata.key = "hrm.config";
+    metadata.value = "{\"seq_len\": 4, \"num_heads\": 2, \"H_cycles\": 2, \"L_cycles\": 1, \"halt_max_steps\": 4, \"loss\": {\"loss_type\": \"softmax_cross_entropy\"}, \"causal\": false}";
     for (size_t i = 0; i < HRM__COUNT(fuzz_json_seeds); i++)
         if (!fuzz_seed_text(&seeds[n++], "json", fuzz_json, fuzz_json_seeds[i])) return 0;
     for (size_t i = 0; i < HRM__COUNT(fuzz_yaml_seeds); i++)
@@ -183,9 +198,9 @@ static int fuzz_seeds(fuzz_seed *seeds, const char *path /* of a file to write a
     if (hrm_npy_writer_open(&w, path, HRM_F32, 2, rows, NULL) != HRM_OK || hrm_npy_writer_write(&w, values, 3) != HRM_OK ||
         hrm_npy_writer_commit(&w) != HRM_OK || !fuzz_seed_file(&seeds[n++], "npy", fuzz_npy, path))
         return 0;
-    if (hrm_safetensors_save(path, tensors, 3, &metadata, 1, HRM_BF16, NULL) != HRM_OK || !fuzz_seed_file(&seeds[n++], "safetensors", fuzz_checkpoint, path))
+    if (hrm_safetensors_save(path, tensors, FUZZ_TENSORS, &metadata, 1, HRM_BF16, NULL) != HRM_OK || !fuzz_seed_file(&seeds[n++], "safetensors", fuzz_checkpoint, path))
         return 0;
-    if (hrm_torch_save(path, tensors, 3, HRM_DTYPE_COUNT, NULL) != HRM_OK || !fuzz_seed_file(&seeds[n++], "torch", fuzz_checkpoint, path)) return 0;
+    if (hrm_torch_save(path, tensors, FUZZ_TENSORS, HRM_DTYPE_COUNT, NULL) != HRM_OK || !fuzz_seed_file(&seeds[n++], "torch", fuzz_checkpoint, path)) return 0;
     if (!fuzz_seed_read(&seeds[n++], "objects", fuzz_checkpoint, "tests/files/objects.pt")) return 0;
     return n;
 }
