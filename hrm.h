@@ -10486,7 +10486,7 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->desc.seed);
     if (!s || s->type != HRM_JSON_STRING || strcmp(s->string, seed))
         return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?", seed);
-    if (t->desc.steps && (int64_t)total != t->total)
+    if (t->desc.steps && (int64_t)total > t->total) /* more than it had: the run goes on past its end */
         return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total, (long long)t->total);
     if (total && step > total) return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
     HRM__TRY(hrm__state_open(t, format, &plan));
@@ -10504,7 +10504,7 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     t->done = (int64_t)step;
     t->position = p;
     t->posted.step = 0;
-    if (total) hrm__settle_steps(t, (int64_t)total);
+    if (total && !t->desc.steps) hrm__settle_steps(t, (int64_t)total);
     t->run->w.rows = t->run->w.d.B;
     return m->table->sync(m->dev);
 }

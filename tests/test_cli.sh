@@ -139,6 +139,21 @@ printf 'data_path: data\nlearning_rate: 1\n' > wrong.yaml
 refuse 2 'wrong.yaml line 2' train --config wrong.yaml
 printf 'data_path: data\nepochs: 0\n' > wrong.yaml
 refuse 2 'epochs is 0, expected 1 to' train --config wrong.yaml
+printf 'data_path: data\narch:\n  hidden_sise: 16\n' > wrong.yaml
+refuse 2 'did you mean arch.hidden_size?' train --config wrong.yaml
+# groups: from the primary file's folder, under another package, Hydra's own, and one of the user's own
+mkdir -p config/deep config/mine
+printf 'defaults:\n  - /arch: hrm_v1\n  - override /hydra/launcher: slurm\n  - mine@_global_: run\n  - optional arch: nowhere\n  - _self_\nepochs: 3\n' > config/deep.yaml
+printf 'defaults:\n  - /arch: hrm_v1\n' > config/deep/inner.yaml
+printf 'data_path: data\nlr_warmup_steps: 1\n' > config/mine/run.yaml
+good "absolute groups, packages" train --config config/deep.yaml steps=1 global_batch_size=8 threads=1 checkpoint_path=run_groups tensorboard=false
+check "the group's keys" grep -q '^  hidden_size: 16$' run_groups/all_config.yaml
+check "the package's keys" grep -q '^lr_warmup_steps: 1$' run_groups/all_config.yaml
+printf 'defaults:\n  - arch: hrm_v1\n  - mine: run\n  - _self_\n' > config/own.yaml
+refuse 2 'own.yaml line 3: defaults: "mine" is a group of your own' train --config config/own.yaml
+printf 'wandb_version: 1\n_wandb:\n  desc: null\n  value:\n    cli_version: 0.16\ndata_path:\n  desc: null\n  value: data\nepochs:\n  desc: null\n  value: 5\narch:\n  desc: null\n  value:\n    hidden_size: 32\n    num_heads: 2\n    H_layers: 1\n    L_layers: 1\n' > wandb.yaml
+good "a configuration of Weights & Biases" train --config wandb.yaml steps=1 global_batch_size=8 threads=1 checkpoint_path=run_wandb tensorboard=false
+check "its values" grep -q '^  hidden_size: 32$' run_wandb/all_config.yaml
 good "flat configuration" train --config run_public/all_config.yaml checkpoint_path=run_flat steps=1 tensorboard=false
 
 # ---- a run: logs, early stopping, best -----------------------------------------------------------------------------------
@@ -153,8 +168,62 @@ check "events" test -s run_a/events.out.tfevents.*
 good "early stopping" train data_path=data $small steps=40 checkpoint_path=run_early log_interval=1 early_stop_accuracy=1e-9 early_stop_patience=2 tensorboard=false
 run train data_path=data $small steps=20 checkpoint_path=run_nan lr=10 puzzle_emb_lr=10 weight_decay=100 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
 status=$?
+run train data_path=data $small steps=4 checkpoint_path=run_huge lr=10 lr_warmup_steps=0 puzzle_emb_lr=10 weight_decay=100 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
+huge=$?
+if grep -q null run_huge/metrics.jsonl; then check "numbers that are none: status 1" test $huge -eq 1; check "and are told" grep -q 'lm_loss is not finite: null' err; fi
+check "metrics.jsonl holds neither nan nor inf" test -z "$(grep -iE '(nan|inf)[,}]' run_huge/metrics.jsonl run_nan/metrics.jsonl)"
+run train data_path=data $small steps=20 checkpoint_path=run_nan overwrite=true lr=10 puzzle_emb_lr=10 weight_decay=100 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
+status=$?
 if [ $status -eq 0 ]; then echo "skipped: no loss that is not finite could be provoked"
 else check "divergence names the step" grep -q 'step [0-9]*: the loss is not finite' err; check "and keeps good weights" test -n "$(ls run_nan/step_*.safetensors)"; fi
+
+# ---- a folder that holds a run ---------------------------------------------------------------------------------------------
+refuse 1 'run_a holds a run (state.safetensors)' train data_path=data $small steps=3 checkpoint_path=run_a
+cp -r run_a over
+rm over/state.safetensors
+refuse 1 'over: no state.safetensors' train resume=over
+refuse 1 'over holds a run' train data_path=data $small steps=3 checkpoint_path=over
+cp run_a/state.safetensors over/
+kept=$(cat over/*.safetensors over/all_config.yaml over/metrics.jsonl | cksum)
+(ulimit -f 40; "$hrm" train data_path=data $small steps=3 checkpoint_path=over overwrite=true tensorboard=false > out 2> err < /dev/null)
+check "a new run that cannot be written is an error" test $? -eq 1
+check "and the old one stands" test "$kept" = "$(cat over/*.safetensors over/all_config.yaml over/metrics.jsonl | cksum)"
+check "nothing else is left" test -z "$(ls over | grep new)"
+cp over/state.safetensors over/state.new.safetensors; cp over/all_config.yaml over/all_config.new.yaml # killed before its configuration stood
+good "a new run that did not begin" train resume=over
+check "is undone" test -z "$(ls over | grep new)"
+cp over/state.safetensors over/state.new.safetensors; rm over/metrics.old.jsonl 2> /dev/null # killed after it
+good "a new run that did begin" train resume=over
+check "is carried out" test -z "$(ls over | grep new)" -a -s over/metrics.old.jsonl -a ! -e over/step_8.safetensors
+rm -rf over; cp -r run_a over
+good "overwrite" train data_path=data $small steps=10 checkpoint_path=over overwrite=true seed=3 log_interval=5
+check "its weights alone are there" test "$(ls over/step_*)" = over/step_10.safetensors
+check "the old log is kept" test -s over/metrics.old.jsonl
+good "a run goes on past its end" train resume=over steps=20
+good "one that was so long from the start" train data_path=data $small steps=20 checkpoint_path=straight seed=3 log_interval=5
+same over/step_20.safetensors straight/step_20.safetensors
+refuse 1 'the run has 20 steps there, 5 here' train resume=over steps=5
+refuse 2 'was begun with steps=20' train resume=over epochs=5
+good "with a falling rate" train data_path=data $small steps=10 lr_min_ratio=0.1 checkpoint_path=fall tensorboard=false
+good "goes on too" train resume=fall steps=20
+check "and says what differs" grep -q 'the learning rate of the first 10 fell as for 10' err
+check "no lock is left" test ! -e over/train.lock
+
+# one trainer in a folder; a signal is answered at once, and a second one ends it
+"$hrm" train data_path=data global_batch_size=512 threads=1 epochs=1000000 checkpoint_path=busy tensorboard=false > out1 2> err1 < /dev/null &
+pid=$!
+for i in $(seq 200); do grep -q 'a step' err1 && break; sleep 0.05; done
+check "it says how long it will take" grep -q 'on this CPU, .* s a step' err1
+check "and what is smaller" grep -q 'smaller: arch.hidden_size=' err1
+refuse 1 "process $pid on" train data_path=data $small steps=3 checkpoint_path=busy
+refuse 1 "process $pid on" train resume=busy
+sleep 0.5
+kill -TERM $pid; sleep 0.3
+check "a signal during a step is answered" grep -q 'finishing the step; again to stop at once' err1
+kill -TERM $pid; wait $pid; status=$?
+check "the second ends it, not $status" test $status -eq 143
+printf 'process 1 on elsewhere' > busy/train.lock # left by one that was killed
+good "a stale lock does not block" train data_path=data $small steps=1 checkpoint_path=busy tensorboard=false
 
 # ---- a run that is interrupted, resumed, killed --------------------------------------------------------------------------
 long="data_path=data $small epochs=64 eval_interval=32 log_interval=7 save_interval=50 seed=5"
@@ -236,7 +305,7 @@ check "solve: no terminal codes in a pipe" test -z "$(grep "$(printf '\033')" ou
 check "solve: standard input" test $? -le 1
 refuse 1 'the puzzle has 15 cells' solve sudoku checkpoint=whole/step_480.safetensors 1234.....13.2..
 refuse 1 'row 1, column 2: 7, expected 1 to 4' solve sudoku checkpoint=whole/step_480.safetensors 17..............
-refuse 1 'is no digit' solve sudoku checkpoint=whole/step_480.safetensors 1x..............
+refuse 1 'is no digit' solve sudoku checkpoint=whole/step_480.safetensors '1?..............'
 refuse 1 'vocab_size is 6' solve sudoku checkpoint=whole/step_480.safetensors $(printf '%081d' 0)
 refuse 2 'expected sudoku, maze or arc' solve chess checkpoint=x
 refuse 2 'checkpoint=FILE is missing' solve sudoku 1234
@@ -247,7 +316,7 @@ good "train to copy" train data_path=copy $small global_batch_size=32 arch.hidde
     arch.loss.loss_type=softmax_cross_entropy arch.halt_max_steps=2 checkpoint_path=run_copy tensorboard=false
 good "solve: a valid answer ends with 0" solve sudoku checkpoint=run_copy/step_250.safetensors 1234341221434321
 check "solve: and is called valid" grep -q 'valid: full, keeps the givens' out
-run solve sudoku checkpoint=run_copy/step_250.safetensors 1134341221434321
+run solve sudoku checkpoint=run_copy/step_250.safetensors 1...............
 check "solve: a wrong answer ends with 1" test $? -eq 1
 check "solve: and says why" grep -q 'not valid' out
 
@@ -275,13 +344,59 @@ refuse 1 'vocab_size is 12' solve sudoku checkpoint=run_arc/step_1.safetensors $
 # ---- conversion, info ------------------------------------------------------------------------------------------------------
 mkdir -p torch
 good "to PyTorch" convert whole/step_480.safetensors torch/step_480
-check "its configuration beside it" test -s torch/all_config.yaml
+check "its configuration beside it" test -s torch/step_480.yaml -a ! -e torch/all_config.yaml
 good "and back" convert torch/step_480 back.safetensors
 good "evaluate the PyTorch file" eval checkpoint=torch/step_480 data_path=data threads=1; cp out torch.json
 good "evaluate what came back" eval checkpoint=back.safetensors data_path=data threads=1; cp out back.json
 run eval checkpoint=whole/step_480.safetensors data_path=data threads=1
 same out torch.json
 same out back.json
+# what a file says itself counts, then what lies beside it, and what nothing says is asked for
+good "another model there" convert run_copy/step_250.safetensors torch/copy.pt
+good "each has its own configuration" eval checkpoint=torch/step_480 data_path=data threads=1
+same out torch.json
+check "and tells where it is from" grep -q 'its configuration is from torch/step_480.yaml' err
+cp torch/copy.yaml all_config.yaml
+good "a file's own configuration wins over a neighbour's" eval checkpoint=back.safetensors data_path=data threads=1
+same out torch.json
+check "and that is told" grep -q 'back.safetensors: its configuration is from its own metadata' err
+good "info" info torch/copy.pt
+check "info: sources" grep -q 'num_heads  *2  *torch/copy.yaml' out
+rm all_config.yaml
+cp torch/step_480 alone.pt
+for c in 'eval data_path=data checkpoint=alone.pt' 'solve sudoku 1............... checkpoint=alone.pt' 'info alone.pt' 'convert alone.pt x.safetensors' \
+    "train data_path=data $small checkpoint_path=run_alone load_checkpoint=alone.pt"; do
+    case $c in train*) c=${c/arch.num_heads=2/} ;; esac
+    refuse 1 'alone.pt: nothing tells its num_heads' $c
+done
+check "nothing was made of it" test ! -e x.safetensors -a ! -e run_alone
+said="arch.num_heads=2 arch.H_cycles=2 arch.L_cycles=2 arch.halt_max_steps=3"
+good "said on the command line" eval checkpoint=alone.pt data_path=data threads=1 $said
+same out torch.json
+check "and that is told" grep -q 'said here: .*arch.num_heads' err
+run solve sudoku 1............... checkpoint=alone.pt $said; check "solve takes it" test $? -le 1 -a -s out
+good "info takes it" info alone.pt $said
+good "convert takes it" convert alone.pt told.safetensors $said
+good "and it is in the file" eval checkpoint=told.safetensors data_path=data threads=1
+same out torch.json
+refuse 1 'arch.num_heads is 4 (command line), but 2 in told.safetensors (its own metadata)' convert told.safetensors x.pt arch.num_heads=4
+refuse 1 'arch.causal is true (command line), but false' info torch/step_480 arch.causal=true
+sed 's/^  num_heads/  num_hats/' torch/step_480.yaml > alone.yaml
+refuse 1 'num_hats' eval checkpoint=alone.pt data_path=data
+printf 'no: configuration\n' > alone.yaml
+refuse 1 'alone.yaml: it holds no model' convert whole/step_480.safetensors alone.pt
+rm alone.yaml
+good "weights of another width than the default's" train data_path=data $small global_batch_size=32 arch.hidden_size=32 arch.expansion=4 steps=1 checkpoint_path=run_width tensorboard=false
+good "as a PyTorch file" convert run_width/step_1.safetensors width.pt; rm width.yaml
+good "start from it with the right expansion" train data_path=data $small arch.H_cycles=2 arch.L_cycles=2 arch.hidden_size=32 arch.expansion=4 steps=1 checkpoint_path=run_from load_checkpoint=width.pt tensorboard=false
+refuse 1 'wide' train data_path=data $small arch.hidden_size=32 arch.expansion=16 steps=1 checkpoint_path=run_from2 load_checkpoint=width.pt
+# a folder: its newest step
+mkdir steps; cp whole/step_480.safetensors steps/step_99.safetensors; cp whole/step_480.safetensors steps/step_480.safetensors; mkdir steps/step_500_all_preds
+for c in 'eval data_path=data threads=1 checkpoint=steps' 'info steps' 'convert steps newest.safetensors' \
+    "train data_path=data $small steps=1 checkpoint_path=run_newest tensorboard=false load_checkpoint=steps"; do good "a folder: $c" $c; done
+check "the newest by number" grep -q '^load_checkpoint: steps/step_480.safetensors$' run_newest/all_config.yaml
+refuse 1 'data: no checkpoint step_N in this folder' info data
+
 for type in bf16 f16 f32; do
     good "to $type" convert whole/step_480.safetensors $type.safetensors --dtype $type
     good "info of $type" info $type.safetensors

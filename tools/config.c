@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,13 @@ typedef struct config_key {
     {key, def, NULL, help, 0, 0, offsetof(config, field), CONFIG_KIND_TEXT, commands, flags},
 static const config_key keys[CONFIG_COUNT] = {CONFIG_KEYS(CONFIG__INT, CONFIG__REAL, CONFIG__FLAG, CONFIG__WORD, CONFIG__TEXT)};
 
-static const char *const command_names[] = {"", "train", "eval", "", "solve"};
+static const char *command_name(int command)
+{
+    static const char *const names[] = {"train", "eval", "solve", "convert", "info"};
+    int i = 0;
+    while (command >> i > 1) i++;
+    return names[i];
+}
 
 static int find_key(const char *name)
 {
@@ -152,6 +159,12 @@ static int store(config *c, int i, const char *text, const char *where)
     return TOOL_OK;
 }
 
+static int take(config *c, int index, const char *text, const char *where)
+{
+    snprintf(c->raw[index].text, TOOL_PATH, "%s", text);
+    return store(c, index, text, where);
+}
+
 static int same_value(const char *a, const char *b)
 {
     double x, y;
@@ -170,22 +183,22 @@ static int is_from_data(const char *name)
 int config_set(config *c, const char *name, const char *value, config_origin origin, const char *where)
 {
     int i = find_key(name);
-    if (i < 0 && (origin == CONFIG_BASE || (origin == CONFIG_FILE && is_from_data(name))))
+    if (i < 0 && origin < CONFIG_COMMAND && (is_from_data(name) || (origin == CONFIG_BASE && strncmp(name, "arch.", 5) != 0)))
         return TOOL_OK; /* the public code's extras, a later version's */
     if (i < 0) {
         const char *near = nearest_key(name, c->command);
         return tool_usage("no key \"%.80s\"%s%s%s; did you mean %s?", name, *where ? " (" : "", where, *where ? ")" : "", near);
     }
     if (origin == CONFIG_COMMAND && !(keys[i].commands & c->command))
-        return tool_usage("%s is not a key of hrm %s; the nearest one is %s", name, command_names[c->command],
+        return tool_usage("%s is not a key of hrm %s; the nearest one is %s", name, command_name(c->command),
                           nearest_key(name, c->command));
     if (origin == CONFIG_BASE && c->command != CONFIG_TRAIN && (keys[i].flags & CONFIG_HERE)) return TOOL_OK;
     config_raw *raw = &c->raw[i];
     if (strlen(value) >= sizeof raw->text)
         return tool_usage("%s: a value of %zu characters, expected %zu at most", name, strlen(value), sizeof raw->text - 1);
-    /* a run that goes on keeps its rules, and a checkpoint its shape */
+    /* a run that goes on keeps its rules */
     int fixed = raw->origin == CONFIG_BASE && origin > CONFIG_BASE && strncmp(value, "${", 2) != 0 &&
-                (c->command == CONFIG_TRAIN ? !(keys[i].flags & (CONFIG_FREE | CONFIG_LOCAL)) : keys[i].flags & CONFIG_ARCH);
+                c->command == CONFIG_TRAIN && !(keys[i].flags & (CONFIG_FREE | CONFIG_LOCAL | CONFIG_MORE));
     if (fixed && !same_value(value, raw->text)) {
         tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", name, value, *where ? where : "command line",
                    raw->text, raw->where);
@@ -204,19 +217,30 @@ typedef struct config_reader {
     config_origin origin;
     const char   *path;
     const char   *choice; /* arch=NAME of the command line, or NULL */
+    const char *root;     /* the folder of the primary file, from which absolute groups are looked for */
+    int aside;            /* the file lies beside a checkpoint: of the model it is the library's to read */
     int           depth;
 } config_reader;
 
 static int read_file(config_reader *r, const char *path, const char *prefix);
 
-static int set_node(config_reader *r, const hrm_json *node, const char *prefix)
+static int set_node(config_reader *r, const hrm_json *member, const char *prefix)
 {
     /* a member of a mapping: a value, or another mapping whose keys continue the name */
+    static const char *const others[] = {"defaults", "hydra", "wandb_version", "_wandb"};
     char name[160], where[96], list[TOOL_PATH];
-    int length = snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", node->key);
-    snprintf(where, sizeof where, "%.60s line %d", tool_basename(r->path), node->line);
+    int length = snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", member->key);
+    snprintf(where, sizeof where, "%.60s line %d", tool_basename(r->path), member->line);
     if (length >= (int)sizeof name) return tool_usage("%s: a key of %d letters", where, length);
-    if (!*prefix && (strcmp(name, "defaults") == 0 || strcmp(name, "hydra") == 0)) return TOOL_OK;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(name, others[i]) == 0) return TOOL_OK;
+    const hrm_json *value_of = hrm_json_get(member, "value"); /* Weights & Biases writes {key: {desc: …, value: …}} */
+    int wrapped = value_of && member->count == 1 + (size_t)(hrm_json_get(member, "desc") != NULL);
+    const hrm_json *node = wrapped ? value_of : member;
+    int i = find_key(name);
+    if (r->aside && strcmp(name, "arch") == 0) return TOOL_OK;
+    if (r->aside && node->type != HRM_JSON_OBJECT && (i < 0 || !(keys[i].commands & r->c->command))) return TOOL_OK;
+    if (r->origin == CONFIG_BASE && node->type == HRM_JSON_ARRAY && i < 0) return config_set(r->c, name, "", r->origin, where);
     if (node->type == HRM_JSON_OBJECT) {
         for (const hrm_json *m = node->child; m; m = m->next) {
             int status = set_node(r, m, name);
@@ -249,16 +273,41 @@ static int set_own(config_reader *r, const hrm_json *root, const char *prefix)
     return TOOL_OK;
 }
 
-static int read_default(config_reader *r, const char *group, const char *name, const char *prefix)
+static int read_default(config_reader *r, const hrm_json *entry, const char *group, const char *name, const char *prefix)
 {
-    /* one entry of `defaults`: DIR/GROUP/NAME.yaml under the key GROUP */
-    char dir[TOOL_PATH], path[TOOL_PATH], file[TOOL_PATH], under[160];
+    /* one entry of `defaults`, GROUP: NAME, is the file GROUP/NAME.yaml; its keys go under GROUP, or with GROUP@PACKAGE under
+     * PACKAGE. With a slash in front it is looked for from the primary file's folder, and its keys begin at the top. */
+    char dir[TOOL_PATH], path[TOOL_PATH], file[TOOL_PATH], under[160], where[96], key[160];
+    int optional = 0;
+    for (int word = 1; word;) {
+        word = strncmp(group, "override ", 9) == 0 || strncmp(group, "optional ", 9) == 0;
+        optional |= word && group[1] == 'p';
+        group += word ? 9 : 0;
+    }
+    if (strncmp(group, "hydra/", 6) == 0 || strncmp(group, "/hydra/", 7) == 0) return TOOL_OK; /* how Hydra itself runs */
+    int absolute = *group == '/';
+    group += absolute;
     if (r->choice && strcmp(group, "arch") == 0) name = r->choice;
+    snprintf(where, sizeof where, "%.60s line %d", tool_basename(r->path), entry->line);
+    size_t n = strcspn(group, "@");
+    const char *package = group[n] ? group + n + 1 : NULL;
     const char *end = strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".yaml") == 0 ? "" : ".yaml";
-    int length = snprintf(file, sizeof file, "%s%s%s%s", group, *group ? "/" : "", name, end);
-    if (length >= (int)sizeof file || !tool_directory(dir, r->path) || !tool_join(path, dir, file))
-        return tool_usage("%s: defaults: the path is too long", r->path);
-    snprintf(under, sizeof under, "%s%s%s", prefix, *prefix && *group ? "." : "", group);
+    int length = snprintf(file, sizeof file, "%.*s%s%s%s", (int)n, group, n ? "/" : "", name, end);
+    if (length >= (int)sizeof file || n >= sizeof key || !tool_directory(dir, r->path) ||
+        !tool_join(path, absolute ? r->root : dir, file))
+        return tool_usage("%s: defaults: the path is too long", where);
+    if (absolute) prefix = "";
+    for (size_t i = 0; i <= n; i++) key[i] = (char)(i == n ? 0 : group[i] == '/' ? '.' : group[i]);
+    if (package && strncmp(package, "_global_", 8) == 0) prefix = "", package = package[8] == '.' ? package + 9 : "";
+    length = snprintf(under, sizeof under, "%s%s%s", prefix, *prefix && *(package ? package : key) ? "." : "",
+                      package ? package : key);
+    if (length >= (int)sizeof under) return tool_usage("%s: defaults: a key of %d letters", where, length);
+    if (*under && strcmp(under, "arch") != 0 && strncmp(under, "arch.", 5) != 0)
+        return tool_usage(
+            "%s: defaults: \"%.60s\" is a group of your own; hrm knows the group arch: write the keys of %.80s that it has "
+            "themselves, or the group as %.60s@_global_",
+            where, group, file, group);
+    if (optional && !tool_exists(path)) return TOOL_OK;
     return read_file(r, path, under);
 }
 
@@ -271,12 +320,9 @@ static int read_defaults(config_reader *r, const hrm_json *root, const hrm_json 
             self = 1;
             status = set_own(r, root, prefix);
         } else if (d->type == HRM_JSON_STRING) {
-            status = read_default(r, "", d->string, prefix);
+            status = read_default(r, d, "", d->string, prefix);
         } else if (d->type == HRM_JSON_OBJECT && d->child && d->child->type == HRM_JSON_STRING) {
-            const char *group = d->child->key;
-            if (strncmp(group, "override ", 9) == 0) group += 9;
-            if (strncmp(group, "optional ", 9) == 0) group += 9;
-            status = read_default(r, group, d->child->string, prefix);
+            status = read_default(r, d, d->child->key, d->child->string, prefix);
         } else if (!(d->type == HRM_JSON_OBJECT && d->child && d->child->type == HRM_JSON_NULL)) {
             status = tool_usage("%s line %d: defaults: expected \"- GROUP: NAME\" or \"- _self_\"", r->path, d->line);
         }
@@ -296,31 +342,39 @@ static int read_file(config_reader *r, const char *path, const char *prefix)
     hrm_status parsed = json ? hrm_json_parse(&doc, text, length, path, NULL) : hrm_yaml_parse(&doc, text, length, path, NULL);
     free(text);
     if (parsed != HRM_OK) return tool_failed();
+    if (hrm_json_expand(doc, 0) != HRM_OK) { /* ${KEY} stays: the command line may say that key anew */
+        hrm_json_close(doc);
+        return tool_failed();
+    }
     const hrm_json *root = hrm_json_root(doc), *defaults = hrm_json_get(root, "defaults");
     config_reader inner = *r;
     inner.path = path;
     inner.depth++;
     int status = TOOL_OK;
     if (root->type == HRM_JSON_OBJECT)
-        status = defaults && defaults->type == HRM_JSON_ARRAY ? read_defaults(&inner, root, defaults, prefix)
-                                                              : set_own(&inner, root, prefix);
+        status = defaults && defaults->type == HRM_JSON_ARRAY && r->origin != CONFIG_BASE
+                     ? read_defaults(&inner, root, defaults, prefix)
+                     : set_own(&inner, root, prefix);
     else if (root->type != HRM_JSON_NULL) status = tool_error("%s: expected keys and values", path);
     hrm_json_close(doc);
     return status;
 }
 
-static int read_chosen(config *c, const char *path, config_origin origin, const char *choice)
+static int read_chosen(config *c, const char *path, config_origin origin, const char *choice, int aside)
 {
     config_reader r;
+    char dir[TOOL_PATH];
     memset(&r, 0, sizeof r);
+    if (!(r.root = tool_directory(dir, path))) return tool_usage("%.80s…: the path is too long", path);
     r.c = c;
     r.origin = origin;
     r.path = path;
     r.choice = choice;
+    r.aside = aside;
     return read_file(&r, path, "");
 }
 
-int config_read_file(config *c, const char *path, config_origin origin) { return read_chosen(c, path, origin, NULL); }
+int config_read_file(config *c, const char *path, config_origin origin) { return read_chosen(c, path, origin, NULL, 0); }
 
 /* ---- the whole of it -------------------------------------------------------------------------------------------------- */
 config *config_create(int command)
@@ -364,10 +418,65 @@ int config_command(int command, int argc, char **argv, void (*usage)(void), int 
     return status;
 }
 
+int config_newest_step(char path[TOOL_PATH], const char *given)
+{
+    static const char *const endings[] = {"", ".safetensors", ".pt", ".pth", ".bin"}; /* the one written last: .safetensors */
+    char best[TOOL_PATH] = "";
+    int64_t newest = -1;
+    if (strlen(given) >= TOOL_PATH) return tool_usage("%.80s…: the path is too long", given);
+    strcpy(path, given);
+    if (!tool_is_directory(given)) return TOOL_OK;
+    DIR *d = opendir(given);
+    if (!d) return tool_error("%s: %s", given, strerror(errno));
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        int64_t step = tool_step_of(e->d_name);
+        int known = 0;
+        for (int i = 0; i < 5 && step >= 0; i++)
+            known |= strcmp(e->d_name + 5 + strspn(e->d_name + 5, "0123456789"), endings[i]) == 0;
+        if (!known || step < newest || (step == newest && !strstr(e->d_name, ".safetensors"))) continue;
+        if (!tool_join(path, given, e->d_name) || tool_is_directory(path)) continue;
+        strcpy(best, path);
+        newest = step;
+    }
+    closedir(d);
+    if (newest < 0) {
+        if (tool_join(path, given, "model.safetensors") && tool_exists(path))
+            return TOOL_OK; /* as other libraries name theirs */
+        return tool_error("%s: no checkpoint step_N in this folder", given);
+    }
+    strcpy(path, best);
+    return TOOL_OK;
+}
+
+static int beside(char path[TOOL_PATH], const char *checkpoint)
+{
+    /* the file that tells of a checkpoint's run: NAME.yaml, NAME without and with its ending, or all_config.yaml; 0: none */
+    char dir[TOOL_PATH], name[TOOL_PATH + 8];
+    if (strlen(checkpoint) >= TOOL_PATH || !tool_directory(dir, checkpoint)) return 0;
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s", i < 2 ? tool_basename(checkpoint) : "all_config");
+        char *dot = strrchr(name, '.');
+        if (i == 0 && dot && dot > name) *dot = 0;
+        strcat(name, ".yaml");
+        if (tool_join(path, dir, name) && tool_exists(path)) return 1;
+    }
+    return 0;
+}
+
+int config_read_run(config *c, const char *checkpoint)
+{
+    char path[TOOL_PATH];
+    hrm_json_document *doc;
+    if (!beside(path, checkpoint) || hrm_json_open(&doc, path, NULL) != HRM_OK)
+        return TOOL_OK; /* should it be needed, it is refused later */
+    hrm_json_close(doc);
+    return read_chosen(c, path, CONFIG_BASE, NULL, 1);
+}
+
 static int read_base(config *c, int argc, char **argv)
 {
     /* the all_config.yaml of the run that is to go on, or beside the checkpoint that is used */
-    char dir[TOOL_PATH], path[TOOL_PATH];
+    char path[TOOL_PATH];
     const char *resume = c->command == CONFIG_TRAIN ? find_argument(argc, argv, "resume") : NULL;
     const char *checkpoint = c->command != CONFIG_TRAIN ? find_argument(argc, argv, "checkpoint") : NULL;
     if (resume && !is_null(resume)) {
@@ -376,19 +485,31 @@ static int read_base(config *c, int argc, char **argv)
         if (!tool_exists(path)) return tool_error("%s: resume: no all_config.yaml in it, so it holds no run", resume);
         return config_read_file(c, path, CONFIG_BASE);
     }
-    if (checkpoint && *checkpoint && tool_directory(dir, checkpoint) && tool_join(path, dir, "all_config.yaml") &&
-        tool_exists(path))
-        return config_read_file(c, path, CONFIG_BASE);
-    return TOOL_OK;
+    if (!checkpoint || !*checkpoint) return TOOL_OK;
+    int status = config_newest_step(path, checkpoint);
+    return status == TOOL_OK ? config_read_run(c, path) : status;
 }
 
-static int looks_like_key(const char *text)
+int config_is_key(const char *text)
 {
     /* KEY= with letters, digits, dots and underscores; "+KEY=" and "++KEY=" as Hydra has them */
     while (*text == '+') text++;
     if (!isalpha((unsigned char)*text)) return 0;
     while (isalnum((unsigned char)*text) || *text == '_' || *text == '.') text++;
     return *text == '=';
+}
+
+int config_set_argument(config *c, const char *arg)
+{
+    char key[160];
+    while (*arg == '+') arg++;
+    const char *value = strchr(arg, '=') + 1;
+    size_t n = (size_t)(value - 1 - arg);
+    if (n >= sizeof key) return tool_usage("no key \"%.80s…\"", arg);
+    memcpy(key, arg, n);
+    key[n] = 0;
+    if (strcmp(key, "arch") == 0 && c->command == CONFIG_TRAIN) return TOOL_OK; /* chose a file of --config */
+    return config_set(c, key, value, CONFIG_COMMAND, "");
 }
 
 int config_parse(config *c, int argc, char **argv)
@@ -407,11 +528,11 @@ int config_parse(config *c, int argc, char **argv)
         } else if (strncmp(argv[i], "--config=", 9) == 0) {
             path = argv[i] + 9;
         }
-        if (path) status = read_chosen(c, path, CONFIG_FILE, choice);
+        if (path) status = read_chosen(c, path, CONFIG_FILE, choice, 0);
     }
     int only_positional = 0;
     for (int i = 1; i < argc && status == TOOL_OK; i++) {
-        char *arg = argv[i], key[160];
+        char *arg = argv[i];
         if (!only_positional && strcmp(arg, "--") == 0) {
             only_positional = 1;
         } else if (!only_positional && strcmp(arg, "--config") == 0) {
@@ -420,21 +541,21 @@ int config_parse(config *c, int argc, char **argv)
         } else if (!only_positional && strcmp(arg, "--show-steps") == 0 && c->command == CONFIG_SOLVE) {
             c->show_steps = 1;
         } else if (!only_positional && arg[0] == '-' && arg[1] == '-') {
-            return tool_usage("%s has no option \"%.80s\"; keys are given as KEY=VALUE", command_names[c->command], arg);
-        } else if (!only_positional && looks_like_key(arg)) {
-            while (*arg == '+') arg++;
-            const char *value = strchr(arg, '=') + 1;
-            size_t n = (size_t)(value - 1 - arg);
-            if (n >= sizeof key) return tool_usage("no key \"%.80s…\"", arg);
-            memcpy(key, arg, n);
-            key[n] = 0;
-            if (strcmp(key, "arch") == 0 && c->command == CONFIG_TRAIN) continue; /* chose a file of --config */
-            status = config_set(c, key, value, CONFIG_COMMAND, "");
-        } else if (c->command == CONFIG_SOLVE) {
+            return tool_usage("%s has no option \"%.80s\"; keys are given as KEY=VALUE", command_name(c->command), arg);
+        } else if (!only_positional && config_is_key(arg)) {
+            status = config_set_argument(c, arg);
+        } else if (c->command == CONFIG_SOLVE || c->command == CONFIG_INFO) {
             c->positional[c->num_positional++] = arg;
         } else {
-            return tool_usage("%s: \"%.80s\" is neither KEY=VALUE nor an option", command_names[c->command], arg);
+            return tool_usage("%s: \"%.80s\" is neither KEY=VALUE nor an option", command_name(c->command), arg);
         }
+    }
+    for (int i = 0; i < 2 && status == TOOL_OK; i++) { /* of a folder, its newest step */
+        char *field = i ? c->load_checkpoint : c->checkpoint, path[TOOL_PATH];
+        int index = i ? CONFIG_load_checkpoint : CONFIG_checkpoint;
+        if (!*field || (i && c->raw[index].origin == CONFIG_BASE)) continue;
+        status = config_newest_step(path, field);
+        if (status == TOOL_OK) status = take(c, index, path, "");
     }
     return status == TOOL_OK ? config_finish(c) : status;
 }
@@ -469,12 +590,6 @@ static int resolve(config *c, int i, int depth)
     int status = resolve(c, j, depth + 1);
     if (status != TOOL_OK) return status;
     return store(c, i, strncmp(c->raw[j].text, "${", 2) == 0 ? "" : c->raw[j].text, raw->where);
-}
-
-static int take(config *c, int index, const char *text, const char *where)
-{
-    snprintf(c->raw[index].text, TOOL_PATH, "%s", text);
-    return store(c, index, text, where);
 }
 
 int config_finish(config *c)
@@ -522,12 +637,17 @@ static void print_wrapped(const char *text, int column, int width)
     }
 }
 
+const char *const config_model_help =
+    "  arch.KEY=VALUE                  what a checkpoint does not say of its model and no NAME.yaml, all_config.yaml or\n"
+    "                                  config.json beside it: arch.num_heads, arch.H_cycles, arch.L_cycles,\n"
+    "                                  arch.halt_max_steps and the other keys of a model (see hrm train --help)\n";
+
 void config_help(int command)
 {
     enum { COLUMN = 34, WIDTH = 92 };
     for (int i = 0; i < CONFIG_COUNT; i++) {
         const config_key *k = &keys[i];
-        if (!(k->commands & command)) continue;
+        if (!(k->commands & command) || (command != CONFIG_TRAIN && (k->flags & CONFIG_ARCH))) continue;
         int n = printf("  %s=%s", k->name, k->words ? k->words : k->def);
         printf(n < COLUMN ? "%*s" : "\n%*s", n < COLUMN ? COLUMN - n : COLUMN, "");
         char help[512];
@@ -535,6 +655,7 @@ void config_help(int command)
                  k->words && *k->def ? "]" : "");
         print_wrapped(help, COLUMN, WIDTH);
     }
+    if (command != CONFIG_TRAIN) printf("%s", config_model_help);
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */
@@ -654,11 +775,9 @@ char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length)
     return t.data;
 }
 
-int config_write(const config *c, const hrm_model_desc *desc, const char *dir)
+int config_write(const config *c, const hrm_model_desc *desc, const char *path)
 {
-    char path[TOOL_PATH];
     size_t length;
-    if (!tool_join(path, dir, "all_config.yaml")) return tool_error("%s: the path is too long", dir);
     char *text = config_yaml(c, desc, &length);
     if (!text) return TOOL_ERROR;
     int status = tool_write_text(path, text, length) == 0 ? TOOL_OK : TOOL_ERROR;
@@ -681,6 +800,7 @@ void config_model_desc(const config *c, hrm_model_desc *d)
     d->puzzle_emb_ndim = (int)c->puzzle_emb_ndim;
     d->no_puzzle_emb = c->puzzle_emb_ndim == 0;
     d->pos_encodings = (hrm_pos_encodings)c->pos_encodings;
+    d->causal = c->causal;
     d->rms_norm_eps = (float)c->rms_norm_eps;
     d->rope_theta = (float)c->rope_theta;
     d->halt_max_steps = (int)c->arch_halt_max_steps;
@@ -698,76 +818,147 @@ hrm_forward_dtype config_forward_dtype(const config *c)
     return kinds[c->forward_dtype];
 }
 
-typedef struct config_stated { int index; double value; } config_stated;
+/* ---- checkpoints ------------------------------------------------------------------------------------------------------ */
+typedef struct config_stated {
+    int index;
+    double value;
+    int said;
+} config_stated;
+enum { STATED = 15 };
 
-static int stated_values(config_stated *s, const hrm_model_desc *d)
+static void stated_values(config_stated s[STATED], const hrm_model_desc *d)
 {
-    const config_stated all[] = {
-        {CONFIG_hidden_size, d->hidden_size},
-        {CONFIG_num_heads, d->num_heads},
-        {CONFIG_H_layers, d->H_layers},
-        {CONFIG_L_layers, d->L_layers},
-        {CONFIG_H_cycles, d->H_cycles},
-        {CONFIG_L_cycles, d->L_cycles},
-        {CONFIG_expansion, d->expansion},
-        {CONFIG_puzzle_emb_ndim, d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim},
-        {CONFIG_rms_norm_eps, d->rms_norm_eps},
-        {CONFIG_rope_theta, d->rope_theta},
-        {CONFIG_pos_encodings, d->pos_encodings},
-    };
-    memcpy(s, all, sizeof all);
-    return (int)(sizeof all / sizeof all[0]);
+    /* the keys of a model with their values; a 0 mostly means that nobody said it */
+    int n = 0;
+#define STATED_VALUE(key) s[n].index = CONFIG_##key, s[n].value = (double)d->key, s[n].said = d->key != 0, n++;
+    CONFIG_MODEL_KEYS(STATED_VALUE)
+#undef STATED_VALUE
+    s[n].index = CONFIG_arch_halt_max_steps, s[n].value = d->halt_max_steps, s[n].said = d->halt_max_steps != 0;
+    for (int i = 0; i < STATED; i++) {
+        int kind = (int)keys[s[i].index].kind;
+        if (s[i].index == CONFIG_puzzle_emb_ndim && d->no_puzzle_emb) s[i].value = 0, s[i].said = 1;
+        if (s[i].index == CONFIG_halt_exploration_prob && d->no_halt_exploration) s[i].value = 0, s[i].said = 1;
+        if (kind == CONFIG_KIND_WORD || kind == CONFIG_KIND_FLAG) s[i].said = 1;
+    }
 }
 
-int config_adopt(config *c, const hrm_model_desc *stated, const char *path)
+static double value_of(const config *c, int index)
 {
-    config_stated all[16];
-    int n = stated_values(all, stated);
-    for (int i = 0; i < n; i++) {
-        const config_key *k = &keys[all[i].index];
-        const char *field = (const char *)c + k->offset;
-        char text[40], asked[64];
-        if (all[i].value == 0 && k->kind != CONFIG_KIND_WORD &&
-            !(all[i].index == CONFIG_puzzle_emb_ndim && stated->no_puzzle_emb))
-            continue; /* not stated */
-        if (k->kind == CONFIG_KIND_WORD) strcpy(text, (int)all[i].value == HRM_LEARNED ? "learned" : "rope");
-        else tool_number_float(text, (float)all[i].value);
-        double now = k->kind == CONFIG_KIND_INT    ? (double)*(const int64_t *)(const void *)field
-                     : k->kind == CONFIG_KIND_WORD ? (double)*(const int *)(const void *)field
-                                                   : (double)(float)*(const double *)(const void *)field;
-        if (config_is_set(c, all[i].index) && now != all[i].value) {
-            snprintf(asked, sizeof asked, "%.60s", c->raw[all[i].index].text);
-            return tool_error("%s is %s, but %s in %s", k->name, asked, text, path);
-        }
-        int status = take(c, all[i].index, text, tool_basename(path));
-        if (status != TOOL_OK) return status;
+    const config_key *k = &keys[index];
+    const char *field = (const char *)c + k->offset;
+    return k->kind == CONFIG_KIND_INT    ? (double)*(const int64_t *)(const void *)field
+           : k->kind == CONFIG_KIND_REAL ? (double)(float)*(const double *)(const void *)field
+                                         : (double)*(const int *)(const void *)field;
+}
+
+static const char *value_text(char text[40], const config_stated *s)
+{
+    const config_key *k = &keys[s->index];
+    if (k->kind == CONFIG_KIND_FLAG) return strcpy(text, s->value != 0 ? "true" : "false");
+    if (k->kind != CONFIG_KIND_WORD) return tool_number_float(text, (float)s->value);
+    const char *word = k->words;
+    for (int n = (int)s->value; n > 0; n--) word = strchr(word, '|') + 1;
+    snprintf(text, 40, "%.*s", (int)strcspn(word, "|"), word);
+    return text;
+}
+
+static const char *own_name(int index) { return strrchr(keys[index].name, '.') + 1; } /* of a model's key, in the library */
+
+static int is_rule(int index)
+{
+    /* no weight depends on them: training has its own */
+    return index == CONFIG_arch_halt_max_steps || index == CONFIG_halt_exploration_prob || index == CONFIG_loss_type;
+}
+
+static void said_desc(const config *c, hrm_model_desc *d)
+{
+    /* what the command line and --config say, and nothing else */
+    hrm_model_desc all;
+    memset(&all, 0, sizeof all);
+    memset(d, 0, sizeof *d);
+    config_model_desc(c, &all);
+    all.halt_exploration_prob = all.no_halt_exploration ? 0 : all.halt_exploration_prob;
+#define SAID(key)                                                                                                              \
+    if (config_is_set(c, CONFIG_##key) && !(c->command == CONFIG_TRAIN && is_rule(CONFIG_##key))) d->key = all.key;
+    CONFIG_MODEL_KEYS(SAID)
+#undef SAID
+    if (config_is_set(c, CONFIG_puzzle_emb_ndim)) d->no_puzzle_emb = all.no_puzzle_emb;
+    if (c->command == CONFIG_TRAIN) return;
+    if (config_is_set(c, CONFIG_halt_exploration_prob)) d->no_halt_exploration = all.no_halt_exploration;
+    if (config_is_set(c, CONFIG_arch_halt_max_steps)) d->halt_max_steps = all.halt_max_steps;
+}
+
+int config_merge(const config *c, const char *path, hrm_model_desc *merged, hrm_sources *sources)
+{
+    hrm_model_desc said, stated;
+    config_stated all[STATED];
+    char text[40];
+    if (hrm_checkpoint_merge(&stated, sources, path, NULL) != HRM_OK) return tool_failed();
+    stated_values(all, &stated);
+    for (int i = 0; i < STATED; i++) { /* of the expansion only the width is known, which the library compares */
+        int index = all[i].index;
+        const char *from = hrm_sources_of(sources, own_name(index)), *where = c->raw[index].where;
+        int known =
+            from && strcmp(from, "the default") != 0 && !(index == CONFIG_expansion && strcmp(from, "its tensors") == 0);
+        int free_here = index == CONFIG_loss_type ? c->command == CONFIG_TRAIN : is_rule(index);
+        if (known && !free_here && config_is_set(c, index) && value_of(c, index) != all[i].value)
+            return tool_error("%s is %.60s (%s), but %s in %s (%s)", keys[index].name, c->raw[index].text,
+                              *where ? where : "command line", value_text(text, &all[i]), path, from);
     }
+    said_desc(c, &said);
+    if (hrm_checkpoint_merge(merged, sources, path, &said) != HRM_OK) return tool_failed();
+    if (!merged->halt_max_steps) merged->halt_max_steps = (int)c->halt_max_steps; /* in eval and solve it says the same */
+    return TOOL_OK;
+}
+
+int config_checkpoint(config *c, const char *path, hrm_model_desc *merged, hrm_sources *sources)
+{
+    config_stated all[STATED];
+    char text[40];
+    int status = config_merge(c, path, merged, sources);
+    if (status != TOOL_OK) return status;
+    hrm_model_desc whole = *merged;
+    if (!whole.seq_len) whole.seq_len = 1; /* data and puzzles tell it */
+    if (c->command == CONFIG_TRAIN) whole.halt_max_steps = 1;
+    if (hrm_checkpoint_complete(&whole, path) != HRM_OK) return tool_failed();
+    stated_values(all, merged);
+    for (int i = 0; i < STATED && status == TOOL_OK; i++)
+        if (all[i].said && !(c->command == CONFIG_TRAIN && is_rule(all[i].index)))
+            status = take(c, all[i].index, value_text(text, &all[i]), tool_basename(path));
+    return status;
+}
+
+int config_load_model(const config *c, hrm_model **model, const char *path, const hrm_model_desc *merged,
+                      const hrm_sources *sources, int seq_len)
+{
+    hrm_model_desc desc = *merged;
+    char said[512] = "", data[TOOL_PATH + 64] = "";
+    size_t n = 0;
+    desc.seq_len = seq_len; /* rotary positions do not tell it */
+    desc.device = (hrm_device_kind)c->device;
+    desc.num_threads = (int)c->threads;
+    desc.forward_dtype = config_forward_dtype(c);
+    if (hrm_model_load(model, path, &desc) != HRM_OK) return tool_failed();
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        if (!(keys[i].flags & CONFIG_ARCH) || !config_is_set(c, i)) continue;
+        const char *from = hrm_sources_of(sources, own_name(i));
+        if (from && strcmp(from, "the description") == 0 && n < sizeof said - 64)
+            n += (size_t)snprintf(said + n, sizeof said - n, "%s%s", n ? ", " : "; said here: ", keys[i].name);
+    }
+    if (c->raw[CONFIG_data_path].origin == CONFIG_BASE)
+        snprintf(data, sizeof data, "; data_path from %s", c->raw[CONFIG_data_path].where);
+    const char *from = hrm_sources_of(sources, NULL);
+    tool_note("%s: its configuration is from %s%s%s", path, from ? from : "its tensors alone", said, data);
     return TOOL_OK;
 }
 
 int config_from_desc(config *c, const hrm_model_desc *d)
 {
     char text[40];
-    config_stated all[16];
-    int n = stated_values(all, d), status = TOOL_OK;
-    for (int i = 0; i < n && status == TOOL_OK; i++) {
-        if (all[i].value == 0 && keys[all[i].index].kind != CONFIG_KIND_WORD &&
-            !(all[i].index == CONFIG_puzzle_emb_ndim && d->no_puzzle_emb))
-            continue;
-        if (keys[all[i].index].kind == CONFIG_KIND_WORD) strcpy(text, (int)all[i].value == HRM_LEARNED ? "learned" : "rope");
-        else tool_number_float(text, (float)all[i].value);
-        status = take(c, all[i].index, text, "");
-    }
-    if (status == TOOL_OK)
-        status = take(c, CONFIG_halt_exploration_prob,
-                      tool_number_float(text, d->no_halt_exploration         ? 0
-                                              : d->halt_exploration_prob > 0 ? d->halt_exploration_prob
-                                                                             : 0.1f),
-                      "");
-    snprintf(text, sizeof text, "%d", d->halt_max_steps ? d->halt_max_steps : 16);
-    if (status == TOOL_OK) status = take(c, CONFIG_arch_halt_max_steps, text, "");
-    if (status == TOOL_OK)
-        status = take(c, CONFIG_loss_type,
-                      d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy", "");
+    config_stated all[STATED];
+    int status = TOOL_OK;
+    stated_values(all, d);
+    for (int i = 0; i < STATED && status == TOOL_OK; i++)
+        if (all[i].said) status = take(c, all[i].index, value_text(text, &all[i]), "");
     return status;
 }

@@ -1,22 +1,26 @@
 /* hrm convert SRC DST: between safetensors and PyTorch's zip. Tensors go from the mapped source straight into the new file. */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct conversion {
-    const char *source, *target, *prefix; /* prefix NULL: the public one in PyTorch files, none in safetensors */
+    config *c; /* what the command line says of the model */
+    char source[TOOL_PATH];
+    const char *target, *prefix;          /* prefix NULL: the public one in PyTorch files, none in safetensors */
     hrm_dtype   dtype;                    /* HRM_DTYPE_COUNT: as they are */
     int         seq_len;                  /* 0: as stated */
     int         to_torch;
 } conversion;
 
 static const char *const usage =
-    "usage: hrm convert SRC DST [--dtype f32|bf16|f16] [--prefix TEXT] [--seq-len N]\n\n"
+    "usage: hrm convert SRC DST [--dtype f32|bf16|f16] [--prefix TEXT] [--seq-len N] [arch.KEY=VALUE…]\n\n"
     "DST ending in .safetensors is written as safetensors with the configuration in its metadata; .pt, .pth, .bin, step_N and\n"
-    "names without an ending as a PyTorch file, keys prefixed as the public code expects (_orig_mod.model.), with an\n"
-    "all_config.yaml beside it unless there is one. SRC may be either, or a training state, whose weights are taken.\n";
+    "names without an ending as a PyTorch file, keys prefixed as the public code expects (_orig_mod.model.), with its\n"
+    "configuration beside it as NAME.yaml (the public code looks for it as all_config.yaml). SRC may be either, a training\n"
+    "state, whose weights are taken, or a folder, whose newest step_N is.\n\n";
 
 static int ends_with(const char *text, const char *end)
 {
@@ -26,21 +30,29 @@ static int ends_with(const char *text, const char *end)
 
 static int parse_arguments(conversion *v, int argc, char **argv)
 {
-    int files = 0;
-    memset(v, 0, sizeof *v);
+    const char *source = NULL;
+    int files = 0, status;
     v->dtype = HRM_DTYPE_COUNT;
     for (int i = 1; i < argc; i++) {
         const char *option = argv[i];
+        if (strncmp(option, "--", 2) != 0 && config_is_key(option)) {
+            status = config_set_argument(v->c, option);
+            if (status != TOOL_OK) return status;
+            continue;
+        }
         if (strncmp(option, "--", 2) != 0) {
             if (files == 2) return tool_usage("convert: \"%.80s\" is one file too many", option);
-            if (files++ == 0) v->source = option;
+            if (files++ == 0) source = option;
             else v->target = option;
             continue;
         }
         size_t name = strcspn(option, "=");
         const char *value = option[name] == '=' ? option + name + 1 : i + 1 < argc ? argv[++i] : NULL;
         if (!value) return tool_usage("convert: %.80s has no value", option);
-        if (strncmp(option, "--dtype", name) == 0 && name == 7) {
+        if (strcmp(option, "--config") == 0 || strncmp(option, "--config=", 9) == 0) {
+            status = config_read_file(v->c, value, CONFIG_FILE);
+            if (status != TOOL_OK) return status;
+        } else if (strncmp(option, "--dtype", name) == 0 && name == 7) {
             static const char *const words[] = {"f32", "bf16", "f16"};
             static const hrm_dtype types[] = {HRM_F32, HRM_BF16, HRM_F16};
             for (int k = 0; k < 3; k++)
@@ -54,38 +66,17 @@ static int parse_arguments(conversion *v, int argc, char **argv)
             if (v->seq_len < 1 || v->seq_len > 1 << 20)
                 return tool_usage("convert: --seq-len is \"%.40s\", expected 1 to %d", value, 1 << 20);
         } else {
-            return tool_usage("convert: no option \"%.80s\"; there are --dtype, --prefix and --seq-len", option);
+            return tool_usage("convert: no option \"%.80s\"; there are --dtype, --prefix, --seq-len and --config", option);
         }
     }
     if (files < 2) return tool_usage("convert: expected SRC and DST");
+    if (strlen(v->target) >= TOOL_PATH) return tool_usage("convert: %.80s…: the path is too long", v->target);
     const char *dot = strrchr(tool_basename(v->target), '.');
     if (ends_with(v->target, ".safetensors")) v->to_torch = 0;
     else if (!dot || ends_with(v->target, ".pt") || ends_with(v->target, ".pth") || ends_with(v->target, ".bin")) v->to_torch = 1;
     else return tool_usage("convert: \"%.80s\" tells no format; end it in .safetensors or .pt", v->target);
-    return TOOL_OK;
-}
-
-static const char *plain_name(const char *name)
-{
-    /* the model's own name of a tensor, NULL for what is no part of it */
-    static const char *const wrappers[] = {"_orig_mod.", "module.", "model."};
-    for (int i = 0; i < 3; i++)
-        if (strncmp(name, wrappers[i], strlen(wrappers[i])) == 0) name += strlen(wrappers[i]);
-    return strncmp(name, "inner.", 6) == 0 ? name : NULL;
-}
-
-static int yaml_number(const char *checkpoint, const char *key)
-{
-    /* a whole number from the all_config.yaml beside a checkpoint: ours tell the lengths, the public ones do not; 0: not told */
-    char dir[TOOL_PATH], path[TOOL_PATH];
-    hrm_json_document *doc;
-    if (!tool_directory(dir, checkpoint) || !tool_join(path, dir, "all_config.yaml") || !tool_exists(path) ||
-        hrm_json_open(&doc, path, NULL) != HRM_OK)
-        return 0;
-    const hrm_json *node = hrm_json_get(hrm_json_root(doc), key);
-    int value = node && node->type == HRM_JSON_NUMBER && node->number >= 1 && node->number <= 1e9 ? (int)node->number : 0;
-    hrm_json_close(doc);
-    return value;
+    status = config_finish(v->c);
+    return status == TOOL_OK ? config_newest_step(v->source, source) : status;
 }
 
 static void config_json(char *text, size_t size, const hrm_model_desc *d)
@@ -121,44 +112,69 @@ static void config_json(char *text, size_t size, const hrm_model_desc *d)
 #undef PUT_REAL
 }
 
-static int write_config(const conversion *v, const hrm_model_desc *desc)
+static int write_config(const conversion *v, const hrm_model_desc *desc, const char *path)
 {
-    /* an all_config.yaml beside a PyTorch file, which cannot carry its configuration */
-    char from[TOOL_PATH], to[TOOL_PATH], dir[TOOL_PATH];
-    size_t length;
-    if (!tool_directory(dir, v->target) || !tool_join(to, dir, "all_config.yaml"))
-        return tool_error("%s: the path is too long", v->target);
-    if (tool_exists(to)) return TOOL_OK;
-    if (tool_directory(dir, v->source) && tool_join(from, dir, "all_config.yaml") && tool_exists(from)) { /* the run's own */
-        char *text = tool_read_text(from, &length);
-        if (!text) return TOOL_ERROR;
-        int status = tool_write_text(to, text, length) == 0 ? TOOL_OK : TOOL_ERROR;
-        free(text);
-        return status;
-    }
+    /* as the source's run said it, with what the model is */
     config *c = config_create(CONFIG_TRAIN);
     if (!c) return TOOL_ERROR;
-    int status = config_from_desc(c, desc);
-    strcpy(c->data_path, "data"); /* the public code asks for one */
-    if (status == TOOL_OK) status = tool_directory(dir, v->target) ? config_write(c, desc, dir) : TOOL_ERROR;
+    int status = config_read_run(c, v->source);
+    if (status == TOOL_OK) status = config_from_desc(c, desc);
+    if (status == TOOL_OK) status = config_finish(c);
+    if (!*c->data_path) strcpy(c->data_path, "data"); /* the public code asks for one */
+    if (status == TOOL_OK) status = config_write(c, desc, path);
     config_free(c);
+    return status;
+}
+
+static int may_replace(const char *path)
+{
+    /* NAME.yaml may be another's file, which is no configuration of a model */
+    hrm_json_document *doc;
+    if (!tool_exists(path)) return TOOL_OK;
+    int ours = hrm_json_open(&doc, path, NULL) == HRM_OK;
+    if (ours) {
+        ours = hrm_json_get(hrm_json_root(doc), "arch") != NULL;
+        hrm_json_close(doc);
+    }
+    return ours ? TOOL_OK
+                : tool_error("%s: it holds no model's configuration and would be written over; choose another name for DST",
+                             path);
+}
+
+static int write_torch(const conversion *v, const hrm_tensor *tensors, size_t count, const hrm_model_desc *desc)
+{
+    /* a PyTorch file cannot carry its configuration: NAME.yaml, ready under another name before the file takes its place */
+    char path[TOOL_PATH + 8], aside[TOOL_PATH + 16];
+    snprintf(path, sizeof path, "%s", v->target);
+    char *dot = strrchr(path, '.');
+    if (dot && dot > path + (tool_basename(path) - path)) *dot = 0;
+    strcat(path, ".yaml");
+    snprintf(aside, sizeof aside, "%s.new", path);
+    int status = may_replace(path);
+    if (status == TOOL_OK) status = write_config(v, desc, aside);
+    if (status != TOOL_OK) return status;
+    if (hrm_torch_save(v->target, tensors, count, v->dtype, NULL) != HRM_OK) status = tool_failed();
+#ifdef _WIN32
+    if (status == TOOL_OK) remove(path);
+#endif
+    if (status == TOOL_OK && rename(aside, path) != 0) /* it stays: the file needs it */
+        return tool_error("%s: renaming to %s failed: %s", aside, path, strerror(errno));
+    if (status != TOOL_OK) remove(aside);
     return status;
 }
 
 static int write_target(const conversion *v, const hrm_tensors *file, const hrm_tensor *tensors, size_t count)
 {
     hrm_model_desc desc;
+    hrm_sources sources;
     char text[1024], step[24];
-    if (hrm_checkpoint_describe(&desc, v->source, NULL) != HRM_OK) return tool_failed();
-    if (!desc.seq_len) desc.seq_len = yaml_number(v->source, "seq_len");
+    int status = config_checkpoint(v->c, v->source, &desc, &sources);
+    if (status != TOOL_OK) return status;
     if (v->seq_len && desc.seq_len && v->seq_len != desc.seq_len)
-        return tool_error("--seq-len is %d, but %d in %s", v->seq_len, desc.seq_len, v->source);
+        return tool_error("--seq-len is %d, but %d in %s (%s)", v->seq_len, desc.seq_len, v->source,
+                          hrm_sources_of(&sources, "seq_len"));
     if (v->seq_len) desc.seq_len = v->seq_len;
-    if (v->to_torch) {
-        int status = write_config(v, &desc);
-        if (status != TOOL_OK) return status;
-        return hrm_torch_save(v->target, tensors, count, v->dtype, NULL) == HRM_OK ? TOOL_OK : tool_failed();
-    }
+    if (v->to_torch) return write_torch(v, tensors, count, &desc);
     const char *known = hrm_tensors_metadata(file, "step");
     snprintf(step, sizeof step, "%lld", (long long)tool_step_of(v->source));
     config_json(text, sizeof text, &desc);
@@ -177,7 +193,7 @@ static int convert(const conversion *v, const hrm_tensors *file)
     int status = tensors && names ? TOOL_OK : tool_error("no memory for %zu tensors", count);
     for (size_t i = 0; status == TOOL_OK && i < count; i++) {
         const hrm_tensor *t = hrm_tensors_at(file, i);
-        const char *plain = plain_name(t->name);
+        const char *plain = hrm_tensors_model_name(file, t);
         if (!plain) continue;
         char *name = names + kept * NAME;
         if (snprintf(name, NAME, "%s%s", prefix, plain) >= NAME)
@@ -191,16 +207,27 @@ static int convert(const conversion *v, const hrm_tensors *file)
     return status;
 }
 
+static int run(conversion *v, int argc, char **argv)
+{
+    hrm_tensors *file;
+    int status = parse_arguments(v, argc, argv);
+    if (status != TOOL_OK) return status;
+    if (hrm_tensors_open(&file, v->source, NULL) != HRM_OK) return tool_failed();
+    status = convert(v, file);
+    hrm_tensors_close(file);
+    return status;
+}
+
 int command_convert(int argc, char **argv)
 {
     conversion v;
-    hrm_tensors *file;
     for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return fputs(usage, stdout), TOOL_OK;
-    int status = parse_arguments(&v, argc, argv);
-    if (status != TOOL_OK) return status;
-    if (hrm_tensors_open(&file, v.source, NULL) != HRM_OK) return tool_failed();
-    status = convert(&v, file);
-    hrm_tensors_close(file);
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return fputs(usage, stdout), config_help(CONFIG_CONVERT), TOOL_OK;
+    memset(&v, 0, sizeof v);
+    v.c = config_create(CONFIG_CONVERT);
+    if (!v.c) return TOOL_ERROR;
+    int status = run(&v, argc, argv);
+    config_free(v.c);
     return status;
 }

@@ -246,15 +246,15 @@ static void output_folder(const config *c, char path[TOOL_PATH])
 
 static int run(config *c)
 {
-    hrm_model_desc stated, desc;
+    hrm_model_desc stated;
+    hrm_sources sources;
     hrm_dataset *data = NULL;
     hrm_model *model = NULL;
     evaluation e;
     char folder[TOOL_PATH];
     if (!*c->checkpoint) return tool_usage("eval: checkpoint=FILE is missing");
     if (evaluation_check_outputs(c->eval_save_outputs) != TOOL_OK) return TOOL_USAGE;
-    if (hrm_checkpoint_describe(&stated, c->checkpoint, NULL) != HRM_OK) return tool_failed();
-    int status = config_adopt(c, &stated, c->checkpoint);
+    int status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
     if (!*c->data_path) return tool_usage("eval: data_path=DIR is missing; no all_config.yaml beside %s names it", c->checkpoint);
     if (hrm_dataset_open(&data, c->data_path, "test", NULL) != HRM_OK) return tool_failed();
@@ -263,14 +263,10 @@ static int run(config *c)
         hrm_dataset_close(data);
         return status;
     }
-    memset(&desc, 0, sizeof desc);
-    desc.device = (hrm_device_kind)c->device;
-    desc.num_threads = (int)c->threads;
-    desc.forward_dtype = config_forward_dtype(c);
-    desc.seq_len = hrm_dataset_describe(data)->seq_len; /* rotary positions do not tell it */
-    if (hrm_model_load(&model, c->checkpoint, &desc) != HRM_OK) {
+    status = config_load_model(c, &model, c->checkpoint, &stated, &sources, hrm_dataset_describe(data)->seq_len);
+    if (status != TOOL_OK) {
         hrm_dataset_close(data);
-        return tool_failed();
+        return status;
     }
     memset(&e, 0, sizeof e);
     e.title = "eval";

@@ -63,6 +63,7 @@ int tool_failed(void) { return tool_error("%s", hrm_error_message()); }
 
 /* ---- signals ---------------------------------------------------------------------------------------------------------- */
 volatile sig_atomic_t tool_signal;
+const char *volatile tool_signal_note;
 
 static void tool_on_signal(int number)
 {
@@ -71,6 +72,19 @@ static void tool_on_signal(int number)
         _exit(128 + number);
     }
     tool_signal = number;
+    const char *note = tool_signal_note;
+    if (note) {
+        int error = errno; /* of what was interrupted */
+#ifdef _WIN32
+        if (_isatty(2)) (void)_write(2, "\n", 1);
+        (void)_write(2, note, (unsigned)strlen(note));
+#else
+        ssize_t said = isatty(2) ? write(2, "\n", 1) : 0; /* under the progress bar */
+        said = write(2, note, strlen(note));
+        (void)said;
+#endif
+        errno = error;
+    }
 #ifdef _WIN32
     signal(number, tool_on_signal);
 #endif

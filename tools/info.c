@@ -11,18 +11,10 @@ static int64_t elements(const hrm_tensor *t)
     return n;
 }
 
-static const char *plain_name(const char *name)
+static const char *role_of(const hrm_tensors *file, const hrm_tensor *t)
 {
-    /* without the prefixes torch.compile and the loss head leave */
-    if (strncmp(name, "_orig_mod.", 10) == 0) name += 10;
-    if (strncmp(name, "model.", 6) == 0) name += 6;
-    return name;
-}
-
-static const char *role_of(const char *name)
-{
-    name = plain_name(name);
-    if (strncmp(name, "inner.", 6) != 0) return "state"; /* moments, carry: of a run that goes on */
+    const char *name = hrm_tensors_model_name(file, t);
+    if (!name) return "state"; /* moments, carry: of a run that goes on */
     if (strcmp(name, "inner.puzzle_emb.weights") == 0) return "puzzle table";
     if (strcmp(name, "inner.H_init") == 0 || strcmp(name, "inner.L_init") == 0) return "buffer";
     return "trained";
@@ -41,36 +33,41 @@ static char *grouped(char text[32], int64_t n)
     return text;
 }
 
-static void print_value(const char *key, double value)
+static void print_line(const char *key, const char *value, const hrm_sources *sources)
 {
-    /* 0 in a description: the file does not say */
-    char text[40];
-    printf("  %-24s  %s\n", key, value > 0 ? tool_number_float(text, (float)value) : "not stated");
+    const char *from = hrm_sources_of(sources, key);
+    if (from && strcmp(from, "the description") == 0) from = "the command line";
+    if (from) printf("  %-24s  %-23s  %s\n", key, value, from);
+    else printf("  %-24s  %s\n", key, strcmp(key, "seq_len") == 0 ? "not stated; its data set tells it" : "not stated");
 }
 
-static void print_config(const hrm_model_desc *d)
+static void print_config(const hrm_model_desc *d, const hrm_sources *sources)
 {
     char text[40];
-    if (d->seq_len) printf("  %-24s  %d\n", "seq_len", d->seq_len);
-    else printf("  %-24s  not stated; its data set tells it\n", "seq_len");
-    printf("  %-24s  %d\n", "vocab_size", d->vocab_size);
-    printf("  %-24s  %d\n", "num_puzzle_identifiers", d->num_puzzle_identifiers);
-    printf("  %-24s  %d\n", "puzzle_emb_ndim", d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim);
-    print_value("hidden_size", d->hidden_size);
-    print_value("num_heads", d->num_heads);
-    print_value("H_layers", d->H_layers);
-    print_value("L_layers", d->L_layers);
-    print_value("H_cycles", d->H_cycles);
-    print_value("L_cycles", d->L_cycles);
-    print_value("expansion", (double)d->expansion);
-    printf("  %-24s  %s\n", "pos_encodings", d->pos_encodings == HRM_LEARNED ? "learned" : "rope");
-    print_value("rms_norm_eps", (double)d->rms_norm_eps);
-    if (d->pos_encodings == HRM_ROPE) print_value("rope_theta", (double)d->rope_theta);
-    print_value("halt_max_steps", d->halt_max_steps);
-    if (d->no_halt_exploration) printf("  %-24s  %s\n", "halt_exploration_prob", tool_number(text, 0));
-    else print_value("halt_exploration_prob", (double)d->halt_exploration_prob);
-    printf("  %-24s  %s\n", "loss_type",
-           d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
+    const char *from = hrm_sources_of(sources, NULL);
+    printf("  %-24s  %s\n", "configuration", from ? from : "none: no metadata, no file beside it");
+#define PRINT(key, value) print_line(#key, value, sources);
+#define PRINT_NUMBER(key) PRINT(key, tool_number_float(text, (float)d->key))
+    PRINT_NUMBER(seq_len)
+    PRINT_NUMBER(vocab_size)
+    PRINT_NUMBER(num_puzzle_identifiers)
+    PRINT(puzzle_emb_ndim, tool_number_float(text, d->no_puzzle_emb ? 0 : (float)d->puzzle_emb_ndim))
+    PRINT_NUMBER(hidden_size)
+    PRINT_NUMBER(num_heads)
+    PRINT_NUMBER(H_layers)
+    PRINT_NUMBER(L_layers)
+    PRINT_NUMBER(H_cycles)
+    PRINT_NUMBER(L_cycles)
+    PRINT_NUMBER(expansion)
+    PRINT(pos_encodings, d->pos_encodings == HRM_LEARNED ? "learned" : "rope")
+    PRINT_NUMBER(rms_norm_eps)
+    if (d->pos_encodings == HRM_ROPE) PRINT_NUMBER(rope_theta)
+    PRINT(causal, d->causal ? "true" : "false")
+    PRINT_NUMBER(halt_max_steps)
+    PRINT(halt_exploration_prob, tool_number_float(text, d->no_halt_exploration ? 0 : d->halt_exploration_prob))
+    PRINT(loss_type, d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy")
+#undef PRINT
+#undef PRINT_NUMBER
 }
 
 static void print_dtypes(const hrm_tensors *file)
@@ -79,7 +76,7 @@ static void print_dtypes(const hrm_tensors *file)
     printf("  %-24s  ", "dtype");
     for (int type = 0; type < HRM_DTYPE_COUNT; type++)
         for (size_t i = 0; i < hrm_tensors_count(file); i++)
-            if ((int)hrm_tensors_at(file, i)->dtype == type && strcmp(role_of(hrm_tensors_at(file, i)->name), "state") != 0) {
+            if ((int)hrm_tensors_at(file, i)->dtype == type && strcmp(role_of(file, hrm_tensors_at(file, i)), "state") != 0) {
                 printf("%s%s", seen++ ? ", " : "", hrm_dtype_name((hrm_dtype)type));
                 break;
             }
@@ -93,13 +90,14 @@ static void print_tensors(const hrm_tensors *file)
     size_t width = 20;
     char number[32];
     for (size_t i = 0; i < hrm_tensors_count(file); i++) {
-        size_t n = strlen(plain_name(hrm_tensors_at(file, i)->name));
+        const char *name = hrm_tensors_model_name(file, hrm_tensors_at(file, i));
+        size_t n = name ? strlen(name) : 0;
         if (n > width) width = n < 72 ? n : 72;
     }
     printf("\n  %-*s  %-16s %-5s %14s  %s\n", (int)width, "tensor", "shape", "dtype", "elements", "role");
     for (size_t i = 0; i < hrm_tensors_count(file); i++) {
         const hrm_tensor *t = hrm_tensors_at(file, i);
-        const char *role = role_of(t->name);
+        const char *role = role_of(file, t);
         char shape[160] = "";
         size_t at = 0;
         for (int d = 0; d < t->ndim; d++)
@@ -107,7 +105,7 @@ static void print_tensors(const hrm_tensors *file)
         for (int r = 0; r < 4; r++)
             if (strcmp(role, roles[r]) == 0) sums[r] += elements(t);
         if (strcmp(role, "state") == 0) continue;
-        printf("  %-*s  %-16s %-5s %14s  %s\n", (int)width, plain_name(t->name), shape, hrm_dtype_name(t->dtype),
+        printf("  %-*s  %-16s %-5s %14s  %s\n", (int)width, hrm_tensors_model_name(file, t), shape, hrm_dtype_name(t->dtype),
                grouped(number, elements(t)), role);
     }
     printf("\n  %-*s  %s\n", (int)width, "parameters, trained", grouped(number, sums[0]));
@@ -116,31 +114,48 @@ static void print_tensors(const hrm_tensors *file)
     if (sums[3]) printf("  %-*s  %s (moments, carry)\n", (int)width, "training state", grouped(number, sums[3]));
 }
 
-static int print_info(const char *path, const hrm_tensors *file)
+static int print_info(const config *c, const char *path, const hrm_tensors *file)
 {
-    hrm_model_desc desc;
-    if (hrm_checkpoint_describe(&desc, path, NULL) != HRM_OK) return tool_failed();
+    hrm_model_desc desc, defaults = {0};
+    hrm_sources sources;
+    int status = config_merge(c, path, &desc, &sources);
+    if (status != TOOL_OK) return status;
+    config_model_desc(c, &defaults);
+    if (desc.rms_norm_eps <= 0) desc.rms_norm_eps = defaults.rms_norm_eps;
+    if (desc.rope_theta <= 0) desc.rope_theta = defaults.rope_theta;
+    if (!desc.no_halt_exploration && desc.halt_exploration_prob <= 0)
+        desc.halt_exploration_prob = defaults.halt_exploration_prob;
     const char *step = hrm_tensors_metadata(file, "step");
     printf("%s: %s, %zu tensors\n\n", path, hrm_tensors_is_torch(file) ? "PyTorch" : "safetensors", hrm_tensors_count(file));
-    print_config(&desc);
+    print_config(&desc, &sources);
     print_dtypes(file);
     if (step) printf("  %-24s  %s\n", "training step", step);
     else if (tool_step_of(path) >= 0) printf("  %-24s  %lld\n", "training step", (long long)tool_step_of(path));
     print_tensors(file);
-    return TOOL_OK;
+    if (!desc.seq_len) desc.seq_len = 1; /* its data set tells it */
+    return hrm_checkpoint_complete(&desc, path) == HRM_OK ? TOOL_OK : tool_failed();
 }
 
-int command_info(int argc, char **argv)
+static int run(config *c)
 {
     hrm_tensors *file;
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        printf("usage: hrm info FILE\n\nShows a checkpoint's configuration, its tensors and their total, dtype and training "
-               "step.\n");
-        return TOOL_OK;
-    }
-    if (argc != 2) return tool_usage("usage: hrm info FILE");
-    if (hrm_tensors_open(&file, argv[1], NULL) != HRM_OK) return tool_failed();
-    int status = print_info(argv[1], file);
+    char path[TOOL_PATH];
+    if (c->num_positional != 1) return tool_usage("info: expected one FILE, found %d", c->num_positional);
+    int status = config_newest_step(path, c->positional[0]);
+    if (status != TOOL_OK) return status;
+    if (hrm_tensors_open(&file, path, NULL) != HRM_OK) return tool_failed();
+    status = print_info(c, path, file);
     hrm_tensors_close(file);
     return status;
 }
+
+static void print_usage(void)
+{
+    printf("usage: hrm info FILE [arch.KEY=VALUE…]\n\n"
+           "Shows a checkpoint's configuration with where each value is from, its tensors and their total, dtype and training "
+           "step.\n"
+           "Of a folder it takes the newest step_N. It ends with 1 when something that its model needs is not known.\n\n");
+    config_help(CONFIG_INFO);
+}
+
+int command_info(int argc, char **argv) { return config_command(CONFIG_INFO, argc, argv, print_usage, run); }

@@ -321,22 +321,19 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------------ */
-static int load(const config *c, const puzzle *p, hrm_model **model)
+static int load(config *c, const puzzle *p, hrm_model **model)
 {
-    hrm_model_desc stated, desc;
-    if (hrm_checkpoint_describe(&stated, c->checkpoint, NULL) != HRM_OK) return tool_failed();
+    hrm_model_desc stated;
+    hrm_sources sources;
+    int status = config_checkpoint(c, c->checkpoint, &stated, &sources);
+    if (status != TOOL_OK) return status;
     int vocab = p->kind == TASK_SUDOKU ? p->side + 2 : p->kind == TASK_MAZE ? 6 : 12;
     if (stated.vocab_size != vocab)
         return tool_error("%s: vocab_size is %d, but a %s of %d x %d has %d", c->checkpoint, stated.vocab_size,
                           task_names[p->kind], p->side, p->side, vocab);
     if (stated.seq_len && stated.seq_len != p->cells)
         return tool_error("%s: seq_len is %d, but the puzzle has %d cells", c->checkpoint, stated.seq_len, p->cells);
-    memset(&desc, 0, sizeof desc);
-    desc.seq_len = p->cells;
-    desc.device = (hrm_device_kind)c->device;
-    desc.num_threads = (int)c->threads;
-    desc.forward_dtype = config_forward_dtype(c);
-    return hrm_model_load(model, c->checkpoint, &desc) == HRM_OK ? TOOL_OK : tool_failed();
+    return config_load_model(c, model, c->checkpoint, &stated, &sources, p->cells);
 }
 
 static int arc_identifier(const config *c, const char *file, int32_t *identifier)
@@ -363,7 +360,7 @@ static int arc_identifier(const config *c, const char *file, int32_t *identifier
     return TOOL_OK;
 }
 
-static int solve_arc(const config *c, puzzle *p, const char *text, size_t length, const char *file)
+static int solve_arc(config *c, puzzle *p, const char *text, size_t length, const char *file)
 {
     hrm_json_document *doc;
     hrm_model *model = NULL;
@@ -420,7 +417,7 @@ static char *next_board(task kind, char **at, int *line, int *first)
     return begin;
 }
 
-static int solve_text(const config *c, puzzle *p, char *text, size_t length, const char *file)
+static int solve_text(config *c, puzzle *p, char *text, size_t length, const char *file)
 {
     hrm_model *model = NULL;
     char *rest = text;

@@ -28,6 +28,7 @@ void tool_note(const char *format, ...) HRM__PRINTF(1, 2);
 /* The signal that asked the program to end, 0 before. The first lets the command finish what it does and save; a second of
  * them ends it at once. */
 extern volatile sig_atomic_t tool_signal;
+extern const char *volatile tool_signal_note; /* what the first says at once, a whole line; NULL: nothing */
 void tool_catch_signals(void);
 
 /* Paths. Each returns `path`, which has room for TOOL_PATH bytes, or NULL when the result is too long. */

@@ -2,7 +2,9 @@
 #include "progress.h"
 #include "tensorboard.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,8 @@ typedef struct train_run {
     hrm_model   *model;
     hrm_trainer *trainer;
     char         dir[TOOL_PATH], log_path[TOOL_PATH];
-    FILE        *log; /* metrics.jsonl */
+    tool_lock lock; /* of dir */
+    FILE *log;      /* metrics.jsonl */
     tensorboard *board;
     progress     bar;
     int64_t      total;      /* steps */
@@ -24,12 +27,14 @@ typedef struct train_run {
     int64_t      saved_step; /* of the state on disk */
     int64_t      first;      /* steps done before this process began, at `started` */
     double       started;
+    int not_finite;          /* of so many numbers metrics.jsonl holds null */
     hrm_metrics  shown;      /* the last window in which rows halted */
     /* saved with the state */
     hrm_metrics  window;    /* since the last line of metrics.jsonl */
     int64_t      last_eval; /* step of the last evaluation */
     int64_t      calm;      /* logged steps in a row at or above early_stop_accuracy */
     int64_t      stopped;   /* 1: early */
+    int64_t planned;        /* `total` of the state that was read, 0: not told */
     double       best;      /* exact accuracy of best.safetensors; -1: none yet */
 } train_run;
 
@@ -41,8 +46,16 @@ typedef struct train_run {
     X("lm_loss", lm_loss) X("q_halt_loss", q_halt_loss) X("accuracy", accuracy) X("exact_accuracy", exact_accuracy) \
     X("q_halt_accuracy", q_halt_accuracy) X("steps", steps)
 
+static int is_finite(double x) { return x - x == 0; }
+
 static void log_value(train_run *r, int64_t step, const char *name, double value)
 {
+    if (!is_finite(value)) { /* JSON has no word for it, and a curve no place */
+        fprintf(r->log, ", \"%s\": null", name);
+        if (!r->not_finite++)
+            tool_note("step %lld: %s is not finite: null in metrics.jsonl, left out for TensorBoard", (long long)step, name);
+        return;
+    }
     fprintf(r->log, ", \"%s\": %.9g", name, value);
     tensorboard_scalar(r->board, step, name, value);
 }
@@ -97,7 +110,7 @@ static int open_logs(train_run *r, int64_t step)
 
 /* ---- saving and going on ---------------------------------------------------------------------------------------------- */
 typedef struct saved_value { const char *key; double *real; int64_t *whole; } saved_value;
-enum { SAVED_VALUES = 15 };
+enum { SAVED_VALUES = 16 };
 
 static void saved_values(train_run *r, saved_value values[SAVED_VALUES])
 {
@@ -119,15 +132,17 @@ static void saved_values(train_run *r, saved_value values[SAVED_VALUES])
         {"run.last_eval", NULL, &r->last_eval},
         {"run.calm", NULL, &r->calm},
         {"run.stopped", NULL, &r->stopped},
+        {"run.total", NULL, &r->planned},
     };
     memcpy(values, all, sizeof all);
 }
 
-static int save_state(train_run *r)
+static int save_state_as(train_run *r, const char *name)
 {
     saved_value values[SAVED_VALUES];
     hrm_metadata more[SAVED_VALUES + 1];
     char texts[SAVED_VALUES][40], step_text[24], path[TOOL_PATH];
+    r->planned = r->total;
     saved_values(r, values);
     for (int i = 0; i < SAVED_VALUES; i++) {
         more[i].key = values[i].key;
@@ -135,7 +150,7 @@ static int save_state(train_run *r)
         if (values[i].real) tool_number(texts[i], *values[i].real); /* reads back exactly */
         else snprintf(texts[i], sizeof texts[i], "%lld", (long long)*values[i].whole);
     }
-    if (!tool_join(path, r->dir, "state.safetensors")) return tool_error("%s: the path is too long", r->dir);
+    if (!tool_join(path, r->dir, name)) return tool_error("%s: the path is too long", r->dir);
     snprintf(step_text, sizeof step_text, "%lld", (long long)hrm_trainer_steps_done(r->trainer));
     more[SAVED_VALUES].key = "step";
     more[SAVED_VALUES].value = step_text;
@@ -143,6 +158,8 @@ static int save_state(train_run *r)
     r->saved_step = hrm_trainer_steps_done(r->trainer);
     return TOOL_OK;
 }
+
+static int save_state(train_run *r) { return save_state_as(r, "state.safetensors"); }
 
 static int load_state(train_run *r)
 {
@@ -158,7 +175,7 @@ static int load_state(train_run *r)
     saved_values(r, values);
     for (int i = 0; i < SAVED_VALUES; i++) {
         const char *text = hrm_tensors_metadata(file, values[i].key);
-        if (text && values[i].real) *values[i].real = strtod(text, NULL);
+        if (text && values[i].real) *values[i].real = is_finite(strtod(text, NULL)) ? strtod(text, NULL) : 0;
         if (text && values[i].whole) *values[i].whole = strtoll(text, NULL, 10);
     }
     hrm_tensors_close(file);
@@ -298,6 +315,8 @@ static int finish(train_run *r)
     if (status == TOOL_OK)
         tool_note("%lld steps done; weights in %s/step_%lld.safetensors", (long long)hrm_trainer_steps_done(r->trainer), r->dir,
                   (long long)hrm_trainer_steps_done(r->trainer));
+    if (status == TOOL_OK && r->not_finite)
+        return tool_error("%s: %d of the logged numbers were not finite: null there", r->log_path, r->not_finite);
     return status;
 }
 
@@ -409,22 +428,114 @@ static int run_folder(train_run *r)
     return tool_make_directories(r->dir) == 0 ? TOOL_OK : TOOL_ERROR;
 }
 
-static int clear_folder(train_run *r)
+/* A new run in a folder that holds one is written beside it first: state.new.safetensors, then all_config.new.yaml. The moment
+ * this becomes all_config.yaml, the old run is gone; what is left then can be done again by whoever comes next. */
+static int is_weights(const char *name)
 {
-    /* A new run in a folder that holds one: its state must not be taken for ours later. Its logs are kept under another name. */
-    char state[TOOL_PATH], log[TOOL_PATH], old[TOOL_PATH];
-    if (!tool_join(state, r->dir, "state.safetensors") || !tool_join(log, r->dir, "metrics.jsonl") ||
-        !tool_join(old, r->dir, "metrics.old.jsonl"))
-        return tool_error("%s: the path is too long", r->dir);
-    if (!tool_exists(state) && !tool_exists(log)) return TOOL_OK;
-    tool_note("%s holds a run: a new one begins there, the old log is kept as metrics.old.jsonl (resume=%s would have gone on)",
-              r->dir, r->dir);
-    if (tool_exists(log)) {
-        remove(old);
-        if (rename(log, old) != 0) return tool_error("%s: renaming failed: %s", log, strerror(errno));
+    const char *rest = name + (tool_step_of(name) >= 0 ? 5 + strspn(name + 5, "0123456789") : 0);
+    return strcmp(name, "best.safetensors") == 0 || (rest != name && (!*rest || strcmp(rest, ".safetensors") == 0));
+}
+
+static int each_weights(const train_run *r, char found[TOOL_PATH], int delete_them)
+{
+    /* -> how many files of weights the folder holds, and the path of one; -1: said why not */
+    char path[TOOL_PATH];
+    int n = 0;
+    DIR *d = opendir(r->dir);
+    if (!d) return tool_error("%s: %s", r->dir, strerror(errno)), -1;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (!is_weights(e->d_name) || !tool_join(path, r->dir, e->d_name) || tool_is_directory(path)) continue;
+        strcpy(found, path);
+        n++;
+        if (delete_them) remove(path);
     }
-    if (tool_exists(state) && remove(state) != 0) return tool_error("%s: %s", state, strerror(errno));
+    closedir(d);
+    return n;
+}
+
+static int move(const char *from, const char *to)
+{
+#ifdef _WIN32
+    remove(to);
+#endif
+    return rename(from, to) == 0 ? TOOL_OK : tool_error("%s: renaming failed: %s", from, strerror(errno));
+}
+
+typedef struct folder {
+    char lock[TOOL_PATH], state[TOOL_PATH], config[TOOL_PATH], new_state[TOOL_PATH], new_config[TOOL_PATH], log[TOOL_PATH],
+        old_log[TOOL_PATH];
+} folder;
+
+static int folder_paths(folder *f, const char *dir)
+{
+    return tool_join(f->lock, dir, "train.lock") && tool_join(f->state, dir, "state.safetensors") &&
+                   tool_join(f->config, dir, "all_config.yaml") && tool_join(f->new_state, dir, "state.new.safetensors") &&
+                   tool_join(f->new_config, dir, "all_config.new.yaml") && tool_join(f->log, dir, "metrics.jsonl") &&
+                   tool_join(f->old_log, dir, "metrics.old.jsonl")
+               ? TOOL_OK
+               : tool_error("%s: the path is too long", dir);
+}
+
+static int settle_folder(const train_run *r, const folder *f)
+{
+    /* ends what a new run that was interrupted at its start left: undone before that moment, carried out after it */
+    char path[TOOL_PATH];
+    if (tool_exists(f->new_config) || !tool_exists(f->new_state)) {
+        remove(f->new_state);
+        remove(f->new_config);
+        return TOOL_OK;
+    }
+    int status = tool_exists(f->log) ? move(f->log, f->old_log) : TOOL_OK;
+    if (status == TOOL_OK && each_weights(r, path, 1) < 0) status = TOOL_ERROR;
+    return status == TOOL_OK ? move(f->new_state, f->state) : status;
+}
+
+static int take_folder(train_run *r)
+{
+    /* the lock, and what must not be there for a run that begins or goes on */
+    folder f;
+    char found[TOOL_PATH];
+    int status = folder_paths(&f, r->dir);
+    if (status == TOOL_OK) status = tool_lock_take(&r->lock, f.lock, r->dir);
+    if (status == TOOL_OK) status = settle_folder(r, &f);
+    if (status != TOOL_OK || !*r->c->resume || tool_exists(f.state)) return status;
+    int weights = each_weights(r, found, 0);
+    if (weights < 0) return TOOL_ERROR;
+    if (weights)
+        return tool_error("%s: no state.safetensors, without which the run cannot go on as it was; a new one from its weights: "
+                          "load_checkpoint=%s",
+                          r->dir, found);
     return TOOL_OK;
+}
+
+static int begin_run(train_run *r)
+{
+    /* the folder of a new run, its configuration written */
+    const config *c = r->c;
+    const hrm_model_desc *desc = hrm_model_describe(r->model);
+    folder f;
+    char found[TOOL_PATH];
+    int status = folder_paths(&f, r->dir);
+    if (status != TOOL_OK) return status;
+    int state = tool_exists(f.state), weights = each_weights(r, found, 0);
+    if (weights < 0) return TOOL_ERROR;
+    if (!state && !weights) { /* at most a log, of a run that saved nothing */
+        if (tool_exists(f.log)) status = move(f.log, f.old_log);
+        return status == TOOL_OK ? config_write(c, desc, f.config) : status;
+    }
+    if (!c->overwrite)
+        return tool_error("%s holds a run (%s): resume=%s goes on with it, overwrite=true begins a new one in its place",
+                          r->dir, tool_basename(state ? f.state : found), r->dir);
+    status = save_state_as(r, "state.new.safetensors");
+    if (status == TOOL_OK) status = config_write(c, desc, f.new_config);
+    if (status == TOOL_OK) status = move(f.new_config, f.config);
+    if (status != TOOL_OK) {
+        remove(f.new_config);
+        remove(f.new_state);
+        return status;
+    }
+    tool_note("%s held a run: its log is kept as metrics.old.jsonl", r->dir);
+    return settle_folder(r, &f);
 }
 
 static int open_data(train_run *r)
@@ -445,12 +556,11 @@ static int make_model(train_run *r)
     char test[TOOL_PATH];
     int status;
     char state[TOOL_PATH];
-    const char *start = *c->resume            ? tool_join(state, c->resume, "state.safetensors")
-                        : *c->load_checkpoint ? c->load_checkpoint
-                                              : NULL;
-    if (start && (!*c->resume || tool_exists(start))) {
-        if (hrm_checkpoint_describe(&stated, start, NULL) != HRM_OK) return tool_failed();
-        status = config_adopt(c, &stated, start);
+    hrm_sources sources;
+    const char *start = *c->resume ? tool_join(state, c->resume, "state.safetensors") : NULL;
+    if (!start || !tool_exists(start)) start = *c->load_checkpoint ? c->load_checkpoint : NULL;
+    if (start) {
+        status = config_checkpoint(c, start, &stated, &sources);
         if (status == TOOL_OK) status = evaluation_check_data(&stated, start, r->train, c->data_path);
         if (status != TOOL_OK) return status;
         if (stated.vocab_size) desc.vocab_size = stated.vocab_size; /* the data may use fewer */
@@ -466,9 +576,93 @@ static int make_model(train_run *r)
         if (status != TOOL_OK) return status;
     }
     if (hrm_model_create(&r->model, &desc) != HRM_OK) return tool_failed();
-    if (*c->load_checkpoint && !*c->resume && hrm_model_load_weights(r->model, c->load_checkpoint) != HRM_OK)
-        return tool_failed();
+    if (start == c->load_checkpoint && hrm_model_load_weights(r->model, c->load_checkpoint) != HRM_OK) return tool_failed();
     return TOOL_OK;
+}
+
+static int go_on(train_run *r)
+{
+    /* a run that goes on, perhaps further than it was to go; its configuration as it is from now on */
+    config *c = r->c;
+    char path[TOOL_PATH];
+    int64_t done = hrm_trainer_steps_done(r->trainer), before = r->planned;
+    int more = before > 0 && r->total > before;
+    if (c->raw[CONFIG_epochs].origin == CONFIG_COMMAND && c->steps)
+        return tool_usage("epochs: %s was begun with steps=%lld, which says how long it is; give steps", r->dir,
+                          (long long)c->steps);
+    if (more && c->lr_min_ratio < 1 && done > c->lr_warmup_steps)
+        tool_note("%lld steps instead of %lld: the learning rate of the first %lld fell as for %lld; one run of %lld would "
+                  "have had higher ones",
+                  (long long)r->total, (long long)before, (long long)done, (long long)before, (long long)r->total);
+    if (r->stopped && (more || c->raw[CONFIG_early_stop_accuracy].origin == CONFIG_COMMAND))
+        r->stopped = 0, r->calm = 0; /* asked to go on, or under another rule */
+    if (!tool_join(path, r->dir, "all_config.yaml")) return tool_error("%s: the path is too long", r->dir);
+    return config_write(c, hrm_model_describe(r->model), path);
+}
+
+/* ---- how long it will take -------------------------------------------------------------------------------------------- */
+static double step_work(const hrm_model_desc *m, double rows, int positions)
+{
+    /* multiplications and additions of a training step: all passes forward, again for the next segment's value, and backward
+     * through the last of each level at twice the forward's cost */
+    double D = m->hidden_size, width = ceil(m->expansion * D * 2 / 3 / 256) * 256, S = positions;
+    double block = 2 * (4 * D * D + 3 * D * width) + 4 * S * D;
+    double forward = m->H_cycles * (m->L_cycles * (double)m->L_layers + m->H_layers), last = m->L_layers + m->H_layers;
+    return rows * S * block * (forward * (m->halt_max_steps > 1 ? 2 : 1) + 2 * last);
+}
+
+static const char *duration(char text[40], double seconds)
+{
+    if (seconds < 5400) snprintf(text, 40, "%.0f minutes", ceil(seconds / 60));
+    else if (seconds < 172800) snprintf(text, 40, "%.0f hours", seconds / 3600);
+    else snprintf(text, 40, "%.0f days", seconds / 86400);
+    return text;
+}
+
+static void foretell(train_run *r)
+{
+    /* On a CPU a full model takes days: before it starts a few puzzles are solved, and what that took tells the rest. */
+    static const struct {
+        int hidden, heads, layers, batch, steps;
+    } smaller[] = {{256, 8, 2, 64, 10000}, {128, 4, 2, 64, 10000}, {128, 4, 1, 32, 5000}};
+    const hrm_model_desc *m = hrm_model_describe(r->model);
+    const config *c = r->c;
+    int64_t left = r->total - hrm_trainer_steps_done(r->trainer);
+    int positions = m->seq_len + (m->no_puzzle_emb ? 0 : (m->puzzle_emb_ndim + m->hidden_size - 1) / m->hidden_size);
+    double work = step_work(m, (double)c->global_batch_size, positions) * (double)left, least = 1e30;
+    hrm_evaluate_desc e;
+    hrm_metrics metrics;
+    char text[40], other[40];
+    if (m->device != HRM_CPU || work < 1e13) return; /* minutes at most */
+    memset(&e, 0, sizeof e);
+    e.max_examples = e.batch_size = 4;
+    e.max_steps = 1;
+    for (int i = 0; i < 2; i++) { /* the first time weights are packed and threads awake */
+        double start = tool_seconds();
+        if (hrm_evaluate(r->model, r->train, &e, &metrics) != HRM_OK) return;
+        double took = tool_seconds() - start;
+        if (took < least) least = took;
+    }
+    double one = step_work(m, 4, positions), forward = m->H_cycles * (m->L_cycles * (double)m->L_layers + m->H_layers);
+    one *= forward / (forward * (m->halt_max_steps > 1 ? 2 : 1) +
+                      2 * (m->L_layers + m->H_layers)); /* of which this was the forward part */
+    double seconds = work / one * least;
+    if (seconds < 600) return;
+    tool_note("about %s on this CPU, %.3g s a step", duration(text, seconds), seconds / (double)left);
+    if (seconds < 43200 || *c->resume) return;
+    for (int i = 0; i < 3; i++) {
+        hrm_model_desc s = *m;
+        s.hidden_size = smaller[i].hidden;
+        s.H_layers = s.L_layers = smaller[i].layers;
+        double time =
+            1.5 * step_work(&s, smaller[i].batch, positions) * smaller[i].steps / one * least; /* small products are slower */
+        if (time > 21600 && i < 2) continue;
+        tool_note("smaller: arch.hidden_size=%d arch.num_heads=%d arch.H_layers=%d arch.L_layers=%d global_batch_size=%d "
+                  "steps=%d takes about %s",
+                  smaller[i].hidden, smaller[i].heads, smaller[i].layers, smaller[i].layers, smaller[i].batch, smaller[i].steps,
+                  duration(other, time));
+        return;
+    }
 }
 
 static void describe_run(const train_run *r)
@@ -491,20 +685,26 @@ static int run(train_run *r)
         status = tool_usage("resume and load_checkpoint exclude each other");
     if (status == TOOL_OK) status = open_data(r);
     if (status == TOOL_OK) status = count_steps(r);
+    if (status == TOOL_OK && *c->resume) status = run_folder(r);
+    if (status == TOOL_OK && *c->resume) status = take_folder(r);
     if (status == TOOL_OK) status = make_model(r);
     if (status != TOOL_OK) return status;
     train_desc(r, &desc);
     if (hrm_trainer_create(&r->trainer, r->model, &desc) != HRM_OK) return tool_failed();
 
-    status = run_folder(r);
-    if (status == TOOL_OK) status = *c->resume ? load_state(r) : clear_folder(r);
-    if (status == TOOL_OK) status = config_write(c, hrm_model_describe(r->model), r->dir);
+    if (*c->resume) {
+        status = load_state(r);
+        if (status == TOOL_OK) status = go_on(r);
+    } else {
+        status = run_folder(r);
+        if (status == TOOL_OK) status = take_folder(r);
+        if (status == TOOL_OK) status = begin_run(r);
+    }
     if (status == TOOL_OK) status = open_logs(r, hrm_trainer_steps_done(r->trainer));
     if (status != TOOL_OK) return status;
     describe_run(r);
-    if (*c->resume && r->stopped && hrm_trainer_steps_done(r->trainer) > 0 &&
-        c->raw[CONFIG_early_stop_accuracy].origin == CONFIG_COMMAND)
-        r->stopped = 0, r->calm = 0; /* asked to go on under another rule */
+    foretell(r);
+    tool_signal_note = "hrm: finishing the step; again to stop at once\n";
     tool_catch_signals();
     r->first = hrm_trainer_steps_done(r->trainer);
     r->started = tool_seconds();
@@ -519,7 +719,10 @@ static void print_usage(void)
         "usage: hrm train [--config FILE.yaml] data_path=DIR [KEY=VALUE…]\n"
         "       hrm train resume=RUN_DIR [KEY=VALUE…]\n\n"
         "Trains a model on a data set. A run writes into checkpoint_path: all_config.yaml, metrics.jsonl, TensorBoard events,\n"
-        "step_N.safetensors, and state.safetensors, from which resume goes on exactly. SIGINT and SIGTERM save and stop.\n\n");
+        "step_N.safetensors, and state.safetensors, from which resume goes on exactly; with steps=N or epochs=N also past the "
+        "end.\n"
+        "A folder that holds a run is refused without overwrite=true, and so is one in which another process trains.\n"
+        "SIGINT and SIGTERM finish the step, save and stop; a second one stops at once.\n\n");
     config_help(CONFIG_TRAIN);
 }
 
@@ -534,7 +737,9 @@ int command_train(int argc, char **argv)
     int status = config_parse(r.c, argc, argv);
     if (status == TOOL_OK && r.c->help) print_usage();
     else if (status == TOOL_OK) status = run(&r);
-    if (r.log) fclose(r.log);
+    if (r.log && fclose(r.log) != 0 && status == TOOL_OK)
+        status = tool_error("%s: writing failed: %s", r.log_path, strerror(errno));
+    tool_lock_release(&r.lock);
     tensorboard_close(r.board);
     hrm_trainer_destroy(r.trainer);
     hrm_model_destroy(r.model);
