@@ -369,6 +369,34 @@ typedef enum hrm_loss_type { HRM_STABLEMAX_CROSS_ENTROPY, HRM_SOFTMAX_CROSS_ENTR
 typedef enum hrm_device_kind { HRM_CPU, HRM_CUDA } hrm_device_kind;
 typedef enum hrm_forward_dtype { HRM_FORWARD_DEFAULT, HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8 } hrm_forward_dtype;
 
+/* Every key of a model, once: from these lists come defaults, ranges, the configuration in a checkpoint, its reading and merging, the
+ * command's keys and their help. X(A, kind, key, field, …) for each, A is passed on:
+ *   INT, FLOAT  default, lowest, highest, the flag that says 0 (the field again: 0 means the default), help
+ *   WORD        the words it may be, the first one the default; their numbers are those of its enum; help
+ *   FLAG        help */
+#define HRM_DATA_KEYS(X, A) \
+    X(A, INT, "seq_len", seq_len, 0, 1, 1048576, seq_len, "tokens of a puzzle") \
+    X(A, INT, "vocab_size", vocab_size, 0, 2, 1048576, vocab_size, "kinds of tokens") \
+    X(A, INT, "num_puzzle_identifiers", num_puzzle_identifiers, 1, 1, 2147483646, num_puzzle_identifiers, "rows of the puzzle table")
+#define HRM_ARCH_KEYS(X, A) \
+    X(A, WORD, "loss.loss_type", loss_type, "stablemax_cross_entropy|softmax_cross_entropy", "of the tokens") \
+    X(A, FLOAT, "halt_exploration_prob", halt_exploration_prob, 0.1, 0, 1, no_halt_exploration, "how often a row is made to go on in training") \
+    X(A, INT, "halt_max_steps", halt_max_steps, 16, 1, 1048576, halt_max_steps, "segments at most") \
+    X(A, INT, "H_cycles", H_cycles, 2, 1, 1024, H_cycles, "passes of the slow level in a segment") \
+    X(A, INT, "L_cycles", L_cycles, 2, 1, 1024, L_cycles, "passes of the fast level in each of those") \
+    X(A, INT, "H_layers", H_layers, 4, 1, 1024, H_layers, "blocks of the slow level") \
+    X(A, INT, "L_layers", L_layers, 4, 1, 1024, L_layers, "blocks of the fast level") \
+    X(A, INT, "hidden_size", hidden_size, 512, 1, 65536, hidden_size, "width, a multiple of num_heads") \
+    X(A, INT, "num_heads", num_heads, 8, 1, 4096, num_heads, "attention heads") \
+    X(A, FLOAT, "expansion", expansion, 4, 0.001, 1024, expansion, "width of the SwiGLU, times 2/3 of hidden_size") \
+    X(A, INT, "puzzle_emb_ndim", puzzle_emb_ndim, HRM_OF_HIDDEN_SIZE, 0, 1048576, no_puzzle_emb, "width of a puzzle's own embedding; 0: none") \
+    X(A, WORD, "pos_encodings", pos_encodings, "rope|learned", "how positions are told") \
+    X(A, FLAG, "causal", causal, "a position attends to itself and those before it alone") \
+    X(A, FLOAT, "rms_norm_eps", rms_norm_eps, 1e-5, 1e-12, 1, rms_norm_eps, "of the norms") \
+    X(A, FLOAT, "rope_theta", rope_theta, 10000, 0.001, 1e30, rope_theta, "base of the rotary angles")
+#define HRM_MODEL_KEYS(X, A) HRM_DATA_KEYS(X, A) HRM_ARCH_KEYS(X, A)
+#define HRM_OF_HIDDEN_SIZE   0 /* then hidden_size is the default */
+
 typedef struct hrm_model_desc {
     int   seq_len;                /* T, tokens of a puzzle without the puzzle positions; required */
     int   vocab_size;             /* V; required, at least 2 */
@@ -503,6 +531,19 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *outpu
 /* ==================================================================================================== >>api-trainer =======
  * Deep supervision: every segment is one update of Adam-atan2 and SignSGD.
  */
+#define HRM_RATE_KEYS(X, A) /* the trainer's, as HRM_ARCH_KEYS */ \
+    X(A, FLOAT, "lr", lr, 1e-4, 0, 10, no_lr, "learning rate") \
+    X(A, FLOAT, "lr_min_ratio", lr_min_ratio, 1, 0, 1, no_lr_min_ratio, "where the cosine ends, as a part of lr") \
+    X(A, FLOAT, "beta1", beta1, 0.9, 0, 0.999999, no_beta1, "Adam-atan2, mean of gradients") \
+    X(A, FLOAT, "beta2", beta2, 0.95, 0, 0.999999, no_beta2, "Adam-atan2, mean of squares") \
+    X(A, FLOAT, "weight_decay", weight_decay, 0.1, 0, 1000, no_weight_decay, "of all parameters but the puzzle table") \
+    X(A, FLOAT, "puzzle_emb_lr", puzzle_emb_lr, 1e-2, 0, 10, no_puzzle_emb_lr, "learning rate of the puzzle table") \
+    X(A, FLOAT, "puzzle_emb_weight_decay", puzzle_emb_weight_decay, 0.1, 0, 1000, no_puzzle_emb_weight_decay, "weight decay of the puzzle table")
+#define HRM_TRAIN_KEYS(X, A) \
+    X(A, INT, "global_batch_size", batch_size, 768, 1, 1048576, batch_size, "puzzles a step") \
+    X(A, INT, "epochs_per_iter", epochs_per_iter, 1, 1, 2147483647, epochs_per_iter, "permutations of the groups between two partial batches that are dropped") \
+    HRM_RATE_KEYS(X, A)
+
 typedef struct hrm_train_desc {
     int64_t  steps;      /* updates in all; or give epochs */
     double   epochs;     /* [1000 when steps is 0 too] steps = floor(epochs * total_groups * mean_puzzle_examples / batch_size) */
@@ -511,13 +552,12 @@ typedef struct hrm_train_desc {
     float    lr;              /* [1e-4] */
     float    lr_min_ratio;    /* [1: constant after the warm-up] */
     int64_t  lr_warmup_steps; /* [2000, at most a tenth of steps] */
-    int      no_warmup;
     float    beta1, beta2;    /* [0.9, 0.95] */
     float    weight_decay;    /* [0.1] */
-    int      no_weight_decay;
     float    puzzle_emb_lr;   /* [1e-2] */
     float    puzzle_emb_weight_decay; /* [0.1] */
-    int      no_puzzle_emb_weight_decay;
+    /* 1: 0 is meant, not the default */
+    int      no_warmup, no_lr, no_lr_min_ratio, no_beta1, no_beta2, no_weight_decay, no_puzzle_emb_lr, no_puzzle_emb_weight_decay;
     uint64_t seed;            /* of data order and exploration */
     int      gather_ahead;    /* 1: a thread gathers the next batch during a step, -1: none does [1 on a GPU, else -1]; what a
                                  data set in memory points to must not change meanwhile */
@@ -7769,7 +7809,70 @@ static int hrm__lay_passes(const hrm_model_desc *desc, const hrm_dims *d, hrm_pa
     return n;
 }
 
-typedef struct hrm__limit { const char *name; int *value; int standard, low, high; } hrm__limit;
+/* The lists of keys as a table: where a value stands in its description, and the flag that says 0 (at the value itself: none does). */
+typedef enum hrm__kind { HRM__INT, HRM__FLOAT, HRM__FLAG, HRM__WORD } hrm__kind;
+typedef struct hrm__key { const char *name, *words; hrm__kind kind; size_t at, zero; double standard, low, high; } hrm__key;
+#define HRM__KEY(type, kind, key, ...)  HRM__KEY_##kind(type, __VA_ARGS__)
+#define HRM__KEY_INT(type, field, standard, low, high, none, help)   {#field, NULL, HRM__INT, offsetof(type, field), offsetof(type, none), standard, low, high},
+#define HRM__KEY_FLOAT(type, field, standard, low, high, none, help) {#field, NULL, HRM__FLOAT, offsetof(type, field), offsetof(type, none), standard, low, high},
+#define HRM__KEY_FLAG(type, field, help)        {#field, NULL, HRM__FLAG, offsetof(type, field), offsetof(type, field), 0, 0, 1},
+#define HRM__KEY_WORD(type, field, words, help) {#field, words, HRM__WORD, offsetof(type, field), offsetof(type, field), 0, 0, HRM__MOST_WORDS},
+enum { HRM__MOST_WORDS = 15 };
+static const hrm__key hrm__model_keys[] = {HRM_MODEL_KEYS(HRM__KEY, hrm_model_desc)};
+static const hrm__key hrm__train_keys[] = {HRM_TRAIN_KEYS(HRM__KEY, hrm_train_desc)};
+
+static double hrm__key_get(const void *desc, const hrm__key *k, int *said)
+{
+    /* the value of a field; a 0 is not said, but where its flag says it */
+    const char *p = (const char *)desc;
+    float real;
+    int whole, none = 0;
+    memcpy(&real, p + k->at, sizeof real);
+    memcpy(&whole, p + k->at, sizeof whole);
+    if (k->zero != k->at) memcpy(&none, p + k->zero, sizeof none);
+    double value = none ? 0 : k->kind == HRM__FLOAT ? (double)real : whole;
+    *said = none || value != 0;
+    return value;
+}
+
+static void hrm__key_set(void *desc, const hrm__key *k, double value)
+{
+    float real = (float)value;
+    int whole = k->kind == HRM__FLOAT ? 0 : (int)value;
+    memcpy((char *)desc + k->at, k->kind == HRM__FLOAT ? (const void *)&real : (const void *)&whole, 4);
+}
+
+static size_t hrm__key_word(const hrm__key *k, int i, const char **word)
+{
+    /* the i-th word of a WORD -> its length; 0 past the last */
+    const char *p = k->words;
+    while (i-- > 0 && *p) {
+        p += strcspn(p, "|");
+        p += *p == '|';
+    }
+    *word = p;
+    return strcspn(p, "|");
+}
+
+static hrm_status hrm__keys_resolve(void *desc, const hrm__key *keys, size_t count)
+{
+    /* fills in the defaults of what was not said, and checks the range of everything */
+    for (size_t i = 0; i < count; i++) {
+        const hrm__key *k = &keys[i];
+        const char *word;
+        int said;
+        double value = hrm__key_get(desc, k, &said);
+        if (!said) value = k->kind == HRM__FLOAT ? (double)(float)k->standard : k->standard;
+        if (k->kind == HRM__WORD && (value < 0 || value > k->high || !hrm__key_word(k, (int)value, &word)))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, which is none of %s", k->name, value, k->words);
+        if (k->kind == HRM__INT && !(value >= k->low && value <= k->high) && !(k->zero != k->at && value == 0))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %.0f, expected %.0f to %.0f", k->name, value, k->low, k->high);
+        if (k->kind == HRM__FLOAT && !(value >= (double)(float)k->low && value <= (double)(float)k->high))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected %g to %g", k->name, value, k->low, k->high);
+        hrm__key_set(desc, k, k->kind == HRM__FLAG ? value != 0 : value);
+    }
+    return HRM_OK;
+}
 
 static double hrm__swiglu_width(double expansion, double D)
 {
@@ -7779,48 +7882,17 @@ static double hrm__swiglu_width(double expansion, double D)
 static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
 {
     /* fills in r's defaults, checks everything, -> d with B = 1 */
-    if (r->no_puzzle_emb) r->puzzle_emb_ndim = 0;
-    hrm__limit limits[] = {
-        {"seq_len", &r->seq_len, 0, 1, 1 << 20},
-        {"vocab_size", &r->vocab_size, 0, 2, 1 << 20},
-        {"num_puzzle_identifiers", &r->num_puzzle_identifiers, 1, 1, INT_MAX - 1},
-        {"hidden_size", &r->hidden_size, 512, 1, 1 << 16},
-        {"num_heads", &r->num_heads, 8, 1, 1 << 12},
-        {"H_layers", &r->H_layers, 4, 1, 1 << 10},
-        {"L_layers", &r->L_layers, 4, 1, 1 << 10},
-        {"H_cycles", &r->H_cycles, 2, 1, 1 << 10},
-        {"L_cycles", &r->L_cycles, 2, 1, 1 << 10},
-        {"halt_max_steps", &r->halt_max_steps, 16, 1, 1 << 20},
-        {"num_threads", &r->num_threads, hrm_cpu_count(), 1, 1024},
-    };
-    for (size_t i = 0; i < HRM__COUNT(limits); i++) {
-        hrm__limit *l = &limits[i];
-        if (*l->value == 0) *l->value = l->standard;
-        if (*l->value < l->low || *l->value > l->high)
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %d, expected %d to %d", l->name, *l->value, l->low, l->high);
-    }
+    HRM__TRY(hrm__keys_resolve(r, hrm__model_keys, HRM__COUNT(hrm__model_keys)));
+    if (r->num_threads == 0) r->num_threads = hrm_cpu_count();
+    if (r->num_threads < 1 || r->num_threads > 1024) return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 1 to 1024", r->num_threads);
     if (!r->no_puzzle_emb && r->puzzle_emb_ndim == 0) r->puzzle_emb_ndim = r->hidden_size;
-    if (r->puzzle_emb_ndim < 0 || r->puzzle_emb_ndim > 1 << 20)
-        return hrm__fail(HRM_ERR_ARGUMENT, "puzzle_emb_ndim is %d, expected 0 to %d", r->puzzle_emb_ndim, 1 << 20);
     if (r->hidden_size % r->num_heads != 0)
         return hrm__fail(HRM_ERR_SHAPE, "hidden_size %d is not a multiple of num_heads %d", r->hidden_size, r->num_heads);
     if (r->pos_encodings == HRM_ROPE && r->hidden_size / r->num_heads % 2 != 0)
         return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d", r->hidden_size, r->num_heads,
                          r->hidden_size / r->num_heads);
-    if (r->expansion == 0) r->expansion = 4;
-    if (!(r->expansion > 0 && r->expansion <= 1024)) return hrm__fail(HRM_ERR_ARGUMENT, "expansion is %g, expected more than 0 up to 1024", (double)r->expansion);
-    if (r->rms_norm_eps == 0) r->rms_norm_eps = 1e-5f;
-    if (!(r->rms_norm_eps > 0 && r->rms_norm_eps < 1)) return hrm__fail(HRM_ERR_ARGUMENT, "rms_norm_eps is %g, expected 0 to 1", (double)r->rms_norm_eps);
-    if (r->rope_theta == 0) r->rope_theta = 10000;
-    if (!(r->rope_theta > 0 && r->rope_theta < 1e30f)) return hrm__fail(HRM_ERR_ARGUMENT, "rope_theta is %g, expected more than 0", (double)r->rope_theta);
-    if (r->no_halt_exploration) r->halt_exploration_prob = 0;
-    else if (r->halt_exploration_prob == 0) r->halt_exploration_prob = 0.1f;
-    if (!(r->halt_exploration_prob >= 0 && r->halt_exploration_prob <= 1))
-        return hrm__fail(HRM_ERR_ARGUMENT, "halt_exploration_prob is %g, expected 0 to 1", (double)r->halt_exploration_prob);
-    if ((int)r->pos_encodings < 0 || r->pos_encodings > HRM_LEARNED || (int)r->loss_type < 0 || r->loss_type > HRM_SOFTMAX_CROSS_ENTROPY ||
-        (int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
-        return hrm__fail(HRM_ERR_ARGUMENT, "pos_encodings %d, loss_type %d, device %d or forward_dtype %d is not one of its values", (int)r->pos_encodings,
-                         (int)r->loss_type, (int)r->device, (int)r->forward_dtype);
+    if ((int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
+        return hrm__fail(HRM_ERR_ARGUMENT, "device %d or forward_dtype %d is not one of its values", (int)r->device, (int)r->forward_dtype);
     if (r->forward_dtype == HRM_FORWARD_DEFAULT) r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
     memset(d, 0, sizeof *d);
     d->B = 1;
@@ -8269,7 +8341,7 @@ struct hrm_run {
 };
 
 /* What a captured sequence of calls is told apart by: which it is, its passes, the rows it works on. */
-static uint64_t hrm__key(const hrm_run *run, int which)
+static uint64_t hrm__graph_key(const hrm_run *run, int which)
 {
     uint64_t h = run->model->passes_hash;
     h = (h ^ (uint64_t)which) * 0x100000001b3u;
@@ -8571,9 +8643,9 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     }
     HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
     HRM__TRY(hrm__refresh(run));
-    HRM__TRY(t->begin_step(dev, w, hrm__key(run, HRM__KEY_SEGMENT), &replayed));
+    HRM__TRY(t->begin_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT), &replayed));
     if (!replayed) HRM__TRY(hrm__segment(run));
-    HRM__TRY(t->end_step(dev, w, hrm__key(run, HRM__KEY_SEGMENT)));
+    HRM__TRY(t->end_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT)));
     run->ran = 1;
     return HRM_OK;
 }
@@ -8584,9 +8656,9 @@ HRM_API hrm_status hrm_run_backward(hrm_run *run)
     int replayed;
     HRM__TRY(hrm__check_gradients(run));
     if (run->ran != 1) return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
-    HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__key(run, HRM__KEY_BACKWARD), &replayed));
+    HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD), &replayed));
     if (!replayed) HRM__TRY(hrm__backward(run));
-    HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__key(run, HRM__KEY_BACKWARD)));
+    HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD)));
     run->ran = 2;
     return HRM_OK;
 }
@@ -8614,9 +8686,9 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
         return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1, (double)desc->beta2);
     hrm__step_rates(&step, desc, run->updates + 1);
     HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
-    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__key(run, HRM__KEY_UPDATE), &replayed));
+    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE), &replayed));
     if (!replayed) HRM__TRY(hrm__update(run));
-    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__key(run, HRM__KEY_UPDATE)));
+    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE)));
     HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
     if (bad) return hrm__fail(HRM_ERR_NAN, "a loss or a gradient is not finite; the weights are those before this update");
     run->updates++;
@@ -8858,27 +8930,8 @@ static hrm_status hrm__resolve_training(hrm_train_desc *t)
     if (t->steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "steps is %lld, expected 0 or more", (long long)t->steps);
     if (t->steps == 0 && t->epochs == 0) t->epochs = 1000;
     if (!(t->epochs >= 0 && t->epochs < 1e15)) return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
-    if (t->batch_size == 0) t->batch_size = 768;
-    if (t->batch_size < 1 || t->batch_size > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d, expected 1 to %d", t->batch_size, 1 << 20);
-    if (t->epochs_per_iter == 0) t->epochs_per_iter = 1;
-    if (t->epochs_per_iter < 1) return hrm__fail(HRM_ERR_ARGUMENT, "epochs_per_iter is %d, expected 1 or more", t->epochs_per_iter);
     if (t->lr_warmup_steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
-    struct { const char *name; float *value, standard, high; int none; } rates[] = {
-        {"lr", &t->lr, 1e-4f, 10, 0},
-        {"lr_min_ratio", &t->lr_min_ratio, 1, 1, 0},
-        {"beta1", &t->beta1, 0.9f, 0.999999f, 0},
-        {"beta2", &t->beta2, 0.95f, 0.999999f, 0},
-        {"weight_decay", &t->weight_decay, 0.1f, 1000, t->no_weight_decay},
-        {"puzzle_emb_lr", &t->puzzle_emb_lr, 1e-2f, 10, 0},
-        {"puzzle_emb_weight_decay", &t->puzzle_emb_weight_decay, 0.1f, 1000, t->no_puzzle_emb_weight_decay},
-    };
-    for (size_t i = 0; i < HRM__COUNT(rates); i++) {
-        float *value = rates[i].value;
-        if (rates[i].none) *value = 0;
-        else if (*value == 0) *value = rates[i].standard;
-        if (!(*value >= 0 && *value <= rates[i].high))
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected 0 to %g", rates[i].name, (double)*value, (double)rates[i].high);
-    }
+    HRM__TRY(hrm__keys_resolve(t, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
     return HRM_OK;
 }
 
@@ -9000,13 +9053,13 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     hrm__step_rates(&s, &u, step);
     HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
     HRM__TRY(hrm__refresh(t->run));
-    HRM__TRY(table->begin_step(m->dev, w, hrm__key(t->run, HRM__KEY_STEP), &replayed));
+    HRM__TRY(table->begin_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP), &replayed));
     if (!replayed) {
         HRM__TRY(hrm__segment(t->run));
         HRM__TRY(hrm__backward(t->run));
         HRM__TRY(hrm__update(t->run));
     }
-    HRM__TRY(table->end_step(m->dev, w, hrm__key(t->run, HRM__KEY_STEP)));
+    HRM__TRY(table->end_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP)));
     t->posted.step = step;
     t->posted.lr = (double)u.lr;
     t->posted.before = t->position;
@@ -9659,64 +9712,20 @@ HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, u
  * a training state adds "hrm.trainer" and the tensors optimizer.*, carry.*. Files of the public code have the configuration
  * in the all_config.yaml beside them. The same keys serve both.
  */
-/* Every key of a configuration: kind, key, field, lowest, highest value. */
-#define HRM__CONFIG_FIELDS(X) \
-    X(INT, seq_len, 1, INT_MAX) X(INT, vocab_size, 1, INT_MAX) X(INT, num_puzzle_identifiers, 1, INT_MAX) X(INT, hidden_size, 1, INT_MAX) \
-    X(INT, num_heads, 1, INT_MAX) X(INT, H_layers, 1, INT_MAX) X(INT, L_layers, 1, INT_MAX) X(INT, H_cycles, 1, INT_MAX) X(INT, L_cycles, 1, INT_MAX) \
-    X(INT, halt_max_steps, 1, INT_MAX) X(FLOAT, expansion, 0, 1e30) X(FLOAT, rms_norm_eps, 0, 1e30) X(FLOAT, rope_theta, 0, 1e30) \
-    X(INT, puzzle_emb_ndim, 0, INT_MAX) X(FLOAT, halt_exploration_prob, 0, 1) X(FLAG, causal, 0, 1) X(WORD, pos_encodings, 0, 1) X(WORD, loss_type, 0, 1)
-
-static const char *const hrm__position_names[] = {"rope", "learned"};
-static const char *const hrm__loss_names[] = {"stablemax_cross_entropy", "softmax_cross_entropy"};
-
-typedef enum hrm__config_kind { HRM__CONFIG_INT, HRM__CONFIG_FLOAT, HRM__CONFIG_FLAG, HRM__CONFIG_WORD } hrm__config_kind;
 enum {
-#define HRM__INDEX(kind, field, low, high) HRM__AT_##field,
-    HRM__CONFIG_FIELDS(HRM__INDEX)
+#define HRM__INDEX(a, kind, key, field, ...) HRM__AT_##field,
+    HRM_MODEL_KEYS(HRM__INDEX, 0)
 #undef HRM__INDEX
     HRM__CONFIG_COUNT
-};
-static const struct { const char *key; hrm__config_kind kind; double low, high; } hrm__config_fields[HRM__CONFIG_COUNT] = {
-#define HRM__FIELD(kind, field, low, high) {#field, HRM__CONFIG_##kind, low, high},
-    HRM__CONFIG_FIELDS(HRM__FIELD)
-#undef HRM__FIELD
 };
 
 /* What is known of a model while it is put together: each value, and in `sources` who told it. */
 typedef enum hrm__source { HRM__FROM_NOBODY, HRM__FROM_FILE, HRM__FROM_BESIDE, HRM__FROM_TENSORS, HRM__FROM_DESC, HRM__FROM_DEFAULT } hrm__source;
 typedef struct hrm__config { double value[HRM__CONFIG_COUNT]; hrm_sources sources; } hrm__config;
 
-static double hrm__config_get(const hrm_model_desc *d, int field, int *said)
-{
-    /* a 0 means "not said", but where another field tells that it is meant */
-    double value = 0;
-    switch (field) {
-#define HRM__GET(kind, field, low, high) \
-    case HRM__AT_##field: value = (double)d->field; break;
-    HRM__CONFIG_FIELDS(HRM__GET)
-#undef HRM__GET
-    }
-    int none = (field == HRM__AT_puzzle_emb_ndim && d->no_puzzle_emb) || (field == HRM__AT_halt_exploration_prob && d->no_halt_exploration);
-    if (none) value = 0;
-    *said = none || value != 0;
-    return value;
-}
-
 static void hrm__config_put(hrm_model_desc *d, const hrm__config *c)
 {
-#define HRM__PUT_INT(field) d->field = (int)c->value[HRM__AT_##field];
-#define HRM__PUT_FLOAT(field) d->field = (float)c->value[HRM__AT_##field];
-#define HRM__PUT_FLAG(field) HRM__PUT_INT(field)
-#define HRM__PUT_WORD(field)
-#define HRM__PUT(kind, field, low, high) HRM__PUT_##kind(field)
-    HRM__CONFIG_FIELDS(HRM__PUT)
-#undef HRM__PUT
-#undef HRM__PUT_WORD
-#undef HRM__PUT_FLAG
-#undef HRM__PUT_FLOAT
-#undef HRM__PUT_INT
-    d->pos_encodings = (hrm_pos_encodings)(int)c->value[HRM__AT_pos_encodings];
-    d->loss_type = (hrm_loss_type)(int)c->value[HRM__AT_loss_type];
+    for (int i = 0; i < HRM__CONFIG_COUNT; i++) hrm__key_set(d, &hrm__model_keys[i], c->value[i]);
     d->no_puzzle_emb = d->puzzle_emb_ndim == 0; /* the tensors tell */
     d->no_halt_exploration = c->sources.from[HRM__AT_halt_exploration_prob] != HRM__FROM_DEFAULT && d->halt_exploration_prob == 0;
 }
@@ -9738,11 +9747,13 @@ static const char *hrm__decimal(char out[32], double value)
 static const char *hrm__config_value(char out[32], int field, double value)
 {
     /* as a configuration has it, without the quotes of a word */
-    switch (hrm__config_fields[field].kind) {
-    case HRM__CONFIG_FLAG: return value > 0 ? "true" : "false";
-    case HRM__CONFIG_WORD: return (field == HRM__AT_loss_type ? hrm__loss_names : hrm__position_names)[value > 0];
-    default: return hrm__decimal(out, value);
-    }
+    const hrm__key *k = &hrm__model_keys[field];
+    const char *word;
+    if (k->kind == HRM__FLAG) return value > 0 ? "true" : "false";
+    if (k->kind != HRM__WORD) return hrm__decimal(out, value);
+    size_t n = hrm__key_word(k, (int)value, &word);
+    snprintf(out, 32, "%.*s", (int)n, word);
+    return out;
 }
 
 static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
@@ -9751,10 +9762,11 @@ static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
     char number[32];
     int said, n = snprintf(out, size, "{");
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
-        const char *value = hrm__config_value(number, i, hrm__config_get(c, i, &said)), *quote = hrm__config_fields[i].kind == HRM__CONFIG_WORD ? "\"" : "";
-        if (i != HRM__AT_loss_type) n += snprintf(out + n, size - (size_t)n, "\"%s\":%s%s%s,", hrm__config_fields[i].key, quote, value, quote);
-        else n += snprintf(out + n, size - (size_t)n, "\"loss\":{\"loss_type\":\"%s\"}}", value); /* the last */
+        const hrm__key *k = &hrm__model_keys[i];
+        const char *value = hrm__config_value(number, i, hrm__key_get(c, k, &said)), *quote = k->kind == HRM__WORD ? "\"" : "";
+        if (i != HRM__AT_loss_type) n += snprintf(out + n, size - (size_t)n, "\"%s\":%s%s%s,", k->name, quote, value, quote);
     }
+    snprintf(out + n, size - (size_t)n, "\"loss\":{\"loss_type\":\"%s\"}}", hrm__config_value(number, HRM__AT_loss_type, c->loss_type));
 }
 
 static hrm_status hrm__config_number(const hrm_json *object, const char *key, double low, double high, const char *file, double *value, int *found)
@@ -9797,31 +9809,30 @@ static const hrm_json *hrm__config_unwrap(const hrm_json *v)
 
 static hrm_status hrm__config_unknown(const hrm_json *v, const char *group, const char *file)
 {
-    const char *nearest = hrm__config_fields[0].key;
+    const char *nearest = hrm__model_keys[0].name;
     for (int i = 1; i < HRM__CONFIG_COUNT; i++)
-        if (hrm__distance(v->key, hrm__config_fields[i].key) < hrm__distance(v->key, nearest)) nearest = hrm__config_fields[i].key;
+        if (hrm__distance(v->key, hrm__model_keys[i].name) < hrm__distance(v->key, nearest)) nearest = hrm__model_keys[i].name;
     return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: this version knows no key %s%.80s; the nearest is %s", file, v->line, group, v->key, nearest);
 }
 
 static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field, const char *group, const char *file, hrm__source source)
 {
     /* the value of one key */
-    const char *key = hrm__config_fields[field].key, *text = v->string ? v->string : hrm__json_type_name(v->type);
-    double low = hrm__config_fields[field].low, high = hrm__config_fields[field].high;
-    const char *const *names = field == HRM__AT_loss_type ? hrm__loss_names : hrm__position_names;
-    double x = v->number;
+    const hrm__key *k = &hrm__model_keys[field];
+    const char *key = k->name, *text = v->string ? v->string : hrm__json_type_name(v->type), *word;
+    double low = k->zero != k->at ? 0 : k->low, high = k->high, x = v->number;
+    size_t n = 0;
     if (v->type == HRM_JSON_NULL) return HRM_OK;
-    switch (hrm__config_fields[field].kind) {
-    case HRM__CONFIG_FLAG:
+    switch (k->kind) {
+    case HRM__FLAG:
         if (v->type != HRM_JSON_BOOL && !(v->type == HRM_JSON_NUMBER && (strcmp(text, "0") == 0 || strcmp(text, "1") == 0)))
             return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected true or false", file, v->line, group, key, text);
         break;
-    case HRM__CONFIG_WORD:
-        for (x = 0; x < 2 && !(v->type == HRM_JSON_STRING && strcmp(v->string, names[(int)x]) == 0);) x++;
-        if (x > 1)
-            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected %s or %s", file, v->line, group, key, text, names[0], names[1]);
+    case HRM__WORD:
+        for (x = 0; (n = hrm__key_word(k, (int)x, &word)) > 0 && !(v->type == HRM_JSON_STRING && strlen(v->string) == n && memcmp(v->string, word, n) == 0);) x++;
+        if (n == 0) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected one of %s", file, v->line, group, key, text, k->words);
         break;
-    case HRM__CONFIG_INT:
+    case HRM__INT:
         if (v->type != HRM_JSON_NUMBER || !(x >= low && x <= high) || x > floor(x))
             return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a whole number from %.0f to %.0f", file, v->line, group, key, text, low, high);
         break;
@@ -9838,7 +9849,7 @@ static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field,
 static int hrm__config_field(const char *key)
 {
     int i = 0;
-    while (i < HRM__CONFIG_COUNT && strcmp(hrm__config_fields[i].key, key) != 0) i++;
+    while (i < HRM__CONFIG_COUNT && strcmp(hrm__model_keys[i].name, key) != 0) i++;
     return i; /* HRM__CONFIG_COUNT: none of that name */
 }
 
@@ -9982,7 +9993,7 @@ static hrm_status hrm__config_agree(hrm__config *c, const char *path, int field,
     double had = c->value[field];
     int from = c->sources.from[field];
     if (from && had != value)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %s (%s), but %s (%s)", path, hrm__config_fields[field].key, hrm__config_value(one, field, had),
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %s (%s), but %s (%s)", path, hrm__model_keys[field].name, hrm__config_value(one, field, had),
                          hrm__source_text(&c->sources, from), hrm__config_value(two, field, value), hrm__source_text(&c->sources, (int)source));
     c->value[field] = value;
     if (!from) c->sources.from[field] = (unsigned char)source;
@@ -10047,7 +10058,7 @@ static hrm_status hrm__config_of(hrm__config *c, const hrm_tensors *file, const 
     }
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
         int said;
-        double value = hrm__config_get(desc, i, &said);
+        double value = hrm__key_get(desc, &hrm__model_keys[i], &said);
         if (said && (i == HRM__AT_halt_max_steps || i == HRM__AT_halt_exploration_prob)) c->sources.from[i] = 0; /* no weight depends on them */
         if (said) HRM__TRY(hrm__config_agree(c, path, i, value, HRM__FROM_DESC));
     }
@@ -10617,7 +10628,7 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
     HRM__TRY(hrm__refresh(run));
     for (int i = 0; i < n; i++) s->alive[i] = i;
     for (int segment = 1; n > 0; segment++) {
-        uint64_t key = hrm__key(run, segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE);
+        uint64_t key = hrm__graph_key(run, segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE);
         int last = segment == how->max_steps, leaving = 0;
         HRM__TRY(t->begin_step(m->dev, w, key, &replayed));
         if (!replayed) {

@@ -699,6 +699,49 @@ static void check_puzzle_gradient(void)
     batch_free(&batch);
 }
 
+/* A 0 that is meant is said by its flag, and works: no decay of the rate but to 0, momentum off, a puzzle table that stays. */
+static void check_zeros(void)
+{
+    static little_data little;
+    little_open(&little);
+    hrm_model_desc d = small_desc();
+    hrm_model *model = NULL;
+    hrm_trainer *trainer = NULL;
+    hrm_train_desc td;
+    hrm_metrics m;
+    size_t n = 0;
+    memset(&td, 0, sizeof td);
+    td.steps = 4, td.batch_size = 8, td.lr = 1e-2f, td.no_warmup = 1, td.no_lr_min_ratio = td.no_beta1 = td.no_puzzle_emb_lr = td.no_weight_decay = 1;
+    CHECK_OK(hrm_model_create(&model, &d));
+    model_decide(model, 6);
+    int table = hrm_model_tensor_find(model, "inner.puzzle_emb.weights");
+    hrm_real *before = tensor_values(model, table, &n, NULL), *after;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    if (!trainer) return;
+    const hrm_train_desc *r = hrm_trainer_describe(trainer);
+    CHECK(r->lr_min_ratio == 0 && r->beta1 == 0 && r->puzzle_emb_lr == 0 && r->weight_decay == 0 && r->beta2 > 0.9f, "zeros become defaults");
+    for (int i = 0; i < 4; i++) CHECK_OK(hrm_trainer_step(trainer, little.data, &m));
+    CHECK(m.lr > 0 && m.lr < 2e-3, "the last rate is %g", m.lr);
+    after = tensor_values(model, table, &n, NULL);
+    CHECK(memcmp(before, after, n * sizeof *before) == 0, "a puzzle table without a rate moved");
+    for (size_t i = 0; i < model->at.trained; i++)
+        if (trainer->run->w.m[i] * trainer->run->w.m[i] > trainer->run->w.v[i] * 21) {
+            CHECK(0, "element %zu: with beta1 0 the mean is the gradient itself", i);
+            break;
+        }
+    hrm_trainer_destroy(trainer);
+    trainer = NULL, td.no_beta1 = 0, td.beta1 = 1;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "beta1 is 1");
+    td.beta1 = 0, td.puzzle_emb_lr = -1;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td)); /* the flag says 0 */
+    hrm_trainer_destroy(trainer);
+    trainer = NULL, td.no_puzzle_emb_lr = 0;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "puzzle_emb_lr is -1");
+    free(before), free(after);
+    hrm_model_destroy(model);
+    hrm_dataset_close(little.data);
+}
+
 /* A loop of one's own takes the same steps as a trainer: gradients had, measured, applied apart. */
 static void check_own_loop(void)
 {
@@ -991,5 +1034,6 @@ int main(void)
     check_puzzle_gradient();
     check_two_trainers();
     check_own_loop();
+    check_zeros();
     return test_summary();
 }
