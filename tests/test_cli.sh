@@ -189,6 +189,9 @@ kept=$(cat over/*.safetensors over/all_config.yaml over/metrics.jsonl | cksum)
 check "a new run that cannot be written is an error" test $? -eq 1
 check "and the old one stands" test "$kept" = "$(cat over/*.safetensors over/all_config.yaml over/metrics.jsonl | cksum)"
 check "nothing else is left" test -z "$(ls over | grep new)"
+cp over/all_config.yaml over/all_config.new.yaml; echo x > over/state.new.safetensors.tmp1 # killed while its state was written
+refuse 1 'over holds a run' train data_path=data $small steps=3 checkpoint_path=over
+check "nothing of it is left, and the old one stands" test "$kept" = "$(cat over/*.safetensors over/all_config.yaml over/metrics.jsonl | cksum)" -a -z "$(ls over | grep new)"
 cp over/state.safetensors over/state.new.safetensors; cp over/all_config.yaml over/all_config.new.yaml # killed before its configuration stood
 good "a new run that did not begin" train resume=over
 check "is undone" test -z "$(ls over | grep new)"

@@ -421,8 +421,9 @@ static int run_folder(train_run *r)
     return tool_make_directories(r->dir) == 0 ? TOOL_OK : TOOL_ERROR;
 }
 
-/* A new run in a folder that holds one is written beside it first: state.new.safetensors, then all_config.new.yaml. The moment
- * this becomes all_config.yaml, the old run is gone; what is left then can be done again by whoever comes next. */
+/* A new run in a folder that holds one is written beside it first: all_config.new.yaml, then state.new.safetensors. The moment
+ * the former becomes all_config.yaml, the old run is gone; what is left then can be done again by whoever comes next. So the
+ * new state without the new configuration means that moment: made second, it is also removed first. */
 static int is_weights(const char *name)
 {
     const char *rest = name + (tool_step_of(name) >= 0 ? 5 + strspn(name + 5, "0123456789") : 0);
@@ -440,7 +441,11 @@ static int each_weights(const train_run *r, char found[TOOL_PATH], int delete_th
         if (!is_weights(e->d_name) || !tool_join(path, r->dir, e->d_name) || tool_is_directory(path)) continue;
         strcpy(found, path);
         n++;
-        if (delete_them) remove(path);
+        if (delete_them && remove(path) != 0) { /* it would be taken for the new run's */
+            tool_error("%s: cannot be removed: %s", path, strerror(errno));
+            closedir(d);
+            return -1;
+        }
     }
     closedir(d);
     return n;
@@ -469,15 +474,34 @@ static int folder_paths(folder *f, const char *dir)
                : tool_error("%s: the path is too long", dir);
 }
 
+static int undo_new(const folder *f)
+{
+    const char *const files[2] = {f->new_state, f->new_config};
+    for (int i = 0; i < 2; i++)
+        if (tool_exists(files[i]) && remove(files[i]) != 0)
+            return tool_error("%s: cannot be removed: %s", files[i], strerror(errno));
+    return TOOL_OK;
+}
+
+static void sweep(const char *dir)
+{
+    /* what a kill cut short of these two; of the files that every run writes the next writing does it */
+    static const char *const begun[] = {"state.new.safetensors.tmp", "all_config.new.yaml.tmp"};
+    char path[TOOL_PATH];
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+        for (int i = 0; i < 2; i++)
+            if (strncmp(e->d_name, begun[i], strlen(begun[i])) == 0 && tool_join(path, dir, e->d_name)) remove(path);
+    if (d) closedir(d);
+}
+
 static int settle_folder(const train_run *r, const folder *f)
 {
     /* ends what a new run that was interrupted at its start left: undone before that moment, carried out after it */
     char path[TOOL_PATH];
-    if (tool_exists(f->new_config) || !tool_exists(f->new_state)) {
-        remove(f->new_state);
-        remove(f->new_config);
-        return TOOL_OK;
-    }
+    sweep(r->dir);
+    if (tool_exists(f->new_config)) return undo_new(f);
+    if (!tool_exists(f->new_state)) return TOOL_OK;
     int status = tool_exists(f->log) ? move(f->log, f->old_log) : TOOL_OK;
     if (status == TOOL_OK && each_weights(r, path, 1) < 0) status = TOOL_ERROR;
     return status == TOOL_OK ? move(f->new_state, f->state) : status;
@@ -519,12 +543,11 @@ static int begin_run(train_run *r)
     if (!c->overwrite)
         return tool_error("%s holds a run (%s): resume=%s goes on with it, overwrite=true begins a new one in its place",
                           r->dir, tool_basename(state ? f.state : found), r->dir);
-    status = save_state_as(r, "state.new.safetensors");
-    if (status == TOOL_OK) status = config_write(c, desc, f.new_config);
+    status = config_write(c, desc, f.new_config);
+    if (status == TOOL_OK) status = save_state_as(r, "state.new.safetensors");
     if (status == TOOL_OK) status = move(f.new_config, f.config);
     if (status != TOOL_OK) {
-        remove(f.new_config);
-        remove(f.new_state);
+        undo_new(&f);
         return status;
     }
     tool_note("%s held a run: its log is kept as metrics.old.jsonl", r->dir);
