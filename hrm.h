@@ -2077,6 +2077,3976 @@ HRM_API hrm_status hrm_convert(void *dst, hrm_dtype dst_dtype, const void *src, 
     return HRM_OK;
 }
 
+/* ==================================================================================================== >>layers ============
+ * One unit a layer: its mathematics, what it keeps, forward, backward. Rows are the caller's to split: every row, or (puzzle,
+ * head) pair in attention, is computed the same way whatever stands beside it, so results do not depend on the threads.
+ */
+/* Matrix products and their operands, from >>gemm. */
+static size_t hrm__pack_size(size_t N, size_t K);
+static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t);
+static size_t hrm__gemm_scratch(void);
+static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
+                      int accumulate, hrm_real *scratch, const hrm__team *t);
+static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M, size_t N,
+                         size_t K, int accumulate, hrm_real *scratch, const hrm__team *t);
+
+HRM__FAST_BEGIN
+
+/* ---- linear ---------------------------------------------------------------------------------------------- >>linear ------
+ *
+ *   y = x w^T + b,      dx = dy w,   dw += dy^T x,   db += sum over rows of dy
+ */
+HRM_API size_t hrm_linear_scratch(size_t out, size_t in)
+{
+    size_t forward = hrm__pack_size(out, in), backward = hrm__pack_size(in, out);
+    return (forward > backward ? forward : backward) + hrm__gemm_scratch();
+}
+
+HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *w, const hrm_real *b, size_t rows, size_t out,
+                                size_t in, hrm_real *scratch)
+{
+    /* x [rows,in], w [out,in], b [out] -> y [rows,out] */
+    hrm__team alone = {0, 1, NULL};
+    hrm__pack(scratch, w, out, in, 0, &alone);
+    hrm__gemm(y, out, x, in, scratch, rows, out, in, 0, scratch + hrm__pack_size(out, in), &alone);
+    if (b)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < out; j++) y[i * out + j] += b[j];
+}
+
+HRM_API void hrm_linear_backward(hrm_real *dx, hrm_real *dw, hrm_real *db, const hrm_real *dy, const hrm_real *x, const hrm_real *w,
+                                 size_t rows, size_t out, size_t in, hrm_real *scratch)
+{
+    /* dy [rows,out], x [rows,in], w [out,in] -> dx [rows,in], dw [out,in] +=, db [out] += */
+    hrm__team alone = {0, 1, NULL};
+    hrm_real *own = scratch + hrm__pack_size(in, out);
+    if (dx) {
+        hrm__pack(scratch, w, out, in, 1, &alone);
+        hrm__gemm(dx, in, dy, out, scratch, rows, in, out, 0, own, &alone);
+    }
+    hrm__gemm_tn(dw, in, dy, out, x, in, rows, out, in, 1, own, &alone);
+    if (db)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < out; j++) db[j] += dy[i * out + j];
+}
+
+/* ---- embedding -------------------------------------------------------------------------------------------- >>embedding ---
+ *
+ *   y_i = w[token_i],      dw[token_i] += dy_i          in the order of the rows, so that sums are reproducible
+ */
+HRM_API void hrm_embedding_forward(hrm_real *y, const int32_t *tokens, const hrm_real *w, size_t rows, size_t D)
+{
+    /* tokens [rows], w [V,D] -> y [rows,D] */
+    for (size_t i = 0; i < rows; i++) memcpy(y + i * D, w + (size_t)tokens[i] * D, D * sizeof *y);
+}
+
+HRM_API void hrm_embedding_backward(hrm_real *dw, const hrm_real *dy, const int32_t *tokens, size_t rows, size_t D)
+{
+    /* dy [rows,D] -> dw [V,D] += */
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < D; j++) dw[(size_t)tokens[i] * D + j] += dy[i * D + j];
+}
+
+/* ---- rope -------------------------------------------------------------------------------------------------- >>rope -------
+ *
+ *   position s, pair j of a head:  angle = s theta^(-2j/d)
+ *   (x_j, x_{j+d/2}) is turned by the angle; the backward pass turns back.       Su et al. 2021, half-rotation
+ *
+ * Angles are rounded to float32 first, as in the public code: at position 900 this decides the fourth digit.
+ */
+HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t head_dim, double theta)
+{
+    /* -> cosines, sines [S,head_dim/2] */
+    size_t half = head_dim / 2;
+    for (size_t s = 0; s < S; s++)
+        for (size_t j = 0; j < half; j++) {
+            float angle = (float)s * (1.0f / (float)pow(theta, 2.0 * (double)j / (double)head_dim));
+            cosines[s * half + j] = (hrm_real)cos((double)angle);
+            sines[s * half + j] = (hrm_real)sin((double)angle);
+        }
+}
+
+HRM__INLINE void hrm__rope_rows_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads,
+                                     size_t head_dim, size_t stride, hrm_real direction)
+{
+    /* x [rows,heads,head_dim] in place, rows `stride` apart, the first at position first % S; direction 1 forward, -1 backward */
+    size_t half = head_dim / 2;
+    for (size_t i = 0; i < rows; i++, x += stride) {
+        const hrm_real *cosine = cosines + (first + i) % S * half, *sine = sines + (first + i) % S * half;
+        for (size_t h = 0; h < heads; h++) {
+            hrm_real *y = x + h * head_dim, *z = y + half;
+            for (size_t j = 0; j < half; j++) {
+                hrm_real a = y[j], b = z[j], c = cosine[j], n = direction * sine[j];
+                y[j] = a * c - b * n;
+                z[j] = b * c + a * n;
+            }
+        }
+    }
+}
+HRM__DISPATCH(hrm__rope_rows,
+              (hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads, size_t head_dim, size_t stride,
+               hrm_real direction),
+              (x, cosines, sines, rows, first, S, heads, head_dim, stride, direction))
+
+HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                              size_t head_dim, size_t stride)
+{
+    /* x [B,S,heads,head_dim] in place, rows `stride` apart */
+    hrm__rope_rows(x, cosines, sines, B * S, 0, S, heads, head_dim, stride, 1);
+}
+
+HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                               size_t head_dim, size_t stride)
+{
+    hrm__rope_rows(dx, cosines, sines, B * S, 0, S, heads, head_dim, stride, -1);
+}
+
+/* ---- attention ---------------------------------------------------------------------------------------------- >>attention --
+ *
+ *   s_ij = q_i . k_j / sqrt(d),   p_i = softmax(s_i),   o_i = sum_j p_ij v_j           over all j, or j <= i when causal
+ *
+ *   dv_j = sum_i p_ij do_i,   dp_ij = do_i . v_j,   ds_ij = p_ij (dp_ij - do_i . o_i)     since sum_j p_ij dp_ij = do_i . o_i
+ *   dq_i = sum_j ds_ij k_j / sqrt(d),   dk_j = sum_i ds_ij q_i / sqrt(d)
+ *
+ * One (puzzle, head) pair at a time, HRM__ATTENTION_ROWS rows of scores at a time, in cache: no [S,S] matrix. Keeps
+ * log sum exp(s_i), from which the backward pass makes p again.                              Vaswani et al. 2017, eq. 1
+ */
+#define HRM__ATTENTION_ROWS 64
+
+/* scratch of one head: k and v packed both ways as they are needed, two blocks of scores, and the products' own */
+typedef struct hrm__attention_space { hrm_real *copy, *k, *v, *kt, *p, *ds, *own; } hrm__attention_space;
+
+static size_t hrm__plan_attention(size_t S, size_t head_dim, hrm_real *base, hrm__attention_space *a)
+{
+    size_t pack = hrm__pack_size(S, head_dim), block = S * (S < HRM__ATTENTION_ROWS ? S : HRM__ATTENTION_ROWS), used = 0;
+    hrm_real **parts[] = {&a->copy, &a->k, &a->v, &a->kt, &a->p, &a->ds, &a->own};
+    size_t sizes[] = {S * head_dim, pack, pack, pack, block, block, hrm__gemm_scratch()};
+    memset(a, 0, sizeof *a);
+    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
+        if (base) *parts[i] = base + used;
+        used += hrm__align(sizes[i]);
+    }
+    return used;
+}
+
+HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim)
+{
+    hrm__attention_space unused;
+    return hrm__plan_attention(S, head_dim, NULL, &unused);
+}
+
+static void hrm__pack_head(hrm_real *packed, hrm_real *copy, const hrm_real *x, size_t stride, size_t S, size_t head_dim, int transposed)
+{
+    /* x [S] rows of head_dim, `stride` apart -> the operand for y x^T, or for y x when transposed */
+    hrm__team alone = {0, 1, NULL};
+    for (size_t s = 0; s < S; s++) memcpy(copy + s * head_dim, x + s * stride, head_dim * sizeof *x);
+    hrm__pack(packed, copy, S, head_dim, transposed, &alone);
+}
+
+/* p [rows,S] of scores q.k -> exp(scale (p - its row's largest)), sums [rows], tops [rows]; row i is position first + i */
+HRM__INLINE void hrm__softmax_rows_body(hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal)
+{
+    for (size_t i = 0; i < rows; i++, p += S) {
+        size_t n = causal ? first + i + 1 : S;
+        hrm_real top = hrm__max(p, n);
+        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * (p[j] - top));
+        for (size_t j = n; j < S; j++) p[j] = 0;
+        sums[i] = hrm__sum(p, n);
+        tops[i] = scale * top;
+    }
+}
+HRM__DISPATCH(hrm__softmax_rows, (hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal),
+              (p, sums, tops, rows, first, S, scale, causal))
+
+HRM__INLINE void hrm__divide_rows_body(hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n)
+{
+    for (size_t i = 0; i < rows; i++, o += stride) {
+        hrm_real r = 1 / sums[i];
+        for (size_t j = 0; j < n; j++) o[j] *= r;
+    }
+}
+HRM__DISPATCH(hrm__divide_rows, (hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n), (o, stride, sums, rows, n))
+
+static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *lse, const hrm_real *q, const hrm_real *k, const hrm_real *v,
+                                        size_t stride, size_t S, size_t head_dim, int causal, hrm_real *scratch)
+{
+    /* q, k, v [S] rows of head_dim, `stride` apart -> o the same, o_stride apart; lse [S] or NULL */
+    hrm__team alone = {0, 1, NULL};
+    hrm__attention_space a;
+    hrm_real sums[HRM__ATTENTION_ROWS], tops[HRM__ATTENTION_ROWS], scale = 1 / hrm__sqrt((hrm_real)head_dim);
+    hrm__plan_attention(S, head_dim, scratch, &a);
+    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
+    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 1);
+    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
+        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
+        hrm__gemm(a.p, S, q + i * stride, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
+        hrm__softmax_rows(a.p, sums, tops, rows, i, S, scale, causal);
+        hrm__gemm(o + i * o_stride, o_stride, a.p, S, a.v, rows, head_dim, S, 0, a.own, &alone);
+        hrm__divide_rows(o + i * o_stride, o_stride, sums, rows, head_dim);
+        for (size_t j = 0; lse && j < rows; j++) lse[i + j] = tops[j] + hrm__log(sums[j]);
+    }
+}
+
+/* p [rows,S] of scores -> probabilities; ds [rows,S] of do.v -> ds, with g, o the block's rows of d_o and o */
+HRM__INLINE void hrm__softmax_rows_backward_body(hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride,
+                                                 size_t rows, size_t first, size_t S, size_t head_dim, hrm_real scale, int causal)
+{
+    for (size_t i = 0; i < rows; i++, p += S, ds += S) {
+        size_t n = causal ? first + i + 1 : S;
+        hrm_real dot = hrm__dot(g + i * o_stride, o + i * o_stride, head_dim), l = lse[i];
+        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * p[j] - l);
+        for (size_t j = 0; j < n; j++) ds[j] = p[j] * (ds[j] - dot) * scale;
+        for (size_t j = n; j < S; j++) p[j] = ds[j] = 0;
+    }
+}
+HRM__DISPATCH(hrm__softmax_rows_backward,
+              (hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride, size_t rows, size_t first, size_t S,
+               size_t head_dim, hrm_real scale, int causal),
+              (p, ds, lse, g, o, o_stride, rows, first, S, head_dim, scale, causal))
+
+static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *dv, const hrm_real *d_o, const hrm_real *q, const hrm_real *k,
+                                         const hrm_real *v, const hrm_real *o, const hrm_real *lse, size_t stride, size_t o_stride, size_t S,
+                                         size_t head_dim, int causal, hrm_real *scratch)
+{
+    /* d_o, o [S] rows of head_dim, o_stride apart -> dq, dk, dv, stride apart as q, k, v */
+    hrm__team alone = {0, 1, NULL};
+    hrm__attention_space a;
+    hrm_real scale = 1 / hrm__sqrt((hrm_real)head_dim);
+    hrm__plan_attention(S, head_dim, scratch, &a);
+    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
+    hrm__pack_head(a.kt, a.copy, k, stride, S, head_dim, 1);
+    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 0);
+    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
+        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
+        const hrm_real *qi = q + i * stride, *g = d_o + i * o_stride;
+        hrm__gemm(a.p, S, qi, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
+        hrm__gemm(a.ds, S, g, o_stride, a.v, rows, S, head_dim, 0, a.own, &alone);
+        hrm__softmax_rows_backward(a.p, a.ds, lse + i, g, o + i * o_stride, o_stride, rows, i, S, head_dim, scale, causal);
+        hrm__gemm(dq + i * stride, stride, a.ds, S, a.kt, rows, head_dim, S, 0, a.own, &alone);
+        hrm__gemm_tn(dk, stride, a.ds, S, qi, stride, rows, S, head_dim, i > 0, a.own, &alone);
+        hrm__gemm_tn(dv, stride, a.p, S, g, o_stride, rows, S, head_dim, i > 0, a.own, &alone);
+    }
+}
+
+HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads, size_t head_dim,
+                                   int causal, hrm_real *scratch)
+{
+    size_t D = heads * head_dim;
+    for (size_t b = 0; b < B; b++)
+        for (size_t h = 0; h < heads; h++) {
+            const hrm_real *q = qkv + b * S * 3 * D + h * head_dim;
+            hrm__attention_head_forward(o + b * S * D + h * head_dim, D, lse ? lse + (b * heads + h) * S : NULL, q, q + D, q + 2 * D, 3 * D, S,
+                                        head_dim, causal, scratch);
+        }
+}
+
+HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o, const hrm_real *lse, size_t B,
+                                    size_t S, size_t heads, size_t head_dim, int causal, hrm_real *scratch)
+{
+    size_t D = heads * head_dim;
+    for (size_t b = 0; b < B; b++)
+        for (size_t h = 0; h < heads; h++) {
+            size_t at = b * S * 3 * D + h * head_dim, at_o = b * S * D + h * head_dim;
+            hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, qkv + at, qkv + at + D, qkv + at + 2 * D, o + at_o,
+                                         lse + (b * heads + h) * S, 3 * D, D, S, head_dim, causal, scratch);
+        }
+}
+
+/* ---- swiglu -------------------------------------------------------------------------------------------------- >>swiglu ---
+ *
+ *   h = silu(g) u,   silu(g) = g s,   s = 1 / (1 + exp(-g))
+ *
+ *   dg = dh u s (1 + g (1 - s)),   du = dh silu(g)                                                         Shazeer 2020, eq. 6
+ */
+HRM__INLINE void hrm__swiglu_row_body(hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I)
+{
+    for (size_t j = 0; j < I; j++) h[j] = hrm__silu(gate[j]) * up[j];
+}
+HRM__DISPATCH(hrm__swiglu_row, (hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I), (h, gate, up, I))
+
+HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I)
+{
+    /* gate_up [rows,2I] -> h [rows,I] */
+    for (size_t i = 0; i < rows; i++) hrm__swiglu_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
+}
+
+HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I)
+{
+    for (size_t j = 0; j < I; j++) {
+        hrm_real g = gate[j], u = up[j], d = dh[j], s = hrm__sigmoid(g);
+        dgate[j] = d * u * s * (1 + g * (1 - s));
+        dup[j] = d * g * s;
+    }
+}
+HRM__DISPATCH(hrm__swiglu_row_backward,
+              (hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I), (dgate, dup, dh, gate, up, I))
+
+HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I)
+{
+    /* dh [rows,I], gate_up [rows,2I] -> dgate_up [rows,2I] */
+    for (size_t i = 0; i < rows; i++)
+        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
+}
+
+/* ---- residual + rms norm ------------------------------------------------------------------------------------- >>rms-norm --
+ *
+ *   s = x + f            the residual branch joins here, so that it never makes a trip of its own through memory
+ *   y = s r,             r = 1 / sqrt(mean(s^2) + eps)       over the last dimension, without a weight
+ *
+ *   ds = r (dy - y mean(dy y)),   dx = df = ds               mean(s^2) depends on every s_j, hence the second term
+ *
+ * Keeps r, one value a row; the backward pass needs y and r only, not s.         Zhang & Sennrich 2019, eq. 4 with g = 1
+ */
+HRM__INLINE void hrm__rms_norm_body(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
+{
+    for (size_t i = 0; i < rows; i++, x += D, y += D) {
+        if (f)
+            for (size_t j = 0; j < D; j++) y[j] = x[j] + f[j];
+        else if (x != y)
+            memcpy(y, x, D * sizeof *y);
+        hrm_real scale = 1 / hrm__sqrt(hrm__dot(y, y, D) / (hrm_real)D + eps);
+        for (size_t j = 0; j < D; j++) y[j] *= scale;
+        if (r) r[i] = scale;
+        if (f) f += D;
+    }
+}
+HRM__DISPATCH(hrm__rms_norm, (hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps), (y, r, x, f, rows, D, eps))
+
+HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
+{
+    /* x, f [rows,D] (f may be NULL) -> y [rows,D], r [rows] or NULL; y may be x */
+    hrm__rms_norm(y, r, x, f, rows, D, eps);
+}
+
+HRM__INLINE void hrm__rms_norm_gradient_body(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
+{
+    for (size_t i = 0; i < rows; i++, dy += D, y += D, ds += D) {
+        hrm_real mean = hrm__dot(dy, y, D) / (hrm_real)D, scale = r[i];
+        for (size_t j = 0; j < D; j++) ds[j] = scale * (dy[j] - y[j] * mean);
+    }
+}
+HRM__DISPATCH(hrm__rms_norm_gradient, (hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D), (ds, dy, y, r, rows, D))
+
+HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
+{
+    /* dy, y [rows,D], r [rows] -> ds [rows,D], the gradient of both x and f; ds may be dy */
+    hrm__rms_norm_gradient(ds, dy, y, r, rows, D);
+}
+HRM__FAST_END
+
+/* ==================================================================================================== >>losses ============*/
+
+/* ---- cross entropy over stablemax or softmax ------------------------------------------------------------------ >>stablemax -
+ *
+ *   L = mean over labelled tokens of  log(sum_j s_j) - log s_y
+ *   stablemax:  s(x) = x + 1 for x >= 0, 1 / (1 - x) below;   s'(x) = 1, or s(x)^2 below        Prieto et al. 2025, eq. 5
+ *   softmax:    s(x) = exp(x)
+ *
+ *   dL/dx_j = (s'_j / sum s - [j = y] s'_y / s_y) / n
+ *
+ * Stablemax in double, as published (its small logits lose their meaning in float32).
+ */
+HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T, size_t V,
+                                 double scale, int *correct, int *labelled)
+{
+    /* logits [T,V], labels [T] -> the mean loss; dlogits [T,V] = scale dL/dx */
+    int hits = 0, n = 0;
+    double loss = 0;
+    for (size_t t = 0; t < T; t++) n += labels[t] >= 0;
+    double each = n ? scale / n : 0;
+    for (size_t t = 0; t < T; t++, logits += V) {
+        hrm_real *d = dlogits ? dlogits + t * V : NULL;
+        if (labels[t] < 0) {
+            if (d) memset(d, 0, V * sizeof *d);
+            continue;
+        }
+        size_t label = (size_t)labels[t], best = 0;
+        for (size_t j = 1; j < V; j++)
+            if (logits[j] > logits[best]) best = j;
+        hits += best == label;
+        loss += hrm__token_loss(type == HRM_SOFTMAX_CROSS_ENTROPY, d, logits, V, label, each);
+    }
+    if (correct) *correct = hits;
+    if (labelled) *labelled = n;
+    return n ? loss / n : 0;
+}
+
+/* ---- binary cross entropy -------------------------------------------------------------------------------------- >>bce -----
+ *
+ *   L = -t log s - (1 - t) log(1 - s) = max(x, 0) - x t + log(1 + exp(-|x|)),   s = sigmoid(x);   dL/dx = s - t
+ */
+HRM_API double hrm_bce(double logit, double target, double *dlogit)
+{
+    double unused;
+    return hrm__bce(logit, target, dlogit ? dlogit : &unused);
+}
+
+/* ==================================================================================================== >>optimizers ========*/
+
+/* ---- Adam-atan2 ------------------------------------------------------------------------------------------------ >>adam ----
+ *
+ *   p = p (1 - lr wd),   m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
+ *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
+ */
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate, hrm_real beta1,
+                                      hrm_real beta2, hrm_real root_bias2)
+{
+    /* p, m, v, g [n] */
+    for (size_t i = 0; i < n; i++) hrm__adam_atan2_element(&p[i], &m[i], &v[i], g[i], decay, rate, beta1, beta2, root_bias2);
+}
+HRM__DISPATCH(hrm__adam_atan2,
+              (hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate, hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
+              (p, m, v, g, n, decay, rate, beta1, beta2, root_bias2))
+HRM__FAST_END
+
+HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2,
+                            double weight_decay, int64_t t)
+{
+    double bias1 = 1 - pow(beta1, (double)t), bias2 = 1 - pow(beta2, (double)t);
+    hrm__adam_atan2(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2, (hrm_real)sqrt(bias2));
+}
+
+/* ---- SignSGD of the puzzle table --------------------------------------------------------------------------------- >>sign-sgd
+ *
+ *   g = sum of the gradients of one id's rows,   p = p (1 - lr wd) - lr sign(g)          for the ids of the batch only
+ */
+HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr, double weight_decay)
+{
+    /* table [..,ndim], g [rows,ndim], ids [rows] */
+    hrm_real decay = (hrm_real)(1 - lr * weight_decay), rate = (hrm_real)lr;
+    for (size_t i = 0; i < rows; i++) {
+        size_t first = 0;
+        while (ids[first] != ids[i]) first++;
+        if (first == i) continue;
+        for (size_t j = 0; j < ndim; j++) g[first * ndim + j] += g[i * ndim + j];
+    }
+    for (size_t i = 0; i < rows; i++) {
+        size_t first = 0;
+        while (ids[first] != ids[i]) first++;
+        if (first != i) continue;
+        hrm_real *p = table + (size_t)ids[i] * ndim, *s = g + i * ndim;
+        for (size_t j = 0; j < ndim; j++) p[j] = hrm__sign_sgd_element(p[j], s[j], decay, rate);
+    }
+}
+
+/* ---- schedule ---------------------------------------------------------------------------------------------------- >>schedule */
+HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t total, double min_ratio)
+{
+    if (step < warmup) return lr * (double)step / (double)(warmup > 1 ? warmup : 1);
+    double progress = (double)(step - warmup) / (double)(total - warmup > 1 ? total - warmup : 1);
+    double cosine = (1 - min_ratio) * 0.5 * (1 + cos(3.14159265358979323846 * progress));
+    return lr * (min_ratio + (cosine > 0 ? cosine : 0));
+}
+
+/* ==================================================================================================== >>gemm ==============
+ *   y = x w^T       hrm__gemm with w packed plain             w [N,K] row-major, as checkpoints have it
+ *   dx = dy w       hrm__gemm with w packed transposed
+ *   dw += dy^T x    hrm__gemm_tn
+ *
+ * A tile of C, mr x nr, stays in registers while k runs: c[i][j] = fma(a[i][k], b[k][j], c[i][j]) with a vector over j. B is
+ * packed into panels of nr columns, so that a step reads one contiguous row of a panel; weights are packed once per optimizer
+ * step and serve all recurrent passes. A is read where it lies, or copied when its row stride would map a tile's rows onto one
+ * cache set. Blocks keep a panel in the first-level cache and a block of A in the second.
+ *
+ * Every c[i][j] is one chain of multiply-adds over ascending k, or a sum of chains of a fixed length, whatever tile, block or
+ * thread it falls into (storing and reloading it between blocks changes nothing): results are bitwise equal for any team and
+ * any split of the rows.
+ */
+HRM__FAST_BEGIN
+#define HRM__GEMM_KC    512      /* inner block */
+#define HRM__GEMM_BLOCK 98304    /* elements of A (or of packed B in gemm_tn) kept in the second-level cache */
+#define HRM__GEMM_MC    192      /* rows of the long dimension in a block of gemm_tn; its sums are added block by block */
+#define HRM__GEMM_STRIP 4        /* tiles of A that gemm_tn packs together */
+#define HRM__GEMM_MR    14       /* the largest mr and nr of all kernels */
+#define HRM__GEMM_NR    32
+
+typedef enum { HRM__TILE_SET, HRM__TILE_CONTINUE, HRM__TILE_ADD } hrm__tile_mode;
+
+/* What a tile fetches into the second-level cache for those to come, a line of each a step: a in steps of `step`, b line after
+ * line. Any address will do. */
+#define HRM__LINE (64 / sizeof(hrm_real))
+typedef struct hrm__ahead {
+    const hrm_real *a, *b;
+    size_t          step;
+} hrm__ahead;
+
+/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the end. */
+typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, const hrm_real *b, size_t K,
+                          hrm__tile_mode mode, const hrm__ahead *ahead);
+typedef struct hrm__gemm_kernel {
+    size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
+    size_t chain;           /* the longest in hrm__gemm; where products are rounded before they are added, short ones are added up */
+    hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
+} hrm__gemm_kernel;
+
+/* The micro-kernel for one instruction set: V is a vector of W elements. Rows r >= MR and the second vector where NV is 1
+ * vanish at compile time, which leaves MR * NV multiply-adds, NV loads of B and MR broadcasts of A in the inner loop. Three
+ * rows share a pointer, so that all of them fit the registers. */
+#define HRM__ROWS(X) \
+    X(0, p0, 0) X(1, p0, 1) X(2, p0, 2) X(3, p3, 0) X(4, p3, 1) X(5, p3, 2) X(6, p6, 0) \
+    X(7, p6, 1) X(8, p6, 2) X(9, p9, 0) X(10, p9, 1) X(11, p9, 2) X(12, p12, 0) X(13, p12, 1)
+#define HRM__ROW_ZERO(r, p, s) V c##r = {0}, d##r = {0};
+#define HRM__ROW_LOAD(r, p, s) \
+    if (r < MR) { \
+        c##r = *(const V *)(c + r * ldc); \
+        if (NV > 1) d##r = *(const V *)(c + r * ldc + W); \
+    }
+#define HRM__ROW_FMA(r, p, s) \
+    if (r < MR) { \
+        c##r += b0 * p[s * a_row]; \
+        if (NV > 1) d##r += b1 * p[s * a_row]; \
+    }
+#define HRM__ROW_ADD(r, p, s) \
+    if (r < MR) { \
+        c##r += *(const V *)(c + r * ldc); \
+        if (NV > 1) d##r += *(const V *)(c + r * ldc + W); \
+    }
+#define HRM__ROW_STORE(r, p, s) \
+    if (r < MR) { \
+        *(V *)(c + r * ldc) = c##r; \
+        if (NV > 1) *(V *)(c + r * ldc + W) = d##r; \
+    }
+#define HRM__ROW_FETCH(r, p, s) \
+    if (r < MR) { \
+        HRM__PREFETCH_WRITE(c + r * ldc); \
+        if (NV > 1) HRM__PREFETCH_WRITE(c + r * ldc + W); \
+    }
+
+#define HRM__TILE(name, target, vector, MR_, NV_) \
+    static target void name##_##MR_##_##NV_(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, \
+                                            const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
+    { \
+        typedef vector V; \
+        enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)HRM__LINE }; \
+        const size_t step = ahead->step; \
+        const hrm_real *fetch = ahead->a; \
+        const hrm_real *p0 = a, *p3 = MR > 3 ? a + 3 * a_row : a, *p6 = MR > 6 ? a + 6 * a_row : a, \
+                       *p9 = MR > 9 ? a + 9 * a_row : a, *p12 = MR > 12 ? a + 12 * a_row : a; \
+        HRM__ROWS(HRM__ROW_ZERO) \
+        if (mode == HRM__TILE_CONTINUE) { HRM__ROWS(HRM__ROW_LOAD) } else { HRM__ROWS(HRM__ROW_FETCH) } \
+        for (size_t k = 0; k < K; k++, b += NV * W, fetch += step, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
+            V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
+            HRM__PREFETCH(fetch); \
+            HRM__PREFETCH(ahead->b + k * LINE); \
+            HRM__PREFETCH_NEAR(b + 12 * NV * W); \
+            if (NV > 1 && (int)(NV * W) > (int)LINE) HRM__PREFETCH_NEAR(b + 13 * NV * W - W); \
+            HRM__ROWS(HRM__ROW_FMA) \
+            (void)b1; \
+        } \
+        if (mode == HRM__TILE_ADD) { HRM__ROWS(HRM__ROW_ADD) } \
+        HRM__ROWS(HRM__ROW_STORE) \
+    }
+
+#define HRM__TILES_4(X, name, target, vector) \
+    X(name, target, vector, 1, 1) X(name, target, vector, 1, 2) X(name, target, vector, 2, 1) X(name, target, vector, 2, 2) \
+    X(name, target, vector, 3, 1) X(name, target, vector, 3, 2) X(name, target, vector, 4, 1) X(name, target, vector, 4, 2)
+#define HRM__TILES_6(X, name, target, vector) \
+    HRM__TILES_4(X, name, target, vector) \
+    X(name, target, vector, 5, 1) X(name, target, vector, 5, 2) X(name, target, vector, 6, 1) X(name, target, vector, 6, 2)
+#define HRM__TILES_12(X, name, target, vector) \
+    HRM__TILES_6(X, name, target, vector) \
+    X(name, target, vector, 7, 1) X(name, target, vector, 7, 2) X(name, target, vector, 8, 1) X(name, target, vector, 8, 2) \
+    X(name, target, vector, 9, 1) X(name, target, vector, 9, 2) X(name, target, vector, 10, 1) X(name, target, vector, 10, 2) \
+    X(name, target, vector, 11, 1) X(name, target, vector, 11, 2) X(name, target, vector, 12, 1) X(name, target, vector, 12, 2)
+#define HRM__TILES_14(X, name, target, vector) \
+    HRM__TILES_12(X, name, target, vector) \
+    X(name, target, vector, 13, 1) X(name, target, vector, 13, 2) X(name, target, vector, 14, 1) X(name, target, vector, 14, 2)
+#define HRM__TILE_NAME(name, target, vector, MR_, NV_) name##_##MR_##_##NV_,
+#define HRM__TILE_KERNEL(name, target, vector, tiles, mr, nr, chain) \
+    tiles(HRM__TILE, name, target, vector) \
+    static hrm__tile_fn *const name##_all[] = {tiles(HRM__TILE_NAME, name, target, vector)}; \
+    static const hrm__gemm_kernel name = {mr, nr, chain, name##_all};
+
+#if defined(__GNUC__)
+    #define HRM__VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(hrm_real)), may_alias))
+    #define HRM__PREFETCH(p)       __builtin_prefetch((p), 0, 2)
+    #define HRM__PREFETCH_NEAR(p)  __builtin_prefetch((p))
+    #define HRM__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
+#else
+    #define HRM__PREFETCH(p)       ((void)0)
+    #define HRM__PREFETCH_NEAR(p)  ((void)0)
+    #define HRM__PREFETCH_WRITE(p) ((void)0)
+#endif
+/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there; one element
+ * with wide floats, which compilers do not multiply a vector by. */
+#if defined(__GNUC__) && !HRM__WIDE_FLOATS
+typedef hrm_real hrm__v16 HRM__VECTOR(16);
+#else
+typedef hrm_real hrm__v16;
+#endif
+
+HRM__TILE_KERNEL(hrm__tile_scalar, , hrm__v16, HRM__TILES_4, 4, 2 * sizeof(hrm__v16) / sizeof(hrm_real), 32)
+#if defined(HRM__X86)
+typedef hrm_real hrm__v32 HRM__VECTOR(32);
+typedef hrm_real hrm__v64 HRM__VECTOR(64);
+HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, hrm__v32, HRM__TILES_6, 6, 16, (size_t)-1)
+HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, hrm__v64, HRM__TILES_14, 14, 32, (size_t)-1)
+#elif defined(HRM__NEON)
+HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8, (size_t)-1)
+#endif
+
+static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
+{
+    switch (hrm__cpu()) {
+#if defined(HRM__X86)
+    case HRM__CPU_AVX512: return &hrm__tile_avx512;
+    case HRM__CPU_AVX2: return &hrm__tile_avx2;
+#elif defined(HRM__NEON)
+    case HRM__CPU_NEON: return &hrm__tile_neon;
+#endif
+    default: return &hrm__tile_scalar;
+    }
+}
+
+/* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
+static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
+
+/* src [rows,parts,cols] -> dst, where the parts lie `part` apart; the row lengths of full tiles and panels are constants, and so
+ * a few moves each. */
+#define HRM__COPY_CASE(n) \
+    case n: \
+        for (; rows > 0; rows--, dst += n, src += lds) { \
+            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * n, n * sizeof *dst); \
+        } \
+        break;
+HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols)
+{
+    size_t i;
+    switch (cols) {
+        HRM__COPY_CASE(4) HRM__COPY_CASE(6) HRM__COPY_CASE(8) HRM__COPY_CASE(12) HRM__COPY_CASE(14) HRM__COPY_CASE(16) HRM__COPY_CASE(32)
+    default:
+        for (; rows > 0; rows--, dst += cols, src += lds)
+            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * cols, cols * sizeof *dst);
+    }
+}
+HRM__DISPATCH(hrm__copy_rows, (hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
+              (dst, part, src, lds, rows, parts, cols))
+
+/* b [K,cols] with the strides b_k, b_col -> one panel [K,width], zeros in the columns past cols */
+static void hrm__pack_panel(hrm_real *dst, const hrm_real *b, size_t b_k, size_t b_col, size_t K, size_t cols, size_t width)
+{
+    size_t k, j;
+    if (b_col == 1 && cols == width) {
+        hrm__copy_rows(dst, 0, b, b_k, K, 1, cols);
+    } else {
+        for (k = 0; k < K; k++) {
+            for (j = 0; j < cols; j++) dst[k * width + j] = b[k * b_k + j * b_col];
+            for (; j < width; j++) dst[k * width + j] = 0;
+        }
+    }
+}
+
+/* Elements that hrm__pack needs for w [N,K], plain or transposed. */
+static size_t hrm__pack_size(size_t N, size_t K)
+{
+    size_t plain = (N + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * K;
+    size_t transposed = (K + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * N;
+    return plain > transposed ? plain : transposed;
+}
+
+/* w [N,K] -> dst, the operand for y = x w^T (N columns, inner K), or if transposed for dx = dy w (K columns, inner N) */
+static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t)
+{
+    const size_t nr = hrm__gemm_kernel_get()->nr, cols = transposed ? K : N, inner = transposed ? N : K;
+    size_t p, begin, end;
+    hrm__team_range(t, (cols + nr - 1) / nr, 1, &begin, &end);
+    for (p = begin; p < end; p++) {
+        size_t left = cols - p * nr, width = hrm__panel_width(left, nr);
+        if (left > width) left = width;
+        if (transposed) hrm__pack_panel(dst + p * nr * inner, w + p * nr, K, 1, inner, left, width);
+        else hrm__pack_panel(dst + p * nr * inner, w + p * nr * K, 1, K, inner, left, width);
+    }
+}
+
+/* one tile into c [rows,cols], cols <= the panel's width; a narrower one goes through a buffer, so that nothing beyond c is touched */
+static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step,
+                      const hrm_real *b, size_t K, size_t rows, size_t cols, hrm__tile_mode mode, const hrm__ahead *ahead)
+{
+    const size_t width = hrm__panel_width(cols, kernel->nr);
+    hrm__tile_fn *tile = kernel->tiles[2 * rows - (width == kernel->nr ? 1 : 2)];
+    hrm_real edge[HRM__GEMM_MR * HRM__GEMM_NR];
+    size_t i, j;
+    if (cols >= width) {
+        tile(c, ldc, a, a_row, a_step, b, K, mode, ahead);
+        return;
+    }
+    if (mode != HRM__TILE_SET)
+        for (i = 0; i < rows; i++) {
+            for (j = 0; j < cols; j++) edge[i * width + j] = c[i * ldc + j];
+            for (; j < width; j++) edge[i * width + j] = 0;
+        }
+    tile(edge, width, a, a_row, a_step, b, K, mode, ahead);
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < cols; j++) c[i * ldc + j] = edge[i * width + j];
+}
+
+/* Elements of scratch that each member of the team needs for either product, of any shape. */
+static size_t hrm__gemm_scratch(void)
+{
+    return HRM__GEMM_BLOCK + (size_t)HRM__GEMM_KC * HRM__GEMM_NR; /* the second part also holds gemm_tn's strip of tiles */
+}
+
+/* bfloat16 [n] -> dst */
+HRM__INLINE void hrm__expand_bf16_body(hrm_real *dst, const uint16_t *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)src[i] << 16;
+        float v;
+        memcpy(&v, &bits, sizeof v);
+        dst[i] = (hrm_real)v;
+    }
+}
+HRM__DISPATCH(hrm__expand_bf16, (hrm_real *dst, const uint16_t *src, size_t n), (dst, src, n))
+
+/* This member's rows m0 to m1 - 1 and panels p0 to p1 - 1 of a product [M,N]: the team shares the rows, or the columns where
+ * that leaves the busiest member less to do. */
+static void hrm__split_product(const hrm__team *t, size_t M, size_t N, size_t mr, size_t nr, size_t *m0, size_t *m1, size_t *p0, size_t *p1)
+{
+    const size_t tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
+    *m0 = *p0 = 0, *m1 = tiles, *p1 = panels;
+    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, m0, m1);
+    else hrm__team_range(t, panels, 1, p0, p1);
+    *m0 *= mr;
+    *m1 = *m1 * mr < M ? *m1 * mr : M;
+}
+
+/* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated; packed16 instead of
+ * packed: an operand in bfloat16, expanded block by block. scratch: this member's own */
+static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, const uint16_t *packed16, size_t M, size_t N,
+                             size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
+{
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    const size_t mr = kernel->mr, nr = kernel->nr;
+    const size_t inner = kernel->chain < HRM__GEMM_KC ? kernel->chain : HRM__GEMM_KC;
+    const hrm__tile_mode more = inner < kernel->chain ? HRM__TILE_CONTINUE : HRM__TILE_ADD;
+    const int copy = lda * sizeof *a % 2048 == 0 && lda * sizeof *a > 2048;
+    size_t m0, m1, p0, p1, i, k, p, m, mc, kc;
+    hrm__split_product(t, M, N, mr, nr, &m0, &m1, &p0, &p1);
+    for (m = m0; m < m1 && p0 < p1; m += mc) {
+        kc = K < inner ? K : inner;
+        mc = HRM__GEMM_BLOCK / (kc + 16) / mr * mr;
+        if (mc > m1 - m) mc = m1 - m;
+        for (k = 0; k < K; k += kc) {
+            const hrm_real *block = a + m * lda + k;
+            size_t stride = lda;
+            kc = K - k < inner ? K - k : inner;
+            if (copy) {
+                stride = kc + 16;
+                for (i = 0; i < mc; i++) memcpy(scratch + i * stride, block + i * lda, kc * sizeof *a);
+                block = scratch;
+            }
+            for (p = p0; p < p1; p++) {
+                size_t cols = N - p * nr < nr ? N - p * nr : nr;
+                const size_t width = hrm__panel_width(cols, nr), at = p * nr * K + k * width;
+                const hrm_real *b = packed16 ? scratch + HRM__GEMM_BLOCK : packed + at;
+                if (packed16) hrm__expand_bf16(scratch + HRM__GEMM_BLOCK, packed16 + at, kc * width);
+                for (i = 0; i < mc; i += mr) {
+                    /* the first panel warms the next rows of A, the first two tiles the next panel of B */
+                    hrm__ahead ahead = {block + i * stride, b, HRM__LINE};
+                    if (p == p0 && stride == kc) ahead.a += mr * stride;
+                    if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * HRM__LINE;
+                    if (p + 1 < p1 && i == 0 && packed16) ahead.b = (const hrm_real *)(const void *)(packed16 + at + nr * K);
+                    hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
+                              cols, accumulate || k > 0 ? more : HRM__TILE_SET, &ahead);
+                }
+            }
+        }
+    }
+}
+
+static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
+                      int accumulate, hrm_real *scratch, const hrm__team *t)
+{
+    hrm__gemm_either(c, ldc, a, lda, packed, NULL, M, N, K, accumulate, scratch, t);
+}
+
+/* a [M,N], b [M,K] -> c [N,K] = a^T b, or += when it accumulates. The sums run over blocks of MC rows, so M may be long without
+ * losing precision */
+static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M, size_t N,
+                         size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
+{
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
+    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, most, blocks, group;
+    hrm_real *strip = scratch + HRM__GEMM_BLOCK;
+    const hrm_real *next = a;
+    /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
+    for (g = 1; g <= (size_t)t->size; g++)
+        if ((size_t)t->size % g == 0) {
+            size_t high = (tiles + g - 1) / g * mr, wide = (panels + (size_t)t->size / g - 1) / ((size_t)t->size / g) * nr;
+            size_t cost = high * wide * 16 + (high + wide) * 64;
+            if (cost < best) best = cost, rows = g;
+        }
+    columns = (size_t)t->size / rows;
+    {
+        hrm__team row = *t, column = *t;
+        row.id = t->id / (int)columns, row.size = (int)rows;
+        column.id = t->id % (int)columns, column.size = (int)columns;
+        hrm__team_range(&row, tiles, 1, &n0, &n1);
+        hrm__team_range(&column, panels, 1, &p0, &p1);
+    }
+    n1 = n1 * mr < N ? n1 * mr : N;
+    most = HRM__GEMM_BLOCK / HRM__GEMM_MC / nr; /* panels a block has room for; the blocks have equally many */
+    blocks = (p1 - p0 + most - 1) / most;
+    group = blocks ? (p1 - p0 + blocks - 1) / blocks : 0;
+    for (; p0 < p1; p0 = q) {
+        q = p0 + group < p1 ? p0 + group : p1;
+        for (m = 0; m < M; m += mc) {
+            mc = M - m < HRM__GEMM_MC ? M - m : HRM__GEMM_MC;
+            for (p = p0; p < q; p++) {
+                size_t cols = K - p * nr < nr ? K - p * nr : nr;
+                hrm__pack_panel(scratch + (p - p0) * nr * mc, b + m * ldb + p * nr, ldb, 1, mc, cols, hrm__panel_width(cols, nr));
+            }
+            for (n = n0 * mr; n < n1; n += mr) {
+                const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
+                const hrm_real *tile = strip + turn * mc * mr;
+                if (turn == 0) { /* a few tiles together, since they share cache lines of A; a lower one is the last */
+                    const size_t after = n + HRM__GEMM_STRIP * mr;
+                    next = after < n1 ? a + m * lda + after : m + mc < M ? a + (m + mc) * lda + n0 * mr : NULL;
+                    const size_t full = (n1 - n) / mr < HRM__GEMM_STRIP ? (n1 - n) / mr : HRM__GEMM_STRIP;
+                    hrm__copy_rows(strip, mc * mr, a + m * lda + n, lda, mc, full, mr);
+                    if (full < HRM__GEMM_STRIP && n + full * mr < n1)
+                        hrm__copy_rows(strip + full * mc * mr, 0, a + m * lda + n + full * mr, lda, mc, 1, n1 - n - full * mr);
+                }
+                for (p = p0; p < q; p++) {
+                    size_t cols = K - p * nr < nr ? K - p * nr : nr;
+                    const size_t line = turn * (q - p0) + p - p0;
+                    hrm__ahead ahead = {tile, tile, HRM__LINE};
+                    /* the strip after this one, a line of each row with each tile; rows begin and end within lines */
+                    if (next && line <= HRM__GEMM_STRIP * mr / HRM__LINE + 1) ahead.a = next + line * HRM__LINE, ahead.step = lda;
+                    /* the next rows of B, a part with each tile */
+                    if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * HRM__LINE;
+                    hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
+                              accumulate || m > 0 ? HRM__TILE_ADD : HRM__TILE_SET, &ahead);
+                }
+            }
+        }
+    }
+}
+HRM__FAST_END
+
+/* ---- weights in bfloat16 or in bytes, for solving ------------------------------------------------------------- >>quantized --
+ *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by row
+ *
+ * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, elsewhere in floats, which are
+ * exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a column lie
+ * together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets qa + 128.
+ *
+ * bfloat16: with AVX-512 BF16 by products of pairs, two consecutive k of a column together, x rounded too; elsewhere weights
+ * alone are, and become floats again block by block.
+ */
+#define HRM__BYTE_ROWS 112 /* rows of a quantized together */
+#define HRM__BYTE_NR   32
+#define HRM__BYTE_MR   14
+#define HRM__BYTE_KC   512 /* 512 * 127 * 127 < 2^24 */
+
+typedef struct hrm__bytes { int8_t *panels; float *scales; int32_t *sums; size_t groups; } hrm__bytes; /* groups: of four k */
+
+static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
+{
+    /* -> bytes */
+    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = (K + 3) / 4, weights = panels * groups * 4 * HRM__BYTE_NR;
+    b->groups = groups;
+    b->panels = (int8_t *)base;
+    b->scales = NULL, b->sums = NULL;
+    if (base) b->scales = (float *)(void *)((char *)base + weights);
+    if (base) b->sums = (int32_t *)(void *)((char *)base + weights + panels * HRM__BYTE_NR * sizeof(float));
+    return weights + panels * HRM__BYTE_NR * (sizeof(float) + sizeof(int32_t));
+}
+
+/* Elements that hrm__pack_bf16 needs for w [N,K]. */
+static size_t hrm__bf16_size(size_t N, size_t K)
+{
+    size_t pairs = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR * ((K + 1) / 2 * 2), plain = hrm__pack_size(N, K);
+    return pairs > plain ? pairs : plain;
+}
+
+/* w [N,K] -> packed, each member its panels: in bfloat16 laid out as hrm__pack does, or with two consecutive k of a column
+ * together where the processor multiplies pairs */
+static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
+{
+    const size_t each = hrm__cpu_has(HRM__CPU_BF16) ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr, long_K = (K + each - 1) / each * each;
+    size_t begin, end;
+    hrm__team_range(t, (N + nr - 1) / nr, 1, &begin, &end);
+    for (size_t p = begin; p < end; p++) {
+        size_t width = each == 2 ? nr : hrm__panel_width(N - p * nr, nr);
+        for (size_t k = 0; k < long_K; k++)
+            for (size_t j = 0; j < width; j++) {
+                int there = p * nr + j < N && k < K;
+                dst[p * nr * long_K + k / each * each * width + j * each + k % each] = there ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
+            }
+    }
+}
+
+static void hrm__pack_bytes(void *packed, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
+{
+    hrm__bytes b;
+    size_t begin, end;
+    hrm__plan_bytes(N, K, packed, &b);
+    hrm__team_range(t, (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, 1, &begin, &end);
+    for (size_t j = begin * HRM__BYTE_NR; j < end * HRM__BYTE_NR; j++) {
+        int8_t *column = b.panels + j / HRM__BYTE_NR * HRM__BYTE_NR * 4 * b.groups + j % HRM__BYTE_NR * 4;
+        float top = 0;
+        int32_t sum = 0;
+        for (size_t k = 0; j < N && k < K; k++) top = (float)fabs((double)w[j * K + k]) > top ? (float)fabs((double)w[j * K + k]) : top;
+        b.scales[j] = top / 127;
+        for (size_t k = 0; k < b.groups * 4; k++) {
+            int q = j < N && k < K && top > 0 ? (int)floor((double)w[j * K + k] * 127 / (double)top + 0.5) : 0;
+            column[k / 4 * 4 * HRM__BYTE_NR + k % 4] = (int8_t)q;
+            sum += q;
+        }
+        b.sums[j] = sum;
+    }
+}
+
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real *x, size_t K)
+{
+    /* x [K] -> q [K rounded up to 4] = 128 + round(x / scale) */
+    int32_t top = 0, bits;
+    float most, inverse, v;
+    for (size_t k = 0; k < K; k++) {
+        v = (float)x[k];
+        memcpy(&bits, &v, sizeof bits);
+        bits &= 0x7fffffff;
+        top = bits > top ? bits : top; /* in order as integers, and NaN above all */
+    }
+    memcpy(&most, &top, sizeof most);
+    inverse = top == 0 ? 0 : 127 / most;
+    *scale = most / 127;
+    for (size_t k = 0; k < K; k++) {
+        v = (float)x[k] * inverse + 12582912.0f; /* 1.5*2^23: the low mantissa bits are the rounded integer */
+        memcpy(&bits, &v, sizeof bits);
+        q[k] = (uint8_t)((bits & 255) ^ 128);
+    }
+    for (size_t k = K; k % 4; k++) q[k] = 128;
+}
+HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K), (q, scale, x, K))
+
+HRM__INLINE void hrm__bytes_out_body(hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets,
+                                     size_t rows, size_t cols)
+{
+    /* sums [rows,nr] of (128 + qa) qw -> c [rows,cols]; offsets: the columns' sums */
+    for (size_t i = 0; i < rows; i++, c += ldc, sums += HRM__BYTE_NR)
+        for (size_t j = 0; j < cols; j++) c[j] = (hrm_real)((float)(sums[j] - 128 * offsets[j]) * (row_scales[i] * scales[j]));
+}
+HRM__DISPATCH(hrm__bytes_out,
+              (hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets, size_t rows, size_t cols),
+              (c, ldc, sums, row_scales, scales, offsets, rows, cols))
+
+HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part)
+{
+    /* groups of four k of one panel -> [4 groups,nr], its `part`-th nr columns */
+    for (size_t g = 0; g < groups; g++, src += 4 * HRM__BYTE_NR, dst += 4 * nr)
+        for (size_t i = 0; i < 4; i++)
+            for (size_t j = 0; j < nr; j++) dst[i * nr + j] = (hrm_real)src[(part * nr + j) * 4 + i];
+}
+HRM__DISPATCH(hrm__expand_panel, (hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part), (dst, src, groups, nr, part))
+
+HRM__INLINE void hrm__expand_rows_body(hrm_real *dst, const uint8_t *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = (hrm_real)((int)src[i] - 128);
+}
+HRM__DISPATCH(hrm__expand_rows, (hrm_real *dst, const uint8_t *src, size_t n), (dst, src, n))
+
+HRM__INLINE void hrm__add_sums_body(int32_t *sums, const hrm_real *x, size_t rows, size_t nr)
+{
+    for (size_t i = 0; i < rows; i++, sums += HRM__BYTE_NR, x += nr)
+        for (size_t j = 0; j < nr; j++) sums[j] += (int32_t)x[j];
+}
+HRM__DISPATCH(hrm__add_sums, (int32_t *sums, const hrm_real *x, size_t rows, size_t nr), (sums, x, rows, nr))
+
+static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const int8_t *panel, const int32_t *offsets, size_t rows, size_t groups, hrm_real *b)
+{
+    /* a [rows] `row` apart, qa as floats, one panel -> sums [rows,HRM__BYTE_NR], through the float tiles; b: for a block of the panel */
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    hrm_real tile[HRM__GEMM_MR * HRM__GEMM_NR];
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < HRM__BYTE_NR; j++) sums[i * HRM__BYTE_NR + j] = 128 * offsets[j];
+    for (size_t g = 0; g < groups; g += HRM__BYTE_KC / 4) {
+        size_t some = groups - g < HRM__BYTE_KC / 4 ? groups - g : HRM__BYTE_KC / 4;
+        for (size_t part = 0; part < HRM__BYTE_NR / kernel->nr; part++) {
+            hrm__expand_panel(b, panel + g * 4 * HRM__BYTE_NR, some, kernel->nr, part);
+            for (size_t i = 0; i < rows; i += kernel->mr) {
+                size_t high = rows - i < kernel->mr ? rows - i : kernel->mr;
+                hrm__ahead ahead = {a, b, HRM__LINE};
+                hrm__tile(kernel, tile, kernel->nr, a + i * row + 4 * g, row, 1, b, 4 * some, high, kernel->nr, HRM__TILE_SET, &ahead);
+                hrm__add_sums(sums + i * HRM__BYTE_NR + part * kernel->nr, tile, high, kernel->nr);
+            }
+        }
+    }
+}
+HRM__FAST_END
+
+#if defined(HRM__X86)
+/* q [14] rows `row` apart, one panel -> sums [14,32]: the tile of hrm__gemm, four k a step */
+#define HRM__VNNI_ZERO(r, p, s) __m512i c##r = _mm512_setzero_si512(), d##r = c##r;
+#define HRM__VNNI_ADD(r, p, s) \
+    memcpy(&four, p + s * row, 4); \
+    a = _mm512_set1_epi32(four); \
+    c##r = _mm512_dpbusd_epi32(c##r, a, b0); \
+    d##r = _mm512_dpbusd_epi32(d##r, a, b1);
+#define HRM__VNNI_STORE(r, p, s) \
+    _mm512_storeu_si512(sums + r * 32, c##r); \
+    _mm512_storeu_si512(sums + r * 32 + 16, d##r);
+static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row, const int8_t *panel, size_t groups)
+{
+    const uint8_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
+    int four;
+    HRM__ROWS(HRM__VNNI_ZERO)
+    for (size_t g = 0; g < groups; g++, panel += 128, p0 += 4, p3 += 4, p6 += 4, p9 += 4, p12 += 4) {
+        __m512i b0 = _mm512_loadu_si512(panel), b1 = _mm512_loadu_si512(panel + 64), a;
+        HRM__PREFETCH(panel + 128 * groups); /* the next panel, for which the first tile pays */
+        HRM__PREFETCH(panel + 128 * groups + 64);
+        HRM__ROWS(HRM__VNNI_ADD)
+    }
+    HRM__ROWS(HRM__VNNI_STORE)
+}
+#endif
+
+#if defined(HRM__BF16)
+HRM__FAST_BEGIN
+static HRM__AVX512 void hrm__round_row(uint16_t *q, const hrm_real *x, size_t K)
+{
+    /* x [K] -> q [K rounded up to 2] in bfloat16 */
+    for (size_t k = 0; k < K; k++) q[k] = hrm__f32_to_bf16((float)x[k]);
+    if (K % 2) q[K] = 0;
+}
+HRM__FAST_END
+
+/* q [14] rows `row` apart, one panel -> c [14,32]: the tile of hrm__gemm, two k a step */
+#define HRM__BF16_ZERO(r, p, s) __m512 c##r = _mm512_setzero_ps(), d##r = c##r;
+#define HRM__BF16_ADD(r, p, s) \
+    memcpy(&pair, p + s * row, 4); \
+    a = (__m512bh)_mm512_set1_epi32(pair); \
+    c##r = _mm512_dpbf16_ps(c##r, a, b0); \
+    d##r = _mm512_dpbf16_ps(d##r, a, b1);
+#define HRM__BF16_STORE(r, p, s) \
+    _mm512_storeu_ps(c + r * ldc, c##r); \
+    _mm512_storeu_ps(c + r * ldc + 16, d##r);
+static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q, size_t row, const uint16_t *panel, size_t pairs)
+{
+    const uint16_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
+    int pair;
+    HRM__ROWS(HRM__BF16_ZERO)
+    for (size_t g = 0; g < pairs; g++, panel += 64, p0 += 2, p3 += 2, p6 += 2, p9 += 2, p12 += 2) {
+        __m512bh b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + 32), a;
+        HRM__PREFETCH(panel + 64 * pairs); /* the next panel, for which the first tile pays */
+        HRM__PREFETCH(panel + 64 * pairs + 32);
+        HRM__ROWS(HRM__BF16_ADD)
+    }
+    HRM__ROWS(HRM__BF16_STORE)
+}
+#endif
+
+/* Elements of scratch that hrm__gemm_bf16 needs where pairs are multiplied; elsewhere it needs what hrm__gemm does. */
+static size_t hrm__bf16_scratch(size_t K) { return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1; }
+
+/* a [M,K] rows lda apart, packed bfloat16 of N columns -> c [M,N] rows ldc apart. Where the processor multiplies bfloat16, a is
+ * rounded to it too, as on a GPU; elsewhere weights alone are. */
+static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const uint16_t *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
+                           const hrm__team *t)
+{
+#if defined(HRM__BF16)
+    if (hrm__cpu_has(HRM__CPU_BF16)) {
+        const size_t row = (K + 1) / 2 * 2;
+        size_t m0, m1, p0, p1;
+        uint16_t *q = (uint16_t *)(void *)scratch;
+        hrm_real edge[HRM__BYTE_MR * HRM__BYTE_NR];
+        hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
+        for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
+            size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
+            for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K);
+            for (size_t p = p0; p < p1; p++) {
+                size_t first = p * HRM__BYTE_NR, cols = N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR;
+                const uint16_t *panel = packed + first * row;
+                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) {
+                    hrm_real *to = c + (m + i) * ldc + first;
+                    size_t high = rows - i < HRM__BYTE_MR ? rows - i : HRM__BYTE_MR;
+                    if (high == HRM__BYTE_MR && cols == HRM__BYTE_NR) {
+                        hrm__tile_bf16(to, ldc, q + i * row, row, panel, row / 2);
+                        continue;
+                    }
+                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2); /* whatever stands behind the rows is dropped */
+                    for (size_t r = 0; r < high; r++) memcpy(to + r * ldc, edge + r * HRM__BYTE_NR, cols * sizeof *to);
+                }
+            }
+        }
+        return;
+    }
+#endif
+    hrm__gemm_either(c, ldc, a, lda, NULL, packed, M, N, K, 0, scratch, t);
+}
+
+/* What each member needs: a quantized [.,K], as bytes or as floats; its scales; a panel's sums; a block of a panel in floats. */
+typedef struct hrm__bytes_space { uint8_t *q; hrm_real *a, *b; float *scales; int32_t *sums; } hrm__bytes_space;
+
+static size_t hrm__bytes_scratch(size_t K, hrm_real *base, hrm__bytes_space *space)
+{
+    /* -> elements */
+    size_t row = (K + 3) / 4 * 4, used = 0;
+    size_t sizes[] = {(HRM__BYTE_ROWS + HRM__BYTE_MR) * row, HRM__BYTE_ROWS * row * sizeof(hrm_real), HRM__BYTE_NR * HRM__BYTE_KC * sizeof(hrm_real),
+                      HRM__BYTE_ROWS * sizeof(float), HRM__BYTE_ROWS * HRM__BYTE_NR * sizeof(int32_t)};
+    void *parts[HRM__COUNT(sizes)];
+    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
+        parts[i] = base ? (char *)base + used : NULL;
+        used += hrm__align(sizes[i]);
+    }
+    space->q = (uint8_t *)parts[0], space->a = (hrm_real *)parts[1], space->b = (hrm_real *)parts[2];
+    space->scales = (float *)parts[3], space->sums = (int32_t *)parts[4];
+    return used / sizeof(hrm_real) + 1;
+}
+
+/* a [M,K] rows lda apart, packed bytes of N columns -> c [M,N] rows ldc apart */
+static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const void *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
+                            const hrm__team *t)
+{
+    hrm__bytes b;
+    const size_t row = (K + 3) / 4 * 4;
+    const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
+    size_t m0, m1, p0, p1;
+    hrm__bytes_space s;
+    hrm__bytes_scratch(K, scratch, &s);
+    hrm__plan_bytes(N, K, (void *)(uintptr_t)packed, &b);
+    hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
+    for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
+        size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
+        for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K);
+        if (vnni) memset(s.q + rows * row, 128, HRM__BYTE_MR * row); /* the rows that fill the last tile */
+        else hrm__expand_rows(s.a, s.q, rows * row);
+        for (size_t p = p0; p < p1; p++) {
+            const int8_t *panel = b.panels + p * HRM__BYTE_NR * 4 * b.groups;
+            const size_t first = p * HRM__BYTE_NR;
+#if defined(HRM__X86)
+            if (vnni)
+                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
+            else
+#endif
+                hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
+            hrm__bytes_out(c + m * ldc + first, ldc, s.sums, s.scales, b.scales + first, b.sums + first, rows,
+                           N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR);
+        }
+    }
+}
+
+/* ==================================================================================================== >>passes ============
+ * Lists of passes: HRM's, where a list keeps what, and which way gradients take through it.
+ */
+HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient)
+{
+    int n = 0;
+    for (int h = 0; h < H_cycles; h++)
+        for (int l = 0; l <= L_cycles; l++, n++) { /* the last of these is H's */
+            int level = l < L_cycles, last = gradient && h == H_cycles - 1 && l >= L_cycles - 1;
+            if (!list) continue;
+            list[n].state = list[n].net = level;
+            list[n].inputs = level ? 1u << 0 | HRM_INPUT_E : 1u << 1; /* L is given z_H + e; H z_L, and never the input */
+            list[n].index = n;
+            list[n].slot = last ? 0 : -1;
+            list[n].block = list[n].out = -1;
+        }
+    return n;
+}
+
+HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers)
+{
+    hrm_kept kept;
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    unsigned overwritten = 0; /* states that a later pass writes */
+    memset(&kept, 0, sizeof kept);
+    hrm_flow_begin(&flow);
+    kept.flows = 1;
+    for (int i = n - 1; i >= 0; i--) {
+        hrm_pass p = list[i];
+        int buffer = hrm_flow_pass(&flow, list, i), count = buffer < 0 ? 0 : hrm_flow_moves(&flow, list, i, buffer, moves);
+        for (int k = 0; k < count; k++)
+            if (moves[k].to + 1 > kept.flows) kept.flows = moves[k].to + 1;
+        p.index = i;
+        p.block = p.out = -1;
+        if (p.slot >= 0) {
+            p.slot = kept.slots++;
+            p.block = kept.blocks;
+            kept.blocks += layers[p.net];
+            if (overwritten >> p.state & 1) p.out = kept.outs++;
+        }
+        overwritten |= 1u << p.state;
+        if (out) out[i] = p;
+    }
+    return kept;
+}
+
+HRM_API void hrm_flow_begin(hrm_flow *flow)
+{
+    for (int i = 0; i <= HRM_MAX_STATES; i++) flow->at[i] = -1;
+    flow->at[0] = 0;
+    flow->busy = 1;
+}
+
+HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i) { return list[i].slot < 0 ? -1 : flow->at[list[i].state]; }
+
+HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves)
+{
+    /* A state's gradient is wanted where an earlier pass with one writes it; e's always. The first taker gets the buffer itself. */
+    const hrm_pass *p = &list[i];
+    int n = 0, given = 0;
+    flow->at[p->state] = -1;
+    for (int t = 0; t <= HRM_MAX_STATES; t++) {
+        int wanted = t == HRM_MAX_STATES;
+        if (t != p->state && !(p->inputs >> t & 1)) continue;
+        for (int k = i - 1; k >= 0 && !wanted; k--) wanted = list[k].state == t && list[k].slot >= 0;
+        if (!wanted) continue;
+        if (flow->at[t] < 0 && !given) {
+            flow->at[t] = buffer;
+            given = 1;
+            continue;
+        }
+        moves[n].add = flow->at[t] >= 0;
+        for (int free = 0; flow->at[t] < 0; free++)
+            if (!(flow->busy >> free & 1)) flow->at[t] = free;
+        flow->busy |= 1u << flow->at[t];
+        moves[n].to = flow->at[t];
+        moves[n++].from = buffer;
+    }
+    if (!given) flow->busy &= ~(1u << buffer);
+    return n;
+}
+
+/* ==================================================================================================== >>cpu-backend =======
+ * The device table on the CPU, composed of the layers above.
+ *
+ * Threads share the work in one of two ways, and the code below is the same for both: with enough puzzles each thread takes its
+ * own puzzles through a whole list of passes, in chunks that stay in its cache, and meets the others at the end ("alone"); with
+ * few, all threads go through the same puzzles and split every product between them ("together").
+ *
+ *   alone: 6 puzzles, 2 threads                       together: 1 puzzle, 2 threads
+ *
+ *    puzzle   0    1    2  |  3    4    5              a product [rows,N] of its S rows
+ *    thread   0    0    0  |  1    1    1              +-----------+-----------+
+ *    chunk   [0    1] [2]  | [3    4] [5]              | thread 0  | thread 1  |  by rows, each with its own, and no barrier
+ *             |                                        +-----------+-----------+  before attention; or, where rows are few,
+ *             every pass of the list, then the next    |  columns  |  columns  |  by columns, with one after every product
+ *
+ *   within a chunk, between two attentions, rows go through the layers HRM_BLOCK_ROWS at a time:
+ *
+ *    rows    qkv, rope | attention | o, norm, gate_up, swiglu, down, norm, the next block's qkv, rope | attention …
+ *    0..111  ========> |           | ======================================================> |
+ *    112..   ========> | all heads | ======================================================> |
+ */
+#ifndef HRM_CHUNK_ROWS
+    #define HRM_CHUNK_ROWS 512 /* rows of activations a thread works on at a time, at least one puzzle */
+#endif
+#ifndef HRM_BLOCK_ROWS
+    #define HRM_BLOCK_ROWS 112 /* of these, how many go through the layers between two attentions together, in cache */
+#endif
+
+struct hrm_device {
+    const hrm_allocator *allocator;
+    hrm_pool            *pool; /* the model's */
+    unsigned char        slots[2][256];
+};
+
+typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
+
+/* Activations of one block for some puzzles, M rows: kept for the backward pass, in this order; or overwritten block by block, and
+ * then y1, gate_up, lse, r1 and r2 are NULL. The block's output y is the next one's x, or its state. */
+#define HRM__ACTS(X) /* name, columns */ \
+    X(x, D)           /* the block's input */ \
+    X(qkv, 3 * D)     /* after rope */ \
+    X(o, D)           /* attention's output */ \
+    X(y1, D)          /* after the first norm */ \
+    X(gate_up, 2 * I) \
+    X(lse, heads)     /* attention's, log of the sum of exponentials */ \
+    X(r1, 1)          /* the norms' factors */ \
+    X(r2, 1)
+typedef struct hrm__acts {
+#define HRM__MEMBER(name, columns) hrm_real *name;
+    HRM__ACTS(HRM__MEMBER)
+#undef HRM__MEMBER
+    hrm_real *y;
+} hrm__acts;
+
+enum { HRM__NORM_PARTS = 64 };
+
+typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
+    hrm_real  *scratch;         /* [threads, per_thread] */
+    size_t     per_thread;
+    size_t     chunk;           /* puzzles */
+    hrm_real  *weights_t;       /* one block's weights, packed for dx = dy w */
+    hrm_real  *dw;              /* the gradient of one of its tensors, when it is applied at once */
+    /* backward, whole batch */
+    hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [flows,M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
+    hrm_real *saved, *outs;     /* kept blocks; kept outputs [outs,M,D] */
+    double   *row_sums;         /* [B, HRM_METRIC_SUMS] */
+    double   *norm_parts;       /* [HRM__NORM_PARTS] */
+} hrm__cpu_work;
+
+static size_t hrm__rows(const hrm_dims *d, size_t puzzles) { return puzzles * (size_t)d->S; }
+static size_t hrm__cpu_chunk(const hrm_dims *d)
+{
+    size_t chunk = HRM_CHUNK_ROWS / (size_t)d->S;
+    if (chunk > (size_t)d->B) chunk = (size_t)d->B;
+    return chunk ? chunk : 1;
+}
+
+/* Hands out pieces of one block of memory; with base NULL it only counts. */
+typedef struct hrm__plan { char *base; size_t used; } hrm__plan;
+static void *hrm__take(hrm__plan *a, size_t count, size_t size)
+{
+    void *p = a->base ? a->base + a->used : NULL;
+    a->used += hrm__align(count * size);
+    return p;
+}
+static hrm_real *hrm__take_real(hrm__plan *a, size_t count) { return (hrm_real *)hrm__take(a, count, sizeof(hrm_real)); }
+
+static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
+static size_t hrm__min_size(size_t a, size_t b) { return a < b ? a : b; }
+
+static size_t hrm__acts_columns(const hrm_dims *d)
+{
+    size_t D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads;
+#define HRM__PLUS(name, columns) + (columns)
+    return 0 HRM__ACTS(HRM__PLUS);
+#undef HRM__PLUS
+}
+
+static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
+{
+    /* activations of a kept block from puzzle `first` on; y is set by the caller */
+    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, row = hrm__rows(d, first);
+    hrm_real *p = saved + (size_t)block * M * hrm__acts_columns(d);
+    hrm__acts a;
+#define HRM__PLACE(name, columns) a.name = p + row * (columns), p += M * (columns);
+    HRM__ACTS(HRM__PLACE)
+#undef HRM__PLACE
+    a.y = NULL;
+    return a;
+}
+
+/* What one thread needs: qkv [C,3D] and o [C,D] of a chunk of C rows; for HRM_BLOCK_ROWS rows f, y1 [.,D], h [.,I] and
+ * gate_up [.,2I]; and what layers ask for. Of the chunk's rows it does begin to end - 1 between attentions, with `share`. */
+typedef struct hrm__thread_scratch {
+    hrm_real *qkv, *o, *f, *y1, *gate_up, *h, *own;
+    size_t    begin, end;
+    hrm__team share;
+} hrm__thread_scratch;
+
+static size_t hrm__own_scratch(const hrm_dims *d)
+{
+    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim)), K = (size_t)(d->D > d->I ? d->D : d->I);
+    hrm__bytes_space unused;
+    if (d->dtype == HRM_FORWARD_BFLOAT16) return hrm__max_size(n, hrm__bf16_scratch(K));
+    return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch(K, NULL, &unused)) : n;
+}
+
+static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_scratch *s)
+{
+    /* lays one thread's scratch out from base (NULL: counts) -> elements */
+    size_t C = hrm__rows(d, hrm__cpu_chunk(d)), D = (size_t)d->D, I = (size_t)d->I;
+    hrm__plan a = {(char *)base, 0};
+    memset(s, 0, sizeof *s);
+    s->qkv = hrm__take_real(&a, C * 3 * D);
+    s->o = hrm__take_real(&a, C * D);
+    s->f = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
+    s->y1 = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
+    s->gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * 2 * I);
+    s->h = hrm__take_real(&a, HRM_BLOCK_ROWS * I);
+    s->own = hrm__take_real(&a, hrm__own_scratch(d));
+    return a.used / sizeof(hrm_real);
+}
+
+static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__cpu_work *c)
+{
+    /* lays hrm_work.work out -> bytes */
+    hrm__plan a = {(char *)base, 0};
+    hrm__thread_scratch unused;
+    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I;
+    memset(c, 0, sizeof *c);
+    c->chunk = hrm__cpu_chunk(d);
+    c->per_thread = hrm__plan_scratch(d, NULL, &unused);
+    c->scratch = hrm__take_real(&a, (size_t)d->threads * c->per_thread);
+    c->row_sums = (double *)hrm__take(&a, (size_t)d->B * HRM_METRIC_SUMS, sizeof(double));
+    if (!train) return a.used;
+    c->norm_parts = (double *)hrm__take(&a, HRM__NORM_PARTS, sizeof(double));
+    size_t packed = 0;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
+    packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
+    c->weights_t = hrm__take_real(&a, packed);
+    if (train == 2) c->dw = hrm__take_real(&a, hrm__max_size(3 * D, 2 * I) * D); /* qkv_proj or gate_up_proj */
+    c->dz = hrm__take_real(&a, (size_t)d->kept.flows * M * D);
+    c->ds1 = hrm__take_real(&a, M * D);
+    c->ds2 = hrm__take_real(&a, M * D);
+    c->dqkv = hrm__take_real(&a, M * 3 * D);
+    c->dgate_up = hrm__take_real(&a, M * 2 * I);
+    c->h = hrm__take_real(&a, M * I);
+    c->saved = hrm__take_real(&a, (size_t)d->kept.blocks * M * hrm__acts_columns(d));
+    c->outs = hrm__take_real(&a, (size_t)d->kept.outs * M * D);
+    return a.used;
+}
+
+/* The prepared weights: rope tables, every block's weights packed, the head's. */
+typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[HRM_MAX_NETS], *lm_head; size_t each, at[HRM_BLOCK_TENSORS]; } hrm__prepared;
+
+static size_t hrm__operand_size(hrm_forward_dtype dtype, size_t N, size_t K)
+{
+    /* elements of hrm_real that w [N,K] packed takes */
+    hrm__bytes unused;
+    size_t one = sizeof(hrm_real), plain = hrm__pack_size(N, K);
+    if (dtype == HRM_FORWARD_BFLOAT16) return (hrm__bf16_size(N, K) * sizeof(uint16_t) + one - 1) / one;
+    return dtype == HRM_FORWARD_INT8 ? (hrm__plan_bytes(N, K, NULL, &unused) + one - 1) / one : plain;
+}
+
+static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p)
+{
+    hrm__plan a = {(char *)base, 0};
+    size_t table = (size_t)d->S * (size_t)(d->head_dim / 2);
+    memset(p, 0, sizeof *p);
+    p->cosines = hrm__take_real(&a, table);
+    p->sines = hrm__take_real(&a, table);
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        p->at[i] = p->each;
+        p->each += hrm__align(hrm__operand_size(d->dtype, hrm__block_rows(d, i), hrm__block_columns(d, i)));
+    }
+    for (int net = 0; net < d->nets; net++) p->blocks[net] = hrm__take_real(&a, (size_t)d->layers[net] * p->each);
+    p->lm_head = hrm__take_real(&a, hrm__pack_size((size_t)d->V, (size_t)d->D));
+    return a.used;
+}
+
+static hrm__block hrm__packed_block(const hrm__prepared *p, int net, int layer)
+{
+    hrm__block b;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) b.w[i] = p->blocks[net] + (size_t)layer * p->each + p->at[i];
+    return b;
+}
+
+typedef struct hrm__move { hrm_real *to; const hrm_real *from; int add; } hrm__move;
+
+/* One call of the table, run by all threads. */
+typedef struct hrm__cpu_call {
+    hrm_device   *dev;
+    hrm_work     *w;
+    hrm__cpu_work c;
+    hrm__prepared prepared;
+    void (*part)(const struct hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles); /* of some puzzles, or */
+    void (*whole)(const struct hrm__cpu_call *call, const hrm__team *team);                                          /* of everything */
+    const hrm_pass *list;
+    int       n;        /* passes in it */
+    void *const *z;     /* the states they work on */
+    int       layer;    /* of the first pass's network, on the way back */
+    hrm_real *dz;       /* [B,S,D] the gradient that goes through it */
+    hrm__move move;
+    hrm_group group;
+    const hrm_real *from; /* what the heads read */
+    int       with_logits;
+    hrm_real *q;
+} hrm__cpu_call;
+
+static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t puzzles)
+{
+    /* A team shares the first thread's chunk. Between attentions a thread has rows of its own, with nobody else at work on them;
+     * or, where there are too few tiles of rows to go round, the team does all rows together and splits every product. */
+    const hrm_dims *d = &call->w->d;
+    const size_t mr = hrm__gemm_kernel_get()->mr, M = hrm__rows(d, puzzles), tiles = (M + mr - 1) / mr, size = (size_t)team->size;
+    hrm__team alone = {0, 1, NULL};
+    hrm__thread_scratch mine, first;
+    hrm__plan_scratch(d, call->c.scratch, &first);
+    hrm__plan_scratch(d, call->c.scratch + (size_t)thread * call->c.per_thread, &mine);
+    if (team->size > 1) mine.qkv = first.qkv, mine.o = first.o;
+    if ((tiles + size - 1) / size * size * 4 <= tiles * 5) {
+        mine.share = alone;
+        hrm__team_range(team, M, mr, &mine.begin, &mine.end);
+    } else {
+        mine.share = *team;
+        mine.begin = 0, mine.end = M;
+        mine.f = first.f, mine.y1 = first.y1, mine.gate_up = first.gate_up, mine.h = first.h;
+    }
+    return mine;
+}
+
+static void hrm__cpu_thread(void *context, int id, int size)
+{
+    const hrm__cpu_call *call = (const hrm__cpu_call *)context;
+    hrm__team together, alone = {0, 1, NULL};
+    together.id = id, together.size = size, together.pool = call->dev->pool;
+    if (call->whole) {
+        call->whole(call, &together);
+        return;
+    }
+    size_t begin = 0, end = (size_t)call->w->rows, chunk = call->c.chunk;
+    int split = end >= 2 * (size_t)size || end % (size_t)size == 0;
+    if (split) hrm__team_range(&together, end, 1, &begin, &end);
+    for (size_t first = begin; first < end; first += chunk)
+        call->part(call, split ? &alone : &together, id, first, end - first < chunk ? end - first : chunk);
+}
+
+static hrm_status hrm__cpu_run(hrm__cpu_call *call)
+{
+    hrm_pool_run(call->dev->pool, hrm__cpu_thread, call);
+    return HRM_OK;
+}
+
+static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call;
+    memset(&call, 0, sizeof call);
+    call.dev = dev;
+    call.w = w;
+    hrm__plan_cpu_work(&w->d, w->train, w->work, &call.c);
+    hrm__plan_prepared(&w->d, w->prepared, &call.prepared);
+    return call;
+}
+
+/* ---- one block -------------------------------------------------------------------------------------------- >>block -------
+ *
+ *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
+ */
+static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N, size_t K, hrm_real *scratch,
+                         const hrm__team *team)
+{
+    /* x [rows,K], packed w [N,K] -> y [rows,N] */
+    hrm_forward_dtype dtype = call->w->d.dtype;
+    if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, K, w, rows, N, K, scratch, team);
+    else if (dtype == HRM_FORWARD_BFLOAT16) hrm__gemm_bf16(y, N, x, K, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
+    else hrm__gemm(y, N, x, K, w, rows, N, K, 0, scratch, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
+{
+    /* rows from `first` on: a.x -> a.qkv, after rope */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D;
+    hrm_real *qkv = a->qkv + first * 3 * D;
+    hrm__project(call, qkv, a->x + first * D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, s->own, team);
+    if (d->learned) return;
+    size_t b, e;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__rope_rows(qkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads, (size_t)d->head_dim,
+                   3 * D, 1);
+}
+
+static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
+{
+    /* rows from `first` on: attention's a.o -> a.y */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D, I = (size_t)d->I, b, e;
+    hrm_real eps = (hrm_real)d->eps, *f = s->f, *h = s->h, *y = a->y + first * D;
+    hrm_real *y1 = a->y1 ? a->y1 + first * D : s->y1, *gate_up = a->gate_up ? a->gate_up + first * 2 * I : s->gate_up;
+    const hrm_real *x = a->x + first * D;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__project(call, f, a->o + first * D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
+    hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, eps);
+    hrm__team_barrier(team);
+    hrm__project(call, gate_up, y1, w->w[HRM_GATE_UP_PROJ], rows, 2 * I, D, s->own, team);
+    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__project(call, f, h, w->w[HRM_DOWN_PROJ], rows, D, I, s->own, team);
+    hrm__rms_norm(y + b * D, a->r2 ? a->r2 + first + b : NULL, y1 + b * D, f + b * D, e - b, D, eps);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles, const hrm__team *team)
+{
+    /* a.qkv -> a.o, a.lse: each thread its (puzzle, head) pairs */
+    const hrm_dims *d = &call->w->d;
+    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
+    hrm__team_range(team, puzzles * heads, 1, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        size_t row = i / heads * S, h = i % heads;
+        const hrm_real *q = a->qkv + row * 3 * D + h * hd;
+        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S, hd, d->causal, s->own);
+    }
+}
+
+/* calls function(…, first, rows, share) for a thread's rows, block by block */
+#define HRM__EACH_BLOCK(i, rows, s) \
+    for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
+
+static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
+                               const hrm__team *team)
+{
+    /* a.x [puzzles,S,D] -> a.y, and everything between into a */
+    HRM__EACH_BLOCK(i, rows, s) hrm__block_qkv(call, w, a, s, i, rows);
+    hrm__team_barrier(team);
+    hrm__block_attention(call, a, s, puzzles, team);
+    hrm__team_barrier(team);
+    HRM__EACH_BLOCK(i, rows, s) hrm__block_mlp(call, w, a, s, i, rows);
+}
+
+/* The block backward: dz, the gradient of its output, becomes in place that of its input. First the activations' gradients, thread
+ * by puzzle, then the weights', by tile. */
+typedef struct hrm__block_view { /* one block from some puzzle on */
+    hrm__acts a; /* saved */
+    hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
+} hrm__block_view;
+
+static hrm__block_view hrm__view_block(const hrm__cpu_call *call, size_t first)
+{
+    const hrm_dims *d = &call->w->d;
+    const hrm_pass *pass = call->list;
+    size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I;
+    hrm__block_view v;
+    v.dz = call->dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D, v.dqkv = call->c.dqkv + row * 3 * D;
+    v.dgate_up = call->c.dgate_up + row * 2 * I, v.h = call->c.h + row * I;
+    v.a = hrm__saved_acts(d, call->c.saved, pass->block + call->layer, first);
+    hrm_real *p = call->c.weights_t;
+    if (call->layer + 1 < d->layers[pass->net]) v.y = hrm__saved_acts(d, call->c.saved, pass->block + call->layer + 1, first).x;
+    else v.y = (pass->out < 0 ? (hrm_real *)call->w->z[pass->state] : call->c.outs + (size_t)pass->out * hrm__rows(d, (size_t)d->B) * D) + row * D;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        v.wt[i] = p;
+        p += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
+    }
+    return v;
+}
+
+static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    hrm__block_view v = hrm__view_block(call, 0);
+    const hrm_real *p = w->params + w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
+        hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
+}
+
+static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
+{
+    /* rows from `first` on: dz of the output -> ds2, dgate_up, h, ds1, and attention's gradient into the scratch's o */
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)call->w->d.D, I = (size_t)call->w->d.I, b, e;
+    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D, *ds2 = v->ds2 + first * D, *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
+    const hrm_real *gate_up = v->a.gate_up + first * 2 * I;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__rms_norm_gradient(ds2 + b * D, dz + b * D, v->y + (first + b) * D, v->a.r2 + first + b, e - b, D);
+    memcpy(dz + b * D, ds2 + b * D, (e - b) * D * sizeof *dz);
+    hrm__team_barrier(team);
+    hrm__gemm(s->h, I, ds2, D, v->wt[HRM_DOWN_PROJ], rows, I, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I); /* made again: cheaper than keeping it */
+    hrm_swiglu_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__gemm(dz, D, dgate_up, 2 * I, v->wt[HRM_GATE_UP_PROJ], rows, D, 2 * I, 1, s->own, team);
+    hrm__team_barrier(team);
+    hrm__rms_norm_gradient(ds1 + b * D, dz + b * D, v->a.y1 + (first + b) * D, v->a.r1 + first + b, e - b, D);
+    memcpy(dz + b * D, ds1 + b * D, (e - b) * D * sizeof *dz);
+    hrm__team_barrier(team);
+    hrm__gemm(s->o + first * D, D, ds1, D, v->wt[HRM_O_PROJ], rows, D, D, 0, s->own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
+{
+    /* rows from `first` on: dqkv before rope, dz += dqkv w */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D, b, e;
+    hrm_real *dqkv = v->dqkv + first * 3 * D;
+    hrm__team_range(team, rows, 1, &b, &e);
+    if (!d->learned)
+        hrm__rope_rows(dqkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads,
+                       (size_t)d->head_dim, 3 * D, -1);
+    hrm__team_barrier(team);
+    hrm__gemm(v->dz + first * D, D, dqkv, 3 * D, v->wt[HRM_QKV_PROJ], rows, D, 3 * D, 1, s->own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_dims *d = &call->w->d;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    hrm__block_view v = hrm__view_block(call, first);
+    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
+    HRM__EACH_BLOCK(i, rows, &s) hrm__block_mlp_backward(call, &v, &s, i, rows);
+    hrm__team_barrier(team);
+    hrm__team_range(team, puzzles * heads, 1, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        size_t at = i / heads * S * 3 * D + i % heads * hd, at_o = i / heads * S * D + i % heads * hd;
+        const hrm_real *q = v.a.qkv + at;
+        hrm__attention_head_backward(v.dqkv + at, v.dqkv + at + D, v.dqkv + at + 2 * D, s.o + at_o, q, q + D, q + 2 * D, v.a.o + at_o, v.a.lse + i * S, 3 * D,
+                                     D, S, hd, d->causal, s.own);
+    }
+    hrm__team_barrier(team);
+    HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
+}
+
+static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team);
+
+static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    const hrm__cpu_work *c = &call->c;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
+    hrm__block_view v = hrm__view_block(call, 0);
+    const hrm_real *dy[HRM_BLOCK_TENSORS], *x[HRM_BLOCK_TENSORS];
+    dy[HRM_QKV_PROJ] = c->dqkv, x[HRM_QKV_PROJ] = v.a.x;
+    dy[HRM_O_PROJ] = c->ds1, x[HRM_O_PROJ] = v.a.o;
+    dy[HRM_GATE_UP_PROJ] = c->dgate_up, x[HRM_GATE_UP_PROJ] = v.a.y1;
+    dy[HRM_DOWN_PROJ] = c->ds2, x[HRM_DOWN_PROJ] = c->h;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        size_t M = hrm__rows(d, (size_t)w->rows), N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
+        size_t at = w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size + w->at.block_offset[i];
+        if (w->train != 2) {
+            hrm__gemm_tn(w->grads + at, K, dy[i], N, x[i], K, M, N, K, 1, s.own, team);
+            continue;
+        }
+        hrm__gemm_tn(c->dw, K, dy[i], N, x[i], K, M, N, K, 0, s.own, team);
+        hrm__team_barrier(team);
+        hrm__adam_range(w, at, c->dw, N * K, 0, team);
+        hrm__team_barrier(team);
+    }
+}
+
+/* ---- passes: states through networks, and back -------------------------------------------------------------------- >>pass -----
+ *
+ *   z = net(z + inputs);      on the way back dz, of the pass's output, becomes that of the sum, so of its state and inputs alike
+ */
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n)
+{
+    if (b)
+        for (size_t i = 0; i < n; i++) out[i] = z[i] + (a[i] + b[i]);
+    else
+        for (size_t i = 0; i < n; i++) out[i] = z[i] + a[i];
+}
+HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
+HRM__FAST_END
+
+static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D, const hrm__thread_scratch *s)
+{
+    /* this thread's rows: out [.,D] = z + (inputs[0] + inputs[1]) + inputs[2] …; out may be z */
+    size_t b, e;
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    b += s->begin * D, e += s->begin * D;
+    if (n == 0 && out != z) memcpy(out + b, z + b, (e - b) * sizeof *out);
+    for (int i = 0; i < n; i += i ? 1 : 2) hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
+    hrm__team_barrier(&s->share);
+}
+
+static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles, const hrm__thread_scratch *s, const hrm__team *team)
+{
+    /* one pass on the puzzles from `first` on: in place, or block by block through what is kept */
+    const hrm_dims *d = &call->w->d;
+    size_t D = (size_t)d->D, at = hrm__rows(d, first) * D;
+    const hrm_real *inputs[HRM_MAX_STATES + 1];
+    hrm_real *z = (hrm_real *)call->z[p->state] + at;
+    hrm__acts a;
+    int n = 0, layers = d->layers[p->net], kept = p->slot >= 0;
+    for (int i = 0; i < d->states; i++)
+        if (p->inputs >> i & 1) inputs[n++] = (const hrm_real *)call->z[i] + at;
+    if (p->inputs & HRM_INPUT_E) inputs[n++] = (const hrm_real *)call->w->e + at;
+    memset(&a, 0, sizeof a);
+    a.qkv = s->qkv, a.o = s->o;
+    a.x = a.y = z;
+    if (kept) a = hrm__saved_acts(d, call->c.saved, p->block, first);
+    hrm__inject(a.x, z, inputs, n, D, s);
+    for (int layer = 0; layer < layers; layer++) {
+        hrm__block w = hrm__packed_block(&call->prepared, p->net, layer);
+        hrm__acts next = a;
+        if (kept) {
+            if (layer + 1 < layers) next = hrm__saved_acts(d, call->c.saved, p->block + layer + 1, first);
+            a.y = layer + 1 < layers ? next.x : z;
+        }
+        hrm__block_forward(call, &w, &a, s, puzzles, team);
+        a = next;
+    }
+    if (!kept || p->out < 0) return;
+    size_t b, e; /* a later pass overwrites z: its value here is kept too; a thread's own rows, so nobody waits */
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    b += s->begin * D, e += s->begin * D;
+    memcpy(call->c.outs + (size_t)p->out * hrm__rows(d, (size_t)d->B) * D + at + b, z + b, (e - b) * sizeof *z);
+    hrm__team_barrier(&s->share);
+}
+
+static void hrm__passes_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    for (int i = 0; i < call->n; i++) hrm__pass_forward(call, &call->list[i], first, puzzles, &s, team);
+}
+
+static hrm_status hrm__cpu_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__passes_part;
+    call.z = z;
+    call.list = list;
+    call.n = n;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__move_gradient(const hrm__cpu_call *call, const hrm__team *team)
+{
+    /* dz on to another gradient, or added to it */
+    const hrm_dims *d = &call->w->d;
+    size_t b, e;
+    hrm__team_range(team, hrm__rows(d, (size_t)call->w->rows) * (size_t)d->D, 16, &b, &e);
+    if (call->move.add) hrm__add(call->move.to + b, call->move.to + b, call->move.from + b, NULL, e - b);
+    else memcpy(call->move.to + b, call->move.from + b, (e - b) * sizeof(hrm_real));
+}
+
+static hrm_status hrm__cpu_passes_backward(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    const size_t each = hrm__rows(&w->d, (size_t)w->d.B) * (size_t)w->d.D;
+    if (w->train == 2 && *w->bad) return HRM_OK; /* nothing may move, and no gradient is kept */
+    hrm_flow_begin(&flow);
+    for (int i = n - 1; i >= 0; i--) {
+        int buffer = hrm_flow_pass(&flow, list, i);
+        if (buffer < 0) continue;
+        call.list = &list[i];
+        call.dz = call.c.dz + (size_t)buffer * each;
+        for (call.layer = w->d.layers[list[i].net] - 1; call.layer >= 0; call.layer--) {
+            call.whole = hrm__pack_block_t;
+            HRM__TRY(hrm__cpu_run(&call));
+            call.whole = NULL;
+            call.part = hrm__block_backward_part;
+            HRM__TRY(hrm__cpu_run(&call));
+            call.whole = hrm__block_gradients;
+            HRM__TRY(hrm__cpu_run(&call));
+        }
+        int count = hrm_flow_moves(&flow, list, i, buffer, moves);
+        for (int k = 0; k < count; k++) {
+            call.move.to = call.c.dz + (size_t)moves[k].to * each;
+            call.move.from = call.c.dz + (size_t)moves[k].from * each;
+            call.move.add = moves[k].add;
+            call.whole = hrm__move_gradient;
+            HRM__TRY(hrm__cpu_run(&call));
+        }
+    }
+    w->de = flow.at[HRM_MAX_STATES];
+    return HRM_OK;
+}
+
+/* ---- embedded input ----------------------------------------------------------------------------------------- >>embed -----
+ *
+ *   e = sqrt(D) [puzzle row, zero-padded to P D; embed_tokens[token]],      sqrt(D) 0.7071 (… + embed_pos) with learned positions
+ */
+static void hrm__embed_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
+    hrm_real scale = hrm__sqrt((hrm_real)d->D), *e = (hrm_real *)w->e;
+    (void)thread;
+    hrm__team_range(team, puzzles * S, 1, &b, &end);
+    for (size_t i = first * S + b; i < first * S + end; i++) {
+        size_t puzzle = i / S, s = i % S;
+        hrm_real *out = e + i * D;
+        if (s < P) {
+            const hrm_real *row = w->puzzle + (size_t)w->ids[puzzle] * ndim;
+            for (size_t j = 0; j < D; j++) out[j] = s * D + j < ndim ? row[s * D + j] : 0;
+        } else {
+            memcpy(out, w->params + w->at.embed_tokens + (size_t)w->inputs[puzzle * T + s - P] * D, D * sizeof *out);
+        }
+        if (d->learned) {
+            const hrm_real *pos = w->params + w->at.embed_pos + s * D;
+            for (size_t j = 0; j < D; j++) out[j] = (hrm_real)0.707106781 * (out[j] + pos[j]);
+        }
+        for (size_t j = 0; j < D; j++) out[j] *= scale;
+    }
+}
+
+static hrm_status hrm__cpu_embed(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__embed_part;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    /* each thread its columns, all rows in order: sums do not depend on the number of threads */
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
+    hrm_real scale = hrm__sqrt((hrm_real)d->D) * (d->learned ? (hrm_real)0.707106781 : 1);
+    hrm_real *tokens = w->grads + w->at.embed_tokens, *pos = w->grads + w->at.embed_pos;
+    const hrm_real *de = call->c.dz + (size_t)w->de * hrm__rows(d, (size_t)d->B) * D;
+    hrm__team_range(team, D, 16, &b, &end);
+    for (size_t i = 0; i < (size_t)w->rows; i++)
+        for (size_t s = 0; s < S; s++) {
+            const hrm_real *g = de + (i * S + s) * D;
+            if (d->learned)
+                for (size_t j = b; j < end; j++) pos[s * D + j] += scale * g[j];
+            if (s < P) {
+                for (size_t j = b; j < end; j++)
+                    if (s * D + j < ndim) w->puzzle_grad[i * ndim + s * D + j] += scale * g[j];
+            } else {
+                hrm_real *row = tokens + (size_t)w->inputs[i * T + s - P] * D;
+                for (size_t j = b; j < end; j++) row[j] += scale * g[j];
+            }
+        }
+}
+
+static hrm_status hrm__cpu_embed_backward(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
+    call.whole = hrm__embed_gradients;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- heads: logits = lm_head z[0] from position P on, q = q_head z[0] at position 0 + bias ------------------- >>heads -----*/
+static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    for (size_t i = first; i < first + puzzles; i++) {
+        const hrm_real *z = call->from + i * S * D;
+        if (team->id == 0)
+            for (size_t k = 0; k < 2; k++) {
+                const hrm_real *weight = w->params + w->at.q_head_weight + k * D;
+                hrm_real sum = 0;
+                for (size_t j = 0; j < D; j++) sum += z[j] * weight[j];
+                call->q[2 * i + k] = sum + w->params[w->at.q_head_bias + k];
+            }
+        if (!call->with_logits) continue;
+        hrm_real *logits = w->logits + i * T * V;
+        hrm__gemm(logits, V, z + (S - T) * D, D, call->prepared.lm_head, T, V, D, 0, s.own, team);
+        hrm__team_barrier(team);
+        if (team->id != 0) continue;
+        for (size_t t = 0; t < T; t++) {
+            size_t best = 0;
+            for (size_t j = 1; j < V; j++)
+                if (logits[t * V + j] > logits[t * V + best]) best = j;
+            w->predictions[i * T + t] = (int32_t)best;
+        }
+    }
+}
+
+static hrm_status hrm__cpu_heads(hrm_device *dev, hrm_work *w, const void *z, hrm_real *q, int with_logits)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__heads_part;
+    call.from = (const hrm_real *)z;
+    call.q = q;
+    call.with_logits = with_logits;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__pack_lm_head_t(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    hrm__pack(call->c.weights_t, w->params + w->at.lm_head, (size_t)w->d.V, (size_t)w->d.D, 1, team);
+}
+
+static void hrm__heads_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    /* dz of state 0: logits' part from position P on, q's at position 0 (which may be a token's when P is 0), 0 elsewhere */
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V, P = S - T;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    for (size_t i = first; i < first + puzzles; i++) {
+        hrm_real *dz = call->c.dz + i * S * D;
+        if (team->id == 0) memset(dz, 0, P * D * sizeof *dz);
+        hrm__gemm(dz + P * D, D, w->dlogits + i * T * V, V, call->c.weights_t, T, D, V, 0, s.own, team);
+        hrm__team_barrier(team);
+        if (team->id != 0) continue;
+        const hrm_real *weight = w->params + w->at.q_head_weight;
+        for (size_t j = 0; j < D; j++) dz[j] += w->dq[2 * i] * weight[j] + w->dq[2 * i + 1] * weight[D + j];
+    }
+}
+
+static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
+    const hrm_real *z = (const hrm_real *)w->z[0];
+    hrm_real *g = w->grads;
+    for (size_t i = 0; i < (size_t)w->rows; i++) {
+        hrm__gemm_tn(g + w->at.lm_head, D, w->dlogits + i * T * V, V, z + (i * S + S - T) * D, D, T, V, D, 1, s.own, team);
+        hrm__team_barrier(team);
+    }
+    if (team->id != 0) return;
+    for (size_t i = 0; i < (size_t)w->rows; i++)
+        for (size_t k = 0; k < 2; k++) {
+            hrm_real dq = w->dq[2 * i + k];
+            for (size_t j = 0; j < D; j++) g[w->at.q_head_weight + k * D + j] += dq * z[i * S * D + j];
+            g[w->at.q_head_bias + k] += dq;
+        }
+}
+
+static hrm_status hrm__cpu_heads_backward(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.whole = hrm__pack_lm_head_t;
+    HRM__TRY(hrm__cpu_run(&call));
+    call.whole = NULL;
+    call.part = hrm__heads_backward_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    call.whole = hrm__heads_gradients;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- adaptive computation: what happens before and after the model in a segment -------------------------------- >>halting --*/
+static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm_work *w = call->w;
+    size_t D = (size_t)w->d.D, S = (size_t)w->d.S, T = (size_t)w->d.T;
+    (void)thread;
+    if (team->id != 0) return;
+    for (size_t i = first; i < first + puzzles; i++) {
+        if (!w->halted[i]) continue;
+        for (int state = 0; state < w->d.states; state++)
+            for (size_t s = 0; s < S; s++) memcpy((hrm_real *)w->z[state] + (i * S + s) * D, w->params + w->at.init[state], D * sizeof(hrm_real));
+        w->steps[i] = 0;
+        memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
+        memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
+        if (w->puzzle_grad && w->ids[i] != w->new_ids[i]) memset(w->puzzle_grad + i * (size_t)w->d.puzzle_ndim, 0, (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
+        w->ids[i] = w->new_ids[i];
+    }
+}
+
+static hrm_status hrm__cpu_act_begin(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__act_begin_part;
+    return hrm__cpu_run(&call);
+}
+
+static hrm_status hrm__cpu_act_end(hrm_device *dev, hrm_work *w)
+{
+    (void)dev;
+    for (int32_t i = 0; i < w->rows; i++) {
+        int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, i);
+        w->halted[i] = hrm__halts(w->step, w->train, ++w->steps[i], w->q + 2 * i, minimum);
+    }
+    return HRM_OK;
+}
+
+/* ---- losses of the segment: CE + (BCE(q_halt, exact) + BCE(q_continue, target)) / 2 ------------------------------ >>objective */
+static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t T = (size_t)d->T, V = (size_t)d->V;
+    double scale = (double)w->step->loss_scale;
+    (void)thread;
+    if (team->id != 0) return;
+    for (size_t i = first; i < first + puzzles; i++) {
+        int correct, labelled;
+        double lm = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY, w->train ? w->dlogits + i * T * V : NULL,
+                                      w->logits + i * T * V, w->labels + i * T, T, V, scale, &correct, &labelled);
+        size_t learns = w->train ? i : 0; /* what is there in training only */
+        hrm__row_losses(call->c.row_sums + i * HRM_METRIC_SUMS, w->dq + 2 * learns, w->target_q + learns, w->step, w->train, w->q + 2 * i, w->q2 + 2 * learns,
+                        w->steps[i], w->halted[i], labelled, correct, lm);
+    }
+}
+
+static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__losses_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    memset(w->metrics, 0, HRM_METRIC_SUMS * sizeof *w->metrics);
+    for (int i = 0; i < w->rows; i++)
+        for (int k = 0; k < HRM_METRIC_SUMS; k++) w->metrics[k] += call.c.row_sums[i * HRM_METRIC_SUMS + k];
+    double total = w->metrics[HRM_M_LM_LOSS] + w->metrics[HRM_M_Q_HALT_LOSS] + w->metrics[HRM_M_Q_CONTINUE_LOSS];
+    if (!(total - total == 0)) *w->bad = 1; /* infinite or not a number */
+    return HRM_OK;
+}
+
+/* ---- updates --------------------------------------------------------------------------------------------------- >>updates --*/
+static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team)
+{
+    /* params, m, v from `from` on, g [n] */
+    const hrm_step *s = w->step;
+    size_t b, e;
+    hrm__team_range(team, n, 64, &b, &e);
+    double lr = (double)s->rates[rate].lr;
+    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b, (hrm_real)(1 - lr * (double)s->rates[rate].weight_decay),
+                    (hrm_real)(lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+}
+
+static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->net_offset[0] : at->trained; }
+
+/* The sum of squares does not depend on the threads: the arena is cut into equal parts, each summed by one, added in order. */
+static void hrm__norm_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    size_t n = hrm__gradient_count(&w->at, w->train), each = (n + HRM__NORM_PARTS - 1) / HRM__NORM_PARTS, b, e;
+    hrm__team_range(team, HRM__NORM_PARTS, 1, &b, &e);
+    for (; b < e; b++) {
+        double sum = 0;
+        for (size_t i = hrm__min_size(n, b * each); i < hrm__min_size(n, (b + 1) * each); i++) sum += (double)w->grads[i] * (double)w->grads[i];
+        call->c.norm_parts[b] = sum;
+    }
+}
+
+static hrm_status hrm__cpu_norm(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.whole = hrm__norm_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    *w->norm = 0;
+    for (int i = 0; i < HRM__NORM_PARTS; i++) *w->norm += call.c.norm_parts[i];
+    if (!(*w->norm - *w->norm == 0)) *w->bad = 1;
+    return HRM_OK;
+}
+
+static void hrm__update_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    size_t b, e;
+    hrm__team_range(team, call->group.count, 64, &b, &e);
+    hrm__adam_range(w, call->group.from, w->grads + call->group.from, call->group.count, call->group.rate, team);
+    memset(w->grads + call->group.from + b, 0, (e - b) * sizeof *w->grads);
+}
+
+static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int n)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (*w->bad) return HRM_OK;
+    call.whole = hrm__update_part;
+    for (int i = 0; i < n; i++) {
+        size_t ndim = (size_t)w->d.puzzle_ndim, rows = (size_t)w->rows;
+        call.group = groups[i];
+        if (call.group.optimizer != HRM_SIGN_SGD) {
+            HRM__TRY(hrm__cpu_run(&call));
+            continue;
+        }
+        hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, rows, ndim, (double)w->step->rates[call.group.rate].lr, (double)w->step->rates[call.group.rate].weight_decay);
+        memset(w->puzzle_grad, 0, rows * ndim * sizeof *w->puzzle_grad);
+    }
+    return HRM_OK;
+}
+
+static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    for (int net = 0; net < d->nets; net++)
+        for (int layer = 0; layer < d->layers[net]; layer++)
+            for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+                hrm_real *to = call->prepared.blocks[net] + (size_t)layer * call->prepared.each + call->prepared.at[i];
+                const hrm_real *from = w->params + w->at.net_offset[net] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
+                size_t N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
+                if (d->dtype == HRM_FORWARD_INT8) hrm__pack_bytes(to, from, N, K, team);
+                else if (d->dtype == HRM_FORWARD_BFLOAT16) hrm__pack_bf16((uint16_t *)(void *)to, from, N, K, team);
+                else hrm__pack(to, from, N, K, 0, team);
+            }
+    hrm__pack(call->prepared.lm_head, w->params + w->at.lm_head, (size_t)d->V, (size_t)d->D, 0, team);
+}
+
+static hrm_status hrm__cpu_prepare(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (call.prepared.cosines[0] != 1) /* cos 0: the tables were not made yet */
+        hrm_rope_table(call.prepared.cosines, call.prepared.sines, (size_t)w->d.S, (size_t)w->d.head_dim, (double)w->d.theta);
+    call.whole = hrm__prepare_part;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- the rest of the table --------------------------------------------------------------------------------------- >>cpu-table */
+static hrm_status hrm__cpu_open(hrm_device **out, const hrm_device_desc *desc)
+{
+    void *p;
+    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_device), "device"));
+    hrm_device *dev = (hrm_device *)p;
+    dev->allocator = desc->allocator;
+    dev->pool = desc->pool;
+    *out = dev;
+    return HRM_OK;
+}
+static void       hrm__cpu_close(hrm_device *dev) { hrm__free(dev->allocator, dev, 1, sizeof *dev); }
+static hrm_status hrm__cpu_buffer_alloc(hrm_device *dev, void **p, size_t bytes) { return hrm__alloc_zero(dev->allocator, p, bytes, 1, "model memory"); }
+static void       hrm__cpu_buffer_free(hrm_device *dev, void *p, size_t bytes) { hrm__free(dev->allocator, p, bytes, 1); }
+static hrm_status hrm__cpu_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
+{
+    (void)dev;
+    if (bytes) memmove(dst, src, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_upload(hrm_device *dev, void *dst, const void *host, size_t bytes) { return hrm__cpu_copy(dev, dst, host, bytes); }
+static hrm_status hrm__cpu_download(hrm_device *dev, void *host, const void *src, size_t bytes) { return hrm__cpu_copy(dev, host, src, bytes); }
+static hrm_status hrm__cpu_zero(hrm_device *dev, void *dst, size_t bytes)
+{
+    (void)dev;
+    if (bytes) memset(dst, 0, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_sync(hrm_device *dev) { (void)dev; return HRM_OK; }
+static hrm_status hrm__cpu_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)
+{
+    hrm__cpu_work work;
+    hrm__prepared prepared;
+    (void)dev;
+    sizes->activation = sizeof(hrm_real);
+    sizes->prepared = hrm__plan_prepared(d, NULL, &prepared);
+    sizes->work = hrm__plan_cpu_work(d, train, NULL, &work);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)
+{
+    (void)dev, (void)w, (void)key;
+    *replayed = 0;
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, uint64_t key) { (void)dev, (void)w, (void)key; return HRM_OK; }
+static void       hrm__cpu_forget(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; }
+static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
+{
+    size_t z = (size_t)w->d.S * (size_t)w->d.D, T = (size_t)w->d.T;
+    (void)dev;
+    for (int i = 0; i < n; i++) {
+        size_t to = (size_t)i, from = (size_t)rows[i];
+        if (to == from) continue;
+        for (int k = 0; k < w->d.states; k++) memcpy((hrm_real *)w->z[k] + to * z, (hrm_real *)w->z[k] + from * z, z * sizeof(hrm_real));
+        memcpy((hrm_real *)w->e + to * z, (hrm_real *)w->e + from * z, z * sizeof(hrm_real));
+        memcpy(w->inputs + to * T, w->inputs + from * T, T * sizeof *w->inputs);
+        memcpy(w->labels + to * T, w->labels + from * T, T * sizeof *w->labels);
+        w->ids[to] = w->ids[from];
+        w->steps[to] = w->steps[from];
+        w->halted[to] = w->halted[from];
+    }
+    w->rows = n;
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
+
+static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
+{
+    memcpy(dev->slots[slot] + at, src, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *host, size_t bytes)
+{
+    memcpy(host, dev->slots[slot] + at, bytes);
+    return HRM_OK;
+}
+
+static const hrm_device_table hrm__cpu_table = {
+    HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", 1, 0,
+#define HRM__CALL(type, name, arguments) hrm__cpu_##name,
+    HRM_DEVICE_CALLS(HRM__CALL)
+#undef HRM__CALL
+};
+
+HRM_API const hrm_device_table *hrm_cpu_device(void) { return &hrm__cpu_table; }
+
+/* ==================================================================================================== >>model =============*/
+
+/* ---- what a description means, resolved and checked ------------------------------------------------------- >>describe ----*/
+static const char *const hrm__forward_names[] = {"default", "float32", "bfloat16", "int8"};
+
+static hrm_status hrm__resolve_recurrence(const hrm_recurrence *r, hrm_dims *d)
+{
+    int learns = 0; /* the last pass of state 0 has a gradient */
+    if (r->states < 1 || r->states > HRM_MAX_STATES || r->nets < 1 || r->nets > HRM_MAX_NETS || r->num_passes < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: %d states, %d networks, %d passes, expected 1 to %d, 1 to %d, 1 or more", r->states, r->nets, r->num_passes,
+                         HRM_MAX_STATES, HRM_MAX_NETS);
+    for (int i = 0; i < r->nets; i++)
+        if (r->layers[i] < 1 || r->layers[i] > 1 << 10) return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: network %d has %d layers, expected 1 to %d", i, r->layers[i], 1 << 10);
+    for (int i = 0; i < r->num_passes; i++) {
+        const hrm_pass *p = &r->passes[i];
+        if (p->state < 0 || p->state >= r->states || p->net < 0 || p->net >= r->nets || p->inputs & ~(((1u << r->states) - 1) | HRM_INPUT_E))
+            return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: pass %d: state %d, network %d or inputs 0x%x is none of its %d states and %d networks", i, p->state, p->net,
+                             p->inputs, r->states, r->nets);
+        if (p->state == 0) learns = p->slot >= 0;
+    }
+    if (!learns) return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: the last pass of state 0, which the heads read, has no gradient");
+    d->states = r->states;
+    d->nets = r->nets;
+    for (int i = 0; i < r->nets; i++) d->layers[i] = r->layers[i];
+    d->kept = hrm_passes_place(NULL, r->passes, r->num_passes, d->layers);
+    return HRM_OK;
+}
+
+static int hrm__lay_passes(const hrm_model_desc *desc, const hrm_dims *d, hrm_pass *list, int gradient)
+{
+    /* a segment's passes, placed; without gradient those of the target's and the solver's -> how many; list NULL: counts */
+    const hrm_recurrence *r = desc->recurrence;
+    int n = r ? r->num_passes : hrm_passes_lay(list, d->H_cycles, d->L_cycles, gradient);
+    if (!list) return n;
+    if (r) memcpy(list, r->passes, (size_t)n * sizeof *list);
+    for (int i = 0; i < n && !gradient; i++) list[i].slot = -1;
+    hrm_passes_place(list, list, n, d->layers);
+    return n;
+}
+
+/* The lists of keys as a table: where a value stands in its description, and the flag that says 0 (at the value itself: none does). */
+typedef enum hrm__kind { HRM__INT, HRM__FLOAT, HRM__FLAG, HRM__WORD } hrm__kind;
+typedef struct hrm__key { const char *name, *words; hrm__kind kind; size_t at, zero; double standard, low, high; } hrm__key;
+#define HRM__KEY(type, kind, key, ...)  HRM__KEY_##kind(type, __VA_ARGS__)
+#define HRM__KEY_INT(type, field, standard, low, high, none, help)   {#field, NULL, HRM__INT, offsetof(type, field), offsetof(type, none), standard, low, high},
+#define HRM__KEY_FLOAT(type, field, standard, low, high, none, help) {#field, NULL, HRM__FLOAT, offsetof(type, field), offsetof(type, none), standard, low, high},
+#define HRM__KEY_FLAG(type, field, help)        {#field, NULL, HRM__FLAG, offsetof(type, field), offsetof(type, field), 0, 0, 1},
+#define HRM__KEY_WORD(type, field, words, help) {#field, words, HRM__WORD, offsetof(type, field), offsetof(type, field), 0, 0, HRM__MOST_WORDS},
+enum { HRM__MOST_WORDS = 15 };
+static const hrm__key hrm__model_keys[] = {HRM_MODEL_KEYS(HRM__KEY, hrm_model_desc)};
+static const hrm__key hrm__train_keys[] = {HRM_TRAIN_KEYS(HRM__KEY, hrm_train_desc)};
+
+static double hrm__key_get(const void *desc, const hrm__key *k, int *said)
+{
+    /* the value of a field; a 0 is not said, but where its flag says it */
+    const char *p = (const char *)desc;
+    float real;
+    int whole, none = 0;
+    memcpy(&real, p + k->at, sizeof real);
+    memcpy(&whole, p + k->at, sizeof whole);
+    if (k->zero != k->at) memcpy(&none, p + k->zero, sizeof none);
+    double value = none ? 0 : k->kind == HRM__FLOAT ? (double)real : whole;
+    *said = none || value != 0;
+    return value;
+}
+
+static void hrm__key_set(void *desc, const hrm__key *k, double value)
+{
+    float real = (float)value;
+    int whole = k->kind == HRM__FLOAT ? 0 : (int)value;
+    memcpy((char *)desc + k->at, k->kind == HRM__FLOAT ? (const void *)&real : (const void *)&whole, 4);
+}
+
+static size_t hrm__key_word(const hrm__key *k, int i, const char **word)
+{
+    /* the i-th word of a WORD -> its length; 0 past the last */
+    const char *p = k->words;
+    while (i-- > 0 && *p) {
+        p += strcspn(p, "|");
+        p += *p == '|';
+    }
+    *word = p;
+    return strcspn(p, "|");
+}
+
+static hrm_status hrm__keys_resolve(void *desc, const hrm__key *keys, size_t count)
+{
+    /* fills in the defaults of what was not said, and checks the range of everything */
+    for (size_t i = 0; i < count; i++) {
+        const hrm__key *k = &keys[i];
+        const char *word;
+        int said;
+        double value = hrm__key_get(desc, k, &said);
+        if (!said) value = k->kind == HRM__FLOAT ? (double)(float)k->standard : k->standard;
+        if (k->kind == HRM__WORD && (value < 0 || value > k->high || !hrm__key_word(k, (int)value, &word)))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, which is none of %s", k->name, value, k->words);
+        if (k->kind == HRM__INT && !(value >= k->low && value <= k->high) && !(k->zero != k->at && value == 0))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %.0f, expected %.0f to %.0f", k->name, value, k->low, k->high);
+        if (k->kind == HRM__FLOAT && !(value >= (double)(float)k->low && value <= (double)(float)k->high))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected %g to %g", k->name, value, k->low, k->high);
+        hrm__key_set(desc, k, k->kind == HRM__FLAG ? value != 0 : value);
+    }
+    return HRM_OK;
+}
+
+static double hrm__swiglu_width(double expansion, double D)
+{
+    return ceil(rint(expansion * D * 2 / 3) / 256) * 256; /* halves to the even number, as Python rounds */
+}
+
+static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
+{
+    /* fills in r's defaults, checks everything, -> d with B = 1 */
+    HRM__TRY(hrm__keys_resolve(r, hrm__model_keys, HRM__COUNT(hrm__model_keys)));
+    if (r->num_threads == 0) r->num_threads = hrm_cpu_count();
+    if (r->num_threads < 1 || r->num_threads > 1024) return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 1 to 1024", r->num_threads);
+    if (!r->no_puzzle_emb && r->puzzle_emb_ndim == 0) r->puzzle_emb_ndim = r->hidden_size;
+    if (r->hidden_size % r->num_heads != 0)
+        return hrm__fail(HRM_ERR_SHAPE, "hidden_size %d is not a multiple of num_heads %d", r->hidden_size, r->num_heads);
+    if (r->pos_encodings == HRM_ROPE && r->hidden_size / r->num_heads % 2 != 0)
+        return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d", r->hidden_size, r->num_heads,
+                         r->hidden_size / r->num_heads);
+    if ((int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
+        return hrm__fail(HRM_ERR_ARGUMENT, "device %d or forward_dtype %d is not one of its values", (int)r->device, (int)r->forward_dtype);
+    if (r->forward_dtype == HRM_FORWARD_DEFAULT) r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
+    memset(d, 0, sizeof *d);
+    d->B = 1;
+    d->T = r->seq_len;
+    d->D = r->hidden_size;
+    d->P = (r->puzzle_emb_ndim + d->D - 1) / d->D;
+    d->S = d->P + d->T;
+    d->V = r->vocab_size;
+    double width = hrm__swiglu_width((double)r->expansion, d->D);
+    if (width > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion, width, 1 << 20);
+    d->I = (int)width;
+    if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (d->D > 1 << 16 || d->I > 1 << 16))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D, d->I);
+    d->heads = r->num_heads;
+    d->head_dim = d->D / d->heads;
+    d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
+    d->puzzle_ndim = r->puzzle_emb_ndim;
+    d->learned = r->pos_encodings == HRM_LEARNED;
+    d->causal = r->causal != 0;
+    d->softmax = r->loss_type == HRM_SOFTMAX_CROSS_ENTROPY;
+    d->halt_max_steps = r->halt_max_steps;
+    d->eps = r->rms_norm_eps;
+    d->theta = r->rope_theta;
+    d->exploration = r->halt_exploration_prob;
+    d->dtype = r->forward_dtype;
+    d->threads = r->num_threads;
+    if (r->recurrence) return hrm__resolve_recurrence(r->recurrence, d);
+    d->two_levels = 1;
+    d->states = d->nets = 2;
+    d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
+    d->H_cycles = r->H_cycles, d->L_cycles = r->L_cycles;
+    hrm_pass last[2]; /* those with gradient are the same for any number of cycles */
+    hrm_passes_lay(last, 1, 1, 1);
+    d->kept = hrm_passes_place(NULL, last, 2, d->layers);
+    return HRM_OK;
+}
+
+/* ---- where every tensor stands ------------------------------------------------------------------------------ >>layout ----
+ * One list for the tensors outside the blocks, in the order of public checkpoints; HRM_BLOCK_LIST has those inside.
+ */
+#define HRM__TOP_PARAMS(X) /* field of hrm_layout, name, role, rows (0: a vector), columns */ \
+    X(embed_tokens, "inner.embed_tokens.embedding_weight", HRM_TRAINED, V, D) \
+    X(lm_head, "inner.lm_head.weight", HRM_TRAINED, V, D) \
+    X(q_head_weight, "inner.q_head.weight", HRM_TRAINED, 2, D) \
+    X(q_head_bias, "inner.q_head.bias", HRM_TRAINED, 0, 2) \
+    X(puzzle_emb, "inner.puzzle_emb.weights", HRM_PUZZLE_TABLE, (size_t)d->puzzle_ids, (size_t)d->puzzle_ndim) \
+    X(embed_pos, "inner.embed_pos.embedding_weight", HRM_TRAINED, (d->learned ? (size_t)d->S : 0), (d->learned ? D : 0))
+
+typedef struct hrm__entry { /* one tensor of a model */
+    char     name[72];
+    hrm_role role;
+    size_t   rows, columns, offset; /* in the arena, or in the puzzle table */
+    double   init;                  /* standard deviation of the initial values */
+} hrm__entry;
+
+static size_t hrm__entry_size(const hrm__entry *e) { return (e->rows ? e->rows : 1) * e->columns; }
+
+static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entries)
+{
+    /* -> at, entries (NULL: only counted), the number of tensors */
+    size_t D = (size_t)d->D, V = (size_t)d->V, used = 0;
+    int n = 0;
+    double unit = 1 / sqrt((double)d->D);
+    static const char *const block_names[] = {
+#define HRM__NAME(i, name, rows, columns) name,
+        HRM_BLOCK_LIST(HRM__NAME)
+#undef HRM__NAME
+    };
+    memset(at, 0, sizeof *at);
+#define HRM__PLACE(field, name, kind, rows, columns) \
+    if ((kind) == role) { \
+        at->field = used; \
+        used += hrm__align(((rows) ? (size_t)(rows) : 1) * (size_t)(columns)); \
+    }
+    hrm_role role = HRM_TRAINED;
+    HRM__TOP_PARAMS(HRM__PLACE)
+#undef HRM__PLACE
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        at->block_offset[i] = at->block_size;
+        at->block_size += hrm__align(hrm__block_rows(d, i) * hrm__block_columns(d, i));
+    }
+    for (int net = 0; net < d->nets; net++) {
+        at->net_offset[net] = used;
+        used += (size_t)d->layers[net] * at->block_size;
+    }
+    at->trained = used;
+    for (int i = 0; i < d->states; i++, used += hrm__align(D)) at->init[i] = used;
+    at->total = used;
+    for (int i = 0; i < d->states; i++, n++) {
+        if (!entries) continue;
+        hrm__entry *e = &entries[n];
+        if (d->two_levels) snprintf(e->name, sizeof e->name, "inner.%c_init", "HL"[i]);
+        else snprintf(e->name, sizeof e->name, "inner.z_init.%d", i);
+        e->role = HRM_BUFFER;
+        e->columns = D;
+        e->offset = at->init[i];
+        e->init = 1;
+    }
+#define HRM__ENTER(field, label, kind, height, width) \
+    if ((width) > 0) { \
+        if (entries) { \
+            hrm__entry *e = &entries[n]; \
+            snprintf(e->name, sizeof e->name, "%s", label); \
+            e->role = kind; \
+            e->rows = (size_t)(height); \
+            e->columns = (size_t)(width); \
+            e->offset = at->field; \
+            e->init = unit; \
+            if ((kind) == HRM_PUZZLE_TABLE || !strncmp(label, "inner.q_head", 12)) e->init = 0; \
+        } \
+        n++; \
+    }
+    HRM__TOP_PARAMS(HRM__ENTER)
+#undef HRM__ENTER
+    for (int net = 0; net < d->nets; net++)
+        for (int layer = 0; layer < d->layers[net]; layer++)
+            for (int i = 0; i < HRM_BLOCK_TENSORS; i++, n++) {
+                if (!entries) continue;
+                hrm__entry *e = &entries[n];
+                if (d->two_levels) snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", "HL"[net], layer, block_names[i]);
+                else snprintf(e->name, sizeof e->name, "inner.nets.%d.layers.%d.%s", net, layer, block_names[i]);
+                e->role = HRM_TRAINED;
+                e->rows = hrm__block_rows(d, i);
+                e->columns = hrm__block_columns(d, i);
+                e->offset = at->net_offset[net] + (size_t)layer * at->block_size + at->block_offset[i];
+                e->init = 1 / sqrt((double)e->columns); /* linear: 1 / sqrt(fan in) */
+            }
+    return n;
+}
+
+/* ---- the model ------------------------------------------------------------------------------------------------ >>create ---*/
+struct hrm_model {
+    hrm_model_desc desc;
+    hrm_dims       d; /* B = 1 */
+    hrm_layout     at;
+    hrm_allocator  allocator_copy;
+    const hrm_allocator *allocator; /* the copy, or NULL */
+    hrm_pool      *pool;
+    const hrm_device_table *table;
+    hrm_device    *dev;
+    hrm_device_sizes sizes; /* of prepared */
+    hrm_real      *params;  /* device memory */
+    hrm_real      *puzzle;
+    void          *prepared;
+    int            stale;   /* params changed since prepared was made */
+    int            count;
+    hrm__entry    *entries;
+    int            num_passes;
+    hrm_pass      *learning, *thinking; /* [num_passes] a segment's passes, with and without gradient; one block of memory */
+    uint64_t       passes_hash;
+    hrm_recurrence recurrence;          /* what desc.recurrence points to, when it was given */
+    struct hrm__solver *solver; /* what hrm_solve keeps */
+    struct hrm_trainer *poster; /* whose metrics the device holds; NULL: nobody's */
+};
+
+static size_t hrm__params_bytes(const hrm_model *m) { return m->at.total * sizeof(hrm_real); }
+static size_t hrm__puzzle_count(const hrm_dims *d) { return (size_t)d->puzzle_ids * (size_t)d->puzzle_ndim; }
+
+/* Truncated normal at +-2 whose resulting standard deviation is `std`: the raw normal's is std / 0.8796… (jax's convention). */
+static hrm_real hrm__truncated_normal(uint32_t u, double std)
+{
+    double x = 0.95449973610364159 * (((double)u + 0.5) * (2.0 / 4294967296.0) - 1); /* erf(2/sqrt 2) times (-1,1) */
+    double w = -log((1 - x) * (1 + x)) - 2.5;                                          /* inverse erf: Giles 2010, central branch */
+    static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941};
+    double p = c[0];
+    for (size_t i = 1; i < HRM__COUNT(c); i++) p = p * w + c[i];
+    return (hrm_real)(std / 0.87962566103423978 * 1.4142135623730951 * p * x);
+}
+
+typedef struct hrm__init_job { const hrm__entry *entry; hrm_real *values; uint64_t seed, stream; } hrm__init_job;
+
+static void hrm__init_thread(void *context, int id, int size)
+{
+    const hrm__init_job *job = (const hrm__init_job *)context;
+    hrm__team team = {0, 0, NULL};
+    size_t b, e, n = hrm__entry_size(job->entry);
+    uint32_t u[4];
+    team.id = id, team.size = size;
+    hrm__team_range(&team, n, 4, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        if (i % 4 == 0) hrm_philox(u, job->seed, job->stream, i / 4);
+        job->values[i] = hrm__truncated_normal(u[i % 4], job->entry->init);
+    }
+}
+
+static void hrm__init_params(const hrm_model *m, hrm_real *params)
+{
+    for (int i = 0; i < m->count; i++) {
+        hrm__init_job job;
+        job.entry = &m->entries[i];
+        if (job.entry->role == HRM_PUZZLE_TABLE || job.entry->init == 0) continue;
+        job.values = params + job.entry->offset;
+        job.seed = m->desc.seed;
+        job.stream = (uint64_t)i;
+        hrm_pool_run(m->pool, hrm__init_thread, &job);
+    }
+    params[m->at.q_head_bias] = params[m->at.q_head_bias + 1] = -5; /* halting starts at "almost never" */
+}
+
+static double hrm__estimate(const hrm_dims *d, int batch)
+{
+    /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
+    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0, row = 20 * D + 6 * I + d->heads + 64;
+    for (int net = 0; net < d->nets; net++) layers += d->layers[net];
+    layers += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows + d->states;
+    double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) + 2.0 * (double)hrm__gemm_scratch();
+    return 4 * (double)sizeof(hrm_real) *
+           ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) + (rows + 4 * D) * d->V + D * d->S +
+            (double)d->puzzle_ids * d->puzzle_ndim);
+}
+
+static const hrm_device_table *hrm__device_table(const hrm_model_desc *desc)
+{
+    hrm_device_kind kind = desc->device;
+    if (desc->device_table) return desc->device_table;
+#ifdef HRM_USE_CUDA
+    if (kind == HRM_CUDA) return hrm_cuda_device();
+#endif
+    return kind == HRM_CPU ? &hrm__cpu_table : NULL;
+}
+
+static hrm_status hrm__open_table(const hrm_device_table **out, const hrm_model_desc *desc)
+{
+    const hrm_device_table *t = hrm__device_table(desc);
+    if (!t) return hrm__fail(HRM_ERR_UNSUPPORTED, "device cuda: this program was built without HRM_USE_CUDA and hrm_cuda.cu");
+    if (t->version != HRM_DEVICE_VERSION || t->size != sizeof *t)
+        return hrm__fail(HRM_ERR_DEVICE, "device %s: its table is version %u of %u bytes, hrm.h has version %d of %zu bytes; compile both from one release", t->name,
+                         (unsigned)t->version, (unsigned)t->size, HRM_DEVICE_VERSION, sizeof *t);
+    *out = t;
+    return HRM_OK;
+}
+
+HRM_API hrm_model_desc hrm_model_desc_for(const hrm_dataset *data)
+{
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    hrm_model_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.seq_len = info->seq_len;
+    desc.vocab_size = info->vocab_size;
+    desc.num_puzzle_identifiers = info->num_puzzle_identifiers;
+    return desc;
+}
+
+static void hrm__solver_destroy(struct hrm__solver *solver);
+
+HRM_API void hrm_model_destroy(hrm_model *m)
+{
+    if (!m) return;
+    hrm__solver_destroy(m->solver);
+    if (m->dev) {
+        m->table->buffer_free(m->dev, m->prepared, m->sizes.prepared);
+        m->table->buffer_free(m->dev, m->puzzle, hrm__puzzle_count(&m->d) * sizeof *m->puzzle);
+        m->table->buffer_free(m->dev, m->params, hrm__params_bytes(m));
+        m->table->close(m->dev);
+    }
+    hrm_pool_destroy(m->pool);
+    hrm_allocator copy = m->allocator_copy;
+    const hrm_allocator *a = m->allocator ? &copy : NULL;
+    hrm__free(a, m->learning, 2 * (size_t)m->num_passes, sizeof *m->learning);
+    hrm__free(a, m->entries, (size_t)m->count, sizeof *m->entries);
+    hrm__free(a, m, 1, sizeof *m);
+}
+
+static hrm_status hrm__model_build(hrm_model *m, int initialise)
+{
+    /* m: resolved, zeroed otherwise; on failure the caller destroys it */
+    void *p;
+    const hrm_allocator *a = m->allocator;
+    int count = hrm__plan_model(&m->d, &m->at, NULL);
+    HRM__TRY(hrm__alloc_zero(a, &p, (size_t)count, sizeof *m->entries, "tensor list"));
+    m->entries = (hrm__entry *)p;
+    m->count = count;
+    hrm__plan_model(&m->d, &m->at, m->entries);
+    int passes = hrm__lay_passes(&m->desc, &m->d, NULL, 1);
+    HRM__TRY(hrm__alloc_zero(a, &p, 2 * (size_t)passes, sizeof *m->learning, "passes"));
+    m->learning = (hrm_pass *)p;
+    m->thinking = m->learning + passes;
+    m->num_passes = passes;
+    hrm__lay_passes(&m->desc, &m->d, m->learning, 1);
+    hrm__lay_passes(&m->desc, &m->d, m->thinking, 0);
+    for (size_t i = 0; i < (size_t)passes * sizeof *m->learning; i++) m->passes_hash = (m->passes_hash ^ ((const unsigned char *)m->learning)[i]) * 0x100000001b3u;
+    if (m->desc.recurrence) { /* the caller's may go */
+        m->recurrence.states = m->d.states, m->recurrence.nets = m->d.nets;
+        m->recurrence.layers = m->d.layers;
+        m->recurrence.num_passes = passes, m->recurrence.passes = m->learning;
+        m->desc.recurrence = &m->recurrence;
+    }
+    HRM__TRY(hrm_pool_create(&m->pool, m->desc.num_threads, a));
+    m->d.threads = m->desc.num_threads = hrm_pool_size(m->pool);
+    HRM__TRY(hrm__open_table(&m->table, &m->desc));
+    hrm_device_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.dtype = m->desc.forward_dtype;
+    desc.pool = m->pool;
+    desc.allocator = a;
+    HRM__TRY(m->table->open(&m->dev, &desc));
+    HRM__TRY(m->table->sizes(m->dev, &m->d, 0, &m->sizes));
+    HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__params_bytes(m)));
+    m->params = (hrm_real *)p;
+    if (hrm__puzzle_count(&m->d)) {
+        HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__puzzle_count(&m->d) * sizeof *m->puzzle));
+        m->puzzle = (hrm_real *)p;
+    }
+    HRM__TRY(m->table->buffer_alloc(m->dev, &m->prepared, m->sizes.prepared));
+    m->stale = 1;
+    if (!initialise) return HRM_OK;
+    if (m->desc.device == HRM_CPU) {
+        hrm__init_params(m, m->params);
+        return HRM_OK;
+    }
+    HRM__TRY(hrm__alloc_zero(a, &p, m->at.total, sizeof(hrm_real), "initial weights"));
+    hrm__init_params(m, (hrm_real *)p);
+    hrm_status status = m->table->upload(m->dev, m->params, p, hrm__params_bytes(m));
+    if (status == HRM_OK) status = m->table->sync(m->dev);
+    hrm__free(a, p, m->at.total, sizeof(hrm_real));
+    return status;
+}
+
+static hrm_status hrm__model_create(hrm_model **out, const hrm_model_desc *desc, int initialise)
+{
+    hrm_model_desc resolved = *desc;
+    hrm_dims d;
+    void *p;
+    HRM__TRY(hrm__cpu_select());
+    HRM__TRY(hrm__resolve(&resolved, &d));
+    if (hrm__estimate(&d, 1) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
+    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_model), "model"));
+    hrm_model *m = (hrm_model *)p;
+    m->desc = resolved;
+    m->d = d;
+    if (desc->allocator) {
+        m->allocator_copy = *desc->allocator;
+        m->allocator = m->desc.allocator = &m->allocator_copy;
+    }
+    hrm_status status = hrm__model_build(m, initialise);
+    if (status != HRM_OK) {
+        hrm_model_destroy(m);
+        return status;
+    }
+    *out = m;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_model_create(hrm_model **model, const hrm_model_desc *desc) { return hrm__model_create(model, desc, 1); }
+HRM_API const hrm_model_desc *hrm_model_describe(const hrm_model *model) { return &model->desc; }
+
+HRM_API int64_t hrm_model_parameters(const hrm_model *m)
+{
+    int64_t n = 0;
+    for (int i = 0; i < m->count; i++)
+        if (m->entries[i].role == HRM_TRAINED) n += (int64_t)hrm__entry_size(&m->entries[i]);
+    return n;
+}
+
+/* ---- tensors of a model ---------------------------------------------------------------------------------------- >>tensors --*/
+HRM_API int hrm_model_tensor_count(const hrm_model *model) { return model->count; }
+
+static hrm_real *hrm__entry_place(const hrm_model *m, const hrm__entry *e) { return e->role == HRM_PUZZLE_TABLE ? m->puzzle : m->params + e->offset; }
+
+static hrm_status hrm__check_tensor(const hrm_model *m, int index)
+{
+    return index >= 0 && index < m->count ? HRM_OK : hrm__fail(HRM_ERR_ARGUMENT, "tensor %d of a model with %d", index, m->count);
+}
+
+HRM_API hrm_status hrm_model_tensor(const hrm_model *m, int index, hrm_tensor *tensor, hrm_role *role)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    memset(tensor, 0, sizeof *tensor);
+    tensor->name = e->name;
+    tensor->dtype = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
+    tensor->ndim = e->rows ? 2 : 1;
+    tensor->shape[0] = (int64_t)(e->rows ? e->rows : e->columns);
+    tensor->shape[1] = e->rows ? (int64_t)e->columns : 0;
+    tensor->bytes = hrm__entry_size(e) * sizeof(hrm_real);
+    tensor->data = m->desc.device == HRM_CPU ? hrm__entry_place(m, e) : NULL;
+    if (role) *role = e->role;
+    return HRM_OK;
+}
+
+HRM_API int hrm_model_tensor_find(const hrm_model *m, const char *name)
+{
+    for (int i = 0; i < m->count; i++)
+        if (!strcmp(m->entries[i].name, name)) return i;
+    return -1;
+}
+
+HRM_API hrm_status hrm_model_tensor_read(const hrm_model *m, int index, hrm_real *values)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    return m->table->download(m->dev, values, hrm__entry_place(m, e), hrm__entry_size(e) * sizeof *values);
+}
+
+static hrm_status hrm__check_finite(const char *name, const hrm_real *values, size_t n, size_t columns)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(values[i] - values[i] == 0))
+            return hrm__fail(HRM_ERR_NAN, "tensor %s: row %zu, column %zu is %g", name, i / columns, i % columns, (double)values[i]);
+    return HRM_OK;
+}
+
+static hrm_status hrm__check_weights(const hrm_model *m)
+{
+    /* every tensor, a piece at a time; HRM_ERR_NAN names the first that is not finite */
+    hrm_real some[1024];
+    for (int i = 0; i < m->count; i++) {
+        const hrm__entry *e = &m->entries[i];
+        size_t size = hrm__entry_size(e);
+        for (size_t at = 0; at < size; at += HRM__COUNT(some)) {
+            size_t n = size - at < HRM__COUNT(some) ? size - at : HRM__COUNT(some);
+            HRM__TRY(m->table->download(m->dev, some, hrm__entry_place(m, e) + at, n * sizeof *some));
+            for (size_t j = 0; j < n; j++)
+                if (!(some[j] - some[j] == 0)) return hrm__fail(HRM_ERR_NAN, "tensor %s: element %zu is %g", e->name, at + j, (double)some[j]);
+        }
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_model_tensor_write(hrm_model *m, int index, const hrm_real *values)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    size_t n = hrm__entry_size(e);
+    HRM__TRY(hrm__check_finite(e->name, values, n, e->columns));
+    m->stale = 1;
+    HRM__TRY(m->table->upload(m->dev, hrm__entry_place(m, e), values, n * sizeof *values));
+    return m->table->sync(m->dev);
+}
+
+/* ==================================================================================================== >>act ===============
+ * One ACT segment at a time. Which calls of the device table make a segment, its backward pass and an update stands in
+ * hrm__segment, hrm__backward and hrm__update; everything else here moves data to and from them.
+ */
+struct hrm_run {
+    hrm_model *model;
+    hrm_work   w;
+    void      *memory; /* device memory for all of w's buffers */
+    size_t     bytes;
+    uint64_t   seed, segments;
+    int64_t    updates;
+    hrm_group  groups[HRM_MAX_GROUPS];
+    int        num_groups;
+    int        ran; /* 1: a segment was run, 2: its backward pass too */
+    int        owned; /* by a trainer */
+};
+
+/* What a captured sequence of calls is told apart by: which it is, its passes, the rows it works on. */
+static uint64_t hrm__graph_key(const hrm_run *run, int which)
+{
+    uint64_t h = run->model->passes_hash;
+    h = (h ^ (uint64_t)which) * 0x100000001b3u;
+    return (h ^ (uint64_t)run->w.rows) * 0x100000001b3u;
+}
+
+enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_UPDATE, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE };
+
+static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, int update, void *base, hrm_work *w)
+{
+    /* lays the buffers of w (d and train set) out from base (NULL: counts) -> bytes */
+    const hrm_dims *d = &w->d;
+    hrm__plan a = {NULL, 0};
+    size_t B = (size_t)d->B, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, B) * (size_t)d->D;
+    a.base = (char *)base;
+    for (int i = 0; i < d->states; i++) w->z[i] = hrm__take(&a, z, sizes->activation);
+    w->e = hrm__take(&a, z, sizes->activation);
+    w->inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->halted = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->new_inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->new_labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->new_ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->min_halt_steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->logits = hrm__take_real(&a, B * T * V);
+    w->q = hrm__take_real(&a, B * 2);
+    w->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->metrics = (double *)hrm__take(&a, HRM_METRIC_SUMS, sizeof(double));
+    w->bad = (int32_t *)hrm__take(&a, 1, sizeof(int32_t));
+    w->step = (hrm_step *)hrm__take(&a, 1, sizeof(hrm_step));
+    if (w->train) {
+        for (int i = 0; i < d->states; i++) w->t[i] = hrm__take(&a, z, sizes->activation);
+        w->dlogits = hrm__take_real(&a, B * T * V);
+        w->dq = hrm__take_real(&a, B * 2);
+        w->q2 = hrm__take_real(&a, B * 2);
+        w->target_q = hrm__take_real(&a, B);
+        w->norm = (double *)hrm__take(&a, 1, sizeof(double));
+        w->grads = hrm__take_real(&a, hrm__gradient_count(&m->at, w->train));
+        w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
+    }
+    if (update) {
+        w->m = hrm__take_real(&a, m->at.trained);
+        w->v = hrm__take_real(&a, m->at.trained);
+    }
+    w->work = hrm__take(&a, sizes->work, 1);
+    return a.used;
+}
+
+HRM_API void hrm_run_destroy(hrm_run *run)
+{
+    if (!run) return;
+    hrm_model *m = run->model;
+    if (run->memory) {
+        m->table->forget(m->dev, &run->w);
+        m->table->buffer_free(m->dev, run->memory, run->bytes);
+    }
+    hrm__free(m->allocator, run, 1, sizeof *run);
+}
+
+static int hrm__update_groups(const hrm_model *m, int train, hrm_group *groups)
+{
+    /* what moves what, at which of the step's rates -> how many; train 2: the backward pass applies the blocks' gradients itself */
+    int n = 0;
+    memset(groups, 0, HRM_MAX_GROUPS * sizeof *groups);
+    groups[n].optimizer = HRM_ADAM_ATAN2;
+    groups[n++].count = hrm__gradient_count(&m->at, train);
+    if (!hrm__puzzle_count(&m->d)) return n;
+    groups[n].optimizer = HRM_SIGN_SGD;
+    groups[n].rate = 1;
+    return n + 1;
+}
+
+/* Whether blocks may be updated as soon as their gradient is there, which saves keeping them all: where nothing has to look at all
+ * gradients first, and each network is passed once with one. */
+static int hrm__updates_early(const hrm_model *m)
+{
+    unsigned seen = 0;
+    for (int i = 0; i < m->num_passes; i++) {
+        if (m->learning[i].slot < 0) continue;
+        if (seen >> m->learning[i].net & 1) return 0;
+        seen |= 1u << m->learning[i].net;
+    }
+    return m->table->updates_at_once;
+}
+
+static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train)
+{
+    /* train as in hrm_work */
+    int rows = desc->rows ? desc->rows : 1;
+    void *p;
+    hrm_device_sizes sizes;
+    if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
+    if (train && (m->desc.forward_dtype == HRM_FORWARD_INT8 || (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only", hrm__forward_names[m->desc.forward_dtype]);
+    if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
+    HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
+    hrm_run *run = (hrm_run *)p;
+    run->model = m;
+    run->seed = desc->seed;
+    run->w.d = m->d;
+    run->w.d.B = run->w.rows = rows;
+    run->w.at = m->at;
+    run->w.train = train;
+    run->num_groups = hrm__update_groups(m, train, run->groups);
+    hrm_status status = m->table->sizes(m->dev, &run->w.d, run->w.train, &sizes);
+    if (status == HRM_OK) {
+        run->bytes = hrm__plan_run(m, &sizes, desc->update, NULL, &run->w);
+        status = m->table->buffer_alloc(m->dev, &p, run->bytes);
+    }
+    if (status == HRM_OK) {
+        run->memory = p;
+        hrm__plan_run(m, &sizes, desc->update, p, &run->w);
+        run->w.params = m->params;
+        run->w.puzzle = m->puzzle;
+        run->w.prepared = m->prepared;
+        status = hrm_run_reset(run);
+    }
+    if (status != HRM_OK) {
+        hrm_run_destroy(run);
+        return status;
+    }
+    *out = run;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_desc *desc)
+{
+    if (desc->update && !desc->train) return hrm__fail(HRM_ERR_ARGUMENT, "a run with update needs train: it is gradients that are applied");
+    return hrm__run_create(run, m, desc, desc->train != 0);
+}
+
+static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
+{
+    int32_t some[256];
+    for (size_t i = 0; i < HRM__COUNT(some); i++) some[i] = value;
+    for (size_t i = 0; i < n; i += HRM__COUNT(some))
+        HRM__TRY(run->model->table->upload(run->model->dev, dst + i, some, (n - i < HRM__COUNT(some) ? n - i : HRM__COUNT(some)) * sizeof *some));
+    return HRM_OK;
+}
+
+static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
+{
+    const hrm_work *w = &run->w;
+    return run->model->table->zero(run->model->dev, w->puzzle_grad, (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
+}
+
+static hrm_status hrm__recover(hrm_run *run)
+{
+    /* after a loss that was not finite: updates are done again, and what it left in a trainer's gradients is gone */
+    const hrm_device_table *t = run->model->table;
+    hrm_work *w = &run->w;
+    HRM__TRY(t->zero(run->model->dev, w->bad, sizeof *w->bad));
+    if (!run->owned) return HRM_OK;
+    HRM__TRY(t->zero(run->model->dev, w->grads, hrm__gradient_count(&w->at, w->train) * sizeof *w->grads));
+    return hrm__zero_puzzle_gradient(run);
+}
+
+HRM_API hrm_status hrm_run_reset(hrm_run *run)
+{
+    run->w.rows = run->w.d.B;
+    run->ran = 0;
+    HRM__TRY(hrm__recover(run));
+    return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
+}
+
+static hrm_status hrm__check_gradients(const hrm_run *run)
+{
+    if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
+    if (run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which applies gradients and does not keep them; create another for them");
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
+{
+    HRM__TRY(hrm__check_gradients(run));
+    HRM__TRY(run->model->table->zero(run->model->dev, run->w.bad, sizeof *run->w.bad)); /* what was wrong is gone with them */
+    HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads));
+    return hrm__zero_puzzle_gradient(run);
+}
+
+static hrm_status hrm__check_batch(const hrm_dims *d, const hrm_batch *batch, int rows, const char *what)
+{
+    if (batch->rows != rows) return hrm__fail(HRM_ERR_SHAPE, "%s has %d rows, the run %d", what, batch->rows, rows);
+    for (int i = 0; i < rows; i++) {
+        for (int t = 0; t < d->T; t++) {
+            int32_t token = batch->inputs[(size_t)i * (size_t)d->T + (size_t)t];
+            if (token < 0 || token >= d->V) return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: token %d is not below the vocabulary's %d", what, i, t, (int)token, d->V);
+            if (!batch->labels) continue;
+            int32_t label = batch->labels[(size_t)i * (size_t)d->T + (size_t)t];
+            if (label != -100 && (label < 0 || label >= d->V))
+                return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: label %d is neither -100 nor below the vocabulary's %d", what, i, t, (int)label, d->V);
+        }
+        if (d->puzzle_ids && batch->puzzle_identifiers && (batch->puzzle_identifiers[i] < 0 || batch->puzzle_identifiers[i] >= d->puzzle_ids))
+            return hrm__fail(HRM_ERR_RANGE, "%s: row %d: puzzle identifier %d is not below the table's %d", what, i, (int)batch->puzzle_identifiers[i], d->puzzle_ids);
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__offer(hrm_run *run, const hrm_batch *batch)
+{
+    /* the batch into device memory; labels and ids may be NULL */
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows;
+    HRM__TRY(hrm__check_batch(&w->d, batch, w->rows, "batch"));
+    HRM__TRY(t->upload(dev, w->new_inputs, batch->inputs, n * (size_t)w->d.T * sizeof(int32_t)));
+    if (batch->labels) HRM__TRY(t->upload(dev, w->new_labels, batch->labels, n * (size_t)w->d.T * sizeof(int32_t)));
+    else HRM__TRY(hrm__fill_i32(run, w->new_labels, -100, n * (size_t)w->d.T));
+    if (batch->puzzle_identifiers) return t->upload(dev, w->new_ids, batch->puzzle_identifiers, n * sizeof(int32_t));
+    return hrm__fill_i32(run, w->new_ids, 0, n);
+}
+
+static hrm_status hrm__refresh(hrm_run *run)
+{
+    if (!run->model->stale) return HRM_OK;
+    HRM__TRY(run->model->table->prepare(run->model->dev, &run->w));
+    run->model->stale = 0;
+    return HRM_OK;
+}
+
+static hrm_status hrm__segment(hrm_run *run)
+{
+    const hrm_model *m = run->model;
+    const hrm_device_table *t = m->table;
+    hrm_device *dev = m->dev;
+    hrm_work *w = &run->w;
+    HRM__TRY(t->act_begin(dev, w));
+    HRM__TRY(t->embed(dev, w));
+    HRM__TRY(w->train ? t->passes(dev, w, w->z, m->learning, m->num_passes) : t->passes(dev, w, w->z, m->thinking, m->num_passes));
+    HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
+    HRM__TRY(t->act_end(dev, w));
+    if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
+        HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* as laid out: all states, then e */
+        HRM__TRY(t->passes(dev, w, w->t, m->thinking, m->num_passes));
+        HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
+    }
+    return t->losses(dev, w);
+}
+
+static hrm_status hrm__backward(hrm_run *run)
+{
+    const hrm_model *m = run->model;
+    const hrm_device_table *t = m->table;
+    hrm_device *dev = m->dev;
+    HRM__TRY(t->heads_backward(dev, &run->w));
+    HRM__TRY(t->passes_backward(dev, &run->w, m->learning, m->num_passes));
+    return t->embed_backward(dev, &run->w);
+}
+
+static hrm_status hrm__update(hrm_run *run)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    HRM__TRY(t->reduce(dev, &run->w));
+    HRM__TRY(t->update(dev, &run->w, run->groups, run->num_groups));
+    return t->prepare(dev, &run->w);
+}
+
+static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t number)
+{
+    const hrm_dims *d = &run->w.d;
+    hrm_step s;
+    memset(&s, 0, sizeof s);
+    s.seed = seed;
+    s.step = number;
+    s.halt_max_steps = d->halt_max_steps;
+    s.exploration = d->exploration;
+    s.q_loss_weight = 0.5f;
+    s.loss_scale = 1.0f / (float)d->B;
+    s.bias1 = s.bias2 = 1;
+    return s;
+}
+
+static void hrm__step_rates(hrm_step *s, const hrm_update_desc *u, int64_t t)
+{
+    s->rates[0].lr = u->lr, s->rates[0].weight_decay = u->weight_decay;
+    s->rates[1].lr = u->puzzle_emb_lr, s->rates[1].weight_decay = u->puzzle_emb_weight_decay;
+    s->beta1 = u->beta1;
+    s->beta2 = u->beta2;
+    s->bias1 = (float)(1 - pow((double)u->beta1, (double)t));
+    s->bias2 = (float)sqrt(1 - pow((double)u->beta2, (double)t));
+}
+
+HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    hrm_step step;
+    int replayed;
+    HRM__TRY(hrm__offer(run, batch));
+    step = hrm__step_make(run, run->seed, ++run->segments);
+    if (min_halt_steps) {
+        step.fixed_exploration = 1;
+        HRM__TRY(t->upload(dev, w->min_halt_steps, min_halt_steps, (size_t)w->d.B * sizeof *min_halt_steps));
+    }
+    HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
+    HRM__TRY(hrm__refresh(run));
+    HRM__TRY(t->begin_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT), &replayed));
+    if (!replayed) HRM__TRY(hrm__segment(run));
+    HRM__TRY(t->end_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT)));
+    run->ran = 1;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_backward(hrm_run *run)
+{
+    const hrm_device_table *t = run->model->table;
+    int replayed;
+    HRM__TRY(hrm__check_gradients(run));
+    if (run->ran != 1) return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
+    HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD), &replayed));
+    if (!replayed) HRM__TRY(hrm__backward(run));
+    HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD)));
+    run->ran = 2;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm)
+{
+    const hrm_model *m = run->model;
+    double squares;
+    HRM__TRY(hrm__check_gradients(run));
+    HRM__TRY(m->table->norm(m->dev, &run->w));
+    HRM__TRY(m->table->download(m->dev, &squares, run->w.norm, sizeof squares));
+    *norm = sqrt(squares);
+    return squares - squares == 0 ? HRM_OK : hrm__fail(HRM_ERR_NAN, "the gradients' norm is %g", *norm);
+}
+
+HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
+{
+    const hrm_model *m = run->model;
+    hrm_step step = hrm__step_make(run, run->seed, run->segments);
+    int32_t bad;
+    int replayed;
+    HRM__TRY(hrm__check_gradients(run));
+    if (!run->w.m) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
+    if (!(desc->beta1 >= 0 && desc->beta1 < 1 && desc->beta2 >= 0 && desc->beta2 < 1))
+        return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1, (double)desc->beta2);
+    hrm__step_rates(&step, desc, run->updates + 1);
+    HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
+    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE), &replayed));
+    if (!replayed) HRM__TRY(hrm__update(run));
+    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE)));
+    HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
+    if (bad) return hrm__fail(HRM_ERR_NAN, "a loss or a gradient is not finite; the weights are those before this update");
+    run->updates++;
+    return HRM_OK;
+}
+
+HRM_API int64_t hrm_run_updates(const hrm_run *run) { return run->updates; }
+
+HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values)
+{
+    const hrm_model *m = run->model;
+    HRM__TRY(hrm__check_tensor(m, tensor));
+    const hrm__entry *e = &m->entries[tensor];
+    HRM__TRY(hrm__check_gradients(run));
+    if (e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
+    if (e->role == HRM_PUZZLE_TABLE)
+        return m->table->download(m->dev, values, run->w.puzzle_grad, (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
+    return m->table->download(m->dev, values, run->w.grads + e->offset, hrm__entry_size(e) * sizeof *values);
+}
+
+static hrm_metrics hrm__metrics_from(const double *sums)
+{
+    hrm_metrics m;
+    double rows = sums[HRM_M_ROWS] > 1 ? sums[HRM_M_ROWS] : 1, count = sums[HRM_M_COUNT] > 1 ? sums[HRM_M_COUNT] : 1;
+    memset(&m, 0, sizeof m);
+    m.rows = sums[HRM_M_ROWS];
+    m.count = sums[HRM_M_COUNT];
+    m.accuracy = sums[HRM_M_ACCURACY] / count;
+    m.exact_accuracy = sums[HRM_M_EXACT] / count;
+    m.q_halt_accuracy = sums[HRM_M_Q_HALT_ACCURACY] / count;
+    m.steps = sums[HRM_M_STEPS] / count;
+    m.lm_loss = sums[HRM_M_LM_LOSS] / rows;
+    m.q_halt_loss = sums[HRM_M_Q_HALT_LOSS] / rows;
+    m.q_continue_loss = sums[HRM_M_Q_CONTINUE_LOSS] / rows;
+    return m;
+}
+
+HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more)
+{
+    double rows = total->rows + more->rows, count = total->count + more->count;
+    double a = rows > 0 ? more->rows / rows : 0, b = count > 0 ? more->count / count : 0;
+#define HRM__MIX(field, part) total->field += (more->field - total->field) * part;
+    HRM__MIX(lm_loss, a) HRM__MIX(q_halt_loss, a) HRM__MIX(q_continue_loss, a)
+    HRM__MIX(accuracy, b) HRM__MIX(exact_accuracy, b) HRM__MIX(q_halt_accuracy, b) HRM__MIX(steps, b)
+#undef HRM__MIX
+    total->rows = rows;
+    total->count = count;
+    total->step = more->step;
+    total->lr = more->lr;
+}
+
+HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
+{
+    double sums[HRM_METRIC_SUMS];
+    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no metrics before its first segment");
+    HRM__TRY(run->model->table->download(run->model->dev, sums, run->w.metrics, sizeof sums));
+    *metrics = hrm__metrics_from(sums);
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    const hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows, T = (size_t)w->d.T, V = (size_t)w->d.V;
+    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no results before its first segment");
+    if (o->target_q_continue && !(w->train && w->d.halt_max_steps > 1))
+        return hrm__fail(HRM_ERR_ARGUMENT, "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1");
+    if (o->logits) HRM__TRY(t->download(dev, o->logits, w->logits, n * T * V * sizeof *o->logits));
+    if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
+    if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
+    if (o->halted) HRM__TRY(t->download(dev, o->halted, w->halted, n * sizeof *o->halted));
+    if (o->target_q_continue) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
+    for (size_t i = 0; (o->q_halt || o->q_continue) && i < n; i += 64) {
+        hrm_real some[128];
+        size_t m = n - i < 64 ? n - i : 64;
+        HRM__TRY(t->download(dev, some, w->q + 2 * i, 2 * m * sizeof *some));
+        for (size_t j = 0; j < m; j++) {
+            if (o->q_halt) o->q_halt[i + j] = some[2 * j];
+            if (o->q_continue) o->q_continue[i + j] = some[2 * j + 1];
+        }
+    }
+    return HRM_OK;
+}
+
+/* ==================================================================================================== >>trainer ===========*/
+/* of >>dataset */
+static void       hrm__dataset_take_turn(hrm_dataset *data);
+static void       hrm__dataset_end_turn(hrm_dataset *data);
+static int        hrm__dataset_serial(const hrm_dataset *data);
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
+
+typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
+
+/* A thread that gathers the batch after the one at work, into the trainer's. It holds the data set's turn from the order until
+ * it is done, so that the data set may be closed, or drawn from by others, at any time. */
+typedef struct hrm__gatherer {
+    int          running; /* the thread was started */
+    int          ahead;   /* a batch was ordered and not fetched yet */
+    int          serial;  /* of its data set */
+    int          forks;
+    hrm_position from, to;
+    hrm_status   status;
+    char         message[sizeof hrm__message];
+#ifndef HRM_NO_THREADS
+    hrm__order     order;
+    hrm_dataset   *data;
+    hrm__thread    thread;
+    hrm__mutex     mutex;
+    hrm__condition condition;
+#endif
+} hrm__gatherer;
+
+typedef struct hrm__begun { int64_t step; double lr; hrm_position before; } hrm__begun; /* a step */
+typedef struct hrm__told { int there; int32_t bad; double sums[HRM_METRIC_SUMS]; } hrm__told; /* what the device says of it */
+
+struct hrm_trainer {
+    hrm_model     *model;
+    hrm_train_desc desc;
+    hrm_run       *run;
+    int64_t        done, total;
+    hrm_position   position;
+    hrm_batch      batch; /* host; the gatherer's while a batch is ordered */
+    int32_t       *batch_memory;
+    size_t         batch_count;
+    hrm__gatherer  gatherer;
+    hrm__begun     posted; /* whose metrics are still to be told; step 0: none */
+    hrm__told      held;   /* these, fetched when another trainer of the model posted its own; `there` until they are told */
+};
+
+#ifdef HRM_NO_THREADS
+static hrm_status hrm__gatherer_start(hrm_trainer *t) { (void)t; return HRM_OK; }
+static void       hrm__gatherer_stop(hrm_trainer *t) { (void)t; }
+static void       hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from) { (void)t, (void)data, (void)from; }
+static void       hrm__gatherer_wait(hrm_trainer *t) { (void)t; }
+static hrm_status hrm__gatherer_revive(hrm_trainer *t) { (void)t; return HRM_OK; }
+#else
+static HRM__THREAD_RESULT hrm__gatherer_main(void *argument)
+{
+    hrm_trainer *t = (hrm_trainer *)argument;
+    hrm__gatherer *g = &t->gatherer;
+    for (;;) {
+        hrm__mutex_lock(&g->mutex);
+        while (g->order == HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
+        int leave = g->order == HRM__LEAVE;
+        hrm__mutex_unlock(&g->mutex);
+        if (leave) return 0;
+        g->to = g->from;
+        g->status = hrm__dataset_gather(g->data, &g->to, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
+        if (g->status != HRM_OK) memcpy(g->message, hrm__message, sizeof g->message);
+        hrm__dataset_end_turn(g->data);
+        hrm__mutex_lock(&g->mutex);
+        g->order = HRM__IDLE;
+        hrm__condition_wake(&g->condition);
+        hrm__mutex_unlock(&g->mutex);
+    }
+}
+
+static void hrm__gatherer_tell(hrm__gatherer *g, hrm__order order)
+{
+    hrm__mutex_lock(&g->mutex);
+    g->order = order;
+    hrm__condition_wake(&g->condition);
+    hrm__mutex_unlock(&g->mutex);
+}
+
+static void hrm__gatherer_wait(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__mutex_lock(&g->mutex);
+    while (g->order != HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
+    hrm__mutex_unlock(&g->mutex);
+}
+
+static void hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__dataset_take_turn(data);
+    g->data = data;
+    g->serial = hrm__dataset_serial(data);
+    g->from = from;
+    g->ahead = 1;
+    hrm__gatherer_tell(g, HRM__ORDERED);
+}
+
+static hrm_status hrm__gatherer_start(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__mutex_init(&g->mutex);
+    hrm__condition_init(&g->condition);
+    g->forks = (int)hrm__load(&hrm__forks);
+    g->order = HRM__IDLE;
+    g->ahead = 0;
+    g->running = hrm__thread_start(&g->thread, hrm__gatherer_main, t);
+    if (g->running) return HRM_OK;
+    hrm__condition_destroy(&g->condition);
+    hrm__mutex_destroy(&g->mutex);
+    return hrm__fail(HRM_ERR_MEMORY, "the thread that gathers batches could not be started");
+}
+
+static void hrm__gatherer_stop(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    if (!g->running || g->forks != (int)hrm__load(&hrm__forks)) return; /* a parent's */
+    hrm__gatherer_wait(t);
+    hrm__gatherer_tell(g, HRM__LEAVE);
+    hrm__thread_join(g->thread);
+    hrm__condition_destroy(&g->condition);
+    hrm__mutex_destroy(&g->mutex);
+}
+
+static hrm_status hrm__gatherer_revive(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    return g->running && g->forks != (int)hrm__load(&hrm__forks) ? hrm__gatherer_start(t) : HRM_OK;
+}
+#endif
+
+static hrm_status hrm__next_batch(hrm_trainer *t, hrm_dataset *data, hrm_position *position)
+{
+    /* the batch at *position into t->batch; the one gathered ahead where it is that one */
+    hrm__gatherer *g = &t->gatherer;
+    HRM__TRY(hrm__gatherer_revive(t));
+    if (g->ahead) {
+        hrm__gatherer_wait(t);
+        g->ahead = 0;
+        if (g->serial == hrm__dataset_serial(data) && memcmp(&g->from, position, sizeof *position) == 0) {
+            if (g->status != HRM_OK) return hrm__fail(g->status, "%s", g->message);
+            *position = g->to;
+            return HRM_OK;
+        }
+    }
+    return hrm_dataset_next(data, position, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
+}
+
+static hrm_status hrm__resolve_training(hrm_train_desc *t)
+{
+    if (t->steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "steps is %lld, expected 0 or more", (long long)t->steps);
+    if (t->steps == 0 && t->epochs == 0) t->epochs = 1000;
+    if (!(t->epochs >= 0 && t->epochs < 1e15)) return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
+    if (t->lr_warmup_steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
+    HRM__TRY(hrm__keys_resolve(t, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
+    return HRM_OK;
+}
+
+static void hrm__settle_steps(hrm_trainer *t, int64_t total)
+{
+    t->total = total;
+    if (t->desc.no_warmup) t->desc.lr_warmup_steps = 0;
+    else if (t->desc.lr_warmup_steps == 0) t->desc.lr_warmup_steps = hrm__min_i64(2000, total / 10);
+}
+
+static size_t hrm__batch_count(const hrm_dims *d, int rows) { return (size_t)rows * (2 * (size_t)d->T + 1); }
+
+static void hrm__batch_place(hrm_batch *batch, int32_t *memory, const hrm_dims *d, int rows)
+{
+    size_t n = (size_t)rows * (size_t)d->T;
+    batch->rows = rows;
+    batch->filled = 0;
+    batch->inputs = memory;
+    batch->labels = memory + n;
+    batch->puzzle_identifiers = memory + 2 * n;
+}
+
+HRM_API void hrm_trainer_destroy(hrm_trainer *t)
+{
+    if (!t) return;
+    hrm_model *m = t->model;
+    hrm__gatherer_stop(t);
+    if (m->poster == t) m->poster = NULL;
+    hrm_run_destroy(t->run);
+    hrm__free(m->allocator, t->batch_memory, t->batch_count, sizeof *t->batch_memory);
+    hrm__free(m->allocator, t, 1, sizeof *t);
+}
+
+static hrm_status hrm__trainer_build(hrm_trainer *t)
+{
+    hrm_model *m = t->model;
+    hrm_run_desc run;
+    void *p;
+    memset(&run, 0, sizeof run);
+    run.rows = t->desc.batch_size;
+    run.seed = t->desc.seed;
+    run.update = 1;
+    HRM__TRY(hrm__run_create(&t->run, m, &run, hrm__updates_early(m) ? 2 : 1));
+    t->run->owned = 1;
+    t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
+    HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
+    t->batch_memory = (int32_t *)p;
+    hrm__batch_place(&t->batch, t->batch_memory, &m->d, t->desc.batch_size);
+    return t->desc.gather_ahead > 0 ? hrm__gatherer_start(t) : HRM_OK;
+}
+
+HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const hrm_train_desc *desc)
+{
+    hrm_train_desc resolved;
+    void *p;
+    memset(&resolved, 0, sizeof resolved);
+    if (desc) resolved = *desc;
+    HRM__TRY(hrm__resolve_training(&resolved));
+    if (resolved.gather_ahead == 0) resolved.gather_ahead = model->table->asynchronous ? 1 : -1;
+    HRM__TRY(hrm__alloc_zero(model->allocator, &p, 1, sizeof(hrm_trainer), "trainer"));
+    hrm_trainer *t = (hrm_trainer *)p;
+    t->model = model;
+    t->desc = resolved;
+    if (resolved.steps) hrm__settle_steps(t, resolved.steps);
+    hrm_status status = hrm__trainer_build(t);
+    if (status != HRM_OK) {
+        hrm_trainer_destroy(t);
+        return status;
+    }
+    *out = t;
+    return HRM_OK;
+}
+
+HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *t) { return &t->desc; }
+HRM_API int64_t      hrm_trainer_steps_done(const hrm_trainer *t) { return t->done; }
+HRM_API int64_t      hrm_trainer_steps_total(const hrm_trainer *t) { return t->total; }
+HRM_API hrm_run     *hrm_trainer_run(hrm_trainer *t) { return t->run; }
+HRM_API hrm_position hrm_trainer_position(const hrm_trainer *t) { return t->position; }
+
+static hrm_status hrm__check_data(const hrm_model *m, const hrm_dataset *data)
+{
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    if (info->seq_len != m->d.T) return hrm__fail(HRM_ERR_SHAPE, "the data set's seq_len is %d, the model's %d", info->seq_len, m->d.T);
+    if (info->vocab_size > m->d.V) return hrm__fail(HRM_ERR_SHAPE, "the data set's vocab_size is %d, the model's %d", info->vocab_size, m->d.V);
+    if (m->d.puzzle_ids && info->num_puzzle_identifiers > m->d.puzzle_ids)
+        return hrm__fail(HRM_ERR_SHAPE, "the data set's num_puzzle_identifiers is %d, the model's %d", info->num_puzzle_identifiers, m->d.puzzle_ids);
+    return HRM_OK;
+}
+
+static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
+{
+    /* the next step's calls; t->posted becomes it */
+    hrm_model *m = t->model;
+    const hrm_device_table *table = m->table;
+    hrm_work *w = &t->run->w;
+    hrm_position position = t->position;
+    int replayed;
+    HRM__TRY(hrm__check_data(m, data));
+    if (!t->total) {
+        const hrm_dataset_info *info = hrm_dataset_describe(data);
+        double total = floor(t->desc.epochs * (double)info->total_groups * info->mean_puzzle_examples / t->desc.batch_size);
+        if (!(total >= 1 && total < 9e15)) return hrm__fail(HRM_ERR_ARGUMENT, "%g epochs of %lld groups make %g steps of %d rows, expected at least 1", t->desc.epochs,
+                                                            (long long)info->total_groups, total, t->desc.batch_size);
+        hrm__settle_steps(t, (int64_t)total);
+    }
+    if (t->done >= t->total) return HRM_END;
+    HRM__TRY(hrm__next_batch(t, data, &position));
+    HRM__TRY(hrm__offer(t->run, &t->batch)); /* copied: from here on the next one may be gathered */
+
+    int64_t step = t->done + 1;
+    if (t->gatherer.running && step < t->total) hrm__gatherer_order(t, data, position);
+    const hrm_train_desc *d = &t->desc;
+    hrm_step s = hrm__step_make(t->run, d->seed, (uint64_t)step);
+    hrm_update_desc u;
+    u.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    u.puzzle_emb_lr = (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    u.weight_decay = d->weight_decay, u.puzzle_emb_weight_decay = d->puzzle_emb_weight_decay;
+    u.beta1 = d->beta1, u.beta2 = d->beta2;
+    hrm__step_rates(&s, &u, step);
+    HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
+    HRM__TRY(hrm__refresh(t->run));
+    HRM__TRY(table->begin_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP), &replayed));
+    if (!replayed) {
+        HRM__TRY(hrm__segment(t->run));
+        HRM__TRY(hrm__backward(t->run));
+        HRM__TRY(hrm__update(t->run));
+    }
+    HRM__TRY(table->end_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP)));
+    t->posted.step = step;
+    t->posted.lr = (double)u.lr;
+    t->posted.before = t->position;
+    t->done = step;
+    t->position = position;
+    return HRM_OK;
+}
+
+enum { HRM__POST_BAD = HRM_METRIC_SUMS * sizeof(double) }; /* where it stands in a slot, behind the metrics */
+
+static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *told)
+{
+    const hrm_device_table *table = t->model->table;
+    int slot = (int)(step & 1);
+    if (t->held.there) {
+        *told = t->held;
+        t->held.there = 0;
+        return HRM_OK;
+    }
+    HRM__TRY(table->collect(t->model->dev, slot, 0, told->sums, sizeof told->sums));
+    HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &told->bad, sizeof told->bad));
+    told->there = 1;
+    return HRM_OK;
+}
+
+static hrm_status hrm__trainer_post(hrm_trainer *t)
+{
+    hrm_model *m = t->model;
+    int slot = (int)(t->posted.step & 1);
+    if (m->poster && m->poster != t && m->poster->posted.step) { /* one device, one pair of slots */
+        hrm__told told;
+        HRM__TRY(hrm__trainer_fetch(m->poster, m->poster->posted.step, &told));
+        m->poster->held = told;
+    }
+    m->poster = t;
+    HRM__TRY(m->table->post(m->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
+    return m->table->post(m->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
+}
+
+static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metrics *metrics)
+{
+    /* the metrics of a step that was posted */
+    hrm__told told;
+    HRM__TRY(hrm__trainer_fetch(t, begun.step, &told));
+    if (told.bad) { /* nor did the steps begun since then change anything */
+        t->done = begun.step - 1;
+        t->position = begun.before;
+        t->posted.step = 0;
+        t->held.there = 0;
+        hrm_status status = hrm__check_weights(t->model);
+        if (status == HRM_ERR_NAN)
+            return hrm__fail(status, "step %lld: the loss is not finite, since an update before it left weights that are not; load an earlier state",
+                                   (long long)begun.step);
+        return status != HRM_OK ? status : hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)begun.step);
+    }
+    if (metrics) {
+        *metrics = hrm__metrics_from(told.sums);
+        metrics->step = begun.step;
+        metrics->lr = begun.lr;
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
+{
+    hrm__begun told = t->posted;
+    if (metrics) memset(metrics, 0, sizeof *metrics);
+    if (told.step == 0) return HRM_OK;
+    t->posted.step = 0;
+    return hrm__trainer_tell(t, told, metrics);
+}
+
+HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
+{
+    if (!metrics) return hrm_trainer_step_ahead(t, data, NULL); /* nothing to wait for */
+    HRM__TRY(hrm__trainer_begin(t, data));
+    HRM__TRY(hrm__trainer_post(t));
+    return hrm_trainer_catch_up(t, metrics);
+}
+
+HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
+{
+    hrm__begun before = t->posted;
+    if (!t->model->table->asynchronous) {
+        HRM__TRY(hrm__trainer_begin(t, data));
+        HRM__TRY(hrm__trainer_post(t));
+        return hrm_trainer_catch_up(t, metrics);
+    }
+    HRM__TRY(hrm__trainer_begin(t, data));
+    HRM__TRY(hrm__trainer_post(t));
+    if (metrics) memset(metrics, 0, sizeof *metrics);
+    return before.step ? hrm__trainer_tell(t, before, metrics) : HRM_OK;
+}
+
+/* ==================================================================================================== >>solve =============
+ * hrm_solve and hrm_evaluate are one loop: rows think segment by segment, and leave the batch when they are done.
+ */
+typedef struct hrm__solver {
+    hrm_run  *run;
+    int       rows;
+    size_t    bytes;
+    void     *memory;      /* host: all below */
+    hrm_real *logits, *q;  /* [rows,T,V], [rows,2] */
+    int32_t  *predictions; /* [rows,T] */
+    int32_t  *alive;       /* [rows] which row of the call stands in each row of the run */
+    int32_t  *keep;        /* [rows] */
+    hrm_solve_result *results; /* [rows] */
+} hrm__solver;
+
+static size_t hrm__plan_solver(const hrm_dims *d, int rows, void *base, hrm__solver *s)
+{
+    hrm__plan a = {NULL, 0};
+    size_t B = (size_t)rows, T = (size_t)d->T, V = (size_t)d->V;
+    a.base = (char *)base;
+    s->logits = hrm__take_real(&a, B * T * V);
+    s->q = hrm__take_real(&a, B * 2);
+    s->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    s->alive = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    s->keep = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    s->results = (hrm_solve_result *)hrm__take(&a, B, sizeof(hrm_solve_result));
+    return a.used;
+}
+
+static void hrm__solver_destroy(hrm__solver *s)
+{
+    if (!s) return;
+    const hrm_model *m = s->run ? s->run->model : NULL;
+    const hrm_allocator *a = m ? m->allocator : NULL;
+    hrm__free(a, s->memory, s->bytes, 1);
+    hrm_run_destroy(s->run);
+    hrm__free(a, s, 1, sizeof *s);
+}
+
+static hrm_status hrm__solver_for(hrm_model *m, int rows)
+{
+    void *p, *memory;
+    hrm_run_desc desc;
+    hrm_run *run;
+    if (m->solver && m->solver->rows >= rows) return HRM_OK;
+    memset(&desc, 0, sizeof desc);
+    desc.rows = rows;
+    HRM__TRY(hrm_run_create(&run, m, &desc));
+    hrm__solver plan;
+    memset(&plan, 0, sizeof plan);
+    plan.rows = rows;
+    plan.run = run;
+    plan.bytes = hrm__plan_solver(&m->d, rows, NULL, &plan);
+    hrm_status status = hrm__alloc(m->allocator, &memory, plan.bytes, 1, "solver");
+    if (status != HRM_OK) {
+        hrm_run_destroy(run);
+        return status;
+    }
+    status = hrm__alloc(m->allocator, &p, 1, sizeof(hrm__solver), "solver");
+    if (status != HRM_OK) {
+        hrm__free(m->allocator, memory, plan.bytes, 1);
+        hrm_run_destroy(run);
+        return status;
+    }
+    plan.memory = memory;
+    hrm__plan_solver(&m->d, rows, memory, &plan);
+    hrm__solver_destroy(m->solver);
+    m->solver = (hrm__solver *)p;
+    *m->solver = plan;
+    return HRM_OK;
+}
+
+typedef struct hrm__thinking {
+    int max_steps, adaptive, want_logits;
+    /* rows that are done: index in the call, and row of the solver's host buffers (predictions, logits, q) */
+    hrm_status (*on_done)(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted);
+    void (*on_segment)(void *user, const hrm__solver *s, int segment, int n);
+    void *user;
+} hrm__thinking;
+
+static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__thinking *how)
+{
+    hrm__solver *s = m->solver;
+    hrm_run *run = s->run;
+    hrm_work *w = &run->w;
+    const hrm_device_table *t = m->table;
+    size_t T = (size_t)w->d.T, V = (size_t)w->d.V;
+    int n = batch->rows, replayed;
+    w->rows = n;
+    HRM__TRY(hrm__offer(run, batch));
+    HRM__TRY(hrm__fill_i32(run, w->halted, 1, (size_t)n));
+    HRM__TRY(hrm__refresh(run));
+    for (int i = 0; i < n; i++) s->alive[i] = i;
+    for (int segment = 1; n > 0; segment++) {
+        uint64_t key = hrm__graph_key(run, segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE);
+        int last = segment == how->max_steps, leaving = 0;
+        HRM__TRY(t->begin_step(m->dev, w, key, &replayed));
+        if (!replayed) {
+            if (segment == 1) {
+                HRM__TRY(t->act_begin(m->dev, w));
+                HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
+            }
+            HRM__TRY(t->passes(m->dev, w, w->z, m->thinking, m->num_passes));
+            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 1));
+        }
+        HRM__TRY(t->end_step(m->dev, w, key));
+        if (!last && !how->adaptive && !how->on_segment) continue;
+        HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
+        for (int i = 0; i < n; i++) leaving += last || (how->adaptive && s->q[2 * i] > s->q[2 * i + 1]);
+        if (leaving || how->on_segment) HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
+        if (leaving && how->want_logits) HRM__TRY(t->download(m->dev, s->logits, w->logits, (size_t)n * T * V * sizeof *s->logits));
+        if (how->on_segment) how->on_segment(how->user, s, segment, n);
+        int kept = 0;
+        for (int i = 0; i < n; i++) {
+            int halted = s->q[2 * i] > s->q[2 * i + 1];
+            if (last || (how->adaptive && halted)) {
+                HRM__TRY(how->on_done(how->user, s, s->alive[i], (size_t)i, segment, halted));
+            } else {
+                s->keep[kept] = i;
+                s->alive[kept++] = s->alive[i];
+            }
+        }
+        if (kept && kept < n) HRM__TRY(t->gather(m->dev, w, s->keep, kept));
+        n = kept;
+    }
+    return HRM_OK;
+}
+
+/* ---- hrm_solve ------------------------------------------------------------------------------------------------ >>solving ---*/
+typedef struct hrm__solve_call { const hrm_solve_desc *desc; int32_t *answers; size_t T; } hrm__solve_call;
+
+static void hrm__solve_result_set(hrm_solve_result *r, const hrm__solver *s, size_t at, int segments, int halted)
+{
+    r->segments = segments;
+    r->halted = halted;
+    r->q_halt = (float)s->q[2 * at];
+    r->q_continue = (float)s->q[2 * at + 1];
+}
+
+static hrm_status hrm__solve_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
+{
+    const hrm__solve_call *call = (const hrm__solve_call *)user;
+    memcpy(call->answers + (size_t)row * call->T, s->predictions + at * call->T, call->T * sizeof *call->answers);
+    if (call->desc->results) hrm__solve_result_set(&call->desc->results[row], s, at, segments, halted);
+    return HRM_OK;
+}
+
+static void hrm__solve_segment(void *user, const hrm__solver *s, int segment, int n)
+{
+    const hrm__solve_call *call = (const hrm__solve_call *)user;
+    for (int i = 0; i < n; i++) hrm__solve_result_set(&s->results[i], s, (size_t)i, segment, s->q[2 * i] > s->q[2 * i + 1]);
+    call->desc->on_segment(call->desc->user, segment, n, s->alive, s->predictions, s->results);
+}
+
+HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answers, const hrm_solve_desc *desc)
+{
+    hrm_solve_desc none;
+    hrm_batch batch;
+    hrm__thinking how;
+    hrm__solve_call call;
+    memset(&none, 0, sizeof none);
+    if (!desc) desc = &none;
+    int rows = desc->rows ? desc->rows : 1, max_steps = desc->max_steps ? desc->max_steps : m->d.halt_max_steps;
+    if (rows < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
+    HRM__TRY(hrm__solver_for(m, rows));
+    memset(&batch, 0, sizeof batch);
+    batch.rows = batch.filled = rows;
+    batch.inputs = (int32_t *)(uintptr_t)puzzles; /* read only */
+    batch.puzzle_identifiers = (int32_t *)(uintptr_t)desc->puzzle_identifiers;
+    call.desc = desc;
+    call.answers = answers;
+    call.T = (size_t)m->d.T;
+    memset(&how, 0, sizeof how);
+    how.max_steps = max_steps;
+    how.adaptive = !desc->no_halting;
+    how.on_done = hrm__solve_done;
+    how.on_segment = desc->on_segment ? hrm__solve_segment : NULL;
+    how.user = &call;
+    return hrm__think(m, &batch, &how);
+}
+
+/* ---- hrm_evaluate ---------------------------------------------------------------------------------------------- >>evaluate --*/
+typedef struct hrm__evaluation {
+    const hrm_evaluate_desc *desc;
+    hrm_model      *model;
+    hrm_batch       batch;
+    hrm_run_outputs outputs; /* in the batch's order */
+    double         *sums;    /* [B, HRM_METRIC_SUMS], summed in the batch's order: the same for any order of leaving */
+} hrm__evaluation;
+
+static hrm_status hrm__evaluate_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
+{
+    hrm__evaluation *e = (hrm__evaluation *)user;
+    const hrm_dims *d = &e->model->d;
+    size_t T = (size_t)d->T, V = (size_t)d->V, r = (size_t)row;
+    double *sums = e->sums + r * HRM_METRIC_SUMS, q_halt = (double)s->q[2 * at];
+    int correct, labelled;
+    (void)halted;
+    memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
+    sums[HRM_M_LM_LOSS] = hrm_cross_entropy(e->model->desc.loss_type, NULL, s->logits + at * T * V, e->batch.labels + r * T, T, V, 1, &correct, &labelled);
+    int exact = correct == labelled;
+    sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, NULL);
+    sums[HRM_M_ROWS] = 1;
+    if (labelled) {
+        sums[HRM_M_COUNT] = 1;
+        sums[HRM_M_ACCURACY] = (double)correct / labelled;
+        sums[HRM_M_EXACT] = exact;
+        sums[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == exact;
+        sums[HRM_M_STEPS] = segments;
+    }
+    memcpy(e->outputs.predictions + r * T, s->predictions + at * T, T * sizeof *s->predictions);
+    e->outputs.q_halt[r] = s->q[2 * at];
+    e->outputs.q_continue[r] = s->q[2 * at + 1];
+    e->outputs.steps[r] = segments;
+    if (e->outputs.logits) memcpy(e->outputs.logits + r * T * V, s->logits + at * T * V, T * V * sizeof *s->logits);
+    return HRM_OK;
+}
+
+static size_t hrm__plan_evaluation(const hrm_dims *d, int B, int logits, void *base, hrm__evaluation *e)
+{
+    hrm__plan a = {NULL, 0};
+    size_t n = (size_t)B, T = (size_t)d->T;
+    a.base = (char *)base;
+    int32_t *batch = (int32_t *)hrm__take(&a, hrm__batch_count(d, B), sizeof(int32_t));
+    if (base) hrm__batch_place(&e->batch, batch, d, B);
+    e->outputs.predictions = (int32_t *)hrm__take(&a, n * T, sizeof(int32_t));
+    e->outputs.steps = (int32_t *)hrm__take(&a, n, sizeof(int32_t));
+    e->outputs.q_halt = hrm__take_real(&a, n);
+    e->outputs.q_continue = hrm__take_real(&a, n);
+    e->outputs.logits = logits ? hrm__take_real(&a, n * T * (size_t)d->V) : NULL;
+    e->sums = (double *)hrm__take(&a, n * HRM_METRIC_SUMS, sizeof(double));
+    return a.used;
+}
+
+static hrm_status hrm__evaluate(hrm__evaluation *e, const hrm_dataset *data, const hrm__thinking *how, hrm_metrics *metrics)
+{
+    const hrm_evaluate_desc *d = e->desc;
+    int64_t total = hrm_dataset_describe(data)->total_examples;
+    int B = e->batch.rows;
+    double sums[HRM_METRIC_SUMS] = {0};
+    if (d->max_examples > 0) total = hrm__min_i64(total, d->max_examples);
+    for (int64_t first = 0; first < total; first += B) {
+        e->batch.rows = B;
+        HRM__TRY(hrm_dataset_read(data, first, &e->batch));
+        e->batch.filled = (int)hrm__min_i64(e->batch.filled, total - first);
+        e->batch.rows = e->batch.filled; /* padding is not worked on */
+        HRM__TRY(hrm__think(e->model, &e->batch, how));
+        for (int i = 0; i < e->batch.filled; i++)
+            for (int k = 0; k < HRM_METRIC_SUMS; k++) sums[k] += e->sums[i * HRM_METRIC_SUMS + k];
+        /* the published evaluation divides everything, losses too, by the rows counted */
+        double rows = sums[HRM_M_ROWS];
+        sums[HRM_M_ROWS] = sums[HRM_M_COUNT];
+        *metrics = hrm__metrics_from(sums);
+        sums[HRM_M_ROWS] = rows;
+        if (d->on_rows) HRM__TRY(d->on_rows(d->user, first, &e->batch, &e->outputs));
+        if (d->on_batch) HRM__TRY(d->on_batch(d->user, first + e->batch.filled, total, metrics));
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics)
+{
+    hrm_evaluate_desc none;
+    hrm__evaluation e;
+    hrm__thinking how;
+    void *memory;
+    memset(&none, 0, sizeof none);
+    memset(&e, 0, sizeof e);
+    memset(metrics, 0, sizeof *metrics);
+    e.desc = desc ? desc : &none;
+    e.model = m;
+    int B = e.desc->batch_size ? e.desc->batch_size : 64, max_steps = e.desc->max_steps ? e.desc->max_steps : m->d.halt_max_steps;
+    if (B < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
+    HRM__TRY(hrm__check_data(m, data));
+    HRM__TRY(hrm__solver_for(m, B));
+    size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
+    HRM__TRY(hrm__alloc(m->allocator, &memory, bytes, 1, "evaluation"));
+    hrm__plan_evaluation(&m->d, B, e.desc->want_logits, memory, &e);
+    memset(&how, 0, sizeof how);
+    how.max_steps = max_steps;
+    how.adaptive = e.desc->adaptive;
+    how.want_logits = 1;
+    how.on_done = hrm__evaluate_done;
+    how.user = &e;
+    hrm_status status = hrm__evaluate(&e, data, &how, metrics);
+    hrm__free(m->allocator, memory, bytes, 1);
+    return status;
+}
+
+/* ---- memory known beforehand ------------------------------------------------------------------------------------ >>budget ---*/
+static size_t hrm__block_bytes(size_t bytes) { return bytes + 2 * HRM__ALIGN; } /* what hrm__alloc asks the allocator for */
+
+HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch)
+{
+    hrm_model m;
+    hrm_work w;
+    hrm_device_sizes sizes;
+    const hrm_device_table *table;
+    hrm__solver solver;
+    memset(&m, 0, sizeof m);
+    m.desc = *desc;
+    if (batch < 1 || batch > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch is %d, expected 1 to %d", batch, 1 << 20);
+    HRM__TRY(hrm__cpu_select());
+    HRM__TRY(hrm__resolve(&m.desc, &m.d));
+    if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
+    HRM__TRY(hrm__open_table(&table, &m.desc));
+    m.count = hrm__plan_model(&m.d, &m.at, NULL);
+    HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
+    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) +
+                    hrm__block_bytes(2 * (size_t)hrm__lay_passes(&m.desc, &m.d, NULL, 1) * sizeof(hrm_pass)) + hrm__block_bytes(sizeof(hrm_device)) +
+                    hrm__block_bytes(sizeof(hrm_pool)) + hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
+                    (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
+#ifndef HRM_NO_THREADS
+    memory->model += hrm__block_bytes((size_t)m.d.threads * sizeof(hrm__worker));
+#endif
+    for (int train = 0; train < 2; train++) {
+        memset(&w, 0, sizeof w);
+        w.d = m.d;
+        w.d.B = batch;
+        w.train = train && table->updates_at_once ? 2 : train;
+        HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
+        size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, train, NULL, &w));
+        if (train) memory->train = run + hrm__block_bytes(sizeof(hrm_trainer)) + hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
+        else
+            memory->solve = run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
+    }
+    return HRM_OK;
+}
+
 /* ==================================================================================================== >>files =============
  * The operating system in a dozen calls, each returning 0 or its error number; then the map and the writer on top. Tests
  * define HRM__IO_FAULT() to make the n-th call fail.
@@ -5521,3639 +9491,6 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
     return status;
 }
 
-/* ==================================================================================================== >>gemm ==============
- *   y = x w^T       hrm__gemm with w packed plain             w [N,K] row-major, as checkpoints have it
- *   dx = dy w       hrm__gemm with w packed transposed
- *   dw += dy^T x    hrm__gemm_tn
- *
- * A tile of C, mr x nr, stays in registers while k runs: c[i][j] = fma(a[i][k], b[k][j], c[i][j]) with a vector over j. B is
- * packed into panels of nr columns, so that a step reads one contiguous row of a panel; weights are packed once per optimizer
- * step and serve all recurrent passes. A is read where it lies, or copied when its row stride would map a tile's rows onto one
- * cache set. Blocks keep a panel in the first-level cache and a block of A in the second.
- *
- * Every c[i][j] is one chain of multiply-adds over ascending k, or a sum of chains of a fixed length, whatever tile, block or
- * thread it falls into (storing and reloading it between blocks changes nothing): results are bitwise equal for any team and
- * any split of the rows.
- */
-HRM__FAST_BEGIN
-#define HRM__GEMM_KC    512      /* inner block */
-#define HRM__GEMM_BLOCK 98304    /* elements of A (or of packed B in gemm_tn) kept in the second-level cache */
-#define HRM__GEMM_MC    192      /* rows of the long dimension in a block of gemm_tn; its sums are added block by block */
-#define HRM__GEMM_STRIP 4        /* tiles of A that gemm_tn packs together */
-#define HRM__GEMM_MR    14       /* the largest mr and nr of all kernels */
-#define HRM__GEMM_NR    32
-
-typedef enum { HRM__TILE_SET, HRM__TILE_CONTINUE, HRM__TILE_ADD } hrm__tile_mode;
-
-/* What a tile fetches into the second-level cache for those to come, a line of each a step: a in steps of `step`, b line after
- * line. Any address will do. */
-#define HRM__LINE (64 / sizeof(hrm_real))
-typedef struct hrm__ahead {
-    const hrm_real *a, *b;
-    size_t          step;
-} hrm__ahead;
-
-/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the end. */
-typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, const hrm_real *b, size_t K,
-                          hrm__tile_mode mode, const hrm__ahead *ahead);
-typedef struct hrm__gemm_kernel {
-    size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
-    size_t chain;           /* the longest in hrm__gemm; where products are rounded before they are added, short ones are added up */
-    hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
-} hrm__gemm_kernel;
-
-/* The micro-kernel for one instruction set: V is a vector of W elements. Rows r >= MR and the second vector where NV is 1
- * vanish at compile time, which leaves MR * NV multiply-adds, NV loads of B and MR broadcasts of A in the inner loop. Three
- * rows share a pointer, so that all of them fit the registers. */
-#define HRM__ROWS(X) \
-    X(0, p0, 0) X(1, p0, 1) X(2, p0, 2) X(3, p3, 0) X(4, p3, 1) X(5, p3, 2) X(6, p6, 0) \
-    X(7, p6, 1) X(8, p6, 2) X(9, p9, 0) X(10, p9, 1) X(11, p9, 2) X(12, p12, 0) X(13, p12, 1)
-#define HRM__ROW_ZERO(r, p, s) V c##r = {0}, d##r = {0};
-#define HRM__ROW_LOAD(r, p, s) \
-    if (r < MR) { \
-        c##r = *(const V *)(c + r * ldc); \
-        if (NV > 1) d##r = *(const V *)(c + r * ldc + W); \
-    }
-#define HRM__ROW_FMA(r, p, s) \
-    if (r < MR) { \
-        c##r += b0 * p[s * a_row]; \
-        if (NV > 1) d##r += b1 * p[s * a_row]; \
-    }
-#define HRM__ROW_ADD(r, p, s) \
-    if (r < MR) { \
-        c##r += *(const V *)(c + r * ldc); \
-        if (NV > 1) d##r += *(const V *)(c + r * ldc + W); \
-    }
-#define HRM__ROW_STORE(r, p, s) \
-    if (r < MR) { \
-        *(V *)(c + r * ldc) = c##r; \
-        if (NV > 1) *(V *)(c + r * ldc + W) = d##r; \
-    }
-#define HRM__ROW_FETCH(r, p, s) \
-    if (r < MR) { \
-        HRM__PREFETCH_WRITE(c + r * ldc); \
-        if (NV > 1) HRM__PREFETCH_WRITE(c + r * ldc + W); \
-    }
-
-#define HRM__TILE(name, target, vector, MR_, NV_) \
-    static target void name##_##MR_##_##NV_(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, \
-                                            const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
-    { \
-        typedef vector V; \
-        enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)HRM__LINE }; \
-        const size_t step = ahead->step; \
-        const hrm_real *fetch = ahead->a; \
-        const hrm_real *p0 = a, *p3 = MR > 3 ? a + 3 * a_row : a, *p6 = MR > 6 ? a + 6 * a_row : a, \
-                       *p9 = MR > 9 ? a + 9 * a_row : a, *p12 = MR > 12 ? a + 12 * a_row : a; \
-        HRM__ROWS(HRM__ROW_ZERO) \
-        if (mode == HRM__TILE_CONTINUE) { HRM__ROWS(HRM__ROW_LOAD) } else { HRM__ROWS(HRM__ROW_FETCH) } \
-        for (size_t k = 0; k < K; k++, b += NV * W, fetch += step, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
-            V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
-            HRM__PREFETCH(fetch); \
-            HRM__PREFETCH(ahead->b + k * LINE); \
-            HRM__PREFETCH_NEAR(b + 12 * NV * W); \
-            if (NV > 1 && (int)(NV * W) > (int)LINE) HRM__PREFETCH_NEAR(b + 13 * NV * W - W); \
-            HRM__ROWS(HRM__ROW_FMA) \
-            (void)b1; \
-        } \
-        if (mode == HRM__TILE_ADD) { HRM__ROWS(HRM__ROW_ADD) } \
-        HRM__ROWS(HRM__ROW_STORE) \
-    }
-
-
-#define HRM__TILES_4(X, name, target, vector) \
-    X(name, target, vector, 1, 1) X(name, target, vector, 1, 2) X(name, target, vector, 2, 1) X(name, target, vector, 2, 2) \
-    X(name, target, vector, 3, 1) X(name, target, vector, 3, 2) X(name, target, vector, 4, 1) X(name, target, vector, 4, 2)
-#define HRM__TILES_6(X, name, target, vector) \
-    HRM__TILES_4(X, name, target, vector) \
-    X(name, target, vector, 5, 1) X(name, target, vector, 5, 2) X(name, target, vector, 6, 1) X(name, target, vector, 6, 2)
-#define HRM__TILES_12(X, name, target, vector) \
-    HRM__TILES_6(X, name, target, vector) \
-    X(name, target, vector, 7, 1) X(name, target, vector, 7, 2) X(name, target, vector, 8, 1) X(name, target, vector, 8, 2) \
-    X(name, target, vector, 9, 1) X(name, target, vector, 9, 2) X(name, target, vector, 10, 1) X(name, target, vector, 10, 2) \
-    X(name, target, vector, 11, 1) X(name, target, vector, 11, 2) X(name, target, vector, 12, 1) X(name, target, vector, 12, 2)
-#define HRM__TILES_14(X, name, target, vector) \
-    HRM__TILES_12(X, name, target, vector) \
-    X(name, target, vector, 13, 1) X(name, target, vector, 13, 2) X(name, target, vector, 14, 1) X(name, target, vector, 14, 2)
-#define HRM__TILE_NAME(name, target, vector, MR_, NV_) name##_##MR_##_##NV_,
-#define HRM__TILE_KERNEL(name, target, vector, tiles, mr, nr, chain) \
-    tiles(HRM__TILE, name, target, vector) \
-    static hrm__tile_fn *const name##_all[] = {tiles(HRM__TILE_NAME, name, target, vector)}; \
-    static const hrm__gemm_kernel name = {mr, nr, chain, name##_all};
-
-#if defined(__GNUC__)
-    #define HRM__VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(hrm_real)), may_alias))
-    #define HRM__PREFETCH(p)       __builtin_prefetch((p), 0, 2)
-    #define HRM__PREFETCH_NEAR(p)  __builtin_prefetch((p))
-    #define HRM__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
-#else
-    #define HRM__PREFETCH(p)       ((void)0)
-    #define HRM__PREFETCH_NEAR(p)  ((void)0)
-    #define HRM__PREFETCH_WRITE(p) ((void)0)
-#endif
-/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there; one element
- * with wide floats, which compilers do not multiply a vector by. */
-#if defined(__GNUC__) && !HRM__WIDE_FLOATS
-typedef hrm_real hrm__v16 HRM__VECTOR(16);
-#else
-typedef hrm_real hrm__v16;
-#endif
-
-HRM__TILE_KERNEL(hrm__tile_scalar, , hrm__v16, HRM__TILES_4, 4, 2 * sizeof(hrm__v16) / sizeof(hrm_real), 32)
-#if defined(HRM__X86)
-typedef hrm_real hrm__v32 HRM__VECTOR(32);
-typedef hrm_real hrm__v64 HRM__VECTOR(64);
-HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, hrm__v32, HRM__TILES_6, 6, 16, (size_t)-1)
-HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, hrm__v64, HRM__TILES_14, 14, 32, (size_t)-1)
-#elif defined(HRM__NEON)
-HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8, (size_t)-1)
-#endif
-
-static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
-{
-    switch (hrm__cpu()) {
-#if defined(HRM__X86)
-    case HRM__CPU_AVX512: return &hrm__tile_avx512;
-    case HRM__CPU_AVX2: return &hrm__tile_avx2;
-#elif defined(HRM__NEON)
-    case HRM__CPU_NEON: return &hrm__tile_neon;
-#endif
-    default: return &hrm__tile_scalar;
-    }
-}
-
-/* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
-static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
-
-/* src [rows,parts,cols] -> dst, where the parts lie `part` apart; the row lengths of full tiles and panels are constants, and so
- * a few moves each. */
-#define HRM__COPY_CASE(n) \
-    case n: \
-        for (; rows > 0; rows--, dst += n, src += lds) { \
-            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * n, n * sizeof *dst); \
-        } \
-        break;
-HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols)
-{
-    size_t i;
-    switch (cols) {
-        HRM__COPY_CASE(4) HRM__COPY_CASE(6) HRM__COPY_CASE(8) HRM__COPY_CASE(12) HRM__COPY_CASE(14) HRM__COPY_CASE(16) HRM__COPY_CASE(32)
-    default:
-        for (; rows > 0; rows--, dst += cols, src += lds)
-            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * cols, cols * sizeof *dst);
-    }
-}
-HRM__DISPATCH(hrm__copy_rows, (hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
-              (dst, part, src, lds, rows, parts, cols))
-
-/* b [K,cols] with the strides b_k, b_col -> one panel [K,width], zeros in the columns past cols */
-static void hrm__pack_panel(hrm_real *dst, const hrm_real *b, size_t b_k, size_t b_col, size_t K, size_t cols, size_t width)
-{
-    size_t k, j;
-    if (b_col == 1 && cols == width) {
-        hrm__copy_rows(dst, 0, b, b_k, K, 1, cols);
-    } else {
-        for (k = 0; k < K; k++) {
-            for (j = 0; j < cols; j++) dst[k * width + j] = b[k * b_k + j * b_col];
-            for (; j < width; j++) dst[k * width + j] = 0;
-        }
-    }
-}
-
-/* Elements that hrm__pack needs for w [N,K], plain or transposed. */
-HRM__UNUSED static size_t hrm__pack_size(size_t N, size_t K)
-{
-    size_t plain = (N + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * K;
-    size_t transposed = (K + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * N;
-    return plain > transposed ? plain : transposed;
-}
-
-/* w [N,K] -> dst, the operand for y = x w^T (N columns, inner K), or if transposed for dx = dy w (K columns, inner N) */
-HRM__UNUSED static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t)
-{
-    const size_t nr = hrm__gemm_kernel_get()->nr, cols = transposed ? K : N, inner = transposed ? N : K;
-    size_t p, begin, end;
-    hrm__team_range(t, (cols + nr - 1) / nr, 1, &begin, &end);
-    for (p = begin; p < end; p++) {
-        size_t left = cols - p * nr, width = hrm__panel_width(left, nr);
-        if (left > width) left = width;
-        if (transposed) hrm__pack_panel(dst + p * nr * inner, w + p * nr, K, 1, inner, left, width);
-        else hrm__pack_panel(dst + p * nr * inner, w + p * nr * K, 1, K, inner, left, width);
-    }
-}
-
-/* one tile into c [rows,cols], cols <= the panel's width; a narrower one goes through a buffer, so that nothing beyond c is touched */
-static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step,
-                      const hrm_real *b, size_t K, size_t rows, size_t cols, hrm__tile_mode mode, const hrm__ahead *ahead)
-{
-    const size_t width = hrm__panel_width(cols, kernel->nr);
-    hrm__tile_fn *tile = kernel->tiles[2 * rows - (width == kernel->nr ? 1 : 2)];
-    hrm_real edge[HRM__GEMM_MR * HRM__GEMM_NR];
-    size_t i, j;
-    if (cols >= width) {
-        tile(c, ldc, a, a_row, a_step, b, K, mode, ahead);
-        return;
-    }
-    if (mode != HRM__TILE_SET)
-        for (i = 0; i < rows; i++) {
-            for (j = 0; j < cols; j++) edge[i * width + j] = c[i * ldc + j];
-            for (; j < width; j++) edge[i * width + j] = 0;
-        }
-    tile(edge, width, a, a_row, a_step, b, K, mode, ahead);
-    for (i = 0; i < rows; i++)
-        for (j = 0; j < cols; j++) c[i * ldc + j] = edge[i * width + j];
-}
-
-/* Elements of scratch that each member of the team needs for either product, of any shape. */
-HRM__UNUSED static size_t hrm__gemm_scratch(void)
-{
-    return HRM__GEMM_BLOCK + (size_t)HRM__GEMM_KC * HRM__GEMM_NR; /* the second part also holds gemm_tn's strip of tiles */
-}
-
-/* bfloat16 [n] -> dst */
-HRM__INLINE void hrm__expand_bf16_body(hrm_real *dst, const uint16_t *src, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)src[i] << 16;
-        float v;
-        memcpy(&v, &bits, sizeof v);
-        dst[i] = (hrm_real)v;
-    }
-}
-HRM__DISPATCH(hrm__expand_bf16, (hrm_real *dst, const uint16_t *src, size_t n), (dst, src, n))
-
-/* This member's rows m0 to m1 - 1 and panels p0 to p1 - 1 of a product [M,N]: the team shares the rows, or the columns where
- * that leaves the busiest member less to do. */
-static void hrm__split_product(const hrm__team *t, size_t M, size_t N, size_t mr, size_t nr, size_t *m0, size_t *m1, size_t *p0, size_t *p1)
-{
-    const size_t tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
-    *m0 = *p0 = 0, *m1 = tiles, *p1 = panels;
-    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, m0, m1);
-    else hrm__team_range(t, panels, 1, p0, p1);
-    *m0 *= mr;
-    *m1 = *m1 * mr < M ? *m1 * mr : M;
-}
-
-/* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated; packed16 instead of
- * packed: an operand in bfloat16, expanded block by block. scratch: this member's own */
-static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, const uint16_t *packed16, size_t M, size_t N,
-                             size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
-{
-    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
-    const size_t mr = kernel->mr, nr = kernel->nr;
-    const size_t inner = kernel->chain < HRM__GEMM_KC ? kernel->chain : HRM__GEMM_KC;
-    const hrm__tile_mode more = inner < kernel->chain ? HRM__TILE_CONTINUE : HRM__TILE_ADD;
-    const int copy = lda * sizeof *a % 2048 == 0 && lda * sizeof *a > 2048;
-    size_t m0, m1, p0, p1, i, k, p, m, mc, kc;
-    hrm__split_product(t, M, N, mr, nr, &m0, &m1, &p0, &p1);
-    for (m = m0; m < m1 && p0 < p1; m += mc) {
-        kc = K < inner ? K : inner;
-        mc = HRM__GEMM_BLOCK / (kc + 16) / mr * mr;
-        if (mc > m1 - m) mc = m1 - m;
-        for (k = 0; k < K; k += kc) {
-            const hrm_real *block = a + m * lda + k;
-            size_t stride = lda;
-            kc = K - k < inner ? K - k : inner;
-            if (copy) {
-                stride = kc + 16;
-                for (i = 0; i < mc; i++) memcpy(scratch + i * stride, block + i * lda, kc * sizeof *a);
-                block = scratch;
-            }
-            for (p = p0; p < p1; p++) {
-                size_t cols = N - p * nr < nr ? N - p * nr : nr;
-                const size_t width = hrm__panel_width(cols, nr), at = p * nr * K + k * width;
-                const hrm_real *b = packed16 ? scratch + HRM__GEMM_BLOCK : packed + at;
-                if (packed16) hrm__expand_bf16(scratch + HRM__GEMM_BLOCK, packed16 + at, kc * width);
-                for (i = 0; i < mc; i += mr) {
-                    /* the first panel warms the next rows of A, the first two tiles the next panel of B */
-                    hrm__ahead ahead = {block + i * stride, b, HRM__LINE};
-                    if (p == p0 && stride == kc) ahead.a += mr * stride;
-                    if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * HRM__LINE;
-                    if (p + 1 < p1 && i == 0 && packed16) ahead.b = (const hrm_real *)(const void *)(packed16 + at + nr * K);
-                    hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
-                              cols, accumulate || k > 0 ? more : HRM__TILE_SET, &ahead);
-                }
-            }
-        }
-    }
-}
-
-HRM__UNUSED static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
-                      int accumulate, hrm_real *scratch, const hrm__team *t)
-{
-    hrm__gemm_either(c, ldc, a, lda, packed, NULL, M, N, K, accumulate, scratch, t);
-}
-
-/* a [M,N], b [M,K] -> c [N,K] = a^T b, or += when it accumulates. The sums run over blocks of MC rows, so M may be long without
- * losing precision */
-HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M, size_t N,
-                         size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
-{
-    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
-    const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
-    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, most, blocks, group;
-    hrm_real *strip = scratch + HRM__GEMM_BLOCK;
-    const hrm_real *next = a;
-    /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
-    for (g = 1; g <= (size_t)t->size; g++)
-        if ((size_t)t->size % g == 0) {
-            size_t high = (tiles + g - 1) / g * mr, wide = (panels + (size_t)t->size / g - 1) / ((size_t)t->size / g) * nr;
-            size_t cost = high * wide * 16 + (high + wide) * 64;
-            if (cost < best) best = cost, rows = g;
-        }
-    columns = (size_t)t->size / rows;
-    {
-        hrm__team row = *t, column = *t;
-        row.id = t->id / (int)columns, row.size = (int)rows;
-        column.id = t->id % (int)columns, column.size = (int)columns;
-        hrm__team_range(&row, tiles, 1, &n0, &n1);
-        hrm__team_range(&column, panels, 1, &p0, &p1);
-    }
-    n1 = n1 * mr < N ? n1 * mr : N;
-    most = HRM__GEMM_BLOCK / HRM__GEMM_MC / nr; /* panels a block has room for; the blocks have equally many */
-    blocks = (p1 - p0 + most - 1) / most;
-    group = blocks ? (p1 - p0 + blocks - 1) / blocks : 0;
-    for (; p0 < p1; p0 = q) {
-        q = p0 + group < p1 ? p0 + group : p1;
-        for (m = 0; m < M; m += mc) {
-            mc = M - m < HRM__GEMM_MC ? M - m : HRM__GEMM_MC;
-            for (p = p0; p < q; p++) {
-                size_t cols = K - p * nr < nr ? K - p * nr : nr;
-                hrm__pack_panel(scratch + (p - p0) * nr * mc, b + m * ldb + p * nr, ldb, 1, mc, cols, hrm__panel_width(cols, nr));
-            }
-            for (n = n0 * mr; n < n1; n += mr) {
-                const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
-                const hrm_real *tile = strip + turn * mc * mr;
-                if (turn == 0) { /* a few tiles together, since they share cache lines of A; a lower one is the last */
-                    const size_t after = n + HRM__GEMM_STRIP * mr;
-                    next = after < n1 ? a + m * lda + after : m + mc < M ? a + (m + mc) * lda + n0 * mr : NULL;
-                    const size_t full = (n1 - n) / mr < HRM__GEMM_STRIP ? (n1 - n) / mr : HRM__GEMM_STRIP;
-                    hrm__copy_rows(strip, mc * mr, a + m * lda + n, lda, mc, full, mr);
-                    if (full < HRM__GEMM_STRIP && n + full * mr < n1)
-                        hrm__copy_rows(strip + full * mc * mr, 0, a + m * lda + n + full * mr, lda, mc, 1, n1 - n - full * mr);
-                }
-                for (p = p0; p < q; p++) {
-                    size_t cols = K - p * nr < nr ? K - p * nr : nr;
-                    const size_t line = turn * (q - p0) + p - p0;
-                    hrm__ahead ahead = {tile, tile, HRM__LINE};
-                    /* the strip after this one, a line of each row with each tile; rows begin and end within lines */
-                    if (next && line <= HRM__GEMM_STRIP * mr / HRM__LINE + 1) ahead.a = next + line * HRM__LINE, ahead.step = lda;
-                    /* the next rows of B, a part with each tile */
-                    if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * HRM__LINE;
-                    hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
-                              accumulate || m > 0 ? HRM__TILE_ADD : HRM__TILE_SET, &ahead);
-                }
-            }
-        }
-    }
-}
-HRM__FAST_END
-
-/* ---- weights in bfloat16 or in bytes, for solving ------------------------------------------------------------- >>quantized --
- *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by row
- *
- * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, elsewhere in floats, which are
- * exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a column lie
- * together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets qa + 128.
- *
- * bfloat16: with AVX-512 BF16 by products of pairs, two consecutive k of a column together, x rounded too; elsewhere weights
- * alone are, and become floats again block by block.
- */
-#define HRM__BYTE_ROWS 112 /* rows of a quantized together */
-#define HRM__BYTE_NR   32
-#define HRM__BYTE_MR   14
-#define HRM__BYTE_KC   512 /* 512 * 127 * 127 < 2^24 */
-
-typedef struct hrm__bytes { int8_t *panels; float *scales; int32_t *sums; size_t groups; } hrm__bytes; /* groups: of four k */
-
-static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
-{
-    /* -> bytes */
-    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = (K + 3) / 4, weights = panels * groups * 4 * HRM__BYTE_NR;
-    b->groups = groups;
-    b->panels = (int8_t *)base;
-    b->scales = NULL, b->sums = NULL;
-    if (base) b->scales = (float *)(void *)((char *)base + weights);
-    if (base) b->sums = (int32_t *)(void *)((char *)base + weights + panels * HRM__BYTE_NR * sizeof(float));
-    return weights + panels * HRM__BYTE_NR * (sizeof(float) + sizeof(int32_t));
-}
-
-/* Elements that hrm__pack_bf16 needs for w [N,K]. */
-static size_t hrm__bf16_size(size_t N, size_t K)
-{
-    size_t pairs = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR * ((K + 1) / 2 * 2), plain = hrm__pack_size(N, K);
-    return pairs > plain ? pairs : plain;
-}
-
-/* w [N,K] -> packed, each member its panels: in bfloat16 laid out as hrm__pack does, or with two consecutive k of a column
- * together where the processor multiplies pairs */
-static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
-{
-    const size_t each = hrm__cpu_has(HRM__CPU_BF16) ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr, long_K = (K + each - 1) / each * each;
-    size_t begin, end;
-    hrm__team_range(t, (N + nr - 1) / nr, 1, &begin, &end);
-    for (size_t p = begin; p < end; p++) {
-        size_t width = each == 2 ? nr : hrm__panel_width(N - p * nr, nr);
-        for (size_t k = 0; k < long_K; k++)
-            for (size_t j = 0; j < width; j++) {
-                int there = p * nr + j < N && k < K;
-                dst[p * nr * long_K + k / each * each * width + j * each + k % each] = there ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
-            }
-    }
-}
-
-static void hrm__pack_bytes(void *packed, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
-{
-    hrm__bytes b;
-    size_t begin, end;
-    hrm__plan_bytes(N, K, packed, &b);
-    hrm__team_range(t, (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, 1, &begin, &end);
-    for (size_t j = begin * HRM__BYTE_NR; j < end * HRM__BYTE_NR; j++) {
-        int8_t *column = b.panels + j / HRM__BYTE_NR * HRM__BYTE_NR * 4 * b.groups + j % HRM__BYTE_NR * 4;
-        float top = 0;
-        int32_t sum = 0;
-        for (size_t k = 0; j < N && k < K; k++) top = (float)fabs((double)w[j * K + k]) > top ? (float)fabs((double)w[j * K + k]) : top;
-        b.scales[j] = top / 127;
-        for (size_t k = 0; k < b.groups * 4; k++) {
-            int q = j < N && k < K && top > 0 ? (int)floor((double)w[j * K + k] * 127 / (double)top + 0.5) : 0;
-            column[k / 4 * 4 * HRM__BYTE_NR + k % 4] = (int8_t)q;
-            sum += q;
-        }
-        b.sums[j] = sum;
-    }
-}
-
-HRM__FAST_BEGIN
-HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real *x, size_t K)
-{
-    /* x [K] -> q [K rounded up to 4] = 128 + round(x / scale) */
-    int32_t top = 0, bits;
-    float most, inverse, v;
-    for (size_t k = 0; k < K; k++) {
-        v = (float)x[k];
-        memcpy(&bits, &v, sizeof bits);
-        bits &= 0x7fffffff;
-        top = bits > top ? bits : top; /* in order as integers, and NaN above all */
-    }
-    memcpy(&most, &top, sizeof most);
-    inverse = top == 0 ? 0 : 127 / most;
-    *scale = most / 127;
-    for (size_t k = 0; k < K; k++) {
-        v = (float)x[k] * inverse + 12582912.0f; /* 1.5*2^23: the low mantissa bits are the rounded integer */
-        memcpy(&bits, &v, sizeof bits);
-        q[k] = (uint8_t)((bits & 255) ^ 128);
-    }
-    for (size_t k = K; k % 4; k++) q[k] = 128;
-}
-HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K), (q, scale, x, K))
-
-HRM__INLINE void hrm__bytes_out_body(hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets,
-                                     size_t rows, size_t cols)
-{
-    /* sums [rows,nr] of (128 + qa) qw -> c [rows,cols]; offsets: the columns' sums */
-    for (size_t i = 0; i < rows; i++, c += ldc, sums += HRM__BYTE_NR)
-        for (size_t j = 0; j < cols; j++) c[j] = (hrm_real)((float)(sums[j] - 128 * offsets[j]) * (row_scales[i] * scales[j]));
-}
-HRM__DISPATCH(hrm__bytes_out,
-              (hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets, size_t rows, size_t cols),
-              (c, ldc, sums, row_scales, scales, offsets, rows, cols))
-
-HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part)
-{
-    /* groups of four k of one panel -> [4 groups,nr], its `part`-th nr columns */
-    for (size_t g = 0; g < groups; g++, src += 4 * HRM__BYTE_NR, dst += 4 * nr)
-        for (size_t i = 0; i < 4; i++)
-            for (size_t j = 0; j < nr; j++) dst[i * nr + j] = (hrm_real)src[(part * nr + j) * 4 + i];
-}
-HRM__DISPATCH(hrm__expand_panel, (hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part), (dst, src, groups, nr, part))
-
-HRM__INLINE void hrm__expand_rows_body(hrm_real *dst, const uint8_t *src, size_t n)
-{
-    for (size_t i = 0; i < n; i++) dst[i] = (hrm_real)((int)src[i] - 128);
-}
-HRM__DISPATCH(hrm__expand_rows, (hrm_real *dst, const uint8_t *src, size_t n), (dst, src, n))
-
-HRM__INLINE void hrm__add_sums_body(int32_t *sums, const hrm_real *x, size_t rows, size_t nr)
-{
-    for (size_t i = 0; i < rows; i++, sums += HRM__BYTE_NR, x += nr)
-        for (size_t j = 0; j < nr; j++) sums[j] += (int32_t)x[j];
-}
-HRM__DISPATCH(hrm__add_sums, (int32_t *sums, const hrm_real *x, size_t rows, size_t nr), (sums, x, rows, nr))
-
-static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const int8_t *panel, const int32_t *offsets, size_t rows, size_t groups, hrm_real *b)
-{
-    /* a [rows] `row` apart, qa as floats, one panel -> sums [rows,HRM__BYTE_NR], through the float tiles; b: for a block of the panel */
-    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
-    hrm_real tile[HRM__GEMM_MR * HRM__GEMM_NR];
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < HRM__BYTE_NR; j++) sums[i * HRM__BYTE_NR + j] = 128 * offsets[j];
-    for (size_t g = 0; g < groups; g += HRM__BYTE_KC / 4) {
-        size_t some = groups - g < HRM__BYTE_KC / 4 ? groups - g : HRM__BYTE_KC / 4;
-        for (size_t part = 0; part < HRM__BYTE_NR / kernel->nr; part++) {
-            hrm__expand_panel(b, panel + g * 4 * HRM__BYTE_NR, some, kernel->nr, part);
-            for (size_t i = 0; i < rows; i += kernel->mr) {
-                size_t high = rows - i < kernel->mr ? rows - i : kernel->mr;
-                hrm__ahead ahead = {a, b, HRM__LINE};
-                hrm__tile(kernel, tile, kernel->nr, a + i * row + 4 * g, row, 1, b, 4 * some, high, kernel->nr, HRM__TILE_SET, &ahead);
-                hrm__add_sums(sums + i * HRM__BYTE_NR + part * kernel->nr, tile, high, kernel->nr);
-            }
-        }
-    }
-}
-HRM__FAST_END
-
-#if defined(HRM__X86)
-/* q [14] rows `row` apart, one panel -> sums [14,32]: the tile of hrm__gemm, four k a step */
-#define HRM__VNNI_ZERO(r, p, s) __m512i c##r = _mm512_setzero_si512(), d##r = c##r;
-#define HRM__VNNI_ADD(r, p, s) \
-    memcpy(&four, p + s * row, 4); \
-    a = _mm512_set1_epi32(four); \
-    c##r = _mm512_dpbusd_epi32(c##r, a, b0); \
-    d##r = _mm512_dpbusd_epi32(d##r, a, b1);
-#define HRM__VNNI_STORE(r, p, s) \
-    _mm512_storeu_si512(sums + r * 32, c##r); \
-    _mm512_storeu_si512(sums + r * 32 + 16, d##r);
-static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row, const int8_t *panel, size_t groups)
-{
-    const uint8_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
-    int four;
-    HRM__ROWS(HRM__VNNI_ZERO)
-    for (size_t g = 0; g < groups; g++, panel += 128, p0 += 4, p3 += 4, p6 += 4, p9 += 4, p12 += 4) {
-        __m512i b0 = _mm512_loadu_si512(panel), b1 = _mm512_loadu_si512(panel + 64), a;
-        HRM__PREFETCH(panel + 128 * groups); /* the next panel, for which the first tile pays */
-        HRM__PREFETCH(panel + 128 * groups + 64);
-        HRM__ROWS(HRM__VNNI_ADD)
-    }
-    HRM__ROWS(HRM__VNNI_STORE)
-}
-#endif
-
-#if defined(HRM__BF16)
-HRM__FAST_BEGIN
-static HRM__AVX512 void hrm__round_row(uint16_t *q, const hrm_real *x, size_t K)
-{
-    /* x [K] -> q [K rounded up to 2] in bfloat16 */
-    for (size_t k = 0; k < K; k++) q[k] = hrm__f32_to_bf16((float)x[k]);
-    if (K % 2) q[K] = 0;
-}
-HRM__FAST_END
-
-/* q [14] rows `row` apart, one panel -> c [14,32]: the tile of hrm__gemm, two k a step */
-#define HRM__BF16_ZERO(r, p, s) __m512 c##r = _mm512_setzero_ps(), d##r = c##r;
-#define HRM__BF16_ADD(r, p, s) \
-    memcpy(&pair, p + s * row, 4); \
-    a = (__m512bh)_mm512_set1_epi32(pair); \
-    c##r = _mm512_dpbf16_ps(c##r, a, b0); \
-    d##r = _mm512_dpbf16_ps(d##r, a, b1);
-#define HRM__BF16_STORE(r, p, s) \
-    _mm512_storeu_ps(c + r * ldc, c##r); \
-    _mm512_storeu_ps(c + r * ldc + 16, d##r);
-static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q, size_t row, const uint16_t *panel, size_t pairs)
-{
-    const uint16_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
-    int pair;
-    HRM__ROWS(HRM__BF16_ZERO)
-    for (size_t g = 0; g < pairs; g++, panel += 64, p0 += 2, p3 += 2, p6 += 2, p9 += 2, p12 += 2) {
-        __m512bh b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + 32), a;
-        HRM__PREFETCH(panel + 64 * pairs); /* the next panel, for which the first tile pays */
-        HRM__PREFETCH(panel + 64 * pairs + 32);
-        HRM__ROWS(HRM__BF16_ADD)
-    }
-    HRM__ROWS(HRM__BF16_STORE)
-}
-#endif
-
-/* Elements of scratch that hrm__gemm_bf16 needs where pairs are multiplied; elsewhere it needs what hrm__gemm does. */
-static size_t hrm__bf16_scratch(size_t K) { return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1; }
-
-/* a [M,K] rows lda apart, packed bfloat16 of N columns -> c [M,N] rows ldc apart. Where the processor multiplies bfloat16, a is
- * rounded to it too, as on a GPU; elsewhere weights alone are. */
-static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const uint16_t *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
-                           const hrm__team *t)
-{
-#if defined(HRM__BF16)
-    if (hrm__cpu_has(HRM__CPU_BF16)) {
-        const size_t row = (K + 1) / 2 * 2;
-        size_t m0, m1, p0, p1;
-        uint16_t *q = (uint16_t *)(void *)scratch;
-        hrm_real edge[HRM__BYTE_MR * HRM__BYTE_NR];
-        hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
-        for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
-            size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
-            for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K);
-            for (size_t p = p0; p < p1; p++) {
-                size_t first = p * HRM__BYTE_NR, cols = N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR;
-                const uint16_t *panel = packed + first * row;
-                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) {
-                    hrm_real *to = c + (m + i) * ldc + first;
-                    size_t high = rows - i < HRM__BYTE_MR ? rows - i : HRM__BYTE_MR;
-                    if (high == HRM__BYTE_MR && cols == HRM__BYTE_NR) {
-                        hrm__tile_bf16(to, ldc, q + i * row, row, panel, row / 2);
-                        continue;
-                    }
-                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2); /* whatever stands behind the rows is dropped */
-                    for (size_t r = 0; r < high; r++) memcpy(to + r * ldc, edge + r * HRM__BYTE_NR, cols * sizeof *to);
-                }
-            }
-        }
-        return;
-    }
-#endif
-    hrm__gemm_either(c, ldc, a, lda, NULL, packed, M, N, K, 0, scratch, t);
-}
-
-/* What each member needs: a quantized [.,K], as bytes or as floats; its scales; a panel's sums; a block of a panel in floats. */
-typedef struct hrm__bytes_space { uint8_t *q; hrm_real *a, *b; float *scales; int32_t *sums; } hrm__bytes_space;
-
-static size_t hrm__bytes_scratch(size_t K, hrm_real *base, hrm__bytes_space *space)
-{
-    /* -> elements */
-    size_t row = (K + 3) / 4 * 4, used = 0;
-    size_t sizes[] = {(HRM__BYTE_ROWS + HRM__BYTE_MR) * row, HRM__BYTE_ROWS * row * sizeof(hrm_real), HRM__BYTE_NR * HRM__BYTE_KC * sizeof(hrm_real),
-                      HRM__BYTE_ROWS * sizeof(float), HRM__BYTE_ROWS * HRM__BYTE_NR * sizeof(int32_t)};
-    void *parts[HRM__COUNT(sizes)];
-    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
-        parts[i] = base ? (char *)base + used : NULL;
-        used += hrm__align(sizes[i]);
-    }
-    space->q = (uint8_t *)parts[0], space->a = (hrm_real *)parts[1], space->b = (hrm_real *)parts[2];
-    space->scales = (float *)parts[3], space->sums = (int32_t *)parts[4];
-    return used / sizeof(hrm_real) + 1;
-}
-
-/* a [M,K] rows lda apart, packed bytes of N columns -> c [M,N] rows ldc apart */
-static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const void *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
-                            const hrm__team *t)
-{
-    hrm__bytes b;
-    const size_t row = (K + 3) / 4 * 4;
-    const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
-    size_t m0, m1, p0, p1;
-    hrm__bytes_space s;
-    hrm__bytes_scratch(K, scratch, &s);
-    hrm__plan_bytes(N, K, (void *)(uintptr_t)packed, &b);
-    hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
-    for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
-        size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
-        for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K);
-        if (vnni) memset(s.q + rows * row, 128, HRM__BYTE_MR * row); /* the rows that fill the last tile */
-        else hrm__expand_rows(s.a, s.q, rows * row);
-        for (size_t p = p0; p < p1; p++) {
-            const int8_t *panel = b.panels + p * HRM__BYTE_NR * 4 * b.groups;
-            const size_t first = p * HRM__BYTE_NR;
-#if defined(HRM__X86)
-            if (vnni)
-                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
-            else
-#endif
-                hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
-            hrm__bytes_out(c + m * ldc + first, ldc, s.sums, s.scales, b.scales + first, b.sums + first, rows,
-                           N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR);
-        }
-    }
-}
-
-/* ==================================================================================================== >>layers ============
- * One unit a layer: its mathematics, what it keeps, forward, backward. Rows are the caller's to split: every row, or (puzzle,
- * head) pair in attention, is computed the same way whatever stands beside it, so results do not depend on the threads.
- */
-HRM__FAST_BEGIN
-
-/* ---- linear ---------------------------------------------------------------------------------------------- >>linear ------
- *
- *   y = x w^T + b,      dx = dy w,   dw += dy^T x,   db += sum over rows of dy
- */
-HRM_API size_t hrm_linear_scratch(size_t out, size_t in)
-{
-    size_t forward = hrm__pack_size(out, in), backward = hrm__pack_size(in, out);
-    return (forward > backward ? forward : backward) + hrm__gemm_scratch();
-}
-
-HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *w, const hrm_real *b, size_t rows, size_t out,
-                                size_t in, hrm_real *scratch)
-{
-    /* x [rows,in], w [out,in], b [out] -> y [rows,out] */
-    hrm__team alone = {0, 1, NULL};
-    hrm__pack(scratch, w, out, in, 0, &alone);
-    hrm__gemm(y, out, x, in, scratch, rows, out, in, 0, scratch + hrm__pack_size(out, in), &alone);
-    if (b)
-        for (size_t i = 0; i < rows; i++)
-            for (size_t j = 0; j < out; j++) y[i * out + j] += b[j];
-}
-
-HRM_API void hrm_linear_backward(hrm_real *dx, hrm_real *dw, hrm_real *db, const hrm_real *dy, const hrm_real *x, const hrm_real *w,
-                                 size_t rows, size_t out, size_t in, hrm_real *scratch)
-{
-    /* dy [rows,out], x [rows,in], w [out,in] -> dx [rows,in], dw [out,in] +=, db [out] += */
-    hrm__team alone = {0, 1, NULL};
-    hrm_real *own = scratch + hrm__pack_size(in, out);
-    if (dx) {
-        hrm__pack(scratch, w, out, in, 1, &alone);
-        hrm__gemm(dx, in, dy, out, scratch, rows, in, out, 0, own, &alone);
-    }
-    hrm__gemm_tn(dw, in, dy, out, x, in, rows, out, in, 1, own, &alone);
-    if (db)
-        for (size_t i = 0; i < rows; i++)
-            for (size_t j = 0; j < out; j++) db[j] += dy[i * out + j];
-}
-
-/* ---- embedding -------------------------------------------------------------------------------------------- >>embedding ---
- *
- *   y_i = w[token_i],      dw[token_i] += dy_i          in the order of the rows, so that sums are reproducible
- */
-HRM_API void hrm_embedding_forward(hrm_real *y, const int32_t *tokens, const hrm_real *w, size_t rows, size_t D)
-{
-    /* tokens [rows], w [V,D] -> y [rows,D] */
-    for (size_t i = 0; i < rows; i++) memcpy(y + i * D, w + (size_t)tokens[i] * D, D * sizeof *y);
-}
-
-HRM_API void hrm_embedding_backward(hrm_real *dw, const hrm_real *dy, const int32_t *tokens, size_t rows, size_t D)
-{
-    /* dy [rows,D] -> dw [V,D] += */
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < D; j++) dw[(size_t)tokens[i] * D + j] += dy[i * D + j];
-}
-
-/* ---- rope -------------------------------------------------------------------------------------------------- >>rope -------
- *
- *   position s, pair j of a head:  angle = s theta^(-2j/d)
- *   (x_j, x_{j+d/2}) is turned by the angle; the backward pass turns back.       Su et al. 2021, half-rotation
- *
- * Angles are rounded to float32 first, as in the public code: at position 900 this decides the fourth digit.
- */
-HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t head_dim, double theta)
-{
-    /* -> cosines, sines [S,head_dim/2] */
-    size_t half = head_dim / 2;
-    for (size_t s = 0; s < S; s++)
-        for (size_t j = 0; j < half; j++) {
-            float angle = (float)s * (1.0f / (float)pow(theta, 2.0 * (double)j / (double)head_dim));
-            cosines[s * half + j] = (hrm_real)cos((double)angle);
-            sines[s * half + j] = (hrm_real)sin((double)angle);
-        }
-}
-
-HRM__INLINE void hrm__rope_rows_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads,
-                                     size_t head_dim, size_t stride, hrm_real direction)
-{
-    /* x [rows,heads,head_dim] in place, rows `stride` apart, the first at position first % S; direction 1 forward, -1 backward */
-    size_t half = head_dim / 2;
-    for (size_t i = 0; i < rows; i++, x += stride) {
-        const hrm_real *cosine = cosines + (first + i) % S * half, *sine = sines + (first + i) % S * half;
-        for (size_t h = 0; h < heads; h++) {
-            hrm_real *y = x + h * head_dim, *z = y + half;
-            for (size_t j = 0; j < half; j++) {
-                hrm_real a = y[j], b = z[j], c = cosine[j], n = direction * sine[j];
-                y[j] = a * c - b * n;
-                z[j] = b * c + a * n;
-            }
-        }
-    }
-}
-HRM__DISPATCH(hrm__rope_rows,
-              (hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads, size_t head_dim, size_t stride,
-               hrm_real direction),
-              (x, cosines, sines, rows, first, S, heads, head_dim, stride, direction))
-
-HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
-                              size_t head_dim, size_t stride)
-{
-    /* x [B,S,heads,head_dim] in place, rows `stride` apart */
-    hrm__rope_rows(x, cosines, sines, B * S, 0, S, heads, head_dim, stride, 1);
-}
-
-HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
-                               size_t head_dim, size_t stride)
-{
-    hrm__rope_rows(dx, cosines, sines, B * S, 0, S, heads, head_dim, stride, -1);
-}
-
-/* ---- attention ---------------------------------------------------------------------------------------------- >>attention --
- *
- *   s_ij = q_i . k_j / sqrt(d),   p_i = softmax(s_i),   o_i = sum_j p_ij v_j           over all j, or j <= i when causal
- *
- *   dv_j = sum_i p_ij do_i,   dp_ij = do_i . v_j,   ds_ij = p_ij (dp_ij - do_i . o_i)     since sum_j p_ij dp_ij = do_i . o_i
- *   dq_i = sum_j ds_ij k_j / sqrt(d),   dk_j = sum_i ds_ij q_i / sqrt(d)
- *
- * One (puzzle, head) pair at a time, HRM__ATTENTION_ROWS rows of scores at a time, in cache: no [S,S] matrix. Keeps
- * log sum exp(s_i), from which the backward pass makes p again.                              Vaswani et al. 2017, eq. 1
- */
-#define HRM__ATTENTION_ROWS 64
-
-/* scratch of one head: k and v packed both ways as they are needed, two blocks of scores, and the products' own */
-typedef struct hrm__attention_space { hrm_real *copy, *k, *v, *kt, *p, *ds, *own; } hrm__attention_space;
-
-static size_t hrm__plan_attention(size_t S, size_t head_dim, hrm_real *base, hrm__attention_space *a)
-{
-    size_t pack = hrm__pack_size(S, head_dim), block = S * (S < HRM__ATTENTION_ROWS ? S : HRM__ATTENTION_ROWS), used = 0;
-    hrm_real **parts[] = {&a->copy, &a->k, &a->v, &a->kt, &a->p, &a->ds, &a->own};
-    size_t sizes[] = {S * head_dim, pack, pack, pack, block, block, hrm__gemm_scratch()};
-    memset(a, 0, sizeof *a);
-    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
-        if (base) *parts[i] = base + used;
-        used += hrm__align(sizes[i]);
-    }
-    return used;
-}
-
-HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim)
-{
-    hrm__attention_space unused;
-    return hrm__plan_attention(S, head_dim, NULL, &unused);
-}
-
-static void hrm__pack_head(hrm_real *packed, hrm_real *copy, const hrm_real *x, size_t stride, size_t S, size_t head_dim, int transposed)
-{
-    /* x [S] rows of head_dim, `stride` apart -> the operand for y x^T, or for y x when transposed */
-    hrm__team alone = {0, 1, NULL};
-    for (size_t s = 0; s < S; s++) memcpy(copy + s * head_dim, x + s * stride, head_dim * sizeof *x);
-    hrm__pack(packed, copy, S, head_dim, transposed, &alone);
-}
-
-/* p [rows,S] of scores q.k -> exp(scale (p - its row's largest)), sums [rows], tops [rows]; row i is position first + i */
-HRM__INLINE void hrm__softmax_rows_body(hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal)
-{
-    for (size_t i = 0; i < rows; i++, p += S) {
-        size_t n = causal ? first + i + 1 : S;
-        hrm_real top = hrm__max(p, n);
-        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * (p[j] - top));
-        for (size_t j = n; j < S; j++) p[j] = 0;
-        sums[i] = hrm__sum(p, n);
-        tops[i] = scale * top;
-    }
-}
-HRM__DISPATCH(hrm__softmax_rows, (hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal),
-              (p, sums, tops, rows, first, S, scale, causal))
-
-HRM__INLINE void hrm__divide_rows_body(hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n)
-{
-    for (size_t i = 0; i < rows; i++, o += stride) {
-        hrm_real r = 1 / sums[i];
-        for (size_t j = 0; j < n; j++) o[j] *= r;
-    }
-}
-HRM__DISPATCH(hrm__divide_rows, (hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n), (o, stride, sums, rows, n))
-
-static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *lse, const hrm_real *q, const hrm_real *k, const hrm_real *v,
-                                        size_t stride, size_t S, size_t head_dim, int causal, hrm_real *scratch)
-{
-    /* q, k, v [S] rows of head_dim, `stride` apart -> o the same, o_stride apart; lse [S] or NULL */
-    hrm__team alone = {0, 1, NULL};
-    hrm__attention_space a;
-    hrm_real sums[HRM__ATTENTION_ROWS], tops[HRM__ATTENTION_ROWS], scale = 1 / hrm__sqrt((hrm_real)head_dim);
-    hrm__plan_attention(S, head_dim, scratch, &a);
-    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
-    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 1);
-    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
-        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
-        hrm__gemm(a.p, S, q + i * stride, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
-        hrm__softmax_rows(a.p, sums, tops, rows, i, S, scale, causal);
-        hrm__gemm(o + i * o_stride, o_stride, a.p, S, a.v, rows, head_dim, S, 0, a.own, &alone);
-        hrm__divide_rows(o + i * o_stride, o_stride, sums, rows, head_dim);
-        for (size_t j = 0; lse && j < rows; j++) lse[i + j] = tops[j] + hrm__log(sums[j]);
-    }
-}
-
-/* p [rows,S] of scores -> probabilities; ds [rows,S] of do.v -> ds, with g, o the block's rows of d_o and o */
-HRM__INLINE void hrm__softmax_rows_backward_body(hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride,
-                                                 size_t rows, size_t first, size_t S, size_t head_dim, hrm_real scale, int causal)
-{
-    for (size_t i = 0; i < rows; i++, p += S, ds += S) {
-        size_t n = causal ? first + i + 1 : S;
-        hrm_real dot = hrm__dot(g + i * o_stride, o + i * o_stride, head_dim), l = lse[i];
-        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * p[j] - l);
-        for (size_t j = 0; j < n; j++) ds[j] = p[j] * (ds[j] - dot) * scale;
-        for (size_t j = n; j < S; j++) p[j] = ds[j] = 0;
-    }
-}
-HRM__DISPATCH(hrm__softmax_rows_backward,
-              (hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride, size_t rows, size_t first, size_t S,
-               size_t head_dim, hrm_real scale, int causal),
-              (p, ds, lse, g, o, o_stride, rows, first, S, head_dim, scale, causal))
-
-static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *dv, const hrm_real *d_o, const hrm_real *q, const hrm_real *k,
-                                         const hrm_real *v, const hrm_real *o, const hrm_real *lse, size_t stride, size_t o_stride, size_t S,
-                                         size_t head_dim, int causal, hrm_real *scratch)
-{
-    /* d_o, o [S] rows of head_dim, o_stride apart -> dq, dk, dv, stride apart as q, k, v */
-    hrm__team alone = {0, 1, NULL};
-    hrm__attention_space a;
-    hrm_real scale = 1 / hrm__sqrt((hrm_real)head_dim);
-    hrm__plan_attention(S, head_dim, scratch, &a);
-    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
-    hrm__pack_head(a.kt, a.copy, k, stride, S, head_dim, 1);
-    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 0);
-    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
-        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
-        const hrm_real *qi = q + i * stride, *g = d_o + i * o_stride;
-        hrm__gemm(a.p, S, qi, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
-        hrm__gemm(a.ds, S, g, o_stride, a.v, rows, S, head_dim, 0, a.own, &alone);
-        hrm__softmax_rows_backward(a.p, a.ds, lse + i, g, o + i * o_stride, o_stride, rows, i, S, head_dim, scale, causal);
-        hrm__gemm(dq + i * stride, stride, a.ds, S, a.kt, rows, head_dim, S, 0, a.own, &alone);
-        hrm__gemm_tn(dk, stride, a.ds, S, qi, stride, rows, S, head_dim, i > 0, a.own, &alone);
-        hrm__gemm_tn(dv, stride, a.p, S, g, o_stride, rows, S, head_dim, i > 0, a.own, &alone);
-    }
-}
-
-HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads, size_t head_dim,
-                                   int causal, hrm_real *scratch)
-{
-    size_t D = heads * head_dim;
-    for (size_t b = 0; b < B; b++)
-        for (size_t h = 0; h < heads; h++) {
-            const hrm_real *q = qkv + b * S * 3 * D + h * head_dim;
-            hrm__attention_head_forward(o + b * S * D + h * head_dim, D, lse ? lse + (b * heads + h) * S : NULL, q, q + D, q + 2 * D, 3 * D, S,
-                                        head_dim, causal, scratch);
-        }
-}
-
-HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o, const hrm_real *lse, size_t B,
-                                    size_t S, size_t heads, size_t head_dim, int causal, hrm_real *scratch)
-{
-    size_t D = heads * head_dim;
-    for (size_t b = 0; b < B; b++)
-        for (size_t h = 0; h < heads; h++) {
-            size_t at = b * S * 3 * D + h * head_dim, at_o = b * S * D + h * head_dim;
-            hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, qkv + at, qkv + at + D, qkv + at + 2 * D, o + at_o,
-                                         lse + (b * heads + h) * S, 3 * D, D, S, head_dim, causal, scratch);
-        }
-}
-
-/* ---- swiglu -------------------------------------------------------------------------------------------------- >>swiglu ---
- *
- *   h = silu(g) u,   silu(g) = g s,   s = 1 / (1 + exp(-g))
- *
- *   dg = dh u s (1 + g (1 - s)),   du = dh silu(g)                                                         Shazeer 2020, eq. 6
- */
-HRM__INLINE void hrm__swiglu_row_body(hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I)
-{
-    for (size_t j = 0; j < I; j++) h[j] = hrm__silu(gate[j]) * up[j];
-}
-HRM__DISPATCH(hrm__swiglu_row, (hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I), (h, gate, up, I))
-
-HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I)
-{
-    /* gate_up [rows,2I] -> h [rows,I] */
-    for (size_t i = 0; i < rows; i++) hrm__swiglu_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
-}
-
-HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I)
-{
-    for (size_t j = 0; j < I; j++) {
-        hrm_real g = gate[j], u = up[j], d = dh[j], s = hrm__sigmoid(g);
-        dgate[j] = d * u * s * (1 + g * (1 - s));
-        dup[j] = d * g * s;
-    }
-}
-HRM__DISPATCH(hrm__swiglu_row_backward,
-              (hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I), (dgate, dup, dh, gate, up, I))
-
-HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I)
-{
-    /* dh [rows,I], gate_up [rows,2I] -> dgate_up [rows,2I] */
-    for (size_t i = 0; i < rows; i++)
-        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
-}
-
-/* ---- residual + rms norm ------------------------------------------------------------------------------------- >>rms-norm --
- *
- *   s = x + f            the residual branch joins here, so that it never makes a trip of its own through memory
- *   y = s r,             r = 1 / sqrt(mean(s^2) + eps)       over the last dimension, without a weight
- *
- *   ds = r (dy - y mean(dy y)),   dx = df = ds               mean(s^2) depends on every s_j, hence the second term
- *
- * Keeps r, one value a row; the backward pass needs y and r only, not s.         Zhang & Sennrich 2019, eq. 4 with g = 1
- */
-HRM__INLINE void hrm__rms_norm_body(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
-{
-    for (size_t i = 0; i < rows; i++, x += D, y += D) {
-        if (f)
-            for (size_t j = 0; j < D; j++) y[j] = x[j] + f[j];
-        else if (x != y)
-            memcpy(y, x, D * sizeof *y);
-        hrm_real scale = 1 / hrm__sqrt(hrm__dot(y, y, D) / (hrm_real)D + eps);
-        for (size_t j = 0; j < D; j++) y[j] *= scale;
-        if (r) r[i] = scale;
-        if (f) f += D;
-    }
-}
-HRM__DISPATCH(hrm__rms_norm, (hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps), (y, r, x, f, rows, D, eps))
-
-HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
-{
-    /* x, f [rows,D] (f may be NULL) -> y [rows,D], r [rows] or NULL; y may be x */
-    hrm__rms_norm(y, r, x, f, rows, D, eps);
-}
-
-HRM__INLINE void hrm__rms_norm_gradient_body(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
-{
-    for (size_t i = 0; i < rows; i++, dy += D, y += D, ds += D) {
-        hrm_real mean = hrm__dot(dy, y, D) / (hrm_real)D, scale = r[i];
-        for (size_t j = 0; j < D; j++) ds[j] = scale * (dy[j] - y[j] * mean);
-    }
-}
-HRM__DISPATCH(hrm__rms_norm_gradient, (hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D), (ds, dy, y, r, rows, D))
-
-HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
-{
-    /* dy, y [rows,D], r [rows] -> ds [rows,D], the gradient of both x and f; ds may be dy */
-    hrm__rms_norm_gradient(ds, dy, y, r, rows, D);
-}
-HRM__FAST_END
-
-/* ==================================================================================================== >>losses ============*/
-
-/* ---- cross entropy over stablemax or softmax ------------------------------------------------------------------ >>stablemax -
- *
- *   L = mean over labelled tokens of  log(sum_j s_j) - log s_y
- *   stablemax:  s(x) = x + 1 for x >= 0, 1 / (1 - x) below;   s'(x) = 1, or s(x)^2 below        Prieto et al. 2025, eq. 5
- *   softmax:    s(x) = exp(x)
- *
- *   dL/dx_j = (s'_j / sum s - [j = y] s'_y / s_y) / n
- *
- * Stablemax in double, as published (its small logits lose their meaning in float32).
- */
-HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T, size_t V,
-                                 double scale, int *correct, int *labelled)
-{
-    /* logits [T,V], labels [T] -> the mean loss; dlogits [T,V] = scale dL/dx */
-    int hits = 0, n = 0;
-    double loss = 0;
-    for (size_t t = 0; t < T; t++) n += labels[t] >= 0;
-    double each = n ? scale / n : 0;
-    for (size_t t = 0; t < T; t++, logits += V) {
-        hrm_real *d = dlogits ? dlogits + t * V : NULL;
-        if (labels[t] < 0) {
-            if (d) memset(d, 0, V * sizeof *d);
-            continue;
-        }
-        size_t label = (size_t)labels[t], best = 0;
-        for (size_t j = 1; j < V; j++)
-            if (logits[j] > logits[best]) best = j;
-        hits += best == label;
-        loss += hrm__token_loss(type == HRM_SOFTMAX_CROSS_ENTROPY, d, logits, V, label, each);
-    }
-    if (correct) *correct = hits;
-    if (labelled) *labelled = n;
-    return n ? loss / n : 0;
-}
-
-/* ---- binary cross entropy -------------------------------------------------------------------------------------- >>bce -----
- *
- *   L = -t log s - (1 - t) log(1 - s) = max(x, 0) - x t + log(1 + exp(-|x|)),   s = sigmoid(x);   dL/dx = s - t
- */
-HRM_API double hrm_bce(double logit, double target, double *dlogit)
-{
-    double unused;
-    return hrm__bce(logit, target, dlogit ? dlogit : &unused);
-}
-
-/* ==================================================================================================== >>optimizers ========*/
-
-/* ---- Adam-atan2 ------------------------------------------------------------------------------------------------ >>adam ----
- *
- *   p = p (1 - lr wd),   m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
- *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
- */
-HRM__FAST_BEGIN
-HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate, hrm_real beta1,
-                                      hrm_real beta2, hrm_real root_bias2)
-{
-    /* p, m, v, g [n] */
-    for (size_t i = 0; i < n; i++) hrm__adam_atan2_element(&p[i], &m[i], &v[i], g[i], decay, rate, beta1, beta2, root_bias2);
-}
-HRM__DISPATCH(hrm__adam_atan2,
-              (hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate, hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
-              (p, m, v, g, n, decay, rate, beta1, beta2, root_bias2))
-HRM__FAST_END
-
-HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2,
-                            double weight_decay, int64_t t)
-{
-    double bias1 = 1 - pow(beta1, (double)t), bias2 = 1 - pow(beta2, (double)t);
-    hrm__adam_atan2(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2, (hrm_real)sqrt(bias2));
-}
-
-/* ---- SignSGD of the puzzle table --------------------------------------------------------------------------------- >>sign-sgd
- *
- *   g = sum of the gradients of one id's rows,   p = p (1 - lr wd) - lr sign(g)          for the ids of the batch only
- */
-HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr, double weight_decay)
-{
-    /* table [..,ndim], g [rows,ndim], ids [rows] */
-    hrm_real decay = (hrm_real)(1 - lr * weight_decay), rate = (hrm_real)lr;
-    for (size_t i = 0; i < rows; i++) {
-        size_t first = 0;
-        while (ids[first] != ids[i]) first++;
-        if (first == i) continue;
-        for (size_t j = 0; j < ndim; j++) g[first * ndim + j] += g[i * ndim + j];
-    }
-    for (size_t i = 0; i < rows; i++) {
-        size_t first = 0;
-        while (ids[first] != ids[i]) first++;
-        if (first != i) continue;
-        hrm_real *p = table + (size_t)ids[i] * ndim, *s = g + i * ndim;
-        for (size_t j = 0; j < ndim; j++) p[j] = hrm__sign_sgd_element(p[j], s[j], decay, rate);
-    }
-}
-
-/* ---- schedule ---------------------------------------------------------------------------------------------------- >>schedule */
-HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t total, double min_ratio)
-{
-    if (step < warmup) return lr * (double)step / (double)(warmup > 1 ? warmup : 1);
-    double progress = (double)(step - warmup) / (double)(total - warmup > 1 ? total - warmup : 1);
-    double cosine = (1 - min_ratio) * 0.5 * (1 + cos(3.14159265358979323846 * progress));
-    return lr * (min_ratio + (cosine > 0 ? cosine : 0));
-}
-
-/* ==================================================================================================== >>passes ============
- * Lists of passes: HRM's, where a list keeps what, and which way gradients take through it.
- */
-HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient)
-{
-    int n = 0;
-    for (int h = 0; h < H_cycles; h++)
-        for (int l = 0; l <= L_cycles; l++, n++) { /* the last of these is H's */
-            int level = l < L_cycles, last = gradient && h == H_cycles - 1 && l >= L_cycles - 1;
-            if (!list) continue;
-            list[n].state = list[n].net = level;
-            list[n].inputs = level ? 1u << 0 | HRM_INPUT_E : 1u << 1; /* L is given z_H + e; H z_L, and never the input */
-            list[n].index = n;
-            list[n].slot = last ? 0 : -1;
-            list[n].block = list[n].out = -1;
-        }
-    return n;
-}
-
-HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers)
-{
-    hrm_kept kept;
-    hrm_flow flow;
-    hrm_flow_move moves[HRM_MAX_STATES + 1];
-    unsigned overwritten = 0; /* states that a later pass writes */
-    memset(&kept, 0, sizeof kept);
-    hrm_flow_begin(&flow);
-    kept.flows = 1;
-    for (int i = n - 1; i >= 0; i--) {
-        hrm_pass p = list[i];
-        int buffer = hrm_flow_pass(&flow, list, i), count = buffer < 0 ? 0 : hrm_flow_moves(&flow, list, i, buffer, moves);
-        for (int k = 0; k < count; k++)
-            if (moves[k].to + 1 > kept.flows) kept.flows = moves[k].to + 1;
-        p.index = i;
-        p.block = p.out = -1;
-        if (p.slot >= 0) {
-            p.slot = kept.slots++;
-            p.block = kept.blocks;
-            kept.blocks += layers[p.net];
-            if (overwritten >> p.state & 1) p.out = kept.outs++;
-        }
-        overwritten |= 1u << p.state;
-        if (out) out[i] = p;
-    }
-    return kept;
-}
-
-HRM_API void hrm_flow_begin(hrm_flow *flow)
-{
-    for (int i = 0; i <= HRM_MAX_STATES; i++) flow->at[i] = -1;
-    flow->at[0] = 0;
-    flow->busy = 1;
-}
-
-HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i) { return list[i].slot < 0 ? -1 : flow->at[list[i].state]; }
-
-HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves)
-{
-    /* A state's gradient is wanted where an earlier pass with one writes it; e's always. The first taker gets the buffer itself. */
-    const hrm_pass *p = &list[i];
-    int n = 0, given = 0;
-    flow->at[p->state] = -1;
-    for (int t = 0; t <= HRM_MAX_STATES; t++) {
-        int wanted = t == HRM_MAX_STATES;
-        if (t != p->state && !(p->inputs >> t & 1)) continue;
-        for (int k = i - 1; k >= 0 && !wanted; k--) wanted = list[k].state == t && list[k].slot >= 0;
-        if (!wanted) continue;
-        if (flow->at[t] < 0 && !given) {
-            flow->at[t] = buffer;
-            given = 1;
-            continue;
-        }
-        moves[n].add = flow->at[t] >= 0;
-        for (int free = 0; flow->at[t] < 0; free++)
-            if (!(flow->busy >> free & 1)) flow->at[t] = free;
-        flow->busy |= 1u << flow->at[t];
-        moves[n].to = flow->at[t];
-        moves[n++].from = buffer;
-    }
-    if (!given) flow->busy &= ~(1u << buffer);
-    return n;
-}
-
-/* ==================================================================================================== >>cpu-backend =======
- * The device table on the CPU, composed of the layers above.
- *
- * Threads share the work in one of two ways, and the code below is the same for both: with enough puzzles each thread takes its
- * own puzzles through a whole list of passes, in chunks that stay in its cache, and meets the others at the end ("alone"); with
- * few, all threads go through the same puzzles and split every product between them ("together").
- *
- *   alone: 6 puzzles, 2 threads                       together: 1 puzzle, 2 threads
- *
- *    puzzle   0    1    2  |  3    4    5              a product [rows,N] of its S rows
- *    thread   0    0    0  |  1    1    1              +-----------+-----------+
- *    chunk   [0    1] [2]  | [3    4] [5]              | thread 0  | thread 1  |  by rows, each with its own, and no barrier
- *             |                                        +-----------+-----------+  before attention; or, where rows are few,
- *             every pass of the list, then the next    |  columns  |  columns  |  by columns, with one after every product
- *
- *   within a chunk, between two attentions, rows go through the layers HRM_BLOCK_ROWS at a time:
- *
- *    rows    qkv, rope | attention | o, norm, gate_up, swiglu, down, norm, the next block's qkv, rope | attention …
- *    0..111  ========> |           | ======================================================> |
- *    112..   ========> | all heads | ======================================================> |
- */
-#ifndef HRM_CHUNK_ROWS
-    #define HRM_CHUNK_ROWS 512 /* rows of activations a thread works on at a time, at least one puzzle */
-#endif
-#ifndef HRM_BLOCK_ROWS
-    #define HRM_BLOCK_ROWS 112 /* of these, how many go through the layers between two attentions together, in cache */
-#endif
-
-struct hrm_device {
-    const hrm_allocator *allocator;
-    hrm_pool            *pool; /* the model's */
-    unsigned char        slots[2][256];
-};
-
-typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
-
-/* Activations of one block for some puzzles, M rows: kept for the backward pass, in this order; or overwritten block by block, and
- * then y1, gate_up, lse, r1 and r2 are NULL. The block's output y is the next one's x, or its state. */
-#define HRM__ACTS(X) /* name, columns */ \
-    X(x, D)           /* the block's input */ \
-    X(qkv, 3 * D)     /* after rope */ \
-    X(o, D)           /* attention's output */ \
-    X(y1, D)          /* after the first norm */ \
-    X(gate_up, 2 * I) \
-    X(lse, heads)     /* attention's, log of the sum of exponentials */ \
-    X(r1, 1)          /* the norms' factors */ \
-    X(r2, 1)
-typedef struct hrm__acts {
-#define HRM__MEMBER(name, columns) hrm_real *name;
-    HRM__ACTS(HRM__MEMBER)
-#undef HRM__MEMBER
-    hrm_real *y;
-} hrm__acts;
-
-enum { HRM__NORM_PARTS = 64 };
-
-typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
-    hrm_real  *scratch;         /* [threads, per_thread] */
-    size_t     per_thread;
-    size_t     chunk;           /* puzzles */
-    hrm_real  *weights_t;       /* one block's weights, packed for dx = dy w */
-    hrm_real  *dw;              /* the gradient of one of its tensors, when it is applied at once */
-    /* backward, whole batch */
-    hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [flows,M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
-    hrm_real *saved, *outs;     /* kept blocks; kept outputs [outs,M,D] */
-    double   *row_sums;         /* [B, HRM_METRIC_SUMS] */
-    double   *norm_parts;       /* [HRM__NORM_PARTS] */
-} hrm__cpu_work;
-
-static size_t hrm__rows(const hrm_dims *d, size_t puzzles) { return puzzles * (size_t)d->S; }
-static size_t hrm__cpu_chunk(const hrm_dims *d)
-{
-    size_t chunk = HRM_CHUNK_ROWS / (size_t)d->S;
-    if (chunk > (size_t)d->B) chunk = (size_t)d->B;
-    return chunk ? chunk : 1;
-}
-
-/* Hands out pieces of one block of memory; with base NULL it only counts. */
-typedef struct hrm__plan { char *base; size_t used; } hrm__plan;
-static void *hrm__take(hrm__plan *a, size_t count, size_t size)
-{
-    void *p = a->base ? a->base + a->used : NULL;
-    a->used += hrm__align(count * size);
-    return p;
-}
-static hrm_real *hrm__take_real(hrm__plan *a, size_t count) { return (hrm_real *)hrm__take(a, count, sizeof(hrm_real)); }
-
-static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
-static size_t hrm__min_size(size_t a, size_t b) { return a < b ? a : b; }
-
-static size_t hrm__acts_columns(const hrm_dims *d)
-{
-    size_t D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads;
-#define HRM__PLUS(name, columns) + (columns)
-    return 0 HRM__ACTS(HRM__PLUS);
-#undef HRM__PLUS
-}
-
-static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
-{
-    /* activations of a kept block from puzzle `first` on; y is set by the caller */
-    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, row = hrm__rows(d, first);
-    hrm_real *p = saved + (size_t)block * M * hrm__acts_columns(d);
-    hrm__acts a;
-#define HRM__PLACE(name, columns) a.name = p + row * (columns), p += M * (columns);
-    HRM__ACTS(HRM__PLACE)
-#undef HRM__PLACE
-    a.y = NULL;
-    return a;
-}
-
-/* What one thread needs: qkv [C,3D] and o [C,D] of a chunk of C rows; for HRM_BLOCK_ROWS rows f, y1 [.,D], h [.,I] and
- * gate_up [.,2I]; and what layers ask for. Of the chunk's rows it does begin to end - 1 between attentions, with `share`. */
-typedef struct hrm__thread_scratch {
-    hrm_real *qkv, *o, *f, *y1, *gate_up, *h, *own;
-    size_t    begin, end;
-    hrm__team share;
-} hrm__thread_scratch;
-
-static size_t hrm__own_scratch(const hrm_dims *d)
-{
-    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim)), K = (size_t)(d->D > d->I ? d->D : d->I);
-    hrm__bytes_space unused;
-    if (d->dtype == HRM_FORWARD_BFLOAT16) return hrm__max_size(n, hrm__bf16_scratch(K));
-    return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch(K, NULL, &unused)) : n;
-}
-
-static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_scratch *s)
-{
-    /* lays one thread's scratch out from base (NULL: counts) -> elements */
-    size_t C = hrm__rows(d, hrm__cpu_chunk(d)), D = (size_t)d->D, I = (size_t)d->I;
-    hrm__plan a = {(char *)base, 0};
-    memset(s, 0, sizeof *s);
-    s->qkv = hrm__take_real(&a, C * 3 * D);
-    s->o = hrm__take_real(&a, C * D);
-    s->f = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
-    s->y1 = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
-    s->gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * 2 * I);
-    s->h = hrm__take_real(&a, HRM_BLOCK_ROWS * I);
-    s->own = hrm__take_real(&a, hrm__own_scratch(d));
-    return a.used / sizeof(hrm_real);
-}
-
-static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__cpu_work *c)
-{
-    /* lays hrm_work.work out -> bytes */
-    hrm__plan a = {(char *)base, 0};
-    hrm__thread_scratch unused;
-    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I;
-    memset(c, 0, sizeof *c);
-    c->chunk = hrm__cpu_chunk(d);
-    c->per_thread = hrm__plan_scratch(d, NULL, &unused);
-    c->scratch = hrm__take_real(&a, (size_t)d->threads * c->per_thread);
-    c->row_sums = (double *)hrm__take(&a, (size_t)d->B * HRM_METRIC_SUMS, sizeof(double));
-    if (!train) return a.used;
-    c->norm_parts = (double *)hrm__take(&a, HRM__NORM_PARTS, sizeof(double));
-    size_t packed = 0;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
-    packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
-    c->weights_t = hrm__take_real(&a, packed);
-    if (train == 2) c->dw = hrm__take_real(&a, hrm__max_size(3 * D, 2 * I) * D); /* qkv_proj or gate_up_proj */
-    c->dz = hrm__take_real(&a, (size_t)d->kept.flows * M * D);
-    c->ds1 = hrm__take_real(&a, M * D);
-    c->ds2 = hrm__take_real(&a, M * D);
-    c->dqkv = hrm__take_real(&a, M * 3 * D);
-    c->dgate_up = hrm__take_real(&a, M * 2 * I);
-    c->h = hrm__take_real(&a, M * I);
-    c->saved = hrm__take_real(&a, (size_t)d->kept.blocks * M * hrm__acts_columns(d));
-    c->outs = hrm__take_real(&a, (size_t)d->kept.outs * M * D);
-    return a.used;
-}
-
-/* The prepared weights: rope tables, every block's weights packed, the head's. */
-typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[HRM_MAX_NETS], *lm_head; size_t each, at[HRM_BLOCK_TENSORS]; } hrm__prepared;
-
-static size_t hrm__operand_size(hrm_forward_dtype dtype, size_t N, size_t K)
-{
-    /* elements of hrm_real that w [N,K] packed takes */
-    hrm__bytes unused;
-    size_t one = sizeof(hrm_real), plain = hrm__pack_size(N, K);
-    if (dtype == HRM_FORWARD_BFLOAT16) return (hrm__bf16_size(N, K) * sizeof(uint16_t) + one - 1) / one;
-    return dtype == HRM_FORWARD_INT8 ? (hrm__plan_bytes(N, K, NULL, &unused) + one - 1) / one : plain;
-}
-
-static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p)
-{
-    hrm__plan a = {(char *)base, 0};
-    size_t table = (size_t)d->S * (size_t)(d->head_dim / 2);
-    memset(p, 0, sizeof *p);
-    p->cosines = hrm__take_real(&a, table);
-    p->sines = hrm__take_real(&a, table);
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-        p->at[i] = p->each;
-        p->each += hrm__align(hrm__operand_size(d->dtype, hrm__block_rows(d, i), hrm__block_columns(d, i)));
-    }
-    for (int net = 0; net < d->nets; net++) p->blocks[net] = hrm__take_real(&a, (size_t)d->layers[net] * p->each);
-    p->lm_head = hrm__take_real(&a, hrm__pack_size((size_t)d->V, (size_t)d->D));
-    return a.used;
-}
-
-static hrm__block hrm__packed_block(const hrm__prepared *p, int net, int layer)
-{
-    hrm__block b;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) b.w[i] = p->blocks[net] + (size_t)layer * p->each + p->at[i];
-    return b;
-}
-
-typedef struct hrm__move { hrm_real *to; const hrm_real *from; int add; } hrm__move;
-
-/* One call of the table, run by all threads. */
-typedef struct hrm__cpu_call {
-    hrm_device   *dev;
-    hrm_work     *w;
-    hrm__cpu_work c;
-    hrm__prepared prepared;
-    void (*part)(const struct hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles); /* of some puzzles, or */
-    void (*whole)(const struct hrm__cpu_call *call, const hrm__team *team);                                          /* of everything */
-    const hrm_pass *list;
-    int       n;        /* passes in it */
-    void *const *z;     /* the states they work on */
-    int       layer;    /* of the first pass's network, on the way back */
-    hrm_real *dz;       /* [B,S,D] the gradient that goes through it */
-    hrm__move move;
-    hrm_group group;
-    const hrm_real *from; /* what the heads read */
-    int       with_logits;
-    hrm_real *q;
-} hrm__cpu_call;
-
-static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t puzzles)
-{
-    /* A team shares the first thread's chunk. Between attentions a thread has rows of its own, with nobody else at work on them;
-     * or, where there are too few tiles of rows to go round, the team does all rows together and splits every product. */
-    const hrm_dims *d = &call->w->d;
-    const size_t mr = hrm__gemm_kernel_get()->mr, M = hrm__rows(d, puzzles), tiles = (M + mr - 1) / mr, size = (size_t)team->size;
-    hrm__team alone = {0, 1, NULL};
-    hrm__thread_scratch mine, first;
-    hrm__plan_scratch(d, call->c.scratch, &first);
-    hrm__plan_scratch(d, call->c.scratch + (size_t)thread * call->c.per_thread, &mine);
-    if (team->size > 1) mine.qkv = first.qkv, mine.o = first.o;
-    if ((tiles + size - 1) / size * size * 4 <= tiles * 5) {
-        mine.share = alone;
-        hrm__team_range(team, M, mr, &mine.begin, &mine.end);
-    } else {
-        mine.share = *team;
-        mine.begin = 0, mine.end = M;
-        mine.f = first.f, mine.y1 = first.y1, mine.gate_up = first.gate_up, mine.h = first.h;
-    }
-    return mine;
-}
-
-static void hrm__cpu_thread(void *context, int id, int size)
-{
-    const hrm__cpu_call *call = (const hrm__cpu_call *)context;
-    hrm__team together, alone = {0, 1, NULL};
-    together.id = id, together.size = size, together.pool = call->dev->pool;
-    if (call->whole) {
-        call->whole(call, &together);
-        return;
-    }
-    size_t begin = 0, end = (size_t)call->w->rows, chunk = call->c.chunk;
-    int split = end >= 2 * (size_t)size || end % (size_t)size == 0;
-    if (split) hrm__team_range(&together, end, 1, &begin, &end);
-    for (size_t first = begin; first < end; first += chunk)
-        call->part(call, split ? &alone : &together, id, first, end - first < chunk ? end - first : chunk);
-}
-
-static hrm_status hrm__cpu_run(hrm__cpu_call *call)
-{
-    hrm_pool_run(call->dev->pool, hrm__cpu_thread, call);
-    return HRM_OK;
-}
-
-static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call;
-    memset(&call, 0, sizeof call);
-    call.dev = dev;
-    call.w = w;
-    hrm__plan_cpu_work(&w->d, w->train, w->work, &call.c);
-    hrm__plan_prepared(&w->d, w->prepared, &call.prepared);
-    return call;
-}
-
-/* ---- one block -------------------------------------------------------------------------------------------- >>block -------
- *
- *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
- */
-static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N, size_t K, hrm_real *scratch,
-                         const hrm__team *team)
-{
-    /* x [rows,K], packed w [N,K] -> y [rows,N] */
-    hrm_forward_dtype dtype = call->w->d.dtype;
-    if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, K, w, rows, N, K, scratch, team);
-    else if (dtype == HRM_FORWARD_BFLOAT16) hrm__gemm_bf16(y, N, x, K, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
-    else hrm__gemm(y, N, x, K, w, rows, N, K, 0, scratch, team);
-    hrm__team_barrier(team);
-}
-
-static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
-{
-    /* rows from `first` on: a.x -> a.qkv, after rope */
-    const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)d->D;
-    hrm_real *qkv = a->qkv + first * 3 * D;
-    hrm__project(call, qkv, a->x + first * D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, s->own, team);
-    if (d->learned) return;
-    size_t b, e;
-    hrm__team_range(team, rows, 1, &b, &e);
-    hrm__rope_rows(qkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads, (size_t)d->head_dim,
-                   3 * D, 1);
-}
-
-static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
-{
-    /* rows from `first` on: attention's a.o -> a.y */
-    const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)d->D, I = (size_t)d->I, b, e;
-    hrm_real eps = (hrm_real)d->eps, *f = s->f, *h = s->h, *y = a->y + first * D;
-    hrm_real *y1 = a->y1 ? a->y1 + first * D : s->y1, *gate_up = a->gate_up ? a->gate_up + first * 2 * I : s->gate_up;
-    const hrm_real *x = a->x + first * D;
-    hrm__team_range(team, rows, 1, &b, &e);
-    hrm__project(call, f, a->o + first * D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
-    hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, eps);
-    hrm__team_barrier(team);
-    hrm__project(call, gate_up, y1, w->w[HRM_GATE_UP_PROJ], rows, 2 * I, D, s->own, team);
-    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I);
-    hrm__team_barrier(team);
-    hrm__project(call, f, h, w->w[HRM_DOWN_PROJ], rows, D, I, s->own, team);
-    hrm__rms_norm(y + b * D, a->r2 ? a->r2 + first + b : NULL, y1 + b * D, f + b * D, e - b, D, eps);
-    hrm__team_barrier(team);
-}
-
-static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles, const hrm__team *team)
-{
-    /* a.qkv -> a.o, a.lse: each thread its (puzzle, head) pairs */
-    const hrm_dims *d = &call->w->d;
-    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
-    hrm__team_range(team, puzzles * heads, 1, &b, &e);
-    for (size_t i = b; i < e; i++) {
-        size_t row = i / heads * S, h = i % heads;
-        const hrm_real *q = a->qkv + row * 3 * D + h * hd;
-        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S, hd, d->causal, s->own);
-    }
-}
-
-/* calls function(…, first, rows, share) for a thread's rows, block by block */
-#define HRM__EACH_BLOCK(i, rows, s) \
-    for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
-
-static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
-                               const hrm__team *team)
-{
-    /* a.x [puzzles,S,D] -> a.y, and everything between into a */
-    HRM__EACH_BLOCK(i, rows, s) hrm__block_qkv(call, w, a, s, i, rows);
-    hrm__team_barrier(team);
-    hrm__block_attention(call, a, s, puzzles, team);
-    hrm__team_barrier(team);
-    HRM__EACH_BLOCK(i, rows, s) hrm__block_mlp(call, w, a, s, i, rows);
-}
-
-/* The block backward: dz, the gradient of its output, becomes in place that of its input. First the activations' gradients, thread
- * by puzzle, then the weights', by tile. */
-typedef struct hrm__block_view { /* one block from some puzzle on */
-    hrm__acts a; /* saved */
-    hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
-} hrm__block_view;
-
-static hrm__block_view hrm__view_block(const hrm__cpu_call *call, size_t first)
-{
-    const hrm_dims *d = &call->w->d;
-    const hrm_pass *pass = call->list;
-    size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I;
-    hrm__block_view v;
-    v.dz = call->dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D, v.dqkv = call->c.dqkv + row * 3 * D;
-    v.dgate_up = call->c.dgate_up + row * 2 * I, v.h = call->c.h + row * I;
-    v.a = hrm__saved_acts(d, call->c.saved, pass->block + call->layer, first);
-    hrm_real *p = call->c.weights_t;
-    if (call->layer + 1 < d->layers[pass->net]) v.y = hrm__saved_acts(d, call->c.saved, pass->block + call->layer + 1, first).x;
-    else v.y = (pass->out < 0 ? (hrm_real *)call->w->z[pass->state] : call->c.outs + (size_t)pass->out * hrm__rows(d, (size_t)d->B) * D) + row * D;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-        v.wt[i] = p;
-        p += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
-    }
-    return v;
-}
-
-static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    hrm__block_view v = hrm__view_block(call, 0);
-    const hrm_real *p = w->params + w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
-        hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
-}
-
-static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
-{
-    /* rows from `first` on: dz of the output -> ds2, dgate_up, h, ds1, and attention's gradient into the scratch's o */
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)call->w->d.D, I = (size_t)call->w->d.I, b, e;
-    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D, *ds2 = v->ds2 + first * D, *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
-    const hrm_real *gate_up = v->a.gate_up + first * 2 * I;
-    hrm__team_range(team, rows, 1, &b, &e);
-    hrm__rms_norm_gradient(ds2 + b * D, dz + b * D, v->y + (first + b) * D, v->a.r2 + first + b, e - b, D);
-    memcpy(dz + b * D, ds2 + b * D, (e - b) * D * sizeof *dz);
-    hrm__team_barrier(team);
-    hrm__gemm(s->h, I, ds2, D, v->wt[HRM_DOWN_PROJ], rows, I, D, 0, s->own, team);
-    hrm__team_barrier(team);
-    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I); /* made again: cheaper than keeping it */
-    hrm_swiglu_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I);
-    hrm__team_barrier(team);
-    hrm__gemm(dz, D, dgate_up, 2 * I, v->wt[HRM_GATE_UP_PROJ], rows, D, 2 * I, 1, s->own, team);
-    hrm__team_barrier(team);
-    hrm__rms_norm_gradient(ds1 + b * D, dz + b * D, v->a.y1 + (first + b) * D, v->a.r1 + first + b, e - b, D);
-    memcpy(dz + b * D, ds1 + b * D, (e - b) * D * sizeof *dz);
-    hrm__team_barrier(team);
-    hrm__gemm(s->o + first * D, D, ds1, D, v->wt[HRM_O_PROJ], rows, D, D, 0, s->own, team);
-    hrm__team_barrier(team);
-}
-
-static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
-{
-    /* rows from `first` on: dqkv before rope, dz += dqkv w */
-    const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)d->D, b, e;
-    hrm_real *dqkv = v->dqkv + first * 3 * D;
-    hrm__team_range(team, rows, 1, &b, &e);
-    if (!d->learned)
-        hrm__rope_rows(dqkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads,
-                       (size_t)d->head_dim, 3 * D, -1);
-    hrm__team_barrier(team);
-    hrm__gemm(v->dz + first * D, D, dqkv, 3 * D, v->wt[HRM_QKV_PROJ], rows, D, 3 * D, 1, s->own, team);
-    hrm__team_barrier(team);
-}
-
-static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    hrm__block_view v = hrm__view_block(call, first);
-    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
-    HRM__EACH_BLOCK(i, rows, &s) hrm__block_mlp_backward(call, &v, &s, i, rows);
-    hrm__team_barrier(team);
-    hrm__team_range(team, puzzles * heads, 1, &b, &e);
-    for (size_t i = b; i < e; i++) {
-        size_t at = i / heads * S * 3 * D + i % heads * hd, at_o = i / heads * S * D + i % heads * hd;
-        const hrm_real *q = v.a.qkv + at;
-        hrm__attention_head_backward(v.dqkv + at, v.dqkv + at + D, v.dqkv + at + 2 * D, s.o + at_o, q, q + D, q + 2 * D, v.a.o + at_o, v.a.lse + i * S, 3 * D,
-                                     D, S, hd, d->causal, s.own);
-    }
-    hrm__team_barrier(team);
-    HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
-}
-
-static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team);
-
-static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    const hrm__cpu_work *c = &call->c;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
-    hrm__block_view v = hrm__view_block(call, 0);
-    const hrm_real *dy[HRM_BLOCK_TENSORS], *x[HRM_BLOCK_TENSORS];
-    dy[HRM_QKV_PROJ] = c->dqkv, x[HRM_QKV_PROJ] = v.a.x;
-    dy[HRM_O_PROJ] = c->ds1, x[HRM_O_PROJ] = v.a.o;
-    dy[HRM_GATE_UP_PROJ] = c->dgate_up, x[HRM_GATE_UP_PROJ] = v.a.y1;
-    dy[HRM_DOWN_PROJ] = c->ds2, x[HRM_DOWN_PROJ] = c->h;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-        size_t M = hrm__rows(d, (size_t)w->rows), N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
-        size_t at = w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size + w->at.block_offset[i];
-        if (w->train != 2) {
-            hrm__gemm_tn(w->grads + at, K, dy[i], N, x[i], K, M, N, K, 1, s.own, team);
-            continue;
-        }
-        hrm__gemm_tn(c->dw, K, dy[i], N, x[i], K, M, N, K, 0, s.own, team);
-        hrm__team_barrier(team);
-        hrm__adam_range(w, at, c->dw, N * K, 0, team);
-        hrm__team_barrier(team);
-    }
-}
-
-/* ---- passes: states through networks, and back -------------------------------------------------------------------- >>pass -----
- *
- *   z = net(z + inputs);      on the way back dz, of the pass's output, becomes that of the sum, so of its state and inputs alike
- */
-HRM__FAST_BEGIN
-HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n)
-{
-    if (b)
-        for (size_t i = 0; i < n; i++) out[i] = z[i] + (a[i] + b[i]);
-    else
-        for (size_t i = 0; i < n; i++) out[i] = z[i] + a[i];
-}
-HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
-HRM__FAST_END
-
-static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D, const hrm__thread_scratch *s)
-{
-    /* this thread's rows: out [.,D] = z + (inputs[0] + inputs[1]) + inputs[2] …; out may be z */
-    size_t b, e;
-    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
-    b += s->begin * D, e += s->begin * D;
-    if (n == 0 && out != z) memcpy(out + b, z + b, (e - b) * sizeof *out);
-    for (int i = 0; i < n; i += i ? 1 : 2) hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
-    hrm__team_barrier(&s->share);
-}
-
-static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles, const hrm__thread_scratch *s, const hrm__team *team)
-{
-    /* one pass on the puzzles from `first` on: in place, or block by block through what is kept */
-    const hrm_dims *d = &call->w->d;
-    size_t D = (size_t)d->D, at = hrm__rows(d, first) * D;
-    const hrm_real *inputs[HRM_MAX_STATES + 1];
-    hrm_real *z = (hrm_real *)call->z[p->state] + at;
-    hrm__acts a;
-    int n = 0, layers = d->layers[p->net], kept = p->slot >= 0;
-    for (int i = 0; i < d->states; i++)
-        if (p->inputs >> i & 1) inputs[n++] = (const hrm_real *)call->z[i] + at;
-    if (p->inputs & HRM_INPUT_E) inputs[n++] = (const hrm_real *)call->w->e + at;
-    memset(&a, 0, sizeof a);
-    a.qkv = s->qkv, a.o = s->o;
-    a.x = a.y = z;
-    if (kept) a = hrm__saved_acts(d, call->c.saved, p->block, first);
-    hrm__inject(a.x, z, inputs, n, D, s);
-    for (int layer = 0; layer < layers; layer++) {
-        hrm__block w = hrm__packed_block(&call->prepared, p->net, layer);
-        hrm__acts next = a;
-        if (kept) {
-            if (layer + 1 < layers) next = hrm__saved_acts(d, call->c.saved, p->block + layer + 1, first);
-            a.y = layer + 1 < layers ? next.x : z;
-        }
-        hrm__block_forward(call, &w, &a, s, puzzles, team);
-        a = next;
-    }
-    if (!kept || p->out < 0) return;
-    size_t b, e; /* a later pass overwrites z: its value here is kept too; a thread's own rows, so nobody waits */
-    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
-    b += s->begin * D, e += s->begin * D;
-    memcpy(call->c.outs + (size_t)p->out * hrm__rows(d, (size_t)d->B) * D + at + b, z + b, (e - b) * sizeof *z);
-    hrm__team_barrier(&s->share);
-}
-
-static void hrm__passes_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    for (int i = 0; i < call->n; i++) hrm__pass_forward(call, &call->list[i], first, puzzles, &s, team);
-}
-
-static hrm_status hrm__cpu_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__passes_part;
-    call.z = z;
-    call.list = list;
-    call.n = n;
-    return hrm__cpu_run(&call);
-}
-
-static void hrm__move_gradient(const hrm__cpu_call *call, const hrm__team *team)
-{
-    /* dz on to another gradient, or added to it */
-    const hrm_dims *d = &call->w->d;
-    size_t b, e;
-    hrm__team_range(team, hrm__rows(d, (size_t)call->w->rows) * (size_t)d->D, 16, &b, &e);
-    if (call->move.add) hrm__add(call->move.to + b, call->move.to + b, call->move.from + b, NULL, e - b);
-    else memcpy(call->move.to + b, call->move.from + b, (e - b) * sizeof(hrm_real));
-}
-
-static hrm_status hrm__cpu_passes_backward(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    hrm_flow flow;
-    hrm_flow_move moves[HRM_MAX_STATES + 1];
-    const size_t each = hrm__rows(&w->d, (size_t)w->d.B) * (size_t)w->d.D;
-    if (w->train == 2 && *w->bad) return HRM_OK; /* nothing may move, and no gradient is kept */
-    hrm_flow_begin(&flow);
-    for (int i = n - 1; i >= 0; i--) {
-        int buffer = hrm_flow_pass(&flow, list, i);
-        if (buffer < 0) continue;
-        call.list = &list[i];
-        call.dz = call.c.dz + (size_t)buffer * each;
-        for (call.layer = w->d.layers[list[i].net] - 1; call.layer >= 0; call.layer--) {
-            call.whole = hrm__pack_block_t;
-            HRM__TRY(hrm__cpu_run(&call));
-            call.whole = NULL;
-            call.part = hrm__block_backward_part;
-            HRM__TRY(hrm__cpu_run(&call));
-            call.whole = hrm__block_gradients;
-            HRM__TRY(hrm__cpu_run(&call));
-        }
-        int count = hrm_flow_moves(&flow, list, i, buffer, moves);
-        for (int k = 0; k < count; k++) {
-            call.move.to = call.c.dz + (size_t)moves[k].to * each;
-            call.move.from = call.c.dz + (size_t)moves[k].from * each;
-            call.move.add = moves[k].add;
-            call.whole = hrm__move_gradient;
-            HRM__TRY(hrm__cpu_run(&call));
-        }
-    }
-    w->de = flow.at[HRM_MAX_STATES];
-    return HRM_OK;
-}
-
-/* ---- embedded input ----------------------------------------------------------------------------------------- >>embed -----
- *
- *   e = sqrt(D) [puzzle row, zero-padded to P D; embed_tokens[token]],      sqrt(D) 0.7071 (… + embed_pos) with learned positions
- */
-static void hrm__embed_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
-    hrm_real scale = hrm__sqrt((hrm_real)d->D), *e = (hrm_real *)w->e;
-    (void)thread;
-    hrm__team_range(team, puzzles * S, 1, &b, &end);
-    for (size_t i = first * S + b; i < first * S + end; i++) {
-        size_t puzzle = i / S, s = i % S;
-        hrm_real *out = e + i * D;
-        if (s < P) {
-            const hrm_real *row = w->puzzle + (size_t)w->ids[puzzle] * ndim;
-            for (size_t j = 0; j < D; j++) out[j] = s * D + j < ndim ? row[s * D + j] : 0;
-        } else {
-            memcpy(out, w->params + w->at.embed_tokens + (size_t)w->inputs[puzzle * T + s - P] * D, D * sizeof *out);
-        }
-        if (d->learned) {
-            const hrm_real *pos = w->params + w->at.embed_pos + s * D;
-            for (size_t j = 0; j < D; j++) out[j] = (hrm_real)0.707106781 * (out[j] + pos[j]);
-        }
-        for (size_t j = 0; j < D; j++) out[j] *= scale;
-    }
-}
-
-static hrm_status hrm__cpu_embed(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__embed_part;
-    return hrm__cpu_run(&call);
-}
-
-static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *team)
-{
-    /* each thread its columns, all rows in order: sums do not depend on the number of threads */
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
-    hrm_real scale = hrm__sqrt((hrm_real)d->D) * (d->learned ? (hrm_real)0.707106781 : 1);
-    hrm_real *tokens = w->grads + w->at.embed_tokens, *pos = w->grads + w->at.embed_pos;
-    const hrm_real *de = call->c.dz + (size_t)w->de * hrm__rows(d, (size_t)d->B) * D;
-    hrm__team_range(team, D, 16, &b, &end);
-    for (size_t i = 0; i < (size_t)w->rows; i++)
-        for (size_t s = 0; s < S; s++) {
-            const hrm_real *g = de + (i * S + s) * D;
-            if (d->learned)
-                for (size_t j = b; j < end; j++) pos[s * D + j] += scale * g[j];
-            if (s < P) {
-                for (size_t j = b; j < end; j++)
-                    if (s * D + j < ndim) w->puzzle_grad[i * ndim + s * D + j] += scale * g[j];
-            } else {
-                hrm_real *row = tokens + (size_t)w->inputs[i * T + s - P] * D;
-                for (size_t j = b; j < end; j++) row[j] += scale * g[j];
-            }
-        }
-}
-
-static hrm_status hrm__cpu_embed_backward(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
-    call.whole = hrm__embed_gradients;
-    return hrm__cpu_run(&call);
-}
-
-/* ---- heads: logits = lm_head z[0] from position P on, q = q_head z[0] at position 0 + bias ------------------- >>heads -----*/
-static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    for (size_t i = first; i < first + puzzles; i++) {
-        const hrm_real *z = call->from + i * S * D;
-        if (team->id == 0)
-            for (size_t k = 0; k < 2; k++) {
-                const hrm_real *weight = w->params + w->at.q_head_weight + k * D;
-                hrm_real sum = 0;
-                for (size_t j = 0; j < D; j++) sum += z[j] * weight[j];
-                call->q[2 * i + k] = sum + w->params[w->at.q_head_bias + k];
-            }
-        if (!call->with_logits) continue;
-        hrm_real *logits = w->logits + i * T * V;
-        hrm__gemm(logits, V, z + (S - T) * D, D, call->prepared.lm_head, T, V, D, 0, s.own, team);
-        hrm__team_barrier(team);
-        if (team->id != 0) continue;
-        for (size_t t = 0; t < T; t++) {
-            size_t best = 0;
-            for (size_t j = 1; j < V; j++)
-                if (logits[t * V + j] > logits[t * V + best]) best = j;
-            w->predictions[i * T + t] = (int32_t)best;
-        }
-    }
-}
-
-static hrm_status hrm__cpu_heads(hrm_device *dev, hrm_work *w, const void *z, hrm_real *q, int with_logits)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__heads_part;
-    call.from = (const hrm_real *)z;
-    call.q = q;
-    call.with_logits = with_logits;
-    return hrm__cpu_run(&call);
-}
-
-static void hrm__pack_lm_head_t(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    hrm__pack(call->c.weights_t, w->params + w->at.lm_head, (size_t)w->d.V, (size_t)w->d.D, 1, team);
-}
-
-static void hrm__heads_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    /* dz of state 0: logits' part from position P on, q's at position 0 (which may be a token's when P is 0), 0 elsewhere */
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V, P = S - T;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    for (size_t i = first; i < first + puzzles; i++) {
-        hrm_real *dz = call->c.dz + i * S * D;
-        if (team->id == 0) memset(dz, 0, P * D * sizeof *dz);
-        hrm__gemm(dz + P * D, D, w->dlogits + i * T * V, V, call->c.weights_t, T, D, V, 0, s.own, team);
-        hrm__team_barrier(team);
-        if (team->id != 0) continue;
-        const hrm_real *weight = w->params + w->at.q_head_weight;
-        for (size_t j = 0; j < D; j++) dz[j] += w->dq[2 * i] * weight[j] + w->dq[2 * i + 1] * weight[D + j];
-    }
-}
-
-static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
-    const hrm_real *z = (const hrm_real *)w->z[0];
-    hrm_real *g = w->grads;
-    for (size_t i = 0; i < (size_t)w->rows; i++) {
-        hrm__gemm_tn(g + w->at.lm_head, D, w->dlogits + i * T * V, V, z + (i * S + S - T) * D, D, T, V, D, 1, s.own, team);
-        hrm__team_barrier(team);
-    }
-    if (team->id != 0) return;
-    for (size_t i = 0; i < (size_t)w->rows; i++)
-        for (size_t k = 0; k < 2; k++) {
-            hrm_real dq = w->dq[2 * i + k];
-            for (size_t j = 0; j < D; j++) g[w->at.q_head_weight + k * D + j] += dq * z[i * S * D + j];
-            g[w->at.q_head_bias + k] += dq;
-        }
-}
-
-static hrm_status hrm__cpu_heads_backward(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.whole = hrm__pack_lm_head_t;
-    HRM__TRY(hrm__cpu_run(&call));
-    call.whole = NULL;
-    call.part = hrm__heads_backward_part;
-    HRM__TRY(hrm__cpu_run(&call));
-    call.whole = hrm__heads_gradients;
-    return hrm__cpu_run(&call);
-}
-
-/* ---- adaptive computation: what happens before and after the model in a segment -------------------------------- >>halting --*/
-static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    hrm_work *w = call->w;
-    size_t D = (size_t)w->d.D, S = (size_t)w->d.S, T = (size_t)w->d.T;
-    (void)thread;
-    if (team->id != 0) return;
-    for (size_t i = first; i < first + puzzles; i++) {
-        if (!w->halted[i]) continue;
-        for (int state = 0; state < w->d.states; state++)
-            for (size_t s = 0; s < S; s++) memcpy((hrm_real *)w->z[state] + (i * S + s) * D, w->params + w->at.init[state], D * sizeof(hrm_real));
-        w->steps[i] = 0;
-        memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
-        memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
-        if (w->puzzle_grad && w->ids[i] != w->new_ids[i]) memset(w->puzzle_grad + i * (size_t)w->d.puzzle_ndim, 0, (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
-        w->ids[i] = w->new_ids[i];
-    }
-}
-
-static hrm_status hrm__cpu_act_begin(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__act_begin_part;
-    return hrm__cpu_run(&call);
-}
-
-static hrm_status hrm__cpu_act_end(hrm_device *dev, hrm_work *w)
-{
-    (void)dev;
-    for (int32_t i = 0; i < w->rows; i++) {
-        int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, i);
-        w->halted[i] = hrm__halts(w->step, w->train, ++w->steps[i], w->q + 2 * i, minimum);
-    }
-    return HRM_OK;
-}
-
-/* ---- losses of the segment: CE + (BCE(q_halt, exact) + BCE(q_continue, target)) / 2 ------------------------------ >>objective */
-static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t T = (size_t)d->T, V = (size_t)d->V;
-    double scale = (double)w->step->loss_scale;
-    (void)thread;
-    if (team->id != 0) return;
-    for (size_t i = first; i < first + puzzles; i++) {
-        int correct, labelled;
-        double lm = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY, w->train ? w->dlogits + i * T * V : NULL,
-                                      w->logits + i * T * V, w->labels + i * T, T, V, scale, &correct, &labelled);
-        size_t learns = w->train ? i : 0; /* what is there in training only */
-        hrm__row_losses(call->c.row_sums + i * HRM_METRIC_SUMS, w->dq + 2 * learns, w->target_q + learns, w->step, w->train, w->q + 2 * i, w->q2 + 2 * learns,
-                        w->steps[i], w->halted[i], labelled, correct, lm);
-    }
-}
-
-static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__losses_part;
-    HRM__TRY(hrm__cpu_run(&call));
-    memset(w->metrics, 0, HRM_METRIC_SUMS * sizeof *w->metrics);
-    for (int i = 0; i < w->rows; i++)
-        for (int k = 0; k < HRM_METRIC_SUMS; k++) w->metrics[k] += call.c.row_sums[i * HRM_METRIC_SUMS + k];
-    double total = w->metrics[HRM_M_LM_LOSS] + w->metrics[HRM_M_Q_HALT_LOSS] + w->metrics[HRM_M_Q_CONTINUE_LOSS];
-    if (!(total - total == 0)) *w->bad = 1; /* infinite or not a number */
-    return HRM_OK;
-}
-
-/* ---- updates --------------------------------------------------------------------------------------------------- >>updates --*/
-static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team)
-{
-    /* params, m, v from `from` on, g [n] */
-    const hrm_step *s = w->step;
-    size_t b, e;
-    hrm__team_range(team, n, 64, &b, &e);
-    double lr = (double)s->rates[rate].lr;
-    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b, (hrm_real)(1 - lr * (double)s->rates[rate].weight_decay),
-                    (hrm_real)(lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
-}
-
-static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->net_offset[0] : at->trained; }
-
-/* The sum of squares does not depend on the threads: the arena is cut into equal parts, each summed by one, added in order. */
-static void hrm__norm_part(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    size_t n = hrm__gradient_count(&w->at, w->train), each = (n + HRM__NORM_PARTS - 1) / HRM__NORM_PARTS, b, e;
-    hrm__team_range(team, HRM__NORM_PARTS, 1, &b, &e);
-    for (; b < e; b++) {
-        double sum = 0;
-        for (size_t i = hrm__min_size(n, b * each); i < hrm__min_size(n, (b + 1) * each); i++) sum += (double)w->grads[i] * (double)w->grads[i];
-        call->c.norm_parts[b] = sum;
-    }
-}
-
-static hrm_status hrm__cpu_norm(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.whole = hrm__norm_part;
-    HRM__TRY(hrm__cpu_run(&call));
-    *w->norm = 0;
-    for (int i = 0; i < HRM__NORM_PARTS; i++) *w->norm += call.c.norm_parts[i];
-    if (!(*w->norm - *w->norm == 0)) *w->bad = 1;
-    return HRM_OK;
-}
-
-static void hrm__update_part(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    size_t b, e;
-    hrm__team_range(team, call->group.count, 64, &b, &e);
-    hrm__adam_range(w, call->group.from, w->grads + call->group.from, call->group.count, call->group.rate, team);
-    memset(w->grads + call->group.from + b, 0, (e - b) * sizeof *w->grads);
-}
-
-static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int n)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    if (*w->bad) return HRM_OK;
-    call.whole = hrm__update_part;
-    for (int i = 0; i < n; i++) {
-        size_t ndim = (size_t)w->d.puzzle_ndim, rows = (size_t)w->rows;
-        call.group = groups[i];
-        if (call.group.optimizer != HRM_SIGN_SGD) {
-            HRM__TRY(hrm__cpu_run(&call));
-            continue;
-        }
-        hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, rows, ndim, (double)w->step->rates[call.group.rate].lr, (double)w->step->rates[call.group.rate].weight_decay);
-        memset(w->puzzle_grad, 0, rows * ndim * sizeof *w->puzzle_grad);
-    }
-    return HRM_OK;
-}
-
-static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    for (int net = 0; net < d->nets; net++)
-        for (int layer = 0; layer < d->layers[net]; layer++)
-            for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-                hrm_real *to = call->prepared.blocks[net] + (size_t)layer * call->prepared.each + call->prepared.at[i];
-                const hrm_real *from = w->params + w->at.net_offset[net] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
-                size_t N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
-                if (d->dtype == HRM_FORWARD_INT8) hrm__pack_bytes(to, from, N, K, team);
-                else if (d->dtype == HRM_FORWARD_BFLOAT16) hrm__pack_bf16((uint16_t *)(void *)to, from, N, K, team);
-                else hrm__pack(to, from, N, K, 0, team);
-            }
-    hrm__pack(call->prepared.lm_head, w->params + w->at.lm_head, (size_t)d->V, (size_t)d->D, 0, team);
-}
-
-static hrm_status hrm__cpu_prepare(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    if (call.prepared.cosines[0] != 1) /* cos 0: the tables were not made yet */
-        hrm_rope_table(call.prepared.cosines, call.prepared.sines, (size_t)w->d.S, (size_t)w->d.head_dim, (double)w->d.theta);
-    call.whole = hrm__prepare_part;
-    return hrm__cpu_run(&call);
-}
-
-/* ---- the rest of the table --------------------------------------------------------------------------------------- >>cpu-table */
-static hrm_status hrm__cpu_open(hrm_device **out, const hrm_device_desc *desc)
-{
-    void *p;
-    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_device), "device"));
-    hrm_device *dev = (hrm_device *)p;
-    dev->allocator = desc->allocator;
-    dev->pool = desc->pool;
-    *out = dev;
-    return HRM_OK;
-}
-static void       hrm__cpu_close(hrm_device *dev) { hrm__free(dev->allocator, dev, 1, sizeof *dev); }
-static hrm_status hrm__cpu_buffer_alloc(hrm_device *dev, void **p, size_t bytes) { return hrm__alloc_zero(dev->allocator, p, bytes, 1, "model memory"); }
-static void       hrm__cpu_buffer_free(hrm_device *dev, void *p, size_t bytes) { hrm__free(dev->allocator, p, bytes, 1); }
-static hrm_status hrm__cpu_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
-{
-    (void)dev;
-    if (bytes) memmove(dst, src, bytes);
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_upload(hrm_device *dev, void *dst, const void *host, size_t bytes) { return hrm__cpu_copy(dev, dst, host, bytes); }
-static hrm_status hrm__cpu_download(hrm_device *dev, void *host, const void *src, size_t bytes) { return hrm__cpu_copy(dev, host, src, bytes); }
-static hrm_status hrm__cpu_zero(hrm_device *dev, void *dst, size_t bytes)
-{
-    (void)dev;
-    if (bytes) memset(dst, 0, bytes);
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_sync(hrm_device *dev) { (void)dev; return HRM_OK; }
-static hrm_status hrm__cpu_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)
-{
-    hrm__cpu_work work;
-    hrm__prepared prepared;
-    (void)dev;
-    sizes->activation = sizeof(hrm_real);
-    sizes->prepared = hrm__plan_prepared(d, NULL, &prepared);
-    sizes->work = hrm__plan_cpu_work(d, train, NULL, &work);
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)
-{
-    (void)dev, (void)w, (void)key;
-    *replayed = 0;
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, uint64_t key) { (void)dev, (void)w, (void)key; return HRM_OK; }
-static void       hrm__cpu_forget(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; }
-static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
-{
-    size_t z = (size_t)w->d.S * (size_t)w->d.D, T = (size_t)w->d.T;
-    (void)dev;
-    for (int i = 0; i < n; i++) {
-        size_t to = (size_t)i, from = (size_t)rows[i];
-        if (to == from) continue;
-        for (int k = 0; k < w->d.states; k++) memcpy((hrm_real *)w->z[k] + to * z, (hrm_real *)w->z[k] + from * z, z * sizeof(hrm_real));
-        memcpy((hrm_real *)w->e + to * z, (hrm_real *)w->e + from * z, z * sizeof(hrm_real));
-        memcpy(w->inputs + to * T, w->inputs + from * T, T * sizeof *w->inputs);
-        memcpy(w->labels + to * T, w->labels + from * T, T * sizeof *w->labels);
-        w->ids[to] = w->ids[from];
-        w->steps[to] = w->steps[from];
-        w->halted[to] = w->halted[from];
-    }
-    w->rows = n;
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
-
-static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
-{
-    memcpy(dev->slots[slot] + at, src, bytes);
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *host, size_t bytes)
-{
-    memcpy(host, dev->slots[slot] + at, bytes);
-    return HRM_OK;
-}
-
-static const hrm_device_table hrm__cpu_table = {
-    HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", 1, 0,
-#define HRM__CALL(type, name, arguments) hrm__cpu_##name,
-    HRM_DEVICE_CALLS(HRM__CALL)
-#undef HRM__CALL
-};
-
-HRM_API const hrm_device_table *hrm_cpu_device(void) { return &hrm__cpu_table; }
-
-/* ==================================================================================================== >>model =============*/
-
-/* ---- what a description means, resolved and checked ------------------------------------------------------- >>describe ----*/
-static const char *const hrm__forward_names[] = {"default", "float32", "bfloat16", "int8"};
-
-static hrm_status hrm__resolve_recurrence(const hrm_recurrence *r, hrm_dims *d)
-{
-    int learns = 0; /* the last pass of state 0 has a gradient */
-    if (r->states < 1 || r->states > HRM_MAX_STATES || r->nets < 1 || r->nets > HRM_MAX_NETS || r->num_passes < 1)
-        return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: %d states, %d networks, %d passes, expected 1 to %d, 1 to %d, 1 or more", r->states, r->nets, r->num_passes,
-                         HRM_MAX_STATES, HRM_MAX_NETS);
-    for (int i = 0; i < r->nets; i++)
-        if (r->layers[i] < 1 || r->layers[i] > 1 << 10) return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: network %d has %d layers, expected 1 to %d", i, r->layers[i], 1 << 10);
-    for (int i = 0; i < r->num_passes; i++) {
-        const hrm_pass *p = &r->passes[i];
-        if (p->state < 0 || p->state >= r->states || p->net < 0 || p->net >= r->nets || p->inputs & ~(((1u << r->states) - 1) | HRM_INPUT_E))
-            return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: pass %d: state %d, network %d or inputs 0x%x is none of its %d states and %d networks", i, p->state, p->net,
-                             p->inputs, r->states, r->nets);
-        if (p->state == 0) learns = p->slot >= 0;
-    }
-    if (!learns) return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: the last pass of state 0, which the heads read, has no gradient");
-    d->states = r->states;
-    d->nets = r->nets;
-    for (int i = 0; i < r->nets; i++) d->layers[i] = r->layers[i];
-    d->kept = hrm_passes_place(NULL, r->passes, r->num_passes, d->layers);
-    return HRM_OK;
-}
-
-static int hrm__lay_passes(const hrm_model_desc *desc, const hrm_dims *d, hrm_pass *list, int gradient)
-{
-    /* a segment's passes, placed; without gradient those of the target's and the solver's -> how many; list NULL: counts */
-    const hrm_recurrence *r = desc->recurrence;
-    int n = r ? r->num_passes : hrm_passes_lay(list, d->H_cycles, d->L_cycles, gradient);
-    if (!list) return n;
-    if (r) memcpy(list, r->passes, (size_t)n * sizeof *list);
-    for (int i = 0; i < n && !gradient; i++) list[i].slot = -1;
-    hrm_passes_place(list, list, n, d->layers);
-    return n;
-}
-
-/* The lists of keys as a table: where a value stands in its description, and the flag that says 0 (at the value itself: none does). */
-typedef enum hrm__kind { HRM__INT, HRM__FLOAT, HRM__FLAG, HRM__WORD } hrm__kind;
-typedef struct hrm__key { const char *name, *words; hrm__kind kind; size_t at, zero; double standard, low, high; } hrm__key;
-#define HRM__KEY(type, kind, key, ...)  HRM__KEY_##kind(type, __VA_ARGS__)
-#define HRM__KEY_INT(type, field, standard, low, high, none, help)   {#field, NULL, HRM__INT, offsetof(type, field), offsetof(type, none), standard, low, high},
-#define HRM__KEY_FLOAT(type, field, standard, low, high, none, help) {#field, NULL, HRM__FLOAT, offsetof(type, field), offsetof(type, none), standard, low, high},
-#define HRM__KEY_FLAG(type, field, help)        {#field, NULL, HRM__FLAG, offsetof(type, field), offsetof(type, field), 0, 0, 1},
-#define HRM__KEY_WORD(type, field, words, help) {#field, words, HRM__WORD, offsetof(type, field), offsetof(type, field), 0, 0, HRM__MOST_WORDS},
-enum { HRM__MOST_WORDS = 15 };
-static const hrm__key hrm__model_keys[] = {HRM_MODEL_KEYS(HRM__KEY, hrm_model_desc)};
-static const hrm__key hrm__train_keys[] = {HRM_TRAIN_KEYS(HRM__KEY, hrm_train_desc)};
-
-static double hrm__key_get(const void *desc, const hrm__key *k, int *said)
-{
-    /* the value of a field; a 0 is not said, but where its flag says it */
-    const char *p = (const char *)desc;
-    float real;
-    int whole, none = 0;
-    memcpy(&real, p + k->at, sizeof real);
-    memcpy(&whole, p + k->at, sizeof whole);
-    if (k->zero != k->at) memcpy(&none, p + k->zero, sizeof none);
-    double value = none ? 0 : k->kind == HRM__FLOAT ? (double)real : whole;
-    *said = none || value != 0;
-    return value;
-}
-
-static void hrm__key_set(void *desc, const hrm__key *k, double value)
-{
-    float real = (float)value;
-    int whole = k->kind == HRM__FLOAT ? 0 : (int)value;
-    memcpy((char *)desc + k->at, k->kind == HRM__FLOAT ? (const void *)&real : (const void *)&whole, 4);
-}
-
-static size_t hrm__key_word(const hrm__key *k, int i, const char **word)
-{
-    /* the i-th word of a WORD -> its length; 0 past the last */
-    const char *p = k->words;
-    while (i-- > 0 && *p) {
-        p += strcspn(p, "|");
-        p += *p == '|';
-    }
-    *word = p;
-    return strcspn(p, "|");
-}
-
-static hrm_status hrm__keys_resolve(void *desc, const hrm__key *keys, size_t count)
-{
-    /* fills in the defaults of what was not said, and checks the range of everything */
-    for (size_t i = 0; i < count; i++) {
-        const hrm__key *k = &keys[i];
-        const char *word;
-        int said;
-        double value = hrm__key_get(desc, k, &said);
-        if (!said) value = k->kind == HRM__FLOAT ? (double)(float)k->standard : k->standard;
-        if (k->kind == HRM__WORD && (value < 0 || value > k->high || !hrm__key_word(k, (int)value, &word)))
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, which is none of %s", k->name, value, k->words);
-        if (k->kind == HRM__INT && !(value >= k->low && value <= k->high) && !(k->zero != k->at && value == 0))
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %.0f, expected %.0f to %.0f", k->name, value, k->low, k->high);
-        if (k->kind == HRM__FLOAT && !(value >= (double)(float)k->low && value <= (double)(float)k->high))
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected %g to %g", k->name, value, k->low, k->high);
-        hrm__key_set(desc, k, k->kind == HRM__FLAG ? value != 0 : value);
-    }
-    return HRM_OK;
-}
-
-static double hrm__swiglu_width(double expansion, double D)
-{
-    return ceil(rint(expansion * D * 2 / 3) / 256) * 256; /* halves to the even number, as Python rounds */
-}
-
-static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
-{
-    /* fills in r's defaults, checks everything, -> d with B = 1 */
-    HRM__TRY(hrm__keys_resolve(r, hrm__model_keys, HRM__COUNT(hrm__model_keys)));
-    if (r->num_threads == 0) r->num_threads = hrm_cpu_count();
-    if (r->num_threads < 1 || r->num_threads > 1024) return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 1 to 1024", r->num_threads);
-    if (!r->no_puzzle_emb && r->puzzle_emb_ndim == 0) r->puzzle_emb_ndim = r->hidden_size;
-    if (r->hidden_size % r->num_heads != 0)
-        return hrm__fail(HRM_ERR_SHAPE, "hidden_size %d is not a multiple of num_heads %d", r->hidden_size, r->num_heads);
-    if (r->pos_encodings == HRM_ROPE && r->hidden_size / r->num_heads % 2 != 0)
-        return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d", r->hidden_size, r->num_heads,
-                         r->hidden_size / r->num_heads);
-    if ((int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
-        return hrm__fail(HRM_ERR_ARGUMENT, "device %d or forward_dtype %d is not one of its values", (int)r->device, (int)r->forward_dtype);
-    if (r->forward_dtype == HRM_FORWARD_DEFAULT) r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
-    memset(d, 0, sizeof *d);
-    d->B = 1;
-    d->T = r->seq_len;
-    d->D = r->hidden_size;
-    d->P = (r->puzzle_emb_ndim + d->D - 1) / d->D;
-    d->S = d->P + d->T;
-    d->V = r->vocab_size;
-    double width = hrm__swiglu_width((double)r->expansion, d->D);
-    if (width > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion, width, 1 << 20);
-    d->I = (int)width;
-    if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (d->D > 1 << 16 || d->I > 1 << 16))
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D, d->I);
-    d->heads = r->num_heads;
-    d->head_dim = d->D / d->heads;
-    d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
-    d->puzzle_ndim = r->puzzle_emb_ndim;
-    d->learned = r->pos_encodings == HRM_LEARNED;
-    d->causal = r->causal != 0;
-    d->softmax = r->loss_type == HRM_SOFTMAX_CROSS_ENTROPY;
-    d->halt_max_steps = r->halt_max_steps;
-    d->eps = r->rms_norm_eps;
-    d->theta = r->rope_theta;
-    d->exploration = r->halt_exploration_prob;
-    d->dtype = r->forward_dtype;
-    d->threads = r->num_threads;
-    if (r->recurrence) return hrm__resolve_recurrence(r->recurrence, d);
-    d->two_levels = 1;
-    d->states = d->nets = 2;
-    d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
-    d->H_cycles = r->H_cycles, d->L_cycles = r->L_cycles;
-    hrm_pass last[2]; /* those with gradient are the same for any number of cycles */
-    hrm_passes_lay(last, 1, 1, 1);
-    d->kept = hrm_passes_place(NULL, last, 2, d->layers);
-    return HRM_OK;
-}
-
-/* ---- where every tensor stands ------------------------------------------------------------------------------ >>layout ----
- * One list for the tensors outside the blocks, in the order of public checkpoints; HRM_BLOCK_LIST has those inside.
- */
-#define HRM__TOP_PARAMS(X) /* field of hrm_layout, name, role, rows (0: a vector), columns */ \
-    X(embed_tokens, "inner.embed_tokens.embedding_weight", HRM_TRAINED, V, D) \
-    X(lm_head, "inner.lm_head.weight", HRM_TRAINED, V, D) \
-    X(q_head_weight, "inner.q_head.weight", HRM_TRAINED, 2, D) \
-    X(q_head_bias, "inner.q_head.bias", HRM_TRAINED, 0, 2) \
-    X(puzzle_emb, "inner.puzzle_emb.weights", HRM_PUZZLE_TABLE, (size_t)d->puzzle_ids, (size_t)d->puzzle_ndim) \
-    X(embed_pos, "inner.embed_pos.embedding_weight", HRM_TRAINED, (d->learned ? (size_t)d->S : 0), (d->learned ? D : 0))
-
-typedef struct hrm__entry { /* one tensor of a model */
-    char     name[72];
-    hrm_role role;
-    size_t   rows, columns, offset; /* in the arena, or in the puzzle table */
-    double   init;                  /* standard deviation of the initial values */
-} hrm__entry;
-
-static size_t hrm__entry_size(const hrm__entry *e) { return (e->rows ? e->rows : 1) * e->columns; }
-
-static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entries)
-{
-    /* -> at, entries (NULL: only counted), the number of tensors */
-    size_t D = (size_t)d->D, V = (size_t)d->V, used = 0;
-    int n = 0;
-    double unit = 1 / sqrt((double)d->D);
-    static const char *const block_names[] = {
-#define HRM__NAME(i, name, rows, columns) name,
-        HRM_BLOCK_LIST(HRM__NAME)
-#undef HRM__NAME
-    };
-    memset(at, 0, sizeof *at);
-#define HRM__PLACE(field, name, kind, rows, columns) \
-    if ((kind) == role) { \
-        at->field = used; \
-        used += hrm__align(((rows) ? (size_t)(rows) : 1) * (size_t)(columns)); \
-    }
-    hrm_role role = HRM_TRAINED;
-    HRM__TOP_PARAMS(HRM__PLACE)
-#undef HRM__PLACE
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-        at->block_offset[i] = at->block_size;
-        at->block_size += hrm__align(hrm__block_rows(d, i) * hrm__block_columns(d, i));
-    }
-    for (int net = 0; net < d->nets; net++) {
-        at->net_offset[net] = used;
-        used += (size_t)d->layers[net] * at->block_size;
-    }
-    at->trained = used;
-    for (int i = 0; i < d->states; i++, used += hrm__align(D)) at->init[i] = used;
-    at->total = used;
-    for (int i = 0; i < d->states; i++, n++) {
-        if (!entries) continue;
-        hrm__entry *e = &entries[n];
-        if (d->two_levels) snprintf(e->name, sizeof e->name, "inner.%c_init", "HL"[i]);
-        else snprintf(e->name, sizeof e->name, "inner.z_init.%d", i);
-        e->role = HRM_BUFFER;
-        e->columns = D;
-        e->offset = at->init[i];
-        e->init = 1;
-    }
-#define HRM__ENTER(field, label, kind, height, width) \
-    if ((width) > 0) { \
-        if (entries) { \
-            hrm__entry *e = &entries[n]; \
-            snprintf(e->name, sizeof e->name, "%s", label); \
-            e->role = kind; \
-            e->rows = (size_t)(height); \
-            e->columns = (size_t)(width); \
-            e->offset = at->field; \
-            e->init = unit; \
-            if ((kind) == HRM_PUZZLE_TABLE || !strncmp(label, "inner.q_head", 12)) e->init = 0; \
-        } \
-        n++; \
-    }
-    HRM__TOP_PARAMS(HRM__ENTER)
-#undef HRM__ENTER
-    for (int net = 0; net < d->nets; net++)
-        for (int layer = 0; layer < d->layers[net]; layer++)
-            for (int i = 0; i < HRM_BLOCK_TENSORS; i++, n++) {
-                if (!entries) continue;
-                hrm__entry *e = &entries[n];
-                if (d->two_levels) snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", "HL"[net], layer, block_names[i]);
-                else snprintf(e->name, sizeof e->name, "inner.nets.%d.layers.%d.%s", net, layer, block_names[i]);
-                e->role = HRM_TRAINED;
-                e->rows = hrm__block_rows(d, i);
-                e->columns = hrm__block_columns(d, i);
-                e->offset = at->net_offset[net] + (size_t)layer * at->block_size + at->block_offset[i];
-                e->init = 1 / sqrt((double)e->columns); /* linear: 1 / sqrt(fan in) */
-            }
-    return n;
-}
-
-/* ---- the model ------------------------------------------------------------------------------------------------ >>create ---*/
-struct hrm_model {
-    hrm_model_desc desc;
-    hrm_dims       d; /* B = 1 */
-    hrm_layout     at;
-    hrm_allocator  allocator_copy;
-    const hrm_allocator *allocator; /* the copy, or NULL */
-    hrm_pool      *pool;
-    const hrm_device_table *table;
-    hrm_device    *dev;
-    hrm_device_sizes sizes; /* of prepared */
-    hrm_real      *params;  /* device memory */
-    hrm_real      *puzzle;
-    void          *prepared;
-    int            stale;   /* params changed since prepared was made */
-    int            count;
-    hrm__entry    *entries;
-    int            num_passes;
-    hrm_pass      *learning, *thinking; /* [num_passes] a segment's passes, with and without gradient; one block of memory */
-    uint64_t       passes_hash;
-    hrm_recurrence recurrence;          /* what desc.recurrence points to, when it was given */
-    struct hrm__solver *solver; /* what hrm_solve keeps */
-    struct hrm_trainer *poster; /* whose metrics the device holds; NULL: nobody's */
-};
-
-static size_t hrm__params_bytes(const hrm_model *m) { return m->at.total * sizeof(hrm_real); }
-static size_t hrm__puzzle_count(const hrm_dims *d) { return (size_t)d->puzzle_ids * (size_t)d->puzzle_ndim; }
-
-/* Truncated normal at +-2 whose resulting standard deviation is `std`: the raw normal's is std / 0.8796… (jax's convention). */
-static hrm_real hrm__truncated_normal(uint32_t u, double std)
-{
-    double x = 0.95449973610364159 * (((double)u + 0.5) * (2.0 / 4294967296.0) - 1); /* erf(2/sqrt 2) times (-1,1) */
-    double w = -log((1 - x) * (1 + x)) - 2.5;                                          /* inverse erf: Giles 2010, central branch */
-    static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941};
-    double p = c[0];
-    for (size_t i = 1; i < HRM__COUNT(c); i++) p = p * w + c[i];
-    return (hrm_real)(std / 0.87962566103423978 * 1.4142135623730951 * p * x);
-}
-
-typedef struct hrm__init_job { const hrm__entry *entry; hrm_real *values; uint64_t seed, stream; } hrm__init_job;
-
-static void hrm__init_thread(void *context, int id, int size)
-{
-    const hrm__init_job *job = (const hrm__init_job *)context;
-    hrm__team team = {0, 0, NULL};
-    size_t b, e, n = hrm__entry_size(job->entry);
-    uint32_t u[4];
-    team.id = id, team.size = size;
-    hrm__team_range(&team, n, 4, &b, &e);
-    for (size_t i = b; i < e; i++) {
-        if (i % 4 == 0) hrm_philox(u, job->seed, job->stream, i / 4);
-        job->values[i] = hrm__truncated_normal(u[i % 4], job->entry->init);
-    }
-}
-
-static void hrm__init_params(const hrm_model *m, hrm_real *params)
-{
-    for (int i = 0; i < m->count; i++) {
-        hrm__init_job job;
-        job.entry = &m->entries[i];
-        if (job.entry->role == HRM_PUZZLE_TABLE || job.entry->init == 0) continue;
-        job.values = params + job.entry->offset;
-        job.seed = m->desc.seed;
-        job.stream = (uint64_t)i;
-        hrm_pool_run(m->pool, hrm__init_thread, &job);
-    }
-    params[m->at.q_head_bias] = params[m->at.q_head_bias + 1] = -5; /* halting starts at "almost never" */
-}
-
-static double hrm__estimate(const hrm_dims *d, int batch)
-{
-    /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
-    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0, row = 20 * D + 6 * I + d->heads + 64;
-    for (int net = 0; net < d->nets; net++) layers += d->layers[net];
-    layers += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows + d->states;
-    double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) + 2.0 * (double)hrm__gemm_scratch();
-    return 4 * (double)sizeof(hrm_real) *
-           ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) + (rows + 4 * D) * d->V + D * d->S +
-            (double)d->puzzle_ids * d->puzzle_ndim);
-}
-
-static const hrm_device_table *hrm__device_table(const hrm_model_desc *desc)
-{
-    hrm_device_kind kind = desc->device;
-    if (desc->device_table) return desc->device_table;
-#ifdef HRM_USE_CUDA
-    if (kind == HRM_CUDA) return hrm_cuda_device();
-#endif
-    return kind == HRM_CPU ? &hrm__cpu_table : NULL;
-}
-
-static hrm_status hrm__open_table(const hrm_device_table **out, const hrm_model_desc *desc)
-{
-    const hrm_device_table *t = hrm__device_table(desc);
-    if (!t) return hrm__fail(HRM_ERR_UNSUPPORTED, "device cuda: this program was built without HRM_USE_CUDA and hrm_cuda.cu");
-    if (t->version != HRM_DEVICE_VERSION || t->size != sizeof *t)
-        return hrm__fail(HRM_ERR_DEVICE, "device %s: its table is version %u of %u bytes, hrm.h has version %d of %zu bytes; compile both from one release", t->name,
-                         (unsigned)t->version, (unsigned)t->size, HRM_DEVICE_VERSION, sizeof *t);
-    *out = t;
-    return HRM_OK;
-}
-
-HRM_API hrm_model_desc hrm_model_desc_for(const hrm_dataset *data)
-{
-    const hrm_dataset_info *info = hrm_dataset_describe(data);
-    hrm_model_desc desc;
-    memset(&desc, 0, sizeof desc);
-    desc.seq_len = info->seq_len;
-    desc.vocab_size = info->vocab_size;
-    desc.num_puzzle_identifiers = info->num_puzzle_identifiers;
-    return desc;
-}
-
-static void hrm__solver_destroy(struct hrm__solver *solver);
-
-HRM_API void hrm_model_destroy(hrm_model *m)
-{
-    if (!m) return;
-    hrm__solver_destroy(m->solver);
-    if (m->dev) {
-        m->table->buffer_free(m->dev, m->prepared, m->sizes.prepared);
-        m->table->buffer_free(m->dev, m->puzzle, hrm__puzzle_count(&m->d) * sizeof *m->puzzle);
-        m->table->buffer_free(m->dev, m->params, hrm__params_bytes(m));
-        m->table->close(m->dev);
-    }
-    hrm_pool_destroy(m->pool);
-    hrm_allocator copy = m->allocator_copy;
-    const hrm_allocator *a = m->allocator ? &copy : NULL;
-    hrm__free(a, m->learning, 2 * (size_t)m->num_passes, sizeof *m->learning);
-    hrm__free(a, m->entries, (size_t)m->count, sizeof *m->entries);
-    hrm__free(a, m, 1, sizeof *m);
-}
-
-static hrm_status hrm__model_build(hrm_model *m, int initialise)
-{
-    /* m: resolved, zeroed otherwise; on failure the caller destroys it */
-    void *p;
-    const hrm_allocator *a = m->allocator;
-    int count = hrm__plan_model(&m->d, &m->at, NULL);
-    HRM__TRY(hrm__alloc_zero(a, &p, (size_t)count, sizeof *m->entries, "tensor list"));
-    m->entries = (hrm__entry *)p;
-    m->count = count;
-    hrm__plan_model(&m->d, &m->at, m->entries);
-    int passes = hrm__lay_passes(&m->desc, &m->d, NULL, 1);
-    HRM__TRY(hrm__alloc_zero(a, &p, 2 * (size_t)passes, sizeof *m->learning, "passes"));
-    m->learning = (hrm_pass *)p;
-    m->thinking = m->learning + passes;
-    m->num_passes = passes;
-    hrm__lay_passes(&m->desc, &m->d, m->learning, 1);
-    hrm__lay_passes(&m->desc, &m->d, m->thinking, 0);
-    for (size_t i = 0; i < (size_t)passes * sizeof *m->learning; i++) m->passes_hash = (m->passes_hash ^ ((const unsigned char *)m->learning)[i]) * 0x100000001b3u;
-    if (m->desc.recurrence) { /* the caller's may go */
-        m->recurrence.states = m->d.states, m->recurrence.nets = m->d.nets;
-        m->recurrence.layers = m->d.layers;
-        m->recurrence.num_passes = passes, m->recurrence.passes = m->learning;
-        m->desc.recurrence = &m->recurrence;
-    }
-    HRM__TRY(hrm_pool_create(&m->pool, m->desc.num_threads, a));
-    m->d.threads = m->desc.num_threads = hrm_pool_size(m->pool);
-    HRM__TRY(hrm__open_table(&m->table, &m->desc));
-    hrm_device_desc desc;
-    memset(&desc, 0, sizeof desc);
-    desc.dtype = m->desc.forward_dtype;
-    desc.pool = m->pool;
-    desc.allocator = a;
-    HRM__TRY(m->table->open(&m->dev, &desc));
-    HRM__TRY(m->table->sizes(m->dev, &m->d, 0, &m->sizes));
-    HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__params_bytes(m)));
-    m->params = (hrm_real *)p;
-    if (hrm__puzzle_count(&m->d)) {
-        HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__puzzle_count(&m->d) * sizeof *m->puzzle));
-        m->puzzle = (hrm_real *)p;
-    }
-    HRM__TRY(m->table->buffer_alloc(m->dev, &m->prepared, m->sizes.prepared));
-    m->stale = 1;
-    if (!initialise) return HRM_OK;
-    if (m->desc.device == HRM_CPU) {
-        hrm__init_params(m, m->params);
-        return HRM_OK;
-    }
-    HRM__TRY(hrm__alloc_zero(a, &p, m->at.total, sizeof(hrm_real), "initial weights"));
-    hrm__init_params(m, (hrm_real *)p);
-    hrm_status status = m->table->upload(m->dev, m->params, p, hrm__params_bytes(m));
-    if (status == HRM_OK) status = m->table->sync(m->dev);
-    hrm__free(a, p, m->at.total, sizeof(hrm_real));
-    return status;
-}
-
-static hrm_status hrm__model_create(hrm_model **out, const hrm_model_desc *desc, int initialise)
-{
-    hrm_model_desc resolved = *desc;
-    hrm_dims d;
-    void *p;
-    HRM__TRY(hrm__cpu_select());
-    HRM__TRY(hrm__resolve(&resolved, &d));
-    if (hrm__estimate(&d, 1) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
-    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_model), "model"));
-    hrm_model *m = (hrm_model *)p;
-    m->desc = resolved;
-    m->d = d;
-    if (desc->allocator) {
-        m->allocator_copy = *desc->allocator;
-        m->allocator = m->desc.allocator = &m->allocator_copy;
-    }
-    hrm_status status = hrm__model_build(m, initialise);
-    if (status != HRM_OK) {
-        hrm_model_destroy(m);
-        return status;
-    }
-    *out = m;
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_model_create(hrm_model **model, const hrm_model_desc *desc) { return hrm__model_create(model, desc, 1); }
-HRM_API const hrm_model_desc *hrm_model_describe(const hrm_model *model) { return &model->desc; }
-
-HRM_API int64_t hrm_model_parameters(const hrm_model *m)
-{
-    int64_t n = 0;
-    for (int i = 0; i < m->count; i++)
-        if (m->entries[i].role == HRM_TRAINED) n += (int64_t)hrm__entry_size(&m->entries[i]);
-    return n;
-}
-
-/* ---- tensors of a model ---------------------------------------------------------------------------------------- >>tensors --*/
-HRM_API int hrm_model_tensor_count(const hrm_model *model) { return model->count; }
-
-static hrm_real *hrm__entry_place(const hrm_model *m, const hrm__entry *e) { return e->role == HRM_PUZZLE_TABLE ? m->puzzle : m->params + e->offset; }
-
-static hrm_status hrm__check_tensor(const hrm_model *m, int index)
-{
-    return index >= 0 && index < m->count ? HRM_OK : hrm__fail(HRM_ERR_ARGUMENT, "tensor %d of a model with %d", index, m->count);
-}
-
-HRM_API hrm_status hrm_model_tensor(const hrm_model *m, int index, hrm_tensor *tensor, hrm_role *role)
-{
-    HRM__TRY(hrm__check_tensor(m, index));
-    const hrm__entry *e = &m->entries[index];
-    memset(tensor, 0, sizeof *tensor);
-    tensor->name = e->name;
-    tensor->dtype = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
-    tensor->ndim = e->rows ? 2 : 1;
-    tensor->shape[0] = (int64_t)(e->rows ? e->rows : e->columns);
-    tensor->shape[1] = e->rows ? (int64_t)e->columns : 0;
-    tensor->bytes = hrm__entry_size(e) * sizeof(hrm_real);
-    tensor->data = m->desc.device == HRM_CPU ? hrm__entry_place(m, e) : NULL;
-    if (role) *role = e->role;
-    return HRM_OK;
-}
-
-HRM_API int hrm_model_tensor_find(const hrm_model *m, const char *name)
-{
-    for (int i = 0; i < m->count; i++)
-        if (!strcmp(m->entries[i].name, name)) return i;
-    return -1;
-}
-
-HRM_API hrm_status hrm_model_tensor_read(const hrm_model *m, int index, hrm_real *values)
-{
-    HRM__TRY(hrm__check_tensor(m, index));
-    const hrm__entry *e = &m->entries[index];
-    return m->table->download(m->dev, values, hrm__entry_place(m, e), hrm__entry_size(e) * sizeof *values);
-}
-
-static hrm_status hrm__check_finite(const char *name, const hrm_real *values, size_t n, size_t columns)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!(values[i] - values[i] == 0))
-            return hrm__fail(HRM_ERR_NAN, "tensor %s: row %zu, column %zu is %g", name, i / columns, i % columns, (double)values[i]);
-    return HRM_OK;
-}
-
-static hrm_status hrm__check_weights(const hrm_model *m)
-{
-    /* every tensor, a piece at a time; HRM_ERR_NAN names the first that is not finite */
-    hrm_real some[1024];
-    for (int i = 0; i < m->count; i++) {
-        const hrm__entry *e = &m->entries[i];
-        size_t size = hrm__entry_size(e);
-        for (size_t at = 0; at < size; at += HRM__COUNT(some)) {
-            size_t n = size - at < HRM__COUNT(some) ? size - at : HRM__COUNT(some);
-            HRM__TRY(m->table->download(m->dev, some, hrm__entry_place(m, e) + at, n * sizeof *some));
-            for (size_t j = 0; j < n; j++)
-                if (!(some[j] - some[j] == 0)) return hrm__fail(HRM_ERR_NAN, "tensor %s: element %zu is %g", e->name, at + j, (double)some[j]);
-        }
-    }
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_model_tensor_write(hrm_model *m, int index, const hrm_real *values)
-{
-    HRM__TRY(hrm__check_tensor(m, index));
-    const hrm__entry *e = &m->entries[index];
-    size_t n = hrm__entry_size(e);
-    HRM__TRY(hrm__check_finite(e->name, values, n, e->columns));
-    m->stale = 1;
-    HRM__TRY(m->table->upload(m->dev, hrm__entry_place(m, e), values, n * sizeof *values));
-    return m->table->sync(m->dev);
-}
-
-/* ==================================================================================================== >>act ===============
- * One ACT segment at a time. Which calls of the device table make a segment, its backward pass and an update stands in
- * hrm__segment, hrm__backward and hrm__update; everything else here moves data to and from them.
- */
-struct hrm_run {
-    hrm_model *model;
-    hrm_work   w;
-    void      *memory; /* device memory for all of w's buffers */
-    size_t     bytes;
-    uint64_t   seed, segments;
-    int64_t    updates;
-    hrm_group  groups[HRM_MAX_GROUPS];
-    int        num_groups;
-    int        ran; /* 1: a segment was run, 2: its backward pass too */
-    int        owned; /* by a trainer */
-};
-
-/* What a captured sequence of calls is told apart by: which it is, its passes, the rows it works on. */
-static uint64_t hrm__graph_key(const hrm_run *run, int which)
-{
-    uint64_t h = run->model->passes_hash;
-    h = (h ^ (uint64_t)which) * 0x100000001b3u;
-    return (h ^ (uint64_t)run->w.rows) * 0x100000001b3u;
-}
-
-enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_UPDATE, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE };
-
-static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, int update, void *base, hrm_work *w)
-{
-    /* lays the buffers of w (d and train set) out from base (NULL: counts) -> bytes */
-    const hrm_dims *d = &w->d;
-    hrm__plan a = {NULL, 0};
-    size_t B = (size_t)d->B, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, B) * (size_t)d->D;
-    a.base = (char *)base;
-    for (int i = 0; i < d->states; i++) w->z[i] = hrm__take(&a, z, sizes->activation);
-    w->e = hrm__take(&a, z, sizes->activation);
-    w->inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->halted = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->new_inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->new_labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->new_ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->min_halt_steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->logits = hrm__take_real(&a, B * T * V);
-    w->q = hrm__take_real(&a, B * 2);
-    w->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->metrics = (double *)hrm__take(&a, HRM_METRIC_SUMS, sizeof(double));
-    w->bad = (int32_t *)hrm__take(&a, 1, sizeof(int32_t));
-    w->step = (hrm_step *)hrm__take(&a, 1, sizeof(hrm_step));
-    if (w->train) {
-        for (int i = 0; i < d->states; i++) w->t[i] = hrm__take(&a, z, sizes->activation);
-        w->dlogits = hrm__take_real(&a, B * T * V);
-        w->dq = hrm__take_real(&a, B * 2);
-        w->q2 = hrm__take_real(&a, B * 2);
-        w->target_q = hrm__take_real(&a, B);
-        w->norm = (double *)hrm__take(&a, 1, sizeof(double));
-        w->grads = hrm__take_real(&a, hrm__gradient_count(&m->at, w->train));
-        w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
-    }
-    if (update) {
-        w->m = hrm__take_real(&a, m->at.trained);
-        w->v = hrm__take_real(&a, m->at.trained);
-    }
-    w->work = hrm__take(&a, sizes->work, 1);
-    return a.used;
-}
-
-HRM_API void hrm_run_destroy(hrm_run *run)
-{
-    if (!run) return;
-    hrm_model *m = run->model;
-    if (run->memory) {
-        m->table->forget(m->dev, &run->w);
-        m->table->buffer_free(m->dev, run->memory, run->bytes);
-    }
-    hrm__free(m->allocator, run, 1, sizeof *run);
-}
-
-static int hrm__update_groups(const hrm_model *m, int train, hrm_group *groups)
-{
-    /* what moves what, at which of the step's rates -> how many; train 2: the backward pass applies the blocks' gradients itself */
-    int n = 0;
-    memset(groups, 0, HRM_MAX_GROUPS * sizeof *groups);
-    groups[n].optimizer = HRM_ADAM_ATAN2;
-    groups[n++].count = hrm__gradient_count(&m->at, train);
-    if (!hrm__puzzle_count(&m->d)) return n;
-    groups[n].optimizer = HRM_SIGN_SGD;
-    groups[n].rate = 1;
-    return n + 1;
-}
-
-/* Whether blocks may be updated as soon as their gradient is there, which saves keeping them all: where nothing has to look at all
- * gradients first, and each network is passed once with one. */
-static int hrm__updates_early(const hrm_model *m)
-{
-    unsigned seen = 0;
-    for (int i = 0; i < m->num_passes; i++) {
-        if (m->learning[i].slot < 0) continue;
-        if (seen >> m->learning[i].net & 1) return 0;
-        seen |= 1u << m->learning[i].net;
-    }
-    return m->table->updates_at_once;
-}
-
-static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train)
-{
-    /* train as in hrm_work */
-    int rows = desc->rows ? desc->rows : 1;
-    void *p;
-    hrm_device_sizes sizes;
-    if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
-    if (train && (m->desc.forward_dtype == HRM_FORWARD_INT8 || (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only", hrm__forward_names[m->desc.forward_dtype]);
-    if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
-    HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
-    hrm_run *run = (hrm_run *)p;
-    run->model = m;
-    run->seed = desc->seed;
-    run->w.d = m->d;
-    run->w.d.B = run->w.rows = rows;
-    run->w.at = m->at;
-    run->w.train = train;
-    run->num_groups = hrm__update_groups(m, train, run->groups);
-    hrm_status status = m->table->sizes(m->dev, &run->w.d, run->w.train, &sizes);
-    if (status == HRM_OK) {
-        run->bytes = hrm__plan_run(m, &sizes, desc->update, NULL, &run->w);
-        status = m->table->buffer_alloc(m->dev, &p, run->bytes);
-    }
-    if (status == HRM_OK) {
-        run->memory = p;
-        hrm__plan_run(m, &sizes, desc->update, p, &run->w);
-        run->w.params = m->params;
-        run->w.puzzle = m->puzzle;
-        run->w.prepared = m->prepared;
-        status = hrm_run_reset(run);
-    }
-    if (status != HRM_OK) {
-        hrm_run_destroy(run);
-        return status;
-    }
-    *out = run;
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_desc *desc)
-{
-    if (desc->update && !desc->train) return hrm__fail(HRM_ERR_ARGUMENT, "a run with update needs train: it is gradients that are applied");
-    return hrm__run_create(run, m, desc, desc->train != 0);
-}
-
-static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
-{
-    int32_t some[256];
-    for (size_t i = 0; i < HRM__COUNT(some); i++) some[i] = value;
-    for (size_t i = 0; i < n; i += HRM__COUNT(some))
-        HRM__TRY(run->model->table->upload(run->model->dev, dst + i, some, (n - i < HRM__COUNT(some) ? n - i : HRM__COUNT(some)) * sizeof *some));
-    return HRM_OK;
-}
-
-static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
-{
-    const hrm_work *w = &run->w;
-    return run->model->table->zero(run->model->dev, w->puzzle_grad, (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
-}
-
-static hrm_status hrm__recover(hrm_run *run)
-{
-    /* after a loss that was not finite: updates are done again, and what it left in a trainer's gradients is gone */
-    const hrm_device_table *t = run->model->table;
-    hrm_work *w = &run->w;
-    HRM__TRY(t->zero(run->model->dev, w->bad, sizeof *w->bad));
-    if (!run->owned) return HRM_OK;
-    HRM__TRY(t->zero(run->model->dev, w->grads, hrm__gradient_count(&w->at, w->train) * sizeof *w->grads));
-    return hrm__zero_puzzle_gradient(run);
-}
-
-HRM_API hrm_status hrm_run_reset(hrm_run *run)
-{
-    run->w.rows = run->w.d.B;
-    run->ran = 0;
-    HRM__TRY(hrm__recover(run));
-    return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
-}
-
-static hrm_status hrm__check_gradients(const hrm_run *run)
-{
-    if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
-    if (run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which applies gradients and does not keep them; create another for them");
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
-{
-    HRM__TRY(hrm__check_gradients(run));
-    HRM__TRY(run->model->table->zero(run->model->dev, run->w.bad, sizeof *run->w.bad)); /* what was wrong is gone with them */
-    HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads));
-    return hrm__zero_puzzle_gradient(run);
-}
-
-static hrm_status hrm__check_batch(const hrm_dims *d, const hrm_batch *batch, int rows, const char *what)
-{
-    if (batch->rows != rows) return hrm__fail(HRM_ERR_SHAPE, "%s has %d rows, the run %d", what, batch->rows, rows);
-    for (int i = 0; i < rows; i++) {
-        for (int t = 0; t < d->T; t++) {
-            int32_t token = batch->inputs[(size_t)i * (size_t)d->T + (size_t)t];
-            if (token < 0 || token >= d->V) return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: token %d is not below the vocabulary's %d", what, i, t, (int)token, d->V);
-            if (!batch->labels) continue;
-            int32_t label = batch->labels[(size_t)i * (size_t)d->T + (size_t)t];
-            if (label != -100 && (label < 0 || label >= d->V))
-                return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: label %d is neither -100 nor below the vocabulary's %d", what, i, t, (int)label, d->V);
-        }
-        if (d->puzzle_ids && batch->puzzle_identifiers && (batch->puzzle_identifiers[i] < 0 || batch->puzzle_identifiers[i] >= d->puzzle_ids))
-            return hrm__fail(HRM_ERR_RANGE, "%s: row %d: puzzle identifier %d is not below the table's %d", what, i, (int)batch->puzzle_identifiers[i], d->puzzle_ids);
-    }
-    return HRM_OK;
-}
-
-static hrm_status hrm__offer(hrm_run *run, const hrm_batch *batch)
-{
-    /* the batch into device memory; labels and ids may be NULL */
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    hrm_work *w = &run->w;
-    size_t n = (size_t)w->rows;
-    HRM__TRY(hrm__check_batch(&w->d, batch, w->rows, "batch"));
-    HRM__TRY(t->upload(dev, w->new_inputs, batch->inputs, n * (size_t)w->d.T * sizeof(int32_t)));
-    if (batch->labels) HRM__TRY(t->upload(dev, w->new_labels, batch->labels, n * (size_t)w->d.T * sizeof(int32_t)));
-    else HRM__TRY(hrm__fill_i32(run, w->new_labels, -100, n * (size_t)w->d.T));
-    if (batch->puzzle_identifiers) return t->upload(dev, w->new_ids, batch->puzzle_identifiers, n * sizeof(int32_t));
-    return hrm__fill_i32(run, w->new_ids, 0, n);
-}
-
-static hrm_status hrm__refresh(hrm_run *run)
-{
-    if (!run->model->stale) return HRM_OK;
-    HRM__TRY(run->model->table->prepare(run->model->dev, &run->w));
-    run->model->stale = 0;
-    return HRM_OK;
-}
-
-static hrm_status hrm__segment(hrm_run *run)
-{
-    const hrm_model *m = run->model;
-    const hrm_device_table *t = m->table;
-    hrm_device *dev = m->dev;
-    hrm_work *w = &run->w;
-    HRM__TRY(t->act_begin(dev, w));
-    HRM__TRY(t->embed(dev, w));
-    HRM__TRY(w->train ? t->passes(dev, w, w->z, m->learning, m->num_passes) : t->passes(dev, w, w->z, m->thinking, m->num_passes));
-    HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
-    HRM__TRY(t->act_end(dev, w));
-    if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
-        HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* as laid out: all states, then e */
-        HRM__TRY(t->passes(dev, w, w->t, m->thinking, m->num_passes));
-        HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
-    }
-    return t->losses(dev, w);
-}
-
-static hrm_status hrm__backward(hrm_run *run)
-{
-    const hrm_model *m = run->model;
-    const hrm_device_table *t = m->table;
-    hrm_device *dev = m->dev;
-    HRM__TRY(t->heads_backward(dev, &run->w));
-    HRM__TRY(t->passes_backward(dev, &run->w, m->learning, m->num_passes));
-    return t->embed_backward(dev, &run->w);
-}
-
-static hrm_status hrm__update(hrm_run *run)
-{
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    HRM__TRY(t->reduce(dev, &run->w));
-    HRM__TRY(t->update(dev, &run->w, run->groups, run->num_groups));
-    return t->prepare(dev, &run->w);
-}
-
-static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t number)
-{
-    const hrm_dims *d = &run->w.d;
-    hrm_step s;
-    memset(&s, 0, sizeof s);
-    s.seed = seed;
-    s.step = number;
-    s.halt_max_steps = d->halt_max_steps;
-    s.exploration = d->exploration;
-    s.q_loss_weight = 0.5f;
-    s.loss_scale = 1.0f / (float)d->B;
-    s.bias1 = s.bias2 = 1;
-    return s;
-}
-
-static void hrm__step_rates(hrm_step *s, const hrm_update_desc *u, int64_t t)
-{
-    s->rates[0].lr = u->lr, s->rates[0].weight_decay = u->weight_decay;
-    s->rates[1].lr = u->puzzle_emb_lr, s->rates[1].weight_decay = u->puzzle_emb_weight_decay;
-    s->beta1 = u->beta1;
-    s->beta2 = u->beta2;
-    s->bias1 = (float)(1 - pow((double)u->beta1, (double)t));
-    s->bias2 = (float)sqrt(1 - pow((double)u->beta2, (double)t));
-}
-
-HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps)
-{
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    hrm_work *w = &run->w;
-    hrm_step step;
-    int replayed;
-    HRM__TRY(hrm__offer(run, batch));
-    step = hrm__step_make(run, run->seed, ++run->segments);
-    if (min_halt_steps) {
-        step.fixed_exploration = 1;
-        HRM__TRY(t->upload(dev, w->min_halt_steps, min_halt_steps, (size_t)w->d.B * sizeof *min_halt_steps));
-    }
-    HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
-    HRM__TRY(hrm__refresh(run));
-    HRM__TRY(t->begin_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT), &replayed));
-    if (!replayed) HRM__TRY(hrm__segment(run));
-    HRM__TRY(t->end_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT)));
-    run->ran = 1;
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_backward(hrm_run *run)
-{
-    const hrm_device_table *t = run->model->table;
-    int replayed;
-    HRM__TRY(hrm__check_gradients(run));
-    if (run->ran != 1) return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
-    HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD), &replayed));
-    if (!replayed) HRM__TRY(hrm__backward(run));
-    HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD)));
-    run->ran = 2;
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm)
-{
-    const hrm_model *m = run->model;
-    double squares;
-    HRM__TRY(hrm__check_gradients(run));
-    HRM__TRY(m->table->norm(m->dev, &run->w));
-    HRM__TRY(m->table->download(m->dev, &squares, run->w.norm, sizeof squares));
-    *norm = sqrt(squares);
-    return squares - squares == 0 ? HRM_OK : hrm__fail(HRM_ERR_NAN, "the gradients' norm is %g", *norm);
-}
-
-HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
-{
-    const hrm_model *m = run->model;
-    hrm_step step = hrm__step_make(run, run->seed, run->segments);
-    int32_t bad;
-    int replayed;
-    HRM__TRY(hrm__check_gradients(run));
-    if (!run->w.m) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
-    if (!(desc->beta1 >= 0 && desc->beta1 < 1 && desc->beta2 >= 0 && desc->beta2 < 1))
-        return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1, (double)desc->beta2);
-    hrm__step_rates(&step, desc, run->updates + 1);
-    HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
-    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE), &replayed));
-    if (!replayed) HRM__TRY(hrm__update(run));
-    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE)));
-    HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
-    if (bad) return hrm__fail(HRM_ERR_NAN, "a loss or a gradient is not finite; the weights are those before this update");
-    run->updates++;
-    return HRM_OK;
-}
-
-HRM_API int64_t hrm_run_updates(const hrm_run *run) { return run->updates; }
-
-HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values)
-{
-    const hrm_model *m = run->model;
-    HRM__TRY(hrm__check_tensor(m, tensor));
-    const hrm__entry *e = &m->entries[tensor];
-    HRM__TRY(hrm__check_gradients(run));
-    if (e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
-    if (e->role == HRM_PUZZLE_TABLE)
-        return m->table->download(m->dev, values, run->w.puzzle_grad, (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
-    return m->table->download(m->dev, values, run->w.grads + e->offset, hrm__entry_size(e) * sizeof *values);
-}
-
-static hrm_metrics hrm__metrics_from(const double *sums)
-{
-    hrm_metrics m;
-    double rows = sums[HRM_M_ROWS] > 1 ? sums[HRM_M_ROWS] : 1, count = sums[HRM_M_COUNT] > 1 ? sums[HRM_M_COUNT] : 1;
-    memset(&m, 0, sizeof m);
-    m.rows = sums[HRM_M_ROWS];
-    m.count = sums[HRM_M_COUNT];
-    m.accuracy = sums[HRM_M_ACCURACY] / count;
-    m.exact_accuracy = sums[HRM_M_EXACT] / count;
-    m.q_halt_accuracy = sums[HRM_M_Q_HALT_ACCURACY] / count;
-    m.steps = sums[HRM_M_STEPS] / count;
-    m.lm_loss = sums[HRM_M_LM_LOSS] / rows;
-    m.q_halt_loss = sums[HRM_M_Q_HALT_LOSS] / rows;
-    m.q_continue_loss = sums[HRM_M_Q_CONTINUE_LOSS] / rows;
-    return m;
-}
-
-HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more)
-{
-    double rows = total->rows + more->rows, count = total->count + more->count;
-    double a = rows > 0 ? more->rows / rows : 0, b = count > 0 ? more->count / count : 0;
-#define HRM__MIX(field, part) total->field += (more->field - total->field) * part;
-    HRM__MIX(lm_loss, a) HRM__MIX(q_halt_loss, a) HRM__MIX(q_continue_loss, a)
-    HRM__MIX(accuracy, b) HRM__MIX(exact_accuracy, b) HRM__MIX(q_halt_accuracy, b) HRM__MIX(steps, b)
-#undef HRM__MIX
-    total->rows = rows;
-    total->count = count;
-    total->step = more->step;
-    total->lr = more->lr;
-}
-
-HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
-{
-    double sums[HRM_METRIC_SUMS];
-    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no metrics before its first segment");
-    HRM__TRY(run->model->table->download(run->model->dev, sums, run->w.metrics, sizeof sums));
-    *metrics = hrm__metrics_from(sums);
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
-{
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    const hrm_work *w = &run->w;
-    size_t n = (size_t)w->rows, T = (size_t)w->d.T, V = (size_t)w->d.V;
-    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no results before its first segment");
-    if (o->target_q_continue && !(w->train && w->d.halt_max_steps > 1))
-        return hrm__fail(HRM_ERR_ARGUMENT, "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1");
-    if (o->logits) HRM__TRY(t->download(dev, o->logits, w->logits, n * T * V * sizeof *o->logits));
-    if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
-    if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
-    if (o->halted) HRM__TRY(t->download(dev, o->halted, w->halted, n * sizeof *o->halted));
-    if (o->target_q_continue) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
-    for (size_t i = 0; (o->q_halt || o->q_continue) && i < n; i += 64) {
-        hrm_real some[128];
-        size_t m = n - i < 64 ? n - i : 64;
-        HRM__TRY(t->download(dev, some, w->q + 2 * i, 2 * m * sizeof *some));
-        for (size_t j = 0; j < m; j++) {
-            if (o->q_halt) o->q_halt[i + j] = some[2 * j];
-            if (o->q_continue) o->q_continue[i + j] = some[2 * j + 1];
-        }
-    }
-    return HRM_OK;
-}
-
-/* ==================================================================================================== >>trainer ===========*/
-/* of >>dataset */
-static void       hrm__dataset_take_turn(hrm_dataset *data);
-static void       hrm__dataset_end_turn(hrm_dataset *data);
-static int        hrm__dataset_serial(const hrm_dataset *data);
-static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
-
-typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
-
-/* A thread that gathers the batch after the one at work, into the trainer's. It holds the data set's turn from the order until
- * it is done, so that the data set may be closed, or drawn from by others, at any time. */
-typedef struct hrm__gatherer {
-    int          running; /* the thread was started */
-    int          ahead;   /* a batch was ordered and not fetched yet */
-    int          serial;  /* of its data set */
-    int          forks;
-    hrm_position from, to;
-    hrm_status   status;
-    char         message[sizeof hrm__message];
-#ifndef HRM_NO_THREADS
-    hrm__order     order;
-    hrm_dataset   *data;
-    hrm__thread    thread;
-    hrm__mutex     mutex;
-    hrm__condition condition;
-#endif
-} hrm__gatherer;
-
-typedef struct hrm__begun { int64_t step; double lr; hrm_position before; } hrm__begun; /* a step */
-typedef struct hrm__told { int there; int32_t bad; double sums[HRM_METRIC_SUMS]; } hrm__told; /* what the device says of it */
-
-struct hrm_trainer {
-    hrm_model     *model;
-    hrm_train_desc desc;
-    hrm_run       *run;
-    int64_t        done, total;
-    hrm_position   position;
-    hrm_batch      batch; /* host; the gatherer's while a batch is ordered */
-    int32_t       *batch_memory;
-    size_t         batch_count;
-    hrm__gatherer  gatherer;
-    hrm__begun     posted; /* whose metrics are still to be told; step 0: none */
-    hrm__told      held;   /* these, fetched when another trainer of the model posted its own; `there` until they are told */
-};
-
-#ifdef HRM_NO_THREADS
-static hrm_status hrm__gatherer_start(hrm_trainer *t) { (void)t; return HRM_OK; }
-static void       hrm__gatherer_stop(hrm_trainer *t) { (void)t; }
-static void       hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from) { (void)t, (void)data, (void)from; }
-static void       hrm__gatherer_wait(hrm_trainer *t) { (void)t; }
-static hrm_status hrm__gatherer_revive(hrm_trainer *t) { (void)t; return HRM_OK; }
-#else
-static HRM__THREAD_RESULT hrm__gatherer_main(void *argument)
-{
-    hrm_trainer *t = (hrm_trainer *)argument;
-    hrm__gatherer *g = &t->gatherer;
-    for (;;) {
-        hrm__mutex_lock(&g->mutex);
-        while (g->order == HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
-        int leave = g->order == HRM__LEAVE;
-        hrm__mutex_unlock(&g->mutex);
-        if (leave) return 0;
-        g->to = g->from;
-        g->status = hrm__dataset_gather(g->data, &g->to, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
-        if (g->status != HRM_OK) memcpy(g->message, hrm__message, sizeof g->message);
-        hrm__dataset_end_turn(g->data);
-        hrm__mutex_lock(&g->mutex);
-        g->order = HRM__IDLE;
-        hrm__condition_wake(&g->condition);
-        hrm__mutex_unlock(&g->mutex);
-    }
-}
-
-static void hrm__gatherer_tell(hrm__gatherer *g, hrm__order order)
-{
-    hrm__mutex_lock(&g->mutex);
-    g->order = order;
-    hrm__condition_wake(&g->condition);
-    hrm__mutex_unlock(&g->mutex);
-}
-
-static void hrm__gatherer_wait(hrm_trainer *t)
-{
-    hrm__gatherer *g = &t->gatherer;
-    hrm__mutex_lock(&g->mutex);
-    while (g->order != HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
-    hrm__mutex_unlock(&g->mutex);
-}
-
-static void hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from)
-{
-    hrm__gatherer *g = &t->gatherer;
-    hrm__dataset_take_turn(data);
-    g->data = data;
-    g->serial = hrm__dataset_serial(data);
-    g->from = from;
-    g->ahead = 1;
-    hrm__gatherer_tell(g, HRM__ORDERED);
-}
-
-static hrm_status hrm__gatherer_start(hrm_trainer *t)
-{
-    hrm__gatherer *g = &t->gatherer;
-    hrm__mutex_init(&g->mutex);
-    hrm__condition_init(&g->condition);
-    g->forks = (int)hrm__load(&hrm__forks);
-    g->order = HRM__IDLE;
-    g->ahead = 0;
-    g->running = hrm__thread_start(&g->thread, hrm__gatherer_main, t);
-    if (g->running) return HRM_OK;
-    hrm__condition_destroy(&g->condition);
-    hrm__mutex_destroy(&g->mutex);
-    return hrm__fail(HRM_ERR_MEMORY, "the thread that gathers batches could not be started");
-}
-
-static void hrm__gatherer_stop(hrm_trainer *t)
-{
-    hrm__gatherer *g = &t->gatherer;
-    if (!g->running || g->forks != (int)hrm__load(&hrm__forks)) return; /* a parent's */
-    hrm__gatherer_wait(t);
-    hrm__gatherer_tell(g, HRM__LEAVE);
-    hrm__thread_join(g->thread);
-    hrm__condition_destroy(&g->condition);
-    hrm__mutex_destroy(&g->mutex);
-}
-
-static hrm_status hrm__gatherer_revive(hrm_trainer *t)
-{
-    hrm__gatherer *g = &t->gatherer;
-    return g->running && g->forks != (int)hrm__load(&hrm__forks) ? hrm__gatherer_start(t) : HRM_OK;
-}
-#endif
-
-static hrm_status hrm__next_batch(hrm_trainer *t, hrm_dataset *data, hrm_position *position)
-{
-    /* the batch at *position into t->batch; the one gathered ahead where it is that one */
-    hrm__gatherer *g = &t->gatherer;
-    HRM__TRY(hrm__gatherer_revive(t));
-    if (g->ahead) {
-        hrm__gatherer_wait(t);
-        g->ahead = 0;
-        if (g->serial == hrm__dataset_serial(data) && memcmp(&g->from, position, sizeof *position) == 0) {
-            if (g->status != HRM_OK) return hrm__fail(g->status, "%s", g->message);
-            *position = g->to;
-            return HRM_OK;
-        }
-    }
-    return hrm_dataset_next(data, position, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
-}
-
-static hrm_status hrm__resolve_training(hrm_train_desc *t)
-{
-    if (t->steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "steps is %lld, expected 0 or more", (long long)t->steps);
-    if (t->steps == 0 && t->epochs == 0) t->epochs = 1000;
-    if (!(t->epochs >= 0 && t->epochs < 1e15)) return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
-    if (t->lr_warmup_steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
-    HRM__TRY(hrm__keys_resolve(t, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
-    return HRM_OK;
-}
-
-static void hrm__settle_steps(hrm_trainer *t, int64_t total)
-{
-    t->total = total;
-    if (t->desc.no_warmup) t->desc.lr_warmup_steps = 0;
-    else if (t->desc.lr_warmup_steps == 0) t->desc.lr_warmup_steps = hrm__min_i64(2000, total / 10);
-}
-
-static size_t hrm__batch_count(const hrm_dims *d, int rows) { return (size_t)rows * (2 * (size_t)d->T + 1); }
-
-static void hrm__batch_place(hrm_batch *batch, int32_t *memory, const hrm_dims *d, int rows)
-{
-    size_t n = (size_t)rows * (size_t)d->T;
-    batch->rows = rows;
-    batch->filled = 0;
-    batch->inputs = memory;
-    batch->labels = memory + n;
-    batch->puzzle_identifiers = memory + 2 * n;
-}
-
-HRM_API void hrm_trainer_destroy(hrm_trainer *t)
-{
-    if (!t) return;
-    hrm_model *m = t->model;
-    hrm__gatherer_stop(t);
-    if (m->poster == t) m->poster = NULL;
-    hrm_run_destroy(t->run);
-    hrm__free(m->allocator, t->batch_memory, t->batch_count, sizeof *t->batch_memory);
-    hrm__free(m->allocator, t, 1, sizeof *t);
-}
-
-static hrm_status hrm__trainer_build(hrm_trainer *t)
-{
-    hrm_model *m = t->model;
-    hrm_run_desc run;
-    void *p;
-    memset(&run, 0, sizeof run);
-    run.rows = t->desc.batch_size;
-    run.seed = t->desc.seed;
-    run.update = 1;
-    HRM__TRY(hrm__run_create(&t->run, m, &run, hrm__updates_early(m) ? 2 : 1));
-    t->run->owned = 1;
-    t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
-    HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
-    t->batch_memory = (int32_t *)p;
-    hrm__batch_place(&t->batch, t->batch_memory, &m->d, t->desc.batch_size);
-    return t->desc.gather_ahead > 0 ? hrm__gatherer_start(t) : HRM_OK;
-}
-
-HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const hrm_train_desc *desc)
-{
-    hrm_train_desc resolved;
-    void *p;
-    memset(&resolved, 0, sizeof resolved);
-    if (desc) resolved = *desc;
-    HRM__TRY(hrm__resolve_training(&resolved));
-    if (resolved.gather_ahead == 0) resolved.gather_ahead = model->table->asynchronous ? 1 : -1;
-    HRM__TRY(hrm__alloc_zero(model->allocator, &p, 1, sizeof(hrm_trainer), "trainer"));
-    hrm_trainer *t = (hrm_trainer *)p;
-    t->model = model;
-    t->desc = resolved;
-    if (resolved.steps) hrm__settle_steps(t, resolved.steps);
-    hrm_status status = hrm__trainer_build(t);
-    if (status != HRM_OK) {
-        hrm_trainer_destroy(t);
-        return status;
-    }
-    *out = t;
-    return HRM_OK;
-}
-
-HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *t) { return &t->desc; }
-HRM_API int64_t      hrm_trainer_steps_done(const hrm_trainer *t) { return t->done; }
-HRM_API int64_t      hrm_trainer_steps_total(const hrm_trainer *t) { return t->total; }
-HRM_API hrm_run     *hrm_trainer_run(hrm_trainer *t) { return t->run; }
-HRM_API hrm_position hrm_trainer_position(const hrm_trainer *t) { return t->position; }
-
-static hrm_status hrm__check_data(const hrm_model *m, const hrm_dataset *data)
-{
-    const hrm_dataset_info *info = hrm_dataset_describe(data);
-    if (info->seq_len != m->d.T) return hrm__fail(HRM_ERR_SHAPE, "the data set's seq_len is %d, the model's %d", info->seq_len, m->d.T);
-    if (info->vocab_size > m->d.V) return hrm__fail(HRM_ERR_SHAPE, "the data set's vocab_size is %d, the model's %d", info->vocab_size, m->d.V);
-    if (m->d.puzzle_ids && info->num_puzzle_identifiers > m->d.puzzle_ids)
-        return hrm__fail(HRM_ERR_SHAPE, "the data set's num_puzzle_identifiers is %d, the model's %d", info->num_puzzle_identifiers, m->d.puzzle_ids);
-    return HRM_OK;
-}
-
-static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
-{
-    /* the next step's calls; t->posted becomes it */
-    hrm_model *m = t->model;
-    const hrm_device_table *table = m->table;
-    hrm_work *w = &t->run->w;
-    hrm_position position = t->position;
-    int replayed;
-    HRM__TRY(hrm__check_data(m, data));
-    if (!t->total) {
-        const hrm_dataset_info *info = hrm_dataset_describe(data);
-        double total = floor(t->desc.epochs * (double)info->total_groups * info->mean_puzzle_examples / t->desc.batch_size);
-        if (!(total >= 1 && total < 9e15)) return hrm__fail(HRM_ERR_ARGUMENT, "%g epochs of %lld groups make %g steps of %d rows, expected at least 1", t->desc.epochs,
-                                                            (long long)info->total_groups, total, t->desc.batch_size);
-        hrm__settle_steps(t, (int64_t)total);
-    }
-    if (t->done >= t->total) return HRM_END;
-    HRM__TRY(hrm__next_batch(t, data, &position));
-    HRM__TRY(hrm__offer(t->run, &t->batch)); /* copied: from here on the next one may be gathered */
-
-    int64_t step = t->done + 1;
-    if (t->gatherer.running && step < t->total) hrm__gatherer_order(t, data, position);
-    const hrm_train_desc *d = &t->desc;
-    hrm_step s = hrm__step_make(t->run, d->seed, (uint64_t)step);
-    hrm_update_desc u;
-    u.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
-    u.puzzle_emb_lr = (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
-    u.weight_decay = d->weight_decay, u.puzzle_emb_weight_decay = d->puzzle_emb_weight_decay;
-    u.beta1 = d->beta1, u.beta2 = d->beta2;
-    hrm__step_rates(&s, &u, step);
-    HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
-    HRM__TRY(hrm__refresh(t->run));
-    HRM__TRY(table->begin_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP), &replayed));
-    if (!replayed) {
-        HRM__TRY(hrm__segment(t->run));
-        HRM__TRY(hrm__backward(t->run));
-        HRM__TRY(hrm__update(t->run));
-    }
-    HRM__TRY(table->end_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP)));
-    t->posted.step = step;
-    t->posted.lr = (double)u.lr;
-    t->posted.before = t->position;
-    t->done = step;
-    t->position = position;
-    return HRM_OK;
-}
-
-enum { HRM__POST_BAD = HRM_METRIC_SUMS * sizeof(double) }; /* where it stands in a slot, behind the metrics */
-
-static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *told)
-{
-    const hrm_device_table *table = t->model->table;
-    int slot = (int)(step & 1);
-    if (t->held.there) {
-        *told = t->held;
-        t->held.there = 0;
-        return HRM_OK;
-    }
-    HRM__TRY(table->collect(t->model->dev, slot, 0, told->sums, sizeof told->sums));
-    HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &told->bad, sizeof told->bad));
-    told->there = 1;
-    return HRM_OK;
-}
-
-static hrm_status hrm__trainer_post(hrm_trainer *t)
-{
-    hrm_model *m = t->model;
-    int slot = (int)(t->posted.step & 1);
-    if (m->poster && m->poster != t && m->poster->posted.step) { /* one device, one pair of slots */
-        hrm__told told;
-        HRM__TRY(hrm__trainer_fetch(m->poster, m->poster->posted.step, &told));
-        m->poster->held = told;
-    }
-    m->poster = t;
-    HRM__TRY(m->table->post(m->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
-    return m->table->post(m->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
-}
-
-static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metrics *metrics)
-{
-    /* the metrics of a step that was posted */
-    hrm__told told;
-    HRM__TRY(hrm__trainer_fetch(t, begun.step, &told));
-    if (told.bad) { /* nor did the steps begun since then change anything */
-        t->done = begun.step - 1;
-        t->position = begun.before;
-        t->posted.step = 0;
-        t->held.there = 0;
-        hrm_status status = hrm__check_weights(t->model);
-        if (status == HRM_ERR_NAN)
-            return hrm__fail(status, "step %lld: the loss is not finite, since an update before it left weights that are not; load an earlier state",
-                                   (long long)begun.step);
-        return status != HRM_OK ? status : hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)begun.step);
-    }
-    if (metrics) {
-        *metrics = hrm__metrics_from(told.sums);
-        metrics->step = begun.step;
-        metrics->lr = begun.lr;
-    }
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
-{
-    hrm__begun told = t->posted;
-    if (metrics) memset(metrics, 0, sizeof *metrics);
-    if (told.step == 0) return HRM_OK;
-    t->posted.step = 0;
-    return hrm__trainer_tell(t, told, metrics);
-}
-
-HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
-{
-    if (!metrics) return hrm_trainer_step_ahead(t, data, NULL); /* nothing to wait for */
-    HRM__TRY(hrm__trainer_begin(t, data));
-    HRM__TRY(hrm__trainer_post(t));
-    return hrm_trainer_catch_up(t, metrics);
-}
-
-HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
-{
-    hrm__begun before = t->posted;
-    if (!t->model->table->asynchronous) {
-        HRM__TRY(hrm__trainer_begin(t, data));
-        HRM__TRY(hrm__trainer_post(t));
-        return hrm_trainer_catch_up(t, metrics);
-    }
-    HRM__TRY(hrm__trainer_begin(t, data));
-    HRM__TRY(hrm__trainer_post(t));
-    if (metrics) memset(metrics, 0, sizeof *metrics);
-    return before.step ? hrm__trainer_tell(t, before, metrics) : HRM_OK;
-}
-
 /* ==================================================================================================== >>dataset ===========
  * Five arrays a set (E examples, P puzzles, G groups):
  *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into puzzles
@@ -10485,7 +10822,7 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     char seed[32];
     const hrm_json *s = hrm_json_get(root, "seed");
     HRM__TRY(hrm__config_number(root, "format", 1, 1e9, path, &version, &said));
-    if (version > HRM__STATE_FORMAT)
+    if (version > (double)HRM__STATE_FORMAT)
         return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: a training state of format %g, written by a later version; this one reads up to %d", path, version, HRM__STATE_FORMAT);
     int format = (int)version;
     HRM__TRY(hrm__state_number(root, "step", path, &step));
@@ -10532,335 +10869,6 @@ HRM_API hrm_status hrm_trainer_load(hrm_trainer *t, const char *path)
     hrm_json_close(doc);
     hrm_tensors_close(file);
     return status;
-}
-
-/* ==================================================================================================== >>solve =============
- * hrm_solve and hrm_evaluate are one loop: rows think segment by segment, and leave the batch when they are done.
- */
-typedef struct hrm__solver {
-    hrm_run  *run;
-    int       rows;
-    size_t    bytes;
-    void     *memory;      /* host: all below */
-    hrm_real *logits, *q;  /* [rows,T,V], [rows,2] */
-    int32_t  *predictions; /* [rows,T] */
-    int32_t  *alive;       /* [rows] which row of the call stands in each row of the run */
-    int32_t  *keep;        /* [rows] */
-    hrm_solve_result *results; /* [rows] */
-} hrm__solver;
-
-static size_t hrm__plan_solver(const hrm_dims *d, int rows, void *base, hrm__solver *s)
-{
-    hrm__plan a = {NULL, 0};
-    size_t B = (size_t)rows, T = (size_t)d->T, V = (size_t)d->V;
-    a.base = (char *)base;
-    s->logits = hrm__take_real(&a, B * T * V);
-    s->q = hrm__take_real(&a, B * 2);
-    s->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    s->alive = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    s->keep = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    s->results = (hrm_solve_result *)hrm__take(&a, B, sizeof(hrm_solve_result));
-    return a.used;
-}
-
-static void hrm__solver_destroy(hrm__solver *s)
-{
-    if (!s) return;
-    const hrm_model *m = s->run ? s->run->model : NULL;
-    const hrm_allocator *a = m ? m->allocator : NULL;
-    hrm__free(a, s->memory, s->bytes, 1);
-    hrm_run_destroy(s->run);
-    hrm__free(a, s, 1, sizeof *s);
-}
-
-static hrm_status hrm__solver_for(hrm_model *m, int rows)
-{
-    void *p, *memory;
-    hrm_run_desc desc;
-    hrm_run *run;
-    if (m->solver && m->solver->rows >= rows) return HRM_OK;
-    memset(&desc, 0, sizeof desc);
-    desc.rows = rows;
-    HRM__TRY(hrm_run_create(&run, m, &desc));
-    hrm__solver plan;
-    memset(&plan, 0, sizeof plan);
-    plan.rows = rows;
-    plan.run = run;
-    plan.bytes = hrm__plan_solver(&m->d, rows, NULL, &plan);
-    hrm_status status = hrm__alloc(m->allocator, &memory, plan.bytes, 1, "solver");
-    if (status != HRM_OK) {
-        hrm_run_destroy(run);
-        return status;
-    }
-    status = hrm__alloc(m->allocator, &p, 1, sizeof(hrm__solver), "solver");
-    if (status != HRM_OK) {
-        hrm__free(m->allocator, memory, plan.bytes, 1);
-        hrm_run_destroy(run);
-        return status;
-    }
-    plan.memory = memory;
-    hrm__plan_solver(&m->d, rows, memory, &plan);
-    hrm__solver_destroy(m->solver);
-    m->solver = (hrm__solver *)p;
-    *m->solver = plan;
-    return HRM_OK;
-}
-
-typedef struct hrm__thinking {
-    int max_steps, adaptive, want_logits;
-    /* rows that are done: index in the call, and row of the solver's host buffers (predictions, logits, q) */
-    hrm_status (*on_done)(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted);
-    void (*on_segment)(void *user, const hrm__solver *s, int segment, int n);
-    void *user;
-} hrm__thinking;
-
-static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__thinking *how)
-{
-    hrm__solver *s = m->solver;
-    hrm_run *run = s->run;
-    hrm_work *w = &run->w;
-    const hrm_device_table *t = m->table;
-    size_t T = (size_t)w->d.T, V = (size_t)w->d.V;
-    int n = batch->rows, replayed;
-    w->rows = n;
-    HRM__TRY(hrm__offer(run, batch));
-    HRM__TRY(hrm__fill_i32(run, w->halted, 1, (size_t)n));
-    HRM__TRY(hrm__refresh(run));
-    for (int i = 0; i < n; i++) s->alive[i] = i;
-    for (int segment = 1; n > 0; segment++) {
-        uint64_t key = hrm__graph_key(run, segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE);
-        int last = segment == how->max_steps, leaving = 0;
-        HRM__TRY(t->begin_step(m->dev, w, key, &replayed));
-        if (!replayed) {
-            if (segment == 1) {
-                HRM__TRY(t->act_begin(m->dev, w));
-                HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
-            }
-            HRM__TRY(t->passes(m->dev, w, w->z, m->thinking, m->num_passes));
-            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 1));
-        }
-        HRM__TRY(t->end_step(m->dev, w, key));
-        if (!last && !how->adaptive && !how->on_segment) continue;
-        HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
-        for (int i = 0; i < n; i++) leaving += last || (how->adaptive && s->q[2 * i] > s->q[2 * i + 1]);
-        if (leaving || how->on_segment) HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
-        if (leaving && how->want_logits) HRM__TRY(t->download(m->dev, s->logits, w->logits, (size_t)n * T * V * sizeof *s->logits));
-        if (how->on_segment) how->on_segment(how->user, s, segment, n);
-        int kept = 0;
-        for (int i = 0; i < n; i++) {
-            int halted = s->q[2 * i] > s->q[2 * i + 1];
-            if (last || (how->adaptive && halted)) {
-                HRM__TRY(how->on_done(how->user, s, s->alive[i], (size_t)i, segment, halted));
-            } else {
-                s->keep[kept] = i;
-                s->alive[kept++] = s->alive[i];
-            }
-        }
-        if (kept && kept < n) HRM__TRY(t->gather(m->dev, w, s->keep, kept));
-        n = kept;
-    }
-    return HRM_OK;
-}
-
-/* ---- hrm_solve ------------------------------------------------------------------------------------------------ >>solving ---*/
-typedef struct hrm__solve_call { const hrm_solve_desc *desc; int32_t *answers; size_t T; } hrm__solve_call;
-
-static void hrm__solve_result_set(hrm_solve_result *r, const hrm__solver *s, size_t at, int segments, int halted)
-{
-    r->segments = segments;
-    r->halted = halted;
-    r->q_halt = (float)s->q[2 * at];
-    r->q_continue = (float)s->q[2 * at + 1];
-}
-
-static hrm_status hrm__solve_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
-{
-    const hrm__solve_call *call = (const hrm__solve_call *)user;
-    memcpy(call->answers + (size_t)row * call->T, s->predictions + at * call->T, call->T * sizeof *call->answers);
-    if (call->desc->results) hrm__solve_result_set(&call->desc->results[row], s, at, segments, halted);
-    return HRM_OK;
-}
-
-static void hrm__solve_segment(void *user, const hrm__solver *s, int segment, int n)
-{
-    const hrm__solve_call *call = (const hrm__solve_call *)user;
-    for (int i = 0; i < n; i++) hrm__solve_result_set(&s->results[i], s, (size_t)i, segment, s->q[2 * i] > s->q[2 * i + 1]);
-    call->desc->on_segment(call->desc->user, segment, n, s->alive, s->predictions, s->results);
-}
-
-HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answers, const hrm_solve_desc *desc)
-{
-    hrm_solve_desc none;
-    hrm_batch batch;
-    hrm__thinking how;
-    hrm__solve_call call;
-    memset(&none, 0, sizeof none);
-    if (!desc) desc = &none;
-    int rows = desc->rows ? desc->rows : 1, max_steps = desc->max_steps ? desc->max_steps : m->d.halt_max_steps;
-    if (rows < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
-    HRM__TRY(hrm__solver_for(m, rows));
-    memset(&batch, 0, sizeof batch);
-    batch.rows = batch.filled = rows;
-    batch.inputs = (int32_t *)(uintptr_t)puzzles; /* read only */
-    batch.puzzle_identifiers = (int32_t *)(uintptr_t)desc->puzzle_identifiers;
-    call.desc = desc;
-    call.answers = answers;
-    call.T = (size_t)m->d.T;
-    memset(&how, 0, sizeof how);
-    how.max_steps = max_steps;
-    how.adaptive = !desc->no_halting;
-    how.on_done = hrm__solve_done;
-    how.on_segment = desc->on_segment ? hrm__solve_segment : NULL;
-    how.user = &call;
-    return hrm__think(m, &batch, &how);
-}
-
-/* ---- hrm_evaluate ---------------------------------------------------------------------------------------------- >>evaluate --*/
-typedef struct hrm__evaluation {
-    const hrm_evaluate_desc *desc;
-    hrm_model      *model;
-    hrm_batch       batch;
-    hrm_run_outputs outputs; /* in the batch's order */
-    double         *sums;    /* [B, HRM_METRIC_SUMS], summed in the batch's order: the same for any order of leaving */
-} hrm__evaluation;
-
-static hrm_status hrm__evaluate_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
-{
-    hrm__evaluation *e = (hrm__evaluation *)user;
-    const hrm_dims *d = &e->model->d;
-    size_t T = (size_t)d->T, V = (size_t)d->V, r = (size_t)row;
-    double *sums = e->sums + r * HRM_METRIC_SUMS, q_halt = (double)s->q[2 * at];
-    int correct, labelled;
-    (void)halted;
-    memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
-    sums[HRM_M_LM_LOSS] = hrm_cross_entropy(e->model->desc.loss_type, NULL, s->logits + at * T * V, e->batch.labels + r * T, T, V, 1, &correct, &labelled);
-    int exact = correct == labelled;
-    sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, NULL);
-    sums[HRM_M_ROWS] = 1;
-    if (labelled) {
-        sums[HRM_M_COUNT] = 1;
-        sums[HRM_M_ACCURACY] = (double)correct / labelled;
-        sums[HRM_M_EXACT] = exact;
-        sums[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == exact;
-        sums[HRM_M_STEPS] = segments;
-    }
-    memcpy(e->outputs.predictions + r * T, s->predictions + at * T, T * sizeof *s->predictions);
-    e->outputs.q_halt[r] = s->q[2 * at];
-    e->outputs.q_continue[r] = s->q[2 * at + 1];
-    e->outputs.steps[r] = segments;
-    if (e->outputs.logits) memcpy(e->outputs.logits + r * T * V, s->logits + at * T * V, T * V * sizeof *s->logits);
-    return HRM_OK;
-}
-
-static size_t hrm__plan_evaluation(const hrm_dims *d, int B, int logits, void *base, hrm__evaluation *e)
-{
-    hrm__plan a = {NULL, 0};
-    size_t n = (size_t)B, T = (size_t)d->T;
-    a.base = (char *)base;
-    int32_t *batch = (int32_t *)hrm__take(&a, hrm__batch_count(d, B), sizeof(int32_t));
-    if (base) hrm__batch_place(&e->batch, batch, d, B);
-    e->outputs.predictions = (int32_t *)hrm__take(&a, n * T, sizeof(int32_t));
-    e->outputs.steps = (int32_t *)hrm__take(&a, n, sizeof(int32_t));
-    e->outputs.q_halt = hrm__take_real(&a, n);
-    e->outputs.q_continue = hrm__take_real(&a, n);
-    e->outputs.logits = logits ? hrm__take_real(&a, n * T * (size_t)d->V) : NULL;
-    e->sums = (double *)hrm__take(&a, n * HRM_METRIC_SUMS, sizeof(double));
-    return a.used;
-}
-
-static hrm_status hrm__evaluate(hrm__evaluation *e, const hrm_dataset *data, const hrm__thinking *how, hrm_metrics *metrics)
-{
-    const hrm_evaluate_desc *d = e->desc;
-    int64_t total = hrm_dataset_describe(data)->total_examples;
-    int B = e->batch.rows;
-    double sums[HRM_METRIC_SUMS] = {0};
-    if (d->max_examples > 0) total = hrm__min_i64(total, d->max_examples);
-    for (int64_t first = 0; first < total; first += B) {
-        e->batch.rows = B;
-        HRM__TRY(hrm_dataset_read(data, first, &e->batch));
-        e->batch.filled = (int)hrm__min_i64(e->batch.filled, total - first);
-        e->batch.rows = e->batch.filled; /* padding is not worked on */
-        HRM__TRY(hrm__think(e->model, &e->batch, how));
-        for (int i = 0; i < e->batch.filled; i++)
-            for (int k = 0; k < HRM_METRIC_SUMS; k++) sums[k] += e->sums[i * HRM_METRIC_SUMS + k];
-        /* the published evaluation divides everything, losses too, by the rows counted */
-        double rows = sums[HRM_M_ROWS];
-        sums[HRM_M_ROWS] = sums[HRM_M_COUNT];
-        *metrics = hrm__metrics_from(sums);
-        sums[HRM_M_ROWS] = rows;
-        if (d->on_rows) HRM__TRY(d->on_rows(d->user, first, &e->batch, &e->outputs));
-        if (d->on_batch) HRM__TRY(d->on_batch(d->user, first + e->batch.filled, total, metrics));
-    }
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics)
-{
-    hrm_evaluate_desc none;
-    hrm__evaluation e;
-    hrm__thinking how;
-    void *memory;
-    memset(&none, 0, sizeof none);
-    memset(&e, 0, sizeof e);
-    memset(metrics, 0, sizeof *metrics);
-    e.desc = desc ? desc : &none;
-    e.model = m;
-    int B = e.desc->batch_size ? e.desc->batch_size : 64, max_steps = e.desc->max_steps ? e.desc->max_steps : m->d.halt_max_steps;
-    if (B < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
-    HRM__TRY(hrm__check_data(m, data));
-    HRM__TRY(hrm__solver_for(m, B));
-    size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
-    HRM__TRY(hrm__alloc(m->allocator, &memory, bytes, 1, "evaluation"));
-    hrm__plan_evaluation(&m->d, B, e.desc->want_logits, memory, &e);
-    memset(&how, 0, sizeof how);
-    how.max_steps = max_steps;
-    how.adaptive = e.desc->adaptive;
-    how.want_logits = 1;
-    how.on_done = hrm__evaluate_done;
-    how.user = &e;
-    hrm_status status = hrm__evaluate(&e, data, &how, metrics);
-    hrm__free(m->allocator, memory, bytes, 1);
-    return status;
-}
-
-/* ---- memory known beforehand ------------------------------------------------------------------------------------ >>budget ---*/
-static size_t hrm__block_bytes(size_t bytes) { return bytes + 2 * HRM__ALIGN; } /* what hrm__alloc asks the allocator for */
-
-HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch)
-{
-    hrm_model m;
-    hrm_work w;
-    hrm_device_sizes sizes;
-    const hrm_device_table *table;
-    hrm__solver solver;
-    memset(&m, 0, sizeof m);
-    m.desc = *desc;
-    if (batch < 1 || batch > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch is %d, expected 1 to %d", batch, 1 << 20);
-    HRM__TRY(hrm__cpu_select());
-    HRM__TRY(hrm__resolve(&m.desc, &m.d));
-    if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
-    HRM__TRY(hrm__open_table(&table, &m.desc));
-    m.count = hrm__plan_model(&m.d, &m.at, NULL);
-    HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
-    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) +
-                    hrm__block_bytes(2 * (size_t)hrm__lay_passes(&m.desc, &m.d, NULL, 1) * sizeof(hrm_pass)) + hrm__block_bytes(sizeof(hrm_device)) +
-                    hrm__block_bytes(sizeof(hrm_pool)) + hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
-                    (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
-#ifndef HRM_NO_THREADS
-    memory->model += hrm__block_bytes((size_t)m.d.threads * sizeof(hrm__worker));
-#endif
-    for (int train = 0; train < 2; train++) {
-        memset(&w, 0, sizeof w);
-        w.d = m.d;
-        w.d.B = batch;
-        w.train = train && table->updates_at_once ? 2 : train;
-        HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
-        size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, train, NULL, &w));
-        if (train) memory->train = run + hrm__block_bytes(sizeof(hrm_trainer)) + hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
-        else
-            memory->solve = run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
-    }
-    return HRM_OK;
 }
 
 #endif /* HRM_IMPLEMENTATION_DONE */

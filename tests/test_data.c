@@ -39,8 +39,8 @@ static char *split_words(char *text, int *argc, char **argv)
     return text;
 }
 
-static int run(const char *format, ...) HRM__PRINTF(1, 2);
-static int run(const char *format, ...)
+static int command(const char *format, ...) HRM__PRINTF(1, 2);
+static int command(const char *format, ...)
 {
     /* "sudoku --generate 3": words of one blank each; %s may hold paths */
     char text[2048], log[256], *argv[40];
@@ -78,13 +78,13 @@ static int lines_said(void)
 
 #define CHECK_RUN(...) \
     do { \
-        int run_status = run(__VA_ARGS__); \
+        int run_status = command(__VA_ARGS__); \
         CHECK(run_status == 0, "status %d: %s", run_status, said); \
     } while (0)
 /* One line that holds `text`, the status, and nothing left behind at dir/out. */
 #define CHECK_REFUSED(status, text, ...) \
     do { \
-        int run_status = run(__VA_ARGS__); \
+        int run_status = command(__VA_ARGS__); \
         CHECK(run_status == (status) && strstr(said, (text)), "status %d, expected %d with \"%s\": %s", run_status, (status), (text), said); \
         CHECK(lines_said() == 1, "%d lines: %s", lines_said(), said); \
         CHECK(!exists("out") && !beside("out", ""), "something was left behind"); \
@@ -642,7 +642,7 @@ static void test_arc_forms(void)
     write_file("forms/kaggle/arc-agi_evaluation_solutions.json", "{\"b\": [[[4]]]}");
     CHECK_REFUSED(1, "the solutions of b are 1, its test inputs 2", "arc --output-dir %s/out --dataset-dirs %s/forms/kaggle", dir, dir);
     remove(in_dir("forms/large/b.json"));
-    CHECK(run("arc --output-dir %s/out --dataset-dirs %s/forms/large", dir, dir) == 1 && strstr(said, "every task has a grid of more than"), "%s", said);
+    CHECK(command("arc --output-dir %s/out --dataset-dirs %s/forms/large", dir, dir) == 1 && strstr(said, "every task has a grid of more than"), "%s", said);
     remove_tree("forms");
     remove_tree("f");
 }
@@ -848,13 +848,13 @@ static void test_options(void)
 
     make_dir("mine");
     write_file("mine/thesis.txt", "precious");
-    int status = run("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
+    int status = command("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
     CHECK(status == 1 && strstr(said, "no data set"), "status %d: %s", status, said);
     CHECK(exists("mine/thesis.txt") && !beside("mine", ""), "someone's files are gone");
     make_dir("mine.tmp");
     write_file("mine.tmp/thesis.txt", "precious");
     remove(in_dir("mine/thesis.txt"));
-    status = run("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
+    status = command("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
     CHECK(status == 0 && exists("mine/train/dataset.json") && exists("mine.tmp/thesis.txt"), "status %d: %s", status, said);
     remove(in_dir("mine.tmp/thesis.txt"));
     make_dir("mine.tmp77"); /* what killed builds leave, of this version and of others */
@@ -866,7 +866,7 @@ static void test_options(void)
 
     /* killed between two renames: the set that was there before is whole, aside, and comes back whatever becomes of the next build */
     CHECK(rename(in_dir("mine"), in_dir("mine.old")) == 0, "no rename");
-    status = run("sudoku --output-dir %s/mine --source-dir %s/nowhere", dir, dir);
+    status = command("sudoku --output-dir %s/mine --source-dir %s/nowhere", dir, dir);
     CHECK(status == 1 && strstr(said, "restored") && exists("mine/train/dataset.json") && !beside("mine", ""), "status %d: %s", status, said);
     remove_tree("mine");
 }
@@ -879,13 +879,13 @@ static void test_interrupts(void)
         fflush(NULL);
         pid_t child = fork();
         if (child == 0) {
-            int status = k ? run("maze --output-dir %s/out --generate 1000000", dir) : run("sudoku --output-dir %s/out --generate 1000000 --min-difficulty 20", dir);
+            int status = k ? command("maze --output-dir %s/out --generate 1000000", dir) : command("sudoku --output-dir %s/out --generate 1000000 --min-difficulty 20", dir);
             _exit(strstr(said, "interrupted") ? status : 99);
         }
         struct timespec pause = {0, 10000000};
         for (int i = 0; i < 1000 && !beside("out", "tmp"); i++) nanosleep(&pause, NULL);
         CHECK(beside("out", "tmp") == 1, "the build has not begun");
-        int second = run("sudoku --output-dir %s/out --generate 3 --size 4", dir); /* another one meanwhile */
+        int second = command("sudoku --output-dir %s/out --generate 3 --size 4", dir); /* another one meanwhile */
         char who[40];
         snprintf(who, sizeof who, "process %ld on ", (long)child);
         CHECK(second == 1 && strstr(said, who) && strstr(said, "is at work on it") && lines_said() == 1, "status %d: %s", second, said);
@@ -899,7 +899,7 @@ static void test_interrupts(void)
     for (int k = 0; k < 12; k++) {
         fflush(NULL);
         pid_t child = fork();
-        if (child == 0) _exit(run("sudoku --output-dir %s/out --generate %d --size 4", dir, 5 + k % 2));
+        if (child == 0) _exit(command("sudoku --output-dir %s/out --generate %d --size 4", dir, 5 + k % 2));
         struct timespec pause = {0, 700000L * k};
         nanosleep(&pause, NULL);
         kill(child, SIGKILL);
@@ -918,7 +918,7 @@ static void test_interrupts(void)
         struct rlimit limit = {100000, 100000};
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &limit);
-        int status = run("sudoku --output-dir %s/out --generate 200 --num-aug 20", dir);
+        int status = command("sudoku --output-dir %s/out --generate 200 --num-aug 20", dir);
         _exit(status == 1 && strstr(said, "all__") ? 0 : 99);
     }
     int status = -1;
