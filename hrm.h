@@ -63,8 +63,10 @@
  *     >>api-device     the table a backend fills in
  *   implementation:
  *     >>platform >>status >>memory >>threads >>cpu-features >>vector-math >>random >>dtype >>files >>json >>npy
- *     >>safetensors >>torch-zip >>gemm >>quantized >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm >>losses
- *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>passes >>cpu-backend >>block >>pass >>embed >>heads >>halting
+ *     >>safetensors >>torch-zip >>gemm >>quantized >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm
+ *     >>losses
+ *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>passes >>cpu-backend >>block >>pass >>embed >>heads
+ *     >>halting
  *     >>objective >>updates >>cpu-table >>model >>describe >>layout >>create >>tensors >>act >>trainer >>dataset
  *     >>checkpoint >>weights >>resume >>solve >>solving >>evaluate >>budget
  */
@@ -235,7 +237,14 @@ HRM_API void       hrm_writer_abort(hrm_writer *writer);  /* drop what was writt
 HRM_API void hrm_writer_abort_all(void);
 
 /* JSON, and the subset of YAML that configurations use, as one tree. Strings are UTF-8, decoded, zero-terminated. */
-typedef enum hrm_json_type { HRM_JSON_NULL, HRM_JSON_BOOL, HRM_JSON_NUMBER, HRM_JSON_STRING, HRM_JSON_ARRAY, HRM_JSON_OBJECT } hrm_json_type;
+typedef enum hrm_json_type {
+    HRM_JSON_NULL,
+    HRM_JSON_BOOL,
+    HRM_JSON_NUMBER,
+    HRM_JSON_STRING,
+    HRM_JSON_ARRAY,
+    HRM_JSON_OBJECT
+} hrm_json_type;
 typedef struct hrm_json {
     hrm_json_type    type;
     int              line;   /* where it stands in the text, from 1 */
@@ -247,11 +256,13 @@ typedef struct hrm_json {
 } hrm_json;
 typedef struct hrm_json_document hrm_json_document;
 /* `name` stands in error messages. Nesting over 64 levels, numbers that are none, bytes after the end are refused. */
-HRM_API hrm_status      hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a);
-HRM_API hrm_status      hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a);
-HRM_API hrm_status      hrm_json_open(hrm_json_document **doc, const char *path, const hrm_allocator *a); /* .yaml, .yml: YAML */
-/* Replaces in the tree's strings, as Hydra and OmegaConf would, ${oc.env:NAME}, ${oc.env:NAME,default} and ${now:%Y-%m-%d}, and with
- * `keys` also ${a.b} from the root, ${.a} and ${..a} from where they stand. What is not known stays. */
+HRM_API hrm_status hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a);
+HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a);
+HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, const hrm_allocator *a); /* .yaml, .yml: YAML */
+/* Replaces in the tree's strings, as Hydra and OmegaConf would, ${oc.env:NAME}, ${oc.env:NAME,default} and ${now:%Y-%m-%d}, and
+ * with `keys` also ${a.b} from the root, ${.a} and ${..a} from where they stand. What is not known stays. */
 HRM_API hrm_status      hrm_json_expand(hrm_json_document *doc, int keys);
 HRM_API const hrm_json *hrm_json_root(const hrm_json_document *doc);
 HRM_API void            hrm_json_close(hrm_json_document *doc);
@@ -259,19 +270,23 @@ HRM_API const hrm_json *hrm_json_get(const hrm_json *object, const char *key); /
 HRM_API hrm_status      hrm_json_integer(const hrm_json *node, int64_t *value); /* exact where a double would round */
 /* The member `key` of an object, checked; an error names the file (`name`), line and key. When it is absent or null *value
  * stays as it is, unless it is required. */
-HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required, double *value, const char *name);
-HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required, int64_t *value, const char *name);
+HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required,
+                                        double *value, const char *name);
+HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required,
+                                         int64_t *value, const char *name);
 HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, int required, int *value, const char *name);
-HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value, const char *name);
+HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value,
+                                        const char *name);
 
-/* NumPy arrays on disk, C order, version 1.0 to 3.0. Those mapped are little-endian and of a type above; of big-endian ones a copy
- * is made, and of u2, u4 and u8 one of the next larger signed type, into which they must fit. */
+/* NumPy arrays on disk, C order, version 1.0 to 3.0. Those mapped are little-endian and of a type above; of big-endian ones a
+ * copy is made, and of u2, u4 and u8 one of the next larger signed type, into which they must fit. */
 typedef struct hrm_npy { hrm_tensor tensor; hrm_file_map map; void *copy; size_t copy_bytes; } hrm_npy;
 HRM_API hrm_status hrm_npy_open(hrm_npy *npy, const char *path);
 HRM_API void       hrm_npy_close(hrm_npy *npy);
 /* Streams rows of shape[1..] elements; shape[0] is what was written when it is committed. */
 typedef struct hrm_npy_writer { hrm_writer *writer; hrm_tensor tensor; } hrm_npy_writer;
-HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape, const hrm_allocator *a);
+HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape,
+                                       const hrm_allocator *a);
 HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, size_t num_rows);
 HRM_API hrm_status hrm_npy_writer_commit(hrm_npy_writer *w);
 HRM_API void       hrm_npy_writer_abort(hrm_npy_writer *w);
@@ -296,7 +311,8 @@ HRM_API const char       *hrm_tensors_model_name(const hrm_tensors *file, const 
 /* Each tensor is converted to `as` on the way when it is a float type and as < HRM_DTYPE_COUNT. */
 HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata,
                                         size_t num_metadata, hrm_dtype as, const hrm_allocator *a);
-HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as, const hrm_allocator *a);
+HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as,
+                                  const hrm_allocator *a);
 
 /* ==================================================================================================== >>api-dataset =======
  * The public code's data layout, DIR/{train,test}/…, mapped and never read whole; or arrays in memory. hrm_dataset_read may be
@@ -327,11 +343,11 @@ typedef struct hrm_dataset_arrays {
 } hrm_dataset_arrays;
 typedef struct hrm_dataset_desc {
     const hrm_allocator *allocator;
-    int                  check_tokens; /* 1: look at every token now; else opening takes milliseconds and each is checked when it is read */
+    int check_tokens; /* 1: look at every token now; else opening takes milliseconds and each is checked when it is read */
 } hrm_dataset_desc;
 
-HRM_API hrm_status              hrm_dataset_open(hrm_dataset **data, const char *dir, const char *split, const hrm_dataset_desc *desc);
-HRM_API hrm_status              hrm_dataset_from_arrays(hrm_dataset **data, const hrm_dataset_arrays *arrays, const hrm_dataset_desc *desc);
+HRM_API hrm_status hrm_dataset_open(hrm_dataset **data, const char *dir, const char *split, const hrm_dataset_desc *desc);
+HRM_API hrm_status hrm_dataset_from_arrays(hrm_dataset **data, const hrm_dataset_arrays *arrays, const hrm_dataset_desc *desc);
 HRM_API void                    hrm_dataset_close(hrm_dataset *data);
 HRM_API const hrm_dataset_info *hrm_dataset_describe(const hrm_dataset *data);
 
@@ -351,12 +367,13 @@ typedef struct hrm_position {
     uint64_t draws;     /* groups drawn from in this iteration */
 } hrm_position;
 /* The next batch in training order: per iteration epochs_per_iter permutations of the groups; from each group one random
- * puzzle, from it min(size, room) examples without replacement; an iteration's last partial batch is dropped (a set's, when there
- * are several). The order is a function of (seed, position) alone, and every position this leaves can be gone on from.
+ * puzzle, from it min(size, room) examples without replacement; an iteration's last partial batch is dropped (a set's, when
+ * there are several). The order is a function of (seed, position) alone, and every position this leaves can be gone on from.
  * epochs_per_iter 0 means 1. *new_iteration (may be NULL) tells that the batch is the first of a later iteration than
  * *position was in. A batch that no iteration fills is HRM_ERR_ARGUMENT. On failure *position stands. A batch whose three
  * arrays are NULL is not filled: only *position moves. */
-HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
+HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
+                                    hrm_batch *batch, int *new_iteration);
 /* Examples [first, first + rows) in file order, padded at the end; sequential evaluation. HRM_END past the last example. */
 HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_batch *batch);
 
@@ -367,20 +384,27 @@ HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_
 typedef enum hrm_pos_encodings { HRM_ROPE, HRM_LEARNED } hrm_pos_encodings;
 typedef enum hrm_loss_type { HRM_STABLEMAX_CROSS_ENTROPY, HRM_SOFTMAX_CROSS_ENTROPY } hrm_loss_type;
 typedef enum hrm_device_kind { HRM_CPU, HRM_CUDA } hrm_device_kind;
-typedef enum hrm_forward_dtype { HRM_FORWARD_DEFAULT, HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8 } hrm_forward_dtype;
+typedef enum hrm_forward_dtype {
+    HRM_FORWARD_DEFAULT,
+    HRM_FORWARD_FLOAT32,
+    HRM_FORWARD_BFLOAT16,
+    HRM_FORWARD_INT8
+} hrm_forward_dtype;
 
-/* Every key of a model, once: from these lists come defaults, ranges, the configuration in a checkpoint, its reading and merging, the
- * command's keys and their help. X(A, kind, key, field, …) for each, A is passed on:
+/* Every key of a model, once: from these lists come defaults, ranges, the configuration in a checkpoint, its reading and
+ * merging, the command's keys and their help. X(A, kind, key, field, …) for each, A is passed on:
  *   INT, FLOAT  default, lowest, highest, the flag that says 0 (the field again: 0 means the default), help
  *   WORD        the words it may be, the first one the default; their numbers are those of its enum; help
  *   FLAG        help */
 #define HRM_DATA_KEYS(X, A) \
     X(A, INT, "seq_len", seq_len, 0, 1, 1048576, seq_len, "tokens of a puzzle") \
     X(A, INT, "vocab_size", vocab_size, 0, 2, 1048576, vocab_size, "kinds of tokens") \
-    X(A, INT, "num_puzzle_identifiers", num_puzzle_identifiers, 1, 1, 2147483646, num_puzzle_identifiers, "rows of the puzzle table")
+    X(A, INT, "num_puzzle_identifiers", num_puzzle_identifiers, 1, 1, 2147483646, num_puzzle_identifiers, \
+      "rows of the puzzle table")
 #define HRM_ARCH_KEYS(X, A) \
     X(A, WORD, "loss.loss_type", loss_type, "stablemax_cross_entropy|softmax_cross_entropy", "of the tokens") \
-    X(A, FLOAT, "halt_exploration_prob", halt_exploration_prob, 0.1, 0, 1, no_halt_exploration, "how often a row is made to go on in training") \
+    X(A, FLOAT, "halt_exploration_prob", halt_exploration_prob, 0.1, 0, 1, no_halt_exploration, \
+      "how often a row is made to go on in training") \
     X(A, INT, "halt_max_steps", halt_max_steps, 16, 1, 1048576, halt_max_steps, "segments at most") \
     X(A, INT, "H_cycles", H_cycles, 2, 1, 1024, H_cycles, "passes of the slow level in a segment") \
     X(A, INT, "L_cycles", L_cycles, 2, 1, 1024, L_cycles, "passes of the fast level in each of those") \
@@ -389,7 +413,8 @@ typedef enum hrm_forward_dtype { HRM_FORWARD_DEFAULT, HRM_FORWARD_FLOAT32, HRM_F
     X(A, INT, "hidden_size", hidden_size, 512, 1, 65536, hidden_size, "width, a multiple of num_heads") \
     X(A, INT, "num_heads", num_heads, 8, 1, 4096, num_heads, "attention heads") \
     X(A, FLOAT, "expansion", expansion, 4, 0.001, 1024, expansion, "width of the SwiGLU, times 2/3 of hidden_size") \
-    X(A, INT, "puzzle_emb_ndim", puzzle_emb_ndim, HRM_OF_HIDDEN_SIZE, 0, 1048576, no_puzzle_emb, "width of a puzzle's own embedding; 0: none") \
+    X(A, INT, "puzzle_emb_ndim", puzzle_emb_ndim, HRM_OF_HIDDEN_SIZE, 0, 1048576, no_puzzle_emb, \
+      "width of a puzzle's own embedding; 0: none") \
     X(A, WORD, "pos_encodings", pos_encodings, "rope|learned", "how positions are told") \
     X(A, FLAG, "causal", causal, "a position attends to itself and those before it alone") \
     X(A, FLOAT, "rms_norm_eps", rms_norm_eps, 1e-5, 1e-12, 1, rms_norm_eps, "of the norms") \
@@ -416,13 +441,14 @@ typedef struct hrm_model_desc {
     float halt_exploration_prob;  /* [0.1] in training */
     int   no_halt_exploration;    /* 1: probability 0 */
     hrm_loss_type loss_type;      /* [HRM_STABLEMAX_CROSS_ENTROPY] */
-    const struct hrm_recurrence *recurrence; /* [HRM's] another list of passes, see >>api-device; then H_layers, L_layers, H_cycles and
+    const struct hrm_recurrence
+        *recurrence;              /* [HRM's] another list of passes, see >>api-device; then H_layers, L_layers, H_cycles and
                                      L_cycles mean nothing; read at creation, stored in no file */
     uint64_t seed;                /* of the initial weights */
     /* where and how it runs; not stored in checkpoints */
     hrm_device_kind      device;        /* [HRM_CPU] */
     const struct hrm_device_table *device_table; /* [the device's] a program's own instead; must outlive the model */
-    hrm_forward_dtype    forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, by
+    hrm_forward_dtype forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, by
                                            its own products of them where it has these (AVX-512 BF16, VNNI) */
     int                  num_threads;   /* [hrm_cpu_count()] */
     const hrm_allocator *allocator;
@@ -430,11 +456,12 @@ typedef struct hrm_model_desc {
 
 typedef struct hrm_model hrm_model;
 
-HRM_API hrm_model_desc hrm_model_desc_for(const hrm_dataset *data); /* seq_len, vocab_size, num_puzzle_identifiers; the rest 0 */
-HRM_API hrm_status     hrm_model_create(hrm_model **model, const hrm_model_desc *desc); /* weights as the paper initialises them */
-HRM_API void           hrm_model_destroy(hrm_model *model);                            /* after its trainers, runs; NULL is fine */
+HRM_API hrm_model_desc
+hrm_model_desc_for(const hrm_dataset *data); /* seq_len, vocab_size, num_puzzle_identifiers; the rest 0 */
+HRM_API hrm_status hrm_model_create(hrm_model **model, const hrm_model_desc *desc); /* weights as the paper initialises them */
+HRM_API void hrm_model_destroy(hrm_model *model);                                   /* after its trainers, runs; NULL is fine */
 HRM_API const hrm_model_desc *hrm_model_describe(const hrm_model *model);              /* resolved; the model's own */
-HRM_API int64_t        hrm_model_parameters(const hrm_model *model); /* trained by Adam-atan2; without buffers and puzzle table */
+HRM_API int64_t hrm_model_parameters(const hrm_model *model); /* trained by Adam-atan2; without buffers and puzzle table */
 
 /* Bytes that a model and what runs on it will allocate, known before anything is; `batch` rows. */
 typedef struct hrm_memory { size_t model, train, solve; } hrm_memory; /* train and solve come on top of model */
@@ -443,7 +470,8 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
 /* Tensors under the public checkpoints' names ("inner.lm_head.weight"), in their order. `role` tells what moves them. */
 typedef enum hrm_role { HRM_TRAINED, HRM_BUFFER, HRM_PUZZLE_TABLE } hrm_role;
 HRM_API int        hrm_model_tensor_count(const hrm_model *model);
-HRM_API hrm_status hrm_model_tensor(const hrm_model *model, int index, hrm_tensor *tensor, hrm_role *role); /* data NULL on a GPU */
+/* tensor->data is NULL on a GPU */
+HRM_API hrm_status hrm_model_tensor(const hrm_model *model, int index, hrm_tensor *tensor, hrm_role *role);
 HRM_API int        hrm_model_tensor_find(const hrm_model *model, const char *name);                        /* -1 when absent */
 HRM_API hrm_status hrm_model_tensor_read(const hrm_model *model, int index, hrm_real *values);
 HRM_API hrm_status hrm_model_tensor_write(hrm_model *model, int index, const hrm_real *values); /* refuses what is not finite */
@@ -452,23 +480,28 @@ HRM_API hrm_status hrm_model_tensor_write(hrm_model *model, int index, const hrm
  * The configuration is the file's own metadata, else the first that lies beside it of NAME.yaml (the file's name without its
  * ending, or with it), all_config.yaml and config.json; an unknown key of the model there is an error. */
 HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path); /* safetensors, float32 */
-HRM_API hrm_status hrm_model_save_as(const hrm_model *model, const char *path, hrm_dtype dtype, const hrm_metadata *more, size_t num_more);
-/* `desc` (may be NULL) gives device, threads, allocator and what the file does not say (0: as in the file). A contradiction is an
- * error that names the field and both values; but halt_max_steps and the exploration, on which no weight depends, are desc's.
- * seq_len, num_heads, H_cycles, L_cycles and halt_max_steps must be told by one of them: no tensor does, and no default is right. */
+HRM_API hrm_status hrm_model_save_as(const hrm_model *model, const char *path, hrm_dtype dtype, const hrm_metadata *more,
+                                     size_t num_more);
+/* `desc` (may be NULL) gives device, threads, allocator and what the file does not say (0: as in the file). A contradiction is
+ * an error that names the field and both values; but halt_max_steps and the exploration, on which no weight depends, are
+ * desc's. seq_len, num_heads, H_cycles, L_cycles and halt_max_steps must be told by one of them: no tensor does, and no default
+ * is right. */
 HRM_API hrm_status hrm_model_load(hrm_model **model, const char *path, const hrm_model_desc *desc);
 /* Into an existing model, all or nothing. Only shapes are compared: the model's configuration is yours. */
 HRM_API hrm_status hrm_model_load_weights(hrm_model *model, const char *path);
 /* The configuration a checkpoint states, without loading it; what nothing tells is 0. */
 HRM_API hrm_status hrm_checkpoint_describe(hrm_model_desc *desc, const char *path, const hrm_allocator *a);
 /* The steps of hrm_model_load before it makes a model. First what the file, `desc` (may be NULL) and the tensors say together,
- * what nothing tells 0; `sources` may be NULL. When no one says the expansion, *merged has one of the width that the tensors have. */
+ * what nothing tells 0; `sources` may be NULL. When no one says the expansion, *merged has one of the width that the tensors
+ * have. */
 typedef struct hrm_sources { unsigned char from[32]; char beside[1024]; } hrm_sources; /* for hrm_sources_of */
-HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path, const hrm_model_desc *desc);
+HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path,
+                                        const hrm_model_desc *desc);
 /* Then HRM_ERR_ARGUMENT, naming every one that must be told and is not. */
 HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *merged, const char *path);
-/* Where the value of `key` ("num_heads", "loss_type" …) is from: "its own metadata", the path of a file beside it, "its tensors",
- * "the description", "the default"; NULL: nothing tells it. Of key NULL: the configuration as a whole, NULL: there is none. */
+/* Where the value of `key` ("num_heads", "loss_type" …) is from: "its own metadata", the path of a file beside it, "its
+ * tensors", "the description", "the default"; NULL: nothing tells it. Of key NULL: the configuration as a whole, NULL: there is
+ * none. */
 HRM_API const char *hrm_sources_of(const hrm_sources *sources, const char *key);
 
 /* ==================================================================================================== >>api-metrics =======
@@ -506,12 +539,13 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
  * has its own: a row that takes a puzzle of another identifier starts it from 0, so it is read, or applied, before. */
 HRM_API hrm_status hrm_run_backward(hrm_run *run);
 HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run);
-HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values); /* puzzle table: [rows, ndim], of the ids in flight */
+/* The puzzle table's is [rows, ndim], of the ids in flight. */
+HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values);
 /* The norm of all gradients but the puzzle table's, as clipping measures it; HRM_ERR_NAN when one is not finite: then no update
  * moves anything until hrm_run_zero_gradients. Waits for a GPU. */
 HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm);
-/* Applies the gradients and zeroes them: Adam-atan2 on the weights, SignSGD on the puzzle rows in flight. The values are taken as
- * they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. Waits for a GPU. */
+/* Applies the gradients and zeroes them: Adam-atan2 on the weights, SignSGD on the puzzle rows in flight. The values are taken
+ * as they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. Waits for a GPU. */
 typedef struct hrm_update_desc {
     float lr, weight_decay, beta1, beta2;
     float puzzle_emb_lr, puzzle_emb_weight_decay;
@@ -538,15 +572,17 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *outpu
     X(A, FLOAT, "beta2", beta2, 0.95, 0, 0.999999, no_beta2, "Adam-atan2, mean of squares") \
     X(A, FLOAT, "weight_decay", weight_decay, 0.1, 0, 1000, no_weight_decay, "of all parameters but the puzzle table") \
     X(A, FLOAT, "puzzle_emb_lr", puzzle_emb_lr, 1e-2, 0, 10, no_puzzle_emb_lr, "learning rate of the puzzle table") \
-    X(A, FLOAT, "puzzle_emb_weight_decay", puzzle_emb_weight_decay, 0.1, 0, 1000, no_puzzle_emb_weight_decay, "weight decay of the puzzle table")
+    X(A, FLOAT, "puzzle_emb_weight_decay", puzzle_emb_weight_decay, 0.1, 0, 1000, no_puzzle_emb_weight_decay, \
+      "weight decay of the puzzle table")
 #define HRM_TRAIN_KEYS(X, A) \
     X(A, INT, "global_batch_size", batch_size, 768, 1, 1048576, batch_size, "puzzles a step") \
-    X(A, INT, "epochs_per_iter", epochs_per_iter, 1, 1, 2147483647, epochs_per_iter, "permutations of the groups between two partial batches that are dropped") \
+    X(A, INT, "epochs_per_iter", epochs_per_iter, 1, 1, 2147483647, epochs_per_iter, \
+      "permutations of the groups between two partial batches that are dropped") \
     HRM_RATE_KEYS(X, A)
 
 typedef struct hrm_train_desc {
     int64_t  steps;      /* updates in all; or give epochs */
-    double   epochs;     /* [1000 when steps is 0 too] steps = floor(epochs * total_groups * mean_puzzle_examples / batch_size) */
+    double epochs; /* [1000 when steps is 0 too] steps = floor(epochs * total_groups * mean_puzzle_examples / batch_size) */
     int      batch_size; /* [768] rows a step */
     int      epochs_per_iter; /* [1] permutations of the groups between two partial batches that are dropped */
     float    lr;              /* [1e-4] */
@@ -557,7 +593,7 @@ typedef struct hrm_train_desc {
     float    puzzle_emb_lr;   /* [1e-2] */
     float    puzzle_emb_weight_decay; /* [0.1] */
     /* 1: 0 is meant, not the default */
-    int      no_warmup, no_lr, no_lr_min_ratio, no_beta1, no_beta2, no_weight_decay, no_puzzle_emb_lr, no_puzzle_emb_weight_decay;
+    int no_warmup, no_lr, no_lr_min_ratio, no_beta1, no_beta2, no_weight_decay, no_puzzle_emb_lr, no_puzzle_emb_weight_decay;
     uint64_t seed;            /* of data order and exploration */
     int      gather_ahead;    /* 1: a thread gathers the next batch during a step, -1: none does [1 on a GPU, else -1]; what a
                                  data set in memory points to must not change meanwhile */
@@ -575,10 +611,11 @@ HRM_API hrm_status hrm_trainer_step(hrm_trainer *trainer, hrm_dataset *data, hrm
  * Errors of a step come with its metrics. HRM_END once all steps are begun; hrm_trainer_catch_up tells of the last one. On the
  * CPU nothing is left to wait for, and *metrics are this step's. */
 HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *trainer, hrm_dataset *data, hrm_metrics *metrics);
-HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *trainer, hrm_metrics *metrics); /* waits; `step` 0 when all was told already */
+/* Waits; metrics->step is 0 when all was told already. */
+HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *trainer, hrm_metrics *metrics);
 HRM_API int64_t    hrm_trainer_steps_done(const hrm_trainer *trainer);  /* with those begun */
 HRM_API int64_t    hrm_trainer_steps_total(const hrm_trainer *trainer); /* 0 until known (epochs need the data set) */
-HRM_API hrm_run   *hrm_trainer_run(hrm_trainer *trainer);               /* its carry; the trainer's own, gradients are applied and gone */
+HRM_API hrm_run *hrm_trainer_run(hrm_trainer *trainer); /* its carry; the trainer's own, gradients are applied and gone */
 HRM_API hrm_position hrm_trainer_position(const hrm_trainer *trainer);
 /* Everything a run needs to go on as if never stopped: weights, moments, carry, position, step; one safetensors file. */
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *trainer, const char *path, const hrm_metadata *more, size_t num_more);
@@ -597,7 +634,8 @@ typedef struct hrm_solve_desc {
     int  no_halting;            /* 1: always max_steps segments, as the published evaluation does */
     hrm_solve_result *results;  /* [rows] or NULL */
     /* after every segment: the answers so far of the rows still running (indices into the call's rows) */
-    void (*on_segment)(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers, const hrm_solve_result *results);
+    void (*on_segment)(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
+                       const hrm_solve_result *results);
     void *user;
 } hrm_solve_desc;
 /* puzzles, answers [rows, seq_len]. A row stops after the first segment in which q_halt > q_continue. One thread at a time
@@ -626,35 +664,43 @@ HRM_API hrm_status hrm_evaluate(hrm_model *model, const hrm_dataset *data, const
 HRM_API size_t hrm_linear_scratch(size_t out, size_t in);
 HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *w, const hrm_real *b /* or NULL */, size_t rows,
                                 size_t out, size_t in, hrm_real *scratch);
-HRM_API void hrm_linear_backward(hrm_real *dx /* or NULL */, hrm_real *dw, hrm_real *db /* or NULL */, const hrm_real *dy, const hrm_real *x,
-                                 const hrm_real *w, size_t rows, size_t out, size_t in, hrm_real *scratch);
+HRM_API void hrm_linear_backward(hrm_real *dx /* or NULL */, hrm_real *dw, hrm_real *db /* or NULL */, const hrm_real *dy,
+                                 const hrm_real *x, const hrm_real *w, size_t rows, size_t out, size_t in, hrm_real *scratch);
 HRM_API void hrm_embedding_forward(hrm_real *y, const int32_t *tokens, const hrm_real *w, size_t rows, size_t D);
 HRM_API void hrm_embedding_backward(hrm_real *dw, const hrm_real *dy, const int32_t *tokens, size_t rows, size_t D);
 /* cos, sin [S, head_dim/2]; x [B,S,heads,head_dim] with `stride` elements from a position to the next, rotated in place. */
 HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t head_dim, double theta);
-HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads, size_t head_dim, size_t stride);
-HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads, size_t head_dim, size_t stride);
+HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                              size_t head_dim, size_t stride);
+HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                               size_t head_dim, size_t stride);
 /* qkv [B,S,3,heads,head_dim] -> o [B,S,heads,head_dim]; lse [B,heads,S] is kept for the backward pass (NULL: not wanted). */
 HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim);
-HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads, size_t head_dim, int causal, hrm_real *scratch);
-HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o, const hrm_real *lse, size_t B, size_t S,
-                                    size_t heads, size_t head_dim, int causal, hrm_real *scratch);
+HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads,
+                                   size_t head_dim, int causal, hrm_real *scratch);
+HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o,
+                                    const hrm_real *lse, size_t B, size_t S, size_t heads, size_t head_dim, int causal,
+                                    hrm_real *scratch);
 /* gate_up [rows, 2I], gate first -> h [rows, I] = silu(gate) up */
 HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I);
 HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I);
 /* y = rms(x + f); f may be NULL; r [rows] is kept for the backward pass (NULL: not wanted) */
-HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps);
-HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D);
+HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D,
+                                  hrm_real eps);
+HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows,
+                                   size_t D);
 /* One row of tokens: logits [T,V], labels [T] (-100 ignored) -> the mean over labelled tokens; dlogits (or NULL) is the
  * gradient of scale times that mean. *correct counts tokens whose arg max is their label, *labelled those with a label. */
-HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T, size_t V,
-                                 double scale, int *correct, int *labelled);
+HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T,
+                                 size_t V, double scale, int *correct, int *labelled);
 /* Binary cross entropy on a logit; *dlogit (or NULL) = sigmoid(logit) - target. */
 HRM_API double hrm_bce(double logit, double target, double *dlogit);
 /* One step t >= 1 over n parameters (Everett et al. 2024, eq. 1; SPEC "Optimizers"). m, v are the caller's moments. */
-HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2, double weight_decay, int64_t t);
+HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1,
+                            double beta2, double weight_decay, int64_t t);
 /* Rows `ids` [rows] of table [.., ndim]: gradients of equal ids are summed, then each such row moves once. g is overwritten. */
-HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr, double weight_decay);
+HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr,
+                          double weight_decay);
 
 /* ==================================================================================================== >>api-device ========
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
@@ -679,8 +725,9 @@ typedef struct hrm_pass {
     int      out;    /* its output's number among those that a later pass overwrites; -1: the state still has it */
 } hrm_pass;
 
-/* Another recurrence: up to HRM_MAX_STATES states and HRM_MAX_NETS networks of some blocks each. Of its passes state, net and inputs
- * are given, and slot: 0 where a gradient is wanted, else -1. State 0 is what the heads read, so its last pass needs one. */
+/* Another recurrence: up to HRM_MAX_STATES states and HRM_MAX_NETS networks of some blocks each. Of its passes state, net and
+ * inputs are given, and slot: 0 where a gradient is wanted, else -1. State 0 is what the heads read, so its last pass needs
+ * one. */
 typedef struct hrm_recurrence {
     int             states, nets;
     const int      *layers; /* [nets] */
@@ -737,7 +784,7 @@ typedef struct hrm_group { hrm_optimizer optimizer; size_t from, count; int rate
 
 /* All that may change from step to step; one copy in device memory, so that a captured step can be replayed. */
 typedef struct hrm_step {
-    uint64_t seed, step;            /* exploration of row r: philox(seed, HRM_STREAM_EXPLORE + first_row + r, step), words 0 and 1 */
+    uint64_t seed, step; /* exploration of row r: philox(seed, HRM_STREAM_EXPLORE + first_row + r, step), words 0 and 1 */
     int32_t  first_row;             /* of the global batch */
     int32_t  halt_max_steps;        /* segments allowed */
     float    exploration;
@@ -747,7 +794,18 @@ typedef struct hrm_step {
     float    beta1, beta2, bias1, bias2; /* bias1 = 1 - beta1^t, bias2 = sqrt(1 - beta2^t) */
 } hrm_step;
 #define HRM_STREAM_EXPLORE ((uint64_t)1 << 32)
-enum { HRM_M_COUNT, HRM_M_ACCURACY, HRM_M_EXACT, HRM_M_Q_HALT_ACCURACY, HRM_M_STEPS, HRM_M_LM_LOSS, HRM_M_Q_HALT_LOSS, HRM_M_Q_CONTINUE_LOSS, HRM_M_ROWS, HRM_METRIC_SUMS };
+enum {
+    HRM_M_COUNT,
+    HRM_M_ACCURACY,
+    HRM_M_EXACT,
+    HRM_M_Q_HALT_ACCURACY,
+    HRM_M_STEPS,
+    HRM_M_LM_LOSS,
+    HRM_M_Q_HALT_LOSS,
+    HRM_M_Q_CONTINUE_LOSS,
+    HRM_M_ROWS,
+    HRM_METRIC_SUMS
+};
 
 typedef struct hrm_work { /* one run's memory; everything is device memory unless said otherwise */
     hrm_dims   d;
@@ -757,7 +815,7 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     hrm_real  *params;     /* [at.total], master weights */
     hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.net_offset[0]] */
     hrm_real  *puzzle;     /* [puzzle_ids, puzzle_ndim] master table; may be NULL */
-    hrm_real  *puzzle_grad; /* [B, puzzle_ndim], added to like all others; of the row's id: a row that takes another one starts from 0 */
+    hrm_real  *puzzle_grad; /* [B, puzzle_ndim] of the row's id, added to; a row that takes another id starts from 0 */
     void      *prepared;   /* the device's own form of the weights, made by prepare() */
     void      *z[HRM_MAX_STATES]; /* [B,S,D] the carry, in the device's activation type; one after the other in memory */
     void      *e;          /* [B,S,D] the embedded input */
@@ -778,17 +836,18 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     int        de;         /* host: in which of the gradients passes_backward() left that of e */
 } hrm_work;
 
-/* Where gradients stand on the way back through a list: `at` says in which buffer each state's is, and e's behind them; -1: none
- * has come. For devices, which walk a list from its end: buffers 0..kept.flows - 1 are [B,S,D]. */
+/* Where gradients stand on the way back through a list: `at` says in which buffer each state's is, and e's behind them; -1:
+ * none has come. For devices, which walk a list from its end: buffers 0..kept.flows - 1 are [B,S,D]. */
 typedef struct hrm_flow { int at[HRM_MAX_STATES + 1]; unsigned busy; } hrm_flow;
 typedef struct hrm_flow_move { int to, from, add; } hrm_flow_move; /* buffer to = from, or += */
 HRM_API void hrm_flow_begin(hrm_flow *flow); /* buffer 0 holds the gradient of z[0] */
-/* Before pass i: the buffer with the gradient of its output, which becomes that of its input sum in place; -1: skip the pass. */
+/* Before pass i: the buffer with the gradient of its output, which becomes that of its input sum in place; -1: skip the
+ * pass. */
 HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i);
 /* After it: -> the number of moves [HRM_MAX_STATES + 1] that pass that gradient on to the states and to e. */
 HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves);
-/* Numbers slots, blocks and outputs of a list whose slot is not -1 where a gradient is wanted. layers [nets]; out [n] may be list, or
- * NULL: only counts. */
+/* Numbers slots, blocks and outputs of a list whose slot is not -1 where a gradient is wanted. layers [nets]; out [n] may be
+ * list, or NULL: only counts. */
 HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers);
 /* HRM's segment: H_cycles times (L_cycles times L, then H); with `gradient` the last L and the last H have slots. -> how many
  * passes there are; list NULL: counts. */
@@ -796,57 +855,69 @@ HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradi
 
 typedef struct hrm_device hrm_device; /* a backend's own state */
 typedef struct hrm_device_desc { hrm_forward_dtype dtype; hrm_pool *pool; const hrm_allocator *allocator; } hrm_device_desc;
-typedef struct hrm_device_sizes { size_t activation; /* bytes of one element of z */ size_t prepared, work; /* bytes */ } hrm_device_sizes;
+typedef struct hrm_device_sizes {
+    size_t activation;     /* bytes of one element of z */
+    size_t prepared, work; /* bytes */
+} hrm_device_sizes;
 
 /* The table: every call, once. All work on w->rows rows; device memory unless said otherwise. */
 #define HRM_DEVICE_CALLS(X) \
-    X(hrm_status, open, (hrm_device **dev, const hrm_device_desc *desc)) \
-    X(void, close, (hrm_device *dev)) \
-    X(hrm_status, buffer_alloc, (hrm_device *dev, void **p, size_t bytes)) /* zeroed */ \
-    X(void, buffer_free, (hrm_device *dev, void *p, size_t bytes)) \
-    X(hrm_status, upload, (hrm_device *dev, void *dst, const void *host, size_t bytes)) /* host may be reused at once */ \
-    X(hrm_status, download, (hrm_device *dev, void *host, const void *src, size_t bytes)) /* waits */ \
-    X(hrm_status, copy, (hrm_device *dev, void *dst, const void *src, size_t bytes)) \
-    X(hrm_status, zero, (hrm_device *dev, void *dst, size_t bytes)) \
-    X(hrm_status, sync, (hrm_device *dev)) \
-    X(hrm_status, sizes, (hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)) /* dev may be NULL */ \
+    X(hrm_status, open, (hrm_device * *dev, const hrm_device_desc *desc)) \
+    X(void, close, (hrm_device * dev)) \
+    X(hrm_status, buffer_alloc, (hrm_device * dev, void **p, size_t bytes)) /* zeroed */ \
+    X(void, buffer_free, (hrm_device * dev, void *p, size_t bytes)) \
+    X(hrm_status, upload, (hrm_device * dev, void *dst, const void *host, size_t bytes))   /* host may be reused at once */ \
+    X(hrm_status, download, (hrm_device * dev, void *host, const void *src, size_t bytes)) /* waits */ \
+    X(hrm_status, copy, (hrm_device * dev, void *dst, const void *src, size_t bytes)) \
+    X(hrm_status, zero, (hrm_device * dev, void *dst, size_t bytes)) \
+    X(hrm_status, sync, (hrm_device * dev)) \
+    X(hrm_status, sizes, (hrm_device * dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)) /* dev may be NULL */ \
     /* Replay: *replayed = 1 when the calls up to end_step were recorded before and have been launched again as one graph; the \
      * caller then skips them. `key` tells sequences of calls on one work apart: a hash of their passes and of all that their \
      * kernels take by value. The CPU always says 0. */ \
-    X(hrm_status, begin_step, (hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)) \
-    X(hrm_status, end_step, (hrm_device *dev, hrm_work *w, uint64_t key)) \
-    X(void, forget, (hrm_device *dev, hrm_work *w)) /* w is about to be freed */ \
+    X(hrm_status, begin_step, (hrm_device * dev, hrm_work * w, uint64_t key, int *replayed)) \
+    X(hrm_status, end_step, (hrm_device * dev, hrm_work * w, uint64_t key)) \
+    X(void, forget, (hrm_device * dev, hrm_work * w)) /* w is about to be freed */ \
     /* A copy to the host that is not waited for: post() puts it behind all work so far, into one of two slots of 256 bytes; \
      * collect() waits for that slot's last copy alone. */ \
-    X(hrm_status, post, (hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)) \
-    X(hrm_status, collect, (hrm_device *dev, int slot, size_t at, void *host, size_t bytes)) \
+    X(hrm_status, post, (hrm_device * dev, int slot, size_t at, const void *src, size_t bytes)) \
+    X(hrm_status, collect, (hrm_device * dev, int slot, size_t at, void *host, size_t bytes)) \
     /* the model */ \
-    X(hrm_status, prepare, (hrm_device *dev, hrm_work *w)) /* params -> prepared */ \
-    X(hrm_status, act_begin, (hrm_device *dev, hrm_work *w)) /* rows that have halted take the new data, z = init, steps = 0, and \
+    X(hrm_status, prepare, (hrm_device * dev, hrm_work * w)) /* params -> prepared */ \
+    X(hrm_status, act_begin, \
+      (hrm_device * dev, hrm_work * w)) /* rows that have halted take the new data, z = init, steps = 0, and \
                                                                 puzzle_grad = 0 where the id is another */ \
-    X(hrm_status, embed, (hrm_device *dev, hrm_work *w)) /* inputs, ids -> e */ \
-    X(hrm_status, passes, (hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)) /* on the states z, in place; \
+    X(hrm_status, embed, (hrm_device * dev, hrm_work * w)) /* inputs, ids -> e */ \
+    X(hrm_status, passes, \
+      (hrm_device * dev, hrm_work * w, void *const *z, const hrm_pass *list, int n)) /* on the states z, in place; \
                                                                 keeps what slots ask for */ \
-    X(hrm_status, heads, (hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)) /* logits and predictions from \
+    X(hrm_status, heads, \
+      (hrm_device * dev, hrm_work * w, const void *state, hrm_real *q, int with_logits)) /* logits and predictions from \
                                                                 P on; q from position 0 */ \
-    X(hrm_status, act_end, (hrm_device *dev, hrm_work *w)) /* steps + 1, halted (exploration when train) */ \
-    X(hrm_status, losses, (hrm_device *dev, hrm_work *w)) /* target_q from q2, metrics, bad; when train dlogits, dq, times loss_scale */ \
-    X(hrm_status, heads_backward, (hrm_device *dev, hrm_work *w)) /* dlogits, dq -> the gradient of z[0], the first of those in work; \
+    X(hrm_status, act_end, (hrm_device * dev, hrm_work * w)) /* steps + 1, halted (exploration when train) */ \
+    X(hrm_status, losses, \
+      (hrm_device * dev, hrm_work * w)) /* target_q from q2, metrics, bad; when train dlogits, dq, times loss_scale */ \
+    X(hrm_status, heads_backward, \
+      (hrm_device * dev, hrm_work * w)) /* dlogits, dq -> the gradient of z[0], the first of those in work; \
                                                                 grads of both heads */ \
-    X(hrm_status, passes_backward, (hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)) /* from the end; grads of the networks \
+    X(hrm_status, passes_backward, \
+      (hrm_device * dev, hrm_work * w, const hrm_pass *list, int n)) /* from the end; grads of the networks \
                                                                 (train 2: their update); sets de */ \
-    X(hrm_status, embed_backward, (hrm_device *dev, hrm_work *w)) /* gradient `de` -> grads of embeddings, puzzle_grad */ \
-    X(hrm_status, norm, (hrm_device *dev, hrm_work *w)) /* grads -> norm; bad where it is not finite */ \
-    X(hrm_status, reduce, (hrm_device *dev, hrm_work *w)) /* sums grads and puzzle gradients over ranks; nothing to do on one */ \
-    X(hrm_status, update, (hrm_device *dev, hrm_work *w, const hrm_group *groups, int n)) /* not once bad is set; zeroes the gradients \
+    X(hrm_status, embed_backward, (hrm_device * dev, hrm_work * w))  /* gradient `de` -> grads of embeddings, puzzle_grad */ \
+    X(hrm_status, norm, (hrm_device * dev, hrm_work * w))            /* grads -> norm; bad where it is not finite */ \
+    X(hrm_status, reduce, \
+      (hrm_device * dev, hrm_work * w)) /* sums grads and puzzle gradients over ranks; nothing to do on one */ \
+    X(hrm_status, update, \
+      (hrm_device * dev, hrm_work * w, const hrm_group *groups, int n)) /* not once bad is set; zeroes the gradients \
                                                                 applied */ \
-    X(hrm_status, gather, (hrm_device *dev, hrm_work *w, const int32_t *rows, int n)) /* host rows[n], ascending: row i of carry and e = \
+    X(hrm_status, gather, \
+      (hrm_device * dev, hrm_work * w, const int32_t *rows, int n)) /* host rows[n], ascending: row i of carry and e = \
                                                                 row rows[i]; sets w->rows = n */
 
 typedef struct hrm_device_table {
     uint32_t    version, size; /* HRM_DEVICE_VERSION, sizeof(hrm_device_table); checked when opened */
     const char *name;
-    int         updates_at_once; /* 1: passes_backward can apply a block's gradient when it has it, which saves keeping them all */
+    int updates_at_once; /* 1: passes_backward can apply a block's gradient when it has it, which saves keeping them all */
     int         asynchronous;    /* 1: calls return before their work is done */
 #define HRM__CALL(type, name, arguments) type (*name) arguments;
     HRM_DEVICE_CALLS(HRM__CALL)
@@ -885,7 +956,8 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
     #define HRM__BOTH HRM__INLINE
 #endif
 
-/* Between these gcc vectorises even when the program is built with -O2, and contracts a*b + c, which -std=c99 would turn off. */
+/* Between these gcc vectorises even when the program is built with -O2, and contracts a*b + c, which -std=c99 would turn
+ * off. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
     #define HRM__FAST_BEGIN \
         _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3\", \"fp-contract=fast\", \"no-trapping-math\")")
@@ -990,8 +1062,8 @@ HRM__BOTH double hrm__token_loss(int softmax, hrm_real *dx, const hrm_real *x, s
 
 /* A row's part of the metrics, sums [HRM_METRIC_SUMS], and what its q head learns from: `lm` is the mean over its `labelled`
  * tokens, `correct` of them right. q, q2, dq [2]; q2 of the second forward pass. */
-HRM__BOTH void hrm__row_losses(double *sums, hrm_real *dq, hrm_real *target_q, const hrm_step *s, int train, const hrm_real *q, const hrm_real *q2,
-                               int32_t steps, int32_t halted, int labelled, int correct, double lm)
+HRM__BOTH void hrm__row_losses(double *sums, hrm_real *dq, hrm_real *target_q, const hrm_step *s, int train, const hrm_real *q,
+                               const hrm_real *q2, int32_t steps, int32_t halted, int labelled, int correct, double lm)
 {
     int exact = correct == labelled; /* a row without labels counts as solved here, and nowhere below */
     double dhalt, dcontinue = 0;
@@ -1070,8 +1142,8 @@ HRM__BOTH hrm_real hrm__bounded(hrm_real g)
 }
 
 /* p, m, v: one element each; decay = 1 - lr wd, rate = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t). The formulas: >>adam */
-HRM__BOTH void hrm__adam_atan2_element(hrm_real *p, hrm_real *m, hrm_real *v, hrm_real g, hrm_real decay, hrm_real rate, hrm_real beta1, hrm_real beta2,
-                                       hrm_real root_bias2)
+HRM__BOTH void hrm__adam_atan2_element(hrm_real *p, hrm_real *m, hrm_real *v, hrm_real g, hrm_real decay, hrm_real rate,
+                                       hrm_real beta1, hrm_real beta2, hrm_real root_bias2)
 {
     hrm_real gi = hrm__bounded(g), mi = *m + (gi - *m) * (1 - beta1), vi = *v + (gi * gi - *v) * (1 - beta2);
     *m = mi;
@@ -1079,7 +1151,10 @@ HRM__BOTH void hrm__adam_atan2_element(hrm_real *p, hrm_real *m, hrm_real *v, hr
     *p = *p * decay - rate * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);
 }
 
-HRM__BOTH hrm_real hrm__sign_sgd_element(hrm_real p, hrm_real g, hrm_real decay, hrm_real rate) { return p * decay - rate * (hrm_real)((g > 0) - (g < 0)); }
+HRM__BOTH hrm_real hrm__sign_sgd_element(hrm_real p, hrm_real g, hrm_real decay, hrm_real rate)
+{
+    return p * decay - rate * (hrm_real)((g > 0) - (g < 0));
+}
 HRM__FAST_END
 #endif /* shared */
 #endif /* HRM_H */
@@ -1093,7 +1168,8 @@ HRM__FAST_END
 
 /* ==================================================================================================== >>platform ==========*/
 #ifdef __FAST_MATH__
-    #error "hrm.h: -ffast-math (and -Ofast) remove the rounding and the checks for NaN that this code rests on; build it with -O3"
+        #error \
+            "hrm.h: -ffast-math (and -Ofast) remove rounding and checks for NaN that this code rests on; build it with -O3"
 #endif
 #include <limits.h>
 #include <float.h>
@@ -1174,7 +1250,8 @@ HRM_API hrm_status hrm_error_set(hrm_status status, const char *format, ...)
         if ((unsigned char)*c < 32) *c = ' '; /* one line, whatever a hostile file's names hold */
     return status;
 }
-#define hrm__fail(status, ...) ((void)hrm_error_set((status), __VA_ARGS__), (hrm_status)(status)) /* the compiler sees that it is not HRM_OK */
+    #define hrm__fail(status, ...) \
+        ((void)hrm_error_set((status), __VA_ARGS__), (hrm_status)(status)) /* the compiler sees that it is not HRM_OK */
 
 /* ==================================================================================================== >>memory ============
  * Blocks are aligned to 64 bytes, a cache line and an AVX-512 register, whatever the caller's allocator gives; the pointer it
@@ -1292,7 +1369,8 @@ typedef pthread_cond_t  hrm__condition;
 static hrm__atomic hrm__temps_lock; /* of >>files */
 
 #if !defined(HRM_NO_THREADS)
-/* fork() copies one thread. Who has threads notes the number of forks when it starts them, and starts others when that has grown. */
+/* fork() copies one thread. Who has threads notes the number of forks when it starts them, and starts others when that has
+ * grown. */
 static hrm__atomic hrm__forks;
     #ifndef _WIN32
 static hrm__atomic hrm__forks_watched;
@@ -1413,7 +1491,9 @@ static int hrm__thread_start(hrm__thread *thread, hrm__thread_function *function
     *thread = CreateThread(NULL, 0, function, argument, 0, NULL);
     return *thread != NULL;
 #else
-    if (!hrm__load(&hrm__forks_watched) && hrm__atomic_add(&hrm__forks_watched, 1) == 1 && pthread_atfork(NULL, NULL, hrm__forked) != 0) return 0;
+    if (!hrm__load(&hrm__forks_watched) && hrm__atomic_add(&hrm__forks_watched, 1) == 1 &&
+        pthread_atfork(NULL, NULL, hrm__forked) != 0)
+        return 0;
     return pthread_create(thread, NULL, function, argument) == 0;
 #endif
 }
@@ -1492,7 +1572,8 @@ HRM_API void hrm_pool_destroy(hrm_pool *pool)
 
 HRM_API hrm_status hrm_pool_create(hrm_pool **out, int num_threads, const hrm_allocator *allocator)
 {
-    if (num_threads < 0 || num_threads > 1024) return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 0 to 1024", num_threads);
+    if (num_threads < 0 || num_threads > 1024)
+        return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 0 to 1024", num_threads);
     if (num_threads == 0) num_threads = hrm_cpu_count();
     void *p, *workers;
     HRM__TRY(hrm__alloc_zero(allocator, &p, 1, sizeof(hrm_pool), "thread pool"));
@@ -1504,7 +1585,8 @@ HRM_API hrm_status hrm_pool_create(hrm_pool **out, int num_threads, const hrm_al
     }
     pool->allocator = allocator;
     pool->size = pool->room = num_threads;
-    pool->spins = num_threads > hrm_cpu_count() ? 0 : 2000; /* with more threads than processors an active wait only steals time */
+    pool->spins =
+        num_threads > hrm_cpu_count() ? 0 : 2000; /* with more threads than processors an active wait only steals time */
     pool->workers = (hrm__worker *)workers;
     if (!hrm__pool_start(pool)) {
         int thread = pool->started + 2;
@@ -1540,8 +1622,8 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
  * environment variable HRM_CPU (avx512, avx2, neon, scalar) forces a choice.
  *
  * Bodies and dispatchers stand between HRM__FAST_BEGIN and HRM__FAST_END, where gcc also may compute a value that a condition
- * then drops. No more of "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell out their lanes
- * (hrm__sum, hrm__dot).
+ * then drops. No more of "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell
+ * out their lanes (hrm__sum, hrm__dot).
  */
 /* GCC for Windows aligns the stack to 16 bytes only: spilled AVX registers would fault there. */
 #if defined(HRM__REAL_FLOAT) && !defined(HRM_NO_SIMD) && defined(__GNUC__)
@@ -1599,8 +1681,8 @@ static int hrm__cpu_extras(void)
  * takes a virtual machine microseconds, too.) Threads that look at once write the same values. */
 static hrm__atomic hrm__cpu_chosen, hrm__cpu_extra, hrm__cpu_refused;
 
-/* Reads HRM_CPU, once a process. A name that is unknown or not supported here is an error, now and later; whoever ignores it gets
- * the best there is. In double there is one path, plain C, whatever the name. */
+/* Reads HRM_CPU, once a process. A name that is unknown or not supported here is an error, now and later; whoever ignores it
+ * gets the best there is. In double there is one path, plain C, whatever the name. */
 HRM__UNUSED static hrm_status hrm__cpu_select(void)
 {
     int best = hrm__cpu_best(), want = best, refused = 0;
@@ -1609,7 +1691,8 @@ HRM__UNUSED static hrm_status hrm__cpu_select(void)
         if (name && *name) {
             for (want = HRM__CPU_AVX512; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
             refused = want == HRM__CPU_UNKNOWN;
-            if (sizeof(hrm_real) == sizeof(float) && (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON))) refused = 1;
+            if (sizeof(hrm_real) == sizeof(float) && (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON)))
+                refused = 1;
             if (refused || sizeof(hrm_real) == sizeof(double)) want = best;
         }
         hrm__store(&hrm__cpu_refused, refused);
@@ -1617,7 +1700,8 @@ HRM__UNUSED static hrm_status hrm__cpu_select(void)
         hrm__store(&hrm__cpu_chosen, want);
     }
     if (!hrm__load(&hrm__cpu_refused)) return HRM_OK;
-    return hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar; the best here is %s", name ? name : "", hrm__cpu_names[best]);
+    return hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar; the best here is %s",
+                     name ? name : "", hrm__cpu_names[best]);
 }
 
 static int hrm__cpu(void)
@@ -1630,24 +1714,27 @@ static int hrm__cpu(void)
     return cpu;
 }
 
-HRM__UNUSED static int hrm__cpu_has(int extra) { return hrm__cpu() == HRM__CPU_AVX512 && (hrm__load(&hrm__cpu_extra) & extra) != 0; }
+HRM__UNUSED static int hrm__cpu_has(int extra)
+{
+    return hrm__cpu() == HRM__CPU_AVX512 && (hrm__load(&hrm__cpu_extra) & extra) != 0;
+}
 
-#if defined(HRM__X86)
-    #define HRM__DISPATCH(name, params, args) \
-        static HRM__AVX512 void name##_avx512 params { name##_body args; } \
-        static HRM__AVX2 void name##_avx2 params { name##_body args; } \
-        static void name##_scalar params { name##_body args; } \
-        static void name params \
-        { \
-            int hrm__isa = hrm__cpu(); \
-            if (hrm__isa == HRM__CPU_AVX512) name##_avx512 args; \
-            else if (hrm__isa == HRM__CPU_AVX2) name##_avx2 args; \
-            else name##_scalar args; \
-        }
-#else
-    #define HRM__DISPATCH(name, params, args) \
-        static void name params { name##_body args; }
-#endif
+    #if defined(HRM__X86)
+        #define HRM__DISPATCH(name, params, args) \
+            static HRM__AVX512 void name##_avx512 params { name##_body args; } \
+            static HRM__AVX2 void name##_avx2 params { name##_body args; } \
+            static void name##_scalar params { name##_body args; } \
+            static void name params \
+            { \
+                int hrm__isa = hrm__cpu(); \
+                if (hrm__isa == HRM__CPU_AVX512) name##_avx512 args; \
+                else if (hrm__isa == HRM__CPU_AVX2) name##_avx2 args; \
+                else name##_scalar args; \
+            }
+    #else
+        #define HRM__DISPATCH(name, params, args) \
+            static void name params { name##_body args; }
+    #endif
 
 /* ==================================================================================================== >>vector-math =======
  * Branch-free, so that loops over them vectorise. The polynomials are minimax fits on the reduced interval; the stated errors,
@@ -1763,7 +1850,8 @@ HRM__INLINE hrm_real hrm__dot(const hrm_real *x, const hrm_real *y, size_t n)
     return hrm__sum_lanes(lane);
 }
 
-/* x [n >= 1] -> the largest; float bits with the sign folded in order as integers, whose maximum vectorises, unlike a float's */
+/* x [n >= 1] -> the largest; float bits with the sign folded in order as integers, whose maximum vectorises, unlike a
+ * float's */
 HRM__INLINE hrm_real hrm__max(const hrm_real *x, size_t n)
 {
     size_t j;
@@ -1788,7 +1876,10 @@ HRM__INLINE hrm_real hrm__max(const hrm_real *x, size_t n)
 HRM__FAST_END
 
 /* ==================================================================================================== >>random ============*/
-HRM_API void hrm_philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter) { hrm__philox(out, seed, stream, counter); }
+HRM_API void hrm_philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
+{
+    hrm__philox(out, seed, stream, counter);
+}
 
 HRM_API hrm_random hrm_random_make(uint64_t seed, uint64_t stream)
 {
@@ -1850,7 +1941,10 @@ static const struct { size_t bytes; const char *name, *numpy; } hrm__dtypes[] = 
 };
 
 HRM_API size_t      hrm_dtype_size(hrm_dtype dtype) { return (unsigned)dtype < HRM_DTYPE_COUNT ? hrm__dtypes[dtype].bytes : 0; }
-HRM_API const char *hrm_dtype_name(hrm_dtype dtype) { return (unsigned)dtype < HRM_DTYPE_COUNT ? hrm__dtypes[dtype].name : "unknown"; }
+HRM_API const char *hrm_dtype_name(hrm_dtype dtype)
+{
+    return (unsigned)dtype < HRM_DTYPE_COUNT ? hrm__dtypes[dtype].name : "unknown";
+}
 
 static int hrm__dtype_is_float(hrm_dtype d) { return d == HRM_F32 || d == HRM_F64 || d == HRM_F16 || d == HRM_BF16; }
 
@@ -1955,7 +2049,8 @@ static uint16_t hrm__narrow_f64(double v, int exp_bits, int man_bits)
     return (uint16_t)(out | (((uint64_t)te << man_bits) + q)); /* a carry runs into the exponent, up to infinity */
 }
 
-/* The conversion goes block by block over a middle type that holds the source exactly: double for floats, int64 for integers. */
+/* The conversion goes block by block over a middle type that holds the source exactly: double for floats, int64 for
+ * integers. */
 #define HRM__BLOCK 256
 
 static void hrm__load_f64(double *out, const unsigned char *src, hrm_dtype dtype, size_t n)
@@ -2056,7 +2151,8 @@ HRM_API hrm_status hrm_convert(void *dst, hrm_dtype dst_dtype, const void *src, 
         if (from_float && !to_float)
             for (size_t i = 0; i < m; i++) {
                 if (!(f[i] >= -9223372036854775808.0 && f[i] < 9223372036854775808.0) || f[i] != floor(f[i]))
-                    return hrm__fail(HRM_ERR_RANGE, "element %zu is %g, which is no %s", begin + i, f[i], hrm_dtype_name(dst_dtype));
+                    return hrm__fail(HRM_ERR_RANGE, "element %zu is %g, which is no %s", begin + i, f[i],
+                                     hrm_dtype_name(dst_dtype));
                 k[i] = (int64_t)f[i];
             }
         if (!from_float && to_float)
@@ -2071,7 +2167,8 @@ HRM_API hrm_status hrm_convert(void *dst, hrm_dtype dst_dtype, const void *src, 
         } else {
             size_t good = hrm__store_i64(d, dst_dtype, k, m);
             if (good < m)
-                return hrm__fail(HRM_ERR_RANGE, "element %zu is %lld, which does not fit %s", begin + good, (long long)k[good], hrm_dtype_name(dst_dtype));
+                return hrm__fail(HRM_ERR_RANGE, "element %zu is %lld, which does not fit %s", begin + good, (long long)k[good],
+                                 hrm_dtype_name(dst_dtype));
         }
     }
     return HRM_OK;
@@ -2085,10 +2182,10 @@ HRM_API hrm_status hrm_convert(void *dst, hrm_dtype dst_dtype, const void *src, 
 static size_t hrm__pack_size(size_t N, size_t K);
 static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t);
 static size_t hrm__gemm_scratch(void);
-static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
-                      int accumulate, hrm_real *scratch, const hrm__team *t);
-static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M, size_t N,
-                         size_t K, int accumulate, hrm_real *scratch, const hrm__team *t);
+static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N,
+                      size_t K, int accumulate, hrm_real *scratch, const hrm__team *t);
+static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M,
+                         size_t N, size_t K, int accumulate, hrm_real *scratch, const hrm__team *t);
 
 HRM__FAST_BEGIN
 
@@ -2114,8 +2211,8 @@ HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *
             for (size_t j = 0; j < out; j++) y[i * out + j] += b[j];
 }
 
-HRM_API void hrm_linear_backward(hrm_real *dx, hrm_real *dw, hrm_real *db, const hrm_real *dy, const hrm_real *x, const hrm_real *w,
-                                 size_t rows, size_t out, size_t in, hrm_real *scratch)
+HRM_API void hrm_linear_backward(hrm_real *dx, hrm_real *dw, hrm_real *db, const hrm_real *dy, const hrm_real *x,
+                                 const hrm_real *w, size_t rows, size_t out, size_t in, hrm_real *scratch)
 {
     /* dy [rows,out], x [rows,in], w [out,in] -> dx [rows,in], dw [out,in] +=, db [out] += */
     hrm__team alone = {0, 1, NULL};
@@ -2166,10 +2263,10 @@ HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t
         }
 }
 
-HRM__INLINE void hrm__rope_rows_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads,
-                                     size_t head_dim, size_t stride, hrm_real direction)
+HRM__INLINE void hrm__rope_rows_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first,
+                                     size_t S, size_t heads, size_t head_dim, size_t stride, hrm_real direction)
 {
-    /* x [rows,heads,head_dim] in place, rows `stride` apart, the first at position first % S; direction 1 forward, -1 backward */
+    /* x [rows,heads,head_dim] in place, rows `stride` apart, the first at position first % S; direction 1 or, back, -1 */
     size_t half = head_dim / 2;
     for (size_t i = 0; i < rows; i++, x += stride) {
         const hrm_real *cosine = cosines + (first + i) % S * half, *sine = sines + (first + i) % S * half;
@@ -2184,8 +2281,8 @@ HRM__INLINE void hrm__rope_rows_body(hrm_real *x, const hrm_real *cosines, const
     }
 }
 HRM__DISPATCH(hrm__rope_rows,
-              (hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads, size_t head_dim, size_t stride,
-               hrm_real direction),
+              (hrm_real * x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads,
+               size_t head_dim, size_t stride, hrm_real direction),
               (x, cosines, sines, rows, first, S, heads, head_dim, stride, direction))
 
 HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
@@ -2235,7 +2332,8 @@ HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim)
     return hrm__plan_attention(S, head_dim, NULL, &unused);
 }
 
-static void hrm__pack_head(hrm_real *packed, hrm_real *copy, const hrm_real *x, size_t stride, size_t S, size_t head_dim, int transposed)
+static void hrm__pack_head(hrm_real *packed, hrm_real *copy, const hrm_real *x, size_t stride, size_t S, size_t head_dim,
+                           int transposed)
 {
     /* x [S] rows of head_dim, `stride` apart -> the operand for y x^T, or for y x when transposed */
     hrm__team alone = {0, 1, NULL};
@@ -2244,7 +2342,8 @@ static void hrm__pack_head(hrm_real *packed, hrm_real *copy, const hrm_real *x, 
 }
 
 /* p [rows,S] of scores q.k -> exp(scale (p - its row's largest)), sums [rows], tops [rows]; row i is position first + i */
-HRM__INLINE void hrm__softmax_rows_body(hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal)
+HRM__INLINE void hrm__softmax_rows_body(hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S,
+                                        hrm_real scale, int causal)
 {
     for (size_t i = 0; i < rows; i++, p += S) {
         size_t n = causal ? first + i + 1 : S;
@@ -2255,7 +2354,8 @@ HRM__INLINE void hrm__softmax_rows_body(hrm_real *p, hrm_real *sums, hrm_real *t
         tops[i] = scale * top;
     }
 }
-HRM__DISPATCH(hrm__softmax_rows, (hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal),
+HRM__DISPATCH(hrm__softmax_rows,
+              (hrm_real * p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal),
               (p, sums, tops, rows, first, S, scale, causal))
 
 HRM__INLINE void hrm__divide_rows_body(hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n)
@@ -2265,10 +2365,12 @@ HRM__INLINE void hrm__divide_rows_body(hrm_real *o, size_t stride, const hrm_rea
         for (size_t j = 0; j < n; j++) o[j] *= r;
     }
 }
-HRM__DISPATCH(hrm__divide_rows, (hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n), (o, stride, sums, rows, n))
+HRM__DISPATCH(hrm__divide_rows, (hrm_real * o, size_t stride, const hrm_real *sums, size_t rows, size_t n),
+              (o, stride, sums, rows, n))
 
-static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *lse, const hrm_real *q, const hrm_real *k, const hrm_real *v,
-                                        size_t stride, size_t S, size_t head_dim, int causal, hrm_real *scratch)
+static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *lse, const hrm_real *q, const hrm_real *k,
+                                        const hrm_real *v, size_t stride, size_t S, size_t head_dim, int causal,
+                                        hrm_real *scratch)
 {
     /* q, k, v [S] rows of head_dim, `stride` apart -> o the same, o_stride apart; lse [S] or NULL */
     hrm__team alone = {0, 1, NULL};
@@ -2288,8 +2390,9 @@ static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *
 }
 
 /* p [rows,S] of scores -> probabilities; ds [rows,S] of do.v -> ds, with g, o the block's rows of d_o and o */
-HRM__INLINE void hrm__softmax_rows_backward_body(hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride,
-                                                 size_t rows, size_t first, size_t S, size_t head_dim, hrm_real scale, int causal)
+HRM__INLINE void hrm__softmax_rows_backward_body(hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g,
+                                                 const hrm_real *o, size_t o_stride, size_t rows, size_t first, size_t S,
+                                                 size_t head_dim, hrm_real scale, int causal)
 {
     for (size_t i = 0; i < rows; i++, p += S, ds += S) {
         size_t n = causal ? first + i + 1 : S;
@@ -2300,13 +2403,14 @@ HRM__INLINE void hrm__softmax_rows_backward_body(hrm_real *p, hrm_real *ds, cons
     }
 }
 HRM__DISPATCH(hrm__softmax_rows_backward,
-              (hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride, size_t rows, size_t first, size_t S,
-               size_t head_dim, hrm_real scale, int causal),
+              (hrm_real * p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride,
+               size_t rows, size_t first, size_t S, size_t head_dim, hrm_real scale, int causal),
               (p, ds, lse, g, o, o_stride, rows, first, S, head_dim, scale, causal))
 
-static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *dv, const hrm_real *d_o, const hrm_real *q, const hrm_real *k,
-                                         const hrm_real *v, const hrm_real *o, const hrm_real *lse, size_t stride, size_t o_stride, size_t S,
-                                         size_t head_dim, int causal, hrm_real *scratch)
+static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *dv, const hrm_real *d_o, const hrm_real *q,
+                                         const hrm_real *k, const hrm_real *v, const hrm_real *o, const hrm_real *lse,
+                                         size_t stride, size_t o_stride, size_t S, size_t head_dim, int causal,
+                                         hrm_real *scratch)
 {
     /* d_o, o [S] rows of head_dim, o_stride apart -> dq, dk, dv, stride apart as q, k, v */
     hrm__team alone = {0, 1, NULL};
@@ -2328,27 +2432,29 @@ static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *d
     }
 }
 
-HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads, size_t head_dim,
-                                   int causal, hrm_real *scratch)
+HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads,
+                                   size_t head_dim, int causal, hrm_real *scratch)
 {
     size_t D = heads * head_dim;
     for (size_t b = 0; b < B; b++)
         for (size_t h = 0; h < heads; h++) {
             const hrm_real *q = qkv + b * S * 3 * D + h * head_dim;
-            hrm__attention_head_forward(o + b * S * D + h * head_dim, D, lse ? lse + (b * heads + h) * S : NULL, q, q + D, q + 2 * D, 3 * D, S,
-                                        head_dim, causal, scratch);
+            hrm__attention_head_forward(o + b * S * D + h * head_dim, D, lse ? lse + (b * heads + h) * S : NULL, q, q + D,
+                                        q + 2 * D, 3 * D, S, head_dim, causal, scratch);
         }
 }
 
-HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o, const hrm_real *lse, size_t B,
-                                    size_t S, size_t heads, size_t head_dim, int causal, hrm_real *scratch)
+HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o,
+                                    const hrm_real *lse, size_t B, size_t S, size_t heads, size_t head_dim, int causal,
+                                    hrm_real *scratch)
 {
     size_t D = heads * head_dim;
     for (size_t b = 0; b < B; b++)
         for (size_t h = 0; h < heads; h++) {
             size_t at = b * S * 3 * D + h * head_dim, at_o = b * S * D + h * head_dim;
-            hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, qkv + at, qkv + at + D, qkv + at + 2 * D, o + at_o,
-                                         lse + (b * heads + h) * S, 3 * D, D, S, head_dim, causal, scratch);
+            hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, qkv + at, qkv + at + D,
+                                         qkv + at + 2 * D, o + at_o, lse + (b * heads + h) * S, 3 * D, D, S, head_dim, causal,
+                                         scratch);
         }
 }
 
@@ -2370,7 +2476,8 @@ HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t row
     for (size_t i = 0; i < rows; i++) hrm__swiglu_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
 }
 
-HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I)
+HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate,
+                                               const hrm_real *up, size_t I)
 {
     for (size_t j = 0; j < I; j++) {
         hrm_real g = gate[j], u = up[j], d = dh[j], s = hrm__sigmoid(g);
@@ -2379,13 +2486,15 @@ HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, c
     }
 }
 HRM__DISPATCH(hrm__swiglu_row_backward,
-              (hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I), (dgate, dup, dh, gate, up, I))
+              (hrm_real * dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I),
+              (dgate, dup, dh, gate, up, I))
 
 HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I)
 {
     /* dh [rows,I], gate_up [rows,2I] -> dgate_up [rows,2I] */
     for (size_t i = 0; i < rows; i++)
-        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
+        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I,
+                                 gate_up + i * 2 * I + I, I);
 }
 
 /* ---- residual + rms norm ------------------------------------------------------------------------------------- >>rms-norm --
@@ -2397,7 +2506,8 @@ HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const h
  *
  * Keeps r, one value a row; the backward pass needs y and r only, not s.         Zhang & Sennrich 2019, eq. 4 with g = 1
  */
-HRM__INLINE void hrm__rms_norm_body(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
+HRM__INLINE void hrm__rms_norm_body(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D,
+                                    hrm_real eps)
 {
     for (size_t i = 0; i < rows; i++, x += D, y += D) {
         if (f)
@@ -2410,24 +2520,31 @@ HRM__INLINE void hrm__rms_norm_body(hrm_real *y, hrm_real *r, const hrm_real *x,
         if (f) f += D;
     }
 }
-HRM__DISPATCH(hrm__rms_norm, (hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps), (y, r, x, f, rows, D, eps))
+HRM__DISPATCH(hrm__rms_norm,
+              (hrm_real * y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps),
+              (y, r, x, f, rows, D, eps))
 
-HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
+HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D,
+                                  hrm_real eps)
 {
     /* x, f [rows,D] (f may be NULL) -> y [rows,D], r [rows] or NULL; y may be x */
     hrm__rms_norm(y, r, x, f, rows, D, eps);
 }
 
-HRM__INLINE void hrm__rms_norm_gradient_body(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
+HRM__INLINE void hrm__rms_norm_gradient_body(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r,
+                                             size_t rows, size_t D)
 {
     for (size_t i = 0; i < rows; i++, dy += D, y += D, ds += D) {
         hrm_real mean = hrm__dot(dy, y, D) / (hrm_real)D, scale = r[i];
         for (size_t j = 0; j < D; j++) ds[j] = scale * (dy[j] - y[j] * mean);
     }
 }
-HRM__DISPATCH(hrm__rms_norm_gradient, (hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D), (ds, dy, y, r, rows, D))
+HRM__DISPATCH(hrm__rms_norm_gradient,
+              (hrm_real * ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D),
+              (ds, dy, y, r, rows, D))
 
-HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
+HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows,
+                                   size_t D)
 {
     /* dy, y [rows,D], r [rows] -> ds [rows,D], the gradient of both x and f; ds may be dy */
     hrm__rms_norm_gradient(ds, dy, y, r, rows, D);
@@ -2446,8 +2563,8 @@ HRM__FAST_END
  *
  * Stablemax in double, as published (its small logits lose their meaning in float32).
  */
-HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T, size_t V,
-                                 double scale, int *correct, int *labelled)
+HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T,
+                                 size_t V, double scale, int *correct, int *labelled)
 {
     /* logits [T,V], labels [T] -> the mean loss; dlogits [T,V] = scale dL/dx */
     int hits = 0, n = 0;
@@ -2489,29 +2606,32 @@ HRM_API double hrm_bce(double logit, double target, double *dlogit)
  *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
  */
 HRM__FAST_BEGIN
-HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate, hrm_real beta1,
-                                      hrm_real beta2, hrm_real root_bias2)
+HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay,
+                                      hrm_real rate, hrm_real beta1, hrm_real beta2, hrm_real root_bias2)
 {
     /* p, m, v, g [n] */
     for (size_t i = 0; i < n; i++) hrm__adam_atan2_element(&p[i], &m[i], &v[i], g[i], decay, rate, beta1, beta2, root_bias2);
 }
 HRM__DISPATCH(hrm__adam_atan2,
-              (hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate, hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
+              (hrm_real * p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate,
+               hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
               (p, m, v, g, n, decay, rate, beta1, beta2, root_bias2))
 HRM__FAST_END
 
-HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2,
-                            double weight_decay, int64_t t)
+HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1,
+                            double beta2, double weight_decay, int64_t t)
 {
     double bias1 = 1 - pow(beta1, (double)t), bias2 = 1 - pow(beta2, (double)t);
-    hrm__adam_atan2(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2, (hrm_real)sqrt(bias2));
+    hrm__adam_atan2(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2,
+                    (hrm_real)sqrt(bias2));
 }
 
 /* ---- SignSGD of the puzzle table --------------------------------------------------------------------------------- >>sign-sgd
  *
  *   g = sum of the gradients of one id's rows,   p = p (1 - lr wd) - lr sign(g)          for the ids of the batch only
  */
-HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr, double weight_decay)
+HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr,
+                          double weight_decay)
 {
     /* table [..,ndim], g [rows,ndim], ids [rows] */
     hrm_real decay = (hrm_real)(1 - lr * weight_decay), rate = (hrm_real)lr;
@@ -2530,7 +2650,7 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
     }
 }
 
-/* ---- schedule ---------------------------------------------------------------------------------------------------- >>schedule */
+/* ---- schedule ------------------------------------------------------------------------------------------------- >>schedule */
 HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t total, double min_ratio)
 {
     if (step < warmup) return lr * (double)step / (double)(warmup > 1 ? warmup : 1);
@@ -2571,12 +2691,13 @@ typedef struct hrm__ahead {
     size_t          step;
 } hrm__ahead;
 
-/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the end. */
+/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the
+ * end. */
 typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, const hrm_real *b, size_t K,
                           hrm__tile_mode mode, const hrm__ahead *ahead);
 typedef struct hrm__gemm_kernel {
     size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
-    size_t chain;           /* the longest in hrm__gemm; where products are rounded before they are added, short ones are added up */
+    size_t chain; /* the longest in hrm__gemm; where products are rounded before they are added, short ones are added up */
     hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
 } hrm__gemm_kernel;
 
@@ -2613,30 +2734,35 @@ typedef struct hrm__gemm_kernel {
         if (NV > 1) HRM__PREFETCH_WRITE(c + r * ldc + W); \
     }
 
-#define HRM__TILE(name, target, vector, MR_, NV_) \
-    static target void name##_##MR_##_##NV_(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, \
-                                            const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
-    { \
-        typedef vector V; \
-        enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)HRM__LINE }; \
-        const size_t step = ahead->step; \
-        const hrm_real *fetch = ahead->a; \
-        const hrm_real *p0 = a, *p3 = MR > 3 ? a + 3 * a_row : a, *p6 = MR > 6 ? a + 6 * a_row : a, \
-                       *p9 = MR > 9 ? a + 9 * a_row : a, *p12 = MR > 12 ? a + 12 * a_row : a; \
-        HRM__ROWS(HRM__ROW_ZERO) \
-        if (mode == HRM__TILE_CONTINUE) { HRM__ROWS(HRM__ROW_LOAD) } else { HRM__ROWS(HRM__ROW_FETCH) } \
-        for (size_t k = 0; k < K; k++, b += NV * W, fetch += step, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
-            V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
-            HRM__PREFETCH(fetch); \
-            HRM__PREFETCH(ahead->b + k * LINE); \
-            HRM__PREFETCH_NEAR(b + 12 * NV * W); \
-            if (NV > 1 && (int)(NV * W) > (int)LINE) HRM__PREFETCH_NEAR(b + 13 * NV * W - W); \
-            HRM__ROWS(HRM__ROW_FMA) \
-            (void)b1; \
-        } \
-        if (mode == HRM__TILE_ADD) { HRM__ROWS(HRM__ROW_ADD) } \
-        HRM__ROWS(HRM__ROW_STORE) \
-    }
+    #define HRM__TILE(name, target, vector, MR_, NV_) \
+        static target void name##_##MR_##_##NV_(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, \
+                                                const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
+        { \
+            typedef vector V; \
+            enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)HRM__LINE }; \
+            const size_t step = ahead->step; \
+            const hrm_real *fetch = ahead->a; \
+            const hrm_real *p0 = a, *p3 = MR > 3 ? a + 3 * a_row : a, *p6 = MR > 6 ? a + 6 * a_row : a, \
+                           *p9 = MR > 9 ? a + 9 * a_row : a, *p12 = MR > 12 ? a + 12 * a_row : a; \
+            HRM__ROWS(HRM__ROW_ZERO) \
+            if (mode == HRM__TILE_CONTINUE) { \
+                HRM__ROWS(HRM__ROW_LOAD) \
+            } else { \
+                HRM__ROWS(HRM__ROW_FETCH) \
+            } \
+            for (size_t k = 0; k < K; \
+                 k++, b += NV * W, fetch += step, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
+                V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
+                HRM__PREFETCH(fetch); \
+                HRM__PREFETCH(ahead->b + k * LINE); \
+                HRM__PREFETCH_NEAR(b + 12 * NV * W); \
+                if (NV > 1 && (int)(NV * W) > (int)LINE) HRM__PREFETCH_NEAR(b + 13 * NV * W - W); \
+                HRM__ROWS(HRM__ROW_FMA) \
+                (void)b1; \
+            } \
+            if (mode == HRM__TILE_ADD) { HRM__ROWS(HRM__ROW_ADD) } \
+            HRM__ROWS(HRM__ROW_STORE) \
+        }
 
 #define HRM__TILES_4(X, name, target, vector) \
     X(name, target, vector, 1, 1) X(name, target, vector, 1, 2) X(name, target, vector, 2, 1) X(name, target, vector, 2, 2) \
@@ -2668,8 +2794,8 @@ typedef struct hrm__gemm_kernel {
     #define HRM__PREFETCH_NEAR(p)  ((void)0)
     #define HRM__PREFETCH_WRITE(p) ((void)0)
 #endif
-/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there; one element
- * with wide floats, which compilers do not multiply a vector by. */
+/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there; one
+ * element with wide floats, which compilers do not multiply a vector by. */
 #if defined(__GNUC__) && !HRM__WIDE_FLOATS
 typedef hrm_real hrm__v16 HRM__VECTOR(16);
 #else
@@ -2702,25 +2828,27 @@ static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
 /* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
 static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
 
-/* src [rows,parts,cols] -> dst, where the parts lie `part` apart; the row lengths of full tiles and panels are constants, and so
- * a few moves each. */
+/* src [rows,parts,cols] -> dst, where the parts lie `part` apart; the row lengths of full tiles and panels are constants, and
+ * so a few moves each. */
 #define HRM__COPY_CASE(n) \
     case n: \
         for (; rows > 0; rows--, dst += n, src += lds) { \
             for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * n, n * sizeof *dst); \
         } \
         break;
-HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols)
+HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts,
+                                     size_t cols)
 {
     size_t i;
     switch (cols) {
-        HRM__COPY_CASE(4) HRM__COPY_CASE(6) HRM__COPY_CASE(8) HRM__COPY_CASE(12) HRM__COPY_CASE(14) HRM__COPY_CASE(16) HRM__COPY_CASE(32)
-    default:
-        for (; rows > 0; rows--, dst += cols, src += lds)
-            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * cols, cols * sizeof *dst);
+        HRM__COPY_CASE(4)
+        HRM__COPY_CASE(6) HRM__COPY_CASE(8) HRM__COPY_CASE(12) HRM__COPY_CASE(14) HRM__COPY_CASE(16) HRM__COPY_CASE(32) default
+            : for (; rows > 0; rows--, dst += cols, src += lds) for (i = 0; i < parts; i++)
+                  memcpy(dst + i * part, src + i * cols, cols * sizeof *dst);
     }
 }
-HRM__DISPATCH(hrm__copy_rows, (hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
+HRM__DISPATCH(hrm__copy_rows,
+              (hrm_real * dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
               (dst, part, src, lds, rows, parts, cols))
 
 /* b [K,cols] with the strides b_k, b_col -> one panel [K,width], zeros in the columns past cols */
@@ -2759,7 +2887,8 @@ static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int 
     }
 }
 
-/* one tile into c [rows,cols], cols <= the panel's width; a narrower one goes through a buffer, so that nothing beyond c is touched */
+/* one tile into c [rows,cols], cols <= the panel's width; a narrower one goes through a buffer, so that nothing beyond c is
+ * touched */
 static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step,
                       const hrm_real *b, size_t K, size_t rows, size_t cols, hrm__tile_mode mode, const hrm__ahead *ahead)
 {
@@ -2801,7 +2930,8 @@ HRM__DISPATCH(hrm__expand_bf16, (hrm_real *dst, const uint16_t *src, size_t n), 
 
 /* This member's rows m0 to m1 - 1 and panels p0 to p1 - 1 of a product [M,N]: the team shares the rows, or the columns where
  * that leaves the busiest member less to do. */
-static void hrm__split_product(const hrm__team *t, size_t M, size_t N, size_t mr, size_t nr, size_t *m0, size_t *m1, size_t *p0, size_t *p1)
+static void hrm__split_product(const hrm__team *t, size_t M, size_t N, size_t mr, size_t nr, size_t *m0, size_t *m1, size_t *p0,
+                               size_t *p1)
 {
     const size_t tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
     *m0 = *p0 = 0, *m1 = tiles, *p1 = panels;
@@ -2813,8 +2943,9 @@ static void hrm__split_product(const hrm__team *t, size_t M, size_t N, size_t mr
 
 /* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated; packed16 instead of
  * packed: an operand in bfloat16, expanded block by block. scratch: this member's own */
-static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, const uint16_t *packed16, size_t M, size_t N,
-                             size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
+static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed,
+                             const uint16_t *packed16, size_t M, size_t N, size_t K, int accumulate, hrm_real *scratch,
+                             const hrm__team *t)
 {
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
     const size_t mr = kernel->mr, nr = kernel->nr;
@@ -2847,24 +2978,24 @@ static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t 
                     if (p == p0 && stride == kc) ahead.a += mr * stride;
                     if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * HRM__LINE;
                     if (p + 1 < p1 && i == 0 && packed16) ahead.b = (const hrm_real *)(const void *)(packed16 + at + nr * K);
-                    hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
-                              cols, accumulate || k > 0 ? more : HRM__TILE_SET, &ahead);
+                    hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc,
+                              mc - i < mr ? mc - i : mr, cols, accumulate || k > 0 ? more : HRM__TILE_SET, &ahead);
                 }
             }
         }
     }
 }
 
-static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
-                      int accumulate, hrm_real *scratch, const hrm__team *t)
+static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N,
+                      size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
 {
     hrm__gemm_either(c, ldc, a, lda, packed, NULL, M, N, K, accumulate, scratch, t);
 }
 
 /* a [M,N], b [M,K] -> c [N,K] = a^T b, or += when it accumulates. The sums run over blocks of MC rows, so M may be long without
  * losing precision */
-static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M, size_t N,
-                         size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
+static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M,
+                         size_t N, size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
 {
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
     const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
@@ -2896,7 +3027,8 @@ static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda,
             mc = M - m < HRM__GEMM_MC ? M - m : HRM__GEMM_MC;
             for (p = p0; p < q; p++) {
                 size_t cols = K - p * nr < nr ? K - p * nr : nr;
-                hrm__pack_panel(scratch + (p - p0) * nr * mc, b + m * ldb + p * nr, ldb, 1, mc, cols, hrm__panel_width(cols, nr));
+                hrm__pack_panel(scratch + (p - p0) * nr * mc, b + m * ldb + p * nr, ldb, 1, mc, cols,
+                                hrm__panel_width(cols, nr));
             }
             for (n = n0 * mr; n < n1; n += mr) {
                 const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
@@ -2914,7 +3046,8 @@ static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda,
                     const size_t line = turn * (q - p0) + p - p0;
                     hrm__ahead ahead = {tile, tile, HRM__LINE};
                     /* the strip after this one, a line of each row with each tile; rows begin and end within lines */
-                    if (next && line <= HRM__GEMM_STRIP * mr / HRM__LINE + 1) ahead.a = next + line * HRM__LINE, ahead.step = lda;
+                    if (next && line <= HRM__GEMM_STRIP * mr / HRM__LINE + 1)
+                        ahead.a = next + line * HRM__LINE, ahead.step = lda;
                     /* the next rows of B, a part with each tile */
                     if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * HRM__LINE;
                     hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
@@ -2926,8 +3059,9 @@ static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda,
 }
 HRM__FAST_END
 
-/* ---- weights in bfloat16 or in bytes, for solving ------------------------------------------------------------- >>quantized --
- *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by row
+/* ---- weights in bfloat16 or in bytes, for solving ------------------------------------------------------------ >>quantized --
+ *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by
+ *   row
  *
  * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, elsewhere in floats, which are
  * exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a column lie
@@ -2966,7 +3100,8 @@ static size_t hrm__bf16_size(size_t N, size_t K)
  * together where the processor multiplies pairs */
 static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
 {
-    const size_t each = hrm__cpu_has(HRM__CPU_BF16) ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr, long_K = (K + each - 1) / each * each;
+    const size_t each = hrm__cpu_has(HRM__CPU_BF16) ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr,
+                 long_K = (K + each - 1) / each * each;
     size_t begin, end;
     hrm__team_range(t, (N + nr - 1) / nr, 1, &begin, &end);
     for (size_t p = begin; p < end; p++) {
@@ -2974,7 +3109,8 @@ static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K,
         for (size_t k = 0; k < long_K; k++)
             for (size_t j = 0; j < width; j++) {
                 int there = p * nr + j < N && k < K;
-                dst[p * nr * long_K + k / each * each * width + j * each + k % each] = there ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
+                dst[p * nr * long_K + k / each * each * width + j * each + k % each] =
+                    there ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
             }
     }
 }
@@ -2989,7 +3125,8 @@ static void hrm__pack_bytes(void *packed, const hrm_real *w, size_t N, size_t K,
         int8_t *column = b.panels + j / HRM__BYTE_NR * HRM__BYTE_NR * 4 * b.groups + j % HRM__BYTE_NR * 4;
         float top = 0;
         int32_t sum = 0;
-        for (size_t k = 0; j < N && k < K; k++) top = (float)fabs((double)w[j * K + k]) > top ? (float)fabs((double)w[j * K + k]) : top;
+        for (size_t k = 0; j < N && k < K; k++)
+            top = (float)fabs((double)w[j * K + k]) > top ? (float)fabs((double)w[j * K + k]) : top;
         b.scales[j] = top / 127;
         for (size_t k = 0; k < b.groups * 4; k++) {
             int q = j < N && k < K && top > 0 ? (int)floor((double)w[j * K + k] * 127 / (double)top + 0.5) : 0;
@@ -3024,15 +3161,16 @@ HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real
 }
 HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K), (q, scale, x, K))
 
-HRM__INLINE void hrm__bytes_out_body(hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets,
-                                     size_t rows, size_t cols)
+HRM__INLINE void hrm__bytes_out_body(hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales,
+                                     const int32_t *offsets, size_t rows, size_t cols)
 {
     /* sums [rows,nr] of (128 + qa) qw -> c [rows,cols]; offsets: the columns' sums */
     for (size_t i = 0; i < rows; i++, c += ldc, sums += HRM__BYTE_NR)
         for (size_t j = 0; j < cols; j++) c[j] = (hrm_real)((float)(sums[j] - 128 * offsets[j]) * (row_scales[i] * scales[j]));
 }
 HRM__DISPATCH(hrm__bytes_out,
-              (hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets, size_t rows, size_t cols),
+              (hrm_real * c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales,
+               const int32_t *offsets, size_t rows, size_t cols),
               (c, ldc, sums, row_scales, scales, offsets, rows, cols))
 
 HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part)
@@ -3042,7 +3180,8 @@ HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t
         for (size_t i = 0; i < 4; i++)
             for (size_t j = 0; j < nr; j++) dst[i * nr + j] = (hrm_real)src[(part * nr + j) * 4 + i];
 }
-HRM__DISPATCH(hrm__expand_panel, (hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part), (dst, src, groups, nr, part))
+HRM__DISPATCH(hrm__expand_panel, (hrm_real * dst, const int8_t *src, size_t groups, size_t nr, size_t part),
+              (dst, src, groups, nr, part))
 
 HRM__INLINE void hrm__expand_rows_body(hrm_real *dst, const uint8_t *src, size_t n)
 {
@@ -3057,9 +3196,11 @@ HRM__INLINE void hrm__add_sums_body(int32_t *sums, const hrm_real *x, size_t row
 }
 HRM__DISPATCH(hrm__add_sums, (int32_t *sums, const hrm_real *x, size_t rows, size_t nr), (sums, x, rows, nr))
 
-static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const int8_t *panel, const int32_t *offsets, size_t rows, size_t groups, hrm_real *b)
+static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const int8_t *panel, const int32_t *offsets,
+                             size_t rows, size_t groups, hrm_real *b)
 {
-    /* a [rows] `row` apart, qa as floats, one panel -> sums [rows,HRM__BYTE_NR], through the float tiles; b: for a block of the panel */
+    /* a [rows] `row` apart, qa as floats, one panel -> sums [rows,HRM__BYTE_NR], through the float tiles; b: for a block of the
+     * panel */
     const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
     hrm_real tile[HRM__GEMM_MR * HRM__GEMM_NR];
     for (size_t i = 0; i < rows; i++)
@@ -3071,7 +3212,8 @@ static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const
             for (size_t i = 0; i < rows; i += kernel->mr) {
                 size_t high = rows - i < kernel->mr ? rows - i : kernel->mr;
                 hrm__ahead ahead = {a, b, HRM__LINE};
-                hrm__tile(kernel, tile, kernel->nr, a + i * row + 4 * g, row, 1, b, 4 * some, high, kernel->nr, HRM__TILE_SET, &ahead);
+                hrm__tile(kernel, tile, kernel->nr, a + i * row + 4 * g, row, 1, b, 4 * some, high, kernel->nr, HRM__TILE_SET,
+                          &ahead);
                 hrm__add_sums(sums + i * HRM__BYTE_NR + part * kernel->nr, tile, high, kernel->nr);
             }
         }
@@ -3125,7 +3267,8 @@ HRM__FAST_END
 #define HRM__BF16_STORE(r, p, s) \
     _mm512_storeu_ps(c + r * ldc, c##r); \
     _mm512_storeu_ps(c + r * ldc + 16, d##r);
-static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q, size_t row, const uint16_t *panel, size_t pairs)
+static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q, size_t row, const uint16_t *panel,
+                                     size_t pairs)
 {
     const uint16_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
     int pair;
@@ -3141,12 +3284,15 @@ static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q,
 #endif
 
 /* Elements of scratch that hrm__gemm_bf16 needs where pairs are multiplied; elsewhere it needs what hrm__gemm does. */
-static size_t hrm__bf16_scratch(size_t K) { return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1; }
+static size_t hrm__bf16_scratch(size_t K)
+{
+    return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1;
+}
 
 /* a [M,K] rows lda apart, packed bfloat16 of N columns -> c [M,N] rows ldc apart. Where the processor multiplies bfloat16, a is
  * rounded to it too, as on a GPU; elsewhere weights alone are. */
-static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const uint16_t *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
-                           const hrm__team *t)
+static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const uint16_t *packed, size_t M, size_t N,
+                           size_t K, hrm_real *scratch, const hrm__team *t)
 {
 #if defined(HRM__BF16)
     if (hrm__cpu_has(HRM__CPU_BF16)) {
@@ -3168,7 +3314,8 @@ static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t ld
                         hrm__tile_bf16(to, ldc, q + i * row, row, panel, row / 2);
                         continue;
                     }
-                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2); /* whatever stands behind the rows is dropped */
+                    /* whatever stands behind the rows is dropped */
+                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2);
                     for (size_t r = 0; r < high; r++) memcpy(to + r * ldc, edge + r * HRM__BYTE_NR, cols * sizeof *to);
                 }
             }
@@ -3179,15 +3326,17 @@ static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t ld
     hrm__gemm_either(c, ldc, a, lda, NULL, packed, M, N, K, 0, scratch, t);
 }
 
-/* What each member needs: a quantized [.,K], as bytes or as floats; its scales; a panel's sums; a block of a panel in floats. */
+/* What each member needs: a quantized [.,K], as bytes or as floats; its scales; a panel's sums; a block of a panel in
+ * floats. */
 typedef struct hrm__bytes_space { uint8_t *q; hrm_real *a, *b; float *scales; int32_t *sums; } hrm__bytes_space;
 
 static size_t hrm__bytes_scratch(size_t K, hrm_real *base, hrm__bytes_space *space)
 {
     /* -> elements */
     size_t row = (K + 3) / 4 * 4, used = 0;
-    size_t sizes[] = {(HRM__BYTE_ROWS + HRM__BYTE_MR) * row, HRM__BYTE_ROWS * row * sizeof(hrm_real), HRM__BYTE_NR * HRM__BYTE_KC * sizeof(hrm_real),
-                      HRM__BYTE_ROWS * sizeof(float), HRM__BYTE_ROWS * HRM__BYTE_NR * sizeof(int32_t)};
+    size_t sizes[] = {(HRM__BYTE_ROWS + HRM__BYTE_MR) * row, HRM__BYTE_ROWS * row * sizeof(hrm_real),
+                      HRM__BYTE_NR * HRM__BYTE_KC * sizeof(hrm_real), HRM__BYTE_ROWS * sizeof(float),
+                      HRM__BYTE_ROWS * HRM__BYTE_NR * sizeof(int32_t)};
     void *parts[HRM__COUNT(sizes)];
     for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
         parts[i] = base ? (char *)base + used : NULL;
@@ -3199,8 +3348,8 @@ static size_t hrm__bytes_scratch(size_t K, hrm_real *base, hrm__bytes_space *spa
 }
 
 /* a [M,K] rows lda apart, packed bytes of N columns -> c [M,N] rows ldc apart */
-static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const void *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
-                            const hrm__team *t)
+static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const void *packed, size_t M, size_t N,
+                            size_t K, hrm_real *scratch, const hrm__team *t)
 {
     hrm__bytes b;
     const size_t row = (K + 3) / 4 * 4;
@@ -3220,7 +3369,8 @@ static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t l
             const size_t first = p * HRM__BYTE_NR;
 #if defined(HRM__X86)
             if (vnni)
-                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
+                for (size_t i = 0; i < rows; i += HRM__BYTE_MR)
+                    hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
             else
 #endif
                 hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
@@ -3284,11 +3434,15 @@ HRM_API void hrm_flow_begin(hrm_flow *flow)
     flow->busy = 1;
 }
 
-HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i) { return list[i].slot < 0 ? -1 : flow->at[list[i].state]; }
+HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i)
+{
+    return list[i].slot < 0 ? -1 : flow->at[list[i].state];
+}
 
 HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves)
 {
-    /* A state's gradient is wanted where an earlier pass with one writes it; e's always. The first taker gets the buffer itself. */
+    /* A state's gradient is wanted where an earlier pass with one writes it; e's always. The first taker gets the buffer
+     * itself. */
     const hrm_pass *p = &list[i];
     int n = 0, given = 0;
     flow->at[p->state] = -1;
@@ -3349,8 +3503,8 @@ struct hrm_device {
 
 typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
 
-/* Activations of one block for some puzzles, M rows: kept for the backward pass, in this order; or overwritten block by block, and
- * then y1, gate_up, lse, r1 and r2 are NULL. The block's output y is the next one's x, or its state. */
+/* Activations of one block for some puzzles, M rows: kept for the backward pass, in this order; or overwritten block by block,
+ * and then y1, gate_up, lse, r1 and r2 are NULL. The block's output y is the next one's x, or its state. */
 #define HRM__ACTS(X) /* name, columns */ \
     X(x, D)           /* the block's input */ \
     X(qkv, 3 * D)     /* after rope */ \
@@ -3414,7 +3568,8 @@ static size_t hrm__acts_columns(const hrm_dims *d)
 static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
 {
     /* activations of a kept block from puzzle `first` on; y is set by the caller */
-    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, row = hrm__rows(d, first);
+    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads,
+           row = hrm__rows(d, first);
     hrm_real *p = saved + (size_t)block * M * hrm__acts_columns(d);
     hrm__acts a;
 #define HRM__PLACE(name, columns) a.name = p + row * (columns), p += M * (columns);
@@ -3434,7 +3589,8 @@ typedef struct hrm__thread_scratch {
 
 static size_t hrm__own_scratch(const hrm_dims *d)
 {
-    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim)), K = (size_t)(d->D > d->I ? d->D : d->I);
+    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim)),
+           K = (size_t)(d->D > d->I ? d->D : d->I);
     hrm__bytes_space unused;
     if (d->dtype == HRM_FORWARD_BFLOAT16) return hrm__max_size(n, hrm__bf16_scratch(K));
     return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch(K, NULL, &unused)) : n;
@@ -3470,7 +3626,8 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
     if (!train) return a.used;
     c->norm_parts = (double *)hrm__take(&a, HRM__NORM_PARTS, sizeof(double));
     size_t packed = 0;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
+        packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
     packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
     c->weights_t = hrm__take_real(&a, packed);
     if (train == 2) c->dw = hrm__take_real(&a, hrm__max_size(3 * D, 2 * I) * D); /* qkv_proj or gate_up_proj */
@@ -3486,7 +3643,10 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
 }
 
 /* The prepared weights: rope tables, every block's weights packed, the head's. */
-typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[HRM_MAX_NETS], *lm_head; size_t each, at[HRM_BLOCK_TENSORS]; } hrm__prepared;
+typedef struct hrm__prepared {
+    hrm_real *cosines, *sines, *blocks[HRM_MAX_NETS], *lm_head;
+    size_t each, at[HRM_BLOCK_TENSORS];
+} hrm__prepared;
 
 static size_t hrm__operand_size(hrm_forward_dtype dtype, size_t N, size_t K)
 {
@@ -3528,8 +3688,9 @@ typedef struct hrm__cpu_call {
     hrm_work     *w;
     hrm__cpu_work c;
     hrm__prepared prepared;
-    void (*part)(const struct hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles); /* of some puzzles, or */
-    void (*whole)(const struct hrm__cpu_call *call, const hrm__team *team);                                          /* of everything */
+    /* of some puzzles, or of everything */
+    void (*part)(const struct hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles);
+    void (*whole)(const struct hrm__cpu_call *call, const hrm__team *team);
     const hrm_pass *list;
     int       n;        /* passes in it */
     void *const *z;     /* the states they work on */
@@ -3544,10 +3705,11 @@ typedef struct hrm__cpu_call {
 
 static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t puzzles)
 {
-    /* A team shares the first thread's chunk. Between attentions a thread has rows of its own, with nobody else at work on them;
-     * or, where there are too few tiles of rows to go round, the team does all rows together and splits every product. */
+    /* A team shares the first thread's chunk. Between attentions a thread has rows of its own, with nobody else at work on
+     * them; or, where there are too few tiles of rows to go round, the team does all rows together and splits every product. */
     const hrm_dims *d = &call->w->d;
-    const size_t mr = hrm__gemm_kernel_get()->mr, M = hrm__rows(d, puzzles), tiles = (M + mr - 1) / mr, size = (size_t)team->size;
+    const size_t mr = hrm__gemm_kernel_get()->mr, M = hrm__rows(d, puzzles), tiles = (M + mr - 1) / mr,
+                 size = (size_t)team->size;
     hrm__team alone = {0, 1, NULL};
     hrm__thread_scratch mine, first;
     hrm__plan_scratch(d, call->c.scratch, &first);
@@ -3601,18 +3763,20 @@ static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
  *
  *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
  */
-static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N, size_t K, hrm_real *scratch,
-                         const hrm__team *team)
+static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N,
+                         size_t K, hrm_real *scratch, const hrm__team *team)
 {
     /* x [rows,K], packed w [N,K] -> y [rows,N] */
     hrm_forward_dtype dtype = call->w->d.dtype;
     if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, K, w, rows, N, K, scratch, team);
-    else if (dtype == HRM_FORWARD_BFLOAT16) hrm__gemm_bf16(y, N, x, K, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
+    else if (dtype == HRM_FORWARD_BFLOAT16)
+        hrm__gemm_bf16(y, N, x, K, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
     else hrm__gemm(y, N, x, K, w, rows, N, K, 0, scratch, team);
     hrm__team_barrier(team);
 }
 
-static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
+static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
+                           size_t first, size_t rows)
 {
     /* rows from `first` on: a.x -> a.qkv, after rope */
     const hrm_dims *d = &call->w->d;
@@ -3623,11 +3787,12 @@ static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const
     if (d->learned) return;
     size_t b, e;
     hrm__team_range(team, rows, 1, &b, &e);
-    hrm__rope_rows(qkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads, (size_t)d->head_dim,
-                   3 * D, 1);
+    hrm__rope_rows(qkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S,
+                   2 * (size_t)d->heads, (size_t)d->head_dim, 3 * D, 1);
 }
 
-static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
+static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
+                           size_t first, size_t rows)
 {
     /* rows from `first` on: attention's a.o -> a.y */
     const hrm_dims *d = &call->w->d;
@@ -3648,7 +3813,8 @@ static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const
     hrm__team_barrier(team);
 }
 
-static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles, const hrm__team *team)
+static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
+                                 const hrm__team *team)
 {
     /* a.qkv -> a.o, a.lse: each thread its (puzzle, head) pairs */
     const hrm_dims *d = &call->w->d;
@@ -3657,7 +3823,8 @@ static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, 
     for (size_t i = b; i < e; i++) {
         size_t row = i / heads * S, h = i % heads;
         const hrm_real *q = a->qkv + row * 3 * D + h * hd;
-        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S, hd, d->causal, s->own);
+        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S,
+                                    hd, d->causal, s->own);
     }
 }
 
@@ -3665,8 +3832,8 @@ static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, 
 #define HRM__EACH_BLOCK(i, rows, s) \
     for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
 
-static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
-                               const hrm__team *team)
+static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
+                               size_t puzzles, const hrm__team *team)
 {
     /* a.x [puzzles,S,D] -> a.y, and everything between into a */
     HRM__EACH_BLOCK(i, rows, s) hrm__block_qkv(call, w, a, s, i, rows);
@@ -3676,8 +3843,8 @@ static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, c
     HRM__EACH_BLOCK(i, rows, s) hrm__block_mlp(call, w, a, s, i, rows);
 }
 
-/* The block backward: dz, the gradient of its output, becomes in place that of its input. First the activations' gradients, thread
- * by puzzle, then the weights', by tile. */
+/* The block backward: dz, the gradient of its output, becomes in place that of its input. First the activations' gradients,
+ * thread by puzzle, then the weights', by tile. */
 typedef struct hrm__block_view { /* one block from some puzzle on */
     hrm__acts a; /* saved */
     hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
@@ -3689,12 +3856,16 @@ static hrm__block_view hrm__view_block(const hrm__cpu_call *call, size_t first)
     const hrm_pass *pass = call->list;
     size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I;
     hrm__block_view v;
-    v.dz = call->dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D, v.dqkv = call->c.dqkv + row * 3 * D;
+    v.dz = call->dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D,
+    v.dqkv = call->c.dqkv + row * 3 * D;
     v.dgate_up = call->c.dgate_up + row * 2 * I, v.h = call->c.h + row * I;
     v.a = hrm__saved_acts(d, call->c.saved, pass->block + call->layer, first);
     hrm_real *p = call->c.weights_t;
     if (call->layer + 1 < d->layers[pass->net]) v.y = hrm__saved_acts(d, call->c.saved, pass->block + call->layer + 1, first).x;
-    else v.y = (pass->out < 0 ? (hrm_real *)call->w->z[pass->state] : call->c.outs + (size_t)pass->out * hrm__rows(d, (size_t)d->B) * D) + row * D;
+    else
+        v.y = (pass->out < 0 ? (hrm_real *)call->w->z[pass->state]
+                             : call->c.outs + (size_t)pass->out * hrm__rows(d, (size_t)d->B) * D) +
+              row * D;
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
         v.wt[i] = p;
         p += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
@@ -3711,12 +3882,14 @@ static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
         hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
 }
 
-static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
+static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s,
+                                    size_t first, size_t rows)
 {
     /* rows from `first` on: dz of the output -> ds2, dgate_up, h, ds1, and attention's gradient into the scratch's o */
     const hrm__team *team = &s->share;
     size_t D = (size_t)call->w->d.D, I = (size_t)call->w->d.I, b, e;
-    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D, *ds2 = v->ds2 + first * D, *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
+    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D, *ds2 = v->ds2 + first * D,
+             *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
     const hrm_real *gate_up = v->a.gate_up + first * 2 * I;
     hrm__team_range(team, rows, 1, &b, &e);
     hrm__rms_norm_gradient(ds2 + b * D, dz + b * D, v->y + (first + b) * D, v->a.r2 + first + b, e - b, D);
@@ -3736,7 +3909,8 @@ static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__block_
     hrm__team_barrier(team);
 }
 
-static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
+static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s,
+                                    size_t first, size_t rows)
 {
     /* rows from `first` on: dqkv before rope, dz += dqkv w */
     const hrm_dims *d = &call->w->d;
@@ -3745,8 +3919,8 @@ static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__block_
     hrm_real *dqkv = v->dqkv + first * 3 * D;
     hrm__team_range(team, rows, 1, &b, &e);
     if (!d->learned)
-        hrm__rope_rows(dqkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads,
-                       (size_t)d->head_dim, 3 * D, -1);
+        hrm__rope_rows(dqkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S,
+                       2 * (size_t)d->heads, (size_t)d->head_dim, 3 * D, -1);
     hrm__team_barrier(team);
     hrm__gemm(v->dz + first * D, D, dqkv, 3 * D, v->wt[HRM_QKV_PROJ], rows, D, 3 * D, 1, s->own, team);
     hrm__team_barrier(team);
@@ -3764,8 +3938,8 @@ static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team 
     for (size_t i = b; i < e; i++) {
         size_t at = i / heads * S * 3 * D + i % heads * hd, at_o = i / heads * S * D + i % heads * hd;
         const hrm_real *q = v.a.qkv + at;
-        hrm__attention_head_backward(v.dqkv + at, v.dqkv + at + D, v.dqkv + at + 2 * D, s.o + at_o, q, q + D, q + 2 * D, v.a.o + at_o, v.a.lse + i * S, 3 * D,
-                                     D, S, hd, d->causal, s.own);
+        hrm__attention_head_backward(v.dqkv + at, v.dqkv + at + D, v.dqkv + at + 2 * D, s.o + at_o, q, q + D, q + 2 * D,
+                                     v.a.o + at_o, v.a.lse + i * S, 3 * D, D, S, hd, d->causal, s.own);
     }
     hrm__team_barrier(team);
     HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
@@ -3799,9 +3973,10 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
     }
 }
 
-/* ---- passes: states through networks, and back -------------------------------------------------------------------- >>pass -----
+/* ---- passes: states through networks, and back ----------------------------------------------------------------- >>pass -----
  *
- *   z = net(z + inputs);      on the way back dz, of the pass's output, becomes that of the sum, so of its state and inputs alike
+ *   z = net(z + inputs);      on the way back dz, of the pass's output, becomes that of the sum, so of its state and inputs
+ *   alike
  */
 HRM__FAST_BEGIN
 HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n)
@@ -3814,18 +3989,21 @@ HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real 
 HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
 HRM__FAST_END
 
-static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D, const hrm__thread_scratch *s)
+static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D,
+                        const hrm__thread_scratch *s)
 {
     /* this thread's rows: out [.,D] = z + (inputs[0] + inputs[1]) + inputs[2] …; out may be z */
     size_t b, e;
     hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
     b += s->begin * D, e += s->begin * D;
     if (n == 0 && out != z) memcpy(out + b, z + b, (e - b) * sizeof *out);
-    for (int i = 0; i < n; i += i ? 1 : 2) hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
+    for (int i = 0; i < n; i += i ? 1 : 2)
+        hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
     hrm__team_barrier(&s->share);
 }
 
-static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles, const hrm__thread_scratch *s, const hrm__team *team)
+static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles,
+                              const hrm__thread_scratch *s, const hrm__team *team)
 {
     /* one pass on the puzzles from `first` on: in place, or block by block through what is kept */
     const hrm_dims *d = &call->w->d;
@@ -3923,7 +4101,8 @@ static hrm_status hrm__cpu_passes_backward(hrm_device *dev, hrm_work *w, const h
 
 /* ---- embedded input ----------------------------------------------------------------------------------------- >>embed -----
  *
- *   e = sqrt(D) [puzzle row, zero-padded to P D; embed_tokens[token]],      sqrt(D) 0.7071 (… + embed_pos) with learned positions
+ *   e = sqrt(D) [puzzle row, zero-padded to P D; embed_tokens[token]],      sqrt(D) 0.7071 (… + embed_pos) with learned
+ *   positions
  */
 static void hrm__embed_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
@@ -3990,7 +4169,7 @@ static hrm_status hrm__cpu_embed_backward(hrm_device *dev, hrm_work *w)
     return hrm__cpu_run(&call);
 }
 
-/* ---- heads: logits = lm_head z[0] from position P on, q = q_head z[0] at position 0 + bias ------------------- >>heads -----*/
+/* ---- heads: logits = lm_head z[0] from position P on, q = q_head z[0] at position 0 + bias ------------------ >>heads -----*/
 static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
     const hrm_work *w = call->w;
@@ -4087,7 +4266,7 @@ static hrm_status hrm__cpu_heads_backward(hrm_device *dev, hrm_work *w)
     return hrm__cpu_run(&call);
 }
 
-/* ---- adaptive computation: what happens before and after the model in a segment -------------------------------- >>halting --*/
+/* ---- adaptive computation: what happens before and after the model in a segment ------------------------------ >>halting --*/
 static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
     hrm_work *w = call->w;
@@ -4097,11 +4276,13 @@ static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team
     for (size_t i = first; i < first + puzzles; i++) {
         if (!w->halted[i]) continue;
         for (int state = 0; state < w->d.states; state++)
-            for (size_t s = 0; s < S; s++) memcpy((hrm_real *)w->z[state] + (i * S + s) * D, w->params + w->at.init[state], D * sizeof(hrm_real));
+            for (size_t s = 0; s < S; s++)
+                memcpy((hrm_real *)w->z[state] + (i * S + s) * D, w->params + w->at.init[state], D * sizeof(hrm_real));
         w->steps[i] = 0;
         memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
         memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
-        if (w->puzzle_grad && w->ids[i] != w->new_ids[i]) memset(w->puzzle_grad + i * (size_t)w->d.puzzle_ndim, 0, (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
+        if (w->puzzle_grad && w->ids[i] != w->new_ids[i])
+            memset(w->puzzle_grad + i * (size_t)w->d.puzzle_ndim, 0, (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
         w->ids[i] = w->new_ids[i];
     }
 }
@@ -4123,7 +4304,7 @@ static hrm_status hrm__cpu_act_end(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
-/* ---- losses of the segment: CE + (BCE(q_halt, exact) + BCE(q_continue, target)) / 2 ------------------------------ >>objective */
+/* ---- losses of the segment: CE + (BCE(q_halt, exact) + BCE(q_continue, target)) / 2 -------------------------- >>objective */
 static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
     hrm_work *w = call->w;
@@ -4134,11 +4315,12 @@ static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, i
     if (team->id != 0) return;
     for (size_t i = first; i < first + puzzles; i++) {
         int correct, labelled;
-        double lm = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY, w->train ? w->dlogits + i * T * V : NULL,
-                                      w->logits + i * T * V, w->labels + i * T, T, V, scale, &correct, &labelled);
+        double lm = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY,
+                                      w->train ? w->dlogits + i * T * V : NULL, w->logits + i * T * V, w->labels + i * T, T, V,
+                                      scale, &correct, &labelled);
         size_t learns = w->train ? i : 0; /* what is there in training only */
-        hrm__row_losses(call->c.row_sums + i * HRM_METRIC_SUMS, w->dq + 2 * learns, w->target_q + learns, w->step, w->train, w->q + 2 * i, w->q2 + 2 * learns,
-                        w->steps[i], w->halted[i], labelled, correct, lm);
+        hrm__row_losses(call->c.row_sums + i * HRM_METRIC_SUMS, w->dq + 2 * learns, w->target_q + learns, w->step, w->train,
+                        w->q + 2 * i, w->q2 + 2 * learns, w->steps[i], w->halted[i], labelled, correct, lm);
     }
 }
 
@@ -4155,7 +4337,7 @@ static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
-/* ---- updates --------------------------------------------------------------------------------------------------- >>updates --*/
+/* ---- updates ------------------------------------------------------------------------------------------------- >>updates --*/
 static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team)
 {
     /* params, m, v from `from` on, g [n] */
@@ -4163,8 +4345,9 @@ static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t 
     size_t b, e;
     hrm__team_range(team, n, 64, &b, &e);
     double lr = (double)s->rates[rate].lr;
-    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b, (hrm_real)(1 - lr * (double)s->rates[rate].weight_decay),
-                    (hrm_real)(lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b,
+                    (hrm_real)(1 - lr * (double)s->rates[rate].weight_decay), (hrm_real)(lr / (double)s->bias1),
+                    (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
 }
 
 static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->net_offset[0] : at->trained; }
@@ -4177,7 +4360,8 @@ static void hrm__norm_part(const hrm__cpu_call *call, const hrm__team *team)
     hrm__team_range(team, HRM__NORM_PARTS, 1, &b, &e);
     for (; b < e; b++) {
         double sum = 0;
-        for (size_t i = hrm__min_size(n, b * each); i < hrm__min_size(n, (b + 1) * each); i++) sum += (double)w->grads[i] * (double)w->grads[i];
+        for (size_t i = hrm__min_size(n, b * each); i < hrm__min_size(n, (b + 1) * each); i++)
+            sum += (double)w->grads[i] * (double)w->grads[i];
         call->c.norm_parts[b] = sum;
     }
 }
@@ -4214,7 +4398,8 @@ static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group 
             HRM__TRY(hrm__cpu_run(&call));
             continue;
         }
-        hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, rows, ndim, (double)w->step->rates[call.group.rate].lr, (double)w->step->rates[call.group.rate].weight_decay);
+        hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, rows, ndim, (double)w->step->rates[call.group.rate].lr,
+                     (double)w->step->rates[call.group.rate].weight_decay);
         memset(w->puzzle_grad, 0, rows * ndim * sizeof *w->puzzle_grad);
     }
     return HRM_OK;
@@ -4228,7 +4413,8 @@ static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
         for (int layer = 0; layer < d->layers[net]; layer++)
             for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
                 hrm_real *to = call->prepared.blocks[net] + (size_t)layer * call->prepared.each + call->prepared.at[i];
-                const hrm_real *from = w->params + w->at.net_offset[net] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
+                const hrm_real *from =
+                    w->params + w->at.net_offset[net] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
                 size_t N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
                 if (d->dtype == HRM_FORWARD_INT8) hrm__pack_bytes(to, from, N, K, team);
                 else if (d->dtype == HRM_FORWARD_BFLOAT16) hrm__pack_bf16((uint16_t *)(void *)to, from, N, K, team);
@@ -4246,7 +4432,7 @@ static hrm_status hrm__cpu_prepare(hrm_device *dev, hrm_work *w)
     return hrm__cpu_run(&call);
 }
 
-/* ---- the rest of the table --------------------------------------------------------------------------------------- >>cpu-table */
+/* ---- the rest of the table ----------------------------------------------------------------------------------- >>cpu-table */
 static hrm_status hrm__cpu_open(hrm_device **out, const hrm_device_desc *desc)
 {
     void *p;
@@ -4258,7 +4444,10 @@ static hrm_status hrm__cpu_open(hrm_device **out, const hrm_device_desc *desc)
     return HRM_OK;
 }
 static void       hrm__cpu_close(hrm_device *dev) { hrm__free(dev->allocator, dev, 1, sizeof *dev); }
-static hrm_status hrm__cpu_buffer_alloc(hrm_device *dev, void **p, size_t bytes) { return hrm__alloc_zero(dev->allocator, p, bytes, 1, "model memory"); }
+static hrm_status hrm__cpu_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
+{
+    return hrm__alloc_zero(dev->allocator, p, bytes, 1, "model memory");
+}
 static void       hrm__cpu_buffer_free(hrm_device *dev, void *p, size_t bytes) { hrm__free(dev->allocator, p, bytes, 1); }
 static hrm_status hrm__cpu_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
 {
@@ -4266,8 +4455,14 @@ static hrm_status hrm__cpu_copy(hrm_device *dev, void *dst, const void *src, siz
     if (bytes) memmove(dst, src, bytes);
     return HRM_OK;
 }
-static hrm_status hrm__cpu_upload(hrm_device *dev, void *dst, const void *host, size_t bytes) { return hrm__cpu_copy(dev, dst, host, bytes); }
-static hrm_status hrm__cpu_download(hrm_device *dev, void *host, const void *src, size_t bytes) { return hrm__cpu_copy(dev, host, src, bytes); }
+static hrm_status hrm__cpu_upload(hrm_device *dev, void *dst, const void *host, size_t bytes)
+{
+    return hrm__cpu_copy(dev, dst, host, bytes);
+}
+static hrm_status hrm__cpu_download(hrm_device *dev, void *host, const void *src, size_t bytes)
+{
+    return hrm__cpu_copy(dev, host, src, bytes);
+}
 static hrm_status hrm__cpu_zero(hrm_device *dev, void *dst, size_t bytes)
 {
     (void)dev;
@@ -4291,7 +4486,11 @@ static hrm_status hrm__cpu_begin_step(hrm_device *dev, hrm_work *w, uint64_t key
     *replayed = 0;
     return HRM_OK;
 }
-static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, uint64_t key) { (void)dev, (void)w, (void)key; return HRM_OK; }
+static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, uint64_t key)
+{
+    (void)dev, (void)w, (void)key;
+    return HRM_OK;
+}
 static void       hrm__cpu_forget(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; }
 static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
 {
@@ -4300,7 +4499,8 @@ static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *r
     for (int i = 0; i < n; i++) {
         size_t to = (size_t)i, from = (size_t)rows[i];
         if (to == from) continue;
-        for (int k = 0; k < w->d.states; k++) memcpy((hrm_real *)w->z[k] + to * z, (hrm_real *)w->z[k] + from * z, z * sizeof(hrm_real));
+        for (int k = 0; k < w->d.states; k++)
+            memcpy((hrm_real *)w->z[k] + to * z, (hrm_real *)w->z[k] + from * z, z * sizeof(hrm_real));
         memcpy((hrm_real *)w->e + to * z, (hrm_real *)w->e + from * z, z * sizeof(hrm_real));
         memcpy(w->inputs + to * T, w->inputs + from * T, T * sizeof *w->inputs);
         memcpy(w->labels + to * T, w->labels + from * T, T * sizeof *w->labels);
@@ -4342,18 +4542,25 @@ static hrm_status hrm__resolve_recurrence(const hrm_recurrence *r, hrm_dims *d)
 {
     int learns = 0; /* the last pass of state 0 has a gradient */
     if (r->states < 1 || r->states > HRM_MAX_STATES || r->nets < 1 || r->nets > HRM_MAX_NETS || r->num_passes < 1)
-        return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: %d states, %d networks, %d passes, expected 1 to %d, 1 to %d, 1 or more", r->states, r->nets, r->num_passes,
-                         HRM_MAX_STATES, HRM_MAX_NETS);
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "recurrence: %d states, %d networks, %d passes, expected 1 to %d, 1 to %d, 1 or more", r->states,
+                         r->nets, r->num_passes, HRM_MAX_STATES, HRM_MAX_NETS);
     for (int i = 0; i < r->nets; i++)
-        if (r->layers[i] < 1 || r->layers[i] > 1 << 10) return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: network %d has %d layers, expected 1 to %d", i, r->layers[i], 1 << 10);
+        if (r->layers[i] < 1 || r->layers[i] > 1 << 10)
+            return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: network %d has %d layers, expected 1 to %d", i, r->layers[i],
+                             1 << 10);
     for (int i = 0; i < r->num_passes; i++) {
         const hrm_pass *p = &r->passes[i];
-        if (p->state < 0 || p->state >= r->states || p->net < 0 || p->net >= r->nets || p->inputs & ~(((1u << r->states) - 1) | HRM_INPUT_E))
-            return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: pass %d: state %d, network %d or inputs 0x%x is none of its %d states and %d networks", i, p->state, p->net,
-                             p->inputs, r->states, r->nets);
+        if (p->state < 0 || p->state >= r->states || p->net < 0 || p->net >= r->nets ||
+            p->inputs & ~(((1u << r->states) - 1) | HRM_INPUT_E))
+            return hrm__fail(
+                HRM_ERR_ARGUMENT,
+                "recurrence: pass %d: state %d, network %d or inputs 0x%x is none of its %d states and %d networks", i,
+                p->state, p->net, p->inputs, r->states, r->nets);
         if (p->state == 0) learns = p->slot >= 0;
     }
-    if (!learns) return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: the last pass of state 0, which the heads read, has no gradient");
+    if (!learns)
+        return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: the last pass of state 0, which the heads read, has no gradient");
     d->states = r->states;
     d->nets = r->nets;
     for (int i = 0; i < r->nets; i++) d->layers[i] = r->layers[i];
@@ -4373,14 +4580,18 @@ static int hrm__lay_passes(const hrm_model_desc *desc, const hrm_dims *d, hrm_pa
     return n;
 }
 
-/* The lists of keys as a table: where a value stands in its description, and the flag that says 0 (at the value itself: none does). */
+/* The lists of keys as a table: where a value stands in its description, and the flag that says 0 (at the value itself: none
+ * does). */
 typedef enum hrm__kind { HRM__INT, HRM__FLOAT, HRM__FLAG, HRM__WORD } hrm__kind;
 typedef struct hrm__key { const char *name, *words; hrm__kind kind; size_t at, zero; double standard, low, high; } hrm__key;
 #define HRM__KEY(type, kind, key, ...)  HRM__KEY_##kind(type, __VA_ARGS__)
-#define HRM__KEY_INT(type, field, standard, low, high, none, help)   {#field, NULL, HRM__INT, offsetof(type, field), offsetof(type, none), standard, low, high},
-#define HRM__KEY_FLOAT(type, field, standard, low, high, none, help) {#field, NULL, HRM__FLOAT, offsetof(type, field), offsetof(type, none), standard, low, high},
-#define HRM__KEY_FLAG(type, field, help)        {#field, NULL, HRM__FLAG, offsetof(type, field), offsetof(type, field), 0, 0, 1},
-#define HRM__KEY_WORD(type, field, words, help) {#field, words, HRM__WORD, offsetof(type, field), offsetof(type, field), 0, 0, HRM__MOST_WORDS},
+    #define HRM__KEY_INT(type, field, standard, low, high, none, help) \
+        {#field, NULL, HRM__INT, offsetof(type, field), offsetof(type, none), standard, low, high},
+    #define HRM__KEY_FLOAT(type, field, standard, low, high, none, help) \
+        {#field, NULL, HRM__FLOAT, offsetof(type, field), offsetof(type, none), standard, low, high},
+    #define HRM__KEY_FLAG(type, field, help) {#field, NULL, HRM__FLAG, offsetof(type, field), offsetof(type, field), 0, 0, 1},
+    #define HRM__KEY_WORD(type, field, words, help) \
+        {#field, words, HRM__WORD, offsetof(type, field), offsetof(type, field), 0, 0, HRM__MOST_WORDS},
 enum { HRM__MOST_WORDS = 15 };
 static const hrm__key hrm__model_keys[] = {HRM_MODEL_KEYS(HRM__KEY, hrm_model_desc)};
 static const hrm__key hrm__train_keys[] = {HRM_TRAIN_KEYS(HRM__KEY, hrm_train_desc)};
@@ -4448,16 +4659,19 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     /* fills in r's defaults, checks everything, -> d with B = 1 */
     HRM__TRY(hrm__keys_resolve(r, hrm__model_keys, HRM__COUNT(hrm__model_keys)));
     if (r->num_threads == 0) r->num_threads = hrm_cpu_count();
-    if (r->num_threads < 1 || r->num_threads > 1024) return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 1 to 1024", r->num_threads);
+    if (r->num_threads < 1 || r->num_threads > 1024)
+        return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 1 to 1024", r->num_threads);
     if (!r->no_puzzle_emb && r->puzzle_emb_ndim == 0) r->puzzle_emb_ndim = r->hidden_size;
     if (r->hidden_size % r->num_heads != 0)
         return hrm__fail(HRM_ERR_SHAPE, "hidden_size %d is not a multiple of num_heads %d", r->hidden_size, r->num_heads);
     if (r->pos_encodings == HRM_ROPE && r->hidden_size / r->num_heads % 2 != 0)
-        return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d", r->hidden_size, r->num_heads,
-                         r->hidden_size / r->num_heads);
+        return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d",
+                         r->hidden_size, r->num_heads, r->hidden_size / r->num_heads);
     if ((int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
-        return hrm__fail(HRM_ERR_ARGUMENT, "device %d or forward_dtype %d is not one of its values", (int)r->device, (int)r->forward_dtype);
-    if (r->forward_dtype == HRM_FORWARD_DEFAULT) r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
+        return hrm__fail(HRM_ERR_ARGUMENT, "device %d or forward_dtype %d is not one of its values", (int)r->device,
+                         (int)r->forward_dtype);
+    if (r->forward_dtype == HRM_FORWARD_DEFAULT)
+        r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
     memset(d, 0, sizeof *d);
     d->B = 1;
     d->T = r->seq_len;
@@ -4466,10 +4680,14 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     d->S = d->P + d->T;
     d->V = r->vocab_size;
     double width = hrm__swiglu_width((double)r->expansion, d->D);
-    if (width > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion, width, 1 << 20);
+    if (width > 1 << 20)
+        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion,
+                         width, 1 << 20);
     d->I = (int)width;
     if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (d->D > 1 << 16 || d->I > 1 << 16))
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D, d->I);
+        return hrm__fail(HRM_ERR_UNSUPPORTED,
+                         "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D,
+                         d->I);
     d->heads = r->num_heads;
     d->head_dim = d->D / d->heads;
     d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
@@ -4576,7 +4794,8 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
             for (int i = 0; i < HRM_BLOCK_TENSORS; i++, n++) {
                 if (!entries) continue;
                 hrm__entry *e = &entries[n];
-                if (d->two_levels) snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", "HL"[net], layer, block_names[i]);
+                if (d->two_levels)
+                    snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", "HL"[net], layer, block_names[i]);
                 else snprintf(e->name, sizeof e->name, "inner.nets.%d.layers.%d.%s", net, layer, block_names[i]);
                 e->role = HRM_TRAINED;
                 e->rows = hrm__block_rows(d, i);
@@ -4587,7 +4806,7 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
     return n;
 }
 
-/* ---- the model ------------------------------------------------------------------------------------------------ >>create ---*/
+/* ---- the model ----------------------------------------------------------------------------------------------- >>create ---*/
 struct hrm_model {
     hrm_model_desc desc;
     hrm_dims       d; /* B = 1 */
@@ -4619,8 +4838,9 @@ static size_t hrm__puzzle_count(const hrm_dims *d) { return (size_t)d->puzzle_id
 static hrm_real hrm__truncated_normal(uint32_t u, double std)
 {
     double x = 0.95449973610364159 * (((double)u + 0.5) * (2.0 / 4294967296.0) - 1); /* erf(2/sqrt 2) times (-1,1) */
-    double w = -log((1 - x) * (1 + x)) - 2.5;                                          /* inverse erf: Giles 2010, central branch */
-    static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941};
+    double w = -log((1 - x) * (1 + x)) - 2.5; /* inverse erf: Giles 2010, central branch */
+    static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                               -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
     double p = c[0];
     for (size_t i = 1; i < HRM__COUNT(c); i++) p = p * w + c[i];
     return (hrm_real)(std / 0.87962566103423978 * 1.4142135623730951 * p * x);
@@ -4662,10 +4882,11 @@ static double hrm__estimate(const hrm_dims *d, int batch)
     double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0, row = 20 * D + 6 * I + d->heads + 64;
     for (int net = 0; net < d->nets; net++) layers += d->layers[net];
     layers += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows + d->states;
-    double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) + 2.0 * (double)hrm__gemm_scratch();
+    double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) +
+                    2.0 * (double)hrm__gemm_scratch();
     return 4 * (double)sizeof(hrm_real) *
-           ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) + (rows + 4 * D) * d->V + D * d->S +
-            (double)d->puzzle_ids * d->puzzle_ndim);
+           ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) +
+            (rows + 4 * D) * d->V + D * d->S + (double)d->puzzle_ids * d->puzzle_ndim);
 }
 
 static const hrm_device_table *hrm__device_table(const hrm_model_desc *desc)
@@ -4683,8 +4904,10 @@ static hrm_status hrm__open_table(const hrm_device_table **out, const hrm_model_
     const hrm_device_table *t = hrm__device_table(desc);
     if (!t) return hrm__fail(HRM_ERR_UNSUPPORTED, "device cuda: this program was built without HRM_USE_CUDA and hrm_cuda.cu");
     if (t->version != HRM_DEVICE_VERSION || t->size != sizeof *t)
-        return hrm__fail(HRM_ERR_DEVICE, "device %s: its table is version %u of %u bytes, hrm.h has version %d of %zu bytes; compile both from one release", t->name,
-                         (unsigned)t->version, (unsigned)t->size, HRM_DEVICE_VERSION, sizeof *t);
+        return hrm__fail(
+            HRM_ERR_DEVICE,
+            "device %s: its table is version %u of %u bytes, hrm.h has version %d of %zu bytes; compile both from one release",
+            t->name, (unsigned)t->version, (unsigned)t->size, HRM_DEVICE_VERSION, sizeof *t);
     *out = t;
     return HRM_OK;
 }
@@ -4737,7 +4960,8 @@ static hrm_status hrm__model_build(hrm_model *m, int initialise)
     m->num_passes = passes;
     hrm__lay_passes(&m->desc, &m->d, m->learning, 1);
     hrm__lay_passes(&m->desc, &m->d, m->thinking, 0);
-    for (size_t i = 0; i < (size_t)passes * sizeof *m->learning; i++) m->passes_hash = (m->passes_hash ^ ((const unsigned char *)m->learning)[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < (size_t)passes * sizeof *m->learning; i++)
+        m->passes_hash = (m->passes_hash ^ ((const unsigned char *)m->learning)[i]) * 0x100000001b3u;
     if (m->desc.recurrence) { /* the caller's may go */
         m->recurrence.states = m->d.states, m->recurrence.nets = m->d.nets;
         m->recurrence.layers = m->d.layers;
@@ -4782,7 +5006,8 @@ static hrm_status hrm__model_create(hrm_model **out, const hrm_model_desc *desc,
     void *p;
     HRM__TRY(hrm__cpu_select());
     HRM__TRY(hrm__resolve(&resolved, &d));
-    if (hrm__estimate(&d, 1) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
+    if (hrm__estimate(&d, 1) > (double)(SIZE_MAX / 2))
+        return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
     HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_model), "model"));
     hrm_model *m = (hrm_model *)p;
     m->desc = resolved;
@@ -4811,14 +5036,18 @@ HRM_API int64_t hrm_model_parameters(const hrm_model *m)
     return n;
 }
 
-/* ---- tensors of a model ---------------------------------------------------------------------------------------- >>tensors --*/
+/* ---- tensors of a model -------------------------------------------------------------------------------------- >>tensors --*/
 HRM_API int hrm_model_tensor_count(const hrm_model *model) { return model->count; }
 
-static hrm_real *hrm__entry_place(const hrm_model *m, const hrm__entry *e) { return e->role == HRM_PUZZLE_TABLE ? m->puzzle : m->params + e->offset; }
+static hrm_real *hrm__entry_place(const hrm_model *m, const hrm__entry *e)
+{
+    return e->role == HRM_PUZZLE_TABLE ? m->puzzle : m->params + e->offset;
+}
 
 static hrm_status hrm__check_tensor(const hrm_model *m, int index)
 {
-    return index >= 0 && index < m->count ? HRM_OK : hrm__fail(HRM_ERR_ARGUMENT, "tensor %d of a model with %d", index, m->count);
+    return index >= 0 && index < m->count ? HRM_OK
+                                          : hrm__fail(HRM_ERR_ARGUMENT, "tensor %d of a model with %d", index, m->count);
 }
 
 HRM_API hrm_status hrm_model_tensor(const hrm_model *m, int index, hrm_tensor *tensor, hrm_role *role)
@@ -4855,7 +5084,8 @@ static hrm_status hrm__check_finite(const char *name, const hrm_real *values, si
 {
     for (size_t i = 0; i < n; i++)
         if (!(values[i] - values[i] == 0))
-            return hrm__fail(HRM_ERR_NAN, "tensor %s: row %zu, column %zu is %g", name, i / columns, i % columns, (double)values[i]);
+            return hrm__fail(HRM_ERR_NAN, "tensor %s: row %zu, column %zu is %g", name, i / columns, i % columns,
+                             (double)values[i]);
     return HRM_OK;
 }
 
@@ -4870,7 +5100,8 @@ static hrm_status hrm__check_weights(const hrm_model *m)
             size_t n = size - at < HRM__COUNT(some) ? size - at : HRM__COUNT(some);
             HRM__TRY(m->table->download(m->dev, some, hrm__entry_place(m, e) + at, n * sizeof *some));
             for (size_t j = 0; j < n; j++)
-                if (!(some[j] - some[j] == 0)) return hrm__fail(HRM_ERR_NAN, "tensor %s: element %zu is %g", e->name, at + j, (double)some[j]);
+                if (!(some[j] - some[j] == 0))
+                    return hrm__fail(HRM_ERR_NAN, "tensor %s: element %zu is %g", e->name, at + j, (double)some[j]);
         }
     }
     return HRM_OK;
@@ -4969,7 +5200,8 @@ HRM_API void hrm_run_destroy(hrm_run *run)
 
 static int hrm__update_groups(const hrm_model *m, int train, hrm_group *groups)
 {
-    /* what moves what, at which of the step's rates -> how many; train 2: the backward pass applies the blocks' gradients itself */
+    /* what moves what, at which of the step's rates -> how many; train 2: the backward pass applies the blocks' gradients
+     * itself */
     int n = 0;
     memset(groups, 0, HRM_MAX_GROUPS * sizeof *groups);
     groups[n].optimizer = HRM_ADAM_ATAN2;
@@ -4980,8 +5212,8 @@ static int hrm__update_groups(const hrm_model *m, int train, hrm_group *groups)
     return n + 1;
 }
 
-/* Whether blocks may be updated as soon as their gradient is there, which saves keeping them all: where nothing has to look at all
- * gradients first, and each network is passed once with one. */
+/* Whether blocks may be updated as soon as their gradient is there, which saves keeping them all: where nothing has to look at
+ * all gradients first, and each network is passed once with one. */
 static int hrm__updates_early(const hrm_model *m)
 {
     unsigned seen = 0;
@@ -5000,9 +5232,12 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     void *p;
     hrm_device_sizes sizes;
     if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
-    if (train && (m->desc.forward_dtype == HRM_FORWARD_INT8 || (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only", hrm__forward_names[m->desc.forward_dtype]);
-    if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
+    if (train && (m->desc.forward_dtype == HRM_FORWARD_INT8 ||
+                  (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only",
+                         hrm__forward_names[m->desc.forward_dtype]);
+    if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2))
+        return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
     hrm_run *run = (hrm_run *)p;
     run->model = m;
@@ -5035,7 +5270,8 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
 
 HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_desc *desc)
 {
-    if (desc->update && !desc->train) return hrm__fail(HRM_ERR_ARGUMENT, "a run with update needs train: it is gradients that are applied");
+    if (desc->update && !desc->train)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a run with update needs train: it is gradients that are applied");
     return hrm__run_create(run, m, desc, desc->train != 0);
 }
 
@@ -5044,14 +5280,16 @@ static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_
     int32_t some[256];
     for (size_t i = 0; i < HRM__COUNT(some); i++) some[i] = value;
     for (size_t i = 0; i < n; i += HRM__COUNT(some))
-        HRM__TRY(run->model->table->upload(run->model->dev, dst + i, some, (n - i < HRM__COUNT(some) ? n - i : HRM__COUNT(some)) * sizeof *some));
+        HRM__TRY(run->model->table->upload(run->model->dev, dst + i, some,
+                                           (n - i < HRM__COUNT(some) ? n - i : HRM__COUNT(some)) * sizeof *some));
     return HRM_OK;
 }
 
 static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
 {
     const hrm_work *w = &run->w;
-    return run->model->table->zero(run->model->dev, w->puzzle_grad, (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
+    return run->model->table->zero(run->model->dev, w->puzzle_grad,
+                                   (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
 }
 
 static hrm_status hrm__recover(hrm_run *run)
@@ -5076,7 +5314,9 @@ HRM_API hrm_status hrm_run_reset(hrm_run *run)
 static hrm_status hrm__check_gradients(const hrm_run *run)
 {
     if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
-    if (run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which applies gradients and does not keep them; create another for them");
+    if (run->owned)
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "this run is a trainer's, which applies gradients and does not keep them; create another for them");
     return HRM_OK;
 }
 
@@ -5094,14 +5334,20 @@ static hrm_status hrm__check_batch(const hrm_dims *d, const hrm_batch *batch, in
     for (int i = 0; i < rows; i++) {
         for (int t = 0; t < d->T; t++) {
             int32_t token = batch->inputs[(size_t)i * (size_t)d->T + (size_t)t];
-            if (token < 0 || token >= d->V) return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: token %d is not below the vocabulary's %d", what, i, t, (int)token, d->V);
+            if (token < 0 || token >= d->V)
+                return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: token %d is not below the vocabulary's %d", what, i,
+                                 t, (int)token, d->V);
             if (!batch->labels) continue;
             int32_t label = batch->labels[(size_t)i * (size_t)d->T + (size_t)t];
             if (label != -100 && (label < 0 || label >= d->V))
-                return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: label %d is neither -100 nor below the vocabulary's %d", what, i, t, (int)label, d->V);
+                return hrm__fail(HRM_ERR_RANGE,
+                                 "%s: row %d, position %d: label %d is neither -100 nor below the vocabulary's %d", what, i, t,
+                                 (int)label, d->V);
         }
-        if (d->puzzle_ids && batch->puzzle_identifiers && (batch->puzzle_identifiers[i] < 0 || batch->puzzle_identifiers[i] >= d->puzzle_ids))
-            return hrm__fail(HRM_ERR_RANGE, "%s: row %d: puzzle identifier %d is not below the table's %d", what, i, (int)batch->puzzle_identifiers[i], d->puzzle_ids);
+        if (d->puzzle_ids && batch->puzzle_identifiers &&
+            (batch->puzzle_identifiers[i] < 0 || batch->puzzle_identifiers[i] >= d->puzzle_ids))
+            return hrm__fail(HRM_ERR_RANGE, "%s: row %d: puzzle identifier %d is not below the table's %d", what, i,
+                             (int)batch->puzzle_identifiers[i], d->puzzle_ids);
     }
     return HRM_OK;
 }
@@ -5137,11 +5383,13 @@ static hrm_status hrm__segment(hrm_run *run)
     hrm_work *w = &run->w;
     HRM__TRY(t->act_begin(dev, w));
     HRM__TRY(t->embed(dev, w));
-    HRM__TRY(w->train ? t->passes(dev, w, w->z, m->learning, m->num_passes) : t->passes(dev, w, w->z, m->thinking, m->num_passes));
+    HRM__TRY(w->train ? t->passes(dev, w, w->z, m->learning, m->num_passes)
+                      : t->passes(dev, w, w->z, m->thinking, m->num_passes));
     HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
     HRM__TRY(t->act_end(dev, w));
     if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
-        HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* as laid out: all states, then e */
+        HRM__TRY(
+            t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* as laid out: all states, then e */
         HRM__TRY(t->passes(dev, w, w->t, m->thinking, m->num_passes));
         HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
     }
@@ -5219,7 +5467,8 @@ HRM_API hrm_status hrm_run_backward(hrm_run *run)
     const hrm_device_table *t = run->model->table;
     int replayed;
     HRM__TRY(hrm__check_gradients(run));
-    if (run->ran != 1) return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
+    if (run->ran != 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
     HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD), &replayed));
     if (!replayed) HRM__TRY(hrm__backward(run));
     HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD)));
@@ -5247,7 +5496,8 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
     HRM__TRY(hrm__check_gradients(run));
     if (!run->w.m) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
     if (!(desc->beta1 >= 0 && desc->beta1 < 1 && desc->beta2 >= 0 && desc->beta2 < 1))
-        return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1, (double)desc->beta2);
+        return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1,
+                         (double)desc->beta2);
     hrm__step_rates(&step, desc, run->updates + 1);
     HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
     HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE), &replayed));
@@ -5269,7 +5519,8 @@ HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *va
     HRM__TRY(hrm__check_gradients(run));
     if (e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
     if (e->role == HRM_PUZZLE_TABLE)
-        return m->table->download(m->dev, values, run->w.puzzle_grad, (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
+        return m->table->download(m->dev, values, run->w.puzzle_grad,
+                                  (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
     return m->table->download(m->dev, values, run->w.grads + e->offset, hrm__entry_size(e) * sizeof *values);
 }
 
@@ -5321,7 +5572,8 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
     size_t n = (size_t)w->rows, T = (size_t)w->d.T, V = (size_t)w->d.V;
     if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no results before its first segment");
     if (o->target_q_continue && !(w->train && w->d.halt_max_steps > 1))
-        return hrm__fail(HRM_ERR_ARGUMENT, "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1");
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1");
     if (o->logits) HRM__TRY(t->download(dev, o->logits, w->logits, n * T * V * sizeof *o->logits));
     if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
     if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
@@ -5344,7 +5596,8 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
 static void       hrm__dataset_take_turn(hrm_dataset *data);
 static void       hrm__dataset_end_turn(hrm_dataset *data);
 static int        hrm__dataset_serial(const hrm_dataset *data);
-static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
+                                      hrm_batch *batch, int *new_iteration);
 
 typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
 
@@ -5493,8 +5746,10 @@ static hrm_status hrm__resolve_training(hrm_train_desc *t)
 {
     if (t->steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "steps is %lld, expected 0 or more", (long long)t->steps);
     if (t->steps == 0 && t->epochs == 0) t->epochs = 1000;
-    if (!(t->epochs >= 0 && t->epochs < 1e15)) return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
-    if (t->lr_warmup_steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
+    if (!(t->epochs >= 0 && t->epochs < 1e15))
+        return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
+    if (t->lr_warmup_steps < 0)
+        return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
     HRM__TRY(hrm__keys_resolve(t, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
     return HRM_OK;
 }
@@ -5578,10 +5833,13 @@ HRM_API hrm_position hrm_trainer_position(const hrm_trainer *t) { return t->posi
 static hrm_status hrm__check_data(const hrm_model *m, const hrm_dataset *data)
 {
     const hrm_dataset_info *info = hrm_dataset_describe(data);
-    if (info->seq_len != m->d.T) return hrm__fail(HRM_ERR_SHAPE, "the data set's seq_len is %d, the model's %d", info->seq_len, m->d.T);
-    if (info->vocab_size > m->d.V) return hrm__fail(HRM_ERR_SHAPE, "the data set's vocab_size is %d, the model's %d", info->vocab_size, m->d.V);
+    if (info->seq_len != m->d.T)
+        return hrm__fail(HRM_ERR_SHAPE, "the data set's seq_len is %d, the model's %d", info->seq_len, m->d.T);
+    if (info->vocab_size > m->d.V)
+        return hrm__fail(HRM_ERR_SHAPE, "the data set's vocab_size is %d, the model's %d", info->vocab_size, m->d.V);
     if (m->d.puzzle_ids && info->num_puzzle_identifiers > m->d.puzzle_ids)
-        return hrm__fail(HRM_ERR_SHAPE, "the data set's num_puzzle_identifiers is %d, the model's %d", info->num_puzzle_identifiers, m->d.puzzle_ids);
+        return hrm__fail(HRM_ERR_SHAPE, "the data set's num_puzzle_identifiers is %d, the model's %d",
+                         info->num_puzzle_identifiers, m->d.puzzle_ids);
     return HRM_OK;
 }
 
@@ -5597,8 +5855,9 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     if (!t->total) {
         const hrm_dataset_info *info = hrm_dataset_describe(data);
         double total = floor(t->desc.epochs * (double)info->total_groups * info->mean_puzzle_examples / t->desc.batch_size);
-        if (!(total >= 1 && total < 9e15)) return hrm__fail(HRM_ERR_ARGUMENT, "%g epochs of %lld groups make %g steps of %d rows, expected at least 1", t->desc.epochs,
-                                                            (long long)info->total_groups, total, t->desc.batch_size);
+        if (!(total >= 1 && total < 9e15))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%g epochs of %lld groups make %g steps of %d rows, expected at least 1",
+                             t->desc.epochs, (long long)info->total_groups, total, t->desc.batch_size);
         hrm__settle_steps(t, (int64_t)total);
     }
     if (t->done >= t->total) return HRM_END;
@@ -5611,7 +5870,8 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     hrm_step s = hrm__step_make(t->run, d->seed, (uint64_t)step);
     hrm_update_desc u;
     u.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
-    u.puzzle_emb_lr = (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    u.puzzle_emb_lr =
+        (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
     u.weight_decay = d->weight_decay, u.puzzle_emb_weight_decay = d->puzzle_emb_weight_decay;
     u.beta1 = d->beta1, u.beta2 = d->beta2;
     hrm__step_rates(&s, &u, step);
@@ -5675,9 +5935,13 @@ static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metric
         t->held.there = 0;
         hrm_status status = hrm__check_weights(t->model);
         if (status == HRM_ERR_NAN)
-            return hrm__fail(status, "step %lld: the loss is not finite, since an update before it left weights that are not; load an earlier state",
-                                   (long long)begun.step);
-        return status != HRM_OK ? status : hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)begun.step);
+            return hrm__fail(
+                status,
+                "step %lld: the loss is not finite, since an update before it left weights that are not; load an earlier state",
+                (long long)begun.step);
+        return status != HRM_OK ? status
+                                : hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it",
+                                            (long long)begun.step);
     }
     if (metrics) {
         *metrics = hrm__metrics_from(told.sums);
@@ -5827,8 +6091,10 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
         if (!last && !how->adaptive && !how->on_segment) continue;
         HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
         for (int i = 0; i < n; i++) leaving += last || (how->adaptive && s->q[2 * i] > s->q[2 * i + 1]);
-        if (leaving || how->on_segment) HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
-        if (leaving && how->want_logits) HRM__TRY(t->download(m->dev, s->logits, w->logits, (size_t)n * T * V * sizeof *s->logits));
+        if (leaving || how->on_segment)
+            HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
+        if (leaving && how->want_logits)
+            HRM__TRY(t->download(m->dev, s->logits, w->logits, (size_t)n * T * V * sizeof *s->logits));
         if (how->on_segment) how->on_segment(how->user, s, segment, n);
         int kept = 0;
         for (int i = 0; i < n; i++) {
@@ -5846,7 +6112,7 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
     return HRM_OK;
 }
 
-/* ---- hrm_solve ------------------------------------------------------------------------------------------------ >>solving ---*/
+/* ---- hrm_solve ---------------------------------------------------------------------------------------------- >>solving ---*/
 typedef struct hrm__solve_call { const hrm_solve_desc *desc; int32_t *answers; size_t T; } hrm__solve_call;
 
 static void hrm__solve_result_set(hrm_solve_result *r, const hrm__solver *s, size_t at, int segments, int halted)
@@ -5881,7 +6147,8 @@ HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answ
     memset(&none, 0, sizeof none);
     if (!desc) desc = &none;
     int rows = desc->rows ? desc->rows : 1, max_steps = desc->max_steps ? desc->max_steps : m->d.halt_max_steps;
-    if (rows < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
+    if (rows < 1 || max_steps < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
     HRM__TRY(hrm__solver_for(m, rows));
     memset(&batch, 0, sizeof batch);
     batch.rows = batch.filled = rows;
@@ -5899,7 +6166,7 @@ HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answ
     return hrm__think(m, &batch, &how);
 }
 
-/* ---- hrm_evaluate ---------------------------------------------------------------------------------------------- >>evaluate --*/
+/* ---- hrm_evaluate ------------------------------------------------------------------------------------------- >>evaluate --*/
 typedef struct hrm__evaluation {
     const hrm_evaluate_desc *desc;
     hrm_model      *model;
@@ -5917,7 +6184,8 @@ static hrm_status hrm__evaluate_done(void *user, const hrm__solver *s, int32_t r
     int correct, labelled;
     (void)halted;
     memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
-    sums[HRM_M_LM_LOSS] = hrm_cross_entropy(e->model->desc.loss_type, NULL, s->logits + at * T * V, e->batch.labels + r * T, T, V, 1, &correct, &labelled);
+    sums[HRM_M_LM_LOSS] = hrm_cross_entropy(e->model->desc.loss_type, NULL, s->logits + at * T * V, e->batch.labels + r * T, T,
+                                            V, 1, &correct, &labelled);
     int exact = correct == labelled;
     sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, NULL);
     sums[HRM_M_ROWS] = 1;
@@ -5989,8 +6257,10 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
     memset(metrics, 0, sizeof *metrics);
     e.desc = desc ? desc : &none;
     e.model = m;
-    int B = e.desc->batch_size ? e.desc->batch_size : 64, max_steps = e.desc->max_steps ? e.desc->max_steps : m->d.halt_max_steps;
-    if (B < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
+    int B = e.desc->batch_size ? e.desc->batch_size : 64,
+        max_steps = e.desc->max_steps ? e.desc->max_steps : m->d.halt_max_steps;
+    if (B < 1 || max_steps < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
     HRM__TRY(hrm__check_data(m, data));
     HRM__TRY(hrm__solver_for(m, B));
     size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
@@ -6007,7 +6277,7 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
     return status;
 }
 
-/* ---- memory known beforehand ------------------------------------------------------------------------------------ >>budget ---*/
+/* ---- memory known beforehand --------------------------------------------------------------------------------- >>budget ---*/
 static size_t hrm__block_bytes(size_t bytes) { return bytes + 2 * HRM__ALIGN; } /* what hrm__alloc asks the allocator for */
 
 HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch)
@@ -6022,15 +6292,17 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
     if (batch < 1 || batch > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch is %d, expected 1 to %d", batch, 1 << 20);
     HRM__TRY(hrm__cpu_select());
     HRM__TRY(hrm__resolve(&m.desc, &m.d));
-    if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
+    if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2))
+        return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
     HRM__TRY(hrm__open_table(&table, &m.desc));
     m.count = hrm__plan_model(&m.d, &m.at, NULL);
     HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
     memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) +
-                    hrm__block_bytes(2 * (size_t)hrm__lay_passes(&m.desc, &m.d, NULL, 1) * sizeof(hrm_pass)) + hrm__block_bytes(sizeof(hrm_device)) +
-                    hrm__block_bytes(sizeof(hrm_pool)) + hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
+                    hrm__block_bytes(2 * (size_t)hrm__lay_passes(&m.desc, &m.d, NULL, 1) * sizeof(hrm_pass)) +
+                    hrm__block_bytes(sizeof(hrm_device)) + hrm__block_bytes(sizeof(hrm_pool)) +
+                    hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
                     (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
-#ifndef HRM_NO_THREADS
+    #ifndef HRM_NO_THREADS
     memory->model += hrm__block_bytes((size_t)m.d.threads * sizeof(hrm__worker));
 #endif
     for (int train = 0; train < 2; train++) {
@@ -6040,9 +6312,12 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
         w.train = train && table->updates_at_once ? 2 : train;
         HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
         size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, train, NULL, &w));
-        if (train) memory->train = run + hrm__block_bytes(sizeof(hrm_trainer)) + hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
+        if (train)
+            memory->train =
+                run + hrm__block_bytes(sizeof(hrm_trainer)) + hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
         else
-            memory->solve = run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
+            memory->solve =
+                run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
     }
     return HRM_OK;
 }
@@ -6221,8 +6496,8 @@ static long hrm__os_create(hrm__file *file, const char *path)
     for (;;) {
         int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0666);
         if (fd < 0) return errno;
-        /* A lock tells others that we live, and goes with us. Who looked between the two calls has it, removes the file and lets go:
-         * then again. Where there are no locks nobody removes anything. */
+        /* A lock tells others that we live, and goes with us. Who looked between the two calls has it, removes the file and
+         * lets go: then again. Where there are no locks nobody removes anything. */
         struct flock lock;
         struct stat ours, there;
         memset(&lock, 0, sizeof lock);
@@ -6314,7 +6589,8 @@ static void hrm__os_remove_stale(const char *path)
         if (strncmp(e->d_name, path + at, n) != 0 || strncmp(e->d_name + n, ".tmp", 4) != 0) continue;
         const char *digits = e->d_name + n + 4;
         if (!*digits || digits[strspn(digits, "0123456789_")]) continue;
-        if (snprintf(full, sizeof full, "%.*s%s", (int)at, path, e->d_name) >= (int)sizeof full || hrm__temp_is_ours(full)) continue;
+        if (snprintf(full, sizeof full, "%.*s%s", (int)at, path, e->d_name) >= (int)sizeof full || hrm__temp_is_ours(full))
+            continue;
         struct flock lock;
         memset(&lock, 0, sizeof lock);
         lock.l_type = F_WRLCK;
@@ -6358,7 +6634,8 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
     if (!path || !*path) return hrm__fail(HRM_ERR_ARGUMENT, "no path given");
     if (HRM__IO_FAULT()) return hrm__map_fail(path, HRM__IO_ERROR);
     if (!hrm__os_wide(wide, path)) return hrm__map_fail(path, ERROR_INVALID_NAME);
-    HANDLE file = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    HANDLE file =
+        CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
     if (file == INVALID_HANDLE_VALUE) return hrm__map_fail(path, (long)GetLastError());
     long error = GetFileSizeEx(file, &length) ? 0 : (long)GetLastError();
     if (!error && (uint64_t)length.QuadPart > SIZE_MAX / 2) error = ERROR_NOT_ENOUGH_MEMORY;
@@ -6409,7 +6686,8 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
         if (!view) error = ENOMEM;
         else if (lseek(fd, 0, SEEK_SET) < 0) error = errno;
         for (size_t at = 0; !error && at < size;) {
-            ssize_t done = HRM__IO_FAULT() ? 0 : read(fd, (char *)view + at, size - at < (size_t)1 << 30 ? size - at : (size_t)1 << 30);
+            ssize_t done =
+                HRM__IO_FAULT() ? 0 : read(fd, (char *)view + at, size - at < (size_t)1 << 30 ? size - at : (size_t)1 << 30);
             if (done < 0 && errno == EINTR) continue;
             if (done <= 0) error = done < 0 ? errno : EIO;
             else at += (size_t)done;
@@ -6433,7 +6711,8 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
 static void hrm__map_to_native(const hrm_file_map *map, const void *data, hrm_dtype dtype, size_t n)
 {
     /* n elements of the map from the file's byte order to the machine's; each once only */
-    if (HRM__BIG_ENDIAN) hrm__swap_bytes((unsigned char *)map->handle + ((const unsigned char *)data - map->data), hrm_dtype_size(dtype), n);
+    if (HRM__BIG_ENDIAN)
+        hrm__swap_bytes((unsigned char *)map->handle + ((const unsigned char *)data - map->data), hrm_dtype_size(dtype), n);
 }
 
 /* ---- writer -----------------------------------------------------------------------------------------------------------
@@ -6464,8 +6743,8 @@ static void hrm__crc_add(hrm__crc *crc, const void *data, size_t n)
     uint32_t v = ~crc->value;
     for (; n >= 8; n -= 8, p += 8) {
         uint32_t low = v ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
-        v = crc->table[7][low & 255] ^ crc->table[6][low >> 8 & 255] ^ crc->table[5][low >> 16 & 255] ^ crc->table[4][low >> 24] ^
-            crc->table[3][p[4]] ^ crc->table[2][p[5]] ^ crc->table[1][p[6]] ^ crc->table[0][p[7]];
+        v = crc->table[7][low & 255] ^ crc->table[6][low >> 8 & 255] ^ crc->table[5][low >> 16 & 255] ^
+            crc->table[4][low >> 24] ^ crc->table[3][p[4]] ^ crc->table[2][p[5]] ^ crc->table[1][p[6]] ^ crc->table[0][p[7]];
     }
     for (; n; n--) v = v >> 8 ^ crc->table[0][(v ^ *p++) & 255];
     crc->value = ~v;
@@ -6687,7 +6966,11 @@ static hrm_status hrm__writer_elements(hrm_writer *w, hrm_dtype as, const void *
  * First a heap for what lives and dies together: blocks that double, nothing freed on its own.
  */
 typedef struct hrm__chunk { struct hrm__chunk *next; size_t size, used; } hrm__chunk;
-typedef struct hrm__arena { const hrm_allocator *allocator; hrm__chunk *chunks; const char *what; /* in error messages */ } hrm__arena;
+typedef struct hrm__arena {
+    const hrm_allocator *allocator;
+    hrm__chunk *chunks;
+    const char *what; /* in error messages */
+} hrm__arena;
 
 static void hrm__arena_free(hrm__arena *arena)
 {
@@ -6762,7 +7045,9 @@ static hrm_status hrm__check_content(const hrm_file_map *map, const char *path)
     for (int k = 0; k < 2; k++) {
         size_t n = 0;
         while (pages[k][n] && at + n < map->size && (map->data[at + n] | (pages[k][n] >= 'a' ? 32 : 0)) == pages[k][n]) n++;
-        if (!pages[k][n]) return hrm__fail(HRM_ERR_FORMAT, "%s: an HTML page, not the file itself; download the file, not the page about it", path);
+        if (!pages[k][n])
+            return hrm__fail(HRM_ERR_FORMAT, "%s: an HTML page, not the file itself; download the file, not the page about it",
+                             path);
     }
     return HRM_OK;
 }
@@ -6770,7 +7055,10 @@ static hrm_status hrm__check_content(const hrm_file_map *map, const char *path)
 /* A text being read. */
 typedef struct hrm__text { const char *p, *end, *name; int line; hrm__arena *arena; } hrm__text;
 
-static hrm_status hrm__text_fail(const hrm__text *t, const char *what) { return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s", t->name, t->line, what); }
+static hrm_status hrm__text_fail(const hrm__text *t, const char *what)
+{
+    return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s", t->name, t->line, what);
+}
 
 static void hrm__text_blank(hrm__text *t)
 {
@@ -6863,7 +7151,8 @@ static hrm_status hrm__json_number(hrm__text *t, hrm_json *node, const char *p, 
     node->type = HRM_JSON_NUMBER;
     node->string = text;
     node->number = hrm__number_value(text);
-    if (!(node->number - node->number == 0)) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the number %.40s is too large", t->name, t->line, node->string);
+    if (!(node->number - node->number == 0))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the number %.40s is too large", t->name, t->line, node->string);
     return HRM_OK;
 }
 
@@ -6871,7 +7160,10 @@ static int hrm__hex4(const char *p)
 {
     int v = 0;
     for (int i = 0; i < 4; i++) {
-        int c = p[i], digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int c = p[i], digit = c >= '0' && c <= '9'   ? c - '0'
+                              : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                              : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                     : -1;
         if (digit < 0) return -1;
         v = v << 4 | digit;
     }
@@ -6950,8 +7242,8 @@ static hrm_status hrm__json_unique(hrm__text *t, const hrm_json *object)
     for (n = 1; n < count && strcmp(keys[n - 1]->key, keys[n]->key) != 0;) n++;
     hrm_status status = HRM_OK;
     if (n < count)
-        status = hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the key \"%.100s\" stands there a second time, first in line %d", t->name, keys[n]->line,
-                           keys[n]->key, keys[n - 1]->line);
+        status = hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the key \"%.100s\" stands there a second time, first in line %d",
+                           t->name, keys[n]->line, keys[n]->key, keys[n - 1]->line);
     hrm__free(t->arena->allocator, p, count, sizeof *keys);
     return status;
 }
@@ -7045,8 +7337,8 @@ struct hrm_json_document { hrm__arena arena; hrm_json *root; };
 
 typedef hrm_status (*hrm__text_parser)(hrm__text *t, hrm_json **root);
 
-static hrm_status hrm__text_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a,
-                                  hrm__text_parser parse)
+static hrm_status hrm__text_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a, hrm__text_parser parse)
 {
     void *p;
     hrm__text t;
@@ -7069,7 +7361,8 @@ static hrm_status hrm__text_parse(hrm_json_document **doc, const char *text, siz
     return status;
 }
 
-HRM_API hrm_status hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a)
+HRM_API hrm_status hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a)
 {
     return hrm__text_parse(doc, text, length, name, a, hrm__json_tree);
 }
@@ -7098,7 +7391,8 @@ static const char *hrm__json_type_name(hrm_json_type type)
     return names[type];
 }
 
-static hrm_status hrm__json_want(const hrm_json *object, const char *key, hrm_json_type type, int required, const char *name, const hrm_json **out)
+static hrm_status hrm__json_want(const hrm_json *object, const char *key, hrm_json_type type, int required, const char *name,
+                                 const hrm_json **out)
 {
     /* the member of that type, NULL when absent or null and not required */
     const hrm_json *v = hrm_json_get(object, key);
@@ -7106,18 +7400,21 @@ static hrm_status hrm__json_want(const hrm_json *object, const char *key, hrm_js
     if ((!v || v->type == HRM_JSON_NULL) && !required) return HRM_OK;
     if (!v) return hrm__fail(HRM_ERR_FORMAT, "%s: \"%s\" is missing", name, key);
     if (v->type != type)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %s, expected %s", name, v->line, key, hrm__json_type_name(v->type), hrm__json_type_name(type));
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %s, expected %s", name, v->line, key,
+                         hrm__json_type_name(v->type), hrm__json_type_name(type));
     *out = v;
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required, double *value, const char *name)
+HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required,
+                                        double *value, const char *name)
 {
     const hrm_json *v;
     HRM__TRY(hrm__json_want(object, key, HRM_JSON_NUMBER, required, name, &v));
     if (!v) return HRM_OK;
     if (v->number < low || v->number > high)
-        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %.40s, expected %g to %g", name, v->line, key, v->string, low, high);
+        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %.40s, expected %g to %g", name, v->line, key, v->string, low,
+                         high);
     *value = v->number;
     return HRM_OK;
 }
@@ -7129,7 +7426,8 @@ HRM_API hrm_status hrm_json_integer(const hrm_json *node, int64_t *value)
     uint64_t m = 0;
     if (node->type == HRM_JSON_NUMBER) {
         int negative = *p == '-';
-        for (p += negative || *p == '+'; *p >= '0' && *p <= '9' && m <= (UINT64_MAX - 9) / 10; p++) m = m * 10 + (uint64_t)(*p - '0');
+        for (p += negative || *p == '+'; *p >= '0' && *p <= '9' && m <= (UINT64_MAX - 9) / 10; p++)
+            m = m * 10 + (uint64_t)(*p - '0');
         if (!*p && m <= (uint64_t)INT64_MAX + (uint64_t)negative) {
             *value = negative ? (m ? -(int64_t)(m - 1) - 1 : 0) : (int64_t)m;
             return HRM_OK;
@@ -7139,24 +7437,29 @@ HRM_API hrm_status hrm_json_integer(const hrm_json *node, int64_t *value)
             return HRM_OK;
         }
     }
-    return hrm__fail(HRM_ERR_FORMAT, "line %d: %.40s is not a whole number", node->line, node->string ? node->string : hrm__json_type_name(node->type));
+    return hrm__fail(HRM_ERR_FORMAT, "line %d: %.40s is not a whole number", node->line,
+                     node->string ? node->string : hrm__json_type_name(node->type));
 }
 
-HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required, int64_t *value, const char *name)
+HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required,
+                                         int64_t *value, const char *name)
 {
     const hrm_json *v;
     int64_t n;
     HRM__TRY(hrm__json_want(object, key, HRM_JSON_NUMBER, required, name, &v));
     if (!v) return HRM_OK;
     if (hrm_json_integer(v, &n) != HRM_OK)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %.40s, expected a whole number", name, v->line, key, v->string);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %.40s, expected a whole number", name, v->line, key,
+                         v->string);
     if (n < low || n > high)
-        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %lld, expected %lld to %lld", name, v->line, key, (long long)n, (long long)low, (long long)high);
+        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %lld, expected %lld to %lld", name, v->line, key, (long long)n,
+                         (long long)low, (long long)high);
     *value = n;
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value, const char *name)
+HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value,
+                                        const char *name)
 {
     const hrm_json *v;
     HRM__TRY(hrm__json_want(object, key, HRM_JSON_STRING, required, name, &v));
@@ -7174,8 +7477,8 @@ HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, i
 
 /* ---- yaml -------------------------------------------------------------------------------------------------------------
  * What configurations are written in: block mappings and sequences by indentation, [a, b] and {a: b}, plain, 'single' and
- * "double" quoted scalars, | and > blocks, comments, anchors of values, aliases, merges (<<). An alias is a copy of what it stands
- * for; copies of more than HRM__YAML_COPIES nodes are refused, as are tags, "? key" and several documents.
+ * "double" quoted scalars, | and > blocks, comments, anchors of values, aliases, merges (<<). An alias is a copy of what it
+ * stands for; copies of more than HRM__YAML_COPIES nodes are refused, as are tags, "? key" and several documents.
  */
 #define HRM__YAML_COPIES 10000
 
@@ -7272,7 +7575,8 @@ static const char *hrm__yaml_key_colon(const hrm__text *t)
 
 static const char *hrm__yaml_fold(hrm__text *t, const char *p, const char *end, char **o, const char *low)
 {
-    /* at a line's end in a quoted string: it and the blanks around it are one blank, n empty lines n line ends; not below `low` */
+    /* at a line's end in a quoted string: it and the blanks around it are one blank, n empty lines n line ends; not below
+     * `low` */
     int empty = -1;
     while (*o > low && ((*o)[-1] == ' ' || (*o)[-1] == '\t' || (*o)[-1] == '\r')) (*o)--;
     for (; p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'); p++)
@@ -7321,7 +7625,8 @@ static hrm_status hrm__yaml_quoted(hrm__text *t, const char **out)
                     c = 0x10000 + ((c & 0x3ff) << 10) + ((unsigned)second & 0x3ff);
                     p += 6;
                 }
-                if (digits || !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return hrm__text_fail(t, "an escape in a string that is none");
+                if (digits || !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+                    return hrm__text_fail(t, "an escape in a string that is none");
                 o = hrm__utf8_put(o, c);
             }
             low = o; /* an escaped blank at a line's end stays */
@@ -7337,14 +7642,17 @@ static hrm_status hrm__yaml_quoted(hrm__text *t, const char **out)
 static hrm_status hrm__yaml_plain(hrm__text *t, hrm_json *node, const char *p, size_t n)
 {
     /* null, true, false, numbers; anything else is a string */
-    static const struct { const char *word; hrm_json_type type; int value; } words[] = {
-        {"~", HRM_JSON_NULL, 0},   {"null", HRM_JSON_NULL, 0},  {"Null", HRM_JSON_NULL, 0}, {"NULL", HRM_JSON_NULL, 0}, {"true", HRM_JSON_BOOL, 1},
-        {"True", HRM_JSON_BOOL, 1}, {"TRUE", HRM_JSON_BOOL, 1}, {"yes", HRM_JSON_BOOL, 1},  {"Yes", HRM_JSON_BOOL, 1},  {"on", HRM_JSON_BOOL, 1},
-        {"On", HRM_JSON_BOOL, 1},   {"false", HRM_JSON_BOOL, 0}, {"False", HRM_JSON_BOOL, 0}, {"FALSE", HRM_JSON_BOOL, 0}, {"no", HRM_JSON_BOOL, 0},
-        {"No", HRM_JSON_BOOL, 0},   {"off", HRM_JSON_BOOL, 0},  {"Off", HRM_JSON_BOOL, 0}};
+    static const struct { const char *word; hrm_json_type type; int value;
+    } words[] = {{"~", HRM_JSON_NULL, 0},     {"null", HRM_JSON_NULL, 0},  {"Null", HRM_JSON_NULL, 0},
+                 {"NULL", HRM_JSON_NULL, 0},  {"true", HRM_JSON_BOOL, 1},  {"True", HRM_JSON_BOOL, 1},
+                 {"TRUE", HRM_JSON_BOOL, 1},  {"yes", HRM_JSON_BOOL, 1},   {"Yes", HRM_JSON_BOOL, 1},
+                 {"on", HRM_JSON_BOOL, 1},    {"On", HRM_JSON_BOOL, 1},    {"false", HRM_JSON_BOOL, 0},
+                 {"False", HRM_JSON_BOOL, 0}, {"FALSE", HRM_JSON_BOOL, 0}, {"no", HRM_JSON_BOOL, 0},
+                 {"No", HRM_JSON_BOOL, 0},    {"off", HRM_JSON_BOOL, 0},   {"Off", HRM_JSON_BOOL, 0}};
     char *copy;
     if (n == 0) return HRM_OK;
-    if (strchr("&*!|>%@`", *p)) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: a value that begins with '%c' is not supported", t->name, t->line, *p);
+    if (strchr("&*!|>%@`", *p))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: a value that begins with '%c' is not supported", t->name, t->line, *p);
     HRM__TRY(hrm__arena_string(t->arena, &copy, p, n));
     node->string = copy;
     if (strlen(copy) != n || hrm__utf8_bad(copy, n) < n) return hrm__text_fail(t, "a value that is not UTF-8");
@@ -7356,7 +7664,8 @@ static hrm_status hrm__yaml_plain(hrm__text *t, hrm_json *node, const char *p, s
             return HRM_OK;
         }
     node->type = HRM_JSON_STRING;
-    if (n < 64 && strpbrk(copy, "0123456789")) { /* a number in YAML may have a plus, and do without digits before or after its point */
+    if (n < 64 &&
+        strpbrk(copy, "0123456789")) { /* a number in YAML may have a plus, and do without digits before or after its point */
         char number[72];
         const char *sign = *p == '-' ? "-" : "", *rest = copy + (*p == '-' || *p == '+');
         int m = snprintf(number, sizeof number, "%s%s%s", sign, *rest == '.' ? "0" : "", rest);
@@ -7376,7 +7685,8 @@ static hrm_status hrm__yaml_key(hrm__text *t, int flow, const char **key)
     } else {
         stop = hrm__yaml_plain_end(t, flow);
         size_t n = (size_t)(stop - t->p);
-        if (n == 0 || strchr("&*!|>%@`", *t->p) || (*t->p == '?' && n == 1)) return hrm__text_fail(t, "expected \"key: value\"");
+        if (n == 0 || strchr("&*!|>%@`", *t->p) || (*t->p == '?' && n == 1))
+            return hrm__text_fail(t, "expected \"key: value\"");
         HRM__TRY(hrm__arena_string(t->arena, &copy, t->p, n));
         if (strlen(copy) != n || hrm__utf8_bad(copy, n) < n) return hrm__text_fail(t, "a key that is not UTF-8");
         *key = copy;
@@ -7459,8 +7769,10 @@ static hrm_status hrm__yaml_merge(hrm__yaml *y, hrm_json *node, int depth)
     node->count--;
     hrm_json *last = node->child;
     while (last && last->next) last = last->next;
-    for (const hrm_json *from = m->type == HRM_JSON_ARRAY ? m->child : m; from; from = m->type == HRM_JSON_ARRAY ? from->next : NULL) {
-        if (from->type != HRM_JSON_OBJECT) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: << takes a mapping, or a list of them", y->t.name, m->line);
+    for (const hrm_json *from = m->type == HRM_JSON_ARRAY ? m->child : m; from;
+         from = m->type == HRM_JSON_ARRAY ? from->next : NULL) {
+        if (from->type != HRM_JSON_OBJECT)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: << takes a mapping, or a list of them", y->t.name, m->line);
         for (const hrm_json *c = from->child; c; c = c->next) {
             if (hrm_json_get(node, c->key)) continue;
             HRM__TRY(hrm__json_node(&y->t, &last, node, last, c->key));
@@ -7507,7 +7819,8 @@ static hrm_status hrm__yaml_flow(hrm__yaml *y, hrm_json *node, int depth)
         if (t->p < t->end && !(close == '}' && (*t->p == ',' || *t->p == '}'))) HRM__TRY(hrm__yaml_flow(y, last, depth + 1));
         hrm__yaml_flow_blank(t);
         if (t->p < t->end && *t->p == ',') t->p++;
-        else if (t->p < t->end && *t->p != close) return hrm__text_fail(t, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
+        else if (t->p < t->end && *t->p != close)
+            return hrm__text_fail(t, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
     }
     t->p++;
     if (node->type == HRM_JSON_OBJECT) {
@@ -7519,7 +7832,8 @@ static hrm_status hrm__yaml_flow(hrm__yaml *y, hrm_json *node, int depth)
 
 static hrm_status hrm__yaml_block_text(hrm__yaml *y, hrm_json *node, int parent)
 {
-    /* | or > with its marks (- and + for the last line ends, a digit for the indentation) and the deeper lines below -> the next content */
+    /* | or > with its marks (- and + for the last line ends, a digit for the indentation) and the deeper lines below -> the
+     * next content */
     hrm__text *t = &y->t;
     const int folded = *t->p++ == '>', least = parent + 1;
     int indent = 0, keep = 0, more = 0; /* more: the line before was indented further */
@@ -7531,13 +7845,15 @@ static hrm_status hrm__yaml_block_text(hrm__yaml *y, hrm_json *node, int parent)
     if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after | or >");
     while (t->p < t->end && *t->p != '\n') t->p++;
     const char *start = t->p, *stop = start;
-    for (const char *p = start; p < t->end; p = stop) { /* the first line with content sets the indentation, one with less ends the text */
+    for (const char *p = start; p < t->end;
+         p = stop) { /* the first line with content sets the indentation, one with less ends the text */
         const char *line = p + 1, *q = line;
         while (q < t->end && *q == ' ') q++;
         for (stop = q; stop < t->end && *stop != '\n';) stop++;
         if (q == stop || (*q == '\r' && q + 1 == stop)) continue;
         if (!indent) indent = (int)hrm__min_i64(q - line, 10000);
-        if (q - line < (indent > least ? indent : least) || (q == line && t->end - q >= 3 && (memcmp(q, "---", 3) == 0 || memcmp(q, "...", 3) == 0))) {
+        if (q - line < (indent > least ? indent : least) ||
+            (q == line && t->end - q >= 3 && (memcmp(q, "---", 3) == 0 || memcmp(q, "...", 3) == 0))) {
             stop = p;
             break;
         }
@@ -7637,7 +7953,8 @@ static hrm_status hrm__yaml_block(hrm__yaml *y, hrm_json *node, int parent, int 
             HRM__TRY(hrm__yaml_next_line(y));
             /* a list may stand as far left as its key */
             if (y->column > column) HRM__TRY(hrm__yaml_block(y, last, column, depth + 1));
-            else if (!dash && y->column == column && hrm__yaml_is_dash(y)) HRM__TRY(hrm__yaml_block(y, last, column - 1, depth + 1));
+            else if (!dash && y->column == column && hrm__yaml_is_dash(y))
+                HRM__TRY(hrm__yaml_block(y, last, column - 1, depth + 1));
         } else {
             if (dash && !anchor) {
                 y->column = column + (int)hrm__min_i64(t->p - start, 10000); /* "- key: value" opens a mapping at the key */
@@ -7672,7 +7989,8 @@ static hrm_status hrm__yaml_tree(hrm__text *t, hrm_json **root)
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a)
+HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a)
 {
     return hrm__text_parse(doc, text, length, name, a, hrm__yaml_tree);
 }
@@ -7750,7 +8068,8 @@ static hrm_status hrm__expand_string(hrm__expansion *x, hrm_json *node, int dept
             if (p[0] == '$' && p[1] == '{') open = p;
         size_t n = (size_t)(close - open) - 2, length = strlen(text), tail = length - (size_t)(close + 1 - text);
         snprintf(name, sizeof name, "%.*s", (int)hrm__min_i64((int64_t)n, 255), open + 2);
-        if (n >= sizeof name || !hrm__expand_one(x, name, depth, value, sizeof value) || length - n - 3 + strlen(value) >= sizeof text) {
+        if (n >= sizeof name || !hrm__expand_one(x, name, depth, value, sizeof value) ||
+            length - n - 3 + strlen(value) >= sizeof text) {
             from = close + 1; /* not known, or not yet: it stays */
             continue;
         }
@@ -7764,7 +8083,8 @@ static hrm_status hrm__expand_string(hrm__expansion *x, hrm_json *node, int dept
     if (whole) {
         node->type = HRM_JSON_NULL;
         node->string = NULL;
-        if (*text && !strchr("&*!|>%@`", *text)) return hrm__yaml_plain(&x->t, node, text, strlen(text)); /* a number is one again */
+        if (*text && !strchr("&*!|>%@`", *text))
+            return hrm__yaml_plain(&x->t, node, text, strlen(text)); /* a number is one again */
         node->type = HRM_JSON_STRING;
     }
     char *copy;
@@ -7815,7 +8135,8 @@ HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, cons
     HRM__TRY(hrm_file_map_open(&map, path));
     int yaml = hrm__ends_with(path, ".yaml") || hrm__ends_with(path, ".yml");
     hrm_status status = hrm__check_content(&map, path);
-    if (status == HRM_OK) status = hrm__text_parse(doc, (const char *)map.data, map.size, path, a, yaml ? hrm__yaml_tree : hrm__json_tree);
+    if (status == HRM_OK)
+        status = hrm__text_parse(doc, (const char *)map.data, map.size, path, a, yaml ? hrm__yaml_tree : hrm__json_tree);
     hrm_file_map_close(&map);
     return status;
 }
@@ -7826,7 +8147,8 @@ HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, cons
  */
 typedef struct hrm__npy_text {
     const char *p, *end, *path;
-    int is_unsigned, is_big; /* elements of another form than the tensor's dtype: 2 to 8 bytes without a sign, the first byte highest */
+    /* elements of another form than the tensor's dtype: 2 to 8 bytes without a sign, the first byte highest */
+    int is_unsigned, is_big;
 } hrm__npy_text;
 
 static int hrm__npy_take(hrm__npy_text *t, const char *token)
@@ -7845,11 +8167,13 @@ static hrm_status hrm__npy_shape(hrm__npy_text *t, hrm_tensor *tensor)
     while (!hrm__npy_take(t, ")")) {
         uint64_t v = 0;
         const char *start = t->p;
-        for (; t->p < t->end && *t->p >= '0' && *t->p <= '9' && v <= INT64_MAX / 10 - 1; t->p++) v = v * 10 + (uint64_t)(*t->p - '0');
+        for (; t->p < t->end && *t->p >= '0' && *t->p <= '9' && v <= INT64_MAX / 10 - 1; t->p++)
+            v = v * 10 + (uint64_t)(*t->p - '0');
         (void)hrm__npy_take(t, "L"); /* Python 2 wrote 5L */
         if (t->p == start || !(hrm__npy_take(t, ",") || (t->p < t->end && *t->p == ')')))
             return hrm__fail(HRM_ERR_FORMAT, "%s: the header's shape is not a tuple of sizes", t->path);
-        if (tensor->ndim == HRM_MAX_DIMS) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: more than %d dimensions", t->path, HRM_MAX_DIMS);
+        if (tensor->ndim == HRM_MAX_DIMS)
+            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: more than %d dimensions", t->path, HRM_MAX_DIMS);
         tensor->shape[tensor->ndim++] = (int64_t)v;
     }
     return HRM_OK;
@@ -7859,7 +8183,8 @@ static hrm_status hrm__npy_dtype(hrm__npy_text *t, hrm_tensor *tensor)
 {
     char order, descr[16];
     size_t n = 0;
-    if (!hrm__npy_take(t, "'")) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: only arrays of plain numbers are supported, no records", t->path);
+    if (!hrm__npy_take(t, "'"))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: only arrays of plain numbers are supported, no records", t->path);
     for (; t->p < t->end && *t->p != '\'' && n < sizeof descr - 1; t->p++) descr[n++] = *t->p;
     descr[n] = 0;
     if (!hrm__npy_take(t, "'") || n < 2) return hrm__fail(HRM_ERR_FORMAT, "%s: the header's descr is damaged", t->path);
@@ -7870,7 +8195,8 @@ static hrm_status hrm__npy_dtype(hrm__npy_text *t, hrm_tensor *tensor)
     while (d < HRM_DTYPE_COUNT && (!*hrm__dtypes[d].numpy || strcmp(hrm__dtypes[d].numpy, descr + 1) != 0)) d++;
     if (d == HRM_DTYPE_COUNT || !strchr("<>|=", order)) {
         if (t->is_unsigned) descr[1] = 'u';
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: element type '%s' is not supported; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1 are", t->path, descr);
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: element type '%s' is not supported; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1 are",
+                         t->path, descr);
     }
     tensor->dtype = (hrm_dtype)d;
     t->is_big = order == '>' && hrm__dtypes[d].bytes > 1;
@@ -7887,17 +8213,20 @@ static hrm_status hrm__npy_header(hrm__npy_text *t, hrm_tensor *tensor)
         size_t k = 0;
         if (!more) return hrm__fail(HRM_ERR_FORMAT, "%s: a comma is missing in the header", t->path);
         while (k < 3 && !hrm__npy_take(t, keys[k])) k++;
-        if (k == 3 || seen[k]++) return hrm__fail(HRM_ERR_FORMAT, "%s: the header has other keys than descr, fortran_order and shape", t->path);
+        if (k == 3 || seen[k]++)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: the header has other keys than descr, fortran_order and shape", t->path);
         if (k == 0) HRM__TRY(hrm__npy_dtype(t, tensor));
         if (k == 1 && hrm__npy_take(t, "True"))
             return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: Fortran order is not supported; save np.ascontiguousarray(a)", t->path);
-        if (k == 1 && !hrm__npy_take(t, "False")) return hrm__fail(HRM_ERR_FORMAT, "%s: the header's fortran_order is damaged", t->path);
+        if (k == 1 && !hrm__npy_take(t, "False"))
+            return hrm__fail(HRM_ERR_FORMAT, "%s: the header's fortran_order is damaged", t->path);
         if (k == 2) HRM__TRY(hrm__npy_shape(t, tensor));
         more = hrm__npy_take(t, ",");
     }
     (void)hrm__npy_take(t, ""); /* the blanks */
     if (!seen[0] || !seen[1] || !seen[2] || t->p != t->end)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: the header is damaged: descr, fortran_order and shape are expected, and nothing else", t->path);
+        return hrm__fail(HRM_ERR_FORMAT,
+                         "%s: the header is damaged: descr, fortran_order and shape are expected, and nothing else", t->path);
     return HRM_OK;
 }
 
@@ -7916,7 +8245,8 @@ static hrm_status hrm__npy_copy(hrm_npy *npy, const hrm__npy_text *form)
         uint64_t v = 0;
         for (int k = 0; k < size; k++) v |= (uint64_t)from[k] << 8 * (form->is_big ? size - 1 - k : k);
         if (form->is_unsigned && v > INT64_MAX)
-            return hrm__fail(HRM_ERR_RANGE, "%s: element %zu is %llu, which no signed integer holds", form->path, i, (unsigned long long)v);
+            return hrm__fail(HRM_ERR_RANGE, "%s: element %zu is %llu, which no signed integer holds", form->path, i,
+                             (unsigned long long)v);
         hrm__put_le(to + i * hrm_dtype_size(t->dtype), v, (int)hrm_dtype_size(t->dtype));
     }
     if (HRM__BIG_ENDIAN) hrm__swap_bytes(to, hrm_dtype_size(t->dtype), n);
@@ -7932,7 +8262,8 @@ static hrm_status hrm__npy_parse(hrm_npy *npy, const char *path)
     HRM__TRY(hrm__check_content(map, path));
     if (map->size < 10 || memcmp(map->data, "\x93NUMPY", 6) != 0) return hrm__fail(HRM_ERR_FORMAT, "%s: not a .npy file", path);
     int major = map->data[6], wide = major > 1 ? 4 : 2;
-    if (major < 1 || major > 3) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: .npy version %d is not supported, 1 to 3 are", path, major);
+    if (major < 1 || major > 3)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: .npy version %d is not supported, 1 to 3 are", path, major);
     at += (size_t)wide;
     if (map->size < at || (length = (size_t)hrm__get_le(map->data + 8, wide)) > map->size - at)
         return hrm__fail(HRM_ERR_FORMAT, "%s: the file ends in its header", path);
@@ -7947,7 +8278,8 @@ static hrm_status hrm__npy_parse(hrm_npy *npy, const char *path)
     if (!hrm__shape_fits(tensor->dtype, tensor->ndim, tensor->shape, &elements, &tensor->bytes))
         return hrm__fail(HRM_ERR_FORMAT, "%s: the shape in the header is too large", path);
     if (tensor->bytes != map->size - at - length)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes of data, but the header says %zu", path, map->size - at - length, tensor->bytes);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes of data, but the header says %zu", path, map->size - at - length,
+                         tensor->bytes);
     tensor->data = map->data + at + length;
     if (t.is_unsigned || t.is_big) return hrm__npy_copy(npy, &t);
     hrm__map_to_native(map, tensor->data, tensor->dtype, elements);
@@ -7979,9 +8311,14 @@ static size_t hrm__npy_make_header(unsigned char header[384], const hrm_tensor *
     char *text = (char *)header + 10;
     size_t room = 384 - 10, n;
     const char *order = hrm_dtype_size(t->dtype) > 1 ? "<" : "|";
-    n = (size_t)snprintf(text, room, "{'descr': '%s%s', 'fortran_order': False, 'shape': (", order, hrm__dtypes[t->dtype].numpy);
+    n = (size_t)snprintf(text, room, "{'descr': '%s%s', 'fortran_order': False, 'shape': (", order,
+                         hrm__dtypes[t->dtype].numpy);
     for (int i = 0; i < t->ndim; i++)
-        n += (size_t)snprintf(text + n, room - n, i == 0 ? "%lld," : i + 1 < t->ndim ? " %lld," : " %lld", (long long)t->shape[i]);
+        n += (size_t)snprintf(text + n, room - n,
+                              i == 0            ? "%lld,"
+                              : i + 1 < t->ndim ? " %lld,"
+                                                : " %lld",
+                              (long long)t->shape[i]);
     n += (size_t)snprintf(text + n, room - n, "), }");
     if (!size) size = (10 + n + 20 + 63) / 64 * 64;
     memset(text + n, ' ', size - 10 - n);
@@ -7991,13 +8328,15 @@ static size_t hrm__npy_make_header(unsigned char header[384], const hrm_tensor *
     return size;
 }
 
-HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape, const hrm_allocator *a)
+HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape,
+                                       const hrm_allocator *a)
 {
     hrm_npy_writer n;
     unsigned char header[384];
     size_t elements;
     memset(&n, 0, sizeof n);
-    if (ndim < 1 || ndim > HRM_MAX_DIMS) return hrm__fail(HRM_ERR_ARGUMENT, "%s: %d dimensions, expected 1 to %d", path, ndim, HRM_MAX_DIMS);
+    if (ndim < 1 || ndim > HRM_MAX_DIMS)
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: %d dimensions, expected 1 to %d", path, ndim, HRM_MAX_DIMS);
     if ((unsigned)dtype >= HRM_DTYPE_COUNT || !*hrm__dtypes[dtype].numpy)
         return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: NumPy has no element type %s", path, hrm_dtype_name(dtype));
     n.tensor.name = "";
@@ -8020,7 +8359,8 @@ HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, siz
     size_t elements, bytes;
     hrm_tensor t = w->tensor;
     t.shape[0] = (int64_t)num_rows;
-    if (t.shape[0] < 0 || t.shape[0] > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 || !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
+    if (t.shape[0] < 0 || t.shape[0] > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 ||
+        !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
         return hrm__fail(HRM_ERR_ARGUMENT, "%zu rows are too many for one .npy file", num_rows);
     HRM__TRY(hrm__writer_elements(w->writer, t.dtype, rows, t.dtype, elements));
     w->tensor.shape[0] += (int64_t)num_rows;
@@ -8059,14 +8399,17 @@ struct hrm_tensors {
     hrm_metadata *metadata;
     size_t        num_metadata, metadata_room;
     int           is_torch;
-    size_t        num_others;    /* after `count` in tensors: what no view can be made of; why not stands behind the name's zero */
+    size_t num_others; /* after `count` in tensors: what no view can be made of; why not stands behind the name's zero */
     const char   *prefix;        /* of the model's names, prefix_length letters of a tensor's */
     size_t        prefix_length;
     int           num_models;    /* over 1: which of them is meant nobody knows */
 };
 
 HRM_API size_t hrm_tensors_count(const hrm_tensors *file) { return file->count; }
-HRM_API const hrm_tensor *hrm_tensors_at(const hrm_tensors *file, size_t index) { return index < file->count ? &file->tensors[index] : NULL; }
+HRM_API const hrm_tensor *hrm_tensors_at(const hrm_tensors *file, size_t index)
+{
+    return index < file->count ? &file->tensors[index] : NULL;
+}
 HRM_API size_t hrm_tensors_metadata_count(const hrm_tensors *file) { return file->num_metadata; }
 HRM_API int    hrm_tensors_is_torch(const hrm_tensors *file) { return file->is_torch; }
 
@@ -8130,7 +8473,8 @@ static int hrm__word_in(const char *word, const char *list)
 
 static int hrm__prefix_rank(const char *prefix, size_t n)
 {
-    /* what stands before the names of a model: 0 only what training code wraps around it, 2 an average of it, 1 anything else */
+    /* what stands before the names of a model: 0 only what training code wraps around it, 2 an average of it, 1 anything
+     * else */
     static const char *const wrappers = "module model _orig_mod state_dict model_state_dict";
     int rank = 0;
     for (size_t i = 0, part; i < n; i += part + 1) {
@@ -8204,7 +8548,8 @@ static hrm_status hrm__tensors_missing(const hrm_tensors *f, const char *path, c
 {
     for (size_t i = f->count; i < f->count + f->num_others; i++)
         if (strcmp(f->tensors[i].name, name) == 0)
-            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" %s", path, name, f->tensors[i].name + strlen(name) + 1);
+            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" %s", path, name,
+                             f->tensors[i].name + strlen(name) + 1);
     return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" is missing", path, name);
 }
 
@@ -8233,7 +8578,8 @@ static hrm_status hrm__safetensors_metadata(hrm_tensors *f, const hrm_json *obje
     f->metadata_room = object->count;
     for (const hrm_json *m = object->child; m; m = m->next) {
         char *key, *value;
-        if (m->type != HRM_JSON_STRING) return hrm__fail(HRM_ERR_FORMAT, "%s: metadata \"%.100s\" is not a string", path, m->key);
+        if (m->type != HRM_JSON_STRING)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: metadata \"%.100s\" is not a string", path, m->key);
         HRM__TRY(hrm__arena_string(&f->arena, &key, m->key, strlen(m->key)));
         HRM__TRY(hrm__arena_string(&f->arena, &value, m->string, strlen(m->string)));
         f->metadata[f->num_metadata].key = key;
@@ -8242,38 +8588,44 @@ static hrm_status hrm__safetensors_metadata(hrm_tensors *f, const hrm_json *obje
     return HRM_OK;
 }
 
-static hrm_status hrm__safetensors_tensor(hrm_tensors *f, const hrm_json *entry, const unsigned char *data, size_t size, const char *path)
+static hrm_status hrm__safetensors_tensor(hrm_tensors *f, const hrm_json *entry, const unsigned char *data, size_t size,
+                                          const char *path)
 {
-    const hrm_json *dtype = hrm_json_get(entry, "dtype"), *shape = hrm_json_get(entry, "shape"), *offsets = hrm_json_get(entry, "data_offsets");
+    const hrm_json *dtype = hrm_json_get(entry, "dtype"), *shape = hrm_json_get(entry, "shape"),
+                   *offsets = hrm_json_get(entry, "data_offsets");
     hrm_tensor *t = &f->tensors[f->count];
     int64_t begin, end;
     size_t elements;
     char why[96] = "";
     memset(t, 0, sizeof *t);
-    if (!dtype || dtype->type != HRM_JSON_STRING || !shape || shape->type != HRM_JSON_ARRAY || !offsets || offsets->type != HRM_JSON_ARRAY ||
-        offsets->count != 2 || entry->count != 3)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" needs dtype, shape and two data_offsets, and nothing else", path, entry->key);
+    if (!dtype || dtype->type != HRM_JSON_STRING || !shape || shape->type != HRM_JSON_ARRAY || !offsets ||
+        offsets->type != HRM_JSON_ARRAY || offsets->count != 2 || entry->count != 3)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" needs dtype, shape and two data_offsets, and nothing else",
+                         path, entry->key);
     t->dtype = hrm__dtype_find(dtype->string);
     if (t->dtype == HRM_DTYPE_COUNT) snprintf(why, sizeof why, "has dtype %.20s, which is not supported", dtype->string);
-    else if (shape->count > HRM_MAX_DIMS) snprintf(why, sizeof why, "has %zu dimensions, %d are supported", shape->count, HRM_MAX_DIMS);
+    else if (shape->count > HRM_MAX_DIMS)
+        snprintf(why, sizeof why, "has %zu dimensions, %d are supported", shape->count, HRM_MAX_DIMS);
     for (const hrm_json *side = *why ? NULL : shape->child; side; side = side->next)
         if (hrm_json_integer(side, &t->shape[t->ndim++]) != HRM_OK || t->shape[t->ndim - 1] < 0)
             return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", path, entry->key);
-    if (hrm_json_integer(offsets->child, &begin) != HRM_OK || hrm_json_integer(offsets->child->next, &end) != HRM_OK || begin < 0 || end < begin ||
-        (uint64_t)end > size)
+    if (hrm_json_integer(offsets->child, &begin) != HRM_OK || hrm_json_integer(offsets->child->next, &end) != HRM_OK ||
+        begin < 0 || end < begin || (uint64_t)end > size)
         return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" lies at %.24s to %.24s of %zu bytes of data", path, entry->key,
-                         offsets->child->string ? offsets->child->string : "?", offsets->child->next->string ? offsets->child->next->string : "?", size);
+                         offsets->child->string ? offsets->child->string : "?",
+                         offsets->child->next->string ? offsets->child->next->string : "?", size);
     if (*why) t->bytes = (size_t)(end - begin);
     else if (!hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &t->bytes) || t->bytes != (size_t)(end - begin))
-        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has %lld bytes of data, which is not what its shape needs", path, entry->key,
-                         (long long)(end - begin));
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has %lld bytes of data, which is not what its shape needs",
+                         path, entry->key, (long long)(end - begin));
     HRM__TRY(hrm__tensors_name(f, t, entry->key, strlen(entry->key), *why ? why : NULL));
     t->data = data + begin;
     f->count++;
     return HRM_OK;
 }
 
-static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, const unsigned char *data, size_t size, const char *path)
+static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, const unsigned char *data, size_t size,
+                                        const char *path)
 {
     void *p;
     if (header->type != HRM_JSON_OBJECT) return hrm__fail(HRM_ERR_FORMAT, "%s: the header is not an object", path);
@@ -8285,16 +8637,19 @@ static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, 
         else HRM__TRY(hrm__safetensors_tensor(f, e, data, size, path));
     }
     HRM__TRY(hrm__tensors_sort(f, path));
-    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_data); /* for once by place: each begins where the last ended */
+    /* for once by place: each begins where the last ended */
+    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_data);
     const unsigned char *at = data;
     for (size_t i = 0; i < f->count; at += f->by_name[i++]->bytes)
         if (f->by_name[i]->data != at)
             return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" %s", path, f->by_name[i]->name,
                              (const unsigned char *)f->by_name[i]->data < at ? "overlaps another" : "has a gap before it");
-    if (at != data + size) return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes after the last tensor", path, (size_t)(data + size - at));
+    if (at != data + size)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes after the last tensor", path, (size_t)(data + size - at));
     hrm__tensors_index(f);
     for (size_t i = 0; i < f->count; i++)
-        hrm__map_to_native(&f->map, f->tensors[i].data, f->tensors[i].dtype, f->tensors[i].bytes / hrm_dtype_size(f->tensors[i].dtype));
+        hrm__map_to_native(&f->map, f->tensors[i].data, f->tensors[i].dtype,
+                           f->tensors[i].bytes / hrm_dtype_size(f->tensors[i].dtype));
     return HRM_OK;
 }
 
@@ -8305,8 +8660,8 @@ static hrm_status hrm__safetensors_open(hrm_tensors *f, const char *path)
     if (f->map.size < 10 || length < 2 || (length <= f->map.size - 8 && f->map.data[8] != '{'))
         return hrm__fail(HRM_ERR_FORMAT, "%s: neither a safetensors file nor a PyTorch checkpoint", path);
     if (length > HRM__SAFETENSORS_HEADER || length > f->map.size - 8)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: a header of %llu bytes in a file of %zu: damaged, or not a checkpoint at all", path,
-                         (unsigned long long)length, f->map.size);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: a header of %llu bytes in a file of %zu: damaged, or not a checkpoint at all",
+                         path, (unsigned long long)length, f->map.size);
     HRM__TRY(hrm_json_parse(&doc, (const char *)f->map.data + 8, (size_t)length, path, f->allocator));
     hrm_status status = hrm__safetensors_read(f, doc->root, f->map.data + 8 + length, f->map.size - 8 - (size_t)length, path);
     hrm_json_close(doc);
@@ -8332,7 +8687,8 @@ static hrm_status hrm__save_check(const char *path, const hrm_tensor *tensors, s
             return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor %zu has no name, or one that cannot be used", path, i);
         if ((unsigned)t->dtype >= HRM_DTYPE_COUNT || t->ndim < 0 || t->ndim > HRM_MAX_DIMS ||
             !hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &bytes) || bytes != t->bytes || (bytes && !t->data))
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor \"%.200s\": dtype, shape, bytes and data do not fit together", path, t->name);
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor \"%.200s\": dtype, shape, bytes and data do not fit together", path,
+                             t->name);
     }
     HRM__TRY(hrm__alloc(a, &p, count, sizeof *sorted, path));
     sorted = (const hrm_tensor **)p;
@@ -8363,8 +8719,8 @@ static hrm_status hrm__write_json_string(hrm_writer *w, const char *s)
     return hrm__write_text(w, "\"");
 }
 
-static hrm_status hrm__safetensors_write(hrm_writer *w, const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata,
-                                         size_t num_metadata, hrm_dtype as)
+static hrm_status hrm__safetensors_write(hrm_writer *w, const char *path, const hrm_tensor *tensors, size_t count,
+                                         const hrm_metadata *metadata, size_t num_metadata, hrm_dtype as)
 {
     unsigned char number[8];
     char text[64];
@@ -8395,21 +8751,24 @@ static hrm_status hrm__safetensors_write(hrm_writer *w, const char *path, const 
                 snprintf(text, sizeof text, "%s%lld", k ? "," : "", (long long)t->shape[k]);
                 HRM__TRY(hrm__write_text(w, text));
             }
-            snprintf(text, sizeof text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset, (unsigned long long)(offset + bytes));
+            snprintf(text, sizeof text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset,
+                     (unsigned long long)(offset + bytes));
             HRM__TRY(hrm__write_text(w, text));
             offset += bytes;
             comma = ",";
         }
     HRM__TRY(hrm__write_text(w, "}"));
     HRM__TRY(hrm_writer_write(w, "       ", (8 - hrm__writer_size(w) % 8) % 8));
-    if (hrm__writer_size(w) - 8 > HRM__SAFETENSORS_HEADER) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the header would exceed 100 MB", path);
+    if (hrm__writer_size(w) - 8 > HRM__SAFETENSORS_HEADER)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the header would exceed 100 MB", path);
     hrm__put_le(number, hrm__writer_size(w) - 8, 8);
     HRM__TRY(hrm_writer_rewrite(w, 0, number, 8));
     for (size_t size = 8; size; size /= 2)
         for (size_t i = 0; i < count; i++) {
             hrm_dtype dtype = hrm__save_dtype(&tensors[i], as);
             if (hrm_dtype_size(dtype) != size) continue;
-            HRM__TRY(hrm__writer_elements(w, dtype, tensors[i].data, tensors[i].dtype, tensors[i].bytes / hrm_dtype_size(tensors[i].dtype)));
+            HRM__TRY(hrm__writer_elements(w, dtype, tensors[i].data, tensors[i].dtype,
+                                          tensors[i].bytes / hrm_dtype_size(tensors[i].dtype)));
         }
     return HRM_OK;
 }
@@ -8421,8 +8780,8 @@ static hrm_status hrm__writer_finish(hrm_writer *w, hrm_status status)
     return status;
 }
 
-HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata, size_t num_metadata,
-                                        hrm_dtype as, const hrm_allocator *a)
+HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata,
+                                        size_t num_metadata, hrm_dtype as, const hrm_allocator *a)
 {
     hrm_writer *w;
     HRM__TRY(hrm__save_check(path, tensors, count, a));
@@ -8434,7 +8793,8 @@ HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tens
             if (!both[k] || hrm__utf8_bad(both[k], strlen(both[k])) < strlen(both[k]))
                 return hrm__fail(HRM_ERR_ARGUMENT, "%s: metadata %zu is not UTF-8", path, i);
         for (size_t j = 0; j < i; j++)
-            if (strcmp(metadata[j].key, metadata[i].key) == 0) return hrm__fail(HRM_ERR_ARGUMENT, "%s: metadata \"%.100s\" twice", path, metadata[i].key);
+            if (strcmp(metadata[j].key, metadata[i].key) == 0)
+                return hrm__fail(HRM_ERR_ARGUMENT, "%s: metadata \"%.100s\" twice", path, metadata[i].key);
     }
     HRM__TRY(hrm_writer_open(&w, path, a));
     return hrm__writer_finish(w, hrm__safetensors_write(w, path, tensors, count, metadata, num_metadata, as));
@@ -8468,7 +8828,10 @@ typedef struct hrm__zip {
     hrm__crc        crc;
 } hrm__zip;
 
-static hrm_status hrm__zip_fail(const hrm__zip *z, const char *what) { return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: %s", z->path, what); }
+static hrm_status hrm__zip_fail(const hrm__zip *z, const char *what)
+{
+    return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: %s", z->path, what);
+}
 
 static int hrm__compare_places(const void *a, const void *b)
 {
@@ -8496,7 +8859,8 @@ static int hrm__zip_name_is_sane(const char *name, size_t n)
     return 1;
 }
 
-static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **at, const unsigned char *end, uint64_t directory, hrm__zip_entry *e)
+static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **at, const unsigned char *end, uint64_t directory,
+                                      hrm__zip_entry *e)
 {
     /* one entry of the directory, and the local header that it points to */
     const unsigned char *p = *at;
@@ -8534,10 +8898,12 @@ static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **a
     if (flags & 1) return hrm__zip_fail(z, "an entry is encrypted");
     int inside = e->header <= directory && directory - e->header >= 30;
     const unsigned char *local = z->map + (inside ? e->header : 0);
-    if (!inside || memcmp(local, "PK\x03\x04", 4) != 0) return hrm__zip_fail(z, "an entry does not begin where the directory says");
+    if (!inside || memcmp(local, "PK\x03\x04", 4) != 0)
+        return hrm__zip_fail(z, "an entry does not begin where the directory says");
     uint64_t head = 30 + hrm__get_le(local + 26, 2) + hrm__get_le(local + 28, 2), room = directory - e->header;
     if (head > room || packed > room - head) return hrm__zip_fail(z, "an entry reaches past its end");
-    if (hrm__get_le(local + 26, 2) != e->name_length || memcmp(local + 30, e->name, e->name_length) != 0 || hrm__get_le(local + 8, 2) != method)
+    if (hrm__get_le(local + 26, 2) != e->name_length || memcmp(local + 30, e->name, e->name_length) != 0 ||
+        hrm__get_le(local + 8, 2) != method)
         return hrm__zip_fail(z, "an entry and the directory disagree");
     e->data = e->header + head;
     e->stored = method == 0 && packed == e->size;
@@ -8550,19 +8916,25 @@ static hrm_status hrm__zip_read(hrm__zip *z)
     /* map, size -> entries */
     size_t end = z->size < 22 ? 0 : z->size - 22, lowest = end > 0xffff ? end - 0xffff : 0;
     void *memory;
-    while (end > lowest && !(memcmp(z->map + end, "PK\x05\x06", 4) == 0 && hrm__get_le(z->map + end + 20, 2) == z->size - end - 22)) end--;
-    if (z->size < 22 || memcmp(z->map + end, "PK\x05\x06", 4) != 0) return hrm__zip_fail(z, "it has no directory, so the file is not whole");
-    uint64_t count = hrm__get_le(z->map + end + 10, 2), bytes = hrm__get_le(z->map + end + 12, 4), directory = hrm__get_le(z->map + end + 16, 4);
+    while (end > lowest &&
+           !(memcmp(z->map + end, "PK\x05\x06", 4) == 0 && hrm__get_le(z->map + end + 20, 2) == z->size - end - 22))
+        end--;
+    if (z->size < 22 || memcmp(z->map + end, "PK\x05\x06", 4) != 0)
+        return hrm__zip_fail(z, "it has no directory, so the file is not whole");
+    uint64_t count = hrm__get_le(z->map + end + 10, 2), bytes = hrm__get_le(z->map + end + 12, 4),
+             directory = hrm__get_le(z->map + end + 16, 4);
     uint64_t limit = end;
     if (end >= 20 && memcmp(z->map + end - 20, "PK\x06\x07", 4) == 0) {
         uint64_t at = hrm__get_le(z->map + end - 12, 8);
-        if (end < 76 || at > end - 76 || memcmp(z->map + at, "PK\x06\x06", 4) != 0) return hrm__zip_fail(z, "its zip64 directory is not there");
+        if (end < 76 || at > end - 76 || memcmp(z->map + at, "PK\x06\x06", 4) != 0)
+            return hrm__zip_fail(z, "its zip64 directory is not there");
         count = hrm__get_le(z->map + at + 32, 8);
         bytes = hrm__get_le(z->map + at + 40, 8);
         directory = hrm__get_le(z->map + at + 48, 8);
         limit = at;
     }
-    if (directory > limit || bytes > limit - directory || count > bytes / 46) return hrm__zip_fail(z, "its directory is not there");
+    if (directory > limit || bytes > limit - directory || count > bytes / 46)
+        return hrm__zip_fail(z, "its directory is not there");
     z->room = (size_t)count;
     HRM__TRY(hrm__alloc(z->allocator, &memory, z->room, sizeof *z->entries, z->path));
     z->entries = (hrm__zip_entry *)memory;
@@ -8572,7 +8944,8 @@ static hrm_status hrm__zip_read(hrm__zip *z)
     if (at != stop) return hrm__zip_fail(z, "its directory has another size than it says");
     qsort(z->entries, z->count, sizeof *z->entries, hrm__compare_places);
     for (size_t i = 1; i < z->count; i++)
-        if (z->entries[i - 1].data + z->entries[i - 1].size > z->entries[i].header) return hrm__zip_fail(z, "two entries overlap");
+        if (z->entries[i - 1].data + z->entries[i - 1].size > z->entries[i].header)
+            return hrm__zip_fail(z, "two entries overlap");
     qsort(z->entries, z->count, sizeof *z->entries, hrm__compare_entries);
     for (size_t i = 1; i < z->count; i++)
         if (hrm__compare_entries(&z->entries[i - 1], &z->entries[i]) == 0) return hrm__zip_fail(z, "two entries have one name");
@@ -8594,13 +8967,15 @@ static hrm_status hrm__zip_find(hrm__zip *z, const char *name, int required, hrm
         else low = middle + 1;
     }
     if (!*out) return required ? hrm__fail(HRM_ERR_FORMAT, "%s: the zip has no entry \"%.200s\"", z->path, name) : HRM_OK;
-    if (!(*out)->stored) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the zip's entry \"%.200s\" is compressed; PyTorch stores it plain", z->path, name);
+    if (!(*out)->stored)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the zip's entry \"%.200s\" is compressed; PyTorch stores it plain", z->path,
+                         name);
     if ((*out)->checked || !(*out)->crc || HRM__ZIP_TRUST) return HRM_OK; /* 0: torch.save was told to leave it out */
     z->crc.value = 0;
     hrm__crc_add(&z->crc, z->map + (*out)->data, (size_t)(*out)->size);
     if (z->crc.value != (*out)->crc)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: the checksum of \"%.200s\" is %08lx, its directory says %08lx", z->path, name,
-                         (unsigned long)z->crc.value, (unsigned long)(*out)->crc);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: the checksum of \"%.200s\" is %08lx, its directory says %08lx",
+                         z->path, name, (unsigned long)z->crc.value, (unsigned long)(*out)->crc);
     (*out)->checked = 1;
     return HRM_OK;
 }
@@ -8611,15 +8986,28 @@ static hrm_status hrm__zip_find(hrm__zip *z, const char *name, int required, hrm
  * makes at most one value, so memory is bounded by the pickle's length.
  */
 typedef enum hrm__pickle_kind {
-    HRM__P_NONE, HRM__P_BOOL, HRM__P_INT, HRM__P_FLOAT, HRM__P_STRING, HRM__P_TUPLE, HRM__P_LIST, HRM__P_DICT, HRM__P_DICT_TYPE,
-    HRM__P_REBUILD_TENSOR, HRM__P_REBUILD_PARAMETER, HRM__P_REBUILD_FROM_TYPE, HRM__P_STORAGE_TYPE, HRM__P_STORAGE, HRM__P_TENSOR,
+    HRM__P_NONE,
+    HRM__P_BOOL,
+    HRM__P_INT,
+    HRM__P_FLOAT,
+    HRM__P_STRING,
+    HRM__P_TUPLE,
+    HRM__P_LIST,
+    HRM__P_DICT,
+    HRM__P_DICT_TYPE,
+    HRM__P_REBUILD_TENSOR,
+    HRM__P_REBUILD_PARAMETER,
+    HRM__P_REBUILD_FROM_TYPE,
+    HRM__P_STORAGE_TYPE,
+    HRM__P_STORAGE,
+    HRM__P_TENSOR,
     HRM__P_OTHER /* a class, an object: its name, if it has one */
 } hrm__pickle_kind;
 
 typedef struct hrm__pickle_value {
     hrm__pickle_kind kind;
     hrm_dtype   dtype;       /* of a storage or its type, of a tensor; HRM_DTYPE_COUNT: none of ours */
-    uint32_t    first, last; /* cells of a tuple, list or dictionary (key, value, key, …); of a tensor its storage and shape, of a
+    uint32_t first, last; /* cells of a tuple, list or dictionary (key, value, key, …); of a tensor its storage and shape, of a
                                 storage its type in `first` */
     uint32_t    count;       /* items; of a tensor its strides */
     int64_t     number;      /* of a storage its elements, of a tensor its offset in it */
@@ -8656,15 +9044,25 @@ static hrm_status hrm__vector_push(const hrm_allocator *a, hrm__vector *v, const
 
 static void hrm__vector_free(const hrm_allocator *a, hrm__vector *v) { hrm__free(a, v->data, v->room, v->size); }
 
-static hrm__pickle_value *hrm__pickle_at(const hrm__pickle *m, uint32_t value) { return (hrm__pickle_value *)m->values.data + value; }
-static hrm__pickle_cell  *hrm__pickle_cell_at(const hrm__pickle *m, uint32_t cell) { return (hrm__pickle_cell *)m->cells.data + cell; }
+static hrm__pickle_value *hrm__pickle_at(const hrm__pickle *m, uint32_t value)
+{
+    return (hrm__pickle_value *)m->values.data + value;
+}
+static hrm__pickle_cell *hrm__pickle_cell_at(const hrm__pickle *m, uint32_t cell)
+{
+    return (hrm__pickle_cell *)m->cells.data + cell;
+}
 
 static hrm_status hrm__pickle_fail(const hrm__pickle *m, const char *what)
 {
-    return hrm__fail(HRM_ERR_FORMAT, "%s: data.pkl, opcode 0x%02x at %zu: %s", m->path, *m->opcode, (size_t)(m->opcode - m->start), what);
+    return hrm__fail(HRM_ERR_FORMAT, "%s: data.pkl, opcode 0x%02x at %zu: %s", m->path, *m->opcode,
+                     (size_t)(m->opcode - m->start), what);
 }
 
-static hrm_status hrm__pickle_push(hrm__pickle *m, uint32_t value) { return hrm__vector_push(m->allocator, &m->stack, &value, m->path); }
+static hrm_status hrm__pickle_push(hrm__pickle *m, uint32_t value)
+{
+    return hrm__vector_push(m->allocator, &m->stack, &value, m->path);
+}
 
 static hrm_status hrm__pickle_new(hrm__pickle *m, hrm__pickle_kind kind, uint32_t *value)
 {
@@ -8788,12 +9186,17 @@ static hrm_status hrm__pickle_int(hrm__pickle *m, int bytes, int is_signed)
 }
 
 /* What PyTorch calls a storage of each dtype, in the order of HRM_DTYPE_LIST. */
-static const char *const hrm__torch_storages[HRM_DTYPE_COUNT] = {"FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "CharStorage",
-                                                                 "ByteStorage", "ShortStorage", "IntStorage", "LongStorage", "BoolStorage"};
+static const char *const hrm__torch_storages[HRM_DTYPE_COUNT] = {
+    "FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "CharStorage",
+    "ByteStorage",  "ShortStorage",  "IntStorage",  "LongStorage",     "BoolStorage"};
 
-static int hrm__text_is(const char *text, size_t n, const char *word) { return strlen(word) == n && memcmp(text, word, n) == 0; }
+static int hrm__text_is(const char *text, size_t n, const char *word)
+{
+    return strlen(word) == n && memcmp(text, word, n) == 0;
+}
 
-static hrm_status hrm__pickle_global(hrm__pickle *m, const char *module, size_t module_length, const char *name, size_t name_length)
+static hrm_status hrm__pickle_global(hrm__pickle *m, const char *module, size_t module_length, const char *name,
+                                     size_t name_length)
 {
     static const struct { const char *module, *name; hrm__pickle_kind kind; } known[] = {
         {"collections", "OrderedDict", HRM__P_DICT_TYPE},
@@ -8812,7 +9215,8 @@ static hrm_status hrm__pickle_global(hrm__pickle *m, const char *module, size_t 
     v.text = name;
     v.length = name_length;
     for (size_t i = 0; i < HRM__COUNT(known); i++)
-        if (hrm__text_is(module, module_length, known[i].module) && hrm__text_is(name, name_length, known[i].name)) v.kind = known[i].kind;
+        if (hrm__text_is(module, module_length, known[i].module) && hrm__text_is(name, name_length, known[i].name))
+            v.kind = known[i].kind;
     for (int d = 0; d < HRM_DTYPE_COUNT && hrm__text_is(module, module_length, "torch"); d++)
         if (hrm__text_is(name, name_length, hrm__torch_storages[d])) v.kind = HRM__P_STORAGE_TYPE, v.dtype = (hrm_dtype)d;
     HRM__TRY(hrm__pickle_new(m, v.kind, &value));
@@ -8844,7 +9248,8 @@ static hrm_status hrm__pickle_stack_global(hrm__pickle *m)
     return hrm__pickle_global(m, o->text, o->length, n->text, n->length);
 }
 
-static size_t hrm__pickle_items(const hrm__pickle *m, uint32_t tuple, const hrm__pickle_value **items, uint32_t *ids, size_t room)
+static size_t hrm__pickle_items(const hrm__pickle *m, uint32_t tuple, const hrm__pickle_value **items, uint32_t *ids,
+                                size_t room)
 {
     /* the first `room` items of a tuple -> how many it has; 0 when it is none */
     const hrm__pickle_value *t = hrm__pickle_at(m, tuple);
@@ -8863,8 +9268,10 @@ static hrm_status hrm__pickle_storage(hrm__pickle *m)
     const hrm__pickle_value *item[5];
     uint32_t tuple, ids[5], value;
     HRM__TRY(hrm__pickle_pop(m, &tuple));
-    if (hrm__pickle_items(m, tuple, item, ids, 5) != 5 || item[0]->kind != HRM__P_STRING || !hrm__text_is(item[0]->text, item[0]->length, "storage") ||
-        (item[1]->kind != HRM__P_STORAGE_TYPE && item[1]->kind != HRM__P_OTHER) || item[2]->kind != HRM__P_STRING || item[4]->kind != HRM__P_INT || item[4]->number < 0)
+    if (hrm__pickle_items(m, tuple, item, ids, 5) != 5 || item[0]->kind != HRM__P_STRING ||
+        !hrm__text_is(item[0]->text, item[0]->length, "storage") ||
+        (item[1]->kind != HRM__P_STORAGE_TYPE && item[1]->kind != HRM__P_OTHER) || item[2]->kind != HRM__P_STRING ||
+        item[4]->kind != HRM__P_INT || item[4]->number < 0)
         return hrm__pickle_fail(m, "a reference that is not to a storage");
     hrm__pickle_value s = *item[2];
     s.kind = HRM__P_STORAGE;
@@ -8887,20 +9294,22 @@ static hrm_status hrm__pickle_make(hrm__pickle *m, uint32_t function, uint32_t a
         if (n && item[0]->kind == HRM__P_LIST) return hrm__pickle_fail(m, "an OrderedDict made from arguments");
         return hrm__pickle_new(m, HRM__P_DICT, &value);
     case HRM__P_REBUILD_PARAMETER:
-        if (n < 1 || (item[0]->kind != HRM__P_TENSOR && item[0]->kind != HRM__P_OTHER)) return hrm__pickle_fail(m, "a parameter that is no tensor");
+        if (n < 1 || (item[0]->kind != HRM__P_TENSOR && item[0]->kind != HRM__P_OTHER))
+            return hrm__pickle_fail(m, "a parameter that is no tensor");
         return hrm__pickle_push(m, ids[0]);
     case HRM__P_REBUILD_FROM_TYPE: /* (function, class, its arguments, attributes) */
         if (n >= 3 && item[2]->kind == HRM__P_TUPLE && depth < 4) return hrm__pickle_make(m, ids[0], ids[2], depth + 1);
         break;
     case HRM__P_REBUILD_TENSOR: {
-        if (n < 4 || item[0]->kind != HRM__P_STORAGE || item[1]->kind != HRM__P_INT || item[1]->number < 0 || item[2]->kind != HRM__P_TUPLE ||
-            item[3]->kind != HRM__P_TUPLE || item[2]->count != item[3]->count)
+        if (n < 4 || item[0]->kind != HRM__P_STORAGE || item[1]->kind != HRM__P_INT || item[1]->number < 0 ||
+            item[2]->kind != HRM__P_TUPLE || item[3]->kind != HRM__P_TUPLE || item[2]->count != item[3]->count)
             return hrm__pickle_fail(m, "a tensor that is not made of storage, offset, shape and strides");
         hrm__pickle_value t;
         memset(&t, 0, sizeof t);
         t.kind = HRM__P_TENSOR;
         t.dtype = item[0]->dtype;
-        const hrm__pickle_value *type = n == 7 && item[6]->kind == HRM__P_OTHER ? item[6] : hrm__pickle_at(m, item[0]->first); /* v3 names the dtype */
+        const hrm__pickle_value *type =
+            n == 7 && item[6]->kind == HRM__P_OTHER ? item[6] : hrm__pickle_at(m, item[0]->first); /* v3 names the dtype */
         t.text = type->text;
         t.length = type->length;
         t.number = item[1]->number;
@@ -8973,7 +9382,8 @@ static hrm_status hrm__pickle_memo(hrm__pickle *m, int index_bytes, int put)
         value = index < m->memo.count ? ((uint32_t *)m->memo.data)[index] : 0;
         return value ? hrm__pickle_push(m, value) : hrm__pickle_fail(m, "recalls what was not stored");
     }
-    if (index > (uint64_t)(m->end - m->start)) return hrm__pickle_fail(m, "a memo index past any that a pickle of this length can use");
+    if (index > (uint64_t)(m->end - m->start))
+        return hrm__pickle_fail(m, "a memo index past any that a pickle of this length can use");
     HRM__TRY(hrm__pickle_top(m, &value));
     while (m->memo.count <= index) HRM__TRY(hrm__vector_push(m->allocator, &m->memo, &none, m->path));
     ((uint32_t *)m->memo.data)[index] = value;
@@ -9067,7 +9477,8 @@ static hrm_status hrm__pickle_step(hrm__pickle *m, int *done)
         return hrm__pickle_set_items(m, *m->opcode == 'u' ? HRM__P_DICT : HRM__P_LIST, base);
     case '.':
         *done = 1;
-        return m->stack.count == 1 && !m->marks.count ? HRM_OK : hrm__pickle_fail(m, "it ends with more or less than one value");
+        return m->stack.count == 1 && !m->marks.count ? HRM_OK
+                                                      : hrm__pickle_fail(m, "it ends with more or less than one value");
     default: return hrm__pickle_fail(m, "not one that a dictionary of tensors needs; refused");
     }
 }
@@ -9104,11 +9515,13 @@ typedef struct hrm__torch {
     char         name[HRM__TORCH_NAME];
 } hrm__torch;
 
-static hrm_status hrm__torch_entry(hrm__torch *t, const char *what, const char *key, size_t key_length, int required, hrm__zip_entry **entry)
+static hrm_status hrm__torch_entry(hrm__torch *t, const char *what, const char *key, size_t key_length, int required,
+                                   hrm__zip_entry **entry)
 {
     /* the zip's entry NAME/what + key */
     char name[512];
-    if (t->folder_length + key_length + 32 > sizeof name) return hrm__fail(HRM_ERR_FORMAT, "%s: a storage's key is too long", t->path);
+    if (t->folder_length + key_length + 32 > sizeof name)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: a storage's key is too long", t->path);
     snprintf(name, sizeof name, "%.*s/%s%.*s", (int)t->folder_length, t->folder, what, (int)key_length, key);
     return hrm__zip_find(&t->zip, name, required, entry);
 }
@@ -9117,20 +9530,25 @@ static hrm_status hrm__torch_tensor(hrm__torch *t, uint32_t value, size_t name_l
 {
     /* the tensor t->name: storage, offset, shape, strides -> a view, if it is contiguous */
     const hrm__pickle *m = &t->pickle;
-    const hrm__pickle_value *v = hrm__pickle_at(m, value), *storage = hrm__pickle_at(m, v->first), *shape = hrm__pickle_at(m, v->last);
+    const hrm__pickle_value *v = hrm__pickle_at(m, value), *storage = hrm__pickle_at(m, v->first),
+                            *shape = hrm__pickle_at(m, v->last);
     hrm__zip_entry *entry;
     hrm_tensor out;
     char why[96] = "";
     size_t elements = 0, element = hrm_dtype_size(v->dtype);
     memset(&out, 0, sizeof out);
     out.dtype = v->dtype;
-    if (v->dtype == HRM_DTYPE_COUNT) snprintf(why, sizeof why, "has dtype %.*s, which is not supported", (int)hrm__min_i64((int64_t)v->length, 40), v->text);
-    else if (shape->count > HRM_MAX_DIMS) snprintf(why, sizeof why, "has %u dimensions, %d are supported", (unsigned)shape->count, HRM_MAX_DIMS);
+    if (v->dtype == HRM_DTYPE_COUNT)
+        snprintf(why, sizeof why, "has dtype %.*s, which is not supported", (int)hrm__min_i64((int64_t)v->length, 40), v->text);
+    else if (shape->count > HRM_MAX_DIMS)
+        snprintf(why, sizeof why, "has %u dimensions, %d are supported", (unsigned)shape->count, HRM_MAX_DIMS);
     int64_t strides[HRM_MAX_DIMS], expected = 1;
     uint32_t side = *why ? 0 : shape->first, stride = hrm__pickle_at(m, v->count)->first;
     for (; side; out.ndim++, side = hrm__pickle_cell_at(m, side)->next, stride = hrm__pickle_cell_at(m, stride)->next) {
-        const hrm__pickle_value *a = hrm__pickle_at(m, hrm__pickle_cell_at(m, side)->value), *b = hrm__pickle_at(m, hrm__pickle_cell_at(m, stride)->value);
-        if (a->kind != HRM__P_INT || b->kind != HRM__P_INT) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", t->path, t->name);
+        const hrm__pickle_value *a = hrm__pickle_at(m, hrm__pickle_cell_at(m, side)->value),
+                                *b = hrm__pickle_at(m, hrm__pickle_cell_at(m, stride)->value);
+        if (a->kind != HRM__P_INT || b->kind != HRM__P_INT)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", t->path, t->name);
         out.shape[out.ndim] = a->number;
         strides[out.ndim] = b->number;
     }
@@ -9145,15 +9563,17 @@ static hrm_status hrm__torch_tensor(hrm__torch *t, uint32_t value, size_t name_l
     if (*why) return hrm__vector_push(t->file->allocator, &t->tensors, &out, t->path);
     HRM__TRY(hrm__torch_entry(t, "data/", storage->text, storage->length, 1, &entry));
     if (entry->size % element || entry->size / element != (uint64_t)storage->number)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\": its storage has %llu bytes, not %lld elements of %zu", t->path, t->name,
-                         (unsigned long long)entry->size, (long long)storage->number, element);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\": its storage has %llu bytes, not %lld elements of %zu", t->path,
+                         t->name, (unsigned long long)entry->size, (long long)storage->number, element);
     if (v->number > storage->number || elements > (uint64_t)(storage->number - v->number))
-        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" reaches past its storage of %lld elements", t->path, t->name, (long long)storage->number);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" reaches past its storage of %lld elements", t->path, t->name,
+                         (long long)storage->number);
     if (!entry->native) {
         hrm__map_to_native(&t->file->map, t->zip.map + entry->data, out.dtype, (size_t)storage->number);
         entry->native = (int)out.dtype + 1;
     } else if (HRM__BIG_ENDIAN && entry->native != (int)out.dtype + 1) {
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" shares its storage with one of another dtype", t->path, t->name);
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" shares its storage with one of another dtype", t->path,
+                         t->name);
     }
     out.data = t->zip.map + entry->data + (size_t)v->number * element;
     return hrm__vector_push(t->file->allocator, &t->tensors, &out, t->path);
@@ -9174,7 +9594,8 @@ static hrm_status hrm__torch_dictionary(hrm__torch *t, uint32_t dictionary, size
         char number[24];
         size_t length = key->length, at = name_length;
         const char *text = key->text;
-        if (key->kind == HRM__P_INT) length = (size_t)snprintf(number, sizeof number, "%lld", (long long)key->number), text = number;
+        if (key->kind == HRM__P_INT)
+            length = (size_t)snprintf(number, sizeof number, "%lld", (long long)key->number), text = number;
         if (length > sizeof t->name - 2 - name_length || memchr(text, 0, length) || hrm__utf8_bad(text, length) < length)
             return hrm__fail(HRM_ERR_FORMAT, "%s: a key after \"%.100s\" is too long or not UTF-8", t->path, t->name);
         if (at) t->name[at++] = '.';
@@ -9214,9 +9635,11 @@ static hrm_status hrm__torch_read(hrm__torch *t)
     const hrm__pickle_value *r = hrm__pickle_at(&t->pickle, root);
     if (r->kind == HRM__P_DICT) return hrm__torch_dictionary(t, root, 0, 0);
     if (r->kind == HRM__P_OTHER && r->length)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is an object of class %.*s, not a dictionary of tensors; save model.state_dict()", t->path,
-                         (int)hrm__min_i64((int64_t)r->length, 80), r->text);
-    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is not a dictionary of tensors; save model.state_dict()", t->path);
+        return hrm__fail(HRM_ERR_UNSUPPORTED,
+                         "%s: the checkpoint is an object of class %.*s, not a dictionary of tensors; save model.state_dict()",
+                         t->path, (int)hrm__min_i64((int64_t)r->length, 80), r->text);
+    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is not a dictionary of tensors; save model.state_dict()",
+                     t->path);
 }
 
 static hrm_status hrm__torch_open(hrm_tensors *f, const char *path)
@@ -9257,8 +9680,12 @@ static hrm_status hrm__tensors_read(hrm_tensors *f, const char *path)
     int pickled = map->size > 8 && map->data[0] == 0x80 && map->data[1] >= 2 && map->data[1] <= 5 && map->data[8] != '{';
     for (size_t i = 2; pickled && i < 16 && i + 12 <= map->size; i++)
         if (memcmp(map->data + i, "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12) == 0)
-            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch's form from before 1.6; with a later version, torch.save(torch.load(FILE), FILE) makes it a zip", path);
-    if (pickled) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: a bare Python pickle; torch.save writes the zip that can be read", path);
+            return hrm__fail(
+                HRM_ERR_UNSUPPORTED,
+                "%s: PyTorch's form from before 1.6; with a later version, torch.save(torch.load(FILE), FILE) makes it a zip",
+                path);
+    if (pickled)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: a bare Python pickle; torch.save writes the zip that can be read", path);
     f->is_torch = map->size >= 4 && memcmp(map->data, "PK\x03\x04", 4) == 0;
     return f->is_torch ? hrm__torch_open(f, path) : hrm__safetensors_open(f, path);
 }
@@ -9351,7 +9778,8 @@ static hrm_status hrm__zip_finish(hrm__zip_out *z)
     uint64_t start = hrm__writer_size(z->w);
     for (size_t i = 0; i < z->count; i++) {
         const hrm__zip_out_entry *e = &z->entries[i];
-        int distant = e->header >= HRM__ZIP_LIMIT, wide = e->wide || distant; /* some readers take a far entry only in the wide form */
+        /* some readers take a far entry only in the wide form */
+        int distant = e->header >= HRM__ZIP_LIMIT, wide = e->wide || distant;
         size_t n = strlen(e->name), extra = (size_t)(wide ? 16 : 0) + (size_t)(distant ? 8 : 0), at = 46;
         memset(p, 0, sizeof p);
         memcpy(p, "PK\x01\x02", 4);
@@ -9455,7 +9883,8 @@ static hrm_status hrm__torch_write(hrm__zip_out *z, const hrm_tensor *tensors, s
     for (size_t i = 0; i < count; i++) length += strlen(tensors[i].name) + 512;
     HRM__TRY(hrm__zip_begin(z, "data.pkl", length));
     HRM__TRY(hrm__write_text(z->w, "\x80\x02" "ccollections\nOrderedDict\n)R("));
-    for (size_t i = 0; i < count; i++) HRM__TRY(hrm__pickle_write_tensor(z->w, &tensors[i], hrm__save_dtype(&tensors[i], as), i));
+    for (size_t i = 0; i < count; i++)
+        HRM__TRY(hrm__pickle_write_tensor(z->w, &tensors[i], hrm__save_dtype(&tensors[i], as), i));
     HRM__TRY(hrm__write_text(z->w, "u."));
     HRM__TRY(hrm__zip_end(z));
     HRM__TRY(hrm__zip_begin(z, "byteorder", 6));
@@ -9476,7 +9905,8 @@ static hrm_status hrm__torch_write(hrm__zip_out *z, const hrm_tensor *tensors, s
     return hrm__zip_finish(z);
 }
 
-HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as, const hrm_allocator *a)
+HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as,
+                                  const hrm_allocator *a)
 {
     hrm__zip_out z;
     void *p;
@@ -9493,7 +9923,8 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
 
 /* ==================================================================================================== >>dataset ===========
  * Five arrays a set (E examples, P puzzles, G groups):
- *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into puzzles
+ *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into
+ *   puzzles
  * They stay where they are, in mapped files or with the caller. Opening looks at the small ones entirely and at no token;
  * tokens are checked as they are read. hrm_npy_open has turned their bytes to the machine's order.
  */
@@ -9617,7 +10048,9 @@ static hrm_status hrm__dataset_check_indices(const hrm__ints *a, int64_t end, co
     if (last != 0) return hrm__fail(HRM_ERR_RANGE, "%s: row 0 is %lld, expected 0", a->name, (long long)last);
     for (int64_t i = 1; i < a->count; i++) {
         int64_t v = hrm__ints_at(a, i);
-        if (v <= last) return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld after %lld, expected it to ascend", a->name, (long long)i, (long long)v, (long long)last);
+        if (v <= last)
+            return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld after %lld, expected it to ascend", a->name, (long long)i,
+                             (long long)v, (long long)last);
         if (v - last > *longest) *longest = v - last;
         last = v;
     }
@@ -9627,12 +10060,13 @@ static hrm_status hrm__dataset_check_indices(const hrm__ints *a, int64_t end, co
     return HRM_OK;
 }
 
-static hrm_status hrm__dataset_check_token(const hrm_dataset *data, const hrm__ints *a, int is_label, int64_t row, int64_t column, int64_t v)
+static hrm_status hrm__dataset_check_token(const hrm_dataset *data, const hrm__ints *a, int is_label, int64_t row,
+                                           int64_t column, int64_t v)
 {
     if (v >= 0 && v < data->info.vocab_size) return HRM_OK;
     if (is_label && (v == data->info.ignore_label_id || v == -100)) return HRM_OK;
-    return hrm__fail(HRM_ERR_RANGE, "%s: row %lld, position %lld is %lld, expected 0 to %d, the vocabulary", a->name, (long long)row,
-                     (long long)column, (long long)v, data->info.vocab_size - 1);
+    return hrm__fail(HRM_ERR_RANGE, "%s: row %lld, position %lld is %lld, expected 0 to %d, the vocabulary", a->name,
+                     (long long)row, (long long)column, (long long)v, data->info.vocab_size - 1);
 }
 
 static hrm_status hrm__dataset_finish(hrm_dataset *data, const hrm_dataset_desc *desc)
@@ -9649,13 +10083,15 @@ static hrm_status hrm__dataset_finish(hrm_dataset *data, const hrm_dataset_desc 
         for (int64_t i = 0; i < set->puzzles; i++) {
             int64_t id = hrm__ints_at(&f[HRM__FIELD_puzzle_identifiers], i);
             if (id < 0 || id >= info->num_puzzle_identifiers)
-                return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld, expected an identifier of 0 to %d", f[HRM__FIELD_puzzle_identifiers].name,
-                                 (long long)i, (long long)id, info->num_puzzle_identifiers - 1);
+                return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld, expected an identifier of 0 to %d",
+                                 f[HRM__FIELD_puzzle_identifiers].name, (long long)i, (long long)id,
+                                 info->num_puzzle_identifiers - 1);
         }
         if (desc && desc->check_tokens)
             for (int k = HRM__FIELD_inputs; k <= HRM__FIELD_labels; k++)
                 for (int64_t i = 0, n = set->examples * info->seq_len; i < n; i++)
-                    HRM__TRY(hrm__dataset_check_token(data, &f[k], k == HRM__FIELD_labels, i / info->seq_len, i % info->seq_len, hrm__ints_at(&f[k], i)));
+                    HRM__TRY(hrm__dataset_check_token(data, &f[k], k == HRM__FIELD_labels, i / info->seq_len, i % info->seq_len,
+                                                      hrm__ints_at(&f[k], i)));
         info->total_examples += set->examples;
         info->total_puzzles += set->puzzles;
         info->total_groups += set->groups;
@@ -9704,7 +10140,8 @@ static hrm_status hrm__dataset_fill(hrm_dataset *data, const hrm_dataset_arrays 
     if (arrays->vocab_size < 2) return hrm__fail(HRM_ERR_ARGUMENT, "vocab_size is %d, expected at least 2", arrays->vocab_size);
     if (arrays->num_examples < 1 || arrays->num_examples > INT32_MAX)
         return hrm__fail(HRM_ERR_ARGUMENT, "num_examples is %lld, expected 1 to 2147483647", (long long)arrays->num_examples);
-    if (!arrays->inputs || !arrays->labels) return hrm__fail(HRM_ERR_ARGUMENT, "%s is NULL", arrays->inputs ? "labels" : "inputs");
+    if (!arrays->inputs || !arrays->labels)
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s is NULL", arrays->inputs ? "labels" : "inputs");
     set->examples = arrays->num_examples;
     set->puzzles = arrays->num_puzzles ? arrays->num_puzzles : set->examples;
     set->groups = arrays->num_groups ? arrays->num_groups : set->puzzles;
@@ -9749,7 +10186,8 @@ static hrm_status hrm__dataset_fill(hrm_dataset *data, const hrm_dataset_arrays 
     if (info->pad_id < 0 || info->pad_id >= info->vocab_size)
         return hrm__fail(HRM_ERR_RANGE, "pad_id is %d, expected 0 to %d, the vocabulary", info->pad_id, info->vocab_size - 1);
     if (info->blank_identifier_id < 0 || info->blank_identifier_id >= info->num_puzzle_identifiers)
-        return hrm__fail(HRM_ERR_RANGE, "blank_identifier_id is %d, expected 0 to %d", info->blank_identifier_id, info->num_puzzle_identifiers - 1);
+        return hrm__fail(HRM_ERR_RANGE, "blank_identifier_id is %d, expected 0 to %d", info->blank_identifier_id,
+                         info->num_puzzle_identifiers - 1);
     info->mean_puzzle_examples = (double)set->examples / (double)set->puzzles;
     return HRM_OK;
 }
@@ -9765,7 +10203,8 @@ HRM_API hrm_status hrm_dataset_from_arrays(hrm_dataset **out, const hrm_dataset_
     return status;
 }
 
-static hrm_status hrm__dataset_path(const hrm_allocator *a, char **out, const char *dir, const char *split, const char *set, const char *field)
+static hrm_status hrm__dataset_path(const hrm_allocator *a, char **out, const char *dir, const char *split, const char *set,
+                                    const char *field)
 {
     /* DIR/SPLIT/SET__FIELD.npy, or DIR/SPLIT/dataset.json when set is NULL */
     size_t n = strlen(dir) + strlen(split) + (set ? strlen(set) + strlen(field) : 0) + 16;
@@ -9795,7 +10234,8 @@ static hrm_status hrm__dataset_open_set(hrm_dataset *data, hrm__set *set, const 
             return hrm__fail(HRM_ERR_FORMAT, "%s: elements of type %s, expected integers", a->name, hrm_dtype_name(t->dtype));
         if (t->ndim != ndim) return hrm__fail(HRM_ERR_SHAPE, "%s: %d dimensions, expected %d", a->name, t->ndim, ndim);
         if (ndim == 2 && t->shape[1] != data->info.seq_len)
-            return hrm__fail(HRM_ERR_SHAPE, "%s: rows of %lld tokens, expected seq_len of dataset.json, %d", a->name, (long long)t->shape[1], data->info.seq_len);
+            return hrm__fail(HRM_ERR_SHAPE, "%s: rows of %lld tokens, expected seq_len of dataset.json, %d", a->name,
+                             (long long)t->shape[1], data->info.seq_len);
         if (t->shape[0] < (f < HRM__FIELD_puzzle_indices ? 1 : 2) || t->shape[0] > INT32_MAX)
             return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows", a->name, (long long)t->shape[0]);
         a->data = (const unsigned char *)t->data;
@@ -9807,14 +10247,17 @@ static hrm_status hrm__dataset_open_set(hrm_dataset *data, hrm__set *set, const 
     set->puzzles = f[HRM__FIELD_puzzle_indices].count - 1;
     set->groups = f[HRM__FIELD_group_indices].count - 1;
     if (f[HRM__FIELD_labels].count != set->examples)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld as in inputs", f[HRM__FIELD_labels].name, (long long)f[HRM__FIELD_labels].count, (long long)set->examples);
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld as in inputs", f[HRM__FIELD_labels].name,
+                         (long long)f[HRM__FIELD_labels].count, (long long)set->examples);
     if (f[HRM__FIELD_puzzle_identifiers].count != set->puzzles)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld, one less than puzzle_indices", f[HRM__FIELD_puzzle_identifiers].name,
-                         (long long)f[HRM__FIELD_puzzle_identifiers].count, (long long)set->puzzles);
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld, one less than puzzle_indices",
+                         f[HRM__FIELD_puzzle_identifiers].name, (long long)f[HRM__FIELD_puzzle_identifiers].count,
+                         (long long)set->puzzles);
     return HRM_OK;
 }
 
-static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, const char *path, const char *dir, const char *split, const hrm_dataset_desc *desc)
+static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, const char *path, const char *dir,
+                                    const char *split, const hrm_dataset_desc *desc)
 {
     int64_t seq_len = 0, vocab = 0, ids = 0, pad = 0, blank = 0, ignore = INT_MIN, groups = 0;
     HRM__TRY(hrm_json_read_integer(root, "seq_len", 1, 1 << 24, 1, &seq_len, path));
@@ -9831,8 +10274,8 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
         return hrm__fail(HRM_ERR_FORMAT, "%s: \"sets\" is no list of 1 to 1024 names", path);
     for (j = sets->child; j; j = j->next)
         if (j->type != HRM_JSON_STRING || !j->string[0] || strpbrk(j->string, "/\\:"))
-            return hrm__fail(HRM_ERR_FORMAT, "%s:%d: \"sets\" holds %s%s, expected the name of a set", path, j->line, j->string ? j->string : "something else",
-                             j->string && !j->string[0] ? "\"\"" : "");
+            return hrm__fail(HRM_ERR_FORMAT, "%s:%d: \"sets\" holds %s%s, expected the name of a set", path, j->line,
+                             j->string ? j->string : "something else", j->string && !j->string[0] ? "\"\"" : "");
 
     hrm_dataset *data;
     HRM__TRY(hrm__dataset_make(&data, desc, (int)sets->count));
@@ -9846,10 +10289,12 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
     info->mean_puzzle_examples = mean;
     hrm_status status = HRM_OK;
     int s = 0;
-    for (j = sets->child; j && status == HRM_OK; j = j->next) status = hrm__dataset_open_set(data, &data->sets[s++], dir, split, j->string);
+    for (j = sets->child; j && status == HRM_OK; j = j->next)
+        status = hrm__dataset_open_set(data, &data->sets[s++], dir, split, j->string);
     if (status == HRM_OK) status = hrm__dataset_finish(data, desc);
     if (status == HRM_OK && info->total_groups != groups)
-        status = hrm__fail(HRM_ERR_FORMAT, "%s: \"total_groups\" is %lld, but the sets have %lld", path, (long long)groups, (long long)info->total_groups);
+        status = hrm__fail(HRM_ERR_FORMAT, "%s: \"total_groups\" is %lld, but the sets have %lld", path, (long long)groups,
+                           (long long)info->total_groups);
     double found = status == HRM_OK ? (double)info->total_examples / (double)info->total_puzzles : 0;
     if (status == HRM_OK && fabs(found - mean) > 1e-3 * found)
         status = hrm__fail(HRM_ERR_FORMAT, "%s: \"mean_puzzle_examples\" is %g, but the sets have %g", path, mean, found);
@@ -9891,14 +10336,16 @@ static void hrm__dataset_release(const hrm_dataset *data)
     for (int s = 0; s < data->info.num_sets; s++)
         for (int f = HRM__FIELD_inputs; f <= HRM__FIELD_labels; f++) {
             const hrm_file_map *map = &data->sets[s].file[f].map;
-            if (map->data && map->size >= HRM__RELEASE_BYTES) (void)madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
+            if (map->data && map->size >= HRM__RELEASE_BYTES)
+                (void)madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
         }
 #else
     (void)data;
 #endif
 }
 
-static hrm_status hrm__dataset_row(const hrm_dataset *data, const hrm__set *set, int64_t example, int64_t puzzle, hrm_batch *batch, int row)
+static hrm_status hrm__dataset_row(const hrm_dataset *data, const hrm__set *set, int64_t example, int64_t puzzle,
+                                   hrm_batch *batch, int row)
 {
     /* one example, checked -> row `row` of the batch */
     int T = data->info.seq_len;
@@ -9919,8 +10366,10 @@ static hrm_status hrm__dataset_row(const hrm_dataset *data, const hrm__set *set,
 
 static hrm_status hrm__dataset_check_batch(const hrm_batch *batch)
 {
-    if (!batch || batch->rows < 1) return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows, expected at least 1", batch ? batch->rows : 0);
-    if (!batch->inputs || !batch->labels || !batch->puzzle_identifiers) return hrm__fail(HRM_ERR_ARGUMENT, "an array of the batch is NULL");
+    if (!batch || batch->rows < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows, expected at least 1", batch ? batch->rows : 0);
+    if (!batch->inputs || !batch->labels || !batch->puzzle_identifiers)
+        return hrm__fail(HRM_ERR_ARGUMENT, "an array of the batch is NULL");
     return HRM_OK;
 }
 
@@ -9928,7 +10377,8 @@ HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_
 {
     HRM__TRY(hrm__dataset_check_batch(batch));
     if (first < 0) return hrm__fail(HRM_ERR_ARGUMENT, "the first example is %lld", (long long)first);
-    if (first >= data->info.total_examples) return hrm__fail(HRM_END, "example %lld of %lld", (long long)first, (long long)data->info.total_examples);
+    if (first >= data->info.total_examples)
+        return hrm__fail(HRM_END, "example %lld of %lld", (long long)first, (long long)data->info.total_examples);
     const hrm__set *set = data->sets;
     int64_t example = first, puzzle = -1;
     int row = 0;
@@ -9970,7 +10420,8 @@ static hrm_random hrm__dataset_random(uint64_t seed, unsigned tag, const hrm_pos
 static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *p, uint64_t seed, int set)
 {
     /* -> the permutation of the set's groups in this epoch */
-    if (data->order_set != set || data->order_seed != seed || data->order_iteration != p->iteration || data->order_epoch != p->epoch) {
+    if (data->order_set != set || data->order_seed != seed || data->order_iteration != p->iteration ||
+        data->order_epoch != p->epoch) {
         hrm_random r = hrm__dataset_random(seed, 0xD0, p);
         uint32_t n = (uint32_t)data->sets[set].groups;
         for (uint32_t i = 0; i < n; i++) data->order[i] = (int32_t)i;
@@ -9983,7 +10434,8 @@ static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *
     return data->order;
 }
 
-static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
+                                      hrm_batch *batch, int *new_iteration)
 {
     /* sets come one after another, each with its epochs_per_iter permutations: epoch / epochs_per_iter is the set */
     int only_position = batch && !batch->inputs && !batch->labels && !batch->puzzle_identifiers;
@@ -9991,8 +10443,8 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
     hrm_position p = *position;
     uint64_t per_set = epochs_per_iter > 0 ? (uint64_t)epochs_per_iter : 1, epochs = per_set * (uint64_t)data->info.num_sets;
     if (p.epoch >= epochs || epochs >= 1u << 24 || p.group > (uint64_t)data->sets[p.epoch / per_set].groups)
-        return hrm__fail(HRM_ERR_RANGE, "position: epoch %llu of %llu, group %llu does not exist in this data set", (unsigned long long)p.epoch,
-                         (unsigned long long)epochs, (unsigned long long)p.group);
+        return hrm__fail(HRM_ERR_RANGE, "position: epoch %llu of %llu, group %llu does not exist in this data set",
+                         (unsigned long long)p.epoch, (unsigned long long)epochs, (unsigned long long)p.group);
     int filled = 0;
     while (filled < batch->rows) {
         int s = (int)(p.epoch / per_set);
@@ -10003,8 +10455,11 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
             if (p.epoch == epochs) {
                 p.epoch = p.draws = 0;
                 if (++p.iteration - position->iteration > 2)
-                    return hrm__fail(HRM_ERR_ARGUMENT, "an iteration of %llu epochs does not fill a batch of %d rows: make the batch smaller or epochs_per_iter larger",
-                                     (unsigned long long)per_set, batch->rows);
+                    return hrm__fail(
+                        HRM_ERR_ARGUMENT,
+                        "an iteration of %llu epochs does not fill a batch of %d rows: make the batch smaller or "
+                        "epochs_per_iter larger",
+                        (unsigned long long)per_set, batch->rows);
             }
             continue;
         }
@@ -10012,7 +10467,8 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
         hrm_random r = hrm__dataset_random(seed, 0xD1, &p);
         r.counter = p.group << 24;
         int64_t begin = hrm__ints_at(&set->field[HRM__FIELD_group_indices], group);
-        int64_t puzzle = begin + hrm_random_below(&r, (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_group_indices], group + 1) - begin));
+        int64_t puzzle =
+            begin + hrm_random_below(&r, (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_group_indices], group + 1) - begin));
         int64_t start = hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle);
         uint32_t size = (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle + 1) - start);
         if (only_position) { /* which rows they are does not matter to it */
@@ -10036,7 +10492,8 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
+HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
+                                    hrm_batch *batch, int *new_iteration)
 {
     hrm__dataset_take_turn(data);
     hrm_status status = hrm__dataset_gather(data, position, seed, epochs_per_iter, batch, new_iteration);
@@ -10057,21 +10514,30 @@ enum {
 };
 
 /* What is known of a model while it is put together: each value, and in `sources` who told it. */
-typedef enum hrm__source { HRM__FROM_NOBODY, HRM__FROM_FILE, HRM__FROM_BESIDE, HRM__FROM_TENSORS, HRM__FROM_DESC, HRM__FROM_DEFAULT } hrm__source;
+typedef enum hrm__source {
+    HRM__FROM_NOBODY,
+    HRM__FROM_FILE,
+    HRM__FROM_BESIDE,
+    HRM__FROM_TENSORS,
+    HRM__FROM_DESC,
+    HRM__FROM_DEFAULT
+} hrm__source;
 typedef struct hrm__config { double value[HRM__CONFIG_COUNT]; hrm_sources sources; } hrm__config;
 
 static void hrm__config_put(hrm_model_desc *d, const hrm__config *c)
 {
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) hrm__key_set(d, &hrm__model_keys[i], c->value[i]);
     d->no_puzzle_emb = d->puzzle_emb_ndim == 0; /* the tensors tell */
-    d->no_halt_exploration = c->sources.from[HRM__AT_halt_exploration_prob] != HRM__FROM_DEFAULT && d->halt_exploration_prob == 0;
+    d->no_halt_exploration =
+        c->sources.from[HRM__AT_halt_exploration_prob] != HRM__FROM_DEFAULT && d->halt_exploration_prob == 0;
 }
 
 static const char *hrm__decimal(char out[32], double value)
 {
     /* of a float: the fewest digits that tell it, with a point, whatever the locale's sign is */
     char text[32], *o = out;
-    for (int digits = 6; digits == 6 || (digits < 10 && (float)strtod(text, NULL) != (float)value); digits++) snprintf(text, sizeof text, "%.*g", digits, value);
+    for (int digits = 6; digits == 6 || (digits < 10 && (float)strtod(text, NULL) != (float)value); digits++)
+        snprintf(text, sizeof text, "%.*g", digits, value);
     for (const char *c = text; *c; c++) {
         int plain = (*c >= '0' && *c <= '9') || *c == '-' || *c == '+' || *c == 'e';
         if (plain) *o++ = *c;
@@ -10103,16 +10569,19 @@ static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
         const char *value = hrm__config_value(number, i, hrm__key_get(c, k, &said)), *quote = k->kind == HRM__WORD ? "\"" : "";
         if (i != HRM__AT_loss_type) n += snprintf(out + n, size - (size_t)n, "\"%s\":%s%s%s,", k->name, quote, value, quote);
     }
-    snprintf(out + n, size - (size_t)n, "\"loss\":{\"loss_type\":\"%s\"}}", hrm__config_value(number, HRM__AT_loss_type, c->loss_type));
+    snprintf(out + n, size - (size_t)n, "\"loss\":{\"loss_type\":\"%s\"}}",
+             hrm__config_value(number, HRM__AT_loss_type, c->loss_type));
 }
 
-static hrm_status hrm__config_number(const hrm_json *object, const char *key, double low, double high, const char *file, double *value, int *found)
+static hrm_status hrm__config_number(const hrm_json *object, const char *key, double low, double high, const char *file,
+                                     double *value, int *found)
 {
     const hrm_json *v = hrm_json_get(object, key);
     *found = v != NULL && v->type != HRM_JSON_NULL;
     if (!*found) return HRM_OK;
     if (v->type != HRM_JSON_NUMBER || !(v->number >= low && v->number <= high))
-        return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%.80s\", expected a number from %g to %g", file, key, v->string ? v->string : "?", low, high);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%.80s\", expected a number from %g to %g", file, key,
+                         v->string ? v->string : "?", low, high);
     *value = v->number;
     return HRM_OK;
 }
@@ -10149,10 +10618,12 @@ static hrm_status hrm__config_unknown(const hrm_json *v, const char *group, cons
     const char *nearest = hrm__model_keys[0].name;
     for (int i = 1; i < HRM__CONFIG_COUNT; i++)
         if (hrm__distance(v->key, hrm__model_keys[i].name) < hrm__distance(v->key, nearest)) nearest = hrm__model_keys[i].name;
-    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: this version knows no key %s%.80s; the nearest is %s", file, v->line, group, v->key, nearest);
+    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: this version knows no key %s%.80s; the nearest is %s", file, v->line,
+                     group, v->key, nearest);
 }
 
-static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field, const char *group, const char *file, hrm__source source)
+static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field, const char *group, const char *file,
+                                   hrm__source source)
 {
     /* the value of one key */
     const hrm__key *k = &hrm__model_keys[field];
@@ -10163,19 +10634,26 @@ static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field,
     switch (k->kind) {
     case HRM__FLAG:
         if (v->type != HRM_JSON_BOOL && !(v->type == HRM_JSON_NUMBER && (strcmp(text, "0") == 0 || strcmp(text, "1") == 0)))
-            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected true or false", file, v->line, group, key, text);
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected true or false", file, v->line, group,
+                             key, text);
         break;
     case HRM__WORD:
-        for (x = 0; (n = hrm__key_word(k, (int)x, &word)) > 0 && !(v->type == HRM_JSON_STRING && strlen(v->string) == n && memcmp(v->string, word, n) == 0);) x++;
-        if (n == 0) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected one of %s", file, v->line, group, key, text, k->words);
+        for (x = 0; (n = hrm__key_word(k, (int)x, &word)) > 0 &&
+                    !(v->type == HRM_JSON_STRING && strlen(v->string) == n && memcmp(v->string, word, n) == 0);)
+            x++;
+        if (n == 0)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected one of %s", file, v->line, group, key,
+                             text, k->words);
         break;
     case HRM__INT:
         if (v->type != HRM_JSON_NUMBER || !(x >= low && x <= high) || x > floor(x))
-            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a whole number from %.0f to %.0f", file, v->line, group, key, text, low, high);
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a whole number from %.0f to %.0f", file,
+                             v->line, group, key, text, low, high);
         break;
     default:
         if (v->type != HRM_JSON_NUMBER || !(x >= low && x <= high))
-            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a number from %g to %g", file, v->line, group, key, text, low, high);
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a number from %g to %g", file, v->line,
+                             group, key, text, low, high);
         x = (double)(float)x;
     }
     c->value[field] = x;
@@ -10190,13 +10668,15 @@ static int hrm__config_field(const char *key)
     return i; /* HRM__CONFIG_COUNT: none of that name */
 }
 
-static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const char *group, int alone, const char *file, hrm__source source)
+static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const char *group, int alone, const char *file,
+                                   hrm__source source)
 {
     /* every key of the object; `alone`: nothing but the model's keys is expected there */
     static const char *const others = /* of the public code's training, of other libraries' files */
-        "data_path global_batch_size epochs eval_interval checkpoint_every_eval lr lr_min_ratio lr_warmup_steps beta1 beta2 weight_decay puzzle_emb_lr "
-        "puzzle_emb_weight_decay seed checkpoint_path eval_save_outputs project_name run_name architectures model_type torch_dtype dtype transformers_version "
-        "auto_map library_name license tags wandb_version hydra defaults";
+        "data_path global_batch_size epochs eval_interval checkpoint_every_eval lr lr_min_ratio lr_warmup_steps beta1 beta2 "
+        "weight_decay puzzle_emb_lr puzzle_emb_weight_decay seed checkpoint_path eval_save_outputs project_name run_name "
+        "architectures model_type torch_dtype dtype transformers_version auto_map library_name license tags wandb_version "
+        "hydra defaults";
     for (const hrm_json *m = arch ? arch->child : NULL; m; m = m->next) {
         const hrm_json *v = hrm__config_unwrap(m);
         int field = hrm__config_field(m->key);
@@ -10206,14 +10686,19 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
             for (const hrm_json *l = v->child; l; l = l->next) {
                 char inner[32];
                 snprintf(inner, sizeof inner, "%sloss.", group);
-                if (strcmp(l->key, "loss_type") == 0) HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), HRM__AT_loss_type, inner, file, source));
+                if (strcmp(l->key, "loss_type") == 0)
+                    HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), HRM__AT_loss_type, inner, file, source));
                 else if (strcmp(l->key, "name") != 0) return hrm__config_unknown(l, inner, file);
             }
         } else if (strcmp(m->key, "name") == 0) { /* which of the public code's classes it is: FILE@CLASS */
-            if (v->type == HRM_JSON_STRING && strchr(v->string, '@') && !strstr(v->string, "hrm_act_v1") && !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
-                return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", file,
-                                 v->line, group, v->string);
-        } else if (!hrm__word_in(m->key, "forward_dtype batch_size") && (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
+            if (v->type == HRM_JSON_STRING && strchr(v->string, '@') && !strstr(v->string, "hrm_act_v1") &&
+                !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
+                return hrm__fail(
+                    HRM_ERR_UNSUPPORTED,
+                    "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", file,
+                    v->line, group, v->string);
+        } else if (!hrm__word_in(m->key, "forward_dtype batch_size") &&
+                   (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
             return hrm__config_unknown(m, group, file);
         }
     }
@@ -10231,7 +10716,8 @@ static int hrm__config_is_ours(const hrm_json *object)
 static hrm_status hrm__config_beside(hrm__config *c, const hrm_json *root, const char *file, int *found)
 {
     /* under arch, as the public code has it, under config, or at the top */
-    const hrm_json *arch = hrm__config_unwrap(hrm_json_get(root, "arch")), *config = hrm__config_unwrap(hrm_json_get(root, "config"));
+    const hrm_json *arch = hrm__config_unwrap(hrm_json_get(root, "arch")),
+                   *config = hrm__config_unwrap(hrm_json_get(root, "config"));
     int under_arch = arch && arch->type == HRM_JSON_OBJECT;
     *found = 1;
     if (!under_arch && !hrm__config_is_ours(config)) {
@@ -10263,7 +10749,8 @@ static hrm_status hrm__config_neighbour(hrm__config *c, const char *path, const 
         char *beside = c->sources.beside;
         int n = k == 0   ? snprintf(beside, sizeof c->sources.beside, "%.*s.yaml", stem, path)
                 : k == 1 ? snprintf(beside, sizeof c->sources.beside, "%s.yaml", path)
-                         : snprintf(beside, sizeof c->sources.beside, "%.*s%s", folder, path, k == 2 ? "all_config.yaml" : "config.json");
+                         : snprintf(beside, sizeof c->sources.beside, "%.*s%s", folder, path,
+                                    k == 2 ? "all_config.yaml" : "config.json");
         FILE *there = n > 0 && (size_t)n < sizeof c->sources.beside && strcmp(beside, path) != 0 ? fopen(beside, "rb") : NULL;
         if (there) {
             hrm_json_document *doc;
@@ -10330,8 +10817,9 @@ static hrm_status hrm__config_agree(hrm__config *c, const char *path, int field,
     double had = c->value[field];
     int from = c->sources.from[field];
     if (from && had != value)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %s (%s), but %s (%s)", path, hrm__model_keys[field].name, hrm__config_value(one, field, had),
-                         hrm__source_text(&c->sources, from), hrm__config_value(two, field, value), hrm__source_text(&c->sources, (int)source));
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %s (%s), but %s (%s)", path, hrm__model_keys[field].name,
+                         hrm__config_value(one, field, had), hrm__source_text(&c->sources, from),
+                         hrm__config_value(two, field, value), hrm__source_text(&c->sources, (int)source));
     c->value[field] = value;
     if (!from) c->sources.from[field] = (unsigned char)source;
     return HRM_OK;
@@ -10340,13 +10828,17 @@ static hrm_status hrm__config_agree(hrm__config *c, const char *path, int field,
 static hrm_status hrm__config_tensors(hrm__config *c, const hrm_tensors *file, const char *path)
 {
     /* what the shapes say */
-    int hidden = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 1), vocab = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 0);
+    int hidden = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 1),
+        vocab = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 0);
     int ndim = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 1), ids = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 0);
-    int positions = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0), width = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp.down_proj.weight", 1);
+    int positions = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0),
+        width = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp.down_proj.weight", 1);
     if (file->num_models > 1)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: it holds several models, under \"%.*s\" and elsewhere; save one of them", path,
-                         (int)hrm__min_i64((int64_t)file->prefix_length, 100), file->prefix);
-    if (!hidden || !vocab) return hrm__fail(HRM_ERR_FORMAT, "%s: no tensor inner.embed_tokens.embedding_weight [V,D]; not a model of this kind", path);
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: it holds several models, under \"%.*s\" and elsewhere; save one of them",
+                         path, (int)hrm__min_i64((int64_t)file->prefix_length, 100), file->prefix);
+    if (!hidden || !vocab)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: no tensor inner.embed_tokens.embedding_weight [V,D]; not a model of this kind",
+                         path);
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_hidden_size, hidden, HRM__FROM_TENSORS));
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_vocab_size, vocab, HRM__FROM_TENSORS));
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_puzzle_emb_ndim, ndim, HRM__FROM_TENSORS));
@@ -10362,14 +10854,18 @@ static hrm_status hrm__config_tensors(hrm__config *c, const hrm_tensors *file, c
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_pos_encodings, positions ? HRM_LEARNED : HRM_ROPE, HRM__FROM_TENSORS));
     if (positions) {
         int prefix = ndim / hidden + (ndim % hidden != 0);
-        if (positions <= prefix) return hrm__fail(HRM_ERR_SHAPE, "%s: %d learned positions, of which the puzzle's embedding takes %d", path, positions, prefix);
+        if (positions <= prefix)
+            return hrm__fail(HRM_ERR_SHAPE, "%s: %d learned positions, of which the puzzle's embedding takes %d", path,
+                             positions, prefix);
         HRM__TRY(hrm__config_agree(c, path, HRM__AT_seq_len, positions - prefix, HRM__FROM_TENSORS));
     }
     double expansion = c->value[HRM__AT_expansion];
     if (c->sources.from[HRM__AT_expansion]) {
         if (hrm__swiglu_width(expansion, hidden) != width)
-            return hrm__fail(HRM_ERR_SHAPE, "%s: expansion is %g (%s), which makes the SwiGLU %.0f wide, but it is %d wide (its tensors)", path, expansion,
-                             hrm__source_text(&c->sources, c->sources.from[HRM__AT_expansion]), hrm__swiglu_width(expansion, hidden), width);
+            return hrm__fail(HRM_ERR_SHAPE,
+                             "%s: expansion is %g (%s), which makes the SwiGLU %.0f wide, but it is %d wide (its tensors)",
+                             path, expansion, hrm__source_text(&c->sources, c->sources.from[HRM__AT_expansion]),
+                             hrm__swiglu_width(expansion, hidden), width);
     } else { /* many expansions make one width; the paper's, if it is one of them */
         c->value[HRM__AT_expansion] = hrm__swiglu_width(4, hidden) == width ? 4 : (double)(float)(width * 1.5 / hidden);
         c->sources.from[HRM__AT_expansion] = HRM__FROM_TENSORS;
@@ -10396,12 +10892,14 @@ static hrm_status hrm__config_of(hrm__config *c, const hrm_tensors *file, const 
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
         int said;
         double value = hrm__key_get(desc, &hrm__model_keys[i], &said);
-        if (said && (i == HRM__AT_halt_max_steps || i == HRM__AT_halt_exploration_prob)) c->sources.from[i] = 0; /* no weight depends on them */
+        if (said && (i == HRM__AT_halt_max_steps || i == HRM__AT_halt_exploration_prob))
+            c->sources.from[i] = 0; /* no weight depends on them */
         if (said) HRM__TRY(hrm__config_agree(c, path, i, value, HRM__FROM_DESC));
     }
     HRM__TRY(hrm__config_tensors(c, file, path));
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
-        int required = i == HRM__AT_seq_len || i == HRM__AT_num_heads || i == HRM__AT_H_cycles || i == HRM__AT_L_cycles || i == HRM__AT_halt_max_steps;
+        int required = i == HRM__AT_seq_len || i == HRM__AT_num_heads || i == HRM__AT_H_cycles || i == HRM__AT_L_cycles ||
+                       i == HRM__AT_halt_max_steps;
         if (!c->sources.from[i] && !required) c->sources.from[i] = HRM__FROM_DEFAULT; /* which every published file has */
     }
     return HRM_OK;
@@ -10415,7 +10913,8 @@ static hrm_status hrm__fail_in(const char *path, hrm_status status)
     return hrm__fail(status, "%s: %s", path, message);
 }
 
-static hrm_status hrm__checkpoint_merge(hrm_model_desc *out, hrm_sources *sources, const hrm_tensors *file, const char *path, const hrm_model_desc *desc)
+static hrm_status hrm__checkpoint_merge(hrm_model_desc *out, hrm_sources *sources, const hrm_tensors *file, const char *path,
+                                        const hrm_model_desc *desc)
 {
     hrm__config c;
     hrm_model_desc merged = *desc; /* where and how it runs */
@@ -10426,7 +10925,8 @@ static hrm_status hrm__checkpoint_merge(hrm_model_desc *out, hrm_sources *source
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path, const hrm_model_desc *desc)
+HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path,
+                                        const hrm_model_desc *desc)
 {
     hrm_tensors *file;
     hrm_model_desc none;
@@ -10453,26 +10953,40 @@ HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *d, const char *
     static const char *const keys[] = {"num_heads", "H_cycles", "L_cycles", "halt_max_steps", "seq_len"};
     int value[HRM__COUNT(keys)], missing = 0, first = 0, n = 0;
     char list[96];
-    value[0] = d->num_heads, value[1] = d->H_cycles, value[2] = d->L_cycles, value[3] = d->halt_max_steps, value[4] = d->seq_len;
+    value[0] = d->num_heads, value[1] = d->H_cycles, value[2] = d->L_cycles, value[3] = d->halt_max_steps,
+    value[4] = d->seq_len;
     for (int i = (int)HRM__COUNT(keys); i-- > 0;)
         if (!value[i]) missing++, first = i;
     if (!missing) return HRM_OK;
     for (int i = first, left = missing; i < (int)HRM__COUNT(keys); i++)
-        if (!value[i]) n += snprintf(list + n, sizeof list - (size_t)n, "%s%s", i == first ? "" : left == 1 ? " and " : ", ", keys[i]), left--;
-    if (first == 4) return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its seq_len, the puzzle's length: give it in the description, or open it with its data set", path);
+        if (!value[i])
+            n += snprintf(list + n, sizeof list - (size_t)n, "%s%s",
+                          i == first  ? ""
+                          : left == 1 ? " and "
+                                      : ", ",
+                          keys[i]),
+                left--;
+    if (first == 4)
+        return hrm__fail(
+            HRM_ERR_ARGUMENT,
+            "%s: nothing tells its seq_len, the puzzle's length: give it in the description, or open it with its data set",
+            path);
     int folder, stem = hrm__path_stem(path, &folder);
-    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=N, in C the description's %s, or put its %.*s.yaml, all_config.yaml or config.json beside it",
-                     path, list, keys[first], keys[first], (int)hrm__min_i64(stem - folder, 80), path + folder);
+    return hrm__fail(
+        HRM_ERR_ARGUMENT,
+        "%s: nothing tells its %s: say arch.%s=N, in C the description's %s, or put its %.*s.yaml, all_config.yaml or "
+        "config.json beside it",
+        path, list, keys[first], keys[first], (int)hrm__min_i64(stem - folder, 80), path + folder);
 }
 
-/* ---- weights ------------------------------------------------------------------------------------------------- >>weights ---*/
+/* ---- weights ------------------------------------------------------------------------------------------------ >>weights ---*/
 static hrm_status hrm__check_shape(const char *path, const hrm_tensor *t, const hrm__entry *e)
 {
     int64_t rows = (int64_t)(e->rows ? e->rows : e->columns), columns = (int64_t)(e->rows ? e->columns : 1);
     int64_t have0 = t->ndim > 0 ? t->shape[0] : 1, have1 = t->ndim > 1 ? t->shape[1] : 1;
     if (t->ndim != (e->rows ? 2 : 1) || have0 != rows || have1 != columns)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %d-dimensional [%lld,%lld], the model's [%lld,%lld]", path, e->name, t->ndim, (long long)have0,
-                         (long long)have1, (long long)rows, (long long)columns);
+        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %d-dimensional [%lld,%lld], the model's [%lld,%lld]", path, e->name,
+                         t->ndim, (long long)have0, (long long)have1, (long long)rows, (long long)columns);
     return HRM_OK;
 }
 
@@ -10486,7 +11000,8 @@ static hrm_status hrm__check_entries(const hrm_tensors *file, const char *path, 
     }
     for (size_t i = 0; i < hrm_tensors_count(file); i++) {
         const char *name = hrm_tensors_model_name(file, hrm_tensors_at(file, i));
-        int known = !name || !(strstr(name, "_level.layers.") || strstr(name, "embed_pos") || strstr(name, "puzzle_emb.weights"));
+        int known =
+            !name || !(strstr(name, "_level.layers.") || strstr(name, "embed_pos") || strstr(name, "puzzle_emb.weights"));
         for (int k = 0; k < count && !known; k++) known = strcmp(entries[k].name, name) == 0;
         if (!known) return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s has no place in the model", path, name);
     }
@@ -10586,13 +11101,14 @@ static hrm_status hrm__check_values(const char *path, const hrm_tensor *t, doubl
         HRM__TRY(hrm_convert(some, HRM_F64, data + at * size, t->dtype, n));
         for (size_t i = 0; i < n; i++)
             if (!((some[i] >= low && some[i] <= high) || some[i] == also))
-                return hrm__fail(some[i] - some[i] == 0 ? HRM_ERR_RANGE : HRM_ERR_NAN, "%s: tensor %s: element %zu is %g, expected %g to %g", path, t->name, at + i,
-                                 some[i], low, high);
+                return hrm__fail(some[i] - some[i] == 0 ? HRM_ERR_RANGE : HRM_ERR_NAN,
+                                 "%s: tensor %s: element %zu is %g, expected %g to %g", path, t->name, at + i, some[i], low,
+                                 high);
     }
     return HRM_OK;
 }
 
-/* ---- saving: on the CPU the file is written from where the tensors are; from a device they are brought over first -------------*/
+/* ---- saving: on the CPU the file is written from where the tensors are; from a device they are brought over first ---------*/
 typedef struct hrm__saving {
     hrm_tensor   *tensors;
     size_t        count, room;
@@ -10602,7 +11118,8 @@ typedef struct hrm__saving {
     const hrm__state *state; /* what stands in `tensors` after the model's own; NULL: nothing */
 } hrm__saving;
 
-static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dtype, int64_t rows, int64_t columns, const void *place)
+static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dtype, int64_t rows, int64_t columns,
+                                  const void *place)
 {
     /* columns 0: a vector of `rows` */
     hrm_tensor *t = &s->tensors[s->count++];
@@ -10636,7 +11153,8 @@ static hrm_status hrm__saving_begin(hrm__saving *s, const hrm_model *m, size_t m
     }
     for (int i = 0; i < m->count; i++) {
         const hrm__entry *e = &m->entries[i];
-        HRM__TRY(hrm__saving_add(s, e->name, real, (int64_t)(e->rows ? e->rows : e->columns), e->rows ? (int64_t)e->columns : 0, hrm__entry_place(m, e)));
+        HRM__TRY(hrm__saving_add(s, e->name, real, (int64_t)(e->rows ? e->rows : e->columns), e->rows ? (int64_t)e->columns : 0,
+                                 hrm__entry_place(m, e)));
     }
     return HRM_OK;
 }
@@ -10650,15 +11168,20 @@ static void hrm__saving_end(hrm__saving *s)
 static hrm_status hrm__saving_check(const hrm__saving *s, const char *path, hrm_dtype as)
 {
     /* before a good file is replaced: everything finite, as it will stand there, and what a trainer could go on from */
-    double most = as == HRM_F16 ? 65519 : as == HRM_BF16 ? 3.38e38 : sizeof(hrm_real) == sizeof(float) || as == HRM_F32 ? (double)FLT_MAX : DBL_MAX;
+    double most = as == HRM_F16                                        ? 65519
+                  : as == HRM_BF16                                     ? 3.38e38
+                  : sizeof(hrm_real) == sizeof(float) || as == HRM_F32 ? (double)FLT_MAX
+                                                                       : DBL_MAX;
     for (size_t i = 0; i < s->count; i++) {
         const hrm__state *state = i < (size_t)s->model->count ? NULL : &s->state[i - (size_t)s->model->count];
-        HRM__TRY(hrm__check_values(path, &s->tensors[i], state ? state->low : -most, state ? state->high : most, state ? state->also : 0));
+        HRM__TRY(hrm__check_values(path, &s->tensors[i], state ? state->low : -most, state ? state->high : most,
+                                   state ? state->also : 0));
     }
     return HRM_OK;
 }
 
-static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype as, const hrm_metadata *own, size_t num_own, const hrm_metadata *more, size_t num_more)
+static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype as, const hrm_metadata *own, size_t num_own,
+                                    const hrm_metadata *more, size_t num_more)
 {
     void *p;
     char config[1024];
@@ -10677,7 +11200,8 @@ static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype 
     return status;
 }
 
-HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_dtype dtype, const hrm_metadata *more, size_t num_more)
+HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_dtype dtype, const hrm_metadata *more,
+                                     size_t num_more)
 {
     hrm__saving s;
     hrm_status status = hrm__saving_begin(&s, m, 0, 0);
@@ -10686,11 +11210,14 @@ HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_d
     return status;
 }
 
-HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path) { return hrm_model_save_as(model, path, HRM_F32, NULL, 0); }
+HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path)
+{
+    return hrm_model_save_as(model, path, HRM_F32, NULL, 0);
+}
 
-/* ---- training state ------------------------------------------------------------------------------------------ >>resume ----*/
-/* Its format is numbered, so that a later version reads it or says why not: 1 had the moments as one dump of the arena each, 2 has
- * them by parameter. Written is the newest, read are all. */
+/* ---- training state ----------------------------------------------------------------------------------------- >>resume ----*/
+/* Its format is numbered, so that a later version reads it or says why not: 1 had the moments as one dump of the arena each, 2
+ * has them by parameter. Written is the newest, read are all. */
 enum { HRM__STATE_FORMAT = 2 };
 
 static hrm_dtype hrm__activation_dtype(const hrm_model *m)
@@ -10701,8 +11228,8 @@ static hrm_dtype hrm__activation_dtype(const hrm_model *m)
 /* The list is made in one place, entry by entry; with list NULL it is only counted. */
 typedef struct hrm__state_plan { hrm__state *list; size_t count, bytes; } hrm__state_plan;
 
-static void hrm__state_add(hrm__state_plan *plan, hrm_dtype dtype, size_t rows, size_t columns, const void *place, double low, double high, double also,
-                           const char *prefix, const char *name)
+static void hrm__state_add(hrm__state_plan *plan, hrm_dtype dtype, size_t rows, size_t columns, const void *place, double low,
+                           double high, double also, const char *prefix, const char *name)
 {
     /* rows 0: a vector of `columns` */
     size_t bytes = (rows ? rows : 1) * columns * hrm_dtype_size(dtype);
@@ -10739,7 +11266,9 @@ static hrm__state_plan hrm__state_list(const hrm_trainer *t, int format, hrm__st
         if (format == 1) hrm__state_add(&p, real, 0, w->at.trained, place, moment ? 0 : -most, most, 0, name, "");
         for (int i = 0; format > 1 && i < m->count; i++) {
             const hrm__entry *e = &m->entries[i];
-            if (e->role == HRM_TRAINED) hrm__state_add(&p, real, e->rows, e->columns, place + e->offset, moment ? 0 : -most, most, 0, moment ? "optimizer.v." : "optimizer.m.", e->name);
+            if (e->role == HRM_TRAINED)
+                hrm__state_add(&p, real, e->rows, e->columns, place + e->offset, moment ? 0 : -most, most, 0,
+                               moment ? "optimizer.v." : "optimizer.m.", e->name);
         }
     }
     for (int i = 0; i < w->d.states; i++) {
@@ -10765,7 +11294,10 @@ static hrm_status hrm__state_open(const hrm_trainer *t, int format, hrm__state_p
     return HRM_OK;
 }
 
-static void hrm__state_close(const hrm_trainer *t, hrm__state_plan *plan) { hrm__free(t->model->allocator, plan->list, plan->count, sizeof *plan->list); }
+static void hrm__state_close(const hrm_trainer *t, hrm__state_plan *plan)
+{
+    hrm__free(t->model->allocator, plan->list, plan->count, sizeof *plan->list);
+}
 
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
 {
@@ -10781,9 +11313,13 @@ HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, cons
         status = hrm__saving_add(&s, x->name, x->dtype, x->shape[0], x->ndim > 1 ? x->shape[1] : 0, x->data);
     }
     const hrm_position *p = &t->position;
-    snprintf(text, sizeof text, "{\"format\":%d,\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,\"seed\":\"%llu\"}", HRM__STATE_FORMAT, (long long)t->done,
-             (long long)t->total, (unsigned long long)p->iteration, (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
-             (unsigned long long)t->desc.seed);
+    snprintf(
+        text, sizeof text,
+        "{\"format\":%d,\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,"
+        "\"seed\":\"%llu\"}",
+        HRM__STATE_FORMAT, (long long)t->done, (long long)t->total, (unsigned long long)p->iteration,
+        (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
+        (unsigned long long)t->desc.seed);
     own.key = "hrm.trainer", own.value = text;
     if (status == HRM_OK) status = hrm__saving_write(&s, path, HRM_DTYPE_COUNT, &own, 1, more, num_more);
     hrm__saving_end(&s);
@@ -10805,9 +11341,11 @@ static hrm_status hrm__state_check(const hrm_tensors *file, const char *path, co
 {
     const hrm_tensor *ours = &s->tensor, *x = hrm_tensors_find(file, s->name);
     if (!x) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing; not a training state of this model", path, s->name);
-    if (x->dtype != ours->dtype || x->ndim != ours->ndim || x->shape[0] != ours->shape[0] || (x->ndim > 1 && x->shape[1] != ours->shape[1]))
-        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %s [%lld,…], this run's %s [%lld,…]", path, x->name, hrm_dtype_name(x->dtype), (long long)x->shape[0],
-                         hrm_dtype_name(ours->dtype), (long long)ours->shape[0]);
+    if (x->dtype != ours->dtype || x->ndim != ours->ndim || x->shape[0] != ours->shape[0] ||
+        (x->ndim > 1 && x->shape[1] != ours->shape[1]))
+        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %s [%lld,…], this run's %s [%lld,…]", path, x->name,
+                         hrm_dtype_name(x->dtype), (long long)x->shape[0], hrm_dtype_name(ours->dtype),
+                         (long long)ours->shape[0]);
     return hrm__check_values(path, x, s->low, s->high, s->also);
 }
 
@@ -10823,7 +11361,9 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     const hrm_json *s = hrm_json_get(root, "seed");
     HRM__TRY(hrm__config_number(root, "format", 1, 1e9, path, &version, &said));
     if (version > (double)HRM__STATE_FORMAT)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: a training state of format %g, written by a later version; this one reads up to %d", path, version, HRM__STATE_FORMAT);
+        return hrm__fail(HRM_ERR_UNSUPPORTED,
+                         "%s: a training state of format %g, written by a later version; this one reads up to %d", path,
+                         version, HRM__STATE_FORMAT);
     int format = (int)version;
     HRM__TRY(hrm__state_number(root, "step", path, &step));
     HRM__TRY(hrm__state_number(root, "total", path, &total));
@@ -10833,10 +11373,13 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     HRM__TRY(hrm__state_number(root, "draws", path, &p.draws));
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->desc.seed);
     if (!s || s->type != HRM_JSON_STRING || strcmp(s->string, seed))
-        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?", seed);
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?",
+                         seed);
     if (t->desc.steps && (int64_t)total > t->total) /* more than it had: the run goes on past its end */
-        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total, (long long)t->total);
-    if (total && step > total) return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total,
+                         (long long)t->total);
+    if (total && step > total)
+        return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
     HRM__TRY(hrm__state_open(t, format, &plan));
     hrm_status status = HRM_OK;
     for (size_t i = 0; status == HRM_OK && i < plan.count; i++) status = hrm__state_check(file, path, &plan.list[i]);
@@ -10864,7 +11407,8 @@ HRM_API hrm_status hrm_trainer_load(hrm_trainer *t, const char *path)
     const hrm_allocator *a = t->model->allocator;
     HRM__TRY(hrm_tensors_open(&file, path, a));
     const char *text = hrm_tensors_metadata(file, "hrm.trainer");
-    hrm_status status = text ? hrm_json_parse(&doc, text, strlen(text), path, a) : hrm__fail(HRM_ERR_FORMAT, "%s: weights only, no training state", path);
+    hrm_status status = text ? hrm_json_parse(&doc, text, strlen(text), path, a)
+                             : hrm__fail(HRM_ERR_FORMAT, "%s: weights only, no training state", path);
     if (status == HRM_OK) status = hrm__trainer_restore(t, file, path, hrm_json_root(doc));
     hrm_json_close(doc);
     hrm_tensors_close(file);
