@@ -61,14 +61,32 @@
  *     >>api-solve      solving and evaluating
  *     >>api-layers     every layer, loss and optimizer by itself
  *     >>api-device     the table a backend fills in
- *   implementation:
- *     >>platform >>status >>memory >>threads >>cpu-features >>vector-math >>random >>dtype >>files >>json >>npy
- *     >>safetensors >>torch-zip >>gemm >>quantized >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm
- *     >>losses
- *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>passes >>cpu-backend >>block >>pass >>embed >>heads
- *     >>halting
- *     >>objective >>updates >>cpu-table >>model >>describe >>layout >>create >>tensors >>act >>trainer >>dataset
- *     >>checkpoint >>weights >>resume >>solve >>solving >>evaluate >>budget
+ *   device code and host code alike:
+ *     >>shared         Philox, exploration, halts, losses and optimizers by element: once for the CPU and hrm_cuda.cu
+ *   implementation, the ground:
+ *     >>platform       the compiler and the system       >>cpu-features   AVX-512, AVX2, NEON or plain C
+ *     >>status         messages by thread                >>vector-math    exp, sums, maxima over rows
+ *     >>memory         allocation, alignment             >>random         normal and uniform numbers
+ *     >>threads        pools, teams, forks               >>dtype          bfloat16, float16, conversion
+ *   layers, each forward and backward:
+ *     >>layers         >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm
+ *     >>losses         >>stablemax, softmax; >>bce       >>optimizers     >>adam, >>sign-sgd, >>schedule
+ *     >>gemm           matrix products                   >>quantized      the same in bfloat16 or bytes, for solving
+ *   the model on a device:
+ *     >>passes         a recurrence as a list, laid out  >>halting        before and after a segment
+ *     >>cpu-backend    how the work is shared            >>objective      the losses of a segment
+ *     >>block          attention, SwiGLU, two norms      >>updates        gradients: measured, applied
+ *     >>pass           states through networks           >>cpu-table      all of it as a device's table
+ *     >>embed          what goes in                      >>heads          what comes out
+ *   the model:
+ *     >>model          >>describe, >>layout, >>create, >>tensors
+ *     >>act            segments, runs, gradients         >>solve          >>solving, >>evaluate, >>budget
+ *     >>trainer        steps, rates, the next batch
+ *   files:
+ *     >>files          >>map, >>writer                   >>torch-zip      >>pickle, PyTorch's checkpoints
+ *     >>json           >>yaml, >>interpolation           >>dataset        groups, puzzles, examples, batches
+ *     >>npy            NumPy arrays                      >>checkpoint     >>weights, >>resume: configurations, states
+ *     >>safetensors    named tensors
  */
 #ifndef HRM_H
 #define HRM_H
@@ -6604,7 +6622,7 @@ static void hrm__os_remove_stale(const char *path)
 }
 #endif
 
-/* ---- map -------------------------------------------------------------------------------------------------------------- */
+/* ---- map --------------------------------------------------------------------------------------------------- >>map ---- */
 static hrm_status hrm__map_fail(const char *path, long error)
 {
     return hrm__fail(HRM_ERR_IO, "%s: cannot be read: %s", path, hrm__os_reason(error));
@@ -6715,7 +6733,7 @@ static void hrm__map_to_native(const hrm_file_map *map, const void *data, hrm_dt
         hrm__swap_bytes((unsigned char *)map->handle + ((const unsigned char *)data - map->data), hrm_dtype_size(dtype), n);
 }
 
-/* ---- writer -----------------------------------------------------------------------------------------------------------
+/* ---- writer --------------------------------------------------------------------------------------------- >>writer ----
  * The names of unfinished files stand in a fixed table, first character last, so that a signal handler may read it any time.
  */
 #define HRM__TEMPS 64
@@ -7475,7 +7493,7 @@ HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, i
     return HRM_OK;
 }
 
-/* ---- yaml -------------------------------------------------------------------------------------------------------------
+/* ---- yaml ------------------------------------------------------------------------------------------------- >>yaml ----
  * What configurations are written in: block mappings and sequences by indentation, [a, b] and {a: b}, plain, 'single' and
  * "double" quoted scalars, | and > blocks, comments, anchors of values, aliases, merges (<<). An alias is a copy of what it
  * stands for; copies of more than HRM__YAML_COPIES nodes are refused, as are tags, "? key" and several documents.
@@ -7995,7 +8013,7 @@ HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, siz
     return hrm__text_parse(doc, text, length, name, a, hrm__yaml_tree);
 }
 
-/* ---- interpolation ---------------------------------------------------------------------------------------------------- */
+/* ---- interpolation ------------------------------------------------------------------------------- >>interpolation ---- */
 #define HRM__EXPANSIONS    10000 /* in a document; what is left stays as it is */
 #define HRM__EXPANDED_TEXT 2048  /* bytes of a string at most */
 
@@ -8980,7 +8998,7 @@ static hrm_status hrm__zip_find(hrm__zip *z, const char *name, int required, hrm
     return HRM_OK;
 }
 
-/* ---- pickle -----------------------------------------------------------------------------------------------------------
+/* ---- pickle --------------------------------------------------------------------------------------------- >>pickle ----
  * A pickle is a program for a stack machine. This one builds descriptions of the values that a dictionary of tensors takes, and
  * passes over everything else (classes, what would be made by calling them, sets, bytes); it calls nothing. Every instruction
  * makes at most one value, so memory is bounded by the pickle's length.
