@@ -61,12 +61,32 @@
  *     >>api-solve      solving and evaluating
  *     >>api-layers     every layer, loss and optimizer by itself
  *     >>api-device     the table a backend fills in
- *   implementation:
- *     >>platform >>status >>memory >>threads >>cpu-features >>vector-math >>random >>dtype >>files >>json >>npy
- *     >>safetensors >>torch-zip >>gemm >>quantized >>layers >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm >>losses
- *     >>stablemax >>bce >>optimizers >>adam >>sign-sgd >>schedule >>cpu-backend >>block >>embed >>heads >>halting
- *     >>objective >>updates >>cpu-table >>model >>describe >>layout >>create >>tensors >>act >>trainer >>dataset
- *     >>checkpoint >>weights >>resume >>solve >>solving >>evaluate >>budget
+ *   device code and host code alike:
+ *     >>shared         Philox, exploration, halts, losses and optimizers by element: once for the CPU and hrm_cuda.cu
+ *   implementation, the ground:
+ *     >>platform       the compiler and the system       >>cpu-features   AVX-512, AVX2, NEON or plain C
+ *     >>status         messages by thread                >>vector-math    exp, sums, maxima over rows
+ *     >>memory         allocation, alignment             >>random         normal and uniform numbers
+ *     >>threads        pools, teams, forks               >>dtype          bfloat16, float16, conversion
+ *   layers, each forward and backward:
+ *     >>layers         >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm
+ *     >>losses         >>stablemax, softmax; >>bce       >>optimizers     >>adam, >>sign-sgd, >>schedule
+ *     >>gemm           matrix products                   >>quantized      the same in bfloat16 or bytes, for solving
+ *   the model on a device:
+ *     >>passes         a recurrence as a list, laid out  >>halting        before and after a segment
+ *     >>cpu-backend    how the work is shared            >>objective      the losses of a segment
+ *     >>block          attention, SwiGLU, two norms      >>updates        gradients: measured, applied
+ *     >>pass           states through networks           >>cpu-table      all of it as a device's table
+ *     >>embed          what goes in                      >>heads          what comes out
+ *   the model:
+ *     >>model          >>describe, >>layout, >>create, >>tensors
+ *     >>act            segments, runs, gradients         >>solve          >>solving, >>evaluate, >>budget
+ *     >>trainer        steps, rates, the next batch
+ *   files:
+ *     >>files          >>map, >>writer                   >>torch-zip      >>pickle, PyTorch's checkpoints
+ *     >>json           >>yaml, >>interpolation           >>dataset        groups, puzzles, examples, batches
+ *     >>npy            NumPy arrays                      >>checkpoint     >>weights, >>resume: configurations, states
+ *     >>safetensors    named tensors
  */
 #ifndef HRM_H
 #define HRM_H
@@ -235,7 +255,14 @@ HRM_API void       hrm_writer_abort(hrm_writer *writer);  /* drop what was writt
 HRM_API void hrm_writer_abort_all(void);
 
 /* JSON, and the subset of YAML that configurations use, as one tree. Strings are UTF-8, decoded, zero-terminated. */
-typedef enum hrm_json_type { HRM_JSON_NULL, HRM_JSON_BOOL, HRM_JSON_NUMBER, HRM_JSON_STRING, HRM_JSON_ARRAY, HRM_JSON_OBJECT } hrm_json_type;
+typedef enum hrm_json_type {
+    HRM_JSON_NULL,
+    HRM_JSON_BOOL,
+    HRM_JSON_NUMBER,
+    HRM_JSON_STRING,
+    HRM_JSON_ARRAY,
+    HRM_JSON_OBJECT
+} hrm_json_type;
 typedef struct hrm_json {
     hrm_json_type    type;
     int              line;   /* where it stands in the text, from 1 */
@@ -247,11 +274,13 @@ typedef struct hrm_json {
 } hrm_json;
 typedef struct hrm_json_document hrm_json_document;
 /* `name` stands in error messages. Nesting over 64 levels, numbers that are none, bytes after the end are refused. */
-HRM_API hrm_status      hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a);
-HRM_API hrm_status      hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a);
-HRM_API hrm_status      hrm_json_open(hrm_json_document **doc, const char *path, const hrm_allocator *a); /* .yaml, .yml: YAML */
-/* Replaces in the tree's strings, as Hydra and OmegaConf would, ${oc.env:NAME}, ${oc.env:NAME,default} and ${now:%Y-%m-%d}, and with
- * `keys` also ${a.b} from the root, ${.a} and ${..a} from where they stand. What is not known stays. */
+HRM_API hrm_status hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a);
+HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a);
+HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, const hrm_allocator *a); /* .yaml, .yml: YAML */
+/* Replaces in the tree's strings, as Hydra and OmegaConf would, ${oc.env:NAME}, ${oc.env:NAME,default} and ${now:%Y-%m-%d}, and
+ * with `keys` also ${a.b} from the root, ${.a} and ${..a} from where they stand. What is not known stays. */
 HRM_API hrm_status      hrm_json_expand(hrm_json_document *doc, int keys);
 HRM_API const hrm_json *hrm_json_root(const hrm_json_document *doc);
 HRM_API void            hrm_json_close(hrm_json_document *doc);
@@ -259,19 +288,23 @@ HRM_API const hrm_json *hrm_json_get(const hrm_json *object, const char *key); /
 HRM_API hrm_status      hrm_json_integer(const hrm_json *node, int64_t *value); /* exact where a double would round */
 /* The member `key` of an object, checked; an error names the file (`name`), line and key. When it is absent or null *value
  * stays as it is, unless it is required. */
-HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required, double *value, const char *name);
-HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required, int64_t *value, const char *name);
+HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required,
+                                        double *value, const char *name);
+HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required,
+                                         int64_t *value, const char *name);
 HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, int required, int *value, const char *name);
-HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value, const char *name);
+HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value,
+                                        const char *name);
 
-/* NumPy arrays on disk, C order, version 1.0 to 3.0. Those mapped are little-endian and of a type above; of big-endian ones a copy
- * is made, and of u2, u4 and u8 one of the next larger signed type, into which they must fit. */
+/* NumPy arrays on disk, C order, version 1.0 to 3.0. Those mapped are little-endian and of a type above; of big-endian ones a
+ * copy is made, and of u2, u4 and u8 one of the next larger signed type, into which they must fit. */
 typedef struct hrm_npy { hrm_tensor tensor; hrm_file_map map; void *copy; size_t copy_bytes; } hrm_npy;
 HRM_API hrm_status hrm_npy_open(hrm_npy *npy, const char *path);
 HRM_API void       hrm_npy_close(hrm_npy *npy);
 /* Streams rows of shape[1..] elements; shape[0] is what was written when it is committed. */
 typedef struct hrm_npy_writer { hrm_writer *writer; hrm_tensor tensor; } hrm_npy_writer;
-HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape, const hrm_allocator *a);
+HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape,
+                                       const hrm_allocator *a);
 HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, size_t num_rows);
 HRM_API hrm_status hrm_npy_writer_commit(hrm_npy_writer *w);
 HRM_API void       hrm_npy_writer_abort(hrm_npy_writer *w);
@@ -296,7 +329,8 @@ HRM_API const char       *hrm_tensors_model_name(const hrm_tensors *file, const 
 /* Each tensor is converted to `as` on the way when it is a float type and as < HRM_DTYPE_COUNT. */
 HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata,
                                         size_t num_metadata, hrm_dtype as, const hrm_allocator *a);
-HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as, const hrm_allocator *a);
+HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as,
+                                  const hrm_allocator *a);
 
 /* ==================================================================================================== >>api-dataset =======
  * The public code's data layout, DIR/{train,test}/…, mapped and never read whole; or arrays in memory. hrm_dataset_read may be
@@ -327,11 +361,11 @@ typedef struct hrm_dataset_arrays {
 } hrm_dataset_arrays;
 typedef struct hrm_dataset_desc {
     const hrm_allocator *allocator;
-    int                  check_tokens; /* 1: look at every token now; else opening takes milliseconds and each is checked when it is read */
+    int check_tokens; /* 1: look at every token now; else opening takes milliseconds and each is checked when it is read */
 } hrm_dataset_desc;
 
-HRM_API hrm_status              hrm_dataset_open(hrm_dataset **data, const char *dir, const char *split, const hrm_dataset_desc *desc);
-HRM_API hrm_status              hrm_dataset_from_arrays(hrm_dataset **data, const hrm_dataset_arrays *arrays, const hrm_dataset_desc *desc);
+HRM_API hrm_status hrm_dataset_open(hrm_dataset **data, const char *dir, const char *split, const hrm_dataset_desc *desc);
+HRM_API hrm_status hrm_dataset_from_arrays(hrm_dataset **data, const hrm_dataset_arrays *arrays, const hrm_dataset_desc *desc);
 HRM_API void                    hrm_dataset_close(hrm_dataset *data);
 HRM_API const hrm_dataset_info *hrm_dataset_describe(const hrm_dataset *data);
 
@@ -351,12 +385,13 @@ typedef struct hrm_position {
     uint64_t draws;     /* groups drawn from in this iteration */
 } hrm_position;
 /* The next batch in training order: per iteration epochs_per_iter permutations of the groups; from each group one random
- * puzzle, from it min(size, room) examples without replacement; an iteration's last partial batch is dropped (a set's, when there
- * are several). The order is a function of (seed, position) alone, and every position this leaves can be gone on from.
+ * puzzle, from it min(size, room) examples without replacement; an iteration's last partial batch is dropped (a set's, when
+ * there are several). The order is a function of (seed, position) alone, and every position this leaves can be gone on from.
  * epochs_per_iter 0 means 1. *new_iteration (may be NULL) tells that the batch is the first of a later iteration than
  * *position was in. A batch that no iteration fills is HRM_ERR_ARGUMENT. On failure *position stands. A batch whose three
  * arrays are NULL is not filled: only *position moves. */
-HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
+HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
+                                    hrm_batch *batch, int *new_iteration);
 /* Examples [first, first + rows) in file order, padded at the end; sequential evaluation. HRM_END past the last example. */
 HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_batch *batch);
 
@@ -367,7 +402,43 @@ HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_
 typedef enum hrm_pos_encodings { HRM_ROPE, HRM_LEARNED } hrm_pos_encodings;
 typedef enum hrm_loss_type { HRM_STABLEMAX_CROSS_ENTROPY, HRM_SOFTMAX_CROSS_ENTROPY } hrm_loss_type;
 typedef enum hrm_device_kind { HRM_CPU, HRM_CUDA } hrm_device_kind;
-typedef enum hrm_forward_dtype { HRM_FORWARD_DEFAULT, HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8 } hrm_forward_dtype;
+typedef enum hrm_forward_dtype {
+    HRM_FORWARD_DEFAULT,
+    HRM_FORWARD_FLOAT32,
+    HRM_FORWARD_BFLOAT16,
+    HRM_FORWARD_INT8
+} hrm_forward_dtype;
+
+/* Every key of a model, once: from these lists come defaults, ranges, the configuration in a checkpoint, its reading and
+ * merging, the command's keys and their help. X(A, kind, key, field, …) for each, A is passed on:
+ *   INT, FLOAT  default, lowest, highest, the flag that says 0 (the field again: 0 means the default), help
+ *   WORD        the words it may be, the first one the default; their numbers are those of its enum; help
+ *   FLAG        help */
+#define HRM_DATA_KEYS(X, A) \
+    X(A, INT, "seq_len", seq_len, 0, 1, 1048576, seq_len, "tokens of a puzzle") \
+    X(A, INT, "vocab_size", vocab_size, 0, 2, 1048576, vocab_size, "kinds of tokens") \
+    X(A, INT, "num_puzzle_identifiers", num_puzzle_identifiers, 1, 1, 2147483646, num_puzzle_identifiers, \
+      "rows of the puzzle table")
+#define HRM_ARCH_KEYS(X, A) \
+    X(A, WORD, "loss.loss_type", loss_type, "stablemax_cross_entropy|softmax_cross_entropy", "of the tokens") \
+    X(A, FLOAT, "halt_exploration_prob", halt_exploration_prob, 0.1, 0, 1, no_halt_exploration, \
+      "how often a row is made to go on in training") \
+    X(A, INT, "halt_max_steps", halt_max_steps, 16, 1, 1048576, halt_max_steps, "segments at most") \
+    X(A, INT, "H_cycles", H_cycles, 2, 1, 1024, H_cycles, "passes of the slow level in a segment") \
+    X(A, INT, "L_cycles", L_cycles, 2, 1, 1024, L_cycles, "passes of the fast level in each of those") \
+    X(A, INT, "H_layers", H_layers, 4, 1, 1024, H_layers, "blocks of the slow level") \
+    X(A, INT, "L_layers", L_layers, 4, 1, 1024, L_layers, "blocks of the fast level") \
+    X(A, INT, "hidden_size", hidden_size, 512, 1, 65536, hidden_size, "width, a multiple of num_heads") \
+    X(A, INT, "num_heads", num_heads, 8, 1, 4096, num_heads, "attention heads") \
+    X(A, FLOAT, "expansion", expansion, 4, 0.001, 1024, expansion, "width of the SwiGLU, times 2/3 of hidden_size") \
+    X(A, INT, "puzzle_emb_ndim", puzzle_emb_ndim, HRM_OF_HIDDEN_SIZE, 0, 1048576, no_puzzle_emb, \
+      "width of a puzzle's own embedding; 0: none") \
+    X(A, WORD, "pos_encodings", pos_encodings, "rope|learned", "how positions are told") \
+    X(A, FLAG, "causal", causal, "a position attends to itself and those before it alone") \
+    X(A, FLOAT, "rms_norm_eps", rms_norm_eps, 1e-5, 1e-12, 1, rms_norm_eps, "of the norms") \
+    X(A, FLOAT, "rope_theta", rope_theta, 10000, 0.001, 1e30, rope_theta, "base of the rotary angles")
+#define HRM_MODEL_KEYS(X, A) HRM_DATA_KEYS(X, A) HRM_ARCH_KEYS(X, A)
+#define HRM_OF_HIDDEN_SIZE   0 /* then hidden_size is the default */
 
 typedef struct hrm_model_desc {
     int   seq_len;                /* T, tokens of a puzzle without the puzzle positions; required */
@@ -388,10 +459,14 @@ typedef struct hrm_model_desc {
     float halt_exploration_prob;  /* [0.1] in training */
     int   no_halt_exploration;    /* 1: probability 0 */
     hrm_loss_type loss_type;      /* [HRM_STABLEMAX_CROSS_ENTROPY] */
+    const struct hrm_recurrence
+        *recurrence;              /* [HRM's] another list of passes, see >>api-device; then H_layers, L_layers, H_cycles and
+                                     L_cycles mean nothing; read at creation, stored in no file */
     uint64_t seed;                /* of the initial weights */
     /* where and how it runs; not stored in checkpoints */
     hrm_device_kind      device;        /* [HRM_CPU] */
-    hrm_forward_dtype    forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, by
+    const struct hrm_device_table *device_table; /* [the device's] a program's own instead; must outlive the model */
+    hrm_forward_dtype forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, by
                                            its own products of them where it has these (AVX-512 BF16, VNNI) */
     int                  num_threads;   /* [hrm_cpu_count()] */
     const hrm_allocator *allocator;
@@ -399,11 +474,12 @@ typedef struct hrm_model_desc {
 
 typedef struct hrm_model hrm_model;
 
-HRM_API hrm_model_desc hrm_model_desc_for(const hrm_dataset *data); /* seq_len, vocab_size, num_puzzle_identifiers; the rest 0 */
-HRM_API hrm_status     hrm_model_create(hrm_model **model, const hrm_model_desc *desc); /* weights as the paper initialises them */
-HRM_API void           hrm_model_destroy(hrm_model *model);                            /* after its trainers, runs; NULL is fine */
+HRM_API hrm_model_desc
+hrm_model_desc_for(const hrm_dataset *data); /* seq_len, vocab_size, num_puzzle_identifiers; the rest 0 */
+HRM_API hrm_status hrm_model_create(hrm_model **model, const hrm_model_desc *desc); /* weights as the paper initialises them */
+HRM_API void hrm_model_destroy(hrm_model *model);                                   /* after its trainers, runs; NULL is fine */
 HRM_API const hrm_model_desc *hrm_model_describe(const hrm_model *model);              /* resolved; the model's own */
-HRM_API int64_t        hrm_model_parameters(const hrm_model *model); /* trained by Adam-atan2; without buffers and puzzle table */
+HRM_API int64_t hrm_model_parameters(const hrm_model *model); /* trained by Adam-atan2; without buffers and puzzle table */
 
 /* Bytes that a model and what runs on it will allocate, known before anything is; `batch` rows. */
 typedef struct hrm_memory { size_t model, train, solve; } hrm_memory; /* train and solve come on top of model */
@@ -412,7 +488,8 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
 /* Tensors under the public checkpoints' names ("inner.lm_head.weight"), in their order. `role` tells what moves them. */
 typedef enum hrm_role { HRM_TRAINED, HRM_BUFFER, HRM_PUZZLE_TABLE } hrm_role;
 HRM_API int        hrm_model_tensor_count(const hrm_model *model);
-HRM_API hrm_status hrm_model_tensor(const hrm_model *model, int index, hrm_tensor *tensor, hrm_role *role); /* data NULL on a GPU */
+/* tensor->data is NULL on a GPU */
+HRM_API hrm_status hrm_model_tensor(const hrm_model *model, int index, hrm_tensor *tensor, hrm_role *role);
 HRM_API int        hrm_model_tensor_find(const hrm_model *model, const char *name);                        /* -1 when absent */
 HRM_API hrm_status hrm_model_tensor_read(const hrm_model *model, int index, hrm_real *values);
 HRM_API hrm_status hrm_model_tensor_write(hrm_model *model, int index, const hrm_real *values); /* refuses what is not finite */
@@ -421,23 +498,28 @@ HRM_API hrm_status hrm_model_tensor_write(hrm_model *model, int index, const hrm
  * The configuration is the file's own metadata, else the first that lies beside it of NAME.yaml (the file's name without its
  * ending, or with it), all_config.yaml and config.json; an unknown key of the model there is an error. */
 HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path); /* safetensors, float32 */
-HRM_API hrm_status hrm_model_save_as(const hrm_model *model, const char *path, hrm_dtype dtype, const hrm_metadata *more, size_t num_more);
-/* `desc` (may be NULL) gives device, threads, allocator and what the file does not say (0: as in the file). A contradiction is an
- * error that names the field and both values; but halt_max_steps and the exploration, on which no weight depends, are desc's.
- * seq_len, num_heads, H_cycles, L_cycles and halt_max_steps must be told by one of them: no tensor does, and no default is right. */
+HRM_API hrm_status hrm_model_save_as(const hrm_model *model, const char *path, hrm_dtype dtype, const hrm_metadata *more,
+                                     size_t num_more);
+/* `desc` (may be NULL) gives device, threads, allocator and what the file does not say (0: as in the file). A contradiction is
+ * an error that names the field and both values; but halt_max_steps and the exploration, on which no weight depends, are
+ * desc's. seq_len, num_heads, H_cycles, L_cycles and halt_max_steps must be told by one of them: no tensor does, and no default
+ * is right. */
 HRM_API hrm_status hrm_model_load(hrm_model **model, const char *path, const hrm_model_desc *desc);
 /* Into an existing model, all or nothing. Only shapes are compared: the model's configuration is yours. */
 HRM_API hrm_status hrm_model_load_weights(hrm_model *model, const char *path);
 /* The configuration a checkpoint states, without loading it; what nothing tells is 0. */
 HRM_API hrm_status hrm_checkpoint_describe(hrm_model_desc *desc, const char *path, const hrm_allocator *a);
 /* The steps of hrm_model_load before it makes a model. First what the file, `desc` (may be NULL) and the tensors say together,
- * what nothing tells 0; `sources` may be NULL. When no one says the expansion, *merged has one of the width that the tensors have. */
+ * what nothing tells 0; `sources` may be NULL. When no one says the expansion, *merged has one of the width that the tensors
+ * have. */
 typedef struct hrm_sources { unsigned char from[32]; char beside[1024]; } hrm_sources; /* for hrm_sources_of */
-HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path, const hrm_model_desc *desc);
+HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path,
+                                        const hrm_model_desc *desc);
 /* Then HRM_ERR_ARGUMENT, naming every one that must be told and is not. */
 HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *merged, const char *path);
-/* Where the value of `key` ("num_heads", "loss_type" …) is from: "its own metadata", the path of a file beside it, "its tensors",
- * "the description", "the default"; NULL: nothing tells it. Of key NULL: the configuration as a whole, NULL: there is none. */
+/* Where the value of `key` ("num_heads", "loss_type" …) is from: "its own metadata", the path of a file beside it, "its
+ * tensors", "the description", "the default"; NULL: nothing tells it. Of key NULL: the configuration as a whole, NULL: there is
+ * none. */
 HRM_API const char *hrm_sources_of(const hrm_sources *sources, const char *key);
 
 /* ==================================================================================================== >>api-metrics =======
@@ -460,8 +542,9 @@ HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more); /* we
  */
 typedef struct hrm_run hrm_run;
 typedef struct hrm_run_desc {
-    int rows;  /* B [1] */
-    int train; /* 1: segments keep what the backward pass needs, rows halt and explore as in training */
+    int rows;   /* B [1] */
+    int train;  /* 1: segments keep what the backward pass needs, rows halt and explore as in training */
+    int update; /* 1: hrm_run_update can be called: the optimizers' moments are kept too */
     uint64_t seed; /* of the exploration */
 } hrm_run_desc;
 HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *model, const hrm_run_desc *desc);
@@ -474,7 +557,19 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
  * has its own: a row that takes a puzzle of another identifier starts it from 0, so it is read, or applied, before. */
 HRM_API hrm_status hrm_run_backward(hrm_run *run);
 HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run);
-HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values); /* puzzle table: [rows, ndim], of the ids in flight */
+/* The puzzle table's is [rows, ndim], of the ids in flight. */
+HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values);
+/* The norm of all gradients but the puzzle table's, as clipping measures it; HRM_ERR_NAN when one is not finite: then no update
+ * moves anything until hrm_run_zero_gradients. Waits for a GPU. */
+HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm);
+/* Applies the gradients and zeroes them: Adam-atan2 on the weights, SignSGD on the puzzle rows in flight. The values are taken
+ * as they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. Waits for a GPU. */
+typedef struct hrm_update_desc {
+    float lr, weight_decay, beta1, beta2;
+    float puzzle_emb_lr, puzzle_emb_weight_decay;
+} hrm_update_desc;
+HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc);
+HRM_API int64_t    hrm_run_updates(const hrm_run *run); /* how many were applied: the t of the bias correction */
 HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics);          /* of the segment just run */
 /* Copies of the segment's results; each pointer may be NULL. logits [rows,T,V]; the others [rows]. */
 typedef struct hrm_run_outputs {
@@ -488,21 +583,35 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *outpu
 /* ==================================================================================================== >>api-trainer =======
  * Deep supervision: every segment is one update of Adam-atan2 and SignSGD.
  */
+#define HRM_RATE_KEYS(X, A) /* the trainer's, as HRM_ARCH_KEYS */ \
+    X(A, FLOAT, "lr", lr, 1e-4, 0, 10, no_lr, "learning rate") \
+    X(A, FLOAT, "lr_min_ratio", lr_min_ratio, 1, 0, 1, no_lr_min_ratio, "where the cosine ends, as a part of lr") \
+    X(A, FLOAT, "beta1", beta1, 0.9, 0, 0.999999, no_beta1, "Adam-atan2, mean of gradients") \
+    X(A, FLOAT, "beta2", beta2, 0.95, 0, 0.999999, no_beta2, "Adam-atan2, mean of squares") \
+    X(A, FLOAT, "weight_decay", weight_decay, 0.1, 0, 1000, no_weight_decay, "of all parameters but the puzzle table") \
+    X(A, FLOAT, "puzzle_emb_lr", puzzle_emb_lr, 1e-2, 0, 10, no_puzzle_emb_lr, "learning rate of the puzzle table") \
+    X(A, FLOAT, "puzzle_emb_weight_decay", puzzle_emb_weight_decay, 0.1, 0, 1000, no_puzzle_emb_weight_decay, \
+      "weight decay of the puzzle table")
+#define HRM_TRAIN_KEYS(X, A) \
+    X(A, INT, "global_batch_size", batch_size, 768, 1, 1048576, batch_size, "puzzles a step") \
+    X(A, INT, "epochs_per_iter", epochs_per_iter, 1, 1, 2147483647, epochs_per_iter, \
+      "permutations of the groups between two partial batches that are dropped") \
+    HRM_RATE_KEYS(X, A)
+
 typedef struct hrm_train_desc {
     int64_t  steps;      /* updates in all; or give epochs */
-    double   epochs;     /* [1000 when steps is 0 too] steps = floor(epochs * total_groups * mean_puzzle_examples / batch_size) */
+    double epochs; /* [1000 when steps is 0 too] steps = floor(epochs * total_groups * mean_puzzle_examples / batch_size) */
     int      batch_size; /* [768] rows a step */
     int      epochs_per_iter; /* [1] permutations of the groups between two partial batches that are dropped */
     float    lr;              /* [1e-4] */
     float    lr_min_ratio;    /* [1: constant after the warm-up] */
     int64_t  lr_warmup_steps; /* [2000, at most a tenth of steps] */
-    int      no_warmup;
     float    beta1, beta2;    /* [0.9, 0.95] */
     float    weight_decay;    /* [0.1] */
-    int      no_weight_decay;
     float    puzzle_emb_lr;   /* [1e-2] */
     float    puzzle_emb_weight_decay; /* [0.1] */
-    int      no_puzzle_emb_weight_decay;
+    /* 1: 0 is meant, not the default */
+    int no_warmup, no_lr, no_lr_min_ratio, no_beta1, no_beta2, no_weight_decay, no_puzzle_emb_lr, no_puzzle_emb_weight_decay;
     uint64_t seed;            /* of data order and exploration */
     int      gather_ahead;    /* 1: a thread gathers the next batch during a step, -1: none does [1 on a GPU, else -1]; what a
                                  data set in memory points to must not change meanwhile */
@@ -520,10 +629,11 @@ HRM_API hrm_status hrm_trainer_step(hrm_trainer *trainer, hrm_dataset *data, hrm
  * Errors of a step come with its metrics. HRM_END once all steps are begun; hrm_trainer_catch_up tells of the last one. On the
  * CPU nothing is left to wait for, and *metrics are this step's. */
 HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *trainer, hrm_dataset *data, hrm_metrics *metrics);
-HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *trainer, hrm_metrics *metrics); /* waits; `step` 0 when all was told already */
+/* Waits; metrics->step is 0 when all was told already. */
+HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *trainer, hrm_metrics *metrics);
 HRM_API int64_t    hrm_trainer_steps_done(const hrm_trainer *trainer);  /* with those begun */
 HRM_API int64_t    hrm_trainer_steps_total(const hrm_trainer *trainer); /* 0 until known (epochs need the data set) */
-HRM_API hrm_run   *hrm_trainer_run(hrm_trainer *trainer);               /* its carry; the trainer's own, gradients are applied and gone */
+HRM_API hrm_run *hrm_trainer_run(hrm_trainer *trainer); /* its carry; the trainer's own, gradients are applied and gone */
 HRM_API hrm_position hrm_trainer_position(const hrm_trainer *trainer);
 /* Everything a run needs to go on as if never stopped: weights, moments, carry, position, step; one safetensors file. */
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *trainer, const char *path, const hrm_metadata *more, size_t num_more);
@@ -542,7 +652,8 @@ typedef struct hrm_solve_desc {
     int  no_halting;            /* 1: always max_steps segments, as the published evaluation does */
     hrm_solve_result *results;  /* [rows] or NULL */
     /* after every segment: the answers so far of the rows still running (indices into the call's rows) */
-    void (*on_segment)(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers, const hrm_solve_result *results);
+    void (*on_segment)(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
+                       const hrm_solve_result *results);
     void *user;
 } hrm_solve_desc;
 /* puzzles, answers [rows, seq_len]. A row stops after the first segment in which q_halt > q_continue. One thread at a time
@@ -571,47 +682,88 @@ HRM_API hrm_status hrm_evaluate(hrm_model *model, const hrm_dataset *data, const
 HRM_API size_t hrm_linear_scratch(size_t out, size_t in);
 HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *w, const hrm_real *b /* or NULL */, size_t rows,
                                 size_t out, size_t in, hrm_real *scratch);
-HRM_API void hrm_linear_backward(hrm_real *dx /* or NULL */, hrm_real *dw, hrm_real *db /* or NULL */, const hrm_real *dy, const hrm_real *x,
-                                 const hrm_real *w, size_t rows, size_t out, size_t in, hrm_real *scratch);
+HRM_API void hrm_linear_backward(hrm_real *dx /* or NULL */, hrm_real *dw, hrm_real *db /* or NULL */, const hrm_real *dy,
+                                 const hrm_real *x, const hrm_real *w, size_t rows, size_t out, size_t in, hrm_real *scratch);
 HRM_API void hrm_embedding_forward(hrm_real *y, const int32_t *tokens, const hrm_real *w, size_t rows, size_t D);
 HRM_API void hrm_embedding_backward(hrm_real *dw, const hrm_real *dy, const int32_t *tokens, size_t rows, size_t D);
 /* cos, sin [S, head_dim/2]; x [B,S,heads,head_dim] with `stride` elements from a position to the next, rotated in place. */
 HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t head_dim, double theta);
-HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads, size_t head_dim, size_t stride);
-HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads, size_t head_dim, size_t stride);
+HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                              size_t head_dim, size_t stride);
+HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                               size_t head_dim, size_t stride);
 /* qkv [B,S,3,heads,head_dim] -> o [B,S,heads,head_dim]; lse [B,heads,S] is kept for the backward pass (NULL: not wanted). */
 HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim);
-HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads, size_t head_dim, int causal, hrm_real *scratch);
-HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o, const hrm_real *lse, size_t B, size_t S,
-                                    size_t heads, size_t head_dim, int causal, hrm_real *scratch);
+HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads,
+                                   size_t head_dim, int causal, hrm_real *scratch);
+HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o,
+                                    const hrm_real *lse, size_t B, size_t S, size_t heads, size_t head_dim, int causal,
+                                    hrm_real *scratch);
 /* gate_up [rows, 2I], gate first -> h [rows, I] = silu(gate) up */
 HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I);
 HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I);
 /* y = rms(x + f); f may be NULL; r [rows] is kept for the backward pass (NULL: not wanted) */
-HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps);
-HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D);
+HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D,
+                                  hrm_real eps);
+HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows,
+                                   size_t D);
 /* One row of tokens: logits [T,V], labels [T] (-100 ignored) -> the mean over labelled tokens; dlogits (or NULL) is the
  * gradient of scale times that mean. *correct counts tokens whose arg max is their label, *labelled those with a label. */
-HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T, size_t V,
-                                 double scale, int *correct, int *labelled);
+HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T,
+                                 size_t V, double scale, int *correct, int *labelled);
 /* Binary cross entropy on a logit; *dlogit (or NULL) = sigmoid(logit) - target. */
 HRM_API double hrm_bce(double logit, double target, double *dlogit);
 /* One step t >= 1 over n parameters (Everett et al. 2024, eq. 1; SPEC "Optimizers"). m, v are the caller's moments. */
-HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2, double weight_decay, int64_t t);
+HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1,
+                            double beta2, double weight_decay, int64_t t);
 /* Rows `ids` [rows] of table [.., ndim]: gradients of equal ids are summed, then each such row moves once. g is overwritten. */
-HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr, double weight_decay);
+HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr,
+                          double weight_decay);
 
 /* ==================================================================================================== >>api-device ========
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
  * exports hrm_cuda_device(). Pointers named `device memory` come from buffer_alloc and are only passed back to the table.
  */
-#define HRM_DEVICE_VERSION 2
+#define HRM_DEVICE_VERSION 3
+
+/* The recurrence is a list of passes over states and networks, which need not belong together. A pass is
+ *   z[state] = net(z[state] + the sum of its inputs);
+ * state 0 is the one that the heads read. hrm_passes_lay() writes HRM's list (state and network 0: H, 1: L); another schedule,
+ * or a third level, is another list. */
+#define HRM_MAX_STATES 4
+#define HRM_MAX_NETS   4
+#define HRM_INPUT_E    (1u << HRM_MAX_STATES) /* the embedded input, in `inputs` */
+typedef struct hrm_pass {
+    int      state, net;
+    unsigned inputs; /* bit s: state s; HRM_INPUT_E */
+    int      index;  /* of the pass in its segment */
+    /* where the backward pass finds what it needs; laid out by hrm_passes_place() */
+    int      slot;   /* -1: no gradient; else its number among the passes with one */
+    int      block;  /* the first of its blocks among all that are kept */
+    int      out;    /* its output's number among those that a later pass overwrites; -1: the state still has it */
+} hrm_pass;
+
+/* Another recurrence: up to HRM_MAX_STATES states and HRM_MAX_NETS networks of some blocks each. Of its passes state, net and
+ * inputs are given, and slot: 0 where a gradient is wanted, else -1. State 0 is what the heads read, so its last pass needs
+ * one. */
+typedef struct hrm_recurrence {
+    int             states, nets;
+    const int      *layers; /* [nets] */
+    int             num_passes;
+    const hrm_pass *passes;
+} hrm_recurrence;
+
+/* What a list needs: kept passes, blocks and outputs; and how many gradients of states and e live at once on the way back. */
+typedef struct hrm_kept { int slots, blocks, outs, flows; } hrm_kept;
 
 typedef struct hrm_dims { /* all sizes, resolved */
     int B;             /* rows of this run */
     int T, P, S, D, V; /* tokens, puzzle positions, S = P + T, hidden, vocabulary */
     int I, heads, head_dim;
-    int layers[2], cycles[2]; /* [0] H, [1] L */
+    int states, nets, layers[HRM_MAX_NETS]; /* blocks of each network */
+    int two_levels;    /* flag: HRM's states and networks, named H and L */
+    int H_cycles, L_cycles;
+    hrm_kept kept;     /* for training */
     int puzzle_ids, puzzle_ndim;
     int learned, causal, softmax; /* flags: learned positions, causal attention, softmax instead of stablemax */
     int halt_max_steps;
@@ -621,28 +773,57 @@ typedef struct hrm_dims { /* all sizes, resolved */
 } hrm_dims;
 
 /* Where the parameters stand in their arena, in elements; every offset is a multiple of 64, gaps are 0. A block's tensors:
- * level_offset[level] + layer * block_size + block_offset[…]. Level 0 is H, 1 is L. Buffers come after `trained` elements. */
-enum { HRM_QKV_PROJ, HRM_O_PROJ, HRM_GATE_UP_PROJ, HRM_DOWN_PROJ, HRM_BLOCK_TENSORS };
+ * net_offset[net] + layer * block_size + block_offset[…]. Buffers come after `trained` elements. */
+#define HRM_BLOCK_LIST(X) /* index, name in checkpoints, rows, columns; D hidden_size, I SwiGLU width */ \
+    X(HRM_QKV_PROJ,     "self_attn.qkv_proj.weight", 3 * D, D) \
+    X(HRM_O_PROJ,       "self_attn.o_proj.weight",   D,     D) \
+    X(HRM_GATE_UP_PROJ, "mlp.gate_up_proj.weight",   2 * I, D) \
+    X(HRM_DOWN_PROJ,    "mlp.down_proj.weight",      D,     I)
+enum {
+#define HRM__INDEX(index, name, rows, columns) index,
+    HRM_BLOCK_LIST(HRM__INDEX)
+#undef HRM__INDEX
+    HRM_BLOCK_TENSORS
+};
 typedef struct hrm_layout {
     size_t embed_tokens, lm_head, q_head_weight, q_head_bias, embed_pos;
     size_t puzzle_emb; /* 0: a table of its own */
-    size_t level_offset[2], block_size, block_offset[HRM_BLOCK_TENSORS];
+    size_t net_offset[HRM_MAX_NETS], block_size, block_offset[HRM_BLOCK_TENSORS];
     size_t trained; /* elements of the part with gradients and moments */
-    size_t H_init, L_init;
+    size_t init[HRM_MAX_STATES]; /* what each state starts from, [D] */
     size_t total;
 } hrm_layout;
 
-/* What changes from step to step; one copy in device memory, so that a captured step can be replayed. */
+/* Tensors that one optimizer moves: elements `from` on of the arena, or the puzzle rows in flight. A list of groups is what
+ * update() applies, each at its own rate. */
+#define HRM_MAX_GROUPS 4
+typedef enum hrm_optimizer { HRM_ADAM_ATAN2, HRM_SIGN_SGD /* the puzzle table */ } hrm_optimizer;
+typedef struct hrm_group { hrm_optimizer optimizer; size_t from, count; int rate; /* index into hrm_step.rates */ } hrm_group;
+
+/* All that may change from step to step; one copy in device memory, so that a captured step can be replayed. */
 typedef struct hrm_step {
-    uint64_t seed, step;            /* exploration of row r: philox(seed, HRM_STREAM_EXPLORE + r, step), words 0 and 1 */
-    float    lr, weight_decay, beta1, beta2, bias1, bias2; /* bias1 = 1 - beta1^t, bias2 = sqrt(1 - beta2^t) */
-    float    puzzle_lr, puzzle_weight_decay;
+    uint64_t seed, step; /* exploration of row r: philox(seed, HRM_STREAM_EXPLORE + first_row + r, step), words 0 and 1 */
+    int32_t  first_row;             /* of the global batch */
+    int32_t  halt_max_steps;        /* segments allowed */
     float    exploration;
     int32_t  fixed_exploration;     /* 1: take min_halt_steps as given */
-    float    loss_scale;            /* 1 / global batch */
+    float    q_loss_weight, loss_scale; /* loss_scale: 1 / global batch */
+    struct { float lr, weight_decay; } rates[HRM_MAX_GROUPS]; /* of the groups that are updated */
+    float    beta1, beta2, bias1, bias2; /* bias1 = 1 - beta1^t, bias2 = sqrt(1 - beta2^t) */
 } hrm_step;
 #define HRM_STREAM_EXPLORE ((uint64_t)1 << 32)
-enum { HRM_M_COUNT, HRM_M_ACCURACY, HRM_M_EXACT, HRM_M_Q_HALT_ACCURACY, HRM_M_STEPS, HRM_M_LM_LOSS, HRM_M_Q_HALT_LOSS, HRM_M_Q_CONTINUE_LOSS, HRM_M_ROWS, HRM_METRIC_SUMS };
+enum {
+    HRM_M_COUNT,
+    HRM_M_ACCURACY,
+    HRM_M_EXACT,
+    HRM_M_Q_HALT_ACCURACY,
+    HRM_M_STEPS,
+    HRM_M_LM_LOSS,
+    HRM_M_Q_HALT_LOSS,
+    HRM_M_Q_CONTINUE_LOSS,
+    HRM_M_ROWS,
+    HRM_METRIC_SUMS
+};
 
 typedef struct hrm_work { /* one run's memory; everything is device memory unless said otherwise */
     hrm_dims   d;
@@ -650,13 +831,13 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     int        train;      /* 1: gradients are kept, 2: the blocks' are applied as they come (a table with updates_at_once) */
     int        rows;       /* host: rows in use, <= d.B (a solver drops rows that have halted) */
     hrm_real  *params;     /* [at.total], master weights */
-    hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.level_offset[0]] */
+    hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.net_offset[0]] */
     hrm_real  *puzzle;     /* [puzzle_ids, puzzle_ndim] master table; may be NULL */
-    hrm_real  *puzzle_grad; /* [B, puzzle_ndim], added to like all others; of the row's id: a row that takes another one starts from 0 */
+    hrm_real  *puzzle_grad; /* [B, puzzle_ndim] of the row's id, added to; a row that takes another id starts from 0 */
     void      *prepared;   /* the device's own form of the weights, made by prepare() */
-    void      *z_H, *z_L;  /* [B,S,D] the carry, in the device's activation type */
+    void      *z[HRM_MAX_STATES]; /* [B,S,D] the carry, in the device's activation type; one after the other in memory */
     void      *e;          /* [B,S,D] the embedded input */
-    void      *t_H, *t_L;  /* [B,S,D] the carry of the second forward pass; training only */
+    void      *t[HRM_MAX_STATES]; /* [B,S,D] the carry of the second forward pass, likewise; training only */
     int32_t   *inputs, *labels, *ids, *steps, *halted;        /* the carry's data: [B,T] [B,T] [B] [B] [B] */
     int32_t   *new_inputs, *new_labels, *new_ids, *min_halt_steps; /* the batch offered */
     hrm_real  *logits;     /* [B,T,V] */
@@ -665,63 +846,335 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     hrm_real  *q2;         /* [B,2] of the second forward pass */
     hrm_real  *target_q;   /* [B] */
     int32_t   *predictions; /* [B,T] */
+    double    *norm;       /* [1] the sum of the squares of grads; training only */
     double    *metrics;    /* [HRM_METRIC_SUMS] sums over the rows of this segment */
     int32_t   *bad;        /* [1] not 0 once a loss was not finite: updates must then leave the weights alone */
     hrm_step  *step;
     void      *work;       /* the device's own: saved activations, scratch; sizes() told how much */
+    int        de;         /* host: in which of the gradients passes_backward() left that of e */
 } hrm_work;
+
+/* Where gradients stand on the way back through a list: `at` says in which buffer each state's is, and e's behind them; -1:
+ * none has come. For devices, which walk a list from its end: buffers 0..kept.flows - 1 are [B,S,D]. */
+typedef struct hrm_flow { int at[HRM_MAX_STATES + 1]; unsigned busy; } hrm_flow;
+typedef struct hrm_flow_move { int to, from, add; } hrm_flow_move; /* buffer to = from, or += */
+HRM_API void hrm_flow_begin(hrm_flow *flow); /* buffer 0 holds the gradient of z[0] */
+/* Before pass i: the buffer with the gradient of its output, which becomes that of its input sum in place; -1: skip the
+ * pass. */
+HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i);
+/* After it: -> the number of moves [HRM_MAX_STATES + 1] that pass that gradient on to the states and to e. */
+HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves);
+/* Numbers slots, blocks and outputs of a list whose slot is not -1 where a gradient is wanted. layers [nets]; out [n] may be
+ * list, or NULL: only counts. */
+HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers);
+/* HRM's segment: H_cycles times (L_cycles times L, then H); with `gradient` the last L and the last H have slots. -> how many
+ * passes there are; list NULL: counts. */
+HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient);
 
 typedef struct hrm_device hrm_device; /* a backend's own state */
 typedef struct hrm_device_desc { hrm_forward_dtype dtype; hrm_pool *pool; const hrm_allocator *allocator; } hrm_device_desc;
-typedef struct hrm_device_sizes { size_t activation; /* bytes of one element of z */ size_t prepared, work; /* bytes */ } hrm_device_sizes;
+typedef struct hrm_device_sizes {
+    size_t activation;     /* bytes of one element of z */
+    size_t prepared, work; /* bytes */
+} hrm_device_sizes;
+
+/* The table: every call, once. All work on w->rows rows; device memory unless said otherwise. */
+#define HRM_DEVICE_CALLS(X) \
+    X(hrm_status, open, (hrm_device * *dev, const hrm_device_desc *desc)) \
+    X(void, close, (hrm_device * dev)) \
+    X(hrm_status, buffer_alloc, (hrm_device * dev, void **p, size_t bytes)) /* zeroed */ \
+    X(void, buffer_free, (hrm_device * dev, void *p, size_t bytes)) \
+    X(hrm_status, upload, (hrm_device * dev, void *dst, const void *host, size_t bytes))   /* host may be reused at once */ \
+    X(hrm_status, download, (hrm_device * dev, void *host, const void *src, size_t bytes)) /* waits */ \
+    X(hrm_status, copy, (hrm_device * dev, void *dst, const void *src, size_t bytes)) \
+    X(hrm_status, zero, (hrm_device * dev, void *dst, size_t bytes)) \
+    X(hrm_status, sync, (hrm_device * dev)) \
+    X(hrm_status, sizes, (hrm_device * dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)) /* dev may be NULL */ \
+    /* Replay: *replayed = 1 when the calls up to end_step were recorded before and have been launched again as one graph; the \
+     * caller then skips them. `key` tells sequences of calls on one work apart: a hash of their passes and of all that their \
+     * kernels take by value. The CPU always says 0. */ \
+    X(hrm_status, begin_step, (hrm_device * dev, hrm_work * w, uint64_t key, int *replayed)) \
+    X(hrm_status, end_step, (hrm_device * dev, hrm_work * w, uint64_t key)) \
+    X(void, forget, (hrm_device * dev, hrm_work * w)) /* w is about to be freed */ \
+    /* A copy to the host that is not waited for: post() puts it behind all work so far, into one of two slots of 256 bytes; \
+     * collect() waits for that slot's last copy alone. */ \
+    X(hrm_status, post, (hrm_device * dev, int slot, size_t at, const void *src, size_t bytes)) \
+    X(hrm_status, collect, (hrm_device * dev, int slot, size_t at, void *host, size_t bytes)) \
+    /* the model */ \
+    X(hrm_status, prepare, (hrm_device * dev, hrm_work * w)) /* params -> prepared */ \
+    X(hrm_status, act_begin, \
+      (hrm_device * dev, hrm_work * w)) /* rows that have halted take the new data, z = init, steps = 0, and \
+                                                                puzzle_grad = 0 where the id is another */ \
+    X(hrm_status, embed, (hrm_device * dev, hrm_work * w)) /* inputs, ids -> e */ \
+    X(hrm_status, passes, \
+      (hrm_device * dev, hrm_work * w, void *const *z, const hrm_pass *list, int n)) /* on the states z, in place; \
+                                                                keeps what slots ask for */ \
+    X(hrm_status, heads, \
+      (hrm_device * dev, hrm_work * w, const void *state, hrm_real *q, int with_logits)) /* logits and predictions from \
+                                                                P on; q from position 0 */ \
+    X(hrm_status, act_end, (hrm_device * dev, hrm_work * w)) /* steps + 1, halted (exploration when train) */ \
+    X(hrm_status, losses, \
+      (hrm_device * dev, hrm_work * w)) /* target_q from q2, metrics, bad; when train dlogits, dq, times loss_scale */ \
+    X(hrm_status, heads_backward, \
+      (hrm_device * dev, hrm_work * w)) /* dlogits, dq -> the gradient of z[0], the first of those in work; \
+                                                                grads of both heads */ \
+    X(hrm_status, passes_backward, \
+      (hrm_device * dev, hrm_work * w, const hrm_pass *list, int n)) /* from the end; grads of the networks \
+                                                                (train 2: their update); sets de */ \
+    X(hrm_status, embed_backward, (hrm_device * dev, hrm_work * w))  /* gradient `de` -> grads of embeddings, puzzle_grad */ \
+    X(hrm_status, norm, (hrm_device * dev, hrm_work * w))            /* grads -> norm; bad where it is not finite */ \
+    X(hrm_status, reduce, \
+      (hrm_device * dev, hrm_work * w)) /* sums grads and puzzle gradients over ranks; nothing to do on one */ \
+    X(hrm_status, update, \
+      (hrm_device * dev, hrm_work * w, const hrm_group *groups, int n)) /* not once bad is set; zeroes the gradients \
+                                                                applied */ \
+    X(hrm_status, gather, \
+      (hrm_device * dev, hrm_work * w, const int32_t *rows, int n)) /* host rows[n], ascending: row i of carry and e = \
+                                                                row rows[i]; sets w->rows = n */
 
 typedef struct hrm_device_table {
     uint32_t    version, size; /* HRM_DEVICE_VERSION, sizeof(hrm_device_table); checked when opened */
     const char *name;
-    hrm_status (*open)(hrm_device **dev, const hrm_device_desc *desc);
-    void (*close)(hrm_device *dev);
-    hrm_status (*buffer_alloc)(hrm_device *dev, void **p, size_t bytes);
-    void (*buffer_free)(hrm_device *dev, void *p, size_t bytes);
-    hrm_status (*upload)(hrm_device *dev, void *dst, const void *host, size_t bytes); /* host may be reused at once */
-    hrm_status (*download)(hrm_device *dev, void *host, const void *src, size_t bytes); /* waits */
-    hrm_status (*copy)(hrm_device *dev, void *dst, const void *src, size_t bytes);
-    hrm_status (*zero)(hrm_device *dev, void *dst, size_t bytes);
-    hrm_status (*sync)(hrm_device *dev);
-    hrm_status (*sizes)(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes); /* dev may be NULL */
-    /* Replay: *replayed = 1 when the calls up to end_step were recorded before and have been launched again as one graph; the
-     * caller then skips them. `key` tells different sequences of calls on one work apart. The CPU always says 0. */
-    hrm_status (*begin_step)(hrm_device *dev, hrm_work *w, int key, int *replayed);
-    hrm_status (*end_step)(hrm_device *dev, hrm_work *w, int key);
-    void (*forget)(hrm_device *dev, hrm_work *w); /* w is about to be freed */
-    /* The model, one call a part. All work on w->rows rows. */
-    hrm_status (*prepare)(hrm_device *dev, hrm_work *w);  /* params -> prepared */
-    hrm_status (*act_begin)(hrm_device *dev, hrm_work *w); /* rows that have halted take the new data, z = H_init / L_init, steps = 0, and puzzle_grad = 0 where the id is another */
-    hrm_status (*embed)(hrm_device *dev, hrm_work *w);    /* inputs, ids -> e */
-    hrm_status (*cycles)(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all); /* passes without gradient, in place: all, or all but the last L and H */
-    hrm_status (*level_forward)(hrm_device *dev, hrm_work *w, int level); /* last pass with gradient: 1: z_L += z_H + e, blocks; 0: z_H += z_L, blocks; saves */
-    hrm_status (*heads)(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits); /* logits and predictions from P on; q from position 0 */
-    hrm_status (*act_end)(hrm_device *dev, hrm_work *w);  /* steps + 1, halted (exploration when train) */
-    hrm_status (*losses)(hrm_device *dev, hrm_work *w);   /* target_q from q2, metrics, bad; when train dlogits and dq, times loss_scale */
-    hrm_status (*heads_backward)(hrm_device *dev, hrm_work *w);            /* dlogits, dq -> dz_H (in work); grads of both heads */
-    hrm_status (*level_backward)(hrm_device *dev, hrm_work *w, int level); /* dz in work, in place; grads of the level (train 2: its update) */
-    hrm_status (*embed_backward)(hrm_device *dev, hrm_work *w);            /* dz in work -> grads of embeddings, puzzle_grad */
-    hrm_status (*adam_atan2)(hrm_device *dev, hrm_work *w); /* params, m, v from grads; zeroes grads */
-    hrm_status (*sign_sgd)(hrm_device *dev, hrm_work *w);   /* puzzle rows of `ids` from puzzle_grad */
-    hrm_status (*gather)(hrm_device *dev, hrm_work *w, const int32_t *rows, int n); /* host rows[n], ascending: row i of carry and e = row rows[i]; sets w->rows = n */
-    hrm_status (*all_reduce)(hrm_device *dev, hrm_work *w);  /* sums grads and puzzle gradients over ranks; nothing to do on one */
-    /* A copy to the host that is not waited for: post() puts it behind all work so far, into one of two slots of 256 bytes;
-     * collect() waits for that slot's last copy alone. */
-    hrm_status (*post)(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes);
-    hrm_status (*collect)(hrm_device *dev, int slot, size_t at, void *host, size_t bytes);
-    int updates_at_once; /* 1: level_backward can apply a block's gradient when it has it, which saves keeping them all */
-    int asynchronous;    /* 1: calls return before their work is done */
+    int updates_at_once; /* 1: passes_backward can apply a block's gradient when it has it, which saves keeping them all */
+    int         asynchronous;    /* 1: calls return before their work is done */
+#define HRM__CALL(type, name, arguments) type (*name) arguments;
+    HRM_DEVICE_CALLS(HRM__CALL)
+#undef HRM__CALL
 } hrm_device_table;
 
+HRM_API const hrm_device_table *hrm_cpu_device(void);
 HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 
 #ifdef __cplusplus
 }
 #endif
+
+/* ==================================================================================================== >>shared ============
+ * What every device has to compute alike, once for all: random numbers, halting, targets, losses, one element of an optimizer.
+ * For the implementation and for nvcc; the reductions around them are each device's own.
+ */
+#if defined(HRM_IMPLEMENTATION) || defined(__CUDACC__)
+    #include <float.h>
+    #include <math.h>
+    #include <string.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+    #define HRM__UNUSED __attribute__((unused))
+    #define HRM__INLINE static inline __attribute__((always_inline, unused))
+#elif defined(_MSC_VER)
+    #define HRM__UNUSED
+    #define HRM__INLINE static __forceinline
+#else
+    #define HRM__UNUSED
+    #define HRM__INLINE static inline
+#endif
+#ifdef __CUDACC__
+    #define HRM__BOTH static __host__ __device__ __forceinline__
+#else
+    #define HRM__BOTH HRM__INLINE
+#endif
+
+/* Between these gcc vectorises even when the program is built with -O2, and contracts a*b + c, which -std=c99 would turn
+ * off. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+    #define HRM__FAST_BEGIN \
+        _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3\", \"fp-contract=fast\", \"no-trapping-math\")")
+    #define HRM__FAST_END _Pragma("GCC pop_options")
+#else
+    #define HRM__FAST_BEGIN
+    #define HRM__FAST_END
+#endif
+
+/* In double, and where floats are computed in a wider type (x87) and rounded who knows when, the C library's functions. */
+#if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2 || FLT_EVAL_METHOD == -1
+    #define HRM__WIDE_FLOATS 1
+    #define HRM__PLAIN_MATH  1
+#else
+    #define HRM__WIDE_FLOATS 0
+    #define HRM__PLAIN_MATH  (sizeof(hrm_real) == sizeof(double))
+#endif
+
+/* ---- a block's tensors -------------------------------------------------------------------------------------------------- */
+HRM__BOTH size_t hrm__block_rows(const hrm_dims *d, int i)
+{
+    size_t D = (size_t)d->D, I = (size_t)d->I;
+#define HRM__HEIGHT(index, name, rows, columns) rows,
+    size_t rows[HRM_BLOCK_TENSORS] = {HRM_BLOCK_LIST(HRM__HEIGHT)};
+#undef HRM__HEIGHT
+    return rows[i];
+}
+
+HRM__BOTH size_t hrm__block_columns(const hrm_dims *d, int i)
+{
+    size_t D = (size_t)d->D, I = (size_t)d->I;
+#define HRM__WIDTH(index, name, rows, columns) columns,
+    size_t columns[HRM_BLOCK_TENSORS] = {HRM_BLOCK_LIST(HRM__WIDTH)};
+#undef HRM__WIDTH
+    return columns[i];
+}
+
+/* ---- random numbers --------------------------------------------------------------------------------------------------- */
+HRM__BOTH void hrm__philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
+{
+    uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
+        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)b;
+        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)a;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+}
+
+/* ---- halting ---------------------------------------------------------------------------------------------------------- */
+/* The smallest number of segments that row r has to make in this segment's decision; most rows may stop at once. */
+HRM__BOTH int32_t hrm__exploration(const hrm_step *s, int32_t r)
+{
+    uint32_t u[4];
+    hrm__philox(u, s->seed, HRM_STREAM_EXPLORE + (uint64_t)(s->first_row + r), s->step);
+    if (!((float)(u[0] >> 8) * (1.0f / 16777216.0f) < s->exploration)) return 0;
+    return 2 + (int32_t)(((uint64_t)u[1] * (uint64_t)(s->halt_max_steps - 1)) >> 32);
+}
+
+/* Whether a row stops after its `steps` segments; q [2]. Outside training all go on to the end. */
+HRM__BOTH int32_t hrm__halts(const hrm_step *s, int train, int32_t steps, const hrm_real *q, int32_t minimum)
+{
+    int last = steps >= s->halt_max_steps;
+    return train && s->halt_max_steps > 1 ? (last || q[0] > q[1]) && steps >= minimum : last;
+}
+
+/* ---- losses ----------------------------------------------------------------------------------------------------------- */
+HRM__BOTH double hrm__bce(double x, double target, double *dx)
+{
+    /* -> the loss; dx = sigmoid(x) - target */
+    *dx = 1 / (1 + exp(-x)) - target;
+    return (x > 0 ? x : 0) - x * target + log1p(exp(-fabs(x)));
+}
+
+HRM__BOTH double hrm__stablemax(double x) { return x < 0 ? 1 / (1 - x + 1e-30) : x + 1; }
+
+/* x [V] -> one token's cross entropy; dx [V] (or NULL) = weight times its gradient. The formulas stand at >>stablemax. */
+HRM__BOTH double hrm__token_loss(int softmax, hrm_real *dx, const hrm_real *x, size_t V, size_t label, double weight)
+{
+    double sum = 0, top = (double)x[0], at_label;
+    if (softmax) {
+        for (size_t j = 1; j < V; j++) top = (double)x[j] > top ? (double)x[j] : top;
+        for (size_t j = 0; j < V; j++) sum += exp((double)x[j] - top);
+        if (dx)
+            for (size_t j = 0; j < V; j++) dx[j] = (hrm_real)(weight * (exp((double)x[j] - top) / sum - (j == label)));
+        return log(sum) - ((double)x[label] - top);
+    }
+    at_label = hrm__stablemax((double)x[label]);
+    for (size_t j = 0; j < V; j++) sum += hrm__stablemax((double)x[j]);
+    if (dx)
+        for (size_t j = 0; j < V; j++) {
+            double xj = (double)x[j], s = 1 / (1 - xj + 1e-30), slope = xj < 0 ? s * s : 1;
+            dx[j] = (hrm_real)(weight * (slope / sum - (j == label ? slope / at_label : 0)));
+        }
+    return log(sum / at_label);
+}
+
+/* A row's part of the metrics, sums [HRM_METRIC_SUMS], and what its q head learns from: `lm` is the mean over its `labelled`
+ * tokens, `correct` of them right. q, q2, dq [2]; q2 of the second forward pass. */
+HRM__BOTH void hrm__row_losses(double *sums, hrm_real *dq, hrm_real *target_q, const hrm_step *s, int train, const hrm_real *q,
+                               const hrm_real *q2, int32_t steps, int32_t halted, int labelled, int correct, double lm)
+{
+    int exact = correct == labelled; /* a row without labels counts as solved here, and nowhere below */
+    double dhalt, dcontinue = 0;
+    for (int i = 0; i < HRM_METRIC_SUMS; i++) sums[i] = 0;
+    sums[HRM_M_ROWS] = 1;
+    sums[HRM_M_LM_LOSS] = lm;
+    sums[HRM_M_Q_HALT_LOSS] = hrm__bce((double)q[0], exact, &dhalt);
+    if (train && s->halt_max_steps > 1) {
+        double h = (double)q2[0], c = (double)q2[1], best = steps >= s->halt_max_steps || h > c ? h : c;
+        *target_q = (hrm_real)(1 / (1 + exp(-best)));
+        sums[HRM_M_Q_CONTINUE_LOSS] = hrm__bce((double)q[1], (double)*target_q, &dcontinue);
+    }
+    if (train) {
+        dq[0] = (hrm_real)((double)s->q_loss_weight * (double)s->loss_scale * dhalt);
+        dq[1] = (hrm_real)((double)s->q_loss_weight * (double)s->loss_scale * dcontinue);
+    }
+    if (!halted || !labelled) return;
+    sums[HRM_M_COUNT] = 1;
+    sums[HRM_M_ACCURACY] = (double)correct / labelled;
+    sums[HRM_M_EXACT] = exact;
+    sums[HRM_M_Q_HALT_ACCURACY] = ((double)q[0] >= 0) == exact;
+    sums[HRM_M_STEPS] = steps;
+}
+
+/* ---- optimizers ------------------------------------------------------------------------------------------------------- */
+HRM__FAST_BEGIN
+/* the square root, x >= 0; to 1e-7, infinity's its own; libm's may set errno and so does not vectorise: Newton's iteration for
+ * 1/sqrt x, on 2^48 x where x is so small that it has lost bits, or its square root's inverse could not be had */
+HRM__BOTH hrm_real hrm__sqrt(hrm_real x)
+{
+    float v = (float)x, r, s, back;
+    int32_t bits;
+    if (HRM__PLAIN_MATH) return (hrm_real)sqrt((double)x);
+    back = v < 1e-30f ? 5.9604644775390625e-8f : 1.0f;  /* 2^-24 */
+    v = v < 1e-30f ? v * 281474976710656.0f : v;
+    memcpy(&bits, &v, sizeof bits);
+    bits = 0x5f375a86 - (bits >> 1);
+    memcpy(&r, &bits, sizeof r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    r = r * (1.5f - 0.5f * v * r * r);
+    s = v * r;
+    s = (s + 0.5f * r * (v - s * s)) * back;
+    return v <= FLT_MAX ? (hrm_real)s : x;
+}
+
+/* the angle of (x, y) for x >= 0, to 2.5e-7 relative; 0 for (0, 0) */
+HRM__BOTH hrm_real hrm__atan2(hrm_real y, hrm_real x)
+{
+    float u = (float)x, v = (float)y, w, lo, hi, num, den, t, z, p, base;
+    if (HRM__PLAIN_MATH) return (hrm_real)atan2((double)y, (double)x);
+    w = v < 0 ? -v : v;
+    lo = w < u ? w : u;
+    hi = w < u ? u : w;
+    num = lo > 0.414213562f * hi ? lo - hi : lo;        /* above tan(pi/8): atan q = pi/4 + atan((q - 1)/(q + 1)) */
+    den = lo > 0.414213562f * hi ? lo + hi : hi;
+    base = lo > 0.414213562f * hi ? 0.785398163f : 0.0f;
+    t = num / (hi > 0 ? den : 1.0f);
+    z = t * t;
+    p = 8.053646982e-2f;
+    p = p * z - 1.387765706e-1f;
+    p = p * z + 1.997770816e-1f;
+    p = p * z - 3.333294988e-1f;
+    p = base + (p * z * t + t);
+    p = w < u ? p : 1.57079633f - p;
+    p = hi > 0 ? p : 0.0f;
+    return (hrm_real)(v < 0 ? -p : p);
+}
+
+/* A gradient whose square is still a float: the update depends on the ratio of m and sqrt v alone, which this keeps. */
+HRM__BOTH hrm_real hrm__bounded(hrm_real g)
+{
+    const hrm_real most = (hrm_real)(sizeof(hrm_real) == sizeof(float) ? 1.8e19 : 1.3e154);
+    g = g > most ? most : g;
+    return g < -most ? -most : g;
+}
+
+/* p, m, v: one element each; decay = 1 - lr wd, rate = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t). The formulas: >>adam */
+HRM__BOTH void hrm__adam_atan2_element(hrm_real *p, hrm_real *m, hrm_real *v, hrm_real g, hrm_real decay, hrm_real rate,
+                                       hrm_real beta1, hrm_real beta2, hrm_real root_bias2)
+{
+    hrm_real gi = hrm__bounded(g), mi = *m + (gi - *m) * (1 - beta1), vi = *v + (gi * gi - *v) * (1 - beta2);
+    *m = mi;
+    *v = vi;
+    *p = *p * decay - rate * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);
+}
+
+HRM__BOTH hrm_real hrm__sign_sgd_element(hrm_real p, hrm_real g, hrm_real decay, hrm_real rate)
+{
+    return p * decay - rate * (hrm_real)((g > 0) - (g < 0));
+}
+HRM__FAST_END
+#endif /* shared */
 #endif /* HRM_H */
 
 /* ========================================================================================================================
@@ -733,7 +1186,8 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 
 /* ==================================================================================================== >>platform ==========*/
 #ifdef __FAST_MATH__
-    #error "hrm.h: -ffast-math (and -Ofast) remove the rounding and the checks for NaN that this code rests on; build it with -O3"
+        #error \
+            "hrm.h: -ffast-math (and -Ofast) remove rounding and checks for NaN that this code rests on; build it with -O3"
 #endif
 #include <limits.h>
 #include <float.h>
@@ -779,17 +1233,6 @@ extern long syscall(long, ...); /* hidden by -std=c99 */
     #define HRM__THREAD_LOCAL _Thread_local
 #endif
 
-#if defined(__GNUC__) || defined(__clang__)
-    #define HRM__UNUSED __attribute__((unused))
-    #define HRM__INLINE static inline __attribute__((always_inline, unused))
-#elif defined(_MSC_VER)
-    #define HRM__UNUSED
-    #define HRM__INLINE static __forceinline
-#else
-    #define HRM__UNUSED
-    #define HRM__INLINE static inline
-#endif
-
 #define HRM__COUNT(array) (sizeof(array) / sizeof((array)[0]))
 /* Leaves the function with the status of `call` unless it is HRM_OK. */
 #define HRM__TRY(call) \
@@ -825,7 +1268,8 @@ HRM_API hrm_status hrm_error_set(hrm_status status, const char *format, ...)
         if ((unsigned char)*c < 32) *c = ' '; /* one line, whatever a hostile file's names hold */
     return status;
 }
-#define hrm__fail(status, ...) ((void)hrm_error_set((status), __VA_ARGS__), (hrm_status)(status)) /* the compiler sees that it is not HRM_OK */
+    #define hrm__fail(status, ...) \
+        ((void)hrm_error_set((status), __VA_ARGS__), (hrm_status)(status)) /* the compiler sees that it is not HRM_OK */
 
 /* ==================================================================================================== >>memory ============
  * Blocks are aligned to 64 bytes, a cache line and an AVX-512 register, whatever the caller's allocator gives; the pointer it
@@ -943,7 +1387,8 @@ typedef pthread_cond_t  hrm__condition;
 static hrm__atomic hrm__temps_lock; /* of >>files */
 
 #if !defined(HRM_NO_THREADS)
-/* fork() copies one thread. Who has threads notes the number of forks when it starts them, and starts others when that has grown. */
+/* fork() copies one thread. Who has threads notes the number of forks when it starts them, and starts others when that has
+ * grown. */
 static hrm__atomic hrm__forks;
     #ifndef _WIN32
 static hrm__atomic hrm__forks_watched;
@@ -1064,7 +1509,9 @@ static int hrm__thread_start(hrm__thread *thread, hrm__thread_function *function
     *thread = CreateThread(NULL, 0, function, argument, 0, NULL);
     return *thread != NULL;
 #else
-    if (!hrm__load(&hrm__forks_watched) && hrm__atomic_add(&hrm__forks_watched, 1) == 1 && pthread_atfork(NULL, NULL, hrm__forked) != 0) return 0;
+    if (!hrm__load(&hrm__forks_watched) && hrm__atomic_add(&hrm__forks_watched, 1) == 1 &&
+        pthread_atfork(NULL, NULL, hrm__forked) != 0)
+        return 0;
     return pthread_create(thread, NULL, function, argument) == 0;
 #endif
 }
@@ -1143,7 +1590,8 @@ HRM_API void hrm_pool_destroy(hrm_pool *pool)
 
 HRM_API hrm_status hrm_pool_create(hrm_pool **out, int num_threads, const hrm_allocator *allocator)
 {
-    if (num_threads < 0 || num_threads > 1024) return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 0 to 1024", num_threads);
+    if (num_threads < 0 || num_threads > 1024)
+        return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 0 to 1024", num_threads);
     if (num_threads == 0) num_threads = hrm_cpu_count();
     void *p, *workers;
     HRM__TRY(hrm__alloc_zero(allocator, &p, 1, sizeof(hrm_pool), "thread pool"));
@@ -1155,7 +1603,8 @@ HRM_API hrm_status hrm_pool_create(hrm_pool **out, int num_threads, const hrm_al
     }
     pool->allocator = allocator;
     pool->size = pool->room = num_threads;
-    pool->spins = num_threads > hrm_cpu_count() ? 0 : 2000; /* with more threads than processors an active wait only steals time */
+    pool->spins =
+        num_threads > hrm_cpu_count() ? 0 : 2000; /* with more threads than processors an active wait only steals time */
     pool->workers = (hrm__worker *)workers;
     if (!hrm__pool_start(pool)) {
         int thread = pool->started + 2;
@@ -1190,20 +1639,10 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
  * (arguments)) compiles that body for every instruction set and defines NAME, which picks one of them at run time. The
  * environment variable HRM_CPU (avx512, avx2, neon, scalar) forces a choice.
  *
- * Bodies and dispatchers stand between HRM__FAST_BEGIN and HRM__FAST_END: there gcc vectorises even when the program is built
- * with -O2, contracts a*b + c, which -std=c99 would turn off, and may compute a value that a condition then drops. No more of
- * "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell out their lanes
- * (hrm__sum, hrm__dot).
+ * Bodies and dispatchers stand between HRM__FAST_BEGIN and HRM__FAST_END, where gcc also may compute a value that a condition
+ * then drops. No more of "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell
+ * out their lanes (hrm__sum, hrm__dot).
  */
-#if defined(__GNUC__) && !defined(__clang__)
-    #define HRM__FAST_BEGIN \
-        _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3\", \"fp-contract=fast\", \"no-trapping-math\")")
-    #define HRM__FAST_END _Pragma("GCC pop_options")
-#else
-    #define HRM__FAST_BEGIN
-    #define HRM__FAST_END
-#endif
-
 /* GCC for Windows aligns the stack to 16 bytes only: spilled AVX registers would fault there. */
 #if defined(HRM__REAL_FLOAT) && !defined(HRM_NO_SIMD) && defined(__GNUC__)
     #if defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
@@ -1260,8 +1699,8 @@ static int hrm__cpu_extras(void)
  * takes a virtual machine microseconds, too.) Threads that look at once write the same values. */
 static hrm__atomic hrm__cpu_chosen, hrm__cpu_extra, hrm__cpu_refused;
 
-/* Reads HRM_CPU, once a process. A name that is unknown or not supported here is an error, now and later; whoever ignores it gets
- * the best there is. In double there is one path, plain C, whatever the name. */
+/* Reads HRM_CPU, once a process. A name that is unknown or not supported here is an error, now and later; whoever ignores it
+ * gets the best there is. In double there is one path, plain C, whatever the name. */
 HRM__UNUSED static hrm_status hrm__cpu_select(void)
 {
     int best = hrm__cpu_best(), want = best, refused = 0;
@@ -1270,7 +1709,8 @@ HRM__UNUSED static hrm_status hrm__cpu_select(void)
         if (name && *name) {
             for (want = HRM__CPU_AVX512; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
             refused = want == HRM__CPU_UNKNOWN;
-            if (sizeof(hrm_real) == sizeof(float) && (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON))) refused = 1;
+            if (sizeof(hrm_real) == sizeof(float) && (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON)))
+                refused = 1;
             if (refused || sizeof(hrm_real) == sizeof(double)) want = best;
         }
         hrm__store(&hrm__cpu_refused, refused);
@@ -1278,7 +1718,8 @@ HRM__UNUSED static hrm_status hrm__cpu_select(void)
         hrm__store(&hrm__cpu_chosen, want);
     }
     if (!hrm__load(&hrm__cpu_refused)) return HRM_OK;
-    return hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar; the best here is %s", name ? name : "", hrm__cpu_names[best]);
+    return hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar; the best here is %s",
+                     name ? name : "", hrm__cpu_names[best]);
 }
 
 static int hrm__cpu(void)
@@ -1291,38 +1732,33 @@ static int hrm__cpu(void)
     return cpu;
 }
 
-HRM__UNUSED static int hrm__cpu_has(int extra) { return hrm__cpu() == HRM__CPU_AVX512 && (hrm__load(&hrm__cpu_extra) & extra) != 0; }
+HRM__UNUSED static int hrm__cpu_has(int extra)
+{
+    return hrm__cpu() == HRM__CPU_AVX512 && (hrm__load(&hrm__cpu_extra) & extra) != 0;
+}
 
-#if defined(HRM__X86)
-    #define HRM__DISPATCH(name, params, args) \
-        static HRM__AVX512 void name##_avx512 params { name##_body args; } \
-        static HRM__AVX2 void name##_avx2 params { name##_body args; } \
-        static void name##_scalar params { name##_body args; } \
-        static void name params \
-        { \
-            int hrm__isa = hrm__cpu(); \
-            if (hrm__isa == HRM__CPU_AVX512) name##_avx512 args; \
-            else if (hrm__isa == HRM__CPU_AVX2) name##_avx2 args; \
-            else name##_scalar args; \
-        }
-#else
-    #define HRM__DISPATCH(name, params, args) \
-        static void name params { name##_body args; }
-#endif
+    #if defined(HRM__X86)
+        #define HRM__DISPATCH(name, params, args) \
+            static HRM__AVX512 void name##_avx512 params { name##_body args; } \
+            static HRM__AVX2 void name##_avx2 params { name##_body args; } \
+            static void name##_scalar params { name##_body args; } \
+            static void name params \
+            { \
+                int hrm__isa = hrm__cpu(); \
+                if (hrm__isa == HRM__CPU_AVX512) name##_avx512 args; \
+                else if (hrm__isa == HRM__CPU_AVX2) name##_avx2 args; \
+                else name##_scalar args; \
+            }
+    #else
+        #define HRM__DISPATCH(name, params, args) \
+            static void name params { name##_body args; }
+    #endif
 
 /* ==================================================================================================== >>vector-math =======
  * Branch-free, so that loops over them vectorise. The polynomials are minimax fits on the reduced interval; the stated errors,
  * against double, are those that tests/test_gemm.c finds over the whole range.
  * Every sum has 16 lanes, lane l taking the elements l, l+16, …, added as a tree: the same order for every instruction set.
  */
-/* In double, and where floats are computed in a wider type (x87) and rounded who knows when, the C library's functions. */
-#if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2 || FLT_EVAL_METHOD == -1
-    #define HRM__WIDE_FLOATS 1
-    #define HRM__PLAIN_MATH  1
-#else
-    #define HRM__WIDE_FLOATS 0
-    #define HRM__PLAIN_MATH  (sizeof(hrm_real) == sizeof(double))
-#endif
 HRM__FAST_BEGIN
 
 /* e^x to 1.5e-7 relative; below -87.3 and above 88.3 it stays at the value there (1.2e-38, 2.4e38) */
@@ -1400,49 +1836,6 @@ HRM__INLINE hrm_real hrm__reciprocal(hrm_real x)
 HRM__INLINE hrm_real hrm__sigmoid(hrm_real x) { return hrm__reciprocal(1 + hrm__exp(-x)); }
 HRM__INLINE hrm_real hrm__silu(hrm_real x) { return x * hrm__sigmoid(x); }
 
-/* the square root, x >= 0; to 1e-7, infinity's its own; libm's may set errno and so does not vectorise: Newton's iteration for
- * 1/sqrt x, on 2^48 x where x is so small that it has lost bits, or its square root's inverse could not be had */
-HRM__INLINE hrm_real hrm__sqrt(hrm_real x)
-{
-    float v = (float)x, r, s, back;
-    int32_t bits;
-    if (HRM__PLAIN_MATH) return (hrm_real)sqrt((double)x);
-    back = v < 1e-30f ? 5.9604644775390625e-8f : 1.0f;  /* 2^-24 */
-    v = v < 1e-30f ? v * 281474976710656.0f : v;
-    memcpy(&bits, &v, sizeof bits);
-    bits = 0x5f375a86 - (bits >> 1);
-    memcpy(&r, &bits, sizeof r);
-    r = r * (1.5f - 0.5f * v * r * r);
-    r = r * (1.5f - 0.5f * v * r * r);
-    r = r * (1.5f - 0.5f * v * r * r);
-    s = v * r;
-    s = (s + 0.5f * r * (v - s * s)) * back;
-    return v <= FLT_MAX ? (hrm_real)s : x;
-}
-
-/* the angle of (x, y) for x >= 0, to 2.5e-7 relative; 0 for (0, 0) */
-HRM__INLINE hrm_real hrm__atan2(hrm_real y, hrm_real x)
-{
-    float u = (float)x, v = (float)y, w, lo, hi, num, den, t, z, p, base;
-    if (HRM__PLAIN_MATH) return (hrm_real)atan2((double)y, (double)x);
-    w = v < 0 ? -v : v;
-    lo = w < u ? w : u;
-    hi = w < u ? u : w;
-    num = lo > 0.414213562f * hi ? lo - hi : lo;        /* above tan(pi/8): atan q = pi/4 + atan((q - 1)/(q + 1)) */
-    den = lo > 0.414213562f * hi ? lo + hi : hi;
-    base = lo > 0.414213562f * hi ? 0.785398163f : 0.0f;
-    t = num / (hi > 0 ? den : 1.0f);
-    z = t * t;
-    p = 8.053646982e-2f;
-    p = p * z - 1.387765706e-1f;
-    p = p * z + 1.997770816e-1f;
-    p = p * z - 3.333294988e-1f;
-    p = base + (p * z * t + t);
-    p = w < u ? p : 1.57079633f - p;
-    p = hi > 0 ? p : 0.0f;
-    return (hrm_real)(v < 0 ? -p : p);
-}
-
 HRM__INLINE hrm_real hrm__sum_lanes(hrm_real *lane)
 {
     int l, half;
@@ -1475,7 +1868,8 @@ HRM__INLINE hrm_real hrm__dot(const hrm_real *x, const hrm_real *y, size_t n)
     return hrm__sum_lanes(lane);
 }
 
-/* x [n >= 1] -> the largest; float bits with the sign folded in order as integers, whose maximum vectorises, unlike a float's */
+/* x [n >= 1] -> the largest; float bits with the sign folded in order as integers, whose maximum vectorises, unlike a
+ * float's */
 HRM__INLINE hrm_real hrm__max(const hrm_real *x, size_t n)
 {
     size_t j;
@@ -1502,18 +1896,7 @@ HRM__FAST_END
 /* ==================================================================================================== >>random ============*/
 HRM_API void hrm_philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
 {
-    uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
-        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)b;
-        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)a;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+    hrm__philox(out, seed, stream, counter);
 }
 
 HRM_API hrm_random hrm_random_make(uint64_t seed, uint64_t stream)
@@ -1576,7 +1959,10 @@ static const struct { size_t bytes; const char *name, *numpy; } hrm__dtypes[] = 
 };
 
 HRM_API size_t      hrm_dtype_size(hrm_dtype dtype) { return (unsigned)dtype < HRM_DTYPE_COUNT ? hrm__dtypes[dtype].bytes : 0; }
-HRM_API const char *hrm_dtype_name(hrm_dtype dtype) { return (unsigned)dtype < HRM_DTYPE_COUNT ? hrm__dtypes[dtype].name : "unknown"; }
+HRM_API const char *hrm_dtype_name(hrm_dtype dtype)
+{
+    return (unsigned)dtype < HRM_DTYPE_COUNT ? hrm__dtypes[dtype].name : "unknown";
+}
 
 static int hrm__dtype_is_float(hrm_dtype d) { return d == HRM_F32 || d == HRM_F64 || d == HRM_F16 || d == HRM_BF16; }
 
@@ -1681,7 +2067,8 @@ static uint16_t hrm__narrow_f64(double v, int exp_bits, int man_bits)
     return (uint16_t)(out | (((uint64_t)te << man_bits) + q)); /* a carry runs into the exponent, up to infinity */
 }
 
-/* The conversion goes block by block over a middle type that holds the source exactly: double for floats, int64 for integers. */
+/* The conversion goes block by block over a middle type that holds the source exactly: double for floats, int64 for
+ * integers. */
 #define HRM__BLOCK 256
 
 static void hrm__load_f64(double *out, const unsigned char *src, hrm_dtype dtype, size_t n)
@@ -1782,7 +2169,8 @@ HRM_API hrm_status hrm_convert(void *dst, hrm_dtype dst_dtype, const void *src, 
         if (from_float && !to_float)
             for (size_t i = 0; i < m; i++) {
                 if (!(f[i] >= -9223372036854775808.0 && f[i] < 9223372036854775808.0) || f[i] != floor(f[i]))
-                    return hrm__fail(HRM_ERR_RANGE, "element %zu is %g, which is no %s", begin + i, f[i], hrm_dtype_name(dst_dtype));
+                    return hrm__fail(HRM_ERR_RANGE, "element %zu is %g, which is no %s", begin + i, f[i],
+                                     hrm_dtype_name(dst_dtype));
                 k[i] = (int64_t)f[i];
             }
         if (!from_float && to_float)
@@ -1797,8 +2185,4157 @@ HRM_API hrm_status hrm_convert(void *dst, hrm_dtype dst_dtype, const void *src, 
         } else {
             size_t good = hrm__store_i64(d, dst_dtype, k, m);
             if (good < m)
-                return hrm__fail(HRM_ERR_RANGE, "element %zu is %lld, which does not fit %s", begin + good, (long long)k[good], hrm_dtype_name(dst_dtype));
+                return hrm__fail(HRM_ERR_RANGE, "element %zu is %lld, which does not fit %s", begin + good, (long long)k[good],
+                                 hrm_dtype_name(dst_dtype));
         }
+    }
+    return HRM_OK;
+}
+
+/* ==================================================================================================== >>layers ============
+ * One unit a layer: its mathematics, what it keeps, forward, backward. Rows are the caller's to split: every row, or (puzzle,
+ * head) pair in attention, is computed the same way whatever stands beside it, so results do not depend on the threads.
+ */
+/* Matrix products and their operands, from >>gemm. */
+static size_t hrm__pack_size(size_t N, size_t K);
+static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t);
+static size_t hrm__gemm_scratch(void);
+static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N,
+                      size_t K, int accumulate, hrm_real *scratch, const hrm__team *t);
+static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M,
+                         size_t N, size_t K, int accumulate, hrm_real *scratch, const hrm__team *t);
+
+HRM__FAST_BEGIN
+
+/* ---- linear ---------------------------------------------------------------------------------------------- >>linear ------
+ *
+ *   y = x w^T + b,      dx = dy w,   dw += dy^T x,   db += sum over rows of dy
+ */
+HRM_API size_t hrm_linear_scratch(size_t out, size_t in)
+{
+    size_t forward = hrm__pack_size(out, in), backward = hrm__pack_size(in, out);
+    return (forward > backward ? forward : backward) + hrm__gemm_scratch();
+}
+
+HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *w, const hrm_real *b, size_t rows, size_t out,
+                                size_t in, hrm_real *scratch)
+{
+    /* x [rows,in], w [out,in], b [out] -> y [rows,out] */
+    hrm__team alone = {0, 1, NULL};
+    hrm__pack(scratch, w, out, in, 0, &alone);
+    hrm__gemm(y, out, x, in, scratch, rows, out, in, 0, scratch + hrm__pack_size(out, in), &alone);
+    if (b)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < out; j++) y[i * out + j] += b[j];
+}
+
+HRM_API void hrm_linear_backward(hrm_real *dx, hrm_real *dw, hrm_real *db, const hrm_real *dy, const hrm_real *x,
+                                 const hrm_real *w, size_t rows, size_t out, size_t in, hrm_real *scratch)
+{
+    /* dy [rows,out], x [rows,in], w [out,in] -> dx [rows,in], dw [out,in] +=, db [out] += */
+    hrm__team alone = {0, 1, NULL};
+    hrm_real *own = scratch + hrm__pack_size(in, out);
+    if (dx) {
+        hrm__pack(scratch, w, out, in, 1, &alone);
+        hrm__gemm(dx, in, dy, out, scratch, rows, in, out, 0, own, &alone);
+    }
+    hrm__gemm_tn(dw, in, dy, out, x, in, rows, out, in, 1, own, &alone);
+    if (db)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < out; j++) db[j] += dy[i * out + j];
+}
+
+/* ---- embedding -------------------------------------------------------------------------------------------- >>embedding ---
+ *
+ *   y_i = w[token_i],      dw[token_i] += dy_i          in the order of the rows, so that sums are reproducible
+ */
+HRM_API void hrm_embedding_forward(hrm_real *y, const int32_t *tokens, const hrm_real *w, size_t rows, size_t D)
+{
+    /* tokens [rows], w [V,D] -> y [rows,D] */
+    for (size_t i = 0; i < rows; i++) memcpy(y + i * D, w + (size_t)tokens[i] * D, D * sizeof *y);
+}
+
+HRM_API void hrm_embedding_backward(hrm_real *dw, const hrm_real *dy, const int32_t *tokens, size_t rows, size_t D)
+{
+    /* dy [rows,D] -> dw [V,D] += */
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < D; j++) dw[(size_t)tokens[i] * D + j] += dy[i * D + j];
+}
+
+/* ---- rope -------------------------------------------------------------------------------------------------- >>rope -------
+ *
+ *   position s, pair j of a head:  angle = s theta^(-2j/d)
+ *   (x_j, x_{j+d/2}) is turned by the angle; the backward pass turns back.       Su et al. 2021, half-rotation
+ *
+ * Angles are rounded to float32 first, as in the public code: at position 900 this decides the fourth digit.
+ */
+HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t head_dim, double theta)
+{
+    /* -> cosines, sines [S,head_dim/2] */
+    size_t half = head_dim / 2;
+    for (size_t s = 0; s < S; s++)
+        for (size_t j = 0; j < half; j++) {
+            float angle = (float)s * (1.0f / (float)pow(theta, 2.0 * (double)j / (double)head_dim));
+            cosines[s * half + j] = (hrm_real)cos((double)angle);
+            sines[s * half + j] = (hrm_real)sin((double)angle);
+        }
+}
+
+HRM__INLINE void hrm__rope_rows_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first,
+                                     size_t S, size_t heads, size_t head_dim, size_t stride, hrm_real direction)
+{
+    /* x [rows,heads,head_dim] in place, rows `stride` apart, the first at position first % S; direction 1 or, back, -1 */
+    size_t half = head_dim / 2;
+    for (size_t i = 0; i < rows; i++, x += stride) {
+        const hrm_real *cosine = cosines + (first + i) % S * half, *sine = sines + (first + i) % S * half;
+        for (size_t h = 0; h < heads; h++) {
+            hrm_real *y = x + h * head_dim, *z = y + half;
+            for (size_t j = 0; j < half; j++) {
+                hrm_real a = y[j], b = z[j], c = cosine[j], n = direction * sine[j];
+                y[j] = a * c - b * n;
+                z[j] = b * c + a * n;
+            }
+        }
+    }
+}
+HRM__DISPATCH(hrm__rope_rows,
+              (hrm_real * x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads,
+               size_t head_dim, size_t stride, hrm_real direction),
+              (x, cosines, sines, rows, first, S, heads, head_dim, stride, direction))
+
+HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                              size_t head_dim, size_t stride)
+{
+    /* x [B,S,heads,head_dim] in place, rows `stride` apart */
+    hrm__rope_rows(x, cosines, sines, B * S, 0, S, heads, head_dim, stride, 1);
+}
+
+HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
+                               size_t head_dim, size_t stride)
+{
+    hrm__rope_rows(dx, cosines, sines, B * S, 0, S, heads, head_dim, stride, -1);
+}
+
+/* ---- attention ---------------------------------------------------------------------------------------------- >>attention --
+ *
+ *   s_ij = q_i . k_j / sqrt(d),   p_i = softmax(s_i),   o_i = sum_j p_ij v_j           over all j, or j <= i when causal
+ *
+ *   dv_j = sum_i p_ij do_i,   dp_ij = do_i . v_j,   ds_ij = p_ij (dp_ij - do_i . o_i)     since sum_j p_ij dp_ij = do_i . o_i
+ *   dq_i = sum_j ds_ij k_j / sqrt(d),   dk_j = sum_i ds_ij q_i / sqrt(d)
+ *
+ * One (puzzle, head) pair at a time, HRM__ATTENTION_ROWS rows of scores at a time, in cache: no [S,S] matrix. Keeps
+ * log sum exp(s_i), from which the backward pass makes p again.                              Vaswani et al. 2017, eq. 1
+ */
+#define HRM__ATTENTION_ROWS 64
+
+/* scratch of one head: k and v packed both ways as they are needed, two blocks of scores, and the products' own */
+typedef struct hrm__attention_space { hrm_real *copy, *k, *v, *kt, *p, *ds, *own; } hrm__attention_space;
+
+static size_t hrm__plan_attention(size_t S, size_t head_dim, hrm_real *base, hrm__attention_space *a)
+{
+    size_t pack = hrm__pack_size(S, head_dim), block = S * (S < HRM__ATTENTION_ROWS ? S : HRM__ATTENTION_ROWS), used = 0;
+    hrm_real **parts[] = {&a->copy, &a->k, &a->v, &a->kt, &a->p, &a->ds, &a->own};
+    size_t sizes[] = {S * head_dim, pack, pack, pack, block, block, hrm__gemm_scratch()};
+    memset(a, 0, sizeof *a);
+    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
+        if (base) *parts[i] = base + used;
+        used += hrm__align(sizes[i]);
+    }
+    return used;
+}
+
+HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim)
+{
+    hrm__attention_space unused;
+    return hrm__plan_attention(S, head_dim, NULL, &unused);
+}
+
+static void hrm__pack_head(hrm_real *packed, hrm_real *copy, const hrm_real *x, size_t stride, size_t S, size_t head_dim,
+                           int transposed)
+{
+    /* x [S] rows of head_dim, `stride` apart -> the operand for y x^T, or for y x when transposed */
+    hrm__team alone = {0, 1, NULL};
+    for (size_t s = 0; s < S; s++) memcpy(copy + s * head_dim, x + s * stride, head_dim * sizeof *x);
+    hrm__pack(packed, copy, S, head_dim, transposed, &alone);
+}
+
+/* p [rows,S] of scores q.k -> exp(scale (p - its row's largest)), sums [rows], tops [rows]; row i is position first + i */
+HRM__INLINE void hrm__softmax_rows_body(hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S,
+                                        hrm_real scale, int causal)
+{
+    for (size_t i = 0; i < rows; i++, p += S) {
+        size_t n = causal ? first + i + 1 : S;
+        hrm_real top = hrm__max(p, n);
+        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * (p[j] - top));
+        for (size_t j = n; j < S; j++) p[j] = 0;
+        sums[i] = hrm__sum(p, n);
+        tops[i] = scale * top;
+    }
+}
+HRM__DISPATCH(hrm__softmax_rows,
+              (hrm_real * p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal),
+              (p, sums, tops, rows, first, S, scale, causal))
+
+HRM__INLINE void hrm__divide_rows_body(hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n)
+{
+    for (size_t i = 0; i < rows; i++, o += stride) {
+        hrm_real r = 1 / sums[i];
+        for (size_t j = 0; j < n; j++) o[j] *= r;
+    }
+}
+HRM__DISPATCH(hrm__divide_rows, (hrm_real * o, size_t stride, const hrm_real *sums, size_t rows, size_t n),
+              (o, stride, sums, rows, n))
+
+static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *lse, const hrm_real *q, const hrm_real *k,
+                                        const hrm_real *v, size_t stride, size_t S, size_t head_dim, int causal,
+                                        hrm_real *scratch)
+{
+    /* q, k, v [S] rows of head_dim, `stride` apart -> o the same, o_stride apart; lse [S] or NULL */
+    hrm__team alone = {0, 1, NULL};
+    hrm__attention_space a;
+    hrm_real sums[HRM__ATTENTION_ROWS], tops[HRM__ATTENTION_ROWS], scale = 1 / hrm__sqrt((hrm_real)head_dim);
+    hrm__plan_attention(S, head_dim, scratch, &a);
+    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
+    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 1);
+    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
+        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
+        hrm__gemm(a.p, S, q + i * stride, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
+        hrm__softmax_rows(a.p, sums, tops, rows, i, S, scale, causal);
+        hrm__gemm(o + i * o_stride, o_stride, a.p, S, a.v, rows, head_dim, S, 0, a.own, &alone);
+        hrm__divide_rows(o + i * o_stride, o_stride, sums, rows, head_dim);
+        for (size_t j = 0; lse && j < rows; j++) lse[i + j] = tops[j] + hrm__log(sums[j]);
+    }
+}
+
+/* p [rows,S] of scores -> probabilities; ds [rows,S] of do.v -> ds, with g, o the block's rows of d_o and o */
+HRM__INLINE void hrm__softmax_rows_backward_body(hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g,
+                                                 const hrm_real *o, size_t o_stride, size_t rows, size_t first, size_t S,
+                                                 size_t head_dim, hrm_real scale, int causal)
+{
+    for (size_t i = 0; i < rows; i++, p += S, ds += S) {
+        size_t n = causal ? first + i + 1 : S;
+        hrm_real dot = hrm__dot(g + i * o_stride, o + i * o_stride, head_dim), l = lse[i];
+        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * p[j] - l);
+        for (size_t j = 0; j < n; j++) ds[j] = p[j] * (ds[j] - dot) * scale;
+        for (size_t j = n; j < S; j++) p[j] = ds[j] = 0;
+    }
+}
+HRM__DISPATCH(hrm__softmax_rows_backward,
+              (hrm_real * p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride,
+               size_t rows, size_t first, size_t S, size_t head_dim, hrm_real scale, int causal),
+              (p, ds, lse, g, o, o_stride, rows, first, S, head_dim, scale, causal))
+
+static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *dv, const hrm_real *d_o, const hrm_real *q,
+                                         const hrm_real *k, const hrm_real *v, const hrm_real *o, const hrm_real *lse,
+                                         size_t stride, size_t o_stride, size_t S, size_t head_dim, int causal,
+                                         hrm_real *scratch)
+{
+    /* d_o, o [S] rows of head_dim, o_stride apart -> dq, dk, dv, stride apart as q, k, v */
+    hrm__team alone = {0, 1, NULL};
+    hrm__attention_space a;
+    hrm_real scale = 1 / hrm__sqrt((hrm_real)head_dim);
+    hrm__plan_attention(S, head_dim, scratch, &a);
+    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
+    hrm__pack_head(a.kt, a.copy, k, stride, S, head_dim, 1);
+    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 0);
+    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
+        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
+        const hrm_real *qi = q + i * stride, *g = d_o + i * o_stride;
+        hrm__gemm(a.p, S, qi, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
+        hrm__gemm(a.ds, S, g, o_stride, a.v, rows, S, head_dim, 0, a.own, &alone);
+        hrm__softmax_rows_backward(a.p, a.ds, lse + i, g, o + i * o_stride, o_stride, rows, i, S, head_dim, scale, causal);
+        hrm__gemm(dq + i * stride, stride, a.ds, S, a.kt, rows, head_dim, S, 0, a.own, &alone);
+        hrm__gemm_tn(dk, stride, a.ds, S, qi, stride, rows, S, head_dim, i > 0, a.own, &alone);
+        hrm__gemm_tn(dv, stride, a.p, S, g, o_stride, rows, S, head_dim, i > 0, a.own, &alone);
+    }
+}
+
+HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads,
+                                   size_t head_dim, int causal, hrm_real *scratch)
+{
+    size_t D = heads * head_dim;
+    for (size_t b = 0; b < B; b++)
+        for (size_t h = 0; h < heads; h++) {
+            const hrm_real *q = qkv + b * S * 3 * D + h * head_dim;
+            hrm__attention_head_forward(o + b * S * D + h * head_dim, D, lse ? lse + (b * heads + h) * S : NULL, q, q + D,
+                                        q + 2 * D, 3 * D, S, head_dim, causal, scratch);
+        }
+}
+
+HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o,
+                                    const hrm_real *lse, size_t B, size_t S, size_t heads, size_t head_dim, int causal,
+                                    hrm_real *scratch)
+{
+    size_t D = heads * head_dim;
+    for (size_t b = 0; b < B; b++)
+        for (size_t h = 0; h < heads; h++) {
+            size_t at = b * S * 3 * D + h * head_dim, at_o = b * S * D + h * head_dim;
+            hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, qkv + at, qkv + at + D,
+                                         qkv + at + 2 * D, o + at_o, lse + (b * heads + h) * S, 3 * D, D, S, head_dim, causal,
+                                         scratch);
+        }
+}
+
+/* ---- swiglu -------------------------------------------------------------------------------------------------- >>swiglu ---
+ *
+ *   h = silu(g) u,   silu(g) = g s,   s = 1 / (1 + exp(-g))
+ *
+ *   dg = dh u s (1 + g (1 - s)),   du = dh silu(g)                                                         Shazeer 2020, eq. 6
+ */
+HRM__INLINE void hrm__swiglu_row_body(hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I)
+{
+    for (size_t j = 0; j < I; j++) h[j] = hrm__silu(gate[j]) * up[j];
+}
+HRM__DISPATCH(hrm__swiglu_row, (hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I), (h, gate, up, I))
+
+HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I)
+{
+    /* gate_up [rows,2I] -> h [rows,I] */
+    for (size_t i = 0; i < rows; i++) hrm__swiglu_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
+}
+
+HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate,
+                                               const hrm_real *up, size_t I)
+{
+    for (size_t j = 0; j < I; j++) {
+        hrm_real g = gate[j], u = up[j], d = dh[j], s = hrm__sigmoid(g);
+        dgate[j] = d * u * s * (1 + g * (1 - s));
+        dup[j] = d * g * s;
+    }
+}
+HRM__DISPATCH(hrm__swiglu_row_backward,
+              (hrm_real * dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I),
+              (dgate, dup, dh, gate, up, I))
+
+HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I)
+{
+    /* dh [rows,I], gate_up [rows,2I] -> dgate_up [rows,2I] */
+    for (size_t i = 0; i < rows; i++)
+        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I,
+                                 gate_up + i * 2 * I + I, I);
+}
+
+/* ---- residual + rms norm ------------------------------------------------------------------------------------- >>rms-norm --
+ *
+ *   s = x + f            the residual branch joins here, so that it never makes a trip of its own through memory
+ *   y = s r,             r = 1 / sqrt(mean(s^2) + eps)       over the last dimension, without a weight
+ *
+ *   ds = r (dy - y mean(dy y)),   dx = df = ds               mean(s^2) depends on every s_j, hence the second term
+ *
+ * Keeps r, one value a row; the backward pass needs y and r only, not s.         Zhang & Sennrich 2019, eq. 4 with g = 1
+ */
+HRM__INLINE void hrm__rms_norm_body(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D,
+                                    hrm_real eps)
+{
+    for (size_t i = 0; i < rows; i++, x += D, y += D) {
+        if (f)
+            for (size_t j = 0; j < D; j++) y[j] = x[j] + f[j];
+        else if (x != y)
+            memcpy(y, x, D * sizeof *y);
+        hrm_real scale = 1 / hrm__sqrt(hrm__dot(y, y, D) / (hrm_real)D + eps);
+        for (size_t j = 0; j < D; j++) y[j] *= scale;
+        if (r) r[i] = scale;
+        if (f) f += D;
+    }
+}
+HRM__DISPATCH(hrm__rms_norm,
+              (hrm_real * y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps),
+              (y, r, x, f, rows, D, eps))
+
+HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D,
+                                  hrm_real eps)
+{
+    /* x, f [rows,D] (f may be NULL) -> y [rows,D], r [rows] or NULL; y may be x */
+    hrm__rms_norm(y, r, x, f, rows, D, eps);
+}
+
+HRM__INLINE void hrm__rms_norm_gradient_body(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r,
+                                             size_t rows, size_t D)
+{
+    for (size_t i = 0; i < rows; i++, dy += D, y += D, ds += D) {
+        hrm_real mean = hrm__dot(dy, y, D) / (hrm_real)D, scale = r[i];
+        for (size_t j = 0; j < D; j++) ds[j] = scale * (dy[j] - y[j] * mean);
+    }
+}
+HRM__DISPATCH(hrm__rms_norm_gradient,
+              (hrm_real * ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D),
+              (ds, dy, y, r, rows, D))
+
+HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows,
+                                   size_t D)
+{
+    /* dy, y [rows,D], r [rows] -> ds [rows,D], the gradient of both x and f; ds may be dy */
+    hrm__rms_norm_gradient(ds, dy, y, r, rows, D);
+}
+HRM__FAST_END
+
+/* ==================================================================================================== >>losses ============*/
+
+/* ---- cross entropy over stablemax or softmax ------------------------------------------------------------------ >>stablemax -
+ *
+ *   L = mean over labelled tokens of  log(sum_j s_j) - log s_y
+ *   stablemax:  s(x) = x + 1 for x >= 0, 1 / (1 - x) below;   s'(x) = 1, or s(x)^2 below        Prieto et al. 2025, eq. 5
+ *   softmax:    s(x) = exp(x)
+ *
+ *   dL/dx_j = (s'_j / sum s - [j = y] s'_y / s_y) / n
+ *
+ * Stablemax in double, as published (its small logits lose their meaning in float32).
+ */
+HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T,
+                                 size_t V, double scale, int *correct, int *labelled)
+{
+    /* logits [T,V], labels [T] -> the mean loss; dlogits [T,V] = scale dL/dx */
+    int hits = 0, n = 0;
+    double loss = 0;
+    for (size_t t = 0; t < T; t++) n += labels[t] >= 0;
+    double each = n ? scale / n : 0;
+    for (size_t t = 0; t < T; t++, logits += V) {
+        hrm_real *d = dlogits ? dlogits + t * V : NULL;
+        if (labels[t] < 0) {
+            if (d) memset(d, 0, V * sizeof *d);
+            continue;
+        }
+        size_t label = (size_t)labels[t], best = 0;
+        for (size_t j = 1; j < V; j++)
+            if (logits[j] > logits[best]) best = j;
+        hits += best == label;
+        loss += hrm__token_loss(type == HRM_SOFTMAX_CROSS_ENTROPY, d, logits, V, label, each);
+    }
+    if (correct) *correct = hits;
+    if (labelled) *labelled = n;
+    return n ? loss / n : 0;
+}
+
+/* ---- binary cross entropy -------------------------------------------------------------------------------------- >>bce -----
+ *
+ *   L = -t log s - (1 - t) log(1 - s) = max(x, 0) - x t + log(1 + exp(-|x|)),   s = sigmoid(x);   dL/dx = s - t
+ */
+HRM_API double hrm_bce(double logit, double target, double *dlogit)
+{
+    double unused;
+    return hrm__bce(logit, target, dlogit ? dlogit : &unused);
+}
+
+/* ==================================================================================================== >>optimizers ========*/
+
+/* ---- Adam-atan2 ------------------------------------------------------------------------------------------------ >>adam ----
+ *
+ *   p = p (1 - lr wd),   m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
+ *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
+ */
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay,
+                                      hrm_real rate, hrm_real beta1, hrm_real beta2, hrm_real root_bias2)
+{
+    /* p, m, v, g [n] */
+    for (size_t i = 0; i < n; i++) hrm__adam_atan2_element(&p[i], &m[i], &v[i], g[i], decay, rate, beta1, beta2, root_bias2);
+}
+HRM__DISPATCH(hrm__adam_atan2,
+              (hrm_real * p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate,
+               hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
+              (p, m, v, g, n, decay, rate, beta1, beta2, root_bias2))
+HRM__FAST_END
+
+HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1,
+                            double beta2, double weight_decay, int64_t t)
+{
+    double bias1 = 1 - pow(beta1, (double)t), bias2 = 1 - pow(beta2, (double)t);
+    hrm__adam_atan2(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2,
+                    (hrm_real)sqrt(bias2));
+}
+
+/* ---- SignSGD of the puzzle table --------------------------------------------------------------------------------- >>sign-sgd
+ *
+ *   g = sum of the gradients of one id's rows,   p = p (1 - lr wd) - lr sign(g)          for the ids of the batch only
+ */
+HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr,
+                          double weight_decay)
+{
+    /* table [..,ndim], g [rows,ndim], ids [rows] */
+    hrm_real decay = (hrm_real)(1 - lr * weight_decay), rate = (hrm_real)lr;
+    for (size_t i = 0; i < rows; i++) {
+        size_t first = 0;
+        while (ids[first] != ids[i]) first++;
+        if (first == i) continue;
+        for (size_t j = 0; j < ndim; j++) g[first * ndim + j] += g[i * ndim + j];
+    }
+    for (size_t i = 0; i < rows; i++) {
+        size_t first = 0;
+        while (ids[first] != ids[i]) first++;
+        if (first != i) continue;
+        hrm_real *p = table + (size_t)ids[i] * ndim, *s = g + i * ndim;
+        for (size_t j = 0; j < ndim; j++) p[j] = hrm__sign_sgd_element(p[j], s[j], decay, rate);
+    }
+}
+
+/* ---- schedule ------------------------------------------------------------------------------------------------- >>schedule */
+HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t total, double min_ratio)
+{
+    if (step < warmup) return lr * (double)step / (double)(warmup > 1 ? warmup : 1);
+    double progress = (double)(step - warmup) / (double)(total - warmup > 1 ? total - warmup : 1);
+    double cosine = (1 - min_ratio) * 0.5 * (1 + cos(3.14159265358979323846 * progress));
+    return lr * (min_ratio + (cosine > 0 ? cosine : 0));
+}
+
+/* ==================================================================================================== >>gemm ==============
+ *   y = x w^T       hrm__gemm with w packed plain             w [N,K] row-major, as checkpoints have it
+ *   dx = dy w       hrm__gemm with w packed transposed
+ *   dw += dy^T x    hrm__gemm_tn
+ *
+ * A tile of C, mr x nr, stays in registers while k runs: c[i][j] = fma(a[i][k], b[k][j], c[i][j]) with a vector over j. B is
+ * packed into panels of nr columns, so that a step reads one contiguous row of a panel; weights are packed once per optimizer
+ * step and serve all recurrent passes. A is read where it lies, or copied when its row stride would map a tile's rows onto one
+ * cache set. Blocks keep a panel in the first-level cache and a block of A in the second.
+ *
+ * Every c[i][j] is one chain of multiply-adds over ascending k, or a sum of chains of a fixed length, whatever tile, block or
+ * thread it falls into (storing and reloading it between blocks changes nothing): results are bitwise equal for any team and
+ * any split of the rows.
+ */
+HRM__FAST_BEGIN
+#define HRM__GEMM_KC    512      /* inner block */
+#define HRM__GEMM_BLOCK 98304    /* elements of A (or of packed B in gemm_tn) kept in the second-level cache */
+#define HRM__GEMM_MC    192      /* rows of the long dimension in a block of gemm_tn; its sums are added block by block */
+#define HRM__GEMM_STRIP 4        /* tiles of A that gemm_tn packs together */
+#define HRM__GEMM_MR    14       /* the largest mr and nr of all kernels */
+#define HRM__GEMM_NR    32
+
+typedef enum { HRM__TILE_SET, HRM__TILE_CONTINUE, HRM__TILE_ADD } hrm__tile_mode;
+
+/* What a tile fetches into the second-level cache for those to come, a line of each a step: a in steps of `step`, b line after
+ * line. Any address will do. */
+#define HRM__LINE (64 / sizeof(hrm_real))
+typedef struct hrm__ahead {
+    const hrm_real *a, *b;
+    size_t          step;
+} hrm__ahead;
+
+/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the
+ * end. */
+typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, const hrm_real *b, size_t K,
+                          hrm__tile_mode mode, const hrm__ahead *ahead);
+typedef struct hrm__gemm_kernel {
+    size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
+    size_t chain; /* the longest in hrm__gemm; where products are rounded before they are added, short ones are added up */
+    hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
+} hrm__gemm_kernel;
+
+/* The micro-kernel for one instruction set: V is a vector of W elements. Rows r >= MR and the second vector where NV is 1
+ * vanish at compile time, which leaves MR * NV multiply-adds, NV loads of B and MR broadcasts of A in the inner loop. Three
+ * rows share a pointer, so that all of them fit the registers. */
+#define HRM__ROWS(X) \
+    X(0, p0, 0) X(1, p0, 1) X(2, p0, 2) X(3, p3, 0) X(4, p3, 1) X(5, p3, 2) X(6, p6, 0) \
+    X(7, p6, 1) X(8, p6, 2) X(9, p9, 0) X(10, p9, 1) X(11, p9, 2) X(12, p12, 0) X(13, p12, 1)
+#define HRM__ROW_ZERO(r, p, s) V c##r = {0}, d##r = {0};
+#define HRM__ROW_LOAD(r, p, s) \
+    if (r < MR) { \
+        c##r = *(const V *)(c + r * ldc); \
+        if (NV > 1) d##r = *(const V *)(c + r * ldc + W); \
+    }
+#define HRM__ROW_FMA(r, p, s) \
+    if (r < MR) { \
+        c##r += b0 * p[s * a_row]; \
+        if (NV > 1) d##r += b1 * p[s * a_row]; \
+    }
+#define HRM__ROW_ADD(r, p, s) \
+    if (r < MR) { \
+        c##r += *(const V *)(c + r * ldc); \
+        if (NV > 1) d##r += *(const V *)(c + r * ldc + W); \
+    }
+#define HRM__ROW_STORE(r, p, s) \
+    if (r < MR) { \
+        *(V *)(c + r * ldc) = c##r; \
+        if (NV > 1) *(V *)(c + r * ldc + W) = d##r; \
+    }
+#define HRM__ROW_FETCH(r, p, s) \
+    if (r < MR) { \
+        HRM__PREFETCH_WRITE(c + r * ldc); \
+        if (NV > 1) HRM__PREFETCH_WRITE(c + r * ldc + W); \
+    }
+
+    #define HRM__TILE(name, target, vector, MR_, NV_) \
+        static target void name##_##MR_##_##NV_(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, \
+                                                const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
+        { \
+            typedef vector V; \
+            enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)HRM__LINE }; \
+            const size_t step = ahead->step; \
+            const hrm_real *fetch = ahead->a; \
+            const hrm_real *p0 = a, *p3 = MR > 3 ? a + 3 * a_row : a, *p6 = MR > 6 ? a + 6 * a_row : a, \
+                           *p9 = MR > 9 ? a + 9 * a_row : a, *p12 = MR > 12 ? a + 12 * a_row : a; \
+            HRM__ROWS(HRM__ROW_ZERO) \
+            if (mode == HRM__TILE_CONTINUE) { \
+                HRM__ROWS(HRM__ROW_LOAD) \
+            } else { \
+                HRM__ROWS(HRM__ROW_FETCH) \
+            } \
+            for (size_t k = 0; k < K; \
+                 k++, b += NV * W, fetch += step, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
+                V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
+                HRM__PREFETCH(fetch); \
+                HRM__PREFETCH(ahead->b + k * LINE); \
+                HRM__PREFETCH_NEAR(b + 12 * NV * W); \
+                if (NV > 1 && (int)(NV * W) > (int)LINE) HRM__PREFETCH_NEAR(b + 13 * NV * W - W); \
+                HRM__ROWS(HRM__ROW_FMA) \
+                (void)b1; \
+            } \
+            if (mode == HRM__TILE_ADD) { HRM__ROWS(HRM__ROW_ADD) } \
+            HRM__ROWS(HRM__ROW_STORE) \
+        }
+
+#define HRM__TILES_4(X, name, target, vector) \
+    X(name, target, vector, 1, 1) X(name, target, vector, 1, 2) X(name, target, vector, 2, 1) X(name, target, vector, 2, 2) \
+    X(name, target, vector, 3, 1) X(name, target, vector, 3, 2) X(name, target, vector, 4, 1) X(name, target, vector, 4, 2)
+#define HRM__TILES_6(X, name, target, vector) \
+    HRM__TILES_4(X, name, target, vector) \
+    X(name, target, vector, 5, 1) X(name, target, vector, 5, 2) X(name, target, vector, 6, 1) X(name, target, vector, 6, 2)
+#define HRM__TILES_12(X, name, target, vector) \
+    HRM__TILES_6(X, name, target, vector) \
+    X(name, target, vector, 7, 1) X(name, target, vector, 7, 2) X(name, target, vector, 8, 1) X(name, target, vector, 8, 2) \
+    X(name, target, vector, 9, 1) X(name, target, vector, 9, 2) X(name, target, vector, 10, 1) X(name, target, vector, 10, 2) \
+    X(name, target, vector, 11, 1) X(name, target, vector, 11, 2) X(name, target, vector, 12, 1) X(name, target, vector, 12, 2)
+#define HRM__TILES_14(X, name, target, vector) \
+    HRM__TILES_12(X, name, target, vector) \
+    X(name, target, vector, 13, 1) X(name, target, vector, 13, 2) X(name, target, vector, 14, 1) X(name, target, vector, 14, 2)
+#define HRM__TILE_NAME(name, target, vector, MR_, NV_) name##_##MR_##_##NV_,
+#define HRM__TILE_KERNEL(name, target, vector, tiles, mr, nr, chain) \
+    tiles(HRM__TILE, name, target, vector) \
+    static hrm__tile_fn *const name##_all[] = {tiles(HRM__TILE_NAME, name, target, vector)}; \
+    static const hrm__gemm_kernel name = {mr, nr, chain, name##_all};
+
+#if defined(__GNUC__)
+    #define HRM__VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(hrm_real)), may_alias))
+    #define HRM__PREFETCH(p)       __builtin_prefetch((p), 0, 2)
+    #define HRM__PREFETCH_NEAR(p)  __builtin_prefetch((p))
+    #define HRM__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
+#else
+    #define HRM__PREFETCH(p)       ((void)0)
+    #define HRM__PREFETCH_NEAR(p)  ((void)0)
+    #define HRM__PREFETCH_WRITE(p) ((void)0)
+#endif
+/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there; one
+ * element with wide floats, which compilers do not multiply a vector by. */
+#if defined(__GNUC__) && !HRM__WIDE_FLOATS
+typedef hrm_real hrm__v16 HRM__VECTOR(16);
+#else
+typedef hrm_real hrm__v16;
+#endif
+
+HRM__TILE_KERNEL(hrm__tile_scalar, , hrm__v16, HRM__TILES_4, 4, 2 * sizeof(hrm__v16) / sizeof(hrm_real), 32)
+#if defined(HRM__X86)
+typedef hrm_real hrm__v32 HRM__VECTOR(32);
+typedef hrm_real hrm__v64 HRM__VECTOR(64);
+HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, hrm__v32, HRM__TILES_6, 6, 16, (size_t)-1)
+HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, hrm__v64, HRM__TILES_14, 14, 32, (size_t)-1)
+#elif defined(HRM__NEON)
+HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8, (size_t)-1)
+#endif
+
+static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
+{
+    switch (hrm__cpu()) {
+#if defined(HRM__X86)
+    case HRM__CPU_AVX512: return &hrm__tile_avx512;
+    case HRM__CPU_AVX2: return &hrm__tile_avx2;
+#elif defined(HRM__NEON)
+    case HRM__CPU_NEON: return &hrm__tile_neon;
+#endif
+    default: return &hrm__tile_scalar;
+    }
+}
+
+/* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
+static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
+
+/* src [rows,parts,cols] -> dst, where the parts lie `part` apart; the row lengths of full tiles and panels are constants, and
+ * so a few moves each. */
+#define HRM__COPY_CASE(n) \
+    case n: \
+        for (; rows > 0; rows--, dst += n, src += lds) { \
+            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * n, n * sizeof *dst); \
+        } \
+        break;
+HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts,
+                                     size_t cols)
+{
+    size_t i;
+    switch (cols) {
+        HRM__COPY_CASE(4)
+        HRM__COPY_CASE(6) HRM__COPY_CASE(8) HRM__COPY_CASE(12) HRM__COPY_CASE(14) HRM__COPY_CASE(16) HRM__COPY_CASE(32) default
+            : for (; rows > 0; rows--, dst += cols, src += lds) for (i = 0; i < parts; i++)
+                  memcpy(dst + i * part, src + i * cols, cols * sizeof *dst);
+    }
+}
+HRM__DISPATCH(hrm__copy_rows,
+              (hrm_real * dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
+              (dst, part, src, lds, rows, parts, cols))
+
+/* b [K,cols] with the strides b_k, b_col -> one panel [K,width], zeros in the columns past cols */
+static void hrm__pack_panel(hrm_real *dst, const hrm_real *b, size_t b_k, size_t b_col, size_t K, size_t cols, size_t width)
+{
+    size_t k, j;
+    if (b_col == 1 && cols == width) {
+        hrm__copy_rows(dst, 0, b, b_k, K, 1, cols);
+    } else {
+        for (k = 0; k < K; k++) {
+            for (j = 0; j < cols; j++) dst[k * width + j] = b[k * b_k + j * b_col];
+            for (; j < width; j++) dst[k * width + j] = 0;
+        }
+    }
+}
+
+/* Elements that hrm__pack needs for w [N,K], plain or transposed. */
+static size_t hrm__pack_size(size_t N, size_t K)
+{
+    size_t plain = (N + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * K;
+    size_t transposed = (K + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * N;
+    return plain > transposed ? plain : transposed;
+}
+
+/* w [N,K] -> dst, the operand for y = x w^T (N columns, inner K), or if transposed for dx = dy w (K columns, inner N) */
+static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t)
+{
+    const size_t nr = hrm__gemm_kernel_get()->nr, cols = transposed ? K : N, inner = transposed ? N : K;
+    size_t p, begin, end;
+    hrm__team_range(t, (cols + nr - 1) / nr, 1, &begin, &end);
+    for (p = begin; p < end; p++) {
+        size_t left = cols - p * nr, width = hrm__panel_width(left, nr);
+        if (left > width) left = width;
+        if (transposed) hrm__pack_panel(dst + p * nr * inner, w + p * nr, K, 1, inner, left, width);
+        else hrm__pack_panel(dst + p * nr * inner, w + p * nr * K, 1, K, inner, left, width);
+    }
+}
+
+/* one tile into c [rows,cols], cols <= the panel's width; a narrower one goes through a buffer, so that nothing beyond c is
+ * touched */
+static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step,
+                      const hrm_real *b, size_t K, size_t rows, size_t cols, hrm__tile_mode mode, const hrm__ahead *ahead)
+{
+    const size_t width = hrm__panel_width(cols, kernel->nr);
+    hrm__tile_fn *tile = kernel->tiles[2 * rows - (width == kernel->nr ? 1 : 2)];
+    hrm_real edge[HRM__GEMM_MR * HRM__GEMM_NR];
+    size_t i, j;
+    if (cols >= width) {
+        tile(c, ldc, a, a_row, a_step, b, K, mode, ahead);
+        return;
+    }
+    if (mode != HRM__TILE_SET)
+        for (i = 0; i < rows; i++) {
+            for (j = 0; j < cols; j++) edge[i * width + j] = c[i * ldc + j];
+            for (; j < width; j++) edge[i * width + j] = 0;
+        }
+    tile(edge, width, a, a_row, a_step, b, K, mode, ahead);
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < cols; j++) c[i * ldc + j] = edge[i * width + j];
+}
+
+/* Elements of scratch that each member of the team needs for either product, of any shape. */
+static size_t hrm__gemm_scratch(void)
+{
+    return HRM__GEMM_BLOCK + (size_t)HRM__GEMM_KC * HRM__GEMM_NR; /* the second part also holds gemm_tn's strip of tiles */
+}
+
+/* bfloat16 [n] -> dst */
+HRM__INLINE void hrm__expand_bf16_body(hrm_real *dst, const uint16_t *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)src[i] << 16;
+        float v;
+        memcpy(&v, &bits, sizeof v);
+        dst[i] = (hrm_real)v;
+    }
+}
+HRM__DISPATCH(hrm__expand_bf16, (hrm_real *dst, const uint16_t *src, size_t n), (dst, src, n))
+
+/* This member's rows m0 to m1 - 1 and panels p0 to p1 - 1 of a product [M,N]: the team shares the rows, or the columns where
+ * that leaves the busiest member less to do. */
+static void hrm__split_product(const hrm__team *t, size_t M, size_t N, size_t mr, size_t nr, size_t *m0, size_t *m1, size_t *p0,
+                               size_t *p1)
+{
+    const size_t tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
+    *m0 = *p0 = 0, *m1 = tiles, *p1 = panels;
+    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, m0, m1);
+    else hrm__team_range(t, panels, 1, p0, p1);
+    *m0 *= mr;
+    *m1 = *m1 * mr < M ? *m1 * mr : M;
+}
+
+/* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated; packed16 instead of
+ * packed: an operand in bfloat16, expanded block by block. scratch: this member's own */
+static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed,
+                             const uint16_t *packed16, size_t M, size_t N, size_t K, int accumulate, hrm_real *scratch,
+                             const hrm__team *t)
+{
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    const size_t mr = kernel->mr, nr = kernel->nr;
+    const size_t inner = kernel->chain < HRM__GEMM_KC ? kernel->chain : HRM__GEMM_KC;
+    const hrm__tile_mode more = inner < kernel->chain ? HRM__TILE_CONTINUE : HRM__TILE_ADD;
+    const int copy = lda * sizeof *a % 2048 == 0 && lda * sizeof *a > 2048;
+    size_t m0, m1, p0, p1, i, k, p, m, mc, kc;
+    hrm__split_product(t, M, N, mr, nr, &m0, &m1, &p0, &p1);
+    for (m = m0; m < m1 && p0 < p1; m += mc) {
+        kc = K < inner ? K : inner;
+        mc = HRM__GEMM_BLOCK / (kc + 16) / mr * mr;
+        if (mc > m1 - m) mc = m1 - m;
+        for (k = 0; k < K; k += kc) {
+            const hrm_real *block = a + m * lda + k;
+            size_t stride = lda;
+            kc = K - k < inner ? K - k : inner;
+            if (copy) {
+                stride = kc + 16;
+                for (i = 0; i < mc; i++) memcpy(scratch + i * stride, block + i * lda, kc * sizeof *a);
+                block = scratch;
+            }
+            for (p = p0; p < p1; p++) {
+                size_t cols = N - p * nr < nr ? N - p * nr : nr;
+                const size_t width = hrm__panel_width(cols, nr), at = p * nr * K + k * width;
+                const hrm_real *b = packed16 ? scratch + HRM__GEMM_BLOCK : packed + at;
+                if (packed16) hrm__expand_bf16(scratch + HRM__GEMM_BLOCK, packed16 + at, kc * width);
+                for (i = 0; i < mc; i += mr) {
+                    /* the first panel warms the next rows of A, the first two tiles the next panel of B */
+                    hrm__ahead ahead = {block + i * stride, b, HRM__LINE};
+                    if (p == p0 && stride == kc) ahead.a += mr * stride;
+                    if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * HRM__LINE;
+                    if (p + 1 < p1 && i == 0 && packed16) ahead.b = (const hrm_real *)(const void *)(packed16 + at + nr * K);
+                    hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc,
+                              mc - i < mr ? mc - i : mr, cols, accumulate || k > 0 ? more : HRM__TILE_SET, &ahead);
+                }
+            }
+        }
+    }
+}
+
+static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N,
+                      size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
+{
+    hrm__gemm_either(c, ldc, a, lda, packed, NULL, M, N, K, accumulate, scratch, t);
+}
+
+/* a [M,N], b [M,K] -> c [N,K] = a^T b, or += when it accumulates. The sums run over blocks of MC rows, so M may be long without
+ * losing precision */
+static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M,
+                         size_t N, size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
+{
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
+    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, most, blocks, group;
+    hrm_real *strip = scratch + HRM__GEMM_BLOCK;
+    const hrm_real *next = a;
+    /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
+    for (g = 1; g <= (size_t)t->size; g++)
+        if ((size_t)t->size % g == 0) {
+            size_t high = (tiles + g - 1) / g * mr, wide = (panels + (size_t)t->size / g - 1) / ((size_t)t->size / g) * nr;
+            size_t cost = high * wide * 16 + (high + wide) * 64;
+            if (cost < best) best = cost, rows = g;
+        }
+    columns = (size_t)t->size / rows;
+    {
+        hrm__team row = *t, column = *t;
+        row.id = t->id / (int)columns, row.size = (int)rows;
+        column.id = t->id % (int)columns, column.size = (int)columns;
+        hrm__team_range(&row, tiles, 1, &n0, &n1);
+        hrm__team_range(&column, panels, 1, &p0, &p1);
+    }
+    n1 = n1 * mr < N ? n1 * mr : N;
+    most = HRM__GEMM_BLOCK / HRM__GEMM_MC / nr; /* panels a block has room for; the blocks have equally many */
+    blocks = (p1 - p0 + most - 1) / most;
+    group = blocks ? (p1 - p0 + blocks - 1) / blocks : 0;
+    for (; p0 < p1; p0 = q) {
+        q = p0 + group < p1 ? p0 + group : p1;
+        for (m = 0; m < M; m += mc) {
+            mc = M - m < HRM__GEMM_MC ? M - m : HRM__GEMM_MC;
+            for (p = p0; p < q; p++) {
+                size_t cols = K - p * nr < nr ? K - p * nr : nr;
+                hrm__pack_panel(scratch + (p - p0) * nr * mc, b + m * ldb + p * nr, ldb, 1, mc, cols,
+                                hrm__panel_width(cols, nr));
+            }
+            for (n = n0 * mr; n < n1; n += mr) {
+                const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
+                const hrm_real *tile = strip + turn * mc * mr;
+                if (turn == 0) { /* a few tiles together, since they share cache lines of A; a lower one is the last */
+                    const size_t after = n + HRM__GEMM_STRIP * mr;
+                    next = after < n1 ? a + m * lda + after : m + mc < M ? a + (m + mc) * lda + n0 * mr : NULL;
+                    const size_t full = (n1 - n) / mr < HRM__GEMM_STRIP ? (n1 - n) / mr : HRM__GEMM_STRIP;
+                    hrm__copy_rows(strip, mc * mr, a + m * lda + n, lda, mc, full, mr);
+                    if (full < HRM__GEMM_STRIP && n + full * mr < n1)
+                        hrm__copy_rows(strip + full * mc * mr, 0, a + m * lda + n + full * mr, lda, mc, 1, n1 - n - full * mr);
+                }
+                for (p = p0; p < q; p++) {
+                    size_t cols = K - p * nr < nr ? K - p * nr : nr;
+                    const size_t line = turn * (q - p0) + p - p0;
+                    hrm__ahead ahead = {tile, tile, HRM__LINE};
+                    /* the strip after this one, a line of each row with each tile; rows begin and end within lines */
+                    if (next && line <= HRM__GEMM_STRIP * mr / HRM__LINE + 1)
+                        ahead.a = next + line * HRM__LINE, ahead.step = lda;
+                    /* the next rows of B, a part with each tile */
+                    if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * HRM__LINE;
+                    hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
+                              accumulate || m > 0 ? HRM__TILE_ADD : HRM__TILE_SET, &ahead);
+                }
+            }
+        }
+    }
+}
+HRM__FAST_END
+
+/* ---- weights in bfloat16 or in bytes, for solving ------------------------------------------------------------ >>quantized --
+ *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by
+ *   row
+ *
+ * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, elsewhere in floats, which are
+ * exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a column lie
+ * together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets qa + 128.
+ *
+ * bfloat16: with AVX-512 BF16 by products of pairs, two consecutive k of a column together, x rounded too; elsewhere weights
+ * alone are, and become floats again block by block.
+ */
+#define HRM__BYTE_ROWS 112 /* rows of a quantized together */
+#define HRM__BYTE_NR   32
+#define HRM__BYTE_MR   14
+#define HRM__BYTE_KC   512 /* 512 * 127 * 127 < 2^24 */
+
+typedef struct hrm__bytes { int8_t *panels; float *scales; int32_t *sums; size_t groups; } hrm__bytes; /* groups: of four k */
+
+static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
+{
+    /* -> bytes */
+    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = (K + 3) / 4, weights = panels * groups * 4 * HRM__BYTE_NR;
+    b->groups = groups;
+    b->panels = (int8_t *)base;
+    b->scales = NULL, b->sums = NULL;
+    if (base) b->scales = (float *)(void *)((char *)base + weights);
+    if (base) b->sums = (int32_t *)(void *)((char *)base + weights + panels * HRM__BYTE_NR * sizeof(float));
+    return weights + panels * HRM__BYTE_NR * (sizeof(float) + sizeof(int32_t));
+}
+
+/* Elements that hrm__pack_bf16 needs for w [N,K]. */
+static size_t hrm__bf16_size(size_t N, size_t K)
+{
+    size_t pairs = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR * ((K + 1) / 2 * 2), plain = hrm__pack_size(N, K);
+    return pairs > plain ? pairs : plain;
+}
+
+/* w [N,K] -> packed, each member its panels: in bfloat16 laid out as hrm__pack does, or with two consecutive k of a column
+ * together where the processor multiplies pairs */
+static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
+{
+    const size_t each = hrm__cpu_has(HRM__CPU_BF16) ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr,
+                 long_K = (K + each - 1) / each * each;
+    size_t begin, end;
+    hrm__team_range(t, (N + nr - 1) / nr, 1, &begin, &end);
+    for (size_t p = begin; p < end; p++) {
+        size_t width = each == 2 ? nr : hrm__panel_width(N - p * nr, nr);
+        for (size_t k = 0; k < long_K; k++)
+            for (size_t j = 0; j < width; j++) {
+                int there = p * nr + j < N && k < K;
+                dst[p * nr * long_K + k / each * each * width + j * each + k % each] =
+                    there ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
+            }
+    }
+}
+
+static void hrm__pack_bytes(void *packed, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
+{
+    hrm__bytes b;
+    size_t begin, end;
+    hrm__plan_bytes(N, K, packed, &b);
+    hrm__team_range(t, (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, 1, &begin, &end);
+    for (size_t j = begin * HRM__BYTE_NR; j < end * HRM__BYTE_NR; j++) {
+        int8_t *column = b.panels + j / HRM__BYTE_NR * HRM__BYTE_NR * 4 * b.groups + j % HRM__BYTE_NR * 4;
+        float top = 0;
+        int32_t sum = 0;
+        for (size_t k = 0; j < N && k < K; k++)
+            top = (float)fabs((double)w[j * K + k]) > top ? (float)fabs((double)w[j * K + k]) : top;
+        b.scales[j] = top / 127;
+        for (size_t k = 0; k < b.groups * 4; k++) {
+            int q = j < N && k < K && top > 0 ? (int)floor((double)w[j * K + k] * 127 / (double)top + 0.5) : 0;
+            column[k / 4 * 4 * HRM__BYTE_NR + k % 4] = (int8_t)q;
+            sum += q;
+        }
+        b.sums[j] = sum;
+    }
+}
+
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real *x, size_t K)
+{
+    /* x [K] -> q [K rounded up to 4] = 128 + round(x / scale) */
+    int32_t top = 0, bits;
+    float most, inverse, v;
+    for (size_t k = 0; k < K; k++) {
+        v = (float)x[k];
+        memcpy(&bits, &v, sizeof bits);
+        bits &= 0x7fffffff;
+        top = bits > top ? bits : top; /* in order as integers, and NaN above all */
+    }
+    memcpy(&most, &top, sizeof most);
+    inverse = top == 0 ? 0 : 127 / most;
+    *scale = most / 127;
+    for (size_t k = 0; k < K; k++) {
+        v = (float)x[k] * inverse + 12582912.0f; /* 1.5*2^23: the low mantissa bits are the rounded integer */
+        memcpy(&bits, &v, sizeof bits);
+        q[k] = (uint8_t)((bits & 255) ^ 128);
+    }
+    for (size_t k = K; k % 4; k++) q[k] = 128;
+}
+HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K), (q, scale, x, K))
+
+HRM__INLINE void hrm__bytes_out_body(hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales,
+                                     const int32_t *offsets, size_t rows, size_t cols)
+{
+    /* sums [rows,nr] of (128 + qa) qw -> c [rows,cols]; offsets: the columns' sums */
+    for (size_t i = 0; i < rows; i++, c += ldc, sums += HRM__BYTE_NR)
+        for (size_t j = 0; j < cols; j++) c[j] = (hrm_real)((float)(sums[j] - 128 * offsets[j]) * (row_scales[i] * scales[j]));
+}
+HRM__DISPATCH(hrm__bytes_out,
+              (hrm_real * c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales,
+               const int32_t *offsets, size_t rows, size_t cols),
+              (c, ldc, sums, row_scales, scales, offsets, rows, cols))
+
+HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part)
+{
+    /* groups of four k of one panel -> [4 groups,nr], its `part`-th nr columns */
+    for (size_t g = 0; g < groups; g++, src += 4 * HRM__BYTE_NR, dst += 4 * nr)
+        for (size_t i = 0; i < 4; i++)
+            for (size_t j = 0; j < nr; j++) dst[i * nr + j] = (hrm_real)src[(part * nr + j) * 4 + i];
+}
+HRM__DISPATCH(hrm__expand_panel, (hrm_real * dst, const int8_t *src, size_t groups, size_t nr, size_t part),
+              (dst, src, groups, nr, part))
+
+HRM__INLINE void hrm__expand_rows_body(hrm_real *dst, const uint8_t *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = (hrm_real)((int)src[i] - 128);
+}
+HRM__DISPATCH(hrm__expand_rows, (hrm_real *dst, const uint8_t *src, size_t n), (dst, src, n))
+
+HRM__INLINE void hrm__add_sums_body(int32_t *sums, const hrm_real *x, size_t rows, size_t nr)
+{
+    for (size_t i = 0; i < rows; i++, sums += HRM__BYTE_NR, x += nr)
+        for (size_t j = 0; j < nr; j++) sums[j] += (int32_t)x[j];
+}
+HRM__DISPATCH(hrm__add_sums, (int32_t *sums, const hrm_real *x, size_t rows, size_t nr), (sums, x, rows, nr))
+
+static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const int8_t *panel, const int32_t *offsets,
+                             size_t rows, size_t groups, hrm_real *b)
+{
+    /* a [rows] `row` apart, qa as floats, one panel -> sums [rows,HRM__BYTE_NR], through the float tiles; b: for a block of the
+     * panel */
+    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
+    hrm_real tile[HRM__GEMM_MR * HRM__GEMM_NR];
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < HRM__BYTE_NR; j++) sums[i * HRM__BYTE_NR + j] = 128 * offsets[j];
+    for (size_t g = 0; g < groups; g += HRM__BYTE_KC / 4) {
+        size_t some = groups - g < HRM__BYTE_KC / 4 ? groups - g : HRM__BYTE_KC / 4;
+        for (size_t part = 0; part < HRM__BYTE_NR / kernel->nr; part++) {
+            hrm__expand_panel(b, panel + g * 4 * HRM__BYTE_NR, some, kernel->nr, part);
+            for (size_t i = 0; i < rows; i += kernel->mr) {
+                size_t high = rows - i < kernel->mr ? rows - i : kernel->mr;
+                hrm__ahead ahead = {a, b, HRM__LINE};
+                hrm__tile(kernel, tile, kernel->nr, a + i * row + 4 * g, row, 1, b, 4 * some, high, kernel->nr, HRM__TILE_SET,
+                          &ahead);
+                hrm__add_sums(sums + i * HRM__BYTE_NR + part * kernel->nr, tile, high, kernel->nr);
+            }
+        }
+    }
+}
+HRM__FAST_END
+
+#if defined(HRM__X86)
+/* q [14] rows `row` apart, one panel -> sums [14,32]: the tile of hrm__gemm, four k a step */
+#define HRM__VNNI_ZERO(r, p, s) __m512i c##r = _mm512_setzero_si512(), d##r = c##r;
+#define HRM__VNNI_ADD(r, p, s) \
+    memcpy(&four, p + s * row, 4); \
+    a = _mm512_set1_epi32(four); \
+    c##r = _mm512_dpbusd_epi32(c##r, a, b0); \
+    d##r = _mm512_dpbusd_epi32(d##r, a, b1);
+#define HRM__VNNI_STORE(r, p, s) \
+    _mm512_storeu_si512(sums + r * 32, c##r); \
+    _mm512_storeu_si512(sums + r * 32 + 16, d##r);
+static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row, const int8_t *panel, size_t groups)
+{
+    const uint8_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
+    int four;
+    HRM__ROWS(HRM__VNNI_ZERO)
+    for (size_t g = 0; g < groups; g++, panel += 128, p0 += 4, p3 += 4, p6 += 4, p9 += 4, p12 += 4) {
+        __m512i b0 = _mm512_loadu_si512(panel), b1 = _mm512_loadu_si512(panel + 64), a;
+        HRM__PREFETCH(panel + 128 * groups); /* the next panel, for which the first tile pays */
+        HRM__PREFETCH(panel + 128 * groups + 64);
+        HRM__ROWS(HRM__VNNI_ADD)
+    }
+    HRM__ROWS(HRM__VNNI_STORE)
+}
+#endif
+
+#if defined(HRM__BF16)
+HRM__FAST_BEGIN
+static HRM__AVX512 void hrm__round_row(uint16_t *q, const hrm_real *x, size_t K)
+{
+    /* x [K] -> q [K rounded up to 2] in bfloat16 */
+    for (size_t k = 0; k < K; k++) q[k] = hrm__f32_to_bf16((float)x[k]);
+    if (K % 2) q[K] = 0;
+}
+HRM__FAST_END
+
+/* q [14] rows `row` apart, one panel -> c [14,32]: the tile of hrm__gemm, two k a step */
+#define HRM__BF16_ZERO(r, p, s) __m512 c##r = _mm512_setzero_ps(), d##r = c##r;
+#define HRM__BF16_ADD(r, p, s) \
+    memcpy(&pair, p + s * row, 4); \
+    a = (__m512bh)_mm512_set1_epi32(pair); \
+    c##r = _mm512_dpbf16_ps(c##r, a, b0); \
+    d##r = _mm512_dpbf16_ps(d##r, a, b1);
+#define HRM__BF16_STORE(r, p, s) \
+    _mm512_storeu_ps(c + r * ldc, c##r); \
+    _mm512_storeu_ps(c + r * ldc + 16, d##r);
+static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q, size_t row, const uint16_t *panel,
+                                     size_t pairs)
+{
+    const uint16_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
+    int pair;
+    HRM__ROWS(HRM__BF16_ZERO)
+    for (size_t g = 0; g < pairs; g++, panel += 64, p0 += 2, p3 += 2, p6 += 2, p9 += 2, p12 += 2) {
+        __m512bh b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + 32), a;
+        HRM__PREFETCH(panel + 64 * pairs); /* the next panel, for which the first tile pays */
+        HRM__PREFETCH(panel + 64 * pairs + 32);
+        HRM__ROWS(HRM__BF16_ADD)
+    }
+    HRM__ROWS(HRM__BF16_STORE)
+}
+#endif
+
+/* Elements of scratch that hrm__gemm_bf16 needs where pairs are multiplied; elsewhere it needs what hrm__gemm does. */
+static size_t hrm__bf16_scratch(size_t K)
+{
+    return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1;
+}
+
+/* a [M,K] rows lda apart, packed bfloat16 of N columns -> c [M,N] rows ldc apart. Where the processor multiplies bfloat16, a is
+ * rounded to it too, as on a GPU; elsewhere weights alone are. */
+static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const uint16_t *packed, size_t M, size_t N,
+                           size_t K, hrm_real *scratch, const hrm__team *t)
+{
+#if defined(HRM__BF16)
+    if (hrm__cpu_has(HRM__CPU_BF16)) {
+        const size_t row = (K + 1) / 2 * 2;
+        size_t m0, m1, p0, p1;
+        uint16_t *q = (uint16_t *)(void *)scratch;
+        hrm_real edge[HRM__BYTE_MR * HRM__BYTE_NR];
+        hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
+        for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
+            size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
+            for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K);
+            for (size_t p = p0; p < p1; p++) {
+                size_t first = p * HRM__BYTE_NR, cols = N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR;
+                const uint16_t *panel = packed + first * row;
+                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) {
+                    hrm_real *to = c + (m + i) * ldc + first;
+                    size_t high = rows - i < HRM__BYTE_MR ? rows - i : HRM__BYTE_MR;
+                    if (high == HRM__BYTE_MR && cols == HRM__BYTE_NR) {
+                        hrm__tile_bf16(to, ldc, q + i * row, row, panel, row / 2);
+                        continue;
+                    }
+                    /* whatever stands behind the rows is dropped */
+                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2);
+                    for (size_t r = 0; r < high; r++) memcpy(to + r * ldc, edge + r * HRM__BYTE_NR, cols * sizeof *to);
+                }
+            }
+        }
+        return;
+    }
+#endif
+    hrm__gemm_either(c, ldc, a, lda, NULL, packed, M, N, K, 0, scratch, t);
+}
+
+/* What each member needs: a quantized [.,K], as bytes or as floats; its scales; a panel's sums; a block of a panel in
+ * floats. */
+typedef struct hrm__bytes_space { uint8_t *q; hrm_real *a, *b; float *scales; int32_t *sums; } hrm__bytes_space;
+
+static size_t hrm__bytes_scratch(size_t K, hrm_real *base, hrm__bytes_space *space)
+{
+    /* -> elements */
+    size_t row = (K + 3) / 4 * 4, used = 0;
+    size_t sizes[] = {(HRM__BYTE_ROWS + HRM__BYTE_MR) * row, HRM__BYTE_ROWS * row * sizeof(hrm_real),
+                      HRM__BYTE_NR * HRM__BYTE_KC * sizeof(hrm_real), HRM__BYTE_ROWS * sizeof(float),
+                      HRM__BYTE_ROWS * HRM__BYTE_NR * sizeof(int32_t)};
+    void *parts[HRM__COUNT(sizes)];
+    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
+        parts[i] = base ? (char *)base + used : NULL;
+        used += hrm__align(sizes[i]);
+    }
+    space->q = (uint8_t *)parts[0], space->a = (hrm_real *)parts[1], space->b = (hrm_real *)parts[2];
+    space->scales = (float *)parts[3], space->sums = (int32_t *)parts[4];
+    return used / sizeof(hrm_real) + 1;
+}
+
+/* a [M,K] rows lda apart, packed bytes of N columns -> c [M,N] rows ldc apart */
+static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const void *packed, size_t M, size_t N,
+                            size_t K, hrm_real *scratch, const hrm__team *t)
+{
+    hrm__bytes b;
+    const size_t row = (K + 3) / 4 * 4;
+    const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
+    size_t m0, m1, p0, p1;
+    hrm__bytes_space s;
+    hrm__bytes_scratch(K, scratch, &s);
+    hrm__plan_bytes(N, K, (void *)(uintptr_t)packed, &b);
+    hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
+    for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
+        size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
+        for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K);
+        if (vnni) memset(s.q + rows * row, 128, HRM__BYTE_MR * row); /* the rows that fill the last tile */
+        else hrm__expand_rows(s.a, s.q, rows * row);
+        for (size_t p = p0; p < p1; p++) {
+            const int8_t *panel = b.panels + p * HRM__BYTE_NR * 4 * b.groups;
+            const size_t first = p * HRM__BYTE_NR;
+#if defined(HRM__X86)
+            if (vnni)
+                for (size_t i = 0; i < rows; i += HRM__BYTE_MR)
+                    hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
+            else
+#endif
+                hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
+            hrm__bytes_out(c + m * ldc + first, ldc, s.sums, s.scales, b.scales + first, b.sums + first, rows,
+                           N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR);
+        }
+    }
+}
+
+/* ==================================================================================================== >>passes ============
+ * Lists of passes: HRM's, where a list keeps what, and which way gradients take through it.
+ */
+HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient)
+{
+    int n = 0;
+    for (int h = 0; h < H_cycles; h++)
+        for (int l = 0; l <= L_cycles; l++, n++) { /* the last of these is H's */
+            int level = l < L_cycles, last = gradient && h == H_cycles - 1 && l >= L_cycles - 1;
+            if (!list) continue;
+            list[n].state = list[n].net = level;
+            list[n].inputs = level ? 1u << 0 | HRM_INPUT_E : 1u << 1; /* L is given z_H + e; H z_L, and never the input */
+            list[n].index = n;
+            list[n].slot = last ? 0 : -1;
+            list[n].block = list[n].out = -1;
+        }
+    return n;
+}
+
+HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers)
+{
+    hrm_kept kept;
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    unsigned overwritten = 0; /* states that a later pass writes */
+    memset(&kept, 0, sizeof kept);
+    hrm_flow_begin(&flow);
+    kept.flows = 1;
+    for (int i = n - 1; i >= 0; i--) {
+        hrm_pass p = list[i];
+        int buffer = hrm_flow_pass(&flow, list, i), count = buffer < 0 ? 0 : hrm_flow_moves(&flow, list, i, buffer, moves);
+        for (int k = 0; k < count; k++)
+            if (moves[k].to + 1 > kept.flows) kept.flows = moves[k].to + 1;
+        p.index = i;
+        p.block = p.out = -1;
+        if (p.slot >= 0) {
+            p.slot = kept.slots++;
+            p.block = kept.blocks;
+            kept.blocks += layers[p.net];
+            if (overwritten >> p.state & 1) p.out = kept.outs++;
+        }
+        overwritten |= 1u << p.state;
+        if (out) out[i] = p;
+    }
+    return kept;
+}
+
+HRM_API void hrm_flow_begin(hrm_flow *flow)
+{
+    for (int i = 0; i <= HRM_MAX_STATES; i++) flow->at[i] = -1;
+    flow->at[0] = 0;
+    flow->busy = 1;
+}
+
+HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i)
+{
+    return list[i].slot < 0 ? -1 : flow->at[list[i].state];
+}
+
+HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves)
+{
+    /* A state's gradient is wanted where an earlier pass with one writes it; e's always. The first taker gets the buffer
+     * itself. */
+    const hrm_pass *p = &list[i];
+    int n = 0, given = 0;
+    flow->at[p->state] = -1;
+    for (int t = 0; t <= HRM_MAX_STATES; t++) {
+        int wanted = t == HRM_MAX_STATES;
+        if (t != p->state && !(p->inputs >> t & 1)) continue;
+        for (int k = i - 1; k >= 0 && !wanted; k--) wanted = list[k].state == t && list[k].slot >= 0;
+        if (!wanted) continue;
+        if (flow->at[t] < 0 && !given) {
+            flow->at[t] = buffer;
+            given = 1;
+            continue;
+        }
+        moves[n].add = flow->at[t] >= 0;
+        for (int free = 0; flow->at[t] < 0; free++)
+            if (!(flow->busy >> free & 1)) flow->at[t] = free;
+        flow->busy |= 1u << flow->at[t];
+        moves[n].to = flow->at[t];
+        moves[n++].from = buffer;
+    }
+    if (!given) flow->busy &= ~(1u << buffer);
+    return n;
+}
+
+/* ==================================================================================================== >>cpu-backend =======
+ * The device table on the CPU, composed of the layers above.
+ *
+ * Threads share the work in one of two ways, and the code below is the same for both: with enough puzzles each thread takes its
+ * own puzzles through a whole list of passes, in chunks that stay in its cache, and meets the others at the end ("alone"); with
+ * few, all threads go through the same puzzles and split every product between them ("together").
+ *
+ *   alone: 6 puzzles, 2 threads                       together: 1 puzzle, 2 threads
+ *
+ *    puzzle   0    1    2  |  3    4    5              a product [rows,N] of its S rows
+ *    thread   0    0    0  |  1    1    1              +-----------+-----------+
+ *    chunk   [0    1] [2]  | [3    4] [5]              | thread 0  | thread 1  |  by rows, each with its own, and no barrier
+ *             |                                        +-----------+-----------+  before attention; or, where rows are few,
+ *             every pass of the list, then the next    |  columns  |  columns  |  by columns, with one after every product
+ *
+ *   within a chunk, between two attentions, rows go through the layers HRM_BLOCK_ROWS at a time:
+ *
+ *    rows    qkv, rope | attention | o, norm, gate_up, swiglu, down, norm, the next block's qkv, rope | attention …
+ *    0..111  ========> |           | ======================================================> |
+ *    112..   ========> | all heads | ======================================================> |
+ */
+#ifndef HRM_CHUNK_ROWS
+    #define HRM_CHUNK_ROWS 512 /* rows of activations a thread works on at a time, at least one puzzle */
+#endif
+#ifndef HRM_BLOCK_ROWS
+    #define HRM_BLOCK_ROWS 112 /* of these, how many go through the layers between two attentions together, in cache */
+#endif
+
+struct hrm_device {
+    const hrm_allocator *allocator;
+    hrm_pool            *pool; /* the model's */
+    unsigned char        slots[2][256];
+};
+
+typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
+
+/* Activations of one block for some puzzles, M rows: kept for the backward pass, in this order; or overwritten block by block,
+ * and then y1, gate_up, lse, r1 and r2 are NULL. The block's output y is the next one's x, or its state. */
+#define HRM__ACTS(X) /* name, columns */ \
+    X(x, D)           /* the block's input */ \
+    X(qkv, 3 * D)     /* after rope */ \
+    X(o, D)           /* attention's output */ \
+    X(y1, D)          /* after the first norm */ \
+    X(gate_up, 2 * I) \
+    X(lse, heads)     /* attention's, log of the sum of exponentials */ \
+    X(r1, 1)          /* the norms' factors */ \
+    X(r2, 1)
+typedef struct hrm__acts {
+#define HRM__MEMBER(name, columns) hrm_real *name;
+    HRM__ACTS(HRM__MEMBER)
+#undef HRM__MEMBER
+    hrm_real *y;
+} hrm__acts;
+
+enum { HRM__NORM_PARTS = 64 };
+
+typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
+    hrm_real  *scratch;         /* [threads, per_thread] */
+    size_t     per_thread;
+    size_t     chunk;           /* puzzles */
+    hrm_real  *weights_t;       /* one block's weights, packed for dx = dy w */
+    hrm_real  *dw;              /* the gradient of one of its tensors, when it is applied at once */
+    /* backward, whole batch */
+    hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [flows,M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
+    hrm_real *saved, *outs;     /* kept blocks; kept outputs [outs,M,D] */
+    double   *row_sums;         /* [B, HRM_METRIC_SUMS] */
+    double   *norm_parts;       /* [HRM__NORM_PARTS] */
+} hrm__cpu_work;
+
+static size_t hrm__rows(const hrm_dims *d, size_t puzzles) { return puzzles * (size_t)d->S; }
+static size_t hrm__cpu_chunk(const hrm_dims *d)
+{
+    size_t chunk = HRM_CHUNK_ROWS / (size_t)d->S;
+    if (chunk > (size_t)d->B) chunk = (size_t)d->B;
+    return chunk ? chunk : 1;
+}
+
+/* Hands out pieces of one block of memory; with base NULL it only counts. */
+typedef struct hrm__plan { char *base; size_t used; } hrm__plan;
+static void *hrm__take(hrm__plan *a, size_t count, size_t size)
+{
+    void *p = a->base ? a->base + a->used : NULL;
+    a->used += hrm__align(count * size);
+    return p;
+}
+static hrm_real *hrm__take_real(hrm__plan *a, size_t count) { return (hrm_real *)hrm__take(a, count, sizeof(hrm_real)); }
+
+static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
+static size_t hrm__min_size(size_t a, size_t b) { return a < b ? a : b; }
+
+static size_t hrm__acts_columns(const hrm_dims *d)
+{
+    size_t D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads;
+#define HRM__PLUS(name, columns) + (columns)
+    return 0 HRM__ACTS(HRM__PLUS);
+#undef HRM__PLUS
+}
+
+static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
+{
+    /* activations of a kept block from puzzle `first` on; y is set by the caller */
+    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads,
+           row = hrm__rows(d, first);
+    hrm_real *p = saved + (size_t)block * M * hrm__acts_columns(d);
+    hrm__acts a;
+#define HRM__PLACE(name, columns) a.name = p + row * (columns), p += M * (columns);
+    HRM__ACTS(HRM__PLACE)
+#undef HRM__PLACE
+    a.y = NULL;
+    return a;
+}
+
+/* What one thread needs: qkv [C,3D] and o [C,D] of a chunk of C rows; for HRM_BLOCK_ROWS rows f, y1 [.,D], h [.,I] and
+ * gate_up [.,2I]; and what layers ask for. Of the chunk's rows it does begin to end - 1 between attentions, with `share`. */
+typedef struct hrm__thread_scratch {
+    hrm_real *qkv, *o, *f, *y1, *gate_up, *h, *own;
+    size_t    begin, end;
+    hrm__team share;
+} hrm__thread_scratch;
+
+static size_t hrm__own_scratch(const hrm_dims *d)
+{
+    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim)),
+           K = (size_t)(d->D > d->I ? d->D : d->I);
+    hrm__bytes_space unused;
+    if (d->dtype == HRM_FORWARD_BFLOAT16) return hrm__max_size(n, hrm__bf16_scratch(K));
+    return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch(K, NULL, &unused)) : n;
+}
+
+static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_scratch *s)
+{
+    /* lays one thread's scratch out from base (NULL: counts) -> elements */
+    size_t C = hrm__rows(d, hrm__cpu_chunk(d)), D = (size_t)d->D, I = (size_t)d->I;
+    hrm__plan a = {(char *)base, 0};
+    memset(s, 0, sizeof *s);
+    s->qkv = hrm__take_real(&a, C * 3 * D);
+    s->o = hrm__take_real(&a, C * D);
+    s->f = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
+    s->y1 = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
+    s->gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * 2 * I);
+    s->h = hrm__take_real(&a, HRM_BLOCK_ROWS * I);
+    s->own = hrm__take_real(&a, hrm__own_scratch(d));
+    return a.used / sizeof(hrm_real);
+}
+
+static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__cpu_work *c)
+{
+    /* lays hrm_work.work out -> bytes */
+    hrm__plan a = {(char *)base, 0};
+    hrm__thread_scratch unused;
+    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I;
+    memset(c, 0, sizeof *c);
+    c->chunk = hrm__cpu_chunk(d);
+    c->per_thread = hrm__plan_scratch(d, NULL, &unused);
+    c->scratch = hrm__take_real(&a, (size_t)d->threads * c->per_thread);
+    c->row_sums = (double *)hrm__take(&a, (size_t)d->B * HRM_METRIC_SUMS, sizeof(double));
+    if (!train) return a.used;
+    c->norm_parts = (double *)hrm__take(&a, HRM__NORM_PARTS, sizeof(double));
+    size_t packed = 0;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
+        packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
+    packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
+    c->weights_t = hrm__take_real(&a, packed);
+    if (train == 2) c->dw = hrm__take_real(&a, hrm__max_size(3 * D, 2 * I) * D); /* qkv_proj or gate_up_proj */
+    c->dz = hrm__take_real(&a, (size_t)d->kept.flows * M * D);
+    c->ds1 = hrm__take_real(&a, M * D);
+    c->ds2 = hrm__take_real(&a, M * D);
+    c->dqkv = hrm__take_real(&a, M * 3 * D);
+    c->dgate_up = hrm__take_real(&a, M * 2 * I);
+    c->h = hrm__take_real(&a, M * I);
+    c->saved = hrm__take_real(&a, (size_t)d->kept.blocks * M * hrm__acts_columns(d));
+    c->outs = hrm__take_real(&a, (size_t)d->kept.outs * M * D);
+    return a.used;
+}
+
+/* The prepared weights: rope tables, every block's weights packed, the head's. */
+typedef struct hrm__prepared {
+    hrm_real *cosines, *sines, *blocks[HRM_MAX_NETS], *lm_head;
+    size_t each, at[HRM_BLOCK_TENSORS];
+} hrm__prepared;
+
+static size_t hrm__operand_size(hrm_forward_dtype dtype, size_t N, size_t K)
+{
+    /* elements of hrm_real that w [N,K] packed takes */
+    hrm__bytes unused;
+    size_t one = sizeof(hrm_real), plain = hrm__pack_size(N, K);
+    if (dtype == HRM_FORWARD_BFLOAT16) return (hrm__bf16_size(N, K) * sizeof(uint16_t) + one - 1) / one;
+    return dtype == HRM_FORWARD_INT8 ? (hrm__plan_bytes(N, K, NULL, &unused) + one - 1) / one : plain;
+}
+
+static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p)
+{
+    hrm__plan a = {(char *)base, 0};
+    size_t table = (size_t)d->S * (size_t)(d->head_dim / 2);
+    memset(p, 0, sizeof *p);
+    p->cosines = hrm__take_real(&a, table);
+    p->sines = hrm__take_real(&a, table);
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        p->at[i] = p->each;
+        p->each += hrm__align(hrm__operand_size(d->dtype, hrm__block_rows(d, i), hrm__block_columns(d, i)));
+    }
+    for (int net = 0; net < d->nets; net++) p->blocks[net] = hrm__take_real(&a, (size_t)d->layers[net] * p->each);
+    p->lm_head = hrm__take_real(&a, hrm__pack_size((size_t)d->V, (size_t)d->D));
+    return a.used;
+}
+
+static hrm__block hrm__packed_block(const hrm__prepared *p, int net, int layer)
+{
+    hrm__block b;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) b.w[i] = p->blocks[net] + (size_t)layer * p->each + p->at[i];
+    return b;
+}
+
+typedef struct hrm__move { hrm_real *to; const hrm_real *from; int add; } hrm__move;
+
+/* One call of the table, run by all threads. */
+typedef struct hrm__cpu_call {
+    hrm_device   *dev;
+    hrm_work     *w;
+    hrm__cpu_work c;
+    hrm__prepared prepared;
+    /* of some puzzles, or of everything */
+    void (*part)(const struct hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles);
+    void (*whole)(const struct hrm__cpu_call *call, const hrm__team *team);
+    const hrm_pass *list;
+    int       n;        /* passes in it */
+    void *const *z;     /* the states they work on */
+    int       layer;    /* of the first pass's network, on the way back */
+    hrm_real *dz;       /* [B,S,D] the gradient that goes through it */
+    hrm__move move;
+    hrm_group group;
+    const hrm_real *from; /* what the heads read */
+    int       with_logits;
+    hrm_real *q;
+} hrm__cpu_call;
+
+static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t puzzles)
+{
+    /* A team shares the first thread's chunk. Between attentions a thread has rows of its own, with nobody else at work on
+     * them; or, where there are too few tiles of rows to go round, the team does all rows together and splits every product. */
+    const hrm_dims *d = &call->w->d;
+    const size_t mr = hrm__gemm_kernel_get()->mr, M = hrm__rows(d, puzzles), tiles = (M + mr - 1) / mr,
+                 size = (size_t)team->size;
+    hrm__team alone = {0, 1, NULL};
+    hrm__thread_scratch mine, first;
+    hrm__plan_scratch(d, call->c.scratch, &first);
+    hrm__plan_scratch(d, call->c.scratch + (size_t)thread * call->c.per_thread, &mine);
+    if (team->size > 1) mine.qkv = first.qkv, mine.o = first.o;
+    if ((tiles + size - 1) / size * size * 4 <= tiles * 5) {
+        mine.share = alone;
+        hrm__team_range(team, M, mr, &mine.begin, &mine.end);
+    } else {
+        mine.share = *team;
+        mine.begin = 0, mine.end = M;
+        mine.f = first.f, mine.y1 = first.y1, mine.gate_up = first.gate_up, mine.h = first.h;
+    }
+    return mine;
+}
+
+static void hrm__cpu_thread(void *context, int id, int size)
+{
+    const hrm__cpu_call *call = (const hrm__cpu_call *)context;
+    hrm__team together, alone = {0, 1, NULL};
+    together.id = id, together.size = size, together.pool = call->dev->pool;
+    if (call->whole) {
+        call->whole(call, &together);
+        return;
+    }
+    size_t begin = 0, end = (size_t)call->w->rows, chunk = call->c.chunk;
+    int split = end >= 2 * (size_t)size || end % (size_t)size == 0;
+    if (split) hrm__team_range(&together, end, 1, &begin, &end);
+    for (size_t first = begin; first < end; first += chunk)
+        call->part(call, split ? &alone : &together, id, first, end - first < chunk ? end - first : chunk);
+}
+
+static hrm_status hrm__cpu_run(hrm__cpu_call *call)
+{
+    hrm_pool_run(call->dev->pool, hrm__cpu_thread, call);
+    return HRM_OK;
+}
+
+static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call;
+    memset(&call, 0, sizeof call);
+    call.dev = dev;
+    call.w = w;
+    hrm__plan_cpu_work(&w->d, w->train, w->work, &call.c);
+    hrm__plan_prepared(&w->d, w->prepared, &call.prepared);
+    return call;
+}
+
+/* ---- one block -------------------------------------------------------------------------------------------- >>block -------
+ *
+ *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
+ */
+static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N,
+                         size_t K, hrm_real *scratch, const hrm__team *team)
+{
+    /* x [rows,K], packed w [N,K] -> y [rows,N] */
+    hrm_forward_dtype dtype = call->w->d.dtype;
+    if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, K, w, rows, N, K, scratch, team);
+    else if (dtype == HRM_FORWARD_BFLOAT16)
+        hrm__gemm_bf16(y, N, x, K, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
+    else hrm__gemm(y, N, x, K, w, rows, N, K, 0, scratch, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
+                           size_t first, size_t rows)
+{
+    /* rows from `first` on: a.x -> a.qkv, after rope */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D;
+    hrm_real *qkv = a->qkv + first * 3 * D;
+    hrm__project(call, qkv, a->x + first * D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, s->own, team);
+    if (d->learned) return;
+    size_t b, e;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__rope_rows(qkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S,
+                   2 * (size_t)d->heads, (size_t)d->head_dim, 3 * D, 1);
+}
+
+static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
+                           size_t first, size_t rows)
+{
+    /* rows from `first` on: attention's a.o -> a.y */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D, I = (size_t)d->I, b, e;
+    hrm_real eps = (hrm_real)d->eps, *f = s->f, *h = s->h, *y = a->y + first * D;
+    hrm_real *y1 = a->y1 ? a->y1 + first * D : s->y1, *gate_up = a->gate_up ? a->gate_up + first * 2 * I : s->gate_up;
+    const hrm_real *x = a->x + first * D;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__project(call, f, a->o + first * D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
+    hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, eps);
+    hrm__team_barrier(team);
+    hrm__project(call, gate_up, y1, w->w[HRM_GATE_UP_PROJ], rows, 2 * I, D, s->own, team);
+    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__project(call, f, h, w->w[HRM_DOWN_PROJ], rows, D, I, s->own, team);
+    hrm__rms_norm(y + b * D, a->r2 ? a->r2 + first + b : NULL, y1 + b * D, f + b * D, e - b, D, eps);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
+                                 const hrm__team *team)
+{
+    /* a.qkv -> a.o, a.lse: each thread its (puzzle, head) pairs */
+    const hrm_dims *d = &call->w->d;
+    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
+    hrm__team_range(team, puzzles * heads, 1, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        size_t row = i / heads * S, h = i % heads;
+        const hrm_real *q = a->qkv + row * 3 * D + h * hd;
+        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S,
+                                    hd, d->causal, s->own);
+    }
+}
+
+/* calls function(…, first, rows, share) for a thread's rows, block by block */
+#define HRM__EACH_BLOCK(i, rows, s) \
+    for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
+
+static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
+                               size_t puzzles, const hrm__team *team)
+{
+    /* a.x [puzzles,S,D] -> a.y, and everything between into a */
+    HRM__EACH_BLOCK(i, rows, s) hrm__block_qkv(call, w, a, s, i, rows);
+    hrm__team_barrier(team);
+    hrm__block_attention(call, a, s, puzzles, team);
+    hrm__team_barrier(team);
+    HRM__EACH_BLOCK(i, rows, s) hrm__block_mlp(call, w, a, s, i, rows);
+}
+
+/* The block backward: dz, the gradient of its output, becomes in place that of its input. First the activations' gradients,
+ * thread by puzzle, then the weights', by tile. */
+typedef struct hrm__block_view { /* one block from some puzzle on */
+    hrm__acts a; /* saved */
+    hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
+} hrm__block_view;
+
+static hrm__block_view hrm__view_block(const hrm__cpu_call *call, size_t first)
+{
+    const hrm_dims *d = &call->w->d;
+    const hrm_pass *pass = call->list;
+    size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I;
+    hrm__block_view v;
+    v.dz = call->dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D,
+    v.dqkv = call->c.dqkv + row * 3 * D;
+    v.dgate_up = call->c.dgate_up + row * 2 * I, v.h = call->c.h + row * I;
+    v.a = hrm__saved_acts(d, call->c.saved, pass->block + call->layer, first);
+    hrm_real *p = call->c.weights_t;
+    if (call->layer + 1 < d->layers[pass->net]) v.y = hrm__saved_acts(d, call->c.saved, pass->block + call->layer + 1, first).x;
+    else
+        v.y = (pass->out < 0 ? (hrm_real *)call->w->z[pass->state]
+                             : call->c.outs + (size_t)pass->out * hrm__rows(d, (size_t)d->B) * D) +
+              row * D;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        v.wt[i] = p;
+        p += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
+    }
+    return v;
+}
+
+static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    hrm__block_view v = hrm__view_block(call, 0);
+    const hrm_real *p = w->params + w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
+        hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
+}
+
+static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s,
+                                    size_t first, size_t rows)
+{
+    /* rows from `first` on: dz of the output -> ds2, dgate_up, h, ds1, and attention's gradient into the scratch's o */
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)call->w->d.D, I = (size_t)call->w->d.I, b, e;
+    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D, *ds2 = v->ds2 + first * D,
+             *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
+    const hrm_real *gate_up = v->a.gate_up + first * 2 * I;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__rms_norm_gradient(ds2 + b * D, dz + b * D, v->y + (first + b) * D, v->a.r2 + first + b, e - b, D);
+    memcpy(dz + b * D, ds2 + b * D, (e - b) * D * sizeof *dz);
+    hrm__team_barrier(team);
+    hrm__gemm(s->h, I, ds2, D, v->wt[HRM_DOWN_PROJ], rows, I, D, 0, s->own, team);
+    hrm__team_barrier(team);
+    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I); /* made again: cheaper than keeping it */
+    hrm_swiglu_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__gemm(dz, D, dgate_up, 2 * I, v->wt[HRM_GATE_UP_PROJ], rows, D, 2 * I, 1, s->own, team);
+    hrm__team_barrier(team);
+    hrm__rms_norm_gradient(ds1 + b * D, dz + b * D, v->a.y1 + (first + b) * D, v->a.r1 + first + b, e - b, D);
+    memcpy(dz + b * D, ds1 + b * D, (e - b) * D * sizeof *dz);
+    hrm__team_barrier(team);
+    hrm__gemm(s->o + first * D, D, ds1, D, v->wt[HRM_O_PROJ], rows, D, D, 0, s->own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s,
+                                    size_t first, size_t rows)
+{
+    /* rows from `first` on: dqkv before rope, dz += dqkv w */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->share;
+    size_t D = (size_t)d->D, b, e;
+    hrm_real *dqkv = v->dqkv + first * 3 * D;
+    hrm__team_range(team, rows, 1, &b, &e);
+    if (!d->learned)
+        hrm__rope_rows(dqkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S,
+                       2 * (size_t)d->heads, (size_t)d->head_dim, 3 * D, -1);
+    hrm__team_barrier(team);
+    hrm__gemm(v->dz + first * D, D, dqkv, 3 * D, v->wt[HRM_QKV_PROJ], rows, D, 3 * D, 1, s->own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_dims *d = &call->w->d;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    hrm__block_view v = hrm__view_block(call, first);
+    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
+    HRM__EACH_BLOCK(i, rows, &s) hrm__block_mlp_backward(call, &v, &s, i, rows);
+    hrm__team_barrier(team);
+    hrm__team_range(team, puzzles * heads, 1, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        size_t at = i / heads * S * 3 * D + i % heads * hd, at_o = i / heads * S * D + i % heads * hd;
+        const hrm_real *q = v.a.qkv + at;
+        hrm__attention_head_backward(v.dqkv + at, v.dqkv + at + D, v.dqkv + at + 2 * D, s.o + at_o, q, q + D, q + 2 * D,
+                                     v.a.o + at_o, v.a.lse + i * S, 3 * D, D, S, hd, d->causal, s.own);
+    }
+    hrm__team_barrier(team);
+    HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
+}
+
+static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team);
+
+static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    const hrm__cpu_work *c = &call->c;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
+    hrm__block_view v = hrm__view_block(call, 0);
+    const hrm_real *dy[HRM_BLOCK_TENSORS], *x[HRM_BLOCK_TENSORS];
+    dy[HRM_QKV_PROJ] = c->dqkv, x[HRM_QKV_PROJ] = v.a.x;
+    dy[HRM_O_PROJ] = c->ds1, x[HRM_O_PROJ] = v.a.o;
+    dy[HRM_GATE_UP_PROJ] = c->dgate_up, x[HRM_GATE_UP_PROJ] = v.a.y1;
+    dy[HRM_DOWN_PROJ] = c->ds2, x[HRM_DOWN_PROJ] = c->h;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        size_t M = hrm__rows(d, (size_t)w->rows), N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
+        size_t at = w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size + w->at.block_offset[i];
+        if (w->train != 2) {
+            hrm__gemm_tn(w->grads + at, K, dy[i], N, x[i], K, M, N, K, 1, s.own, team);
+            continue;
+        }
+        hrm__gemm_tn(c->dw, K, dy[i], N, x[i], K, M, N, K, 0, s.own, team);
+        hrm__team_barrier(team);
+        hrm__adam_range(w, at, c->dw, N * K, 0, team);
+        hrm__team_barrier(team);
+    }
+}
+
+/* ---- passes: states through networks, and back ----------------------------------------------------------------- >>pass -----
+ *
+ *   z = net(z + inputs);      on the way back dz, of the pass's output, becomes that of the sum, so of its state and inputs
+ *   alike
+ */
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n)
+{
+    if (b)
+        for (size_t i = 0; i < n; i++) out[i] = z[i] + (a[i] + b[i]);
+    else
+        for (size_t i = 0; i < n; i++) out[i] = z[i] + a[i];
+}
+HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
+HRM__FAST_END
+
+static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D,
+                        const hrm__thread_scratch *s)
+{
+    /* this thread's rows: out [.,D] = z + (inputs[0] + inputs[1]) + inputs[2] …; out may be z */
+    size_t b, e;
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    b += s->begin * D, e += s->begin * D;
+    if (n == 0 && out != z) memcpy(out + b, z + b, (e - b) * sizeof *out);
+    for (int i = 0; i < n; i += i ? 1 : 2)
+        hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
+    hrm__team_barrier(&s->share);
+}
+
+static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles,
+                              const hrm__thread_scratch *s, const hrm__team *team)
+{
+    /* one pass on the puzzles from `first` on: in place, or block by block through what is kept */
+    const hrm_dims *d = &call->w->d;
+    size_t D = (size_t)d->D, at = hrm__rows(d, first) * D;
+    const hrm_real *inputs[HRM_MAX_STATES + 1];
+    hrm_real *z = (hrm_real *)call->z[p->state] + at;
+    hrm__acts a;
+    int n = 0, layers = d->layers[p->net], kept = p->slot >= 0;
+    for (int i = 0; i < d->states; i++)
+        if (p->inputs >> i & 1) inputs[n++] = (const hrm_real *)call->z[i] + at;
+    if (p->inputs & HRM_INPUT_E) inputs[n++] = (const hrm_real *)call->w->e + at;
+    memset(&a, 0, sizeof a);
+    a.qkv = s->qkv, a.o = s->o;
+    a.x = a.y = z;
+    if (kept) a = hrm__saved_acts(d, call->c.saved, p->block, first);
+    hrm__inject(a.x, z, inputs, n, D, s);
+    for (int layer = 0; layer < layers; layer++) {
+        hrm__block w = hrm__packed_block(&call->prepared, p->net, layer);
+        hrm__acts next = a;
+        if (kept) {
+            if (layer + 1 < layers) next = hrm__saved_acts(d, call->c.saved, p->block + layer + 1, first);
+            a.y = layer + 1 < layers ? next.x : z;
+        }
+        hrm__block_forward(call, &w, &a, s, puzzles, team);
+        a = next;
+    }
+    if (!kept || p->out < 0) return;
+    size_t b, e; /* a later pass overwrites z: its value here is kept too; a thread's own rows, so nobody waits */
+    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    b += s->begin * D, e += s->begin * D;
+    memcpy(call->c.outs + (size_t)p->out * hrm__rows(d, (size_t)d->B) * D + at + b, z + b, (e - b) * sizeof *z);
+    hrm__team_barrier(&s->share);
+}
+
+static void hrm__passes_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    for (int i = 0; i < call->n; i++) hrm__pass_forward(call, &call->list[i], first, puzzles, &s, team);
+}
+
+static hrm_status hrm__cpu_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__passes_part;
+    call.z = z;
+    call.list = list;
+    call.n = n;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__move_gradient(const hrm__cpu_call *call, const hrm__team *team)
+{
+    /* dz on to another gradient, or added to it */
+    const hrm_dims *d = &call->w->d;
+    size_t b, e;
+    hrm__team_range(team, hrm__rows(d, (size_t)call->w->rows) * (size_t)d->D, 16, &b, &e);
+    if (call->move.add) hrm__add(call->move.to + b, call->move.to + b, call->move.from + b, NULL, e - b);
+    else memcpy(call->move.to + b, call->move.from + b, (e - b) * sizeof(hrm_real));
+}
+
+static hrm_status hrm__cpu_passes_backward(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    const size_t each = hrm__rows(&w->d, (size_t)w->d.B) * (size_t)w->d.D;
+    if (w->train == 2 && *w->bad) return HRM_OK; /* nothing may move, and no gradient is kept */
+    hrm_flow_begin(&flow);
+    for (int i = n - 1; i >= 0; i--) {
+        int buffer = hrm_flow_pass(&flow, list, i);
+        if (buffer < 0) continue;
+        call.list = &list[i];
+        call.dz = call.c.dz + (size_t)buffer * each;
+        for (call.layer = w->d.layers[list[i].net] - 1; call.layer >= 0; call.layer--) {
+            call.whole = hrm__pack_block_t;
+            HRM__TRY(hrm__cpu_run(&call));
+            call.whole = NULL;
+            call.part = hrm__block_backward_part;
+            HRM__TRY(hrm__cpu_run(&call));
+            call.whole = hrm__block_gradients;
+            HRM__TRY(hrm__cpu_run(&call));
+        }
+        int count = hrm_flow_moves(&flow, list, i, buffer, moves);
+        for (int k = 0; k < count; k++) {
+            call.move.to = call.c.dz + (size_t)moves[k].to * each;
+            call.move.from = call.c.dz + (size_t)moves[k].from * each;
+            call.move.add = moves[k].add;
+            call.whole = hrm__move_gradient;
+            HRM__TRY(hrm__cpu_run(&call));
+        }
+    }
+    w->de = flow.at[HRM_MAX_STATES];
+    return HRM_OK;
+}
+
+/* ---- embedded input ----------------------------------------------------------------------------------------- >>embed -----
+ *
+ *   e = sqrt(D) [puzzle row, zero-padded to P D; embed_tokens[token]],      sqrt(D) 0.7071 (… + embed_pos) with learned
+ *   positions
+ */
+static void hrm__embed_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
+    hrm_real scale = hrm__sqrt((hrm_real)d->D), *e = (hrm_real *)w->e;
+    (void)thread;
+    hrm__team_range(team, puzzles * S, 1, &b, &end);
+    for (size_t i = first * S + b; i < first * S + end; i++) {
+        size_t puzzle = i / S, s = i % S;
+        hrm_real *out = e + i * D;
+        if (s < P) {
+            const hrm_real *row = w->puzzle + (size_t)w->ids[puzzle] * ndim;
+            for (size_t j = 0; j < D; j++) out[j] = s * D + j < ndim ? row[s * D + j] : 0;
+        } else {
+            memcpy(out, w->params + w->at.embed_tokens + (size_t)w->inputs[puzzle * T + s - P] * D, D * sizeof *out);
+        }
+        if (d->learned) {
+            const hrm_real *pos = w->params + w->at.embed_pos + s * D;
+            for (size_t j = 0; j < D; j++) out[j] = (hrm_real)0.707106781 * (out[j] + pos[j]);
+        }
+        for (size_t j = 0; j < D; j++) out[j] *= scale;
+    }
+}
+
+static hrm_status hrm__cpu_embed(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__embed_part;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    /* each thread its columns, all rows in order: sums do not depend on the number of threads */
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
+    hrm_real scale = hrm__sqrt((hrm_real)d->D) * (d->learned ? (hrm_real)0.707106781 : 1);
+    hrm_real *tokens = w->grads + w->at.embed_tokens, *pos = w->grads + w->at.embed_pos;
+    const hrm_real *de = call->c.dz + (size_t)w->de * hrm__rows(d, (size_t)d->B) * D;
+    hrm__team_range(team, D, 16, &b, &end);
+    for (size_t i = 0; i < (size_t)w->rows; i++)
+        for (size_t s = 0; s < S; s++) {
+            const hrm_real *g = de + (i * S + s) * D;
+            if (d->learned)
+                for (size_t j = b; j < end; j++) pos[s * D + j] += scale * g[j];
+            if (s < P) {
+                for (size_t j = b; j < end; j++)
+                    if (s * D + j < ndim) w->puzzle_grad[i * ndim + s * D + j] += scale * g[j];
+            } else {
+                hrm_real *row = tokens + (size_t)w->inputs[i * T + s - P] * D;
+                for (size_t j = b; j < end; j++) row[j] += scale * g[j];
+            }
+        }
+}
+
+static hrm_status hrm__cpu_embed_backward(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
+    call.whole = hrm__embed_gradients;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- heads: logits = lm_head z[0] from position P on, q = q_head z[0] at position 0 + bias ------------------ >>heads -----*/
+static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    for (size_t i = first; i < first + puzzles; i++) {
+        const hrm_real *z = call->from + i * S * D;
+        if (team->id == 0)
+            for (size_t k = 0; k < 2; k++) {
+                const hrm_real *weight = w->params + w->at.q_head_weight + k * D;
+                hrm_real sum = 0;
+                for (size_t j = 0; j < D; j++) sum += z[j] * weight[j];
+                call->q[2 * i + k] = sum + w->params[w->at.q_head_bias + k];
+            }
+        if (!call->with_logits) continue;
+        hrm_real *logits = w->logits + i * T * V;
+        hrm__gemm(logits, V, z + (S - T) * D, D, call->prepared.lm_head, T, V, D, 0, s.own, team);
+        hrm__team_barrier(team);
+        if (team->id != 0) continue;
+        for (size_t t = 0; t < T; t++) {
+            size_t best = 0;
+            for (size_t j = 1; j < V; j++)
+                if (logits[t * V + j] > logits[t * V + best]) best = j;
+            w->predictions[i * T + t] = (int32_t)best;
+        }
+    }
+}
+
+static hrm_status hrm__cpu_heads(hrm_device *dev, hrm_work *w, const void *z, hrm_real *q, int with_logits)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__heads_part;
+    call.from = (const hrm_real *)z;
+    call.q = q;
+    call.with_logits = with_logits;
+    return hrm__cpu_run(&call);
+}
+
+static void hrm__pack_lm_head_t(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    hrm__pack(call->c.weights_t, w->params + w->at.lm_head, (size_t)w->d.V, (size_t)w->d.D, 1, team);
+}
+
+static void hrm__heads_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    /* dz of state 0: logits' part from position P on, q's at position 0 (which may be a token's when P is 0), 0 elsewhere */
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V, P = S - T;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
+    for (size_t i = first; i < first + puzzles; i++) {
+        hrm_real *dz = call->c.dz + i * S * D;
+        if (team->id == 0) memset(dz, 0, P * D * sizeof *dz);
+        hrm__gemm(dz + P * D, D, w->dlogits + i * T * V, V, call->c.weights_t, T, D, V, 0, s.own, team);
+        hrm__team_barrier(team);
+        if (team->id != 0) continue;
+        const hrm_real *weight = w->params + w->at.q_head_weight;
+        for (size_t j = 0; j < D; j++) dz[j] += w->dq[2 * i] * weight[j] + w->dq[2 * i + 1] * weight[D + j];
+    }
+}
+
+static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
+    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
+    const hrm_real *z = (const hrm_real *)w->z[0];
+    hrm_real *g = w->grads;
+    for (size_t i = 0; i < (size_t)w->rows; i++) {
+        hrm__gemm_tn(g + w->at.lm_head, D, w->dlogits + i * T * V, V, z + (i * S + S - T) * D, D, T, V, D, 1, s.own, team);
+        hrm__team_barrier(team);
+    }
+    if (team->id != 0) return;
+    for (size_t i = 0; i < (size_t)w->rows; i++)
+        for (size_t k = 0; k < 2; k++) {
+            hrm_real dq = w->dq[2 * i + k];
+            for (size_t j = 0; j < D; j++) g[w->at.q_head_weight + k * D + j] += dq * z[i * S * D + j];
+            g[w->at.q_head_bias + k] += dq;
+        }
+}
+
+static hrm_status hrm__cpu_heads_backward(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.whole = hrm__pack_lm_head_t;
+    HRM__TRY(hrm__cpu_run(&call));
+    call.whole = NULL;
+    call.part = hrm__heads_backward_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    call.whole = hrm__heads_gradients;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- adaptive computation: what happens before and after the model in a segment ------------------------------ >>halting --*/
+static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm_work *w = call->w;
+    size_t D = (size_t)w->d.D, S = (size_t)w->d.S, T = (size_t)w->d.T;
+    (void)thread;
+    if (team->id != 0) return;
+    for (size_t i = first; i < first + puzzles; i++) {
+        if (!w->halted[i]) continue;
+        for (int state = 0; state < w->d.states; state++)
+            for (size_t s = 0; s < S; s++)
+                memcpy((hrm_real *)w->z[state] + (i * S + s) * D, w->params + w->at.init[state], D * sizeof(hrm_real));
+        w->steps[i] = 0;
+        memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
+        memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
+        if (w->puzzle_grad && w->ids[i] != w->new_ids[i])
+            memset(w->puzzle_grad + i * (size_t)w->d.puzzle_ndim, 0, (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
+        w->ids[i] = w->new_ids[i];
+    }
+}
+
+static hrm_status hrm__cpu_act_begin(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__act_begin_part;
+    return hrm__cpu_run(&call);
+}
+
+static hrm_status hrm__cpu_act_end(hrm_device *dev, hrm_work *w)
+{
+    (void)dev;
+    for (int32_t i = 0; i < w->rows; i++) {
+        int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, i);
+        w->halted[i] = hrm__halts(w->step, w->train, ++w->steps[i], w->q + 2 * i, minimum);
+    }
+    return HRM_OK;
+}
+
+/* ---- losses of the segment: CE + (BCE(q_halt, exact) + BCE(q_continue, target)) / 2 -------------------------- >>objective */
+static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
+{
+    hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    size_t T = (size_t)d->T, V = (size_t)d->V;
+    double scale = (double)w->step->loss_scale;
+    (void)thread;
+    if (team->id != 0) return;
+    for (size_t i = first; i < first + puzzles; i++) {
+        int correct, labelled;
+        double lm = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY,
+                                      w->train ? w->dlogits + i * T * V : NULL, w->logits + i * T * V, w->labels + i * T, T, V,
+                                      scale, &correct, &labelled);
+        size_t learns = w->train ? i : 0; /* what is there in training only */
+        hrm__row_losses(call->c.row_sums + i * HRM_METRIC_SUMS, w->dq + 2 * learns, w->target_q + learns, w->step, w->train,
+                        w->q + 2 * i, w->q2 + 2 * learns, w->steps[i], w->halted[i], labelled, correct, lm);
+    }
+}
+
+static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.part = hrm__losses_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    memset(w->metrics, 0, HRM_METRIC_SUMS * sizeof *w->metrics);
+    for (int i = 0; i < w->rows; i++)
+        for (int k = 0; k < HRM_METRIC_SUMS; k++) w->metrics[k] += call.c.row_sums[i * HRM_METRIC_SUMS + k];
+    double total = w->metrics[HRM_M_LM_LOSS] + w->metrics[HRM_M_Q_HALT_LOSS] + w->metrics[HRM_M_Q_CONTINUE_LOSS];
+    if (!(total - total == 0)) *w->bad = 1; /* infinite or not a number */
+    return HRM_OK;
+}
+
+/* ---- updates ------------------------------------------------------------------------------------------------- >>updates --*/
+static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team)
+{
+    /* params, m, v from `from` on, g [n] */
+    const hrm_step *s = w->step;
+    size_t b, e;
+    hrm__team_range(team, n, 64, &b, &e);
+    double lr = (double)s->rates[rate].lr;
+    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b,
+                    (hrm_real)(1 - lr * (double)s->rates[rate].weight_decay), (hrm_real)(lr / (double)s->bias1),
+                    (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+}
+
+static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->net_offset[0] : at->trained; }
+
+/* The sum of squares does not depend on the threads: the arena is cut into equal parts, each summed by one, added in order. */
+static void hrm__norm_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    size_t n = hrm__gradient_count(&w->at, w->train), each = (n + HRM__NORM_PARTS - 1) / HRM__NORM_PARTS, b, e;
+    hrm__team_range(team, HRM__NORM_PARTS, 1, &b, &e);
+    for (; b < e; b++) {
+        double sum = 0;
+        for (size_t i = hrm__min_size(n, b * each); i < hrm__min_size(n, (b + 1) * each); i++)
+            sum += (double)w->grads[i] * (double)w->grads[i];
+        call->c.norm_parts[b] = sum;
+    }
+}
+
+static hrm_status hrm__cpu_norm(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    call.whole = hrm__norm_part;
+    HRM__TRY(hrm__cpu_run(&call));
+    *w->norm = 0;
+    for (int i = 0; i < HRM__NORM_PARTS; i++) *w->norm += call.c.norm_parts[i];
+    if (!(*w->norm - *w->norm == 0)) *w->bad = 1;
+    return HRM_OK;
+}
+
+static void hrm__update_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    size_t b, e;
+    hrm__team_range(team, call->group.count, 64, &b, &e);
+    hrm__adam_range(w, call->group.from, w->grads + call->group.from, call->group.count, call->group.rate, team);
+    memset(w->grads + call->group.from + b, 0, (e - b) * sizeof *w->grads);
+}
+
+static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int n)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (*w->bad) return HRM_OK;
+    call.whole = hrm__update_part;
+    for (int i = 0; i < n; i++) {
+        size_t ndim = (size_t)w->d.puzzle_ndim, rows = (size_t)w->rows;
+        call.group = groups[i];
+        if (call.group.optimizer != HRM_SIGN_SGD) {
+            HRM__TRY(hrm__cpu_run(&call));
+            continue;
+        }
+        hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, rows, ndim, (double)w->step->rates[call.group.rate].lr,
+                     (double)w->step->rates[call.group.rate].weight_decay);
+        memset(w->puzzle_grad, 0, rows * ndim * sizeof *w->puzzle_grad);
+    }
+    return HRM_OK;
+}
+
+static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    for (int net = 0; net < d->nets; net++)
+        for (int layer = 0; layer < d->layers[net]; layer++)
+            for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+                hrm_real *to = call->prepared.blocks[net] + (size_t)layer * call->prepared.each + call->prepared.at[i];
+                const hrm_real *from =
+                    w->params + w->at.net_offset[net] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
+                size_t N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
+                if (d->dtype == HRM_FORWARD_INT8) hrm__pack_bytes(to, from, N, K, team);
+                else if (d->dtype == HRM_FORWARD_BFLOAT16) hrm__pack_bf16((uint16_t *)(void *)to, from, N, K, team);
+                else hrm__pack(to, from, N, K, 0, team);
+            }
+    hrm__pack(call->prepared.lm_head, w->params + w->at.lm_head, (size_t)d->V, (size_t)d->D, 0, team);
+}
+
+static hrm_status hrm__cpu_prepare(hrm_device *dev, hrm_work *w)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (call.prepared.cosines[0] != 1) /* cos 0: the tables were not made yet */
+        hrm_rope_table(call.prepared.cosines, call.prepared.sines, (size_t)w->d.S, (size_t)w->d.head_dim, (double)w->d.theta);
+    call.whole = hrm__prepare_part;
+    return hrm__cpu_run(&call);
+}
+
+/* ---- the rest of the table ----------------------------------------------------------------------------------- >>cpu-table */
+static hrm_status hrm__cpu_open(hrm_device **out, const hrm_device_desc *desc)
+{
+    void *p;
+    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_device), "device"));
+    hrm_device *dev = (hrm_device *)p;
+    dev->allocator = desc->allocator;
+    dev->pool = desc->pool;
+    *out = dev;
+    return HRM_OK;
+}
+static void       hrm__cpu_close(hrm_device *dev) { hrm__free(dev->allocator, dev, 1, sizeof *dev); }
+static hrm_status hrm__cpu_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
+{
+    return hrm__alloc_zero(dev->allocator, p, bytes, 1, "model memory");
+}
+static void       hrm__cpu_buffer_free(hrm_device *dev, void *p, size_t bytes) { hrm__free(dev->allocator, p, bytes, 1); }
+static hrm_status hrm__cpu_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
+{
+    (void)dev;
+    if (bytes) memmove(dst, src, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_upload(hrm_device *dev, void *dst, const void *host, size_t bytes)
+{
+    return hrm__cpu_copy(dev, dst, host, bytes);
+}
+static hrm_status hrm__cpu_download(hrm_device *dev, void *host, const void *src, size_t bytes)
+{
+    return hrm__cpu_copy(dev, host, src, bytes);
+}
+static hrm_status hrm__cpu_zero(hrm_device *dev, void *dst, size_t bytes)
+{
+    (void)dev;
+    if (bytes) memset(dst, 0, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_sync(hrm_device *dev) { (void)dev; return HRM_OK; }
+static hrm_status hrm__cpu_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)
+{
+    hrm__cpu_work work;
+    hrm__prepared prepared;
+    (void)dev;
+    sizes->activation = sizeof(hrm_real);
+    sizes->prepared = hrm__plan_prepared(d, NULL, &prepared);
+    sizes->work = hrm__plan_cpu_work(d, train, NULL, &work);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)
+{
+    (void)dev, (void)w, (void)key;
+    *replayed = 0;
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, uint64_t key)
+{
+    (void)dev, (void)w, (void)key;
+    return HRM_OK;
+}
+static void       hrm__cpu_forget(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; }
+static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
+{
+    size_t z = (size_t)w->d.S * (size_t)w->d.D, T = (size_t)w->d.T;
+    (void)dev;
+    for (int i = 0; i < n; i++) {
+        size_t to = (size_t)i, from = (size_t)rows[i];
+        if (to == from) continue;
+        for (int k = 0; k < w->d.states; k++)
+            memcpy((hrm_real *)w->z[k] + to * z, (hrm_real *)w->z[k] + from * z, z * sizeof(hrm_real));
+        memcpy((hrm_real *)w->e + to * z, (hrm_real *)w->e + from * z, z * sizeof(hrm_real));
+        memcpy(w->inputs + to * T, w->inputs + from * T, T * sizeof *w->inputs);
+        memcpy(w->labels + to * T, w->labels + from * T, T * sizeof *w->labels);
+        w->ids[to] = w->ids[from];
+        w->steps[to] = w->steps[from];
+        w->halted[to] = w->halted[from];
+    }
+    w->rows = n;
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
+
+static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
+{
+    memcpy(dev->slots[slot] + at, src, bytes);
+    return HRM_OK;
+}
+static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *host, size_t bytes)
+{
+    memcpy(host, dev->slots[slot] + at, bytes);
+    return HRM_OK;
+}
+
+static const hrm_device_table hrm__cpu_table = {
+    HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", 1, 0,
+#define HRM__CALL(type, name, arguments) hrm__cpu_##name,
+    HRM_DEVICE_CALLS(HRM__CALL)
+#undef HRM__CALL
+};
+
+HRM_API const hrm_device_table *hrm_cpu_device(void) { return &hrm__cpu_table; }
+
+/* ==================================================================================================== >>model =============*/
+
+/* ---- what a description means, resolved and checked ------------------------------------------------------- >>describe ----*/
+static const char *const hrm__forward_names[] = {"default", "float32", "bfloat16", "int8"};
+
+static hrm_status hrm__resolve_recurrence(const hrm_recurrence *r, hrm_dims *d)
+{
+    int learns = 0; /* the last pass of state 0 has a gradient */
+    if (r->states < 1 || r->states > HRM_MAX_STATES || r->nets < 1 || r->nets > HRM_MAX_NETS || r->num_passes < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "recurrence: %d states, %d networks, %d passes, expected 1 to %d, 1 to %d, 1 or more", r->states,
+                         r->nets, r->num_passes, HRM_MAX_STATES, HRM_MAX_NETS);
+    for (int i = 0; i < r->nets; i++)
+        if (r->layers[i] < 1 || r->layers[i] > 1 << 10)
+            return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: network %d has %d layers, expected 1 to %d", i, r->layers[i],
+                             1 << 10);
+    for (int i = 0; i < r->num_passes; i++) {
+        const hrm_pass *p = &r->passes[i];
+        if (p->state < 0 || p->state >= r->states || p->net < 0 || p->net >= r->nets ||
+            p->inputs & ~(((1u << r->states) - 1) | HRM_INPUT_E))
+            return hrm__fail(
+                HRM_ERR_ARGUMENT,
+                "recurrence: pass %d: state %d, network %d or inputs 0x%x is none of its %d states and %d networks", i,
+                p->state, p->net, p->inputs, r->states, r->nets);
+        if (p->state == 0) learns = p->slot >= 0;
+    }
+    if (!learns)
+        return hrm__fail(HRM_ERR_ARGUMENT, "recurrence: the last pass of state 0, which the heads read, has no gradient");
+    d->states = r->states;
+    d->nets = r->nets;
+    for (int i = 0; i < r->nets; i++) d->layers[i] = r->layers[i];
+    d->kept = hrm_passes_place(NULL, r->passes, r->num_passes, d->layers);
+    return HRM_OK;
+}
+
+static int hrm__lay_passes(const hrm_model_desc *desc, const hrm_dims *d, hrm_pass *list, int gradient)
+{
+    /* a segment's passes, placed; without gradient those of the target's and the solver's -> how many; list NULL: counts */
+    const hrm_recurrence *r = desc->recurrence;
+    int n = r ? r->num_passes : hrm_passes_lay(list, d->H_cycles, d->L_cycles, gradient);
+    if (!list) return n;
+    if (r) memcpy(list, r->passes, (size_t)n * sizeof *list);
+    for (int i = 0; i < n && !gradient; i++) list[i].slot = -1;
+    hrm_passes_place(list, list, n, d->layers);
+    return n;
+}
+
+/* The lists of keys as a table: where a value stands in its description, and the flag that says 0 (at the value itself: none
+ * does). */
+typedef enum hrm__kind { HRM__INT, HRM__FLOAT, HRM__FLAG, HRM__WORD } hrm__kind;
+typedef struct hrm__key { const char *name, *words; hrm__kind kind; size_t at, zero; double standard, low, high; } hrm__key;
+#define HRM__KEY(type, kind, key, ...)  HRM__KEY_##kind(type, __VA_ARGS__)
+    #define HRM__KEY_INT(type, field, standard, low, high, none, help) \
+        {#field, NULL, HRM__INT, offsetof(type, field), offsetof(type, none), standard, low, high},
+    #define HRM__KEY_FLOAT(type, field, standard, low, high, none, help) \
+        {#field, NULL, HRM__FLOAT, offsetof(type, field), offsetof(type, none), standard, low, high},
+    #define HRM__KEY_FLAG(type, field, help) {#field, NULL, HRM__FLAG, offsetof(type, field), offsetof(type, field), 0, 0, 1},
+    #define HRM__KEY_WORD(type, field, words, help) \
+        {#field, words, HRM__WORD, offsetof(type, field), offsetof(type, field), 0, 0, HRM__MOST_WORDS},
+enum { HRM__MOST_WORDS = 15 };
+static const hrm__key hrm__model_keys[] = {HRM_MODEL_KEYS(HRM__KEY, hrm_model_desc)};
+static const hrm__key hrm__train_keys[] = {HRM_TRAIN_KEYS(HRM__KEY, hrm_train_desc)};
+
+static double hrm__key_get(const void *desc, const hrm__key *k, int *said)
+{
+    /* the value of a field; a 0 is not said, but where its flag says it */
+    const char *p = (const char *)desc;
+    float real;
+    int whole, none = 0;
+    memcpy(&real, p + k->at, sizeof real);
+    memcpy(&whole, p + k->at, sizeof whole);
+    if (k->zero != k->at) memcpy(&none, p + k->zero, sizeof none);
+    double value = none ? 0 : k->kind == HRM__FLOAT ? (double)real : whole;
+    *said = none || value != 0;
+    return value;
+}
+
+static void hrm__key_set(void *desc, const hrm__key *k, double value)
+{
+    float real = (float)value;
+    int whole = k->kind == HRM__FLOAT ? 0 : (int)value;
+    memcpy((char *)desc + k->at, k->kind == HRM__FLOAT ? (const void *)&real : (const void *)&whole, 4);
+}
+
+static size_t hrm__key_word(const hrm__key *k, int i, const char **word)
+{
+    /* the i-th word of a WORD -> its length; 0 past the last */
+    const char *p = k->words;
+    while (i-- > 0 && *p) {
+        p += strcspn(p, "|");
+        p += *p == '|';
+    }
+    *word = p;
+    return strcspn(p, "|");
+}
+
+static hrm_status hrm__keys_resolve(void *desc, const hrm__key *keys, size_t count)
+{
+    /* fills in the defaults of what was not said, and checks the range of everything */
+    for (size_t i = 0; i < count; i++) {
+        const hrm__key *k = &keys[i];
+        const char *word;
+        int said;
+        double value = hrm__key_get(desc, k, &said);
+        if (!said) value = k->kind == HRM__FLOAT ? (double)(float)k->standard : k->standard;
+        if (k->kind == HRM__WORD && (value < 0 || value > k->high || !hrm__key_word(k, (int)value, &word)))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, which is none of %s", k->name, value, k->words);
+        if (k->kind == HRM__INT && !(value >= k->low && value <= k->high) && !(k->zero != k->at && value == 0))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %.0f, expected %.0f to %.0f", k->name, value, k->low, k->high);
+        if (k->kind == HRM__FLOAT && !(value >= (double)(float)k->low && value <= (double)(float)k->high))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected %g to %g", k->name, value, k->low, k->high);
+        hrm__key_set(desc, k, k->kind == HRM__FLAG ? value != 0 : value);
+    }
+    return HRM_OK;
+}
+
+static double hrm__swiglu_width(double expansion, double D)
+{
+    return ceil(rint(expansion * D * 2 / 3) / 256) * 256; /* halves to the even number, as Python rounds */
+}
+
+static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
+{
+    /* fills in r's defaults, checks everything, -> d with B = 1 */
+    HRM__TRY(hrm__keys_resolve(r, hrm__model_keys, HRM__COUNT(hrm__model_keys)));
+    if (r->num_threads == 0) r->num_threads = hrm_cpu_count();
+    if (r->num_threads < 1 || r->num_threads > 1024)
+        return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 1 to 1024", r->num_threads);
+    if (!r->no_puzzle_emb && r->puzzle_emb_ndim == 0) r->puzzle_emb_ndim = r->hidden_size;
+    if (r->hidden_size % r->num_heads != 0)
+        return hrm__fail(HRM_ERR_SHAPE, "hidden_size %d is not a multiple of num_heads %d", r->hidden_size, r->num_heads);
+    if (r->pos_encodings == HRM_ROPE && r->hidden_size / r->num_heads % 2 != 0)
+        return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d",
+                         r->hidden_size, r->num_heads, r->hidden_size / r->num_heads);
+    if ((int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
+        return hrm__fail(HRM_ERR_ARGUMENT, "device %d or forward_dtype %d is not one of its values", (int)r->device,
+                         (int)r->forward_dtype);
+    if (r->forward_dtype == HRM_FORWARD_DEFAULT)
+        r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
+    memset(d, 0, sizeof *d);
+    d->B = 1;
+    d->T = r->seq_len;
+    d->D = r->hidden_size;
+    d->P = (r->puzzle_emb_ndim + d->D - 1) / d->D;
+    d->S = d->P + d->T;
+    d->V = r->vocab_size;
+    double width = hrm__swiglu_width((double)r->expansion, d->D);
+    if (width > 1 << 20)
+        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion,
+                         width, 1 << 20);
+    d->I = (int)width;
+    if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (d->D > 1 << 16 || d->I > 1 << 16))
+        return hrm__fail(HRM_ERR_UNSUPPORTED,
+                         "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D,
+                         d->I);
+    d->heads = r->num_heads;
+    d->head_dim = d->D / d->heads;
+    d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
+    d->puzzle_ndim = r->puzzle_emb_ndim;
+    d->learned = r->pos_encodings == HRM_LEARNED;
+    d->causal = r->causal != 0;
+    d->softmax = r->loss_type == HRM_SOFTMAX_CROSS_ENTROPY;
+    d->halt_max_steps = r->halt_max_steps;
+    d->eps = r->rms_norm_eps;
+    d->theta = r->rope_theta;
+    d->exploration = r->halt_exploration_prob;
+    d->dtype = r->forward_dtype;
+    d->threads = r->num_threads;
+    if (r->recurrence) return hrm__resolve_recurrence(r->recurrence, d);
+    d->two_levels = 1;
+    d->states = d->nets = 2;
+    d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
+    d->H_cycles = r->H_cycles, d->L_cycles = r->L_cycles;
+    hrm_pass last[2]; /* those with gradient are the same for any number of cycles */
+    hrm_passes_lay(last, 1, 1, 1);
+    d->kept = hrm_passes_place(NULL, last, 2, d->layers);
+    return HRM_OK;
+}
+
+/* ---- where every tensor stands ------------------------------------------------------------------------------ >>layout ----
+ * One list for the tensors outside the blocks, in the order of public checkpoints; HRM_BLOCK_LIST has those inside.
+ */
+#define HRM__TOP_PARAMS(X) /* field of hrm_layout, name, role, rows (0: a vector), columns */ \
+    X(embed_tokens, "inner.embed_tokens.embedding_weight", HRM_TRAINED, V, D) \
+    X(lm_head, "inner.lm_head.weight", HRM_TRAINED, V, D) \
+    X(q_head_weight, "inner.q_head.weight", HRM_TRAINED, 2, D) \
+    X(q_head_bias, "inner.q_head.bias", HRM_TRAINED, 0, 2) \
+    X(puzzle_emb, "inner.puzzle_emb.weights", HRM_PUZZLE_TABLE, (size_t)d->puzzle_ids, (size_t)d->puzzle_ndim) \
+    X(embed_pos, "inner.embed_pos.embedding_weight", HRM_TRAINED, (d->learned ? (size_t)d->S : 0), (d->learned ? D : 0))
+
+typedef struct hrm__entry { /* one tensor of a model */
+    char     name[72];
+    hrm_role role;
+    size_t   rows, columns, offset; /* in the arena, or in the puzzle table */
+    double   init;                  /* standard deviation of the initial values */
+} hrm__entry;
+
+static size_t hrm__entry_size(const hrm__entry *e) { return (e->rows ? e->rows : 1) * e->columns; }
+
+static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entries)
+{
+    /* -> at, entries (NULL: only counted), the number of tensors */
+    size_t D = (size_t)d->D, V = (size_t)d->V, used = 0;
+    int n = 0;
+    double unit = 1 / sqrt((double)d->D);
+    static const char *const block_names[] = {
+#define HRM__NAME(i, name, rows, columns) name,
+        HRM_BLOCK_LIST(HRM__NAME)
+#undef HRM__NAME
+    };
+    memset(at, 0, sizeof *at);
+#define HRM__PLACE(field, name, kind, rows, columns) \
+    if ((kind) == role) { \
+        at->field = used; \
+        used += hrm__align(((rows) ? (size_t)(rows) : 1) * (size_t)(columns)); \
+    }
+    hrm_role role = HRM_TRAINED;
+    HRM__TOP_PARAMS(HRM__PLACE)
+#undef HRM__PLACE
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        at->block_offset[i] = at->block_size;
+        at->block_size += hrm__align(hrm__block_rows(d, i) * hrm__block_columns(d, i));
+    }
+    for (int net = 0; net < d->nets; net++) {
+        at->net_offset[net] = used;
+        used += (size_t)d->layers[net] * at->block_size;
+    }
+    at->trained = used;
+    for (int i = 0; i < d->states; i++, used += hrm__align(D)) at->init[i] = used;
+    at->total = used;
+    for (int i = 0; i < d->states; i++, n++) {
+        if (!entries) continue;
+        hrm__entry *e = &entries[n];
+        if (d->two_levels) snprintf(e->name, sizeof e->name, "inner.%c_init", "HL"[i]);
+        else snprintf(e->name, sizeof e->name, "inner.z_init.%d", i);
+        e->role = HRM_BUFFER;
+        e->columns = D;
+        e->offset = at->init[i];
+        e->init = 1;
+    }
+#define HRM__ENTER(field, label, kind, height, width) \
+    if ((width) > 0) { \
+        if (entries) { \
+            hrm__entry *e = &entries[n]; \
+            snprintf(e->name, sizeof e->name, "%s", label); \
+            e->role = kind; \
+            e->rows = (size_t)(height); \
+            e->columns = (size_t)(width); \
+            e->offset = at->field; \
+            e->init = unit; \
+            if ((kind) == HRM_PUZZLE_TABLE || !strncmp(label, "inner.q_head", 12)) e->init = 0; \
+        } \
+        n++; \
+    }
+    HRM__TOP_PARAMS(HRM__ENTER)
+#undef HRM__ENTER
+    for (int net = 0; net < d->nets; net++)
+        for (int layer = 0; layer < d->layers[net]; layer++)
+            for (int i = 0; i < HRM_BLOCK_TENSORS; i++, n++) {
+                if (!entries) continue;
+                hrm__entry *e = &entries[n];
+                if (d->two_levels)
+                    snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", "HL"[net], layer, block_names[i]);
+                else snprintf(e->name, sizeof e->name, "inner.nets.%d.layers.%d.%s", net, layer, block_names[i]);
+                e->role = HRM_TRAINED;
+                e->rows = hrm__block_rows(d, i);
+                e->columns = hrm__block_columns(d, i);
+                e->offset = at->net_offset[net] + (size_t)layer * at->block_size + at->block_offset[i];
+                e->init = 1 / sqrt((double)e->columns); /* linear: 1 / sqrt(fan in) */
+            }
+    return n;
+}
+
+/* ---- the model ----------------------------------------------------------------------------------------------- >>create ---*/
+struct hrm_model {
+    hrm_model_desc desc;
+    hrm_dims       d; /* B = 1 */
+    hrm_layout     at;
+    hrm_allocator  allocator_copy;
+    const hrm_allocator *allocator; /* the copy, or NULL */
+    hrm_pool      *pool;
+    const hrm_device_table *table;
+    hrm_device    *dev;
+    hrm_device_sizes sizes; /* of prepared */
+    hrm_real      *params;  /* device memory */
+    hrm_real      *puzzle;
+    void          *prepared;
+    int            stale;   /* params changed since prepared was made */
+    int            count;
+    hrm__entry    *entries;
+    int            num_passes;
+    hrm_pass      *learning, *thinking; /* [num_passes] a segment's passes, with and without gradient; one block of memory */
+    uint64_t       passes_hash;
+    hrm_recurrence recurrence;          /* what desc.recurrence points to, when it was given */
+    struct hrm__solver *solver; /* what hrm_solve keeps */
+    struct hrm_trainer *poster; /* whose metrics the device holds; NULL: nobody's */
+};
+
+static size_t hrm__params_bytes(const hrm_model *m) { return m->at.total * sizeof(hrm_real); }
+static size_t hrm__puzzle_count(const hrm_dims *d) { return (size_t)d->puzzle_ids * (size_t)d->puzzle_ndim; }
+
+/* Truncated normal at +-2 whose resulting standard deviation is `std`: the raw normal's is std / 0.8796… (jax's convention). */
+static hrm_real hrm__truncated_normal(uint32_t u, double std)
+{
+    double x = 0.95449973610364159 * (((double)u + 0.5) * (2.0 / 4294967296.0) - 1); /* erf(2/sqrt 2) times (-1,1) */
+    double w = -log((1 - x) * (1 + x)) - 2.5; /* inverse erf: Giles 2010, central branch */
+    static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                               -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
+    double p = c[0];
+    for (size_t i = 1; i < HRM__COUNT(c); i++) p = p * w + c[i];
+    return (hrm_real)(std / 0.87962566103423978 * 1.4142135623730951 * p * x);
+}
+
+typedef struct hrm__init_job { const hrm__entry *entry; hrm_real *values; uint64_t seed, stream; } hrm__init_job;
+
+static void hrm__init_thread(void *context, int id, int size)
+{
+    const hrm__init_job *job = (const hrm__init_job *)context;
+    hrm__team team = {0, 0, NULL};
+    size_t b, e, n = hrm__entry_size(job->entry);
+    uint32_t u[4];
+    team.id = id, team.size = size;
+    hrm__team_range(&team, n, 4, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        if (i % 4 == 0) hrm_philox(u, job->seed, job->stream, i / 4);
+        job->values[i] = hrm__truncated_normal(u[i % 4], job->entry->init);
+    }
+}
+
+static void hrm__init_params(const hrm_model *m, hrm_real *params)
+{
+    for (int i = 0; i < m->count; i++) {
+        hrm__init_job job;
+        job.entry = &m->entries[i];
+        if (job.entry->role == HRM_PUZZLE_TABLE || job.entry->init == 0) continue;
+        job.values = params + job.entry->offset;
+        job.seed = m->desc.seed;
+        job.stream = (uint64_t)i;
+        hrm_pool_run(m->pool, hrm__init_thread, &job);
+    }
+    params[m->at.q_head_bias] = params[m->at.q_head_bias + 1] = -5; /* halting starts at "almost never" */
+}
+
+static double hrm__estimate(const hrm_dims *d, int batch)
+{
+    /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
+    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0, row = 20 * D + 6 * I + d->heads + 64;
+    for (int net = 0; net < d->nets; net++) layers += d->layers[net];
+    layers += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows + d->states;
+    double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) +
+                    2.0 * (double)hrm__gemm_scratch();
+    return 4 * (double)sizeof(hrm_real) *
+           ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) +
+            (rows + 4 * D) * d->V + D * d->S + (double)d->puzzle_ids * d->puzzle_ndim);
+}
+
+static const hrm_device_table *hrm__device_table(const hrm_model_desc *desc)
+{
+    hrm_device_kind kind = desc->device;
+    if (desc->device_table) return desc->device_table;
+#ifdef HRM_USE_CUDA
+    if (kind == HRM_CUDA) return hrm_cuda_device();
+#endif
+    return kind == HRM_CPU ? &hrm__cpu_table : NULL;
+}
+
+static hrm_status hrm__open_table(const hrm_device_table **out, const hrm_model_desc *desc)
+{
+    const hrm_device_table *t = hrm__device_table(desc);
+    if (!t) return hrm__fail(HRM_ERR_UNSUPPORTED, "device cuda: this program was built without HRM_USE_CUDA and hrm_cuda.cu");
+    if (t->version != HRM_DEVICE_VERSION || t->size != sizeof *t)
+        return hrm__fail(
+            HRM_ERR_DEVICE,
+            "device %s: its table is version %u of %u bytes, hrm.h has version %d of %zu bytes; compile both from one release",
+            t->name, (unsigned)t->version, (unsigned)t->size, HRM_DEVICE_VERSION, sizeof *t);
+    *out = t;
+    return HRM_OK;
+}
+
+HRM_API hrm_model_desc hrm_model_desc_for(const hrm_dataset *data)
+{
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    hrm_model_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.seq_len = info->seq_len;
+    desc.vocab_size = info->vocab_size;
+    desc.num_puzzle_identifiers = info->num_puzzle_identifiers;
+    return desc;
+}
+
+static void hrm__solver_destroy(struct hrm__solver *solver);
+
+HRM_API void hrm_model_destroy(hrm_model *m)
+{
+    if (!m) return;
+    hrm__solver_destroy(m->solver);
+    if (m->dev) {
+        m->table->buffer_free(m->dev, m->prepared, m->sizes.prepared);
+        m->table->buffer_free(m->dev, m->puzzle, hrm__puzzle_count(&m->d) * sizeof *m->puzzle);
+        m->table->buffer_free(m->dev, m->params, hrm__params_bytes(m));
+        m->table->close(m->dev);
+    }
+    hrm_pool_destroy(m->pool);
+    hrm_allocator copy = m->allocator_copy;
+    const hrm_allocator *a = m->allocator ? &copy : NULL;
+    hrm__free(a, m->learning, 2 * (size_t)m->num_passes, sizeof *m->learning);
+    hrm__free(a, m->entries, (size_t)m->count, sizeof *m->entries);
+    hrm__free(a, m, 1, sizeof *m);
+}
+
+static hrm_status hrm__model_build(hrm_model *m, int initialise)
+{
+    /* m: resolved, zeroed otherwise; on failure the caller destroys it */
+    void *p;
+    const hrm_allocator *a = m->allocator;
+    int count = hrm__plan_model(&m->d, &m->at, NULL);
+    HRM__TRY(hrm__alloc_zero(a, &p, (size_t)count, sizeof *m->entries, "tensor list"));
+    m->entries = (hrm__entry *)p;
+    m->count = count;
+    hrm__plan_model(&m->d, &m->at, m->entries);
+    int passes = hrm__lay_passes(&m->desc, &m->d, NULL, 1);
+    HRM__TRY(hrm__alloc_zero(a, &p, 2 * (size_t)passes, sizeof *m->learning, "passes"));
+    m->learning = (hrm_pass *)p;
+    m->thinking = m->learning + passes;
+    m->num_passes = passes;
+    hrm__lay_passes(&m->desc, &m->d, m->learning, 1);
+    hrm__lay_passes(&m->desc, &m->d, m->thinking, 0);
+    for (size_t i = 0; i < (size_t)passes * sizeof *m->learning; i++)
+        m->passes_hash = (m->passes_hash ^ ((const unsigned char *)m->learning)[i]) * 0x100000001b3u;
+    if (m->desc.recurrence) { /* the caller's may go */
+        m->recurrence.states = m->d.states, m->recurrence.nets = m->d.nets;
+        m->recurrence.layers = m->d.layers;
+        m->recurrence.num_passes = passes, m->recurrence.passes = m->learning;
+        m->desc.recurrence = &m->recurrence;
+    }
+    HRM__TRY(hrm_pool_create(&m->pool, m->desc.num_threads, a));
+    m->d.threads = m->desc.num_threads = hrm_pool_size(m->pool);
+    HRM__TRY(hrm__open_table(&m->table, &m->desc));
+    hrm_device_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.dtype = m->desc.forward_dtype;
+    desc.pool = m->pool;
+    desc.allocator = a;
+    HRM__TRY(m->table->open(&m->dev, &desc));
+    HRM__TRY(m->table->sizes(m->dev, &m->d, 0, &m->sizes));
+    HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__params_bytes(m)));
+    m->params = (hrm_real *)p;
+    if (hrm__puzzle_count(&m->d)) {
+        HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__puzzle_count(&m->d) * sizeof *m->puzzle));
+        m->puzzle = (hrm_real *)p;
+    }
+    HRM__TRY(m->table->buffer_alloc(m->dev, &m->prepared, m->sizes.prepared));
+    m->stale = 1;
+    if (!initialise) return HRM_OK;
+    if (m->desc.device == HRM_CPU) {
+        hrm__init_params(m, m->params);
+        return HRM_OK;
+    }
+    HRM__TRY(hrm__alloc_zero(a, &p, m->at.total, sizeof(hrm_real), "initial weights"));
+    hrm__init_params(m, (hrm_real *)p);
+    hrm_status status = m->table->upload(m->dev, m->params, p, hrm__params_bytes(m));
+    if (status == HRM_OK) status = m->table->sync(m->dev);
+    hrm__free(a, p, m->at.total, sizeof(hrm_real));
+    return status;
+}
+
+static hrm_status hrm__model_create(hrm_model **out, const hrm_model_desc *desc, int initialise)
+{
+    hrm_model_desc resolved = *desc;
+    hrm_dims d;
+    void *p;
+    HRM__TRY(hrm__cpu_select());
+    HRM__TRY(hrm__resolve(&resolved, &d));
+    if (hrm__estimate(&d, 1) > (double)(SIZE_MAX / 2))
+        return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
+    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_model), "model"));
+    hrm_model *m = (hrm_model *)p;
+    m->desc = resolved;
+    m->d = d;
+    if (desc->allocator) {
+        m->allocator_copy = *desc->allocator;
+        m->allocator = m->desc.allocator = &m->allocator_copy;
+    }
+    hrm_status status = hrm__model_build(m, initialise);
+    if (status != HRM_OK) {
+        hrm_model_destroy(m);
+        return status;
+    }
+    *out = m;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_model_create(hrm_model **model, const hrm_model_desc *desc) { return hrm__model_create(model, desc, 1); }
+HRM_API const hrm_model_desc *hrm_model_describe(const hrm_model *model) { return &model->desc; }
+
+HRM_API int64_t hrm_model_parameters(const hrm_model *m)
+{
+    int64_t n = 0;
+    for (int i = 0; i < m->count; i++)
+        if (m->entries[i].role == HRM_TRAINED) n += (int64_t)hrm__entry_size(&m->entries[i]);
+    return n;
+}
+
+/* ---- tensors of a model -------------------------------------------------------------------------------------- >>tensors --*/
+HRM_API int hrm_model_tensor_count(const hrm_model *model) { return model->count; }
+
+static hrm_real *hrm__entry_place(const hrm_model *m, const hrm__entry *e)
+{
+    return e->role == HRM_PUZZLE_TABLE ? m->puzzle : m->params + e->offset;
+}
+
+static hrm_status hrm__check_tensor(const hrm_model *m, int index)
+{
+    return index >= 0 && index < m->count ? HRM_OK
+                                          : hrm__fail(HRM_ERR_ARGUMENT, "tensor %d of a model with %d", index, m->count);
+}
+
+HRM_API hrm_status hrm_model_tensor(const hrm_model *m, int index, hrm_tensor *tensor, hrm_role *role)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    memset(tensor, 0, sizeof *tensor);
+    tensor->name = e->name;
+    tensor->dtype = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
+    tensor->ndim = e->rows ? 2 : 1;
+    tensor->shape[0] = (int64_t)(e->rows ? e->rows : e->columns);
+    tensor->shape[1] = e->rows ? (int64_t)e->columns : 0;
+    tensor->bytes = hrm__entry_size(e) * sizeof(hrm_real);
+    tensor->data = m->desc.device == HRM_CPU ? hrm__entry_place(m, e) : NULL;
+    if (role) *role = e->role;
+    return HRM_OK;
+}
+
+HRM_API int hrm_model_tensor_find(const hrm_model *m, const char *name)
+{
+    for (int i = 0; i < m->count; i++)
+        if (!strcmp(m->entries[i].name, name)) return i;
+    return -1;
+}
+
+HRM_API hrm_status hrm_model_tensor_read(const hrm_model *m, int index, hrm_real *values)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    return m->table->download(m->dev, values, hrm__entry_place(m, e), hrm__entry_size(e) * sizeof *values);
+}
+
+static hrm_status hrm__check_finite(const char *name, const hrm_real *values, size_t n, size_t columns)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(values[i] - values[i] == 0))
+            return hrm__fail(HRM_ERR_NAN, "tensor %s: row %zu, column %zu is %g", name, i / columns, i % columns,
+                             (double)values[i]);
+    return HRM_OK;
+}
+
+static hrm_status hrm__check_weights(const hrm_model *m)
+{
+    /* every tensor, a piece at a time; HRM_ERR_NAN names the first that is not finite */
+    hrm_real some[1024];
+    for (int i = 0; i < m->count; i++) {
+        const hrm__entry *e = &m->entries[i];
+        size_t size = hrm__entry_size(e);
+        for (size_t at = 0; at < size; at += HRM__COUNT(some)) {
+            size_t n = size - at < HRM__COUNT(some) ? size - at : HRM__COUNT(some);
+            HRM__TRY(m->table->download(m->dev, some, hrm__entry_place(m, e) + at, n * sizeof *some));
+            for (size_t j = 0; j < n; j++)
+                if (!(some[j] - some[j] == 0))
+                    return hrm__fail(HRM_ERR_NAN, "tensor %s: element %zu is %g", e->name, at + j, (double)some[j]);
+        }
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_model_tensor_write(hrm_model *m, int index, const hrm_real *values)
+{
+    HRM__TRY(hrm__check_tensor(m, index));
+    const hrm__entry *e = &m->entries[index];
+    size_t n = hrm__entry_size(e);
+    HRM__TRY(hrm__check_finite(e->name, values, n, e->columns));
+    m->stale = 1;
+    HRM__TRY(m->table->upload(m->dev, hrm__entry_place(m, e), values, n * sizeof *values));
+    return m->table->sync(m->dev);
+}
+
+/* ==================================================================================================== >>act ===============
+ * One ACT segment at a time. Which calls of the device table make a segment, its backward pass and an update stands in
+ * hrm__segment, hrm__backward and hrm__update; everything else here moves data to and from them.
+ */
+struct hrm_run {
+    hrm_model *model;
+    hrm_work   w;
+    void      *memory; /* device memory for all of w's buffers */
+    size_t     bytes;
+    uint64_t   seed, segments;
+    int64_t    updates;
+    hrm_group  groups[HRM_MAX_GROUPS];
+    int        num_groups;
+    int        ran; /* 1: a segment was run, 2: its backward pass too */
+    int        owned; /* by a trainer */
+};
+
+/* What a captured sequence of calls is told apart by: which it is, its passes, the rows it works on. */
+static uint64_t hrm__graph_key(const hrm_run *run, int which)
+{
+    uint64_t h = run->model->passes_hash;
+    h = (h ^ (uint64_t)which) * 0x100000001b3u;
+    return (h ^ (uint64_t)run->w.rows) * 0x100000001b3u;
+}
+
+enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_UPDATE, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE };
+
+static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, int update, void *base, hrm_work *w)
+{
+    /* lays the buffers of w (d and train set) out from base (NULL: counts) -> bytes */
+    const hrm_dims *d = &w->d;
+    hrm__plan a = {NULL, 0};
+    size_t B = (size_t)d->B, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, B) * (size_t)d->D;
+    a.base = (char *)base;
+    for (int i = 0; i < d->states; i++) w->z[i] = hrm__take(&a, z, sizes->activation);
+    w->e = hrm__take(&a, z, sizes->activation);
+    w->inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->halted = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->new_inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->new_labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->new_ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->min_halt_steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->logits = hrm__take_real(&a, B * T * V);
+    w->q = hrm__take_real(&a, B * 2);
+    w->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    w->metrics = (double *)hrm__take(&a, HRM_METRIC_SUMS, sizeof(double));
+    w->bad = (int32_t *)hrm__take(&a, 1, sizeof(int32_t));
+    w->step = (hrm_step *)hrm__take(&a, 1, sizeof(hrm_step));
+    if (w->train) {
+        for (int i = 0; i < d->states; i++) w->t[i] = hrm__take(&a, z, sizes->activation);
+        w->dlogits = hrm__take_real(&a, B * T * V);
+        w->dq = hrm__take_real(&a, B * 2);
+        w->q2 = hrm__take_real(&a, B * 2);
+        w->target_q = hrm__take_real(&a, B);
+        w->norm = (double *)hrm__take(&a, 1, sizeof(double));
+        w->grads = hrm__take_real(&a, hrm__gradient_count(&m->at, w->train));
+        w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
+    }
+    if (update) {
+        w->m = hrm__take_real(&a, m->at.trained);
+        w->v = hrm__take_real(&a, m->at.trained);
+    }
+    w->work = hrm__take(&a, sizes->work, 1);
+    return a.used;
+}
+
+HRM_API void hrm_run_destroy(hrm_run *run)
+{
+    if (!run) return;
+    hrm_model *m = run->model;
+    if (run->memory) {
+        m->table->forget(m->dev, &run->w);
+        m->table->buffer_free(m->dev, run->memory, run->bytes);
+    }
+    hrm__free(m->allocator, run, 1, sizeof *run);
+}
+
+static int hrm__update_groups(const hrm_model *m, int train, hrm_group *groups)
+{
+    /* what moves what, at which of the step's rates -> how many; train 2: the backward pass applies the blocks' gradients
+     * itself */
+    int n = 0;
+    memset(groups, 0, HRM_MAX_GROUPS * sizeof *groups);
+    groups[n].optimizer = HRM_ADAM_ATAN2;
+    groups[n++].count = hrm__gradient_count(&m->at, train);
+    if (!hrm__puzzle_count(&m->d)) return n;
+    groups[n].optimizer = HRM_SIGN_SGD;
+    groups[n].rate = 1;
+    return n + 1;
+}
+
+/* Whether blocks may be updated as soon as their gradient is there, which saves keeping them all: where nothing has to look at
+ * all gradients first, and each network is passed once with one. */
+static int hrm__updates_early(const hrm_model *m)
+{
+    unsigned seen = 0;
+    for (int i = 0; i < m->num_passes; i++) {
+        if (m->learning[i].slot < 0) continue;
+        if (seen >> m->learning[i].net & 1) return 0;
+        seen |= 1u << m->learning[i].net;
+    }
+    return m->table->updates_at_once;
+}
+
+static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train)
+{
+    /* train as in hrm_work */
+    int rows = desc->rows ? desc->rows : 1;
+    void *p;
+    hrm_device_sizes sizes;
+    if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
+    if (train && (m->desc.forward_dtype == HRM_FORWARD_INT8 ||
+                  (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only",
+                         hrm__forward_names[m->desc.forward_dtype]);
+    if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2))
+        return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
+    HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
+    hrm_run *run = (hrm_run *)p;
+    run->model = m;
+    run->seed = desc->seed;
+    run->w.d = m->d;
+    run->w.d.B = run->w.rows = rows;
+    run->w.at = m->at;
+    run->w.train = train;
+    run->num_groups = hrm__update_groups(m, train, run->groups);
+    hrm_status status = m->table->sizes(m->dev, &run->w.d, run->w.train, &sizes);
+    if (status == HRM_OK) {
+        run->bytes = hrm__plan_run(m, &sizes, desc->update, NULL, &run->w);
+        status = m->table->buffer_alloc(m->dev, &p, run->bytes);
+    }
+    if (status == HRM_OK) {
+        run->memory = p;
+        hrm__plan_run(m, &sizes, desc->update, p, &run->w);
+        run->w.params = m->params;
+        run->w.puzzle = m->puzzle;
+        run->w.prepared = m->prepared;
+        status = hrm_run_reset(run);
+    }
+    if (status != HRM_OK) {
+        hrm_run_destroy(run);
+        return status;
+    }
+    *out = run;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_desc *desc)
+{
+    if (desc->update && !desc->train)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a run with update needs train: it is gradients that are applied");
+    return hrm__run_create(run, m, desc, desc->train != 0);
+}
+
+static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
+{
+    int32_t some[256];
+    for (size_t i = 0; i < HRM__COUNT(some); i++) some[i] = value;
+    for (size_t i = 0; i < n; i += HRM__COUNT(some))
+        HRM__TRY(run->model->table->upload(run->model->dev, dst + i, some,
+                                           (n - i < HRM__COUNT(some) ? n - i : HRM__COUNT(some)) * sizeof *some));
+    return HRM_OK;
+}
+
+static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
+{
+    const hrm_work *w = &run->w;
+    return run->model->table->zero(run->model->dev, w->puzzle_grad,
+                                   (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
+}
+
+static hrm_status hrm__recover(hrm_run *run)
+{
+    /* after a loss that was not finite: updates are done again, and what it left in a trainer's gradients is gone */
+    const hrm_device_table *t = run->model->table;
+    hrm_work *w = &run->w;
+    HRM__TRY(t->zero(run->model->dev, w->bad, sizeof *w->bad));
+    if (!run->owned) return HRM_OK;
+    HRM__TRY(t->zero(run->model->dev, w->grads, hrm__gradient_count(&w->at, w->train) * sizeof *w->grads));
+    return hrm__zero_puzzle_gradient(run);
+}
+
+HRM_API hrm_status hrm_run_reset(hrm_run *run)
+{
+    run->w.rows = run->w.d.B;
+    run->ran = 0;
+    HRM__TRY(hrm__recover(run));
+    return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
+}
+
+static hrm_status hrm__check_gradients(const hrm_run *run)
+{
+    if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
+    if (run->owned)
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "this run is a trainer's, which applies gradients and does not keep them; create another for them");
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
+{
+    HRM__TRY(hrm__check_gradients(run));
+    HRM__TRY(run->model->table->zero(run->model->dev, run->w.bad, sizeof *run->w.bad)); /* what was wrong is gone with them */
+    HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads));
+    return hrm__zero_puzzle_gradient(run);
+}
+
+static hrm_status hrm__check_batch(const hrm_dims *d, const hrm_batch *batch, int rows, const char *what)
+{
+    if (batch->rows != rows) return hrm__fail(HRM_ERR_SHAPE, "%s has %d rows, the run %d", what, batch->rows, rows);
+    for (int i = 0; i < rows; i++) {
+        for (int t = 0; t < d->T; t++) {
+            int32_t token = batch->inputs[(size_t)i * (size_t)d->T + (size_t)t];
+            if (token < 0 || token >= d->V)
+                return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: token %d is not below the vocabulary's %d", what, i,
+                                 t, (int)token, d->V);
+            if (!batch->labels) continue;
+            int32_t label = batch->labels[(size_t)i * (size_t)d->T + (size_t)t];
+            if (label != -100 && (label < 0 || label >= d->V))
+                return hrm__fail(HRM_ERR_RANGE,
+                                 "%s: row %d, position %d: label %d is neither -100 nor below the vocabulary's %d", what, i, t,
+                                 (int)label, d->V);
+        }
+        if (d->puzzle_ids && batch->puzzle_identifiers &&
+            (batch->puzzle_identifiers[i] < 0 || batch->puzzle_identifiers[i] >= d->puzzle_ids))
+            return hrm__fail(HRM_ERR_RANGE, "%s: row %d: puzzle identifier %d is not below the table's %d", what, i,
+                             (int)batch->puzzle_identifiers[i], d->puzzle_ids);
+    }
+    return HRM_OK;
+}
+
+static hrm_status hrm__offer(hrm_run *run, const hrm_batch *batch)
+{
+    /* the batch into device memory; labels and ids may be NULL */
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows;
+    HRM__TRY(hrm__check_batch(&w->d, batch, w->rows, "batch"));
+    HRM__TRY(t->upload(dev, w->new_inputs, batch->inputs, n * (size_t)w->d.T * sizeof(int32_t)));
+    if (batch->labels) HRM__TRY(t->upload(dev, w->new_labels, batch->labels, n * (size_t)w->d.T * sizeof(int32_t)));
+    else HRM__TRY(hrm__fill_i32(run, w->new_labels, -100, n * (size_t)w->d.T));
+    if (batch->puzzle_identifiers) return t->upload(dev, w->new_ids, batch->puzzle_identifiers, n * sizeof(int32_t));
+    return hrm__fill_i32(run, w->new_ids, 0, n);
+}
+
+static hrm_status hrm__refresh(hrm_run *run)
+{
+    if (!run->model->stale) return HRM_OK;
+    HRM__TRY(run->model->table->prepare(run->model->dev, &run->w));
+    run->model->stale = 0;
+    return HRM_OK;
+}
+
+static hrm_status hrm__segment(hrm_run *run)
+{
+    const hrm_model *m = run->model;
+    const hrm_device_table *t = m->table;
+    hrm_device *dev = m->dev;
+    hrm_work *w = &run->w;
+    HRM__TRY(t->act_begin(dev, w));
+    HRM__TRY(t->embed(dev, w));
+    HRM__TRY(w->train ? t->passes(dev, w, w->z, m->learning, m->num_passes)
+                      : t->passes(dev, w, w->z, m->thinking, m->num_passes));
+    HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
+    HRM__TRY(t->act_end(dev, w));
+    if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
+        HRM__TRY(
+            t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* as laid out: all states, then e */
+        HRM__TRY(t->passes(dev, w, w->t, m->thinking, m->num_passes));
+        HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
+    }
+    return t->losses(dev, w);
+}
+
+static hrm_status hrm__backward(hrm_run *run)
+{
+    const hrm_model *m = run->model;
+    const hrm_device_table *t = m->table;
+    hrm_device *dev = m->dev;
+    HRM__TRY(t->heads_backward(dev, &run->w));
+    HRM__TRY(t->passes_backward(dev, &run->w, m->learning, m->num_passes));
+    return t->embed_backward(dev, &run->w);
+}
+
+static hrm_status hrm__update(hrm_run *run)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    HRM__TRY(t->reduce(dev, &run->w));
+    HRM__TRY(t->update(dev, &run->w, run->groups, run->num_groups));
+    return t->prepare(dev, &run->w);
+}
+
+static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t number)
+{
+    const hrm_dims *d = &run->w.d;
+    hrm_step s;
+    memset(&s, 0, sizeof s);
+    s.seed = seed;
+    s.step = number;
+    s.halt_max_steps = d->halt_max_steps;
+    s.exploration = d->exploration;
+    s.q_loss_weight = 0.5f;
+    s.loss_scale = 1.0f / (float)d->B;
+    s.bias1 = s.bias2 = 1;
+    return s;
+}
+
+static void hrm__step_rates(hrm_step *s, const hrm_update_desc *u, int64_t t)
+{
+    s->rates[0].lr = u->lr, s->rates[0].weight_decay = u->weight_decay;
+    s->rates[1].lr = u->puzzle_emb_lr, s->rates[1].weight_decay = u->puzzle_emb_weight_decay;
+    s->beta1 = u->beta1;
+    s->beta2 = u->beta2;
+    s->bias1 = (float)(1 - pow((double)u->beta1, (double)t));
+    s->bias2 = (float)sqrt(1 - pow((double)u->beta2, (double)t));
+}
+
+HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    hrm_step step;
+    int replayed;
+    HRM__TRY(hrm__offer(run, batch));
+    step = hrm__step_make(run, run->seed, ++run->segments);
+    if (min_halt_steps) {
+        step.fixed_exploration = 1;
+        HRM__TRY(t->upload(dev, w->min_halt_steps, min_halt_steps, (size_t)w->d.B * sizeof *min_halt_steps));
+    }
+    HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
+    HRM__TRY(hrm__refresh(run));
+    HRM__TRY(t->begin_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT), &replayed));
+    if (!replayed) HRM__TRY(hrm__segment(run));
+    HRM__TRY(t->end_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT)));
+    run->ran = 1;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_backward(hrm_run *run)
+{
+    const hrm_device_table *t = run->model->table;
+    int replayed;
+    HRM__TRY(hrm__check_gradients(run));
+    if (run->ran != 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
+    HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD), &replayed));
+    if (!replayed) HRM__TRY(hrm__backward(run));
+    HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD)));
+    run->ran = 2;
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm)
+{
+    const hrm_model *m = run->model;
+    double squares;
+    HRM__TRY(hrm__check_gradients(run));
+    HRM__TRY(m->table->norm(m->dev, &run->w));
+    HRM__TRY(m->table->download(m->dev, &squares, run->w.norm, sizeof squares));
+    *norm = sqrt(squares);
+    return squares - squares == 0 ? HRM_OK : hrm__fail(HRM_ERR_NAN, "the gradients' norm is %g", *norm);
+}
+
+HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
+{
+    const hrm_model *m = run->model;
+    hrm_step step = hrm__step_make(run, run->seed, run->segments);
+    int32_t bad;
+    int replayed;
+    HRM__TRY(hrm__check_gradients(run));
+    if (!run->w.m) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
+    if (!(desc->beta1 >= 0 && desc->beta1 < 1 && desc->beta2 >= 0 && desc->beta2 < 1))
+        return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1,
+                         (double)desc->beta2);
+    hrm__step_rates(&step, desc, run->updates + 1);
+    HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
+    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE), &replayed));
+    if (!replayed) HRM__TRY(hrm__update(run));
+    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE)));
+    HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
+    if (bad) return hrm__fail(HRM_ERR_NAN, "a loss or a gradient is not finite; the weights are those before this update");
+    run->updates++;
+    return HRM_OK;
+}
+
+HRM_API int64_t hrm_run_updates(const hrm_run *run) { return run->updates; }
+
+HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values)
+{
+    const hrm_model *m = run->model;
+    HRM__TRY(hrm__check_tensor(m, tensor));
+    const hrm__entry *e = &m->entries[tensor];
+    HRM__TRY(hrm__check_gradients(run));
+    if (e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
+    if (e->role == HRM_PUZZLE_TABLE)
+        return m->table->download(m->dev, values, run->w.puzzle_grad,
+                                  (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
+    return m->table->download(m->dev, values, run->w.grads + e->offset, hrm__entry_size(e) * sizeof *values);
+}
+
+static hrm_metrics hrm__metrics_from(const double *sums)
+{
+    hrm_metrics m;
+    double rows = sums[HRM_M_ROWS] > 1 ? sums[HRM_M_ROWS] : 1, count = sums[HRM_M_COUNT] > 1 ? sums[HRM_M_COUNT] : 1;
+    memset(&m, 0, sizeof m);
+    m.rows = sums[HRM_M_ROWS];
+    m.count = sums[HRM_M_COUNT];
+    m.accuracy = sums[HRM_M_ACCURACY] / count;
+    m.exact_accuracy = sums[HRM_M_EXACT] / count;
+    m.q_halt_accuracy = sums[HRM_M_Q_HALT_ACCURACY] / count;
+    m.steps = sums[HRM_M_STEPS] / count;
+    m.lm_loss = sums[HRM_M_LM_LOSS] / rows;
+    m.q_halt_loss = sums[HRM_M_Q_HALT_LOSS] / rows;
+    m.q_continue_loss = sums[HRM_M_Q_CONTINUE_LOSS] / rows;
+    return m;
+}
+
+HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more)
+{
+    double rows = total->rows + more->rows, count = total->count + more->count;
+    double a = rows > 0 ? more->rows / rows : 0, b = count > 0 ? more->count / count : 0;
+#define HRM__MIX(field, part) total->field += (more->field - total->field) * part;
+    HRM__MIX(lm_loss, a) HRM__MIX(q_halt_loss, a) HRM__MIX(q_continue_loss, a)
+    HRM__MIX(accuracy, b) HRM__MIX(exact_accuracy, b) HRM__MIX(q_halt_accuracy, b) HRM__MIX(steps, b)
+#undef HRM__MIX
+    total->rows = rows;
+    total->count = count;
+    total->step = more->step;
+    total->lr = more->lr;
+}
+
+HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
+{
+    double sums[HRM_METRIC_SUMS];
+    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no metrics before its first segment");
+    HRM__TRY(run->model->table->download(run->model->dev, sums, run->w.metrics, sizeof sums));
+    *metrics = hrm__metrics_from(sums);
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    const hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows, T = (size_t)w->d.T, V = (size_t)w->d.V;
+    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no results before its first segment");
+    if (o->target_q_continue && !(w->train && w->d.halt_max_steps > 1))
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1");
+    if (o->logits) HRM__TRY(t->download(dev, o->logits, w->logits, n * T * V * sizeof *o->logits));
+    if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
+    if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
+    if (o->halted) HRM__TRY(t->download(dev, o->halted, w->halted, n * sizeof *o->halted));
+    if (o->target_q_continue) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
+    for (size_t i = 0; (o->q_halt || o->q_continue) && i < n; i += 64) {
+        hrm_real some[128];
+        size_t m = n - i < 64 ? n - i : 64;
+        HRM__TRY(t->download(dev, some, w->q + 2 * i, 2 * m * sizeof *some));
+        for (size_t j = 0; j < m; j++) {
+            if (o->q_halt) o->q_halt[i + j] = some[2 * j];
+            if (o->q_continue) o->q_continue[i + j] = some[2 * j + 1];
+        }
+    }
+    return HRM_OK;
+}
+
+/* ==================================================================================================== >>trainer ===========*/
+/* of >>dataset */
+static void       hrm__dataset_take_turn(hrm_dataset *data);
+static void       hrm__dataset_end_turn(hrm_dataset *data);
+static int        hrm__dataset_serial(const hrm_dataset *data);
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
+                                      hrm_batch *batch, int *new_iteration);
+
+typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
+
+/* A thread that gathers the batch after the one at work, into the trainer's. It holds the data set's turn from the order until
+ * it is done, so that the data set may be closed, or drawn from by others, at any time. */
+typedef struct hrm__gatherer {
+    int          running; /* the thread was started */
+    int          ahead;   /* a batch was ordered and not fetched yet */
+    int          serial;  /* of its data set */
+    int          forks;
+    hrm_position from, to;
+    hrm_status   status;
+    char         message[sizeof hrm__message];
+#ifndef HRM_NO_THREADS
+    hrm__order     order;
+    hrm_dataset   *data;
+    hrm__thread    thread;
+    hrm__mutex     mutex;
+    hrm__condition condition;
+#endif
+} hrm__gatherer;
+
+typedef struct hrm__begun { int64_t step; double lr; hrm_position before; } hrm__begun; /* a step */
+typedef struct hrm__told { int there; int32_t bad; double sums[HRM_METRIC_SUMS]; } hrm__told; /* what the device says of it */
+
+struct hrm_trainer {
+    hrm_model     *model;
+    hrm_train_desc desc;
+    hrm_run       *run;
+    int64_t        done, total;
+    hrm_position   position;
+    hrm_batch      batch; /* host; the gatherer's while a batch is ordered */
+    int32_t       *batch_memory;
+    size_t         batch_count;
+    hrm__gatherer  gatherer;
+    hrm__begun     posted; /* whose metrics are still to be told; step 0: none */
+    hrm__told      held;   /* these, fetched when another trainer of the model posted its own; `there` until they are told */
+};
+
+#ifdef HRM_NO_THREADS
+static hrm_status hrm__gatherer_start(hrm_trainer *t) { (void)t; return HRM_OK; }
+static void       hrm__gatherer_stop(hrm_trainer *t) { (void)t; }
+static void       hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from) { (void)t, (void)data, (void)from; }
+static void       hrm__gatherer_wait(hrm_trainer *t) { (void)t; }
+static hrm_status hrm__gatherer_revive(hrm_trainer *t) { (void)t; return HRM_OK; }
+#else
+static HRM__THREAD_RESULT hrm__gatherer_main(void *argument)
+{
+    hrm_trainer *t = (hrm_trainer *)argument;
+    hrm__gatherer *g = &t->gatherer;
+    for (;;) {
+        hrm__mutex_lock(&g->mutex);
+        while (g->order == HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
+        int leave = g->order == HRM__LEAVE;
+        hrm__mutex_unlock(&g->mutex);
+        if (leave) return 0;
+        g->to = g->from;
+        g->status = hrm__dataset_gather(g->data, &g->to, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
+        if (g->status != HRM_OK) memcpy(g->message, hrm__message, sizeof g->message);
+        hrm__dataset_end_turn(g->data);
+        hrm__mutex_lock(&g->mutex);
+        g->order = HRM__IDLE;
+        hrm__condition_wake(&g->condition);
+        hrm__mutex_unlock(&g->mutex);
+    }
+}
+
+static void hrm__gatherer_tell(hrm__gatherer *g, hrm__order order)
+{
+    hrm__mutex_lock(&g->mutex);
+    g->order = order;
+    hrm__condition_wake(&g->condition);
+    hrm__mutex_unlock(&g->mutex);
+}
+
+static void hrm__gatherer_wait(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__mutex_lock(&g->mutex);
+    while (g->order != HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
+    hrm__mutex_unlock(&g->mutex);
+}
+
+static void hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__dataset_take_turn(data);
+    g->data = data;
+    g->serial = hrm__dataset_serial(data);
+    g->from = from;
+    g->ahead = 1;
+    hrm__gatherer_tell(g, HRM__ORDERED);
+}
+
+static hrm_status hrm__gatherer_start(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    hrm__mutex_init(&g->mutex);
+    hrm__condition_init(&g->condition);
+    g->forks = (int)hrm__load(&hrm__forks);
+    g->order = HRM__IDLE;
+    g->ahead = 0;
+    g->running = hrm__thread_start(&g->thread, hrm__gatherer_main, t);
+    if (g->running) return HRM_OK;
+    hrm__condition_destroy(&g->condition);
+    hrm__mutex_destroy(&g->mutex);
+    return hrm__fail(HRM_ERR_MEMORY, "the thread that gathers batches could not be started");
+}
+
+static void hrm__gatherer_stop(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    if (!g->running || g->forks != (int)hrm__load(&hrm__forks)) return; /* a parent's */
+    hrm__gatherer_wait(t);
+    hrm__gatherer_tell(g, HRM__LEAVE);
+    hrm__thread_join(g->thread);
+    hrm__condition_destroy(&g->condition);
+    hrm__mutex_destroy(&g->mutex);
+}
+
+static hrm_status hrm__gatherer_revive(hrm_trainer *t)
+{
+    hrm__gatherer *g = &t->gatherer;
+    return g->running && g->forks != (int)hrm__load(&hrm__forks) ? hrm__gatherer_start(t) : HRM_OK;
+}
+#endif
+
+static hrm_status hrm__next_batch(hrm_trainer *t, hrm_dataset *data, hrm_position *position)
+{
+    /* the batch at *position into t->batch; the one gathered ahead where it is that one */
+    hrm__gatherer *g = &t->gatherer;
+    HRM__TRY(hrm__gatherer_revive(t));
+    if (g->ahead) {
+        hrm__gatherer_wait(t);
+        g->ahead = 0;
+        if (g->serial == hrm__dataset_serial(data) && memcmp(&g->from, position, sizeof *position) == 0) {
+            if (g->status != HRM_OK) return hrm__fail(g->status, "%s", g->message);
+            *position = g->to;
+            return HRM_OK;
+        }
+    }
+    return hrm_dataset_next(data, position, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
+}
+
+static hrm_status hrm__resolve_training(hrm_train_desc *t)
+{
+    if (t->steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "steps is %lld, expected 0 or more", (long long)t->steps);
+    if (t->steps == 0 && t->epochs == 0) t->epochs = 1000;
+    if (!(t->epochs >= 0 && t->epochs < 1e15))
+        return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
+    if (t->lr_warmup_steps < 0)
+        return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
+    HRM__TRY(hrm__keys_resolve(t, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
+    return HRM_OK;
+}
+
+static void hrm__settle_steps(hrm_trainer *t, int64_t total)
+{
+    t->total = total;
+    if (t->desc.no_warmup) t->desc.lr_warmup_steps = 0;
+    else if (t->desc.lr_warmup_steps == 0) t->desc.lr_warmup_steps = hrm__min_i64(2000, total / 10);
+}
+
+static size_t hrm__batch_count(const hrm_dims *d, int rows) { return (size_t)rows * (2 * (size_t)d->T + 1); }
+
+static void hrm__batch_place(hrm_batch *batch, int32_t *memory, const hrm_dims *d, int rows)
+{
+    size_t n = (size_t)rows * (size_t)d->T;
+    batch->rows = rows;
+    batch->filled = 0;
+    batch->inputs = memory;
+    batch->labels = memory + n;
+    batch->puzzle_identifiers = memory + 2 * n;
+}
+
+HRM_API void hrm_trainer_destroy(hrm_trainer *t)
+{
+    if (!t) return;
+    hrm_model *m = t->model;
+    hrm__gatherer_stop(t);
+    if (m->poster == t) m->poster = NULL;
+    hrm_run_destroy(t->run);
+    hrm__free(m->allocator, t->batch_memory, t->batch_count, sizeof *t->batch_memory);
+    hrm__free(m->allocator, t, 1, sizeof *t);
+}
+
+static hrm_status hrm__trainer_build(hrm_trainer *t)
+{
+    hrm_model *m = t->model;
+    hrm_run_desc run;
+    void *p;
+    memset(&run, 0, sizeof run);
+    run.rows = t->desc.batch_size;
+    run.seed = t->desc.seed;
+    run.update = 1;
+    HRM__TRY(hrm__run_create(&t->run, m, &run, hrm__updates_early(m) ? 2 : 1));
+    t->run->owned = 1;
+    t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
+    HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
+    t->batch_memory = (int32_t *)p;
+    hrm__batch_place(&t->batch, t->batch_memory, &m->d, t->desc.batch_size);
+    return t->desc.gather_ahead > 0 ? hrm__gatherer_start(t) : HRM_OK;
+}
+
+HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const hrm_train_desc *desc)
+{
+    hrm_train_desc resolved;
+    void *p;
+    memset(&resolved, 0, sizeof resolved);
+    if (desc) resolved = *desc;
+    HRM__TRY(hrm__resolve_training(&resolved));
+    if (resolved.gather_ahead == 0) resolved.gather_ahead = model->table->asynchronous ? 1 : -1;
+    HRM__TRY(hrm__alloc_zero(model->allocator, &p, 1, sizeof(hrm_trainer), "trainer"));
+    hrm_trainer *t = (hrm_trainer *)p;
+    t->model = model;
+    t->desc = resolved;
+    if (resolved.steps) hrm__settle_steps(t, resolved.steps);
+    hrm_status status = hrm__trainer_build(t);
+    if (status != HRM_OK) {
+        hrm_trainer_destroy(t);
+        return status;
+    }
+    *out = t;
+    return HRM_OK;
+}
+
+HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *t) { return &t->desc; }
+HRM_API int64_t      hrm_trainer_steps_done(const hrm_trainer *t) { return t->done; }
+HRM_API int64_t      hrm_trainer_steps_total(const hrm_trainer *t) { return t->total; }
+HRM_API hrm_run     *hrm_trainer_run(hrm_trainer *t) { return t->run; }
+HRM_API hrm_position hrm_trainer_position(const hrm_trainer *t) { return t->position; }
+
+static hrm_status hrm__check_data(const hrm_model *m, const hrm_dataset *data)
+{
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    if (info->seq_len != m->d.T)
+        return hrm__fail(HRM_ERR_SHAPE, "the data set's seq_len is %d, the model's %d", info->seq_len, m->d.T);
+    if (info->vocab_size > m->d.V)
+        return hrm__fail(HRM_ERR_SHAPE, "the data set's vocab_size is %d, the model's %d", info->vocab_size, m->d.V);
+    if (m->d.puzzle_ids && info->num_puzzle_identifiers > m->d.puzzle_ids)
+        return hrm__fail(HRM_ERR_SHAPE, "the data set's num_puzzle_identifiers is %d, the model's %d",
+                         info->num_puzzle_identifiers, m->d.puzzle_ids);
+    return HRM_OK;
+}
+
+static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
+{
+    /* the next step's calls; t->posted becomes it */
+    hrm_model *m = t->model;
+    const hrm_device_table *table = m->table;
+    hrm_work *w = &t->run->w;
+    hrm_position position = t->position;
+    int replayed;
+    HRM__TRY(hrm__check_data(m, data));
+    if (!t->total) {
+        const hrm_dataset_info *info = hrm_dataset_describe(data);
+        double total = floor(t->desc.epochs * (double)info->total_groups * info->mean_puzzle_examples / t->desc.batch_size);
+        if (!(total >= 1 && total < 9e15))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%g epochs of %lld groups make %g steps of %d rows, expected at least 1",
+                             t->desc.epochs, (long long)info->total_groups, total, t->desc.batch_size);
+        hrm__settle_steps(t, (int64_t)total);
+    }
+    if (t->done >= t->total) return HRM_END;
+    HRM__TRY(hrm__next_batch(t, data, &position));
+    HRM__TRY(hrm__offer(t->run, &t->batch)); /* copied: from here on the next one may be gathered */
+
+    int64_t step = t->done + 1;
+    if (t->gatherer.running && step < t->total) hrm__gatherer_order(t, data, position);
+    const hrm_train_desc *d = &t->desc;
+    hrm_step s = hrm__step_make(t->run, d->seed, (uint64_t)step);
+    hrm_update_desc u;
+    u.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    u.puzzle_emb_lr =
+        (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
+    u.weight_decay = d->weight_decay, u.puzzle_emb_weight_decay = d->puzzle_emb_weight_decay;
+    u.beta1 = d->beta1, u.beta2 = d->beta2;
+    hrm__step_rates(&s, &u, step);
+    HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
+    HRM__TRY(hrm__refresh(t->run));
+    HRM__TRY(table->begin_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP), &replayed));
+    if (!replayed) {
+        HRM__TRY(hrm__segment(t->run));
+        HRM__TRY(hrm__backward(t->run));
+        HRM__TRY(hrm__update(t->run));
+    }
+    HRM__TRY(table->end_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP)));
+    t->posted.step = step;
+    t->posted.lr = (double)u.lr;
+    t->posted.before = t->position;
+    t->done = step;
+    t->position = position;
+    return HRM_OK;
+}
+
+enum { HRM__POST_BAD = HRM_METRIC_SUMS * sizeof(double) }; /* where it stands in a slot, behind the metrics */
+
+static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *told)
+{
+    const hrm_device_table *table = t->model->table;
+    int slot = (int)(step & 1);
+    if (t->held.there) {
+        *told = t->held;
+        t->held.there = 0;
+        return HRM_OK;
+    }
+    HRM__TRY(table->collect(t->model->dev, slot, 0, told->sums, sizeof told->sums));
+    HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &told->bad, sizeof told->bad));
+    told->there = 1;
+    return HRM_OK;
+}
+
+static hrm_status hrm__trainer_post(hrm_trainer *t)
+{
+    hrm_model *m = t->model;
+    int slot = (int)(t->posted.step & 1);
+    if (m->poster && m->poster != t && m->poster->posted.step) { /* one device, one pair of slots */
+        hrm__told told;
+        HRM__TRY(hrm__trainer_fetch(m->poster, m->poster->posted.step, &told));
+        m->poster->held = told;
+    }
+    m->poster = t;
+    HRM__TRY(m->table->post(m->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
+    return m->table->post(m->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
+}
+
+static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metrics *metrics)
+{
+    /* the metrics of a step that was posted */
+    hrm__told told;
+    HRM__TRY(hrm__trainer_fetch(t, begun.step, &told));
+    if (told.bad) { /* nor did the steps begun since then change anything */
+        t->done = begun.step - 1;
+        t->position = begun.before;
+        t->posted.step = 0;
+        t->held.there = 0;
+        hrm_status status = hrm__check_weights(t->model);
+        if (status == HRM_ERR_NAN)
+            return hrm__fail(
+                status,
+                "step %lld: the loss is not finite, since an update before it left weights that are not; load an earlier state",
+                (long long)begun.step);
+        return status != HRM_OK ? status
+                                : hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it",
+                                            (long long)begun.step);
+    }
+    if (metrics) {
+        *metrics = hrm__metrics_from(told.sums);
+        metrics->step = begun.step;
+        metrics->lr = begun.lr;
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
+{
+    hrm__begun told = t->posted;
+    if (metrics) memset(metrics, 0, sizeof *metrics);
+    if (told.step == 0) return HRM_OK;
+    t->posted.step = 0;
+    return hrm__trainer_tell(t, told, metrics);
+}
+
+HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
+{
+    if (!metrics) return hrm_trainer_step_ahead(t, data, NULL); /* nothing to wait for */
+    HRM__TRY(hrm__trainer_begin(t, data));
+    HRM__TRY(hrm__trainer_post(t));
+    return hrm_trainer_catch_up(t, metrics);
+}
+
+HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
+{
+    hrm__begun before = t->posted;
+    if (!t->model->table->asynchronous) {
+        HRM__TRY(hrm__trainer_begin(t, data));
+        HRM__TRY(hrm__trainer_post(t));
+        return hrm_trainer_catch_up(t, metrics);
+    }
+    HRM__TRY(hrm__trainer_begin(t, data));
+    HRM__TRY(hrm__trainer_post(t));
+    if (metrics) memset(metrics, 0, sizeof *metrics);
+    return before.step ? hrm__trainer_tell(t, before, metrics) : HRM_OK;
+}
+
+/* ==================================================================================================== >>solve =============
+ * hrm_solve and hrm_evaluate are one loop: rows think segment by segment, and leave the batch when they are done.
+ */
+typedef struct hrm__solver {
+    hrm_run  *run;
+    int       rows;
+    size_t    bytes;
+    void     *memory;      /* host: all below */
+    hrm_real *logits, *q;  /* [rows,T,V], [rows,2] */
+    int32_t  *predictions; /* [rows,T] */
+    int32_t  *alive;       /* [rows] which row of the call stands in each row of the run */
+    int32_t  *keep;        /* [rows] */
+    hrm_solve_result *results; /* [rows] */
+} hrm__solver;
+
+static size_t hrm__plan_solver(const hrm_dims *d, int rows, void *base, hrm__solver *s)
+{
+    hrm__plan a = {NULL, 0};
+    size_t B = (size_t)rows, T = (size_t)d->T, V = (size_t)d->V;
+    a.base = (char *)base;
+    s->logits = hrm__take_real(&a, B * T * V);
+    s->q = hrm__take_real(&a, B * 2);
+    s->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
+    s->alive = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    s->keep = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    s->results = (hrm_solve_result *)hrm__take(&a, B, sizeof(hrm_solve_result));
+    return a.used;
+}
+
+static void hrm__solver_destroy(hrm__solver *s)
+{
+    if (!s) return;
+    const hrm_model *m = s->run ? s->run->model : NULL;
+    const hrm_allocator *a = m ? m->allocator : NULL;
+    hrm__free(a, s->memory, s->bytes, 1);
+    hrm_run_destroy(s->run);
+    hrm__free(a, s, 1, sizeof *s);
+}
+
+static hrm_status hrm__solver_for(hrm_model *m, int rows)
+{
+    void *p, *memory;
+    hrm_run_desc desc;
+    hrm_run *run;
+    if (m->solver && m->solver->rows >= rows) return HRM_OK;
+    memset(&desc, 0, sizeof desc);
+    desc.rows = rows;
+    HRM__TRY(hrm_run_create(&run, m, &desc));
+    hrm__solver plan;
+    memset(&plan, 0, sizeof plan);
+    plan.rows = rows;
+    plan.run = run;
+    plan.bytes = hrm__plan_solver(&m->d, rows, NULL, &plan);
+    hrm_status status = hrm__alloc(m->allocator, &memory, plan.bytes, 1, "solver");
+    if (status != HRM_OK) {
+        hrm_run_destroy(run);
+        return status;
+    }
+    status = hrm__alloc(m->allocator, &p, 1, sizeof(hrm__solver), "solver");
+    if (status != HRM_OK) {
+        hrm__free(m->allocator, memory, plan.bytes, 1);
+        hrm_run_destroy(run);
+        return status;
+    }
+    plan.memory = memory;
+    hrm__plan_solver(&m->d, rows, memory, &plan);
+    hrm__solver_destroy(m->solver);
+    m->solver = (hrm__solver *)p;
+    *m->solver = plan;
+    return HRM_OK;
+}
+
+typedef struct hrm__thinking {
+    int max_steps, adaptive, want_logits;
+    /* rows that are done: index in the call, and row of the solver's host buffers (predictions, logits, q) */
+    hrm_status (*on_done)(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted);
+    void (*on_segment)(void *user, const hrm__solver *s, int segment, int n);
+    void *user;
+} hrm__thinking;
+
+static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__thinking *how)
+{
+    hrm__solver *s = m->solver;
+    hrm_run *run = s->run;
+    hrm_work *w = &run->w;
+    const hrm_device_table *t = m->table;
+    size_t T = (size_t)w->d.T, V = (size_t)w->d.V;
+    int n = batch->rows, replayed;
+    w->rows = n;
+    HRM__TRY(hrm__offer(run, batch));
+    HRM__TRY(hrm__fill_i32(run, w->halted, 1, (size_t)n));
+    HRM__TRY(hrm__refresh(run));
+    for (int i = 0; i < n; i++) s->alive[i] = i;
+    for (int segment = 1; n > 0; segment++) {
+        uint64_t key = hrm__graph_key(run, segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE);
+        int last = segment == how->max_steps, leaving = 0;
+        HRM__TRY(t->begin_step(m->dev, w, key, &replayed));
+        if (!replayed) {
+            if (segment == 1) {
+                HRM__TRY(t->act_begin(m->dev, w));
+                HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
+            }
+            HRM__TRY(t->passes(m->dev, w, w->z, m->thinking, m->num_passes));
+            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 1));
+        }
+        HRM__TRY(t->end_step(m->dev, w, key));
+        if (!last && !how->adaptive && !how->on_segment) continue;
+        HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
+        for (int i = 0; i < n; i++) leaving += last || (how->adaptive && s->q[2 * i] > s->q[2 * i + 1]);
+        if (leaving || how->on_segment)
+            HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
+        if (leaving && how->want_logits)
+            HRM__TRY(t->download(m->dev, s->logits, w->logits, (size_t)n * T * V * sizeof *s->logits));
+        if (how->on_segment) how->on_segment(how->user, s, segment, n);
+        int kept = 0;
+        for (int i = 0; i < n; i++) {
+            int halted = s->q[2 * i] > s->q[2 * i + 1];
+            if (last || (how->adaptive && halted)) {
+                HRM__TRY(how->on_done(how->user, s, s->alive[i], (size_t)i, segment, halted));
+            } else {
+                s->keep[kept] = i;
+                s->alive[kept++] = s->alive[i];
+            }
+        }
+        if (kept && kept < n) HRM__TRY(t->gather(m->dev, w, s->keep, kept));
+        n = kept;
+    }
+    return HRM_OK;
+}
+
+/* ---- hrm_solve ---------------------------------------------------------------------------------------------- >>solving ---*/
+typedef struct hrm__solve_call { const hrm_solve_desc *desc; int32_t *answers; size_t T; } hrm__solve_call;
+
+static void hrm__solve_result_set(hrm_solve_result *r, const hrm__solver *s, size_t at, int segments, int halted)
+{
+    r->segments = segments;
+    r->halted = halted;
+    r->q_halt = (float)s->q[2 * at];
+    r->q_continue = (float)s->q[2 * at + 1];
+}
+
+static hrm_status hrm__solve_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
+{
+    const hrm__solve_call *call = (const hrm__solve_call *)user;
+    memcpy(call->answers + (size_t)row * call->T, s->predictions + at * call->T, call->T * sizeof *call->answers);
+    if (call->desc->results) hrm__solve_result_set(&call->desc->results[row], s, at, segments, halted);
+    return HRM_OK;
+}
+
+static void hrm__solve_segment(void *user, const hrm__solver *s, int segment, int n)
+{
+    const hrm__solve_call *call = (const hrm__solve_call *)user;
+    for (int i = 0; i < n; i++) hrm__solve_result_set(&s->results[i], s, (size_t)i, segment, s->q[2 * i] > s->q[2 * i + 1]);
+    call->desc->on_segment(call->desc->user, segment, n, s->alive, s->predictions, s->results);
+}
+
+HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answers, const hrm_solve_desc *desc)
+{
+    hrm_solve_desc none;
+    hrm_batch batch;
+    hrm__thinking how;
+    hrm__solve_call call;
+    memset(&none, 0, sizeof none);
+    if (!desc) desc = &none;
+    int rows = desc->rows ? desc->rows : 1, max_steps = desc->max_steps ? desc->max_steps : m->d.halt_max_steps;
+    if (rows < 1 || max_steps < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
+    HRM__TRY(hrm__solver_for(m, rows));
+    memset(&batch, 0, sizeof batch);
+    batch.rows = batch.filled = rows;
+    batch.inputs = (int32_t *)(uintptr_t)puzzles; /* read only */
+    batch.puzzle_identifiers = (int32_t *)(uintptr_t)desc->puzzle_identifiers;
+    call.desc = desc;
+    call.answers = answers;
+    call.T = (size_t)m->d.T;
+    memset(&how, 0, sizeof how);
+    how.max_steps = max_steps;
+    how.adaptive = !desc->no_halting;
+    how.on_done = hrm__solve_done;
+    how.on_segment = desc->on_segment ? hrm__solve_segment : NULL;
+    how.user = &call;
+    return hrm__think(m, &batch, &how);
+}
+
+/* ---- hrm_evaluate ------------------------------------------------------------------------------------------- >>evaluate --*/
+typedef struct hrm__evaluation {
+    const hrm_evaluate_desc *desc;
+    hrm_model      *model;
+    hrm_batch       batch;
+    hrm_run_outputs outputs; /* in the batch's order */
+    double         *sums;    /* [B, HRM_METRIC_SUMS], summed in the batch's order: the same for any order of leaving */
+} hrm__evaluation;
+
+static hrm_status hrm__evaluate_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
+{
+    hrm__evaluation *e = (hrm__evaluation *)user;
+    const hrm_dims *d = &e->model->d;
+    size_t T = (size_t)d->T, V = (size_t)d->V, r = (size_t)row;
+    double *sums = e->sums + r * HRM_METRIC_SUMS, q_halt = (double)s->q[2 * at];
+    int correct, labelled;
+    (void)halted;
+    memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
+    sums[HRM_M_LM_LOSS] = hrm_cross_entropy(e->model->desc.loss_type, NULL, s->logits + at * T * V, e->batch.labels + r * T, T,
+                                            V, 1, &correct, &labelled);
+    int exact = correct == labelled;
+    sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, NULL);
+    sums[HRM_M_ROWS] = 1;
+    if (labelled) {
+        sums[HRM_M_COUNT] = 1;
+        sums[HRM_M_ACCURACY] = (double)correct / labelled;
+        sums[HRM_M_EXACT] = exact;
+        sums[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == exact;
+        sums[HRM_M_STEPS] = segments;
+    }
+    memcpy(e->outputs.predictions + r * T, s->predictions + at * T, T * sizeof *s->predictions);
+    e->outputs.q_halt[r] = s->q[2 * at];
+    e->outputs.q_continue[r] = s->q[2 * at + 1];
+    e->outputs.steps[r] = segments;
+    if (e->outputs.logits) memcpy(e->outputs.logits + r * T * V, s->logits + at * T * V, T * V * sizeof *s->logits);
+    return HRM_OK;
+}
+
+static size_t hrm__plan_evaluation(const hrm_dims *d, int B, int logits, void *base, hrm__evaluation *e)
+{
+    hrm__plan a = {NULL, 0};
+    size_t n = (size_t)B, T = (size_t)d->T;
+    a.base = (char *)base;
+    int32_t *batch = (int32_t *)hrm__take(&a, hrm__batch_count(d, B), sizeof(int32_t));
+    if (base) hrm__batch_place(&e->batch, batch, d, B);
+    e->outputs.predictions = (int32_t *)hrm__take(&a, n * T, sizeof(int32_t));
+    e->outputs.steps = (int32_t *)hrm__take(&a, n, sizeof(int32_t));
+    e->outputs.q_halt = hrm__take_real(&a, n);
+    e->outputs.q_continue = hrm__take_real(&a, n);
+    e->outputs.logits = logits ? hrm__take_real(&a, n * T * (size_t)d->V) : NULL;
+    e->sums = (double *)hrm__take(&a, n * HRM_METRIC_SUMS, sizeof(double));
+    return a.used;
+}
+
+static hrm_status hrm__evaluate(hrm__evaluation *e, const hrm_dataset *data, const hrm__thinking *how, hrm_metrics *metrics)
+{
+    const hrm_evaluate_desc *d = e->desc;
+    int64_t total = hrm_dataset_describe(data)->total_examples;
+    int B = e->batch.rows;
+    double sums[HRM_METRIC_SUMS] = {0};
+    if (d->max_examples > 0) total = hrm__min_i64(total, d->max_examples);
+    for (int64_t first = 0; first < total; first += B) {
+        e->batch.rows = B;
+        HRM__TRY(hrm_dataset_read(data, first, &e->batch));
+        e->batch.filled = (int)hrm__min_i64(e->batch.filled, total - first);
+        e->batch.rows = e->batch.filled; /* padding is not worked on */
+        HRM__TRY(hrm__think(e->model, &e->batch, how));
+        for (int i = 0; i < e->batch.filled; i++)
+            for (int k = 0; k < HRM_METRIC_SUMS; k++) sums[k] += e->sums[i * HRM_METRIC_SUMS + k];
+        /* the published evaluation divides everything, losses too, by the rows counted */
+        double rows = sums[HRM_M_ROWS];
+        sums[HRM_M_ROWS] = sums[HRM_M_COUNT];
+        *metrics = hrm__metrics_from(sums);
+        sums[HRM_M_ROWS] = rows;
+        if (d->on_rows) HRM__TRY(d->on_rows(d->user, first, &e->batch, &e->outputs));
+        if (d->on_batch) HRM__TRY(d->on_batch(d->user, first + e->batch.filled, total, metrics));
+    }
+    return HRM_OK;
+}
+
+HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics)
+{
+    hrm_evaluate_desc none;
+    hrm__evaluation e;
+    hrm__thinking how;
+    void *memory;
+    memset(&none, 0, sizeof none);
+    memset(&e, 0, sizeof e);
+    memset(metrics, 0, sizeof *metrics);
+    e.desc = desc ? desc : &none;
+    e.model = m;
+    int B = e.desc->batch_size ? e.desc->batch_size : 64,
+        max_steps = e.desc->max_steps ? e.desc->max_steps : m->d.halt_max_steps;
+    if (B < 1 || max_steps < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
+    HRM__TRY(hrm__check_data(m, data));
+    HRM__TRY(hrm__solver_for(m, B));
+    size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
+    HRM__TRY(hrm__alloc(m->allocator, &memory, bytes, 1, "evaluation"));
+    hrm__plan_evaluation(&m->d, B, e.desc->want_logits, memory, &e);
+    memset(&how, 0, sizeof how);
+    how.max_steps = max_steps;
+    how.adaptive = e.desc->adaptive;
+    how.want_logits = 1;
+    how.on_done = hrm__evaluate_done;
+    how.user = &e;
+    hrm_status status = hrm__evaluate(&e, data, &how, metrics);
+    hrm__free(m->allocator, memory, bytes, 1);
+    return status;
+}
+
+/* ---- memory known beforehand --------------------------------------------------------------------------------- >>budget ---*/
+static size_t hrm__block_bytes(size_t bytes) { return bytes + 2 * HRM__ALIGN; } /* what hrm__alloc asks the allocator for */
+
+HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch)
+{
+    hrm_model m;
+    hrm_work w;
+    hrm_device_sizes sizes;
+    const hrm_device_table *table;
+    hrm__solver solver;
+    memset(&m, 0, sizeof m);
+    m.desc = *desc;
+    if (batch < 1 || batch > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch is %d, expected 1 to %d", batch, 1 << 20);
+    HRM__TRY(hrm__cpu_select());
+    HRM__TRY(hrm__resolve(&m.desc, &m.d));
+    if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2))
+        return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
+    HRM__TRY(hrm__open_table(&table, &m.desc));
+    m.count = hrm__plan_model(&m.d, &m.at, NULL);
+    HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
+    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) +
+                    hrm__block_bytes(2 * (size_t)hrm__lay_passes(&m.desc, &m.d, NULL, 1) * sizeof(hrm_pass)) +
+                    hrm__block_bytes(sizeof(hrm_device)) + hrm__block_bytes(sizeof(hrm_pool)) +
+                    hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
+                    (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
+    #ifndef HRM_NO_THREADS
+    memory->model += hrm__block_bytes((size_t)m.d.threads * sizeof(hrm__worker));
+#endif
+    for (int train = 0; train < 2; train++) {
+        memset(&w, 0, sizeof w);
+        w.d = m.d;
+        w.d.B = batch;
+        w.train = train && table->updates_at_once ? 2 : train;
+        HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
+        size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, train, NULL, &w));
+        if (train)
+            memory->train =
+                run + hrm__block_bytes(sizeof(hrm_trainer)) + hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
+        else
+            memory->solve =
+                run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
     }
     return HRM_OK;
 }
@@ -1977,8 +6514,8 @@ static long hrm__os_create(hrm__file *file, const char *path)
     for (;;) {
         int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0666);
         if (fd < 0) return errno;
-        /* A lock tells others that we live, and goes with us. Who looked between the two calls has it, removes the file and lets go:
-         * then again. Where there are no locks nobody removes anything. */
+        /* A lock tells others that we live, and goes with us. Who looked between the two calls has it, removes the file and
+         * lets go: then again. Where there are no locks nobody removes anything. */
         struct flock lock;
         struct stat ours, there;
         memset(&lock, 0, sizeof lock);
@@ -2070,7 +6607,8 @@ static void hrm__os_remove_stale(const char *path)
         if (strncmp(e->d_name, path + at, n) != 0 || strncmp(e->d_name + n, ".tmp", 4) != 0) continue;
         const char *digits = e->d_name + n + 4;
         if (!*digits || digits[strspn(digits, "0123456789_")]) continue;
-        if (snprintf(full, sizeof full, "%.*s%s", (int)at, path, e->d_name) >= (int)sizeof full || hrm__temp_is_ours(full)) continue;
+        if (snprintf(full, sizeof full, "%.*s%s", (int)at, path, e->d_name) >= (int)sizeof full || hrm__temp_is_ours(full))
+            continue;
         struct flock lock;
         memset(&lock, 0, sizeof lock);
         lock.l_type = F_WRLCK;
@@ -2084,7 +6622,7 @@ static void hrm__os_remove_stale(const char *path)
 }
 #endif
 
-/* ---- map -------------------------------------------------------------------------------------------------------------- */
+/* ---- map --------------------------------------------------------------------------------------------------- >>map ---- */
 static hrm_status hrm__map_fail(const char *path, long error)
 {
     return hrm__fail(HRM_ERR_IO, "%s: cannot be read: %s", path, hrm__os_reason(error));
@@ -2114,7 +6652,8 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
     if (!path || !*path) return hrm__fail(HRM_ERR_ARGUMENT, "no path given");
     if (HRM__IO_FAULT()) return hrm__map_fail(path, HRM__IO_ERROR);
     if (!hrm__os_wide(wide, path)) return hrm__map_fail(path, ERROR_INVALID_NAME);
-    HANDLE file = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    HANDLE file =
+        CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
     if (file == INVALID_HANDLE_VALUE) return hrm__map_fail(path, (long)GetLastError());
     long error = GetFileSizeEx(file, &length) ? 0 : (long)GetLastError();
     if (!error && (uint64_t)length.QuadPart > SIZE_MAX / 2) error = ERROR_NOT_ENOUGH_MEMORY;
@@ -2165,7 +6704,8 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
         if (!view) error = ENOMEM;
         else if (lseek(fd, 0, SEEK_SET) < 0) error = errno;
         for (size_t at = 0; !error && at < size;) {
-            ssize_t done = HRM__IO_FAULT() ? 0 : read(fd, (char *)view + at, size - at < (size_t)1 << 30 ? size - at : (size_t)1 << 30);
+            ssize_t done =
+                HRM__IO_FAULT() ? 0 : read(fd, (char *)view + at, size - at < (size_t)1 << 30 ? size - at : (size_t)1 << 30);
             if (done < 0 && errno == EINTR) continue;
             if (done <= 0) error = done < 0 ? errno : EIO;
             else at += (size_t)done;
@@ -2189,10 +6729,11 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
 static void hrm__map_to_native(const hrm_file_map *map, const void *data, hrm_dtype dtype, size_t n)
 {
     /* n elements of the map from the file's byte order to the machine's; each once only */
-    if (HRM__BIG_ENDIAN) hrm__swap_bytes((unsigned char *)map->handle + ((const unsigned char *)data - map->data), hrm_dtype_size(dtype), n);
+    if (HRM__BIG_ENDIAN)
+        hrm__swap_bytes((unsigned char *)map->handle + ((const unsigned char *)data - map->data), hrm_dtype_size(dtype), n);
 }
 
-/* ---- writer -----------------------------------------------------------------------------------------------------------
+/* ---- writer --------------------------------------------------------------------------------------------- >>writer ----
  * The names of unfinished files stand in a fixed table, first character last, so that a signal handler may read it any time.
  */
 #define HRM__TEMPS 64
@@ -2220,8 +6761,8 @@ static void hrm__crc_add(hrm__crc *crc, const void *data, size_t n)
     uint32_t v = ~crc->value;
     for (; n >= 8; n -= 8, p += 8) {
         uint32_t low = v ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
-        v = crc->table[7][low & 255] ^ crc->table[6][low >> 8 & 255] ^ crc->table[5][low >> 16 & 255] ^ crc->table[4][low >> 24] ^
-            crc->table[3][p[4]] ^ crc->table[2][p[5]] ^ crc->table[1][p[6]] ^ crc->table[0][p[7]];
+        v = crc->table[7][low & 255] ^ crc->table[6][low >> 8 & 255] ^ crc->table[5][low >> 16 & 255] ^
+            crc->table[4][low >> 24] ^ crc->table[3][p[4]] ^ crc->table[2][p[5]] ^ crc->table[1][p[6]] ^ crc->table[0][p[7]];
     }
     for (; n; n--) v = v >> 8 ^ crc->table[0][(v ^ *p++) & 255];
     crc->value = ~v;
@@ -2443,7 +6984,11 @@ static hrm_status hrm__writer_elements(hrm_writer *w, hrm_dtype as, const void *
  * First a heap for what lives and dies together: blocks that double, nothing freed on its own.
  */
 typedef struct hrm__chunk { struct hrm__chunk *next; size_t size, used; } hrm__chunk;
-typedef struct hrm__arena { const hrm_allocator *allocator; hrm__chunk *chunks; const char *what; /* in error messages */ } hrm__arena;
+typedef struct hrm__arena {
+    const hrm_allocator *allocator;
+    hrm__chunk *chunks;
+    const char *what; /* in error messages */
+} hrm__arena;
 
 static void hrm__arena_free(hrm__arena *arena)
 {
@@ -2518,7 +7063,9 @@ static hrm_status hrm__check_content(const hrm_file_map *map, const char *path)
     for (int k = 0; k < 2; k++) {
         size_t n = 0;
         while (pages[k][n] && at + n < map->size && (map->data[at + n] | (pages[k][n] >= 'a' ? 32 : 0)) == pages[k][n]) n++;
-        if (!pages[k][n]) return hrm__fail(HRM_ERR_FORMAT, "%s: an HTML page, not the file itself; download the file, not the page about it", path);
+        if (!pages[k][n])
+            return hrm__fail(HRM_ERR_FORMAT, "%s: an HTML page, not the file itself; download the file, not the page about it",
+                             path);
     }
     return HRM_OK;
 }
@@ -2526,7 +7073,10 @@ static hrm_status hrm__check_content(const hrm_file_map *map, const char *path)
 /* A text being read. */
 typedef struct hrm__text { const char *p, *end, *name; int line; hrm__arena *arena; } hrm__text;
 
-static hrm_status hrm__text_fail(const hrm__text *t, const char *what) { return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s", t->name, t->line, what); }
+static hrm_status hrm__text_fail(const hrm__text *t, const char *what)
+{
+    return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s", t->name, t->line, what);
+}
 
 static void hrm__text_blank(hrm__text *t)
 {
@@ -2619,7 +7169,8 @@ static hrm_status hrm__json_number(hrm__text *t, hrm_json *node, const char *p, 
     node->type = HRM_JSON_NUMBER;
     node->string = text;
     node->number = hrm__number_value(text);
-    if (!(node->number - node->number == 0)) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the number %.40s is too large", t->name, t->line, node->string);
+    if (!(node->number - node->number == 0))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the number %.40s is too large", t->name, t->line, node->string);
     return HRM_OK;
 }
 
@@ -2627,7 +7178,10 @@ static int hrm__hex4(const char *p)
 {
     int v = 0;
     for (int i = 0; i < 4; i++) {
-        int c = p[i], digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int c = p[i], digit = c >= '0' && c <= '9'   ? c - '0'
+                              : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                              : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                     : -1;
         if (digit < 0) return -1;
         v = v << 4 | digit;
     }
@@ -2706,8 +7260,8 @@ static hrm_status hrm__json_unique(hrm__text *t, const hrm_json *object)
     for (n = 1; n < count && strcmp(keys[n - 1]->key, keys[n]->key) != 0;) n++;
     hrm_status status = HRM_OK;
     if (n < count)
-        status = hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the key \"%.100s\" stands there a second time, first in line %d", t->name, keys[n]->line,
-                           keys[n]->key, keys[n - 1]->line);
+        status = hrm__fail(HRM_ERR_FORMAT, "%s: line %d: the key \"%.100s\" stands there a second time, first in line %d",
+                           t->name, keys[n]->line, keys[n]->key, keys[n - 1]->line);
     hrm__free(t->arena->allocator, p, count, sizeof *keys);
     return status;
 }
@@ -2801,8 +7355,8 @@ struct hrm_json_document { hrm__arena arena; hrm_json *root; };
 
 typedef hrm_status (*hrm__text_parser)(hrm__text *t, hrm_json **root);
 
-static hrm_status hrm__text_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a,
-                                  hrm__text_parser parse)
+static hrm_status hrm__text_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a, hrm__text_parser parse)
 {
     void *p;
     hrm__text t;
@@ -2825,7 +7379,8 @@ static hrm_status hrm__text_parse(hrm_json_document **doc, const char *text, siz
     return status;
 }
 
-HRM_API hrm_status hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a)
+HRM_API hrm_status hrm_json_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a)
 {
     return hrm__text_parse(doc, text, length, name, a, hrm__json_tree);
 }
@@ -2854,7 +7409,8 @@ static const char *hrm__json_type_name(hrm_json_type type)
     return names[type];
 }
 
-static hrm_status hrm__json_want(const hrm_json *object, const char *key, hrm_json_type type, int required, const char *name, const hrm_json **out)
+static hrm_status hrm__json_want(const hrm_json *object, const char *key, hrm_json_type type, int required, const char *name,
+                                 const hrm_json **out)
 {
     /* the member of that type, NULL when absent or null and not required */
     const hrm_json *v = hrm_json_get(object, key);
@@ -2862,18 +7418,21 @@ static hrm_status hrm__json_want(const hrm_json *object, const char *key, hrm_js
     if ((!v || v->type == HRM_JSON_NULL) && !required) return HRM_OK;
     if (!v) return hrm__fail(HRM_ERR_FORMAT, "%s: \"%s\" is missing", name, key);
     if (v->type != type)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %s, expected %s", name, v->line, key, hrm__json_type_name(v->type), hrm__json_type_name(type));
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %s, expected %s", name, v->line, key,
+                         hrm__json_type_name(v->type), hrm__json_type_name(type));
     *out = v;
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required, double *value, const char *name)
+HRM_API hrm_status hrm_json_read_number(const hrm_json *object, const char *key, double low, double high, int required,
+                                        double *value, const char *name)
 {
     const hrm_json *v;
     HRM__TRY(hrm__json_want(object, key, HRM_JSON_NUMBER, required, name, &v));
     if (!v) return HRM_OK;
     if (v->number < low || v->number > high)
-        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %.40s, expected %g to %g", name, v->line, key, v->string, low, high);
+        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %.40s, expected %g to %g", name, v->line, key, v->string, low,
+                         high);
     *value = v->number;
     return HRM_OK;
 }
@@ -2885,7 +7444,8 @@ HRM_API hrm_status hrm_json_integer(const hrm_json *node, int64_t *value)
     uint64_t m = 0;
     if (node->type == HRM_JSON_NUMBER) {
         int negative = *p == '-';
-        for (p += negative || *p == '+'; *p >= '0' && *p <= '9' && m <= (UINT64_MAX - 9) / 10; p++) m = m * 10 + (uint64_t)(*p - '0');
+        for (p += negative || *p == '+'; *p >= '0' && *p <= '9' && m <= (UINT64_MAX - 9) / 10; p++)
+            m = m * 10 + (uint64_t)(*p - '0');
         if (!*p && m <= (uint64_t)INT64_MAX + (uint64_t)negative) {
             *value = negative ? (m ? -(int64_t)(m - 1) - 1 : 0) : (int64_t)m;
             return HRM_OK;
@@ -2895,24 +7455,29 @@ HRM_API hrm_status hrm_json_integer(const hrm_json *node, int64_t *value)
             return HRM_OK;
         }
     }
-    return hrm__fail(HRM_ERR_FORMAT, "line %d: %.40s is not a whole number", node->line, node->string ? node->string : hrm__json_type_name(node->type));
+    return hrm__fail(HRM_ERR_FORMAT, "line %d: %.40s is not a whole number", node->line,
+                     node->string ? node->string : hrm__json_type_name(node->type));
 }
 
-HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required, int64_t *value, const char *name)
+HRM_API hrm_status hrm_json_read_integer(const hrm_json *object, const char *key, int64_t low, int64_t high, int required,
+                                         int64_t *value, const char *name)
 {
     const hrm_json *v;
     int64_t n;
     HRM__TRY(hrm__json_want(object, key, HRM_JSON_NUMBER, required, name, &v));
     if (!v) return HRM_OK;
     if (hrm_json_integer(v, &n) != HRM_OK)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %.40s, expected a whole number", name, v->line, key, v->string);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: \"%s\" is %.40s, expected a whole number", name, v->line, key,
+                         v->string);
     if (n < low || n > high)
-        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %lld, expected %lld to %lld", name, v->line, key, (long long)n, (long long)low, (long long)high);
+        return hrm__fail(HRM_ERR_RANGE, "%s: line %d: \"%s\" is %lld, expected %lld to %lld", name, v->line, key, (long long)n,
+                         (long long)low, (long long)high);
     *value = n;
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value, const char *name)
+HRM_API hrm_status hrm_json_read_string(const hrm_json *object, const char *key, int required, const char **value,
+                                        const char *name)
 {
     const hrm_json *v;
     HRM__TRY(hrm__json_want(object, key, HRM_JSON_STRING, required, name, &v));
@@ -2928,10 +7493,10 @@ HRM_API hrm_status hrm_json_read_bool(const hrm_json *object, const char *key, i
     return HRM_OK;
 }
 
-/* ---- yaml -------------------------------------------------------------------------------------------------------------
+/* ---- yaml ------------------------------------------------------------------------------------------------- >>yaml ----
  * What configurations are written in: block mappings and sequences by indentation, [a, b] and {a: b}, plain, 'single' and
- * "double" quoted scalars, | and > blocks, comments, anchors of values, aliases, merges (<<). An alias is a copy of what it stands
- * for; copies of more than HRM__YAML_COPIES nodes are refused, as are tags, "? key" and several documents.
+ * "double" quoted scalars, | and > blocks, comments, anchors of values, aliases, merges (<<). An alias is a copy of what it
+ * stands for; copies of more than HRM__YAML_COPIES nodes are refused, as are tags, "? key" and several documents.
  */
 #define HRM__YAML_COPIES 10000
 
@@ -3028,7 +7593,8 @@ static const char *hrm__yaml_key_colon(const hrm__text *t)
 
 static const char *hrm__yaml_fold(hrm__text *t, const char *p, const char *end, char **o, const char *low)
 {
-    /* at a line's end in a quoted string: it and the blanks around it are one blank, n empty lines n line ends; not below `low` */
+    /* at a line's end in a quoted string: it and the blanks around it are one blank, n empty lines n line ends; not below
+     * `low` */
     int empty = -1;
     while (*o > low && ((*o)[-1] == ' ' || (*o)[-1] == '\t' || (*o)[-1] == '\r')) (*o)--;
     for (; p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'); p++)
@@ -3077,7 +7643,8 @@ static hrm_status hrm__yaml_quoted(hrm__text *t, const char **out)
                     c = 0x10000 + ((c & 0x3ff) << 10) + ((unsigned)second & 0x3ff);
                     p += 6;
                 }
-                if (digits || !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return hrm__text_fail(t, "an escape in a string that is none");
+                if (digits || !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+                    return hrm__text_fail(t, "an escape in a string that is none");
                 o = hrm__utf8_put(o, c);
             }
             low = o; /* an escaped blank at a line's end stays */
@@ -3093,14 +7660,17 @@ static hrm_status hrm__yaml_quoted(hrm__text *t, const char **out)
 static hrm_status hrm__yaml_plain(hrm__text *t, hrm_json *node, const char *p, size_t n)
 {
     /* null, true, false, numbers; anything else is a string */
-    static const struct { const char *word; hrm_json_type type; int value; } words[] = {
-        {"~", HRM_JSON_NULL, 0},   {"null", HRM_JSON_NULL, 0},  {"Null", HRM_JSON_NULL, 0}, {"NULL", HRM_JSON_NULL, 0}, {"true", HRM_JSON_BOOL, 1},
-        {"True", HRM_JSON_BOOL, 1}, {"TRUE", HRM_JSON_BOOL, 1}, {"yes", HRM_JSON_BOOL, 1},  {"Yes", HRM_JSON_BOOL, 1},  {"on", HRM_JSON_BOOL, 1},
-        {"On", HRM_JSON_BOOL, 1},   {"false", HRM_JSON_BOOL, 0}, {"False", HRM_JSON_BOOL, 0}, {"FALSE", HRM_JSON_BOOL, 0}, {"no", HRM_JSON_BOOL, 0},
-        {"No", HRM_JSON_BOOL, 0},   {"off", HRM_JSON_BOOL, 0},  {"Off", HRM_JSON_BOOL, 0}};
+    static const struct { const char *word; hrm_json_type type; int value;
+    } words[] = {{"~", HRM_JSON_NULL, 0},     {"null", HRM_JSON_NULL, 0},  {"Null", HRM_JSON_NULL, 0},
+                 {"NULL", HRM_JSON_NULL, 0},  {"true", HRM_JSON_BOOL, 1},  {"True", HRM_JSON_BOOL, 1},
+                 {"TRUE", HRM_JSON_BOOL, 1},  {"yes", HRM_JSON_BOOL, 1},   {"Yes", HRM_JSON_BOOL, 1},
+                 {"on", HRM_JSON_BOOL, 1},    {"On", HRM_JSON_BOOL, 1},    {"false", HRM_JSON_BOOL, 0},
+                 {"False", HRM_JSON_BOOL, 0}, {"FALSE", HRM_JSON_BOOL, 0}, {"no", HRM_JSON_BOOL, 0},
+                 {"No", HRM_JSON_BOOL, 0},    {"off", HRM_JSON_BOOL, 0},   {"Off", HRM_JSON_BOOL, 0}};
     char *copy;
     if (n == 0) return HRM_OK;
-    if (strchr("&*!|>%@`", *p)) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: a value that begins with '%c' is not supported", t->name, t->line, *p);
+    if (strchr("&*!|>%@`", *p))
+        return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: a value that begins with '%c' is not supported", t->name, t->line, *p);
     HRM__TRY(hrm__arena_string(t->arena, &copy, p, n));
     node->string = copy;
     if (strlen(copy) != n || hrm__utf8_bad(copy, n) < n) return hrm__text_fail(t, "a value that is not UTF-8");
@@ -3112,7 +7682,8 @@ static hrm_status hrm__yaml_plain(hrm__text *t, hrm_json *node, const char *p, s
             return HRM_OK;
         }
     node->type = HRM_JSON_STRING;
-    if (n < 64 && strpbrk(copy, "0123456789")) { /* a number in YAML may have a plus, and do without digits before or after its point */
+    if (n < 64 &&
+        strpbrk(copy, "0123456789")) { /* a number in YAML may have a plus, and do without digits before or after its point */
         char number[72];
         const char *sign = *p == '-' ? "-" : "", *rest = copy + (*p == '-' || *p == '+');
         int m = snprintf(number, sizeof number, "%s%s%s", sign, *rest == '.' ? "0" : "", rest);
@@ -3132,7 +7703,8 @@ static hrm_status hrm__yaml_key(hrm__text *t, int flow, const char **key)
     } else {
         stop = hrm__yaml_plain_end(t, flow);
         size_t n = (size_t)(stop - t->p);
-        if (n == 0 || strchr("&*!|>%@`", *t->p) || (*t->p == '?' && n == 1)) return hrm__text_fail(t, "expected \"key: value\"");
+        if (n == 0 || strchr("&*!|>%@`", *t->p) || (*t->p == '?' && n == 1))
+            return hrm__text_fail(t, "expected \"key: value\"");
         HRM__TRY(hrm__arena_string(t->arena, &copy, t->p, n));
         if (strlen(copy) != n || hrm__utf8_bad(copy, n) < n) return hrm__text_fail(t, "a key that is not UTF-8");
         *key = copy;
@@ -3215,8 +7787,10 @@ static hrm_status hrm__yaml_merge(hrm__yaml *y, hrm_json *node, int depth)
     node->count--;
     hrm_json *last = node->child;
     while (last && last->next) last = last->next;
-    for (const hrm_json *from = m->type == HRM_JSON_ARRAY ? m->child : m; from; from = m->type == HRM_JSON_ARRAY ? from->next : NULL) {
-        if (from->type != HRM_JSON_OBJECT) return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: << takes a mapping, or a list of them", y->t.name, m->line);
+    for (const hrm_json *from = m->type == HRM_JSON_ARRAY ? m->child : m; from;
+         from = m->type == HRM_JSON_ARRAY ? from->next : NULL) {
+        if (from->type != HRM_JSON_OBJECT)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: << takes a mapping, or a list of them", y->t.name, m->line);
         for (const hrm_json *c = from->child; c; c = c->next) {
             if (hrm_json_get(node, c->key)) continue;
             HRM__TRY(hrm__json_node(&y->t, &last, node, last, c->key));
@@ -3263,7 +7837,8 @@ static hrm_status hrm__yaml_flow(hrm__yaml *y, hrm_json *node, int depth)
         if (t->p < t->end && !(close == '}' && (*t->p == ',' || *t->p == '}'))) HRM__TRY(hrm__yaml_flow(y, last, depth + 1));
         hrm__yaml_flow_blank(t);
         if (t->p < t->end && *t->p == ',') t->p++;
-        else if (t->p < t->end && *t->p != close) return hrm__text_fail(t, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
+        else if (t->p < t->end && *t->p != close)
+            return hrm__text_fail(t, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
     }
     t->p++;
     if (node->type == HRM_JSON_OBJECT) {
@@ -3275,7 +7850,8 @@ static hrm_status hrm__yaml_flow(hrm__yaml *y, hrm_json *node, int depth)
 
 static hrm_status hrm__yaml_block_text(hrm__yaml *y, hrm_json *node, int parent)
 {
-    /* | or > with its marks (- and + for the last line ends, a digit for the indentation) and the deeper lines below -> the next content */
+    /* | or > with its marks (- and + for the last line ends, a digit for the indentation) and the deeper lines below -> the
+     * next content */
     hrm__text *t = &y->t;
     const int folded = *t->p++ == '>', least = parent + 1;
     int indent = 0, keep = 0, more = 0; /* more: the line before was indented further */
@@ -3287,13 +7863,15 @@ static hrm_status hrm__yaml_block_text(hrm__yaml *y, hrm_json *node, int parent)
     if (!hrm__yaml_at_end_of_line(t, 0)) return hrm__text_fail(t, "more text after | or >");
     while (t->p < t->end && *t->p != '\n') t->p++;
     const char *start = t->p, *stop = start;
-    for (const char *p = start; p < t->end; p = stop) { /* the first line with content sets the indentation, one with less ends the text */
+    for (const char *p = start; p < t->end;
+         p = stop) { /* the first line with content sets the indentation, one with less ends the text */
         const char *line = p + 1, *q = line;
         while (q < t->end && *q == ' ') q++;
         for (stop = q; stop < t->end && *stop != '\n';) stop++;
         if (q == stop || (*q == '\r' && q + 1 == stop)) continue;
         if (!indent) indent = (int)hrm__min_i64(q - line, 10000);
-        if (q - line < (indent > least ? indent : least) || (q == line && t->end - q >= 3 && (memcmp(q, "---", 3) == 0 || memcmp(q, "...", 3) == 0))) {
+        if (q - line < (indent > least ? indent : least) ||
+            (q == line && t->end - q >= 3 && (memcmp(q, "---", 3) == 0 || memcmp(q, "...", 3) == 0))) {
             stop = p;
             break;
         }
@@ -3393,7 +7971,8 @@ static hrm_status hrm__yaml_block(hrm__yaml *y, hrm_json *node, int parent, int 
             HRM__TRY(hrm__yaml_next_line(y));
             /* a list may stand as far left as its key */
             if (y->column > column) HRM__TRY(hrm__yaml_block(y, last, column, depth + 1));
-            else if (!dash && y->column == column && hrm__yaml_is_dash(y)) HRM__TRY(hrm__yaml_block(y, last, column - 1, depth + 1));
+            else if (!dash && y->column == column && hrm__yaml_is_dash(y))
+                HRM__TRY(hrm__yaml_block(y, last, column - 1, depth + 1));
         } else {
             if (dash && !anchor) {
                 y->column = column + (int)hrm__min_i64(t->p - start, 10000); /* "- key: value" opens a mapping at the key */
@@ -3428,12 +8007,13 @@ static hrm_status hrm__yaml_tree(hrm__text *t, hrm_json **root)
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name, const hrm_allocator *a)
+HRM_API hrm_status hrm_yaml_parse(hrm_json_document **doc, const char *text, size_t length, const char *name,
+                                  const hrm_allocator *a)
 {
     return hrm__text_parse(doc, text, length, name, a, hrm__yaml_tree);
 }
 
-/* ---- interpolation ---------------------------------------------------------------------------------------------------- */
+/* ---- interpolation ------------------------------------------------------------------------------- >>interpolation ---- */
 #define HRM__EXPANSIONS    10000 /* in a document; what is left stays as it is */
 #define HRM__EXPANDED_TEXT 2048  /* bytes of a string at most */
 
@@ -3506,7 +8086,8 @@ static hrm_status hrm__expand_string(hrm__expansion *x, hrm_json *node, int dept
             if (p[0] == '$' && p[1] == '{') open = p;
         size_t n = (size_t)(close - open) - 2, length = strlen(text), tail = length - (size_t)(close + 1 - text);
         snprintf(name, sizeof name, "%.*s", (int)hrm__min_i64((int64_t)n, 255), open + 2);
-        if (n >= sizeof name || !hrm__expand_one(x, name, depth, value, sizeof value) || length - n - 3 + strlen(value) >= sizeof text) {
+        if (n >= sizeof name || !hrm__expand_one(x, name, depth, value, sizeof value) ||
+            length - n - 3 + strlen(value) >= sizeof text) {
             from = close + 1; /* not known, or not yet: it stays */
             continue;
         }
@@ -3520,7 +8101,8 @@ static hrm_status hrm__expand_string(hrm__expansion *x, hrm_json *node, int dept
     if (whole) {
         node->type = HRM_JSON_NULL;
         node->string = NULL;
-        if (*text && !strchr("&*!|>%@`", *text)) return hrm__yaml_plain(&x->t, node, text, strlen(text)); /* a number is one again */
+        if (*text && !strchr("&*!|>%@`", *text))
+            return hrm__yaml_plain(&x->t, node, text, strlen(text)); /* a number is one again */
         node->type = HRM_JSON_STRING;
     }
     char *copy;
@@ -3571,7 +8153,8 @@ HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, cons
     HRM__TRY(hrm_file_map_open(&map, path));
     int yaml = hrm__ends_with(path, ".yaml") || hrm__ends_with(path, ".yml");
     hrm_status status = hrm__check_content(&map, path);
-    if (status == HRM_OK) status = hrm__text_parse(doc, (const char *)map.data, map.size, path, a, yaml ? hrm__yaml_tree : hrm__json_tree);
+    if (status == HRM_OK)
+        status = hrm__text_parse(doc, (const char *)map.data, map.size, path, a, yaml ? hrm__yaml_tree : hrm__json_tree);
     hrm_file_map_close(&map);
     return status;
 }
@@ -3582,7 +8165,8 @@ HRM_API hrm_status hrm_json_open(hrm_json_document **doc, const char *path, cons
  */
 typedef struct hrm__npy_text {
     const char *p, *end, *path;
-    int is_unsigned, is_big; /* elements of another form than the tensor's dtype: 2 to 8 bytes without a sign, the first byte highest */
+    /* elements of another form than the tensor's dtype: 2 to 8 bytes without a sign, the first byte highest */
+    int is_unsigned, is_big;
 } hrm__npy_text;
 
 static int hrm__npy_take(hrm__npy_text *t, const char *token)
@@ -3601,11 +8185,13 @@ static hrm_status hrm__npy_shape(hrm__npy_text *t, hrm_tensor *tensor)
     while (!hrm__npy_take(t, ")")) {
         uint64_t v = 0;
         const char *start = t->p;
-        for (; t->p < t->end && *t->p >= '0' && *t->p <= '9' && v <= INT64_MAX / 10 - 1; t->p++) v = v * 10 + (uint64_t)(*t->p - '0');
+        for (; t->p < t->end && *t->p >= '0' && *t->p <= '9' && v <= INT64_MAX / 10 - 1; t->p++)
+            v = v * 10 + (uint64_t)(*t->p - '0');
         (void)hrm__npy_take(t, "L"); /* Python 2 wrote 5L */
         if (t->p == start || !(hrm__npy_take(t, ",") || (t->p < t->end && *t->p == ')')))
             return hrm__fail(HRM_ERR_FORMAT, "%s: the header's shape is not a tuple of sizes", t->path);
-        if (tensor->ndim == HRM_MAX_DIMS) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: more than %d dimensions", t->path, HRM_MAX_DIMS);
+        if (tensor->ndim == HRM_MAX_DIMS)
+            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: more than %d dimensions", t->path, HRM_MAX_DIMS);
         tensor->shape[tensor->ndim++] = (int64_t)v;
     }
     return HRM_OK;
@@ -3615,7 +8201,8 @@ static hrm_status hrm__npy_dtype(hrm__npy_text *t, hrm_tensor *tensor)
 {
     char order, descr[16];
     size_t n = 0;
-    if (!hrm__npy_take(t, "'")) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: only arrays of plain numbers are supported, no records", t->path);
+    if (!hrm__npy_take(t, "'"))
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: only arrays of plain numbers are supported, no records", t->path);
     for (; t->p < t->end && *t->p != '\'' && n < sizeof descr - 1; t->p++) descr[n++] = *t->p;
     descr[n] = 0;
     if (!hrm__npy_take(t, "'") || n < 2) return hrm__fail(HRM_ERR_FORMAT, "%s: the header's descr is damaged", t->path);
@@ -3626,7 +8213,8 @@ static hrm_status hrm__npy_dtype(hrm__npy_text *t, hrm_tensor *tensor)
     while (d < HRM_DTYPE_COUNT && (!*hrm__dtypes[d].numpy || strcmp(hrm__dtypes[d].numpy, descr + 1) != 0)) d++;
     if (d == HRM_DTYPE_COUNT || !strchr("<>|=", order)) {
         if (t->is_unsigned) descr[1] = 'u';
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: element type '%s' is not supported; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1 are", t->path, descr);
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: element type '%s' is not supported; f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1 are",
+                         t->path, descr);
     }
     tensor->dtype = (hrm_dtype)d;
     t->is_big = order == '>' && hrm__dtypes[d].bytes > 1;
@@ -3643,17 +8231,20 @@ static hrm_status hrm__npy_header(hrm__npy_text *t, hrm_tensor *tensor)
         size_t k = 0;
         if (!more) return hrm__fail(HRM_ERR_FORMAT, "%s: a comma is missing in the header", t->path);
         while (k < 3 && !hrm__npy_take(t, keys[k])) k++;
-        if (k == 3 || seen[k]++) return hrm__fail(HRM_ERR_FORMAT, "%s: the header has other keys than descr, fortran_order and shape", t->path);
+        if (k == 3 || seen[k]++)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: the header has other keys than descr, fortran_order and shape", t->path);
         if (k == 0) HRM__TRY(hrm__npy_dtype(t, tensor));
         if (k == 1 && hrm__npy_take(t, "True"))
             return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: Fortran order is not supported; save np.ascontiguousarray(a)", t->path);
-        if (k == 1 && !hrm__npy_take(t, "False")) return hrm__fail(HRM_ERR_FORMAT, "%s: the header's fortran_order is damaged", t->path);
+        if (k == 1 && !hrm__npy_take(t, "False"))
+            return hrm__fail(HRM_ERR_FORMAT, "%s: the header's fortran_order is damaged", t->path);
         if (k == 2) HRM__TRY(hrm__npy_shape(t, tensor));
         more = hrm__npy_take(t, ",");
     }
     (void)hrm__npy_take(t, ""); /* the blanks */
     if (!seen[0] || !seen[1] || !seen[2] || t->p != t->end)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: the header is damaged: descr, fortran_order and shape are expected, and nothing else", t->path);
+        return hrm__fail(HRM_ERR_FORMAT,
+                         "%s: the header is damaged: descr, fortran_order and shape are expected, and nothing else", t->path);
     return HRM_OK;
 }
 
@@ -3672,7 +8263,8 @@ static hrm_status hrm__npy_copy(hrm_npy *npy, const hrm__npy_text *form)
         uint64_t v = 0;
         for (int k = 0; k < size; k++) v |= (uint64_t)from[k] << 8 * (form->is_big ? size - 1 - k : k);
         if (form->is_unsigned && v > INT64_MAX)
-            return hrm__fail(HRM_ERR_RANGE, "%s: element %zu is %llu, which no signed integer holds", form->path, i, (unsigned long long)v);
+            return hrm__fail(HRM_ERR_RANGE, "%s: element %zu is %llu, which no signed integer holds", form->path, i,
+                             (unsigned long long)v);
         hrm__put_le(to + i * hrm_dtype_size(t->dtype), v, (int)hrm_dtype_size(t->dtype));
     }
     if (HRM__BIG_ENDIAN) hrm__swap_bytes(to, hrm_dtype_size(t->dtype), n);
@@ -3688,7 +8280,8 @@ static hrm_status hrm__npy_parse(hrm_npy *npy, const char *path)
     HRM__TRY(hrm__check_content(map, path));
     if (map->size < 10 || memcmp(map->data, "\x93NUMPY", 6) != 0) return hrm__fail(HRM_ERR_FORMAT, "%s: not a .npy file", path);
     int major = map->data[6], wide = major > 1 ? 4 : 2;
-    if (major < 1 || major > 3) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: .npy version %d is not supported, 1 to 3 are", path, major);
+    if (major < 1 || major > 3)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: .npy version %d is not supported, 1 to 3 are", path, major);
     at += (size_t)wide;
     if (map->size < at || (length = (size_t)hrm__get_le(map->data + 8, wide)) > map->size - at)
         return hrm__fail(HRM_ERR_FORMAT, "%s: the file ends in its header", path);
@@ -3703,7 +8296,8 @@ static hrm_status hrm__npy_parse(hrm_npy *npy, const char *path)
     if (!hrm__shape_fits(tensor->dtype, tensor->ndim, tensor->shape, &elements, &tensor->bytes))
         return hrm__fail(HRM_ERR_FORMAT, "%s: the shape in the header is too large", path);
     if (tensor->bytes != map->size - at - length)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes of data, but the header says %zu", path, map->size - at - length, tensor->bytes);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes of data, but the header says %zu", path, map->size - at - length,
+                         tensor->bytes);
     tensor->data = map->data + at + length;
     if (t.is_unsigned || t.is_big) return hrm__npy_copy(npy, &t);
     hrm__map_to_native(map, tensor->data, tensor->dtype, elements);
@@ -3735,9 +8329,14 @@ static size_t hrm__npy_make_header(unsigned char header[384], const hrm_tensor *
     char *text = (char *)header + 10;
     size_t room = 384 - 10, n;
     const char *order = hrm_dtype_size(t->dtype) > 1 ? "<" : "|";
-    n = (size_t)snprintf(text, room, "{'descr': '%s%s', 'fortran_order': False, 'shape': (", order, hrm__dtypes[t->dtype].numpy);
+    n = (size_t)snprintf(text, room, "{'descr': '%s%s', 'fortran_order': False, 'shape': (", order,
+                         hrm__dtypes[t->dtype].numpy);
     for (int i = 0; i < t->ndim; i++)
-        n += (size_t)snprintf(text + n, room - n, i == 0 ? "%lld," : i + 1 < t->ndim ? " %lld," : " %lld", (long long)t->shape[i]);
+        n += (size_t)snprintf(text + n, room - n,
+                              i == 0            ? "%lld,"
+                              : i + 1 < t->ndim ? " %lld,"
+                                                : " %lld",
+                              (long long)t->shape[i]);
     n += (size_t)snprintf(text + n, room - n, "), }");
     if (!size) size = (10 + n + 20 + 63) / 64 * 64;
     memset(text + n, ' ', size - 10 - n);
@@ -3747,13 +8346,15 @@ static size_t hrm__npy_make_header(unsigned char header[384], const hrm_tensor *
     return size;
 }
 
-HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape, const hrm_allocator *a)
+HRM_API hrm_status hrm_npy_writer_open(hrm_npy_writer *w, const char *path, hrm_dtype dtype, int ndim, const int64_t *shape,
+                                       const hrm_allocator *a)
 {
     hrm_npy_writer n;
     unsigned char header[384];
     size_t elements;
     memset(&n, 0, sizeof n);
-    if (ndim < 1 || ndim > HRM_MAX_DIMS) return hrm__fail(HRM_ERR_ARGUMENT, "%s: %d dimensions, expected 1 to %d", path, ndim, HRM_MAX_DIMS);
+    if (ndim < 1 || ndim > HRM_MAX_DIMS)
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: %d dimensions, expected 1 to %d", path, ndim, HRM_MAX_DIMS);
     if ((unsigned)dtype >= HRM_DTYPE_COUNT || !*hrm__dtypes[dtype].numpy)
         return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: NumPy has no element type %s", path, hrm_dtype_name(dtype));
     n.tensor.name = "";
@@ -3776,7 +8377,8 @@ HRM_API hrm_status hrm_npy_writer_write(hrm_npy_writer *w, const void *rows, siz
     size_t elements, bytes;
     hrm_tensor t = w->tensor;
     t.shape[0] = (int64_t)num_rows;
-    if (t.shape[0] < 0 || t.shape[0] > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 || !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
+    if (t.shape[0] < 0 || t.shape[0] > INT64_MAX / 2 || w->tensor.shape[0] > INT64_MAX / 2 ||
+        !hrm__shape_fits(t.dtype, t.ndim, t.shape, &elements, &bytes))
         return hrm__fail(HRM_ERR_ARGUMENT, "%zu rows are too many for one .npy file", num_rows);
     HRM__TRY(hrm__writer_elements(w->writer, t.dtype, rows, t.dtype, elements));
     w->tensor.shape[0] += (int64_t)num_rows;
@@ -3815,14 +8417,17 @@ struct hrm_tensors {
     hrm_metadata *metadata;
     size_t        num_metadata, metadata_room;
     int           is_torch;
-    size_t        num_others;    /* after `count` in tensors: what no view can be made of; why not stands behind the name's zero */
+    size_t num_others; /* after `count` in tensors: what no view can be made of; why not stands behind the name's zero */
     const char   *prefix;        /* of the model's names, prefix_length letters of a tensor's */
     size_t        prefix_length;
     int           num_models;    /* over 1: which of them is meant nobody knows */
 };
 
 HRM_API size_t hrm_tensors_count(const hrm_tensors *file) { return file->count; }
-HRM_API const hrm_tensor *hrm_tensors_at(const hrm_tensors *file, size_t index) { return index < file->count ? &file->tensors[index] : NULL; }
+HRM_API const hrm_tensor *hrm_tensors_at(const hrm_tensors *file, size_t index)
+{
+    return index < file->count ? &file->tensors[index] : NULL;
+}
 HRM_API size_t hrm_tensors_metadata_count(const hrm_tensors *file) { return file->num_metadata; }
 HRM_API int    hrm_tensors_is_torch(const hrm_tensors *file) { return file->is_torch; }
 
@@ -3886,7 +8491,8 @@ static int hrm__word_in(const char *word, const char *list)
 
 static int hrm__prefix_rank(const char *prefix, size_t n)
 {
-    /* what stands before the names of a model: 0 only what training code wraps around it, 2 an average of it, 1 anything else */
+    /* what stands before the names of a model: 0 only what training code wraps around it, 2 an average of it, 1 anything
+     * else */
     static const char *const wrappers = "module model _orig_mod state_dict model_state_dict";
     int rank = 0;
     for (size_t i = 0, part; i < n; i += part + 1) {
@@ -3960,7 +8566,8 @@ static hrm_status hrm__tensors_missing(const hrm_tensors *f, const char *path, c
 {
     for (size_t i = f->count; i < f->count + f->num_others; i++)
         if (strcmp(f->tensors[i].name, name) == 0)
-            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" %s", path, name, f->tensors[i].name + strlen(name) + 1);
+            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" %s", path, name,
+                             f->tensors[i].name + strlen(name) + 1);
     return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" is missing", path, name);
 }
 
@@ -3989,7 +8596,8 @@ static hrm_status hrm__safetensors_metadata(hrm_tensors *f, const hrm_json *obje
     f->metadata_room = object->count;
     for (const hrm_json *m = object->child; m; m = m->next) {
         char *key, *value;
-        if (m->type != HRM_JSON_STRING) return hrm__fail(HRM_ERR_FORMAT, "%s: metadata \"%.100s\" is not a string", path, m->key);
+        if (m->type != HRM_JSON_STRING)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: metadata \"%.100s\" is not a string", path, m->key);
         HRM__TRY(hrm__arena_string(&f->arena, &key, m->key, strlen(m->key)));
         HRM__TRY(hrm__arena_string(&f->arena, &value, m->string, strlen(m->string)));
         f->metadata[f->num_metadata].key = key;
@@ -3998,38 +8606,44 @@ static hrm_status hrm__safetensors_metadata(hrm_tensors *f, const hrm_json *obje
     return HRM_OK;
 }
 
-static hrm_status hrm__safetensors_tensor(hrm_tensors *f, const hrm_json *entry, const unsigned char *data, size_t size, const char *path)
+static hrm_status hrm__safetensors_tensor(hrm_tensors *f, const hrm_json *entry, const unsigned char *data, size_t size,
+                                          const char *path)
 {
-    const hrm_json *dtype = hrm_json_get(entry, "dtype"), *shape = hrm_json_get(entry, "shape"), *offsets = hrm_json_get(entry, "data_offsets");
+    const hrm_json *dtype = hrm_json_get(entry, "dtype"), *shape = hrm_json_get(entry, "shape"),
+                   *offsets = hrm_json_get(entry, "data_offsets");
     hrm_tensor *t = &f->tensors[f->count];
     int64_t begin, end;
     size_t elements;
     char why[96] = "";
     memset(t, 0, sizeof *t);
-    if (!dtype || dtype->type != HRM_JSON_STRING || !shape || shape->type != HRM_JSON_ARRAY || !offsets || offsets->type != HRM_JSON_ARRAY ||
-        offsets->count != 2 || entry->count != 3)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" needs dtype, shape and two data_offsets, and nothing else", path, entry->key);
+    if (!dtype || dtype->type != HRM_JSON_STRING || !shape || shape->type != HRM_JSON_ARRAY || !offsets ||
+        offsets->type != HRM_JSON_ARRAY || offsets->count != 2 || entry->count != 3)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" needs dtype, shape and two data_offsets, and nothing else",
+                         path, entry->key);
     t->dtype = hrm__dtype_find(dtype->string);
     if (t->dtype == HRM_DTYPE_COUNT) snprintf(why, sizeof why, "has dtype %.20s, which is not supported", dtype->string);
-    else if (shape->count > HRM_MAX_DIMS) snprintf(why, sizeof why, "has %zu dimensions, %d are supported", shape->count, HRM_MAX_DIMS);
+    else if (shape->count > HRM_MAX_DIMS)
+        snprintf(why, sizeof why, "has %zu dimensions, %d are supported", shape->count, HRM_MAX_DIMS);
     for (const hrm_json *side = *why ? NULL : shape->child; side; side = side->next)
         if (hrm_json_integer(side, &t->shape[t->ndim++]) != HRM_OK || t->shape[t->ndim - 1] < 0)
             return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", path, entry->key);
-    if (hrm_json_integer(offsets->child, &begin) != HRM_OK || hrm_json_integer(offsets->child->next, &end) != HRM_OK || begin < 0 || end < begin ||
-        (uint64_t)end > size)
+    if (hrm_json_integer(offsets->child, &begin) != HRM_OK || hrm_json_integer(offsets->child->next, &end) != HRM_OK ||
+        begin < 0 || end < begin || (uint64_t)end > size)
         return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" lies at %.24s to %.24s of %zu bytes of data", path, entry->key,
-                         offsets->child->string ? offsets->child->string : "?", offsets->child->next->string ? offsets->child->next->string : "?", size);
+                         offsets->child->string ? offsets->child->string : "?",
+                         offsets->child->next->string ? offsets->child->next->string : "?", size);
     if (*why) t->bytes = (size_t)(end - begin);
     else if (!hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &t->bytes) || t->bytes != (size_t)(end - begin))
-        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has %lld bytes of data, which is not what its shape needs", path, entry->key,
-                         (long long)(end - begin));
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has %lld bytes of data, which is not what its shape needs",
+                         path, entry->key, (long long)(end - begin));
     HRM__TRY(hrm__tensors_name(f, t, entry->key, strlen(entry->key), *why ? why : NULL));
     t->data = data + begin;
     f->count++;
     return HRM_OK;
 }
 
-static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, const unsigned char *data, size_t size, const char *path)
+static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, const unsigned char *data, size_t size,
+                                        const char *path)
 {
     void *p;
     if (header->type != HRM_JSON_OBJECT) return hrm__fail(HRM_ERR_FORMAT, "%s: the header is not an object", path);
@@ -4041,16 +8655,19 @@ static hrm_status hrm__safetensors_read(hrm_tensors *f, const hrm_json *header, 
         else HRM__TRY(hrm__safetensors_tensor(f, e, data, size, path));
     }
     HRM__TRY(hrm__tensors_sort(f, path));
-    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_data); /* for once by place: each begins where the last ended */
+    /* for once by place: each begins where the last ended */
+    qsort(f->by_name, f->count, sizeof *f->by_name, hrm__compare_data);
     const unsigned char *at = data;
     for (size_t i = 0; i < f->count; at += f->by_name[i++]->bytes)
         if (f->by_name[i]->data != at)
             return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" %s", path, f->by_name[i]->name,
                              (const unsigned char *)f->by_name[i]->data < at ? "overlaps another" : "has a gap before it");
-    if (at != data + size) return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes after the last tensor", path, (size_t)(data + size - at));
+    if (at != data + size)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %zu bytes after the last tensor", path, (size_t)(data + size - at));
     hrm__tensors_index(f);
     for (size_t i = 0; i < f->count; i++)
-        hrm__map_to_native(&f->map, f->tensors[i].data, f->tensors[i].dtype, f->tensors[i].bytes / hrm_dtype_size(f->tensors[i].dtype));
+        hrm__map_to_native(&f->map, f->tensors[i].data, f->tensors[i].dtype,
+                           f->tensors[i].bytes / hrm_dtype_size(f->tensors[i].dtype));
     return HRM_OK;
 }
 
@@ -4061,8 +8678,8 @@ static hrm_status hrm__safetensors_open(hrm_tensors *f, const char *path)
     if (f->map.size < 10 || length < 2 || (length <= f->map.size - 8 && f->map.data[8] != '{'))
         return hrm__fail(HRM_ERR_FORMAT, "%s: neither a safetensors file nor a PyTorch checkpoint", path);
     if (length > HRM__SAFETENSORS_HEADER || length > f->map.size - 8)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: a header of %llu bytes in a file of %zu: damaged, or not a checkpoint at all", path,
-                         (unsigned long long)length, f->map.size);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: a header of %llu bytes in a file of %zu: damaged, or not a checkpoint at all",
+                         path, (unsigned long long)length, f->map.size);
     HRM__TRY(hrm_json_parse(&doc, (const char *)f->map.data + 8, (size_t)length, path, f->allocator));
     hrm_status status = hrm__safetensors_read(f, doc->root, f->map.data + 8 + length, f->map.size - 8 - (size_t)length, path);
     hrm_json_close(doc);
@@ -4088,7 +8705,8 @@ static hrm_status hrm__save_check(const char *path, const hrm_tensor *tensors, s
             return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor %zu has no name, or one that cannot be used", path, i);
         if ((unsigned)t->dtype >= HRM_DTYPE_COUNT || t->ndim < 0 || t->ndim > HRM_MAX_DIMS ||
             !hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &bytes) || bytes != t->bytes || (bytes && !t->data))
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor \"%.200s\": dtype, shape, bytes and data do not fit together", path, t->name);
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor \"%.200s\": dtype, shape, bytes and data do not fit together", path,
+                             t->name);
     }
     HRM__TRY(hrm__alloc(a, &p, count, sizeof *sorted, path));
     sorted = (const hrm_tensor **)p;
@@ -4119,8 +8737,8 @@ static hrm_status hrm__write_json_string(hrm_writer *w, const char *s)
     return hrm__write_text(w, "\"");
 }
 
-static hrm_status hrm__safetensors_write(hrm_writer *w, const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata,
-                                         size_t num_metadata, hrm_dtype as)
+static hrm_status hrm__safetensors_write(hrm_writer *w, const char *path, const hrm_tensor *tensors, size_t count,
+                                         const hrm_metadata *metadata, size_t num_metadata, hrm_dtype as)
 {
     unsigned char number[8];
     char text[64];
@@ -4151,21 +8769,24 @@ static hrm_status hrm__safetensors_write(hrm_writer *w, const char *path, const 
                 snprintf(text, sizeof text, "%s%lld", k ? "," : "", (long long)t->shape[k]);
                 HRM__TRY(hrm__write_text(w, text));
             }
-            snprintf(text, sizeof text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset, (unsigned long long)(offset + bytes));
+            snprintf(text, sizeof text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset,
+                     (unsigned long long)(offset + bytes));
             HRM__TRY(hrm__write_text(w, text));
             offset += bytes;
             comma = ",";
         }
     HRM__TRY(hrm__write_text(w, "}"));
     HRM__TRY(hrm_writer_write(w, "       ", (8 - hrm__writer_size(w) % 8) % 8));
-    if (hrm__writer_size(w) - 8 > HRM__SAFETENSORS_HEADER) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the header would exceed 100 MB", path);
+    if (hrm__writer_size(w) - 8 > HRM__SAFETENSORS_HEADER)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the header would exceed 100 MB", path);
     hrm__put_le(number, hrm__writer_size(w) - 8, 8);
     HRM__TRY(hrm_writer_rewrite(w, 0, number, 8));
     for (size_t size = 8; size; size /= 2)
         for (size_t i = 0; i < count; i++) {
             hrm_dtype dtype = hrm__save_dtype(&tensors[i], as);
             if (hrm_dtype_size(dtype) != size) continue;
-            HRM__TRY(hrm__writer_elements(w, dtype, tensors[i].data, tensors[i].dtype, tensors[i].bytes / hrm_dtype_size(tensors[i].dtype)));
+            HRM__TRY(hrm__writer_elements(w, dtype, tensors[i].data, tensors[i].dtype,
+                                          tensors[i].bytes / hrm_dtype_size(tensors[i].dtype)));
         }
     return HRM_OK;
 }
@@ -4177,8 +8798,8 @@ static hrm_status hrm__writer_finish(hrm_writer *w, hrm_status status)
     return status;
 }
 
-HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata, size_t num_metadata,
-                                        hrm_dtype as, const hrm_allocator *a)
+HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tensors, size_t count, const hrm_metadata *metadata,
+                                        size_t num_metadata, hrm_dtype as, const hrm_allocator *a)
 {
     hrm_writer *w;
     HRM__TRY(hrm__save_check(path, tensors, count, a));
@@ -4190,7 +8811,8 @@ HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tens
             if (!both[k] || hrm__utf8_bad(both[k], strlen(both[k])) < strlen(both[k]))
                 return hrm__fail(HRM_ERR_ARGUMENT, "%s: metadata %zu is not UTF-8", path, i);
         for (size_t j = 0; j < i; j++)
-            if (strcmp(metadata[j].key, metadata[i].key) == 0) return hrm__fail(HRM_ERR_ARGUMENT, "%s: metadata \"%.100s\" twice", path, metadata[i].key);
+            if (strcmp(metadata[j].key, metadata[i].key) == 0)
+                return hrm__fail(HRM_ERR_ARGUMENT, "%s: metadata \"%.100s\" twice", path, metadata[i].key);
     }
     HRM__TRY(hrm_writer_open(&w, path, a));
     return hrm__writer_finish(w, hrm__safetensors_write(w, path, tensors, count, metadata, num_metadata, as));
@@ -4224,7 +8846,10 @@ typedef struct hrm__zip {
     hrm__crc        crc;
 } hrm__zip;
 
-static hrm_status hrm__zip_fail(const hrm__zip *z, const char *what) { return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: %s", z->path, what); }
+static hrm_status hrm__zip_fail(const hrm__zip *z, const char *what)
+{
+    return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: %s", z->path, what);
+}
 
 static int hrm__compare_places(const void *a, const void *b)
 {
@@ -4252,7 +8877,8 @@ static int hrm__zip_name_is_sane(const char *name, size_t n)
     return 1;
 }
 
-static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **at, const unsigned char *end, uint64_t directory, hrm__zip_entry *e)
+static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **at, const unsigned char *end, uint64_t directory,
+                                      hrm__zip_entry *e)
 {
     /* one entry of the directory, and the local header that it points to */
     const unsigned char *p = *at;
@@ -4290,10 +8916,12 @@ static hrm_status hrm__zip_read_entry(const hrm__zip *z, const unsigned char **a
     if (flags & 1) return hrm__zip_fail(z, "an entry is encrypted");
     int inside = e->header <= directory && directory - e->header >= 30;
     const unsigned char *local = z->map + (inside ? e->header : 0);
-    if (!inside || memcmp(local, "PK\x03\x04", 4) != 0) return hrm__zip_fail(z, "an entry does not begin where the directory says");
+    if (!inside || memcmp(local, "PK\x03\x04", 4) != 0)
+        return hrm__zip_fail(z, "an entry does not begin where the directory says");
     uint64_t head = 30 + hrm__get_le(local + 26, 2) + hrm__get_le(local + 28, 2), room = directory - e->header;
     if (head > room || packed > room - head) return hrm__zip_fail(z, "an entry reaches past its end");
-    if (hrm__get_le(local + 26, 2) != e->name_length || memcmp(local + 30, e->name, e->name_length) != 0 || hrm__get_le(local + 8, 2) != method)
+    if (hrm__get_le(local + 26, 2) != e->name_length || memcmp(local + 30, e->name, e->name_length) != 0 ||
+        hrm__get_le(local + 8, 2) != method)
         return hrm__zip_fail(z, "an entry and the directory disagree");
     e->data = e->header + head;
     e->stored = method == 0 && packed == e->size;
@@ -4306,19 +8934,25 @@ static hrm_status hrm__zip_read(hrm__zip *z)
     /* map, size -> entries */
     size_t end = z->size < 22 ? 0 : z->size - 22, lowest = end > 0xffff ? end - 0xffff : 0;
     void *memory;
-    while (end > lowest && !(memcmp(z->map + end, "PK\x05\x06", 4) == 0 && hrm__get_le(z->map + end + 20, 2) == z->size - end - 22)) end--;
-    if (z->size < 22 || memcmp(z->map + end, "PK\x05\x06", 4) != 0) return hrm__zip_fail(z, "it has no directory, so the file is not whole");
-    uint64_t count = hrm__get_le(z->map + end + 10, 2), bytes = hrm__get_le(z->map + end + 12, 4), directory = hrm__get_le(z->map + end + 16, 4);
+    while (end > lowest &&
+           !(memcmp(z->map + end, "PK\x05\x06", 4) == 0 && hrm__get_le(z->map + end + 20, 2) == z->size - end - 22))
+        end--;
+    if (z->size < 22 || memcmp(z->map + end, "PK\x05\x06", 4) != 0)
+        return hrm__zip_fail(z, "it has no directory, so the file is not whole");
+    uint64_t count = hrm__get_le(z->map + end + 10, 2), bytes = hrm__get_le(z->map + end + 12, 4),
+             directory = hrm__get_le(z->map + end + 16, 4);
     uint64_t limit = end;
     if (end >= 20 && memcmp(z->map + end - 20, "PK\x06\x07", 4) == 0) {
         uint64_t at = hrm__get_le(z->map + end - 12, 8);
-        if (end < 76 || at > end - 76 || memcmp(z->map + at, "PK\x06\x06", 4) != 0) return hrm__zip_fail(z, "its zip64 directory is not there");
+        if (end < 76 || at > end - 76 || memcmp(z->map + at, "PK\x06\x06", 4) != 0)
+            return hrm__zip_fail(z, "its zip64 directory is not there");
         count = hrm__get_le(z->map + at + 32, 8);
         bytes = hrm__get_le(z->map + at + 40, 8);
         directory = hrm__get_le(z->map + at + 48, 8);
         limit = at;
     }
-    if (directory > limit || bytes > limit - directory || count > bytes / 46) return hrm__zip_fail(z, "its directory is not there");
+    if (directory > limit || bytes > limit - directory || count > bytes / 46)
+        return hrm__zip_fail(z, "its directory is not there");
     z->room = (size_t)count;
     HRM__TRY(hrm__alloc(z->allocator, &memory, z->room, sizeof *z->entries, z->path));
     z->entries = (hrm__zip_entry *)memory;
@@ -4328,7 +8962,8 @@ static hrm_status hrm__zip_read(hrm__zip *z)
     if (at != stop) return hrm__zip_fail(z, "its directory has another size than it says");
     qsort(z->entries, z->count, sizeof *z->entries, hrm__compare_places);
     for (size_t i = 1; i < z->count; i++)
-        if (z->entries[i - 1].data + z->entries[i - 1].size > z->entries[i].header) return hrm__zip_fail(z, "two entries overlap");
+        if (z->entries[i - 1].data + z->entries[i - 1].size > z->entries[i].header)
+            return hrm__zip_fail(z, "two entries overlap");
     qsort(z->entries, z->count, sizeof *z->entries, hrm__compare_entries);
     for (size_t i = 1; i < z->count; i++)
         if (hrm__compare_entries(&z->entries[i - 1], &z->entries[i]) == 0) return hrm__zip_fail(z, "two entries have one name");
@@ -4350,32 +8985,47 @@ static hrm_status hrm__zip_find(hrm__zip *z, const char *name, int required, hrm
         else low = middle + 1;
     }
     if (!*out) return required ? hrm__fail(HRM_ERR_FORMAT, "%s: the zip has no entry \"%.200s\"", z->path, name) : HRM_OK;
-    if (!(*out)->stored) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the zip's entry \"%.200s\" is compressed; PyTorch stores it plain", z->path, name);
+    if (!(*out)->stored)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the zip's entry \"%.200s\" is compressed; PyTorch stores it plain", z->path,
+                         name);
     if ((*out)->checked || !(*out)->crc || HRM__ZIP_TRUST) return HRM_OK; /* 0: torch.save was told to leave it out */
     z->crc.value = 0;
     hrm__crc_add(&z->crc, z->map + (*out)->data, (size_t)(*out)->size);
     if (z->crc.value != (*out)->crc)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: the checksum of \"%.200s\" is %08lx, its directory says %08lx", z->path, name,
-                         (unsigned long)z->crc.value, (unsigned long)(*out)->crc);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: damaged zip: the checksum of \"%.200s\" is %08lx, its directory says %08lx",
+                         z->path, name, (unsigned long)z->crc.value, (unsigned long)(*out)->crc);
     (*out)->checked = 1;
     return HRM_OK;
 }
 
-/* ---- pickle -----------------------------------------------------------------------------------------------------------
+/* ---- pickle --------------------------------------------------------------------------------------------- >>pickle ----
  * A pickle is a program for a stack machine. This one builds descriptions of the values that a dictionary of tensors takes, and
  * passes over everything else (classes, what would be made by calling them, sets, bytes); it calls nothing. Every instruction
  * makes at most one value, so memory is bounded by the pickle's length.
  */
 typedef enum hrm__pickle_kind {
-    HRM__P_NONE, HRM__P_BOOL, HRM__P_INT, HRM__P_FLOAT, HRM__P_STRING, HRM__P_TUPLE, HRM__P_LIST, HRM__P_DICT, HRM__P_DICT_TYPE,
-    HRM__P_REBUILD_TENSOR, HRM__P_REBUILD_PARAMETER, HRM__P_REBUILD_FROM_TYPE, HRM__P_STORAGE_TYPE, HRM__P_STORAGE, HRM__P_TENSOR,
+    HRM__P_NONE,
+    HRM__P_BOOL,
+    HRM__P_INT,
+    HRM__P_FLOAT,
+    HRM__P_STRING,
+    HRM__P_TUPLE,
+    HRM__P_LIST,
+    HRM__P_DICT,
+    HRM__P_DICT_TYPE,
+    HRM__P_REBUILD_TENSOR,
+    HRM__P_REBUILD_PARAMETER,
+    HRM__P_REBUILD_FROM_TYPE,
+    HRM__P_STORAGE_TYPE,
+    HRM__P_STORAGE,
+    HRM__P_TENSOR,
     HRM__P_OTHER /* a class, an object: its name, if it has one */
 } hrm__pickle_kind;
 
 typedef struct hrm__pickle_value {
     hrm__pickle_kind kind;
     hrm_dtype   dtype;       /* of a storage or its type, of a tensor; HRM_DTYPE_COUNT: none of ours */
-    uint32_t    first, last; /* cells of a tuple, list or dictionary (key, value, key, …); of a tensor its storage and shape, of a
+    uint32_t first, last; /* cells of a tuple, list or dictionary (key, value, key, …); of a tensor its storage and shape, of a
                                 storage its type in `first` */
     uint32_t    count;       /* items; of a tensor its strides */
     int64_t     number;      /* of a storage its elements, of a tensor its offset in it */
@@ -4412,15 +9062,25 @@ static hrm_status hrm__vector_push(const hrm_allocator *a, hrm__vector *v, const
 
 static void hrm__vector_free(const hrm_allocator *a, hrm__vector *v) { hrm__free(a, v->data, v->room, v->size); }
 
-static hrm__pickle_value *hrm__pickle_at(const hrm__pickle *m, uint32_t value) { return (hrm__pickle_value *)m->values.data + value; }
-static hrm__pickle_cell  *hrm__pickle_cell_at(const hrm__pickle *m, uint32_t cell) { return (hrm__pickle_cell *)m->cells.data + cell; }
+static hrm__pickle_value *hrm__pickle_at(const hrm__pickle *m, uint32_t value)
+{
+    return (hrm__pickle_value *)m->values.data + value;
+}
+static hrm__pickle_cell *hrm__pickle_cell_at(const hrm__pickle *m, uint32_t cell)
+{
+    return (hrm__pickle_cell *)m->cells.data + cell;
+}
 
 static hrm_status hrm__pickle_fail(const hrm__pickle *m, const char *what)
 {
-    return hrm__fail(HRM_ERR_FORMAT, "%s: data.pkl, opcode 0x%02x at %zu: %s", m->path, *m->opcode, (size_t)(m->opcode - m->start), what);
+    return hrm__fail(HRM_ERR_FORMAT, "%s: data.pkl, opcode 0x%02x at %zu: %s", m->path, *m->opcode,
+                     (size_t)(m->opcode - m->start), what);
 }
 
-static hrm_status hrm__pickle_push(hrm__pickle *m, uint32_t value) { return hrm__vector_push(m->allocator, &m->stack, &value, m->path); }
+static hrm_status hrm__pickle_push(hrm__pickle *m, uint32_t value)
+{
+    return hrm__vector_push(m->allocator, &m->stack, &value, m->path);
+}
 
 static hrm_status hrm__pickle_new(hrm__pickle *m, hrm__pickle_kind kind, uint32_t *value)
 {
@@ -4544,12 +9204,17 @@ static hrm_status hrm__pickle_int(hrm__pickle *m, int bytes, int is_signed)
 }
 
 /* What PyTorch calls a storage of each dtype, in the order of HRM_DTYPE_LIST. */
-static const char *const hrm__torch_storages[HRM_DTYPE_COUNT] = {"FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "CharStorage",
-                                                                 "ByteStorage", "ShortStorage", "IntStorage", "LongStorage", "BoolStorage"};
+static const char *const hrm__torch_storages[HRM_DTYPE_COUNT] = {
+    "FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "CharStorage",
+    "ByteStorage",  "ShortStorage",  "IntStorage",  "LongStorage",     "BoolStorage"};
 
-static int hrm__text_is(const char *text, size_t n, const char *word) { return strlen(word) == n && memcmp(text, word, n) == 0; }
+static int hrm__text_is(const char *text, size_t n, const char *word)
+{
+    return strlen(word) == n && memcmp(text, word, n) == 0;
+}
 
-static hrm_status hrm__pickle_global(hrm__pickle *m, const char *module, size_t module_length, const char *name, size_t name_length)
+static hrm_status hrm__pickle_global(hrm__pickle *m, const char *module, size_t module_length, const char *name,
+                                     size_t name_length)
 {
     static const struct { const char *module, *name; hrm__pickle_kind kind; } known[] = {
         {"collections", "OrderedDict", HRM__P_DICT_TYPE},
@@ -4568,7 +9233,8 @@ static hrm_status hrm__pickle_global(hrm__pickle *m, const char *module, size_t 
     v.text = name;
     v.length = name_length;
     for (size_t i = 0; i < HRM__COUNT(known); i++)
-        if (hrm__text_is(module, module_length, known[i].module) && hrm__text_is(name, name_length, known[i].name)) v.kind = known[i].kind;
+        if (hrm__text_is(module, module_length, known[i].module) && hrm__text_is(name, name_length, known[i].name))
+            v.kind = known[i].kind;
     for (int d = 0; d < HRM_DTYPE_COUNT && hrm__text_is(module, module_length, "torch"); d++)
         if (hrm__text_is(name, name_length, hrm__torch_storages[d])) v.kind = HRM__P_STORAGE_TYPE, v.dtype = (hrm_dtype)d;
     HRM__TRY(hrm__pickle_new(m, v.kind, &value));
@@ -4600,7 +9266,8 @@ static hrm_status hrm__pickle_stack_global(hrm__pickle *m)
     return hrm__pickle_global(m, o->text, o->length, n->text, n->length);
 }
 
-static size_t hrm__pickle_items(const hrm__pickle *m, uint32_t tuple, const hrm__pickle_value **items, uint32_t *ids, size_t room)
+static size_t hrm__pickle_items(const hrm__pickle *m, uint32_t tuple, const hrm__pickle_value **items, uint32_t *ids,
+                                size_t room)
 {
     /* the first `room` items of a tuple -> how many it has; 0 when it is none */
     const hrm__pickle_value *t = hrm__pickle_at(m, tuple);
@@ -4619,8 +9286,10 @@ static hrm_status hrm__pickle_storage(hrm__pickle *m)
     const hrm__pickle_value *item[5];
     uint32_t tuple, ids[5], value;
     HRM__TRY(hrm__pickle_pop(m, &tuple));
-    if (hrm__pickle_items(m, tuple, item, ids, 5) != 5 || item[0]->kind != HRM__P_STRING || !hrm__text_is(item[0]->text, item[0]->length, "storage") ||
-        (item[1]->kind != HRM__P_STORAGE_TYPE && item[1]->kind != HRM__P_OTHER) || item[2]->kind != HRM__P_STRING || item[4]->kind != HRM__P_INT || item[4]->number < 0)
+    if (hrm__pickle_items(m, tuple, item, ids, 5) != 5 || item[0]->kind != HRM__P_STRING ||
+        !hrm__text_is(item[0]->text, item[0]->length, "storage") ||
+        (item[1]->kind != HRM__P_STORAGE_TYPE && item[1]->kind != HRM__P_OTHER) || item[2]->kind != HRM__P_STRING ||
+        item[4]->kind != HRM__P_INT || item[4]->number < 0)
         return hrm__pickle_fail(m, "a reference that is not to a storage");
     hrm__pickle_value s = *item[2];
     s.kind = HRM__P_STORAGE;
@@ -4643,20 +9312,22 @@ static hrm_status hrm__pickle_make(hrm__pickle *m, uint32_t function, uint32_t a
         if (n && item[0]->kind == HRM__P_LIST) return hrm__pickle_fail(m, "an OrderedDict made from arguments");
         return hrm__pickle_new(m, HRM__P_DICT, &value);
     case HRM__P_REBUILD_PARAMETER:
-        if (n < 1 || (item[0]->kind != HRM__P_TENSOR && item[0]->kind != HRM__P_OTHER)) return hrm__pickle_fail(m, "a parameter that is no tensor");
+        if (n < 1 || (item[0]->kind != HRM__P_TENSOR && item[0]->kind != HRM__P_OTHER))
+            return hrm__pickle_fail(m, "a parameter that is no tensor");
         return hrm__pickle_push(m, ids[0]);
     case HRM__P_REBUILD_FROM_TYPE: /* (function, class, its arguments, attributes) */
         if (n >= 3 && item[2]->kind == HRM__P_TUPLE && depth < 4) return hrm__pickle_make(m, ids[0], ids[2], depth + 1);
         break;
     case HRM__P_REBUILD_TENSOR: {
-        if (n < 4 || item[0]->kind != HRM__P_STORAGE || item[1]->kind != HRM__P_INT || item[1]->number < 0 || item[2]->kind != HRM__P_TUPLE ||
-            item[3]->kind != HRM__P_TUPLE || item[2]->count != item[3]->count)
+        if (n < 4 || item[0]->kind != HRM__P_STORAGE || item[1]->kind != HRM__P_INT || item[1]->number < 0 ||
+            item[2]->kind != HRM__P_TUPLE || item[3]->kind != HRM__P_TUPLE || item[2]->count != item[3]->count)
             return hrm__pickle_fail(m, "a tensor that is not made of storage, offset, shape and strides");
         hrm__pickle_value t;
         memset(&t, 0, sizeof t);
         t.kind = HRM__P_TENSOR;
         t.dtype = item[0]->dtype;
-        const hrm__pickle_value *type = n == 7 && item[6]->kind == HRM__P_OTHER ? item[6] : hrm__pickle_at(m, item[0]->first); /* v3 names the dtype */
+        const hrm__pickle_value *type =
+            n == 7 && item[6]->kind == HRM__P_OTHER ? item[6] : hrm__pickle_at(m, item[0]->first); /* v3 names the dtype */
         t.text = type->text;
         t.length = type->length;
         t.number = item[1]->number;
@@ -4729,7 +9400,8 @@ static hrm_status hrm__pickle_memo(hrm__pickle *m, int index_bytes, int put)
         value = index < m->memo.count ? ((uint32_t *)m->memo.data)[index] : 0;
         return value ? hrm__pickle_push(m, value) : hrm__pickle_fail(m, "recalls what was not stored");
     }
-    if (index > (uint64_t)(m->end - m->start)) return hrm__pickle_fail(m, "a memo index past any that a pickle of this length can use");
+    if (index > (uint64_t)(m->end - m->start))
+        return hrm__pickle_fail(m, "a memo index past any that a pickle of this length can use");
     HRM__TRY(hrm__pickle_top(m, &value));
     while (m->memo.count <= index) HRM__TRY(hrm__vector_push(m->allocator, &m->memo, &none, m->path));
     ((uint32_t *)m->memo.data)[index] = value;
@@ -4823,7 +9495,8 @@ static hrm_status hrm__pickle_step(hrm__pickle *m, int *done)
         return hrm__pickle_set_items(m, *m->opcode == 'u' ? HRM__P_DICT : HRM__P_LIST, base);
     case '.':
         *done = 1;
-        return m->stack.count == 1 && !m->marks.count ? HRM_OK : hrm__pickle_fail(m, "it ends with more or less than one value");
+        return m->stack.count == 1 && !m->marks.count ? HRM_OK
+                                                      : hrm__pickle_fail(m, "it ends with more or less than one value");
     default: return hrm__pickle_fail(m, "not one that a dictionary of tensors needs; refused");
     }
 }
@@ -4860,11 +9533,13 @@ typedef struct hrm__torch {
     char         name[HRM__TORCH_NAME];
 } hrm__torch;
 
-static hrm_status hrm__torch_entry(hrm__torch *t, const char *what, const char *key, size_t key_length, int required, hrm__zip_entry **entry)
+static hrm_status hrm__torch_entry(hrm__torch *t, const char *what, const char *key, size_t key_length, int required,
+                                   hrm__zip_entry **entry)
 {
     /* the zip's entry NAME/what + key */
     char name[512];
-    if (t->folder_length + key_length + 32 > sizeof name) return hrm__fail(HRM_ERR_FORMAT, "%s: a storage's key is too long", t->path);
+    if (t->folder_length + key_length + 32 > sizeof name)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: a storage's key is too long", t->path);
     snprintf(name, sizeof name, "%.*s/%s%.*s", (int)t->folder_length, t->folder, what, (int)key_length, key);
     return hrm__zip_find(&t->zip, name, required, entry);
 }
@@ -4873,20 +9548,25 @@ static hrm_status hrm__torch_tensor(hrm__torch *t, uint32_t value, size_t name_l
 {
     /* the tensor t->name: storage, offset, shape, strides -> a view, if it is contiguous */
     const hrm__pickle *m = &t->pickle;
-    const hrm__pickle_value *v = hrm__pickle_at(m, value), *storage = hrm__pickle_at(m, v->first), *shape = hrm__pickle_at(m, v->last);
+    const hrm__pickle_value *v = hrm__pickle_at(m, value), *storage = hrm__pickle_at(m, v->first),
+                            *shape = hrm__pickle_at(m, v->last);
     hrm__zip_entry *entry;
     hrm_tensor out;
     char why[96] = "";
     size_t elements = 0, element = hrm_dtype_size(v->dtype);
     memset(&out, 0, sizeof out);
     out.dtype = v->dtype;
-    if (v->dtype == HRM_DTYPE_COUNT) snprintf(why, sizeof why, "has dtype %.*s, which is not supported", (int)hrm__min_i64((int64_t)v->length, 40), v->text);
-    else if (shape->count > HRM_MAX_DIMS) snprintf(why, sizeof why, "has %u dimensions, %d are supported", (unsigned)shape->count, HRM_MAX_DIMS);
+    if (v->dtype == HRM_DTYPE_COUNT)
+        snprintf(why, sizeof why, "has dtype %.*s, which is not supported", (int)hrm__min_i64((int64_t)v->length, 40), v->text);
+    else if (shape->count > HRM_MAX_DIMS)
+        snprintf(why, sizeof why, "has %u dimensions, %d are supported", (unsigned)shape->count, HRM_MAX_DIMS);
     int64_t strides[HRM_MAX_DIMS], expected = 1;
     uint32_t side = *why ? 0 : shape->first, stride = hrm__pickle_at(m, v->count)->first;
     for (; side; out.ndim++, side = hrm__pickle_cell_at(m, side)->next, stride = hrm__pickle_cell_at(m, stride)->next) {
-        const hrm__pickle_value *a = hrm__pickle_at(m, hrm__pickle_cell_at(m, side)->value), *b = hrm__pickle_at(m, hrm__pickle_cell_at(m, stride)->value);
-        if (a->kind != HRM__P_INT || b->kind != HRM__P_INT) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", t->path, t->name);
+        const hrm__pickle_value *a = hrm__pickle_at(m, hrm__pickle_cell_at(m, side)->value),
+                                *b = hrm__pickle_at(m, hrm__pickle_cell_at(m, stride)->value);
+        if (a->kind != HRM__P_INT || b->kind != HRM__P_INT)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" has a shape that is none", t->path, t->name);
         out.shape[out.ndim] = a->number;
         strides[out.ndim] = b->number;
     }
@@ -4901,15 +9581,17 @@ static hrm_status hrm__torch_tensor(hrm__torch *t, uint32_t value, size_t name_l
     if (*why) return hrm__vector_push(t->file->allocator, &t->tensors, &out, t->path);
     HRM__TRY(hrm__torch_entry(t, "data/", storage->text, storage->length, 1, &entry));
     if (entry->size % element || entry->size / element != (uint64_t)storage->number)
-        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\": its storage has %llu bytes, not %lld elements of %zu", t->path, t->name,
-                         (unsigned long long)entry->size, (long long)storage->number, element);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\": its storage has %llu bytes, not %lld elements of %zu", t->path,
+                         t->name, (unsigned long long)entry->size, (long long)storage->number, element);
     if (v->number > storage->number || elements > (uint64_t)(storage->number - v->number))
-        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" reaches past its storage of %lld elements", t->path, t->name, (long long)storage->number);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: tensor \"%.200s\" reaches past its storage of %lld elements", t->path, t->name,
+                         (long long)storage->number);
     if (!entry->native) {
         hrm__map_to_native(&t->file->map, t->zip.map + entry->data, out.dtype, (size_t)storage->number);
         entry->native = (int)out.dtype + 1;
     } else if (HRM__BIG_ENDIAN && entry->native != (int)out.dtype + 1) {
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" shares its storage with one of another dtype", t->path, t->name);
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: tensor \"%.200s\" shares its storage with one of another dtype", t->path,
+                         t->name);
     }
     out.data = t->zip.map + entry->data + (size_t)v->number * element;
     return hrm__vector_push(t->file->allocator, &t->tensors, &out, t->path);
@@ -4930,7 +9612,8 @@ static hrm_status hrm__torch_dictionary(hrm__torch *t, uint32_t dictionary, size
         char number[24];
         size_t length = key->length, at = name_length;
         const char *text = key->text;
-        if (key->kind == HRM__P_INT) length = (size_t)snprintf(number, sizeof number, "%lld", (long long)key->number), text = number;
+        if (key->kind == HRM__P_INT)
+            length = (size_t)snprintf(number, sizeof number, "%lld", (long long)key->number), text = number;
         if (length > sizeof t->name - 2 - name_length || memchr(text, 0, length) || hrm__utf8_bad(text, length) < length)
             return hrm__fail(HRM_ERR_FORMAT, "%s: a key after \"%.100s\" is too long or not UTF-8", t->path, t->name);
         if (at) t->name[at++] = '.';
@@ -4970,9 +9653,11 @@ static hrm_status hrm__torch_read(hrm__torch *t)
     const hrm__pickle_value *r = hrm__pickle_at(&t->pickle, root);
     if (r->kind == HRM__P_DICT) return hrm__torch_dictionary(t, root, 0, 0);
     if (r->kind == HRM__P_OTHER && r->length)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is an object of class %.*s, not a dictionary of tensors; save model.state_dict()", t->path,
-                         (int)hrm__min_i64((int64_t)r->length, 80), r->text);
-    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is not a dictionary of tensors; save model.state_dict()", t->path);
+        return hrm__fail(HRM_ERR_UNSUPPORTED,
+                         "%s: the checkpoint is an object of class %.*s, not a dictionary of tensors; save model.state_dict()",
+                         t->path, (int)hrm__min_i64((int64_t)r->length, 80), r->text);
+    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: the checkpoint is not a dictionary of tensors; save model.state_dict()",
+                     t->path);
 }
 
 static hrm_status hrm__torch_open(hrm_tensors *f, const char *path)
@@ -5013,8 +9698,12 @@ static hrm_status hrm__tensors_read(hrm_tensors *f, const char *path)
     int pickled = map->size > 8 && map->data[0] == 0x80 && map->data[1] >= 2 && map->data[1] <= 5 && map->data[8] != '{';
     for (size_t i = 2; pickled && i < 16 && i + 12 <= map->size; i++)
         if (memcmp(map->data + i, "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12) == 0)
-            return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: PyTorch's form from before 1.6; with a later version, torch.save(torch.load(FILE), FILE) makes it a zip", path);
-    if (pickled) return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: a bare Python pickle; torch.save writes the zip that can be read", path);
+            return hrm__fail(
+                HRM_ERR_UNSUPPORTED,
+                "%s: PyTorch's form from before 1.6; with a later version, torch.save(torch.load(FILE), FILE) makes it a zip",
+                path);
+    if (pickled)
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: a bare Python pickle; torch.save writes the zip that can be read", path);
     f->is_torch = map->size >= 4 && memcmp(map->data, "PK\x03\x04", 4) == 0;
     return f->is_torch ? hrm__torch_open(f, path) : hrm__safetensors_open(f, path);
 }
@@ -5107,7 +9796,8 @@ static hrm_status hrm__zip_finish(hrm__zip_out *z)
     uint64_t start = hrm__writer_size(z->w);
     for (size_t i = 0; i < z->count; i++) {
         const hrm__zip_out_entry *e = &z->entries[i];
-        int distant = e->header >= HRM__ZIP_LIMIT, wide = e->wide || distant; /* some readers take a far entry only in the wide form */
+        /* some readers take a far entry only in the wide form */
+        int distant = e->header >= HRM__ZIP_LIMIT, wide = e->wide || distant;
         size_t n = strlen(e->name), extra = (size_t)(wide ? 16 : 0) + (size_t)(distant ? 8 : 0), at = 46;
         memset(p, 0, sizeof p);
         memcpy(p, "PK\x01\x02", 4);
@@ -5211,7 +9901,8 @@ static hrm_status hrm__torch_write(hrm__zip_out *z, const hrm_tensor *tensors, s
     for (size_t i = 0; i < count; i++) length += strlen(tensors[i].name) + 512;
     HRM__TRY(hrm__zip_begin(z, "data.pkl", length));
     HRM__TRY(hrm__write_text(z->w, "\x80\x02" "ccollections\nOrderedDict\n)R("));
-    for (size_t i = 0; i < count; i++) HRM__TRY(hrm__pickle_write_tensor(z->w, &tensors[i], hrm__save_dtype(&tensors[i], as), i));
+    for (size_t i = 0; i < count; i++)
+        HRM__TRY(hrm__pickle_write_tensor(z->w, &tensors[i], hrm__save_dtype(&tensors[i], as), i));
     HRM__TRY(hrm__write_text(z->w, "u."));
     HRM__TRY(hrm__zip_end(z));
     HRM__TRY(hrm__zip_begin(z, "byteorder", 6));
@@ -5232,7 +9923,8 @@ static hrm_status hrm__torch_write(hrm__zip_out *z, const hrm_tensor *tensors, s
     return hrm__zip_finish(z);
 }
 
-HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as, const hrm_allocator *a)
+HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as,
+                                  const hrm_allocator *a)
 {
     hrm__zip_out z;
     void *p;
@@ -5247,3415 +9939,10 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
     return status;
 }
 
-/* ==================================================================================================== >>gemm ==============
- *   y = x w^T       hrm__gemm with w packed plain             w [N,K] row-major, as checkpoints have it
- *   dx = dy w       hrm__gemm with w packed transposed
- *   dw += dy^T x    hrm__gemm_tn
- *
- * A tile of C, mr x nr, stays in registers while k runs: c[i][j] = fma(a[i][k], b[k][j], c[i][j]) with a vector over j. B is
- * packed into panels of nr columns, so that a step reads one contiguous row of a panel; weights are packed once per optimizer
- * step and serve all recurrent passes. A is read where it lies, or copied when its row stride would map a tile's rows onto one
- * cache set. Blocks keep a panel in the first-level cache and a block of A in the second.
- *
- * Every c[i][j] is one chain of multiply-adds over ascending k, or a sum of chains of a fixed length, whatever tile, block or
- * thread it falls into (storing and reloading it between blocks changes nothing): results are bitwise equal for any team and
- * any split of the rows.
- */
-HRM__FAST_BEGIN
-#define HRM__GEMM_KC    512      /* inner block */
-#define HRM__GEMM_BLOCK 98304    /* elements of A (or of packed B in gemm_tn) kept in the second-level cache */
-#define HRM__GEMM_MC    192      /* rows of the long dimension in a block of gemm_tn; its sums are added block by block */
-#define HRM__GEMM_STRIP 4        /* tiles of A that gemm_tn packs together */
-#define HRM__GEMM_MR    14       /* the largest mr and nr of all kernels */
-#define HRM__GEMM_NR    32
-
-typedef enum { HRM__TILE_SET, HRM__TILE_CONTINUE, HRM__TILE_ADD } hrm__tile_mode;
-
-/* What a tile fetches into the second-level cache for those to come, a line of each a step: a in steps of `step`, b line after
- * line. Any address will do. */
-#define HRM__LINE (64 / sizeof(hrm_real))
-typedef struct hrm__ahead {
-    const hrm_real *a, *b;
-    size_t          step;
-} hrm__ahead;
-
-/* a [rows,K] with strides, b [K,nr] one panel -> c [rows,nr]: assigned, continued as the chain's start, or added to at the end. */
-typedef void hrm__tile_fn(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, const hrm_real *b, size_t K,
-                          hrm__tile_mode mode, const hrm__ahead *ahead);
-typedef struct hrm__gemm_kernel {
-    size_t mr, nr;          /* nr = 2 vectors; the last panel is one vector wide where that is enough */
-    size_t chain;           /* the longest in hrm__gemm; where products are rounded before they are added, short ones are added up */
-    hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
-} hrm__gemm_kernel;
-
-/* The micro-kernel for one instruction set: V is a vector of W elements. Rows r >= MR and the second vector where NV is 1
- * vanish at compile time, which leaves MR * NV multiply-adds, NV loads of B and MR broadcasts of A in the inner loop. Three
- * rows share a pointer, so that all of them fit the registers. */
-#define HRM__ROWS(X) \
-    X(0, p0, 0) X(1, p0, 1) X(2, p0, 2) X(3, p3, 0) X(4, p3, 1) X(5, p3, 2) X(6, p6, 0) \
-    X(7, p6, 1) X(8, p6, 2) X(9, p9, 0) X(10, p9, 1) X(11, p9, 2) X(12, p12, 0) X(13, p12, 1)
-#define HRM__ROW_ZERO(r, p, s) V c##r = {0}, d##r = {0};
-#define HRM__ROW_LOAD(r, p, s) \
-    if (r < MR) { \
-        c##r = *(const V *)(c + r * ldc); \
-        if (NV > 1) d##r = *(const V *)(c + r * ldc + W); \
-    }
-#define HRM__ROW_FMA(r, p, s) \
-    if (r < MR) { \
-        c##r += b0 * p[s * a_row]; \
-        if (NV > 1) d##r += b1 * p[s * a_row]; \
-    }
-#define HRM__ROW_ADD(r, p, s) \
-    if (r < MR) { \
-        c##r += *(const V *)(c + r * ldc); \
-        if (NV > 1) d##r += *(const V *)(c + r * ldc + W); \
-    }
-#define HRM__ROW_STORE(r, p, s) \
-    if (r < MR) { \
-        *(V *)(c + r * ldc) = c##r; \
-        if (NV > 1) *(V *)(c + r * ldc + W) = d##r; \
-    }
-#define HRM__ROW_FETCH(r, p, s) \
-    if (r < MR) { \
-        HRM__PREFETCH_WRITE(c + r * ldc); \
-        if (NV > 1) HRM__PREFETCH_WRITE(c + r * ldc + W); \
-    }
-
-#define HRM__TILE(name, target, vector, MR_, NV_) \
-    static target void name##_##MR_##_##NV_(hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step, \
-                                            const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
-    { \
-        typedef vector V; \
-        enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)HRM__LINE }; \
-        const size_t step = ahead->step; \
-        const hrm_real *fetch = ahead->a; \
-        const hrm_real *p0 = a, *p3 = MR > 3 ? a + 3 * a_row : a, *p6 = MR > 6 ? a + 6 * a_row : a, \
-                       *p9 = MR > 9 ? a + 9 * a_row : a, *p12 = MR > 12 ? a + 12 * a_row : a; \
-        HRM__ROWS(HRM__ROW_ZERO) \
-        if (mode == HRM__TILE_CONTINUE) { HRM__ROWS(HRM__ROW_LOAD) } else { HRM__ROWS(HRM__ROW_FETCH) } \
-        for (size_t k = 0; k < K; k++, b += NV * W, fetch += step, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
-            V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
-            HRM__PREFETCH(fetch); \
-            HRM__PREFETCH(ahead->b + k * LINE); \
-            HRM__PREFETCH_NEAR(b + 12 * NV * W); \
-            if (NV > 1 && (int)(NV * W) > (int)LINE) HRM__PREFETCH_NEAR(b + 13 * NV * W - W); \
-            HRM__ROWS(HRM__ROW_FMA) \
-            (void)b1; \
-        } \
-        if (mode == HRM__TILE_ADD) { HRM__ROWS(HRM__ROW_ADD) } \
-        HRM__ROWS(HRM__ROW_STORE) \
-    }
-
-
-#define HRM__TILES_4(X, name, target, vector) \
-    X(name, target, vector, 1, 1) X(name, target, vector, 1, 2) X(name, target, vector, 2, 1) X(name, target, vector, 2, 2) \
-    X(name, target, vector, 3, 1) X(name, target, vector, 3, 2) X(name, target, vector, 4, 1) X(name, target, vector, 4, 2)
-#define HRM__TILES_6(X, name, target, vector) \
-    HRM__TILES_4(X, name, target, vector) \
-    X(name, target, vector, 5, 1) X(name, target, vector, 5, 2) X(name, target, vector, 6, 1) X(name, target, vector, 6, 2)
-#define HRM__TILES_12(X, name, target, vector) \
-    HRM__TILES_6(X, name, target, vector) \
-    X(name, target, vector, 7, 1) X(name, target, vector, 7, 2) X(name, target, vector, 8, 1) X(name, target, vector, 8, 2) \
-    X(name, target, vector, 9, 1) X(name, target, vector, 9, 2) X(name, target, vector, 10, 1) X(name, target, vector, 10, 2) \
-    X(name, target, vector, 11, 1) X(name, target, vector, 11, 2) X(name, target, vector, 12, 1) X(name, target, vector, 12, 2)
-#define HRM__TILES_14(X, name, target, vector) \
-    HRM__TILES_12(X, name, target, vector) \
-    X(name, target, vector, 13, 1) X(name, target, vector, 13, 2) X(name, target, vector, 14, 1) X(name, target, vector, 14, 2)
-#define HRM__TILE_NAME(name, target, vector, MR_, NV_) name##_##MR_##_##NV_,
-#define HRM__TILE_KERNEL(name, target, vector, tiles, mr, nr, chain) \
-    tiles(HRM__TILE, name, target, vector) \
-    static hrm__tile_fn *const name##_all[] = {tiles(HRM__TILE_NAME, name, target, vector)}; \
-    static const hrm__gemm_kernel name = {mr, nr, chain, name##_all};
-
-#if defined(__GNUC__)
-    #define HRM__VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(hrm_real)), may_alias))
-    #define HRM__PREFETCH(p)       __builtin_prefetch((p), 0, 2)
-    #define HRM__PREFETCH_NEAR(p)  __builtin_prefetch((p))
-    #define HRM__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
-#else
-    #define HRM__PREFETCH(p)       ((void)0)
-    #define HRM__PREFETCH_NEAR(p)  ((void)0)
-    #define HRM__PREFETCH_WRITE(p) ((void)0)
-#endif
-/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there; one element
- * with wide floats, which compilers do not multiply a vector by. */
-#if defined(__GNUC__) && !HRM__WIDE_FLOATS
-typedef hrm_real hrm__v16 HRM__VECTOR(16);
-#else
-typedef hrm_real hrm__v16;
-#endif
-
-HRM__TILE_KERNEL(hrm__tile_scalar, , hrm__v16, HRM__TILES_4, 4, 2 * sizeof(hrm__v16) / sizeof(hrm_real), 32)
-#if defined(HRM__X86)
-typedef hrm_real hrm__v32 HRM__VECTOR(32);
-typedef hrm_real hrm__v64 HRM__VECTOR(64);
-HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, hrm__v32, HRM__TILES_6, 6, 16, (size_t)-1)
-HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, hrm__v64, HRM__TILES_14, 14, 32, (size_t)-1)
-#elif defined(HRM__NEON)
-HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8, (size_t)-1)
-#endif
-
-static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
-{
-    switch (hrm__cpu()) {
-#if defined(HRM__X86)
-    case HRM__CPU_AVX512: return &hrm__tile_avx512;
-    case HRM__CPU_AVX2: return &hrm__tile_avx2;
-#elif defined(HRM__NEON)
-    case HRM__CPU_NEON: return &hrm__tile_neon;
-#endif
-    default: return &hrm__tile_scalar;
-    }
-}
-
-/* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
-static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
-
-/* src [rows,parts,cols] -> dst, where the parts lie `part` apart; the row lengths of full tiles and panels are constants, and so
- * a few moves each. */
-#define HRM__COPY_CASE(n) \
-    case n: \
-        for (; rows > 0; rows--, dst += n, src += lds) { \
-            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * n, n * sizeof *dst); \
-        } \
-        break;
-HRM__INLINE void hrm__copy_rows_body(hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols)
-{
-    size_t i;
-    switch (cols) {
-        HRM__COPY_CASE(4) HRM__COPY_CASE(6) HRM__COPY_CASE(8) HRM__COPY_CASE(12) HRM__COPY_CASE(14) HRM__COPY_CASE(16) HRM__COPY_CASE(32)
-    default:
-        for (; rows > 0; rows--, dst += cols, src += lds)
-            for (i = 0; i < parts; i++) memcpy(dst + i * part, src + i * cols, cols * sizeof *dst);
-    }
-}
-HRM__DISPATCH(hrm__copy_rows, (hrm_real *dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
-              (dst, part, src, lds, rows, parts, cols))
-
-/* b [K,cols] with the strides b_k, b_col -> one panel [K,width], zeros in the columns past cols */
-static void hrm__pack_panel(hrm_real *dst, const hrm_real *b, size_t b_k, size_t b_col, size_t K, size_t cols, size_t width)
-{
-    size_t k, j;
-    if (b_col == 1 && cols == width) {
-        hrm__copy_rows(dst, 0, b, b_k, K, 1, cols);
-    } else {
-        for (k = 0; k < K; k++) {
-            for (j = 0; j < cols; j++) dst[k * width + j] = b[k * b_k + j * b_col];
-            for (; j < width; j++) dst[k * width + j] = 0;
-        }
-    }
-}
-
-/* Elements that hrm__pack needs for w [N,K], plain or transposed. */
-HRM__UNUSED static size_t hrm__pack_size(size_t N, size_t K)
-{
-    size_t plain = (N + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * K;
-    size_t transposed = (K + HRM__GEMM_NR - 1) / HRM__GEMM_NR * HRM__GEMM_NR * N;
-    return plain > transposed ? plain : transposed;
-}
-
-/* w [N,K] -> dst, the operand for y = x w^T (N columns, inner K), or if transposed for dx = dy w (K columns, inner N) */
-HRM__UNUSED static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t)
-{
-    const size_t nr = hrm__gemm_kernel_get()->nr, cols = transposed ? K : N, inner = transposed ? N : K;
-    size_t p, begin, end;
-    hrm__team_range(t, (cols + nr - 1) / nr, 1, &begin, &end);
-    for (p = begin; p < end; p++) {
-        size_t left = cols - p * nr, width = hrm__panel_width(left, nr);
-        if (left > width) left = width;
-        if (transposed) hrm__pack_panel(dst + p * nr * inner, w + p * nr, K, 1, inner, left, width);
-        else hrm__pack_panel(dst + p * nr * inner, w + p * nr * K, 1, K, inner, left, width);
-    }
-}
-
-/* one tile into c [rows,cols], cols <= the panel's width; a narrower one goes through a buffer, so that nothing beyond c is touched */
-static void hrm__tile(const hrm__gemm_kernel *kernel, hrm_real *c, size_t ldc, const hrm_real *a, size_t a_row, size_t a_step,
-                      const hrm_real *b, size_t K, size_t rows, size_t cols, hrm__tile_mode mode, const hrm__ahead *ahead)
-{
-    const size_t width = hrm__panel_width(cols, kernel->nr);
-    hrm__tile_fn *tile = kernel->tiles[2 * rows - (width == kernel->nr ? 1 : 2)];
-    hrm_real edge[HRM__GEMM_MR * HRM__GEMM_NR];
-    size_t i, j;
-    if (cols >= width) {
-        tile(c, ldc, a, a_row, a_step, b, K, mode, ahead);
-        return;
-    }
-    if (mode != HRM__TILE_SET)
-        for (i = 0; i < rows; i++) {
-            for (j = 0; j < cols; j++) edge[i * width + j] = c[i * ldc + j];
-            for (; j < width; j++) edge[i * width + j] = 0;
-        }
-    tile(edge, width, a, a_row, a_step, b, K, mode, ahead);
-    for (i = 0; i < rows; i++)
-        for (j = 0; j < cols; j++) c[i * ldc + j] = edge[i * width + j];
-}
-
-/* Elements of scratch that each member of the team needs for either product, of any shape. */
-HRM__UNUSED static size_t hrm__gemm_scratch(void)
-{
-    return HRM__GEMM_BLOCK + (size_t)HRM__GEMM_KC * HRM__GEMM_NR; /* the second part also holds gemm_tn's strip of tiles */
-}
-
-/* bfloat16 [n] -> dst */
-HRM__INLINE void hrm__expand_bf16_body(hrm_real *dst, const uint16_t *src, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)src[i] << 16;
-        float v;
-        memcpy(&v, &bits, sizeof v);
-        dst[i] = (hrm_real)v;
-    }
-}
-HRM__DISPATCH(hrm__expand_bf16, (hrm_real *dst, const uint16_t *src, size_t n), (dst, src, n))
-
-/* This member's rows m0 to m1 - 1 and panels p0 to p1 - 1 of a product [M,N]: the team shares the rows, or the columns where
- * that leaves the busiest member less to do. */
-static void hrm__split_product(const hrm__team *t, size_t M, size_t N, size_t mr, size_t nr, size_t *m0, size_t *m1, size_t *p0, size_t *p1)
-{
-    const size_t tiles = (M + mr - 1) / mr, panels = (N + nr - 1) / nr, size = (size_t)t->size;
-    *m0 = *p0 = 0, *m1 = tiles, *p1 = panels;
-    if ((tiles + size - 1) / size * panels <= (panels + size - 1) / size * tiles) hrm__team_range(t, tiles, 1, m0, m1);
-    else hrm__team_range(t, panels, 1, p0, p1);
-    *m0 *= mr;
-    *m1 = *m1 * mr < M ? *m1 * mr : M;
-}
-
-/* a [M,K] rows lda apart, packed operand of N columns -> c [M,N] rows ldc apart, assigned or accumulated; packed16 instead of
- * packed: an operand in bfloat16, expanded block by block. scratch: this member's own */
-static void hrm__gemm_either(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, const uint16_t *packed16, size_t M, size_t N,
-                             size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
-{
-    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
-    const size_t mr = kernel->mr, nr = kernel->nr;
-    const size_t inner = kernel->chain < HRM__GEMM_KC ? kernel->chain : HRM__GEMM_KC;
-    const hrm__tile_mode more = inner < kernel->chain ? HRM__TILE_CONTINUE : HRM__TILE_ADD;
-    const int copy = lda * sizeof *a % 2048 == 0 && lda * sizeof *a > 2048;
-    size_t m0, m1, p0, p1, i, k, p, m, mc, kc;
-    hrm__split_product(t, M, N, mr, nr, &m0, &m1, &p0, &p1);
-    for (m = m0; m < m1 && p0 < p1; m += mc) {
-        kc = K < inner ? K : inner;
-        mc = HRM__GEMM_BLOCK / (kc + 16) / mr * mr;
-        if (mc > m1 - m) mc = m1 - m;
-        for (k = 0; k < K; k += kc) {
-            const hrm_real *block = a + m * lda + k;
-            size_t stride = lda;
-            kc = K - k < inner ? K - k : inner;
-            if (copy) {
-                stride = kc + 16;
-                for (i = 0; i < mc; i++) memcpy(scratch + i * stride, block + i * lda, kc * sizeof *a);
-                block = scratch;
-            }
-            for (p = p0; p < p1; p++) {
-                size_t cols = N - p * nr < nr ? N - p * nr : nr;
-                const size_t width = hrm__panel_width(cols, nr), at = p * nr * K + k * width;
-                const hrm_real *b = packed16 ? scratch + HRM__GEMM_BLOCK : packed + at;
-                if (packed16) hrm__expand_bf16(scratch + HRM__GEMM_BLOCK, packed16 + at, kc * width);
-                for (i = 0; i < mc; i += mr) {
-                    /* the first panel warms the next rows of A, the first two tiles the next panel of B */
-                    hrm__ahead ahead = {block + i * stride, b, HRM__LINE};
-                    if (p == p0 && stride == kc) ahead.a += mr * stride;
-                    if (p + 1 < p1 && i < 2 * mr && !packed16) ahead.b += nr * K + i / mr * kc * HRM__LINE;
-                    if (p + 1 < p1 && i == 0 && packed16) ahead.b = (const hrm_real *)(const void *)(packed16 + at + nr * K);
-                    hrm__tile(kernel, c + (m + i) * ldc + p * nr, ldc, block + i * stride, stride, 1, b, kc, mc - i < mr ? mc - i : mr,
-                              cols, accumulate || k > 0 ? more : HRM__TILE_SET, &ahead);
-                }
-            }
-        }
-    }
-}
-
-HRM__UNUSED static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N, size_t K,
-                      int accumulate, hrm_real *scratch, const hrm__team *t)
-{
-    hrm__gemm_either(c, ldc, a, lda, packed, NULL, M, N, K, accumulate, scratch, t);
-}
-
-/* a [M,N], b [M,K] -> c [N,K] = a^T b, or += when it accumulates. The sums run over blocks of MC rows, so M may be long without
- * losing precision */
-HRM__UNUSED static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M, size_t N,
-                         size_t K, int accumulate, hrm_real *scratch, const hrm__team *t)
-{
-    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
-    const size_t mr = kernel->mr, nr = kernel->nr, tiles = (N + mr - 1) / mr, panels = (K + nr - 1) / nr;
-    size_t rows = (size_t)t->size, columns, g, best = (size_t)-1, n0, n1, p0, p1, q, m, mc, p, n, most, blocks, group;
-    hrm_real *strip = scratch + HRM__GEMM_BLOCK;
-    const hrm_real *next = a;
-    /* the team as a grid over c, the one that leaves each member the shortest edges to pack */
-    for (g = 1; g <= (size_t)t->size; g++)
-        if ((size_t)t->size % g == 0) {
-            size_t high = (tiles + g - 1) / g * mr, wide = (panels + (size_t)t->size / g - 1) / ((size_t)t->size / g) * nr;
-            size_t cost = high * wide * 16 + (high + wide) * 64;
-            if (cost < best) best = cost, rows = g;
-        }
-    columns = (size_t)t->size / rows;
-    {
-        hrm__team row = *t, column = *t;
-        row.id = t->id / (int)columns, row.size = (int)rows;
-        column.id = t->id % (int)columns, column.size = (int)columns;
-        hrm__team_range(&row, tiles, 1, &n0, &n1);
-        hrm__team_range(&column, panels, 1, &p0, &p1);
-    }
-    n1 = n1 * mr < N ? n1 * mr : N;
-    most = HRM__GEMM_BLOCK / HRM__GEMM_MC / nr; /* panels a block has room for; the blocks have equally many */
-    blocks = (p1 - p0 + most - 1) / most;
-    group = blocks ? (p1 - p0 + blocks - 1) / blocks : 0;
-    for (; p0 < p1; p0 = q) {
-        q = p0 + group < p1 ? p0 + group : p1;
-        for (m = 0; m < M; m += mc) {
-            mc = M - m < HRM__GEMM_MC ? M - m : HRM__GEMM_MC;
-            for (p = p0; p < q; p++) {
-                size_t cols = K - p * nr < nr ? K - p * nr : nr;
-                hrm__pack_panel(scratch + (p - p0) * nr * mc, b + m * ldb + p * nr, ldb, 1, mc, cols, hrm__panel_width(cols, nr));
-            }
-            for (n = n0 * mr; n < n1; n += mr) {
-                const size_t turn = (n / mr - n0) % HRM__GEMM_STRIP, high = n1 - n < mr ? n1 - n : mr;
-                const hrm_real *tile = strip + turn * mc * mr;
-                if (turn == 0) { /* a few tiles together, since they share cache lines of A; a lower one is the last */
-                    const size_t after = n + HRM__GEMM_STRIP * mr;
-                    next = after < n1 ? a + m * lda + after : m + mc < M ? a + (m + mc) * lda + n0 * mr : NULL;
-                    const size_t full = (n1 - n) / mr < HRM__GEMM_STRIP ? (n1 - n) / mr : HRM__GEMM_STRIP;
-                    hrm__copy_rows(strip, mc * mr, a + m * lda + n, lda, mc, full, mr);
-                    if (full < HRM__GEMM_STRIP && n + full * mr < n1)
-                        hrm__copy_rows(strip + full * mc * mr, 0, a + m * lda + n + full * mr, lda, mc, 1, n1 - n - full * mr);
-                }
-                for (p = p0; p < q; p++) {
-                    size_t cols = K - p * nr < nr ? K - p * nr : nr;
-                    const size_t line = turn * (q - p0) + p - p0;
-                    hrm__ahead ahead = {tile, tile, HRM__LINE};
-                    /* the strip after this one, a line of each row with each tile; rows begin and end within lines */
-                    if (next && line <= HRM__GEMM_STRIP * mr / HRM__LINE + 1) ahead.a = next + line * HRM__LINE, ahead.step = lda;
-                    /* the next rows of B, a part with each tile */
-                    if (p == p0 && m + 2 * mc <= M && ldb == K) ahead.b = b + (m + mc) * ldb + (n / mr - n0) * mc * HRM__LINE;
-                    hrm__tile(kernel, c + n * ldc + p * nr, ldc, tile, 1, high, scratch + (p - p0) * nr * mc, mc, high, cols,
-                              accumulate || m > 0 ? HRM__TILE_ADD : HRM__TILE_SET, &ahead);
-                }
-            }
-        }
-    }
-}
-HRM__FAST_END
-
-/* ---- weights in bfloat16 or in bytes, for solving ------------------------------------------------------------- >>quantized --
- *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by row
- *
- * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, elsewhere in floats, which are
- * exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a column lie
- * together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets qa + 128.
- *
- * bfloat16: with AVX-512 BF16 by products of pairs, two consecutive k of a column together, x rounded too; elsewhere weights
- * alone are, and become floats again block by block.
- */
-#define HRM__BYTE_ROWS 112 /* rows of a quantized together */
-#define HRM__BYTE_NR   32
-#define HRM__BYTE_MR   14
-#define HRM__BYTE_KC   512 /* 512 * 127 * 127 < 2^24 */
-
-typedef struct hrm__bytes { int8_t *panels; float *scales; int32_t *sums; size_t groups; } hrm__bytes; /* groups: of four k */
-
-static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
-{
-    /* -> bytes */
-    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = (K + 3) / 4, weights = panels * groups * 4 * HRM__BYTE_NR;
-    b->groups = groups;
-    b->panels = (int8_t *)base;
-    b->scales = NULL, b->sums = NULL;
-    if (base) b->scales = (float *)(void *)((char *)base + weights);
-    if (base) b->sums = (int32_t *)(void *)((char *)base + weights + panels * HRM__BYTE_NR * sizeof(float));
-    return weights + panels * HRM__BYTE_NR * (sizeof(float) + sizeof(int32_t));
-}
-
-/* Elements that hrm__pack_bf16 needs for w [N,K]. */
-static size_t hrm__bf16_size(size_t N, size_t K)
-{
-    size_t pairs = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR * ((K + 1) / 2 * 2), plain = hrm__pack_size(N, K);
-    return pairs > plain ? pairs : plain;
-}
-
-/* w [N,K] -> packed, each member its panels: in bfloat16 laid out as hrm__pack does, or with two consecutive k of a column
- * together where the processor multiplies pairs */
-static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
-{
-    const size_t each = hrm__cpu_has(HRM__CPU_BF16) ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr, long_K = (K + each - 1) / each * each;
-    size_t begin, end;
-    hrm__team_range(t, (N + nr - 1) / nr, 1, &begin, &end);
-    for (size_t p = begin; p < end; p++) {
-        size_t width = each == 2 ? nr : hrm__panel_width(N - p * nr, nr);
-        for (size_t k = 0; k < long_K; k++)
-            for (size_t j = 0; j < width; j++) {
-                int there = p * nr + j < N && k < K;
-                dst[p * nr * long_K + k / each * each * width + j * each + k % each] = there ? hrm__f32_to_bf16((float)w[(p * nr + j) * K + k]) : 0;
-            }
-    }
-}
-
-static void hrm__pack_bytes(void *packed, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
-{
-    hrm__bytes b;
-    size_t begin, end;
-    hrm__plan_bytes(N, K, packed, &b);
-    hrm__team_range(t, (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, 1, &begin, &end);
-    for (size_t j = begin * HRM__BYTE_NR; j < end * HRM__BYTE_NR; j++) {
-        int8_t *column = b.panels + j / HRM__BYTE_NR * HRM__BYTE_NR * 4 * b.groups + j % HRM__BYTE_NR * 4;
-        float top = 0;
-        int32_t sum = 0;
-        for (size_t k = 0; j < N && k < K; k++) top = (float)fabs((double)w[j * K + k]) > top ? (float)fabs((double)w[j * K + k]) : top;
-        b.scales[j] = top / 127;
-        for (size_t k = 0; k < b.groups * 4; k++) {
-            int q = j < N && k < K && top > 0 ? (int)floor((double)w[j * K + k] * 127 / (double)top + 0.5) : 0;
-            column[k / 4 * 4 * HRM__BYTE_NR + k % 4] = (int8_t)q;
-            sum += q;
-        }
-        b.sums[j] = sum;
-    }
-}
-
-HRM__FAST_BEGIN
-HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real *x, size_t K)
-{
-    /* x [K] -> q [K rounded up to 4] = 128 + round(x / scale) */
-    int32_t top = 0, bits;
-    float most, inverse, v;
-    for (size_t k = 0; k < K; k++) {
-        v = (float)x[k];
-        memcpy(&bits, &v, sizeof bits);
-        bits &= 0x7fffffff;
-        top = bits > top ? bits : top; /* in order as integers, and NaN above all */
-    }
-    memcpy(&most, &top, sizeof most);
-    inverse = top == 0 ? 0 : 127 / most;
-    *scale = most / 127;
-    for (size_t k = 0; k < K; k++) {
-        v = (float)x[k] * inverse + 12582912.0f; /* 1.5*2^23: the low mantissa bits are the rounded integer */
-        memcpy(&bits, &v, sizeof bits);
-        q[k] = (uint8_t)((bits & 255) ^ 128);
-    }
-    for (size_t k = K; k % 4; k++) q[k] = 128;
-}
-HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K), (q, scale, x, K))
-
-HRM__INLINE void hrm__bytes_out_body(hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets,
-                                     size_t rows, size_t cols)
-{
-    /* sums [rows,nr] of (128 + qa) qw -> c [rows,cols]; offsets: the columns' sums */
-    for (size_t i = 0; i < rows; i++, c += ldc, sums += HRM__BYTE_NR)
-        for (size_t j = 0; j < cols; j++) c[j] = (hrm_real)((float)(sums[j] - 128 * offsets[j]) * (row_scales[i] * scales[j]));
-}
-HRM__DISPATCH(hrm__bytes_out,
-              (hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales, const int32_t *offsets, size_t rows, size_t cols),
-              (c, ldc, sums, row_scales, scales, offsets, rows, cols))
-
-HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part)
-{
-    /* groups of four k of one panel -> [4 groups,nr], its `part`-th nr columns */
-    for (size_t g = 0; g < groups; g++, src += 4 * HRM__BYTE_NR, dst += 4 * nr)
-        for (size_t i = 0; i < 4; i++)
-            for (size_t j = 0; j < nr; j++) dst[i * nr + j] = (hrm_real)src[(part * nr + j) * 4 + i];
-}
-HRM__DISPATCH(hrm__expand_panel, (hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part), (dst, src, groups, nr, part))
-
-HRM__INLINE void hrm__expand_rows_body(hrm_real *dst, const uint8_t *src, size_t n)
-{
-    for (size_t i = 0; i < n; i++) dst[i] = (hrm_real)((int)src[i] - 128);
-}
-HRM__DISPATCH(hrm__expand_rows, (hrm_real *dst, const uint8_t *src, size_t n), (dst, src, n))
-
-HRM__INLINE void hrm__add_sums_body(int32_t *sums, const hrm_real *x, size_t rows, size_t nr)
-{
-    for (size_t i = 0; i < rows; i++, sums += HRM__BYTE_NR, x += nr)
-        for (size_t j = 0; j < nr; j++) sums[j] += (int32_t)x[j];
-}
-HRM__DISPATCH(hrm__add_sums, (int32_t *sums, const hrm_real *x, size_t rows, size_t nr), (sums, x, rows, nr))
-
-static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const int8_t *panel, const int32_t *offsets, size_t rows, size_t groups, hrm_real *b)
-{
-    /* a [rows] `row` apart, qa as floats, one panel -> sums [rows,HRM__BYTE_NR], through the float tiles; b: for a block of the panel */
-    const hrm__gemm_kernel *kernel = hrm__gemm_kernel_get();
-    hrm_real tile[HRM__GEMM_MR * HRM__GEMM_NR];
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < HRM__BYTE_NR; j++) sums[i * HRM__BYTE_NR + j] = 128 * offsets[j];
-    for (size_t g = 0; g < groups; g += HRM__BYTE_KC / 4) {
-        size_t some = groups - g < HRM__BYTE_KC / 4 ? groups - g : HRM__BYTE_KC / 4;
-        for (size_t part = 0; part < HRM__BYTE_NR / kernel->nr; part++) {
-            hrm__expand_panel(b, panel + g * 4 * HRM__BYTE_NR, some, kernel->nr, part);
-            for (size_t i = 0; i < rows; i += kernel->mr) {
-                size_t high = rows - i < kernel->mr ? rows - i : kernel->mr;
-                hrm__ahead ahead = {a, b, HRM__LINE};
-                hrm__tile(kernel, tile, kernel->nr, a + i * row + 4 * g, row, 1, b, 4 * some, high, kernel->nr, HRM__TILE_SET, &ahead);
-                hrm__add_sums(sums + i * HRM__BYTE_NR + part * kernel->nr, tile, high, kernel->nr);
-            }
-        }
-    }
-}
-HRM__FAST_END
-
-#if defined(HRM__X86)
-/* q [14] rows `row` apart, one panel -> sums [14,32]: the tile of hrm__gemm, four k a step */
-#define HRM__VNNI_ZERO(r, p, s) __m512i c##r = _mm512_setzero_si512(), d##r = c##r;
-#define HRM__VNNI_ADD(r, p, s) \
-    memcpy(&four, p + s * row, 4); \
-    a = _mm512_set1_epi32(four); \
-    c##r = _mm512_dpbusd_epi32(c##r, a, b0); \
-    d##r = _mm512_dpbusd_epi32(d##r, a, b1);
-#define HRM__VNNI_STORE(r, p, s) \
-    _mm512_storeu_si512(sums + r * 32, c##r); \
-    _mm512_storeu_si512(sums + r * 32 + 16, d##r);
-static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row, const int8_t *panel, size_t groups)
-{
-    const uint8_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
-    int four;
-    HRM__ROWS(HRM__VNNI_ZERO)
-    for (size_t g = 0; g < groups; g++, panel += 128, p0 += 4, p3 += 4, p6 += 4, p9 += 4, p12 += 4) {
-        __m512i b0 = _mm512_loadu_si512(panel), b1 = _mm512_loadu_si512(panel + 64), a;
-        HRM__PREFETCH(panel + 128 * groups); /* the next panel, for which the first tile pays */
-        HRM__PREFETCH(panel + 128 * groups + 64);
-        HRM__ROWS(HRM__VNNI_ADD)
-    }
-    HRM__ROWS(HRM__VNNI_STORE)
-}
-#endif
-
-#if defined(HRM__BF16)
-HRM__FAST_BEGIN
-static HRM__AVX512 void hrm__round_row(uint16_t *q, const hrm_real *x, size_t K)
-{
-    /* x [K] -> q [K rounded up to 2] in bfloat16 */
-    for (size_t k = 0; k < K; k++) q[k] = hrm__f32_to_bf16((float)x[k]);
-    if (K % 2) q[K] = 0;
-}
-HRM__FAST_END
-
-/* q [14] rows `row` apart, one panel -> c [14,32]: the tile of hrm__gemm, two k a step */
-#define HRM__BF16_ZERO(r, p, s) __m512 c##r = _mm512_setzero_ps(), d##r = c##r;
-#define HRM__BF16_ADD(r, p, s) \
-    memcpy(&pair, p + s * row, 4); \
-    a = (__m512bh)_mm512_set1_epi32(pair); \
-    c##r = _mm512_dpbf16_ps(c##r, a, b0); \
-    d##r = _mm512_dpbf16_ps(d##r, a, b1);
-#define HRM__BF16_STORE(r, p, s) \
-    _mm512_storeu_ps(c + r * ldc, c##r); \
-    _mm512_storeu_ps(c + r * ldc + 16, d##r);
-static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q, size_t row, const uint16_t *panel, size_t pairs)
-{
-    const uint16_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
-    int pair;
-    HRM__ROWS(HRM__BF16_ZERO)
-    for (size_t g = 0; g < pairs; g++, panel += 64, p0 += 2, p3 += 2, p6 += 2, p9 += 2, p12 += 2) {
-        __m512bh b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + 32), a;
-        HRM__PREFETCH(panel + 64 * pairs); /* the next panel, for which the first tile pays */
-        HRM__PREFETCH(panel + 64 * pairs + 32);
-        HRM__ROWS(HRM__BF16_ADD)
-    }
-    HRM__ROWS(HRM__BF16_STORE)
-}
-#endif
-
-/* Elements of scratch that hrm__gemm_bf16 needs where pairs are multiplied; elsewhere it needs what hrm__gemm does. */
-static size_t hrm__bf16_scratch(size_t K) { return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1; }
-
-/* a [M,K] rows lda apart, packed bfloat16 of N columns -> c [M,N] rows ldc apart. Where the processor multiplies bfloat16, a is
- * rounded to it too, as on a GPU; elsewhere weights alone are. */
-static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const uint16_t *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
-                           const hrm__team *t)
-{
-#if defined(HRM__BF16)
-    if (hrm__cpu_has(HRM__CPU_BF16)) {
-        const size_t row = (K + 1) / 2 * 2;
-        size_t m0, m1, p0, p1;
-        uint16_t *q = (uint16_t *)(void *)scratch;
-        hrm_real edge[HRM__BYTE_MR * HRM__BYTE_NR];
-        hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
-        for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
-            size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
-            for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K);
-            for (size_t p = p0; p < p1; p++) {
-                size_t first = p * HRM__BYTE_NR, cols = N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR;
-                const uint16_t *panel = packed + first * row;
-                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) {
-                    hrm_real *to = c + (m + i) * ldc + first;
-                    size_t high = rows - i < HRM__BYTE_MR ? rows - i : HRM__BYTE_MR;
-                    if (high == HRM__BYTE_MR && cols == HRM__BYTE_NR) {
-                        hrm__tile_bf16(to, ldc, q + i * row, row, panel, row / 2);
-                        continue;
-                    }
-                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2); /* whatever stands behind the rows is dropped */
-                    for (size_t r = 0; r < high; r++) memcpy(to + r * ldc, edge + r * HRM__BYTE_NR, cols * sizeof *to);
-                }
-            }
-        }
-        return;
-    }
-#endif
-    hrm__gemm_either(c, ldc, a, lda, NULL, packed, M, N, K, 0, scratch, t);
-}
-
-/* What each member needs: a quantized [.,K], as bytes or as floats; its scales; a panel's sums; a block of a panel in floats. */
-typedef struct hrm__bytes_space { uint8_t *q; hrm_real *a, *b; float *scales; int32_t *sums; } hrm__bytes_space;
-
-static size_t hrm__bytes_scratch(size_t K, hrm_real *base, hrm__bytes_space *space)
-{
-    /* -> elements */
-    size_t row = (K + 3) / 4 * 4, used = 0;
-    size_t sizes[] = {(HRM__BYTE_ROWS + HRM__BYTE_MR) * row, HRM__BYTE_ROWS * row * sizeof(hrm_real), HRM__BYTE_NR * HRM__BYTE_KC * sizeof(hrm_real),
-                      HRM__BYTE_ROWS * sizeof(float), HRM__BYTE_ROWS * HRM__BYTE_NR * sizeof(int32_t)};
-    void *parts[HRM__COUNT(sizes)];
-    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
-        parts[i] = base ? (char *)base + used : NULL;
-        used += hrm__align(sizes[i]);
-    }
-    space->q = (uint8_t *)parts[0], space->a = (hrm_real *)parts[1], space->b = (hrm_real *)parts[2];
-    space->scales = (float *)parts[3], space->sums = (int32_t *)parts[4];
-    return used / sizeof(hrm_real) + 1;
-}
-
-/* a [M,K] rows lda apart, packed bytes of N columns -> c [M,N] rows ldc apart */
-static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const void *packed, size_t M, size_t N, size_t K, hrm_real *scratch,
-                            const hrm__team *t)
-{
-    hrm__bytes b;
-    const size_t row = (K + 3) / 4 * 4;
-    const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
-    size_t m0, m1, p0, p1;
-    hrm__bytes_space s;
-    hrm__bytes_scratch(K, scratch, &s);
-    hrm__plan_bytes(N, K, (void *)(uintptr_t)packed, &b);
-    hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
-    for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
-        size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
-        for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K);
-        if (vnni) memset(s.q + rows * row, 128, HRM__BYTE_MR * row); /* the rows that fill the last tile */
-        else hrm__expand_rows(s.a, s.q, rows * row);
-        for (size_t p = p0; p < p1; p++) {
-            const int8_t *panel = b.panels + p * HRM__BYTE_NR * 4 * b.groups;
-            const size_t first = p * HRM__BYTE_NR;
-#if defined(HRM__X86)
-            if (vnni)
-                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
-            else
-#endif
-                hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
-            hrm__bytes_out(c + m * ldc + first, ldc, s.sums, s.scales, b.scales + first, b.sums + first, rows,
-                           N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR);
-        }
-    }
-}
-
-/* ==================================================================================================== >>layers ============
- * One unit a layer: its mathematics, what it keeps, forward, backward. Rows are the caller's to split: every row, or (puzzle,
- * head) pair in attention, is computed the same way whatever stands beside it, so results do not depend on the threads.
- */
-HRM__FAST_BEGIN
-
-/* ---- linear ---------------------------------------------------------------------------------------------- >>linear ------
- *
- *   y = x w^T + b,      dx = dy w,   dw += dy^T x,   db += sum over rows of dy
- */
-HRM_API size_t hrm_linear_scratch(size_t out, size_t in)
-{
-    size_t forward = hrm__pack_size(out, in), backward = hrm__pack_size(in, out);
-    return (forward > backward ? forward : backward) + hrm__gemm_scratch();
-}
-
-HRM_API void hrm_linear_forward(hrm_real *y, const hrm_real *x, const hrm_real *w, const hrm_real *b, size_t rows, size_t out,
-                                size_t in, hrm_real *scratch)
-{
-    /* x [rows,in], w [out,in], b [out] -> y [rows,out] */
-    hrm__team alone = {0, 1, NULL};
-    hrm__pack(scratch, w, out, in, 0, &alone);
-    hrm__gemm(y, out, x, in, scratch, rows, out, in, 0, scratch + hrm__pack_size(out, in), &alone);
-    if (b)
-        for (size_t i = 0; i < rows; i++)
-            for (size_t j = 0; j < out; j++) y[i * out + j] += b[j];
-}
-
-HRM_API void hrm_linear_backward(hrm_real *dx, hrm_real *dw, hrm_real *db, const hrm_real *dy, const hrm_real *x, const hrm_real *w,
-                                 size_t rows, size_t out, size_t in, hrm_real *scratch)
-{
-    /* dy [rows,out], x [rows,in], w [out,in] -> dx [rows,in], dw [out,in] +=, db [out] += */
-    hrm__team alone = {0, 1, NULL};
-    hrm_real *own = scratch + hrm__pack_size(in, out);
-    if (dx) {
-        hrm__pack(scratch, w, out, in, 1, &alone);
-        hrm__gemm(dx, in, dy, out, scratch, rows, in, out, 0, own, &alone);
-    }
-    hrm__gemm_tn(dw, in, dy, out, x, in, rows, out, in, 1, own, &alone);
-    if (db)
-        for (size_t i = 0; i < rows; i++)
-            for (size_t j = 0; j < out; j++) db[j] += dy[i * out + j];
-}
-
-/* ---- embedding -------------------------------------------------------------------------------------------- >>embedding ---
- *
- *   y_i = w[token_i],      dw[token_i] += dy_i          in the order of the rows, so that sums are reproducible
- */
-HRM_API void hrm_embedding_forward(hrm_real *y, const int32_t *tokens, const hrm_real *w, size_t rows, size_t D)
-{
-    /* tokens [rows], w [V,D] -> y [rows,D] */
-    for (size_t i = 0; i < rows; i++) memcpy(y + i * D, w + (size_t)tokens[i] * D, D * sizeof *y);
-}
-
-HRM_API void hrm_embedding_backward(hrm_real *dw, const hrm_real *dy, const int32_t *tokens, size_t rows, size_t D)
-{
-    /* dy [rows,D] -> dw [V,D] += */
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < D; j++) dw[(size_t)tokens[i] * D + j] += dy[i * D + j];
-}
-
-/* ---- rope -------------------------------------------------------------------------------------------------- >>rope -------
- *
- *   position s, pair j of a head:  angle = s theta^(-2j/d)
- *   (x_j, x_{j+d/2}) is turned by the angle; the backward pass turns back.       Su et al. 2021, half-rotation
- *
- * Angles are rounded to float32 first, as in the public code: at position 900 this decides the fourth digit.
- */
-HRM_API void hrm_rope_table(hrm_real *cosines, hrm_real *sines, size_t S, size_t head_dim, double theta)
-{
-    /* -> cosines, sines [S,head_dim/2] */
-    size_t half = head_dim / 2;
-    for (size_t s = 0; s < S; s++)
-        for (size_t j = 0; j < half; j++) {
-            float angle = (float)s * (1.0f / (float)pow(theta, 2.0 * (double)j / (double)head_dim));
-            cosines[s * half + j] = (hrm_real)cos((double)angle);
-            sines[s * half + j] = (hrm_real)sin((double)angle);
-        }
-}
-
-HRM__INLINE void hrm__rope_rows_body(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads,
-                                     size_t head_dim, size_t stride, hrm_real direction)
-{
-    /* x [rows,heads,head_dim] in place, rows `stride` apart, the first at position first % S; direction 1 forward, -1 backward */
-    size_t half = head_dim / 2;
-    for (size_t i = 0; i < rows; i++, x += stride) {
-        const hrm_real *cosine = cosines + (first + i) % S * half, *sine = sines + (first + i) % S * half;
-        for (size_t h = 0; h < heads; h++) {
-            hrm_real *y = x + h * head_dim, *z = y + half;
-            for (size_t j = 0; j < half; j++) {
-                hrm_real a = y[j], b = z[j], c = cosine[j], n = direction * sine[j];
-                y[j] = a * c - b * n;
-                z[j] = b * c + a * n;
-            }
-        }
-    }
-}
-HRM__DISPATCH(hrm__rope_rows,
-              (hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t rows, size_t first, size_t S, size_t heads, size_t head_dim, size_t stride,
-               hrm_real direction),
-              (x, cosines, sines, rows, first, S, heads, head_dim, stride, direction))
-
-HRM_API void hrm_rope_forward(hrm_real *x, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
-                              size_t head_dim, size_t stride)
-{
-    /* x [B,S,heads,head_dim] in place, rows `stride` apart */
-    hrm__rope_rows(x, cosines, sines, B * S, 0, S, heads, head_dim, stride, 1);
-}
-
-HRM_API void hrm_rope_backward(hrm_real *dx, const hrm_real *cosines, const hrm_real *sines, size_t B, size_t S, size_t heads,
-                               size_t head_dim, size_t stride)
-{
-    hrm__rope_rows(dx, cosines, sines, B * S, 0, S, heads, head_dim, stride, -1);
-}
-
-/* ---- attention ---------------------------------------------------------------------------------------------- >>attention --
- *
- *   s_ij = q_i . k_j / sqrt(d),   p_i = softmax(s_i),   o_i = sum_j p_ij v_j           over all j, or j <= i when causal
- *
- *   dv_j = sum_i p_ij do_i,   dp_ij = do_i . v_j,   ds_ij = p_ij (dp_ij - do_i . o_i)     since sum_j p_ij dp_ij = do_i . o_i
- *   dq_i = sum_j ds_ij k_j / sqrt(d),   dk_j = sum_i ds_ij q_i / sqrt(d)
- *
- * One (puzzle, head) pair at a time, HRM__ATTENTION_ROWS rows of scores at a time, in cache: no [S,S] matrix. Keeps
- * log sum exp(s_i), from which the backward pass makes p again.                              Vaswani et al. 2017, eq. 1
- */
-#define HRM__ATTENTION_ROWS 64
-
-/* scratch of one head: k and v packed both ways as they are needed, two blocks of scores, and the products' own */
-typedef struct hrm__attention_space { hrm_real *copy, *k, *v, *kt, *p, *ds, *own; } hrm__attention_space;
-
-static size_t hrm__plan_attention(size_t S, size_t head_dim, hrm_real *base, hrm__attention_space *a)
-{
-    size_t pack = hrm__pack_size(S, head_dim), block = S * (S < HRM__ATTENTION_ROWS ? S : HRM__ATTENTION_ROWS), used = 0;
-    hrm_real **parts[] = {&a->copy, &a->k, &a->v, &a->kt, &a->p, &a->ds, &a->own};
-    size_t sizes[] = {S * head_dim, pack, pack, pack, block, block, hrm__gemm_scratch()};
-    memset(a, 0, sizeof *a);
-    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
-        if (base) *parts[i] = base + used;
-        used += hrm__align(sizes[i]);
-    }
-    return used;
-}
-
-HRM_API size_t hrm_attention_scratch(size_t S, size_t head_dim)
-{
-    hrm__attention_space unused;
-    return hrm__plan_attention(S, head_dim, NULL, &unused);
-}
-
-static void hrm__pack_head(hrm_real *packed, hrm_real *copy, const hrm_real *x, size_t stride, size_t S, size_t head_dim, int transposed)
-{
-    /* x [S] rows of head_dim, `stride` apart -> the operand for y x^T, or for y x when transposed */
-    hrm__team alone = {0, 1, NULL};
-    for (size_t s = 0; s < S; s++) memcpy(copy + s * head_dim, x + s * stride, head_dim * sizeof *x);
-    hrm__pack(packed, copy, S, head_dim, transposed, &alone);
-}
-
-/* p [rows,S] of scores q.k -> exp(scale (p - its row's largest)), sums [rows], tops [rows]; row i is position first + i */
-HRM__INLINE void hrm__softmax_rows_body(hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal)
-{
-    for (size_t i = 0; i < rows; i++, p += S) {
-        size_t n = causal ? first + i + 1 : S;
-        hrm_real top = hrm__max(p, n);
-        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * (p[j] - top));
-        for (size_t j = n; j < S; j++) p[j] = 0;
-        sums[i] = hrm__sum(p, n);
-        tops[i] = scale * top;
-    }
-}
-HRM__DISPATCH(hrm__softmax_rows, (hrm_real *p, hrm_real *sums, hrm_real *tops, size_t rows, size_t first, size_t S, hrm_real scale, int causal),
-              (p, sums, tops, rows, first, S, scale, causal))
-
-HRM__INLINE void hrm__divide_rows_body(hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n)
-{
-    for (size_t i = 0; i < rows; i++, o += stride) {
-        hrm_real r = 1 / sums[i];
-        for (size_t j = 0; j < n; j++) o[j] *= r;
-    }
-}
-HRM__DISPATCH(hrm__divide_rows, (hrm_real *o, size_t stride, const hrm_real *sums, size_t rows, size_t n), (o, stride, sums, rows, n))
-
-static void hrm__attention_head_forward(hrm_real *o, size_t o_stride, hrm_real *lse, const hrm_real *q, const hrm_real *k, const hrm_real *v,
-                                        size_t stride, size_t S, size_t head_dim, int causal, hrm_real *scratch)
-{
-    /* q, k, v [S] rows of head_dim, `stride` apart -> o the same, o_stride apart; lse [S] or NULL */
-    hrm__team alone = {0, 1, NULL};
-    hrm__attention_space a;
-    hrm_real sums[HRM__ATTENTION_ROWS], tops[HRM__ATTENTION_ROWS], scale = 1 / hrm__sqrt((hrm_real)head_dim);
-    hrm__plan_attention(S, head_dim, scratch, &a);
-    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
-    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 1);
-    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
-        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
-        hrm__gemm(a.p, S, q + i * stride, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
-        hrm__softmax_rows(a.p, sums, tops, rows, i, S, scale, causal);
-        hrm__gemm(o + i * o_stride, o_stride, a.p, S, a.v, rows, head_dim, S, 0, a.own, &alone);
-        hrm__divide_rows(o + i * o_stride, o_stride, sums, rows, head_dim);
-        for (size_t j = 0; lse && j < rows; j++) lse[i + j] = tops[j] + hrm__log(sums[j]);
-    }
-}
-
-/* p [rows,S] of scores -> probabilities; ds [rows,S] of do.v -> ds, with g, o the block's rows of d_o and o */
-HRM__INLINE void hrm__softmax_rows_backward_body(hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride,
-                                                 size_t rows, size_t first, size_t S, size_t head_dim, hrm_real scale, int causal)
-{
-    for (size_t i = 0; i < rows; i++, p += S, ds += S) {
-        size_t n = causal ? first + i + 1 : S;
-        hrm_real dot = hrm__dot(g + i * o_stride, o + i * o_stride, head_dim), l = lse[i];
-        for (size_t j = 0; j < n; j++) p[j] = hrm__exp(scale * p[j] - l);
-        for (size_t j = 0; j < n; j++) ds[j] = p[j] * (ds[j] - dot) * scale;
-        for (size_t j = n; j < S; j++) p[j] = ds[j] = 0;
-    }
-}
-HRM__DISPATCH(hrm__softmax_rows_backward,
-              (hrm_real *p, hrm_real *ds, const hrm_real *lse, const hrm_real *g, const hrm_real *o, size_t o_stride, size_t rows, size_t first, size_t S,
-               size_t head_dim, hrm_real scale, int causal),
-              (p, ds, lse, g, o, o_stride, rows, first, S, head_dim, scale, causal))
-
-static void hrm__attention_head_backward(hrm_real *dq, hrm_real *dk, hrm_real *dv, const hrm_real *d_o, const hrm_real *q, const hrm_real *k,
-                                         const hrm_real *v, const hrm_real *o, const hrm_real *lse, size_t stride, size_t o_stride, size_t S,
-                                         size_t head_dim, int causal, hrm_real *scratch)
-{
-    /* d_o, o [S] rows of head_dim, o_stride apart -> dq, dk, dv, stride apart as q, k, v */
-    hrm__team alone = {0, 1, NULL};
-    hrm__attention_space a;
-    hrm_real scale = 1 / hrm__sqrt((hrm_real)head_dim);
-    hrm__plan_attention(S, head_dim, scratch, &a);
-    hrm__pack_head(a.k, a.copy, k, stride, S, head_dim, 0);
-    hrm__pack_head(a.kt, a.copy, k, stride, S, head_dim, 1);
-    hrm__pack_head(a.v, a.copy, v, stride, S, head_dim, 0);
-    for (size_t i = 0; i < S; i += HRM__ATTENTION_ROWS) {
-        size_t rows = S - i < HRM__ATTENTION_ROWS ? S - i : HRM__ATTENTION_ROWS;
-        const hrm_real *qi = q + i * stride, *g = d_o + i * o_stride;
-        hrm__gemm(a.p, S, qi, stride, a.k, rows, S, head_dim, 0, a.own, &alone);
-        hrm__gemm(a.ds, S, g, o_stride, a.v, rows, S, head_dim, 0, a.own, &alone);
-        hrm__softmax_rows_backward(a.p, a.ds, lse + i, g, o + i * o_stride, o_stride, rows, i, S, head_dim, scale, causal);
-        hrm__gemm(dq + i * stride, stride, a.ds, S, a.kt, rows, head_dim, S, 0, a.own, &alone);
-        hrm__gemm_tn(dk, stride, a.ds, S, qi, stride, rows, S, head_dim, i > 0, a.own, &alone);
-        hrm__gemm_tn(dv, stride, a.p, S, g, o_stride, rows, S, head_dim, i > 0, a.own, &alone);
-    }
-}
-
-HRM_API void hrm_attention_forward(hrm_real *o, hrm_real *lse, const hrm_real *qkv, size_t B, size_t S, size_t heads, size_t head_dim,
-                                   int causal, hrm_real *scratch)
-{
-    size_t D = heads * head_dim;
-    for (size_t b = 0; b < B; b++)
-        for (size_t h = 0; h < heads; h++) {
-            const hrm_real *q = qkv + b * S * 3 * D + h * head_dim;
-            hrm__attention_head_forward(o + b * S * D + h * head_dim, D, lse ? lse + (b * heads + h) * S : NULL, q, q + D, q + 2 * D, 3 * D, S,
-                                        head_dim, causal, scratch);
-        }
-}
-
-HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const hrm_real *qkv, const hrm_real *o, const hrm_real *lse, size_t B,
-                                    size_t S, size_t heads, size_t head_dim, int causal, hrm_real *scratch)
-{
-    size_t D = heads * head_dim;
-    for (size_t b = 0; b < B; b++)
-        for (size_t h = 0; h < heads; h++) {
-            size_t at = b * S * 3 * D + h * head_dim, at_o = b * S * D + h * head_dim;
-            hrm__attention_head_backward(dqkv + at, dqkv + at + D, dqkv + at + 2 * D, d_o + at_o, qkv + at, qkv + at + D, qkv + at + 2 * D, o + at_o,
-                                         lse + (b * heads + h) * S, 3 * D, D, S, head_dim, causal, scratch);
-        }
-}
-
-/* ---- swiglu -------------------------------------------------------------------------------------------------- >>swiglu ---
- *
- *   h = silu(g) u,   silu(g) = g s,   s = 1 / (1 + exp(-g))
- *
- *   dg = dh u s (1 + g (1 - s)),   du = dh silu(g)                                                         Shazeer 2020, eq. 6
- */
-HRM__INLINE void hrm__swiglu_row_body(hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I)
-{
-    for (size_t j = 0; j < I; j++) h[j] = hrm__silu(gate[j]) * up[j];
-}
-HRM__DISPATCH(hrm__swiglu_row, (hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I), (h, gate, up, I))
-
-HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I)
-{
-    /* gate_up [rows,2I] -> h [rows,I] */
-    for (size_t i = 0; i < rows; i++) hrm__swiglu_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
-}
-
-HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I)
-{
-    for (size_t j = 0; j < I; j++) {
-        hrm_real g = gate[j], u = up[j], d = dh[j], s = hrm__sigmoid(g);
-        dgate[j] = d * u * s * (1 + g * (1 - s));
-        dup[j] = d * g * s;
-    }
-}
-HRM__DISPATCH(hrm__swiglu_row_backward,
-              (hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I), (dgate, dup, dh, gate, up, I))
-
-HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I)
-{
-    /* dh [rows,I], gate_up [rows,2I] -> dgate_up [rows,2I] */
-    for (size_t i = 0; i < rows; i++)
-        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
-}
-
-/* ---- residual + rms norm ------------------------------------------------------------------------------------- >>rms-norm --
- *
- *   s = x + f            the residual branch joins here, so that it never makes a trip of its own through memory
- *   y = s r,             r = 1 / sqrt(mean(s^2) + eps)       over the last dimension, without a weight
- *
- *   ds = r (dy - y mean(dy y)),   dx = df = ds               mean(s^2) depends on every s_j, hence the second term
- *
- * Keeps r, one value a row; the backward pass needs y and r only, not s.         Zhang & Sennrich 2019, eq. 4 with g = 1
- */
-HRM__INLINE void hrm__rms_norm_body(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
-{
-    for (size_t i = 0; i < rows; i++, x += D, y += D) {
-        if (f)
-            for (size_t j = 0; j < D; j++) y[j] = x[j] + f[j];
-        else if (x != y)
-            memcpy(y, x, D * sizeof *y);
-        hrm_real scale = 1 / hrm__sqrt(hrm__dot(y, y, D) / (hrm_real)D + eps);
-        for (size_t j = 0; j < D; j++) y[j] *= scale;
-        if (r) r[i] = scale;
-        if (f) f += D;
-    }
-}
-HRM__DISPATCH(hrm__rms_norm, (hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps), (y, r, x, f, rows, D, eps))
-
-HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D, hrm_real eps)
-{
-    /* x, f [rows,D] (f may be NULL) -> y [rows,D], r [rows] or NULL; y may be x */
-    hrm__rms_norm(y, r, x, f, rows, D, eps);
-}
-
-HRM__INLINE void hrm__rms_norm_gradient_body(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
-{
-    for (size_t i = 0; i < rows; i++, dy += D, y += D, ds += D) {
-        hrm_real mean = hrm__dot(dy, y, D) / (hrm_real)D, scale = r[i];
-        for (size_t j = 0; j < D; j++) ds[j] = scale * (dy[j] - y[j] * mean);
-    }
-}
-HRM__DISPATCH(hrm__rms_norm_gradient, (hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D), (ds, dy, y, r, rows, D))
-
-HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_real *y, const hrm_real *r, size_t rows, size_t D)
-{
-    /* dy, y [rows,D], r [rows] -> ds [rows,D], the gradient of both x and f; ds may be dy */
-    hrm__rms_norm_gradient(ds, dy, y, r, rows, D);
-}
-HRM__FAST_END
-
-/* ==================================================================================================== >>losses ============*/
-
-/* ---- cross entropy over stablemax or softmax ------------------------------------------------------------------ >>stablemax -
- *
- *   L = mean over labelled tokens of  log(sum_j s_j) - log s_y
- *   stablemax:  s(x) = x + 1 for x >= 0, 1 / (1 - x) below;   s'(x) = 1, or s(x)^2 below        Prieto et al. 2025, eq. 5
- *   softmax:    s(x) = exp(x)
- *
- *   dL/dx_j = (s'_j / sum s - [j = y] s'_y / s_y) / n
- *
- * Stablemax in double, as published (its small logits lose their meaning in float32).
- */
-HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T, size_t V,
-                                 double scale, int *correct, int *labelled)
-{
-    /* logits [T,V], labels [T] -> the mean loss; dlogits [T,V] = scale dL/dx */
-    int hits = 0, n = 0;
-    double loss = 0;
-    for (size_t t = 0; t < T; t++) n += labels[t] >= 0;
-    double each = n ? scale / n : 0;
-    for (size_t t = 0; t < T; t++, logits += V) {
-        hrm_real *d = dlogits ? dlogits + t * V : NULL;
-        if (labels[t] < 0) {
-            if (d) memset(d, 0, V * sizeof *d);
-            continue;
-        }
-        size_t label = (size_t)labels[t], best = 0;
-        for (size_t j = 1; j < V; j++)
-            if (logits[j] > logits[best]) best = j;
-        hits += best == label;
-        double sum = 0, at_label, top = type == HRM_SOFTMAX_CROSS_ENTROPY ? (double)logits[best] : 0;
-        if (type == HRM_SOFTMAX_CROSS_ENTROPY) {
-            for (size_t j = 0; j < V; j++) sum += exp((double)logits[j] - top);
-            loss += log(sum) - ((double)logits[label] - top);
-            if (d)
-                for (size_t j = 0; j < V; j++) d[j] = (hrm_real)(each * (exp((double)logits[j] - top) / sum - (j == label)));
-            continue;
-        }
-        double x = (double)logits[label];
-        at_label = x < 0 ? 1 / (1 - x + 1e-30) : x + 1;
-        for (size_t j = 0; j < V; j++) {
-            double xj = (double)logits[j];
-            sum += xj < 0 ? 1 / (1 - xj + 1e-30) : xj + 1;
-        }
-        loss += log(sum / at_label);
-        if (d)
-            for (size_t j = 0; j < V; j++) {
-                double xj = (double)logits[j], s = 1 / (1 - xj + 1e-30), slope = xj < 0 ? s * s : 1;
-                d[j] = (hrm_real)(each * (slope / sum - (j == label ? slope / at_label : 0)));
-            }
-    }
-    if (correct) *correct = hits;
-    if (labelled) *labelled = n;
-    return n ? loss / n : 0;
-}
-
-/* ---- binary cross entropy -------------------------------------------------------------------------------------- >>bce -----
- *
- *   L = -t log s - (1 - t) log(1 - s) = max(x, 0) - x t + log(1 + exp(-|x|)),   s = sigmoid(x);   dL/dx = s - t
- */
-HRM_API double hrm_bce(double logit, double target, double *dlogit)
-{
-    if (dlogit) *dlogit = 1 / (1 + exp(-logit)) - target;
-    return (logit > 0 ? logit : 0) - logit * target + log1p(exp(-fabs(logit)));
-}
-
-/* ==================================================================================================== >>optimizers ========*/
-
-/* ---- Adam-atan2 ------------------------------------------------------------------------------------------------ >>adam ----
- *
- *   p = p (1 - lr wd),   m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
- *   p = p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))              no epsilon: the update is bounded and scale-free
- */
-HRM__FAST_BEGIN
-/* A gradient whose square is still a float: the update depends on the ratio of m and sqrt v alone, which this keeps. */
-HRM__INLINE hrm_real hrm__bounded(hrm_real g)
-{
-    const hrm_real most = (hrm_real)(sizeof(hrm_real) == sizeof(float) ? 1.8e19 : 1.3e154);
-    g = g > most ? most : g;
-    return g < -most ? -most : g;
-}
-HRM__INLINE void hrm__adam_atan2_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1,
-                                      hrm_real beta2, hrm_real root_bias2)
-{
-    /* p, m, v, g [n]; decay = 1 - lr wd, step = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t) */
-    for (size_t i = 0; i < n; i++) {
-        hrm_real gi = hrm__bounded(g[i]), mi = m[i] + (gi - m[i]) * (1 - beta1), vi = v[i] + (gi * gi - v[i]) * (1 - beta2);
-        m[i] = mi;
-        v[i] = vi;
-        p[i] = p[i] * decay - step * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);
-    }
-}
-HRM__DISPATCH(hrm__adam_atan2,
-              (hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real step, hrm_real beta1, hrm_real beta2, hrm_real root_bias2),
-              (p, m, v, g, n, decay, step, beta1, beta2, root_bias2))
-HRM__FAST_END
-
-HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1, double beta2,
-                            double weight_decay, int64_t t)
-{
-    double bias1 = 1 - pow(beta1, (double)t), bias2 = 1 - pow(beta2, (double)t);
-    hrm__adam_atan2(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2, (hrm_real)sqrt(bias2));
-}
-
-/* ---- SignSGD of the puzzle table --------------------------------------------------------------------------------- >>sign-sgd
- *
- *   g = sum of the gradients of one id's rows,   p = p (1 - lr wd) - lr sign(g)          for the ids of the batch only
- */
-HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr, double weight_decay)
-{
-    /* table [..,ndim], g [rows,ndim], ids [rows] */
-    hrm_real decay = (hrm_real)(1 - lr * weight_decay), step = (hrm_real)lr;
-    for (size_t i = 0; i < rows; i++) {
-        size_t first = 0;
-        while (ids[first] != ids[i]) first++;
-        if (first == i) continue;
-        for (size_t j = 0; j < ndim; j++) g[first * ndim + j] += g[i * ndim + j];
-    }
-    for (size_t i = 0; i < rows; i++) {
-        size_t first = 0;
-        while (ids[first] != ids[i]) first++;
-        if (first != i) continue;
-        hrm_real *p = table + (size_t)ids[i] * ndim, *s = g + i * ndim;
-        for (size_t j = 0; j < ndim; j++) p[j] = p[j] * decay - step * (hrm_real)((s[j] > 0) - (s[j] < 0));
-    }
-}
-
-/* ---- schedule ---------------------------------------------------------------------------------------------------- >>schedule */
-HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t total, double min_ratio)
-{
-    if (step < warmup) return lr * (double)step / (double)(warmup > 1 ? warmup : 1);
-    double progress = (double)(step - warmup) / (double)(total - warmup > 1 ? total - warmup : 1);
-    double cosine = (1 - min_ratio) * 0.5 * (1 + cos(3.14159265358979323846 * progress));
-    return lr * (min_ratio + (cosine > 0 ? cosine : 0));
-}
-
-/* ==================================================================================================== >>cpu-backend =======
- * The device table on the CPU, composed of the layers above.
- *
- * Threads share the work in one of two ways, and the code below is the same for both: with enough puzzles each thread takes its
- * own puzzles through a whole level, in chunks that stay in its cache, and meets the others at the end ("alone"); with few,
- * all threads go through the same puzzles and split every product between them ("together").
- */
-#ifndef HRM_CHUNK_ROWS
-    #define HRM_CHUNK_ROWS 512 /* rows of activations a thread works on at a time, at least one puzzle */
-#endif
-#ifndef HRM_BLOCK_ROWS
-    #define HRM_BLOCK_ROWS 112 /* of these, how many go through the layers between two attentions together, in cache */
-#endif
-
-struct hrm_device {
-    const hrm_allocator *allocator;
-    hrm_pool            *pool; /* the model's */
-    unsigned char        slots[2][256];
-};
-
-typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
-
-/* Activations of one block for some puzzles, M rows, kept for the backward pass; or overwritten block by block, and then y1 and
- * gate_up are NULL. */
-typedef struct hrm__acts {
-    hrm_real *x;       /* [M,D] the block's input */
-    hrm_real *qkv;     /* [M,3D] after rope */
-    hrm_real *o;       /* [M,D] attention's output */
-    hrm_real *lse;     /* [M,heads] or NULL */
-    hrm_real *y1;      /* [M,D] after the first norm */
-    hrm_real *r1;      /* [M] or NULL */
-    hrm_real *gate_up; /* [M,2I] */
-    hrm_real *y;       /* [M,D] the block's output; may be x */
-    hrm_real *r2;      /* [M] or NULL */
-} hrm__acts;
-
-typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
-    hrm_real  *scratch;         /* [threads, per_thread] */
-    size_t     per_thread;
-    size_t     chunk;           /* puzzles */
-    hrm_real  *weights_t;       /* one block's weights, packed for dx = dy w */
-    hrm_real  *dw;              /* the gradient of one of its tensors, when it is applied at once */
-    /* backward, whole batch */
-    hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
-    hrm_real *saved;            /* both levels, block by block */
-    double   *row_sums;         /* [B, HRM_METRIC_SUMS] */
-} hrm__cpu_work;
-
-static size_t hrm__rows(const hrm_dims *d, size_t puzzles) { return puzzles * (size_t)d->S; }
-static size_t hrm__cpu_chunk(const hrm_dims *d)
-{
-    size_t chunk = HRM_CHUNK_ROWS / (size_t)d->S;
-    if (chunk > (size_t)d->B) chunk = (size_t)d->B;
-    return chunk ? chunk : 1;
-}
-
-/* Hands out pieces of one block of memory; with base NULL it only counts. */
-typedef struct hrm__plan { char *base; size_t used; } hrm__plan;
-static void *hrm__take(hrm__plan *a, size_t count, size_t size)
-{
-    void *p = a->base ? a->base + a->used : NULL;
-    a->used += hrm__align(count * size);
-    return p;
-}
-static hrm_real *hrm__take_real(hrm__plan *a, size_t count) { return (hrm_real *)hrm__take(a, count, sizeof(hrm_real)); }
-
-static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
-static size_t hrm__min_size(size_t a, size_t b) { return a < b ? a : b; }
-
-/* Every parameter of one block: its index, its name in checkpoints, rows, columns. D hidden_size, I SwiGLU width. */
-#define HRM__BLOCK_PARAMS(X) \
-    X(HRM_QKV_PROJ,     "self_attn.qkv_proj.weight", 3 * D, D) \
-    X(HRM_O_PROJ,       "self_attn.o_proj.weight",   D,     D) \
-    X(HRM_GATE_UP_PROJ, "mlp.gate_up_proj.weight",   2 * I, D) \
-    X(HRM_DOWN_PROJ,    "mlp.down_proj.weight",      D,     I)
-
-static size_t hrm__block_rows(const hrm_dims *d, int i)
-{
-    size_t D = (size_t)d->D, I = (size_t)d->I;
-#define HRM__HEIGHT(index, name, rows, columns) rows,
-    size_t rows[HRM_BLOCK_TENSORS] = {HRM__BLOCK_PARAMS(HRM__HEIGHT)};
-#undef HRM__HEIGHT
-    return rows[i];
-}
-
-static size_t hrm__block_columns(const hrm_dims *d, int i)
-{
-    size_t D = (size_t)d->D, I = (size_t)d->I;
-#define HRM__WIDTH(index, name, rows, columns) columns,
-    size_t columns[HRM_BLOCK_TENSORS] = {HRM__BLOCK_PARAMS(HRM__WIDTH)};
-#undef HRM__WIDTH
-    return columns[i];
-}
-
-static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
-{
-    /* activations of the block-th saved block (H first), from puzzle `first` on; y is set by the caller */
-    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads, row = hrm__rows(d, first);
-    size_t each = M * (6 * D + 2 * I + heads + 2);
-    hrm_real *p = saved + (size_t)block * each;
-    hrm__acts a;
-    a.x = p + row * D, p += M * D;
-    a.qkv = p + row * 3 * D, p += M * 3 * D;
-    a.o = p + row * D, p += M * D;
-    a.y1 = p + row * D, p += M * D;
-    a.gate_up = p + row * 2 * I, p += M * 2 * I;
-    a.lse = p + row * heads, p += M * heads;
-    a.r1 = p + row, p += M;
-    a.r2 = p + row;
-    a.y = NULL;
-    return a;
-}
-
-/* What one thread needs: qkv [C,3D] and o [C,D] of a chunk of C rows; for HRM_BLOCK_ROWS rows f, y1 [.,D], h [.,I] and
- * gate_up [.,2I]; and what layers ask for. Of the chunk's rows it does begin to end - 1 between attentions, with `share`. */
-typedef struct hrm__thread_scratch {
-    hrm_real *qkv, *o, *f, *y1, *gate_up, *h, *own;
-    size_t    begin, end;
-    hrm__team share;
-} hrm__thread_scratch;
-
-static size_t hrm__own_scratch(const hrm_dims *d)
-{
-    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim)), K = (size_t)(d->D > d->I ? d->D : d->I);
-    hrm__bytes_space unused;
-    if (d->dtype == HRM_FORWARD_BFLOAT16) return hrm__max_size(n, hrm__bf16_scratch(K));
-    return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch(K, NULL, &unused)) : n;
-}
-
-static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_scratch *s)
-{
-    /* lays one thread's scratch out from base (NULL: counts) -> elements */
-    size_t C = hrm__rows(d, hrm__cpu_chunk(d)), D = (size_t)d->D, I = (size_t)d->I;
-    hrm__plan a = {(char *)base, 0};
-    memset(s, 0, sizeof *s);
-    s->qkv = hrm__take_real(&a, C * 3 * D);
-    s->o = hrm__take_real(&a, C * D);
-    s->f = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
-    s->y1 = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
-    s->gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * 2 * I);
-    s->h = hrm__take_real(&a, HRM_BLOCK_ROWS * I);
-    s->own = hrm__take_real(&a, hrm__own_scratch(d));
-    return a.used / sizeof(hrm_real);
-}
-
-static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__cpu_work *c)
-{
-    /* lays hrm_work.work out -> bytes */
-    hrm__plan a = {(char *)base, 0};
-    hrm__thread_scratch unused;
-    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I;
-    memset(c, 0, sizeof *c);
-    c->chunk = hrm__cpu_chunk(d);
-    c->per_thread = hrm__plan_scratch(d, NULL, &unused);
-    c->scratch = hrm__take_real(&a, (size_t)d->threads * c->per_thread);
-    c->row_sums = (double *)hrm__take(&a, (size_t)d->B * HRM_METRIC_SUMS, sizeof(double));
-    if (!train) return a.used;
-    size_t packed = 0;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
-    packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
-    c->weights_t = hrm__take_real(&a, packed);
-    if (train == 2) c->dw = hrm__take_real(&a, hrm__max_size(3 * D, 2 * I) * D); /* qkv_proj or gate_up_proj */
-    c->dz = hrm__take_real(&a, M * D);
-    c->ds1 = hrm__take_real(&a, M * D);
-    c->ds2 = hrm__take_real(&a, M * D);
-    c->dqkv = hrm__take_real(&a, M * 3 * D);
-    c->dgate_up = hrm__take_real(&a, M * 2 * I);
-    c->h = hrm__take_real(&a, M * I);
-    c->saved = hrm__take_real(&a, (size_t)(d->layers[0] + d->layers[1]) * M * (6 * D + 2 * I + (size_t)d->heads + 2));
-    return a.used;
-}
-
-/* The prepared weights: rope tables, every block's weights packed, the head's. */
-typedef struct hrm__prepared { hrm_real *cosines, *sines, *blocks[2], *lm_head; size_t each, at[HRM_BLOCK_TENSORS]; } hrm__prepared;
-
-static size_t hrm__operand_size(hrm_forward_dtype dtype, size_t N, size_t K)
-{
-    /* elements of hrm_real that w [N,K] packed takes */
-    hrm__bytes unused;
-    size_t one = sizeof(hrm_real), plain = hrm__pack_size(N, K);
-    if (dtype == HRM_FORWARD_BFLOAT16) return (hrm__bf16_size(N, K) * sizeof(uint16_t) + one - 1) / one;
-    return dtype == HRM_FORWARD_INT8 ? (hrm__plan_bytes(N, K, NULL, &unused) + one - 1) / one : plain;
-}
-
-static size_t hrm__plan_prepared(const hrm_dims *d, void *base, hrm__prepared *p)
-{
-    hrm__plan a = {(char *)base, 0};
-    size_t table = (size_t)d->S * (size_t)(d->head_dim / 2);
-    memset(p, 0, sizeof *p);
-    p->cosines = hrm__take_real(&a, table);
-    p->sines = hrm__take_real(&a, table);
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-        p->at[i] = p->each;
-        p->each += hrm__align(hrm__operand_size(d->dtype, hrm__block_rows(d, i), hrm__block_columns(d, i)));
-    }
-    for (int level = 0; level < 2; level++) p->blocks[level] = hrm__take_real(&a, (size_t)d->layers[level] * p->each);
-    p->lm_head = hrm__take_real(&a, hrm__pack_size((size_t)d->V, (size_t)d->D));
-    return a.used;
-}
-
-static hrm__block hrm__packed_block(const hrm__prepared *p, int level, int layer)
-{
-    hrm__block b;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) b.w[i] = p->blocks[level] + (size_t)layer * p->each + p->at[i];
-    return b;
-}
-
-/* One call of the table, run by all threads. */
-typedef struct hrm__cpu_call {
-    hrm_device   *dev;
-    hrm_work     *w;
-    hrm__cpu_work c;
-    hrm__prepared prepared;
-    void (*part)(const struct hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles); /* of some puzzles, or */
-    void (*whole)(const struct hrm__cpu_call *call, const hrm__team *team);                                          /* of everything */
-    int       level, all, flag;
-    hrm_real *z_H, *z_L, *q;
-    double    number;
-} hrm__cpu_call;
-
-static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t puzzles)
-{
-    /* A team shares the first thread's chunk. Between attentions a thread has rows of its own, with nobody else at work on them;
-     * or, where there are too few tiles of rows to go round, the team does all rows together and splits every product. */
-    const hrm_dims *d = &call->w->d;
-    const size_t mr = hrm__gemm_kernel_get()->mr, M = hrm__rows(d, puzzles), tiles = (M + mr - 1) / mr, size = (size_t)team->size;
-    hrm__team alone = {0, 1, NULL};
-    hrm__thread_scratch mine, first;
-    hrm__plan_scratch(d, call->c.scratch, &first);
-    hrm__plan_scratch(d, call->c.scratch + (size_t)thread * call->c.per_thread, &mine);
-    if (team->size > 1) mine.qkv = first.qkv, mine.o = first.o;
-    if ((tiles + size - 1) / size * size * 4 <= tiles * 5) {
-        mine.share = alone;
-        hrm__team_range(team, M, mr, &mine.begin, &mine.end);
-    } else {
-        mine.share = *team;
-        mine.begin = 0, mine.end = M;
-        mine.f = first.f, mine.y1 = first.y1, mine.gate_up = first.gate_up, mine.h = first.h;
-    }
-    return mine;
-}
-
-static void hrm__cpu_thread(void *context, int id, int size)
-{
-    const hrm__cpu_call *call = (const hrm__cpu_call *)context;
-    hrm__team together, alone = {0, 1, NULL};
-    together.id = id, together.size = size, together.pool = call->dev->pool;
-    if (call->whole) {
-        call->whole(call, &together);
-        return;
-    }
-    size_t begin = 0, end = (size_t)call->w->rows, chunk = call->c.chunk;
-    int split = end >= 2 * (size_t)size || end % (size_t)size == 0;
-    if (split) hrm__team_range(&together, end, 1, &begin, &end);
-    for (size_t first = begin; first < end; first += chunk)
-        call->part(call, split ? &alone : &together, id, first, end - first < chunk ? end - first : chunk);
-}
-
-static hrm_status hrm__cpu_run(hrm__cpu_call *call)
-{
-    hrm_pool_run(call->dev->pool, hrm__cpu_thread, call);
-    return HRM_OK;
-}
-
-static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call;
-    memset(&call, 0, sizeof call);
-    call.dev = dev;
-    call.w = w;
-    hrm__plan_cpu_work(&w->d, w->train, w->work, &call.c);
-    hrm__plan_prepared(&w->d, w->prepared, &call.prepared);
-    return call;
-}
-
-/* ---- one block -------------------------------------------------------------------------------------------- >>block -------
- *
- *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
- */
-static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N, size_t K, hrm_real *scratch,
-                         const hrm__team *team)
-{
-    /* x [rows,K], packed w [N,K] -> y [rows,N] */
-    hrm_forward_dtype dtype = call->w->d.dtype;
-    if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, K, w, rows, N, K, scratch, team);
-    else if (dtype == HRM_FORWARD_BFLOAT16) hrm__gemm_bf16(y, N, x, K, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
-    else hrm__gemm(y, N, x, K, w, rows, N, K, 0, scratch, team);
-    hrm__team_barrier(team);
-}
-
-static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
-{
-    /* rows from `first` on: a.x -> a.qkv, after rope */
-    const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)d->D;
-    hrm_real *qkv = a->qkv + first * 3 * D;
-    hrm__project(call, qkv, a->x + first * D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, s->own, team);
-    if (d->learned) return;
-    size_t b, e;
-    hrm__team_range(team, rows, 1, &b, &e);
-    hrm__rope_rows(qkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads, (size_t)d->head_dim,
-                   3 * D, 1);
-}
-
-static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t first, size_t rows)
-{
-    /* rows from `first` on: attention's a.o -> a.y */
-    const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)d->D, I = (size_t)d->I, b, e;
-    hrm_real eps = (hrm_real)d->eps, *f = s->f, *h = s->h, *y = a->y + first * D;
-    hrm_real *y1 = a->y1 ? a->y1 + first * D : s->y1, *gate_up = a->gate_up ? a->gate_up + first * 2 * I : s->gate_up;
-    const hrm_real *x = a->x + first * D;
-    hrm__team_range(team, rows, 1, &b, &e);
-    hrm__project(call, f, a->o + first * D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
-    hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, eps);
-    hrm__team_barrier(team);
-    hrm__project(call, gate_up, y1, w->w[HRM_GATE_UP_PROJ], rows, 2 * I, D, s->own, team);
-    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I);
-    hrm__team_barrier(team);
-    hrm__project(call, f, h, w->w[HRM_DOWN_PROJ], rows, D, I, s->own, team);
-    hrm__rms_norm(y + b * D, a->r2 ? a->r2 + first + b : NULL, y1 + b * D, f + b * D, e - b, D, eps);
-    hrm__team_barrier(team);
-}
-
-static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles, const hrm__team *team)
-{
-    /* a.qkv -> a.o, a.lse: each thread its (puzzle, head) pairs */
-    const hrm_dims *d = &call->w->d;
-    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
-    hrm__team_range(team, puzzles * heads, 1, &b, &e);
-    for (size_t i = b; i < e; i++) {
-        size_t row = i / heads * S, h = i % heads;
-        const hrm_real *q = a->qkv + row * 3 * D + h * hd;
-        hrm__attention_head_forward(a->o + row * D + h * hd, D, a->lse ? a->lse + i * S : NULL, q, q + D, q + 2 * D, 3 * D, S, hd, d->causal, s->own);
-    }
-}
-
-/* calls function(…, first, rows, share) for a thread's rows, block by block */
-#define HRM__EACH_BLOCK(i, rows, s) \
-    for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
-
-static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
-                               const hrm__team *team)
-{
-    /* a.x [puzzles,S,D] -> a.y, and everything between into a */
-    HRM__EACH_BLOCK(i, rows, s) hrm__block_qkv(call, w, a, s, i, rows);
-    hrm__team_barrier(team);
-    hrm__block_attention(call, a, s, puzzles, team);
-    hrm__team_barrier(team);
-    HRM__EACH_BLOCK(i, rows, s) hrm__block_mlp(call, w, a, s, i, rows);
-}
-
-HRM__FAST_BEGIN
-HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n)
-{
-    if (b)
-        for (size_t i = 0; i < n; i++) out[i] = z[i] + (a[i] + b[i]);
-    else
-        for (size_t i = 0; i < n; i++) out[i] = z[i] + a[i];
-}
-HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
-HRM__FAST_END
-
-static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t D, const hrm__thread_scratch *s)
-{
-    /* this thread's rows: out [.,D] = z + (a + b); b may be NULL, out may be z */
-    size_t i, e;
-    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &i, &e);
-    i += s->begin * D, e += s->begin * D;
-    hrm__add(out + i, z + i, a + i, b ? b + i : NULL, e - i);
-    hrm__team_barrier(&s->share);
-}
-
-static void hrm__level_pass(const hrm__cpu_call *call, int level, hrm_real *z, const hrm_real *in1, const hrm_real *in2, size_t puzzles,
-                            const hrm__thread_scratch *s, const hrm__team *team)
-{
-    /* one pass without gradient, in place: z [puzzles,S,D] */
-    hrm__acts a;
-    memset(&a, 0, sizeof a);
-    a.qkv = s->qkv, a.o = s->o;
-    a.x = a.y = z;
-    hrm__inject(z, z, in1, in2, (size_t)call->w->d.D, s);
-    for (int layer = 0; layer < call->w->d.layers[level]; layer++) {
-        hrm__block w = hrm__packed_block(&call->prepared, level, layer);
-        hrm__block_forward(call, &w, &a, s, puzzles, team);
-    }
-}
-
-static void hrm__cycles_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    size_t at = hrm__rows(d, first) * (size_t)d->D;
-    hrm_real *z_H = call->z_H + at, *z_L = call->z_L + at, *e = (hrm_real *)call->w->e + at;
-    for (int h = 0; h < d->cycles[0]; h++) {
-        int last_h = h == d->cycles[0] - 1;
-        for (int l = 0; l < d->cycles[1]; l++)
-            if (call->all || !(last_h && l == d->cycles[1] - 1)) hrm__level_pass(call, 1, z_L, z_H, e, puzzles, &s, team);
-        if (call->all || !last_h) hrm__level_pass(call, 0, z_H, z_L, NULL, puzzles, &s, team);
-    }
-}
-
-static hrm_status hrm__cpu_cycles(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__cycles_part;
-    call.z_H = (hrm_real *)z_H;
-    call.z_L = (hrm_real *)z_L;
-    call.all = all;
-    return hrm__cpu_run(&call);
-}
-
-static void hrm__level_forward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    size_t at = hrm__rows(d, first) * (size_t)d->D;
-    int level = call->level, block = level == 0 ? 0 : d->layers[0], layers = d->layers[level];
-    hrm_real *z = (hrm_real *)(level == 0 ? call->w->z_H : call->w->z_L) + at;
-    hrm_real *e = (hrm_real *)call->w->e + at, *other = (hrm_real *)(level == 0 ? call->w->z_L : call->w->z_H) + at;
-    hrm__acts a = hrm__saved_acts(d, call->c.saved, block, first);
-    hrm__inject(a.x, z, other, level == 0 ? NULL : e, (size_t)d->D, &s);
-    for (int layer = 0; layer < layers; layer++) {
-        hrm__block w = hrm__packed_block(&call->prepared, level, layer);
-        hrm__acts next = hrm__saved_acts(d, call->c.saved, block + (layer + 1 < layers ? layer + 1 : layer), first);
-        a.y = layer + 1 < layers ? next.x : z;
-        hrm__block_forward(call, &w, &a, &s, puzzles, team);
-        a = next;
-    }
-}
-
-static hrm_status hrm__cpu_level_forward(hrm_device *dev, hrm_work *w, int level)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__level_forward_part;
-    call.level = level;
-    return hrm__cpu_run(&call);
-}
-
-/* ---- backward of a level: block by block, first the activations' gradients (thread by puzzle), then the weights' (by tile) ----
- * In: dz, the gradient of the level's output. Out: dz, that of z + injection, so of the injection and of z alike.
- */
-typedef struct hrm__level_view { /* one block from some puzzle on */
-    hrm__acts a; /* saved */
-    hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
-} hrm__level_view;
-
-static hrm__level_view hrm__view_block(const hrm__cpu_call *call, int layer, size_t first)
-{
-    const hrm_dims *d = &call->w->d;
-    int block = (call->level == 0 ? 0 : d->layers[0]) + layer;
-    size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I;
-    hrm__level_view v;
-    v.dz = call->c.dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D, v.dqkv = call->c.dqkv + row * 3 * D;
-    v.dgate_up = call->c.dgate_up + row * 2 * I, v.h = call->c.h + row * I;
-    v.a = hrm__saved_acts(d, call->c.saved, block, first);
-    hrm_real *z = (hrm_real *)(call->level == 0 ? call->w->z_H : call->w->z_L) + row * D, *p = call->c.weights_t;
-    v.y = layer + 1 < d->layers[call->level] ? hrm__saved_acts(d, call->c.saved, block + 1, first).x : z;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-        v.wt[i] = p;
-        p += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
-    }
-    return v;
-}
-
-static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    hrm__level_view v = hrm__view_block(call, call->flag, 0);
-    const hrm_real *p = w->params + w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++)
-        hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
-}
-
-static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__level_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
-{
-    /* rows from `first` on: dz of the output -> ds2, dgate_up, h, ds1, and attention's gradient into the scratch's o */
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)call->w->d.D, I = (size_t)call->w->d.I, b, e;
-    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D, *ds2 = v->ds2 + first * D, *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
-    const hrm_real *gate_up = v->a.gate_up + first * 2 * I;
-    hrm__team_range(team, rows, 1, &b, &e);
-    hrm__rms_norm_gradient(ds2 + b * D, dz + b * D, v->y + (first + b) * D, v->a.r2 + first + b, e - b, D);
-    memcpy(dz + b * D, ds2 + b * D, (e - b) * D * sizeof *dz);
-    hrm__team_barrier(team);
-    hrm__gemm(s->h, I, ds2, D, v->wt[HRM_DOWN_PROJ], rows, I, D, 0, s->own, team);
-    hrm__team_barrier(team);
-    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I); /* made again: cheaper than keeping it */
-    hrm_swiglu_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I);
-    hrm__team_barrier(team);
-    hrm__gemm(dz, D, dgate_up, 2 * I, v->wt[HRM_GATE_UP_PROJ], rows, D, 2 * I, 1, s->own, team);
-    hrm__team_barrier(team);
-    hrm__rms_norm_gradient(ds1 + b * D, dz + b * D, v->a.y1 + (first + b) * D, v->a.r1 + first + b, e - b, D);
-    memcpy(dz + b * D, ds1 + b * D, (e - b) * D * sizeof *dz);
-    hrm__team_barrier(team);
-    hrm__gemm(s->o + first * D, D, ds1, D, v->wt[HRM_O_PROJ], rows, D, D, 0, s->own, team);
-    hrm__team_barrier(team);
-}
-
-static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__level_view *v, const hrm__thread_scratch *s, size_t first, size_t rows)
-{
-    /* rows from `first` on: dqkv before rope, dz += dqkv w */
-    const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)d->D, b, e;
-    hrm_real *dqkv = v->dqkv + first * 3 * D;
-    hrm__team_range(team, rows, 1, &b, &e);
-    if (!d->learned)
-        hrm__rope_rows(dqkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S, 2 * (size_t)d->heads,
-                       (size_t)d->head_dim, 3 * D, -1);
-    hrm__team_barrier(team);
-    hrm__gemm(v->dz + first * D, D, dqkv, 3 * D, v->wt[HRM_QKV_PROJ], rows, D, 3 * D, 1, s->own, team);
-    hrm__team_barrier(team);
-}
-
-static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_dims *d = &call->w->d;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    hrm__level_view v = hrm__view_block(call, call->flag, first);
-    size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
-    HRM__EACH_BLOCK(i, rows, &s) hrm__block_mlp_backward(call, &v, &s, i, rows);
-    hrm__team_barrier(team);
-    hrm__team_range(team, puzzles * heads, 1, &b, &e);
-    for (size_t i = b; i < e; i++) {
-        size_t at = i / heads * S * 3 * D + i % heads * hd, at_o = i / heads * S * D + i % heads * hd;
-        const hrm_real *q = v.a.qkv + at;
-        hrm__attention_head_backward(v.dqkv + at, v.dqkv + at + D, v.dqkv + at + 2 * D, s.o + at_o, q, q + D, q + 2 * D, v.a.o + at_o, v.a.lse + i * S, 3 * D,
-                                     D, S, hd, d->causal, s.own);
-    }
-    hrm__team_barrier(team);
-    HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
-}
-
-static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, const hrm__team *team);
-
-static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    const hrm__cpu_work *c = &call->c;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
-    hrm__level_view v = hrm__view_block(call, call->flag, 0);
-    const hrm_real *dy[HRM_BLOCK_TENSORS], *x[HRM_BLOCK_TENSORS];
-    dy[HRM_QKV_PROJ] = c->dqkv, x[HRM_QKV_PROJ] = v.a.x;
-    dy[HRM_O_PROJ] = c->ds1, x[HRM_O_PROJ] = v.a.o;
-    dy[HRM_GATE_UP_PROJ] = c->dgate_up, x[HRM_GATE_UP_PROJ] = v.a.y1;
-    dy[HRM_DOWN_PROJ] = c->ds2, x[HRM_DOWN_PROJ] = c->h;
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-        size_t M = hrm__rows(d, (size_t)w->rows), N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
-        size_t at = w->at.level_offset[call->level] + (size_t)call->flag * w->at.block_size + w->at.block_offset[i];
-        if (w->train != 2) {
-            hrm__gemm_tn(w->grads + at, K, dy[i], N, x[i], K, M, N, K, 1, s.own, team);
-            continue;
-        }
-        hrm__gemm_tn(c->dw, K, dy[i], N, x[i], K, M, N, K, 0, s.own, team);
-        hrm__team_barrier(team);
-        hrm__adam_range(w, at, c->dw, N * K, team);
-        hrm__team_barrier(team);
-    }
-}
-
-static hrm_status hrm__cpu_level_backward(hrm_device *dev, hrm_work *w, int level)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    if (w->train == 2 && *w->bad) return HRM_OK; /* nothing may move, and no gradient is kept */
-    call.level = level;
-    for (int layer = w->d.layers[level] - 1; layer >= 0; layer--) {
-        call.flag = layer;
-        call.whole = hrm__pack_block_t;
-        HRM__TRY(hrm__cpu_run(&call));
-        call.whole = NULL;
-        call.part = hrm__block_backward_part;
-        HRM__TRY(hrm__cpu_run(&call));
-        call.whole = hrm__block_gradients;
-        HRM__TRY(hrm__cpu_run(&call));
-    }
-    return HRM_OK;
-}
-
-/* ---- embedded input ----------------------------------------------------------------------------------------- >>embed -----
- *
- *   e = sqrt(D) [puzzle row, zero-padded to P D; embed_tokens[token]],      sqrt(D) 0.7071 (… + embed_pos) with learned positions
- */
-static void hrm__embed_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
-    hrm_real scale = hrm__sqrt((hrm_real)d->D), *e = (hrm_real *)w->e;
-    (void)thread;
-    hrm__team_range(team, puzzles * S, 1, &b, &end);
-    for (size_t i = first * S + b; i < first * S + end; i++) {
-        size_t puzzle = i / S, s = i % S;
-        hrm_real *out = e + i * D;
-        if (s < P) {
-            const hrm_real *row = w->puzzle + (size_t)w->ids[puzzle] * ndim;
-            for (size_t j = 0; j < D; j++) out[j] = s * D + j < ndim ? row[s * D + j] : 0;
-        } else {
-            memcpy(out, w->params + w->at.embed_tokens + (size_t)w->inputs[puzzle * T + s - P] * D, D * sizeof *out);
-        }
-        if (d->learned) {
-            const hrm_real *pos = w->params + w->at.embed_pos + s * D;
-            for (size_t j = 0; j < D; j++) out[j] = (hrm_real)0.707106781 * (out[j] + pos[j]);
-        }
-        for (size_t j = 0; j < D; j++) out[j] *= scale;
-    }
-}
-
-static hrm_status hrm__cpu_embed(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__embed_part;
-    return hrm__cpu_run(&call);
-}
-
-static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *team)
-{
-    /* each thread its columns, all rows in order: sums do not depend on the number of threads */
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
-    hrm_real scale = hrm__sqrt((hrm_real)d->D) * (d->learned ? (hrm_real)0.707106781 : 1);
-    hrm_real *tokens = w->grads + w->at.embed_tokens, *pos = w->grads + w->at.embed_pos;
-    hrm__team_range(team, D, 16, &b, &end);
-    for (size_t i = 0; i < (size_t)w->rows; i++)
-        for (size_t s = 0; s < S; s++) {
-            const hrm_real *g = call->c.dz + (i * S + s) * D;
-            if (d->learned)
-                for (size_t j = b; j < end; j++) pos[s * D + j] += scale * g[j];
-            if (s < P) {
-                for (size_t j = b; j < end; j++)
-                    if (s * D + j < ndim) w->puzzle_grad[i * ndim + s * D + j] += scale * g[j];
-            } else {
-                hrm_real *row = tokens + (size_t)w->inputs[i * T + s - P] * D;
-                for (size_t j = b; j < end; j++) row[j] += scale * g[j];
-            }
-        }
-}
-
-static hrm_status hrm__cpu_embed_backward(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.whole = hrm__embed_gradients;
-    return hrm__cpu_run(&call);
-}
-
-/* ---- heads: logits = lm_head z_H from position P on, q = q_head z_H[0] + bias --------------------------------- >>heads -----*/
-static void hrm__heads_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    for (size_t i = first; i < first + puzzles; i++) {
-        const hrm_real *z = call->z_H + i * S * D;
-        if (team->id == 0)
-            for (size_t k = 0; k < 2; k++) {
-                const hrm_real *weight = w->params + w->at.q_head_weight + k * D;
-                hrm_real sum = 0;
-                for (size_t j = 0; j < D; j++) sum += z[j] * weight[j];
-                call->q[2 * i + k] = sum + w->params[w->at.q_head_bias + k];
-            }
-        if (!call->flag) continue;
-        hrm_real *logits = w->logits + i * T * V;
-        hrm__gemm(logits, V, z + (S - T) * D, D, call->prepared.lm_head, T, V, D, 0, s.own, team);
-        hrm__team_barrier(team);
-        if (team->id != 0) continue;
-        for (size_t t = 0; t < T; t++) {
-            size_t best = 0;
-            for (size_t j = 1; j < V; j++)
-                if (logits[t * V + j] > logits[t * V + best]) best = j;
-            w->predictions[i * T + t] = (int32_t)best;
-        }
-    }
-}
-
-static hrm_status hrm__cpu_heads(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__heads_part;
-    call.z_H = (hrm_real *)(uintptr_t)z_H; /* read only */
-    call.q = q;
-    call.flag = with_logits;
-    return hrm__cpu_run(&call);
-}
-
-static void hrm__pack_lm_head_t(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    hrm__pack(call->c.weights_t, w->params + w->at.lm_head, (size_t)w->d.V, (size_t)w->d.D, 1, team);
-}
-
-static void hrm__heads_backward_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    /* dz_H: logits' part from position P on, q's at position 0 (which may be a token's when P is 0), 0 elsewhere */
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V, P = S - T;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
-    for (size_t i = first; i < first + puzzles; i++) {
-        hrm_real *dz = call->c.dz + i * S * D;
-        if (team->id == 0) memset(dz, 0, P * D * sizeof *dz);
-        hrm__gemm(dz + P * D, D, w->dlogits + i * T * V, V, call->c.weights_t, T, D, V, 0, s.own, team);
-        hrm__team_barrier(team);
-        if (team->id != 0) continue;
-        const hrm_real *weight = w->params + w->at.q_head_weight;
-        for (size_t j = 0; j < D; j++) dz[j] += w->dq[2 * i] * weight[j] + w->dq[2 * i + 1] * weight[D + j];
-    }
-}
-
-static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t D = (size_t)d->D, S = (size_t)d->S, T = (size_t)d->T, V = (size_t)d->V;
-    hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
-    const hrm_real *z = (const hrm_real *)w->z_H;
-    hrm_real *g = w->grads;
-    for (size_t i = 0; i < (size_t)w->rows; i++) {
-        hrm__gemm_tn(g + w->at.lm_head, D, w->dlogits + i * T * V, V, z + (i * S + S - T) * D, D, T, V, D, 1, s.own, team);
-        hrm__team_barrier(team);
-    }
-    if (team->id != 0) return;
-    for (size_t i = 0; i < (size_t)w->rows; i++)
-        for (size_t k = 0; k < 2; k++) {
-            hrm_real dq = w->dq[2 * i + k];
-            for (size_t j = 0; j < D; j++) g[w->at.q_head_weight + k * D + j] += dq * z[i * S * D + j];
-            g[w->at.q_head_bias + k] += dq;
-        }
-}
-
-static hrm_status hrm__cpu_heads_backward(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.whole = hrm__pack_lm_head_t;
-    HRM__TRY(hrm__cpu_run(&call));
-    call.whole = NULL;
-    call.part = hrm__heads_backward_part;
-    HRM__TRY(hrm__cpu_run(&call));
-    call.whole = hrm__heads_gradients;
-    return hrm__cpu_run(&call);
-}
-
-/* ---- adaptive computation: what happens before and after the model in a segment -------------------------------- >>halting --*/
-static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    hrm_work *w = call->w;
-    size_t D = (size_t)w->d.D, S = (size_t)w->d.S, T = (size_t)w->d.T;
-    (void)thread;
-    if (team->id != 0) return;
-    for (size_t i = first; i < first + puzzles; i++) {
-        if (!w->halted[i]) continue;
-        hrm_real *z_H = (hrm_real *)w->z_H + i * S * D, *z_L = (hrm_real *)w->z_L + i * S * D;
-        for (size_t s = 0; s < S; s++) {
-            memcpy(z_H + s * D, w->params + w->at.H_init, D * sizeof *z_H);
-            memcpy(z_L + s * D, w->params + w->at.L_init, D * sizeof *z_L);
-        }
-        w->steps[i] = 0;
-        memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
-        memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
-        if (w->puzzle_grad && w->ids[i] != w->new_ids[i]) memset(w->puzzle_grad + i * (size_t)w->d.puzzle_ndim, 0, (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
-        w->ids[i] = w->new_ids[i];
-    }
-}
-
-static hrm_status hrm__cpu_act_begin(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__act_begin_part;
-    return hrm__cpu_run(&call);
-}
-
-/* The smallest number of segments row r has to make in this segment's decision; most rows may stop at once. */
-static int32_t hrm__exploration(const hrm_step *step, int32_t r, int halt_max_steps)
-{
-    uint32_t u[4];
-    hrm_philox(u, step->seed, HRM_STREAM_EXPLORE + (uint64_t)r, step->step);
-    if (!((float)(u[0] >> 8) * (1.0f / 16777216.0f) < step->exploration)) return 0;
-    return 2 + (int32_t)(((uint64_t)u[1] * (uint64_t)(halt_max_steps - 1)) >> 32);
-}
-
-static hrm_status hrm__cpu_act_end(hrm_device *dev, hrm_work *w)
-{
-    (void)dev;
-    for (int32_t i = 0; i < w->rows; i++) {
-        int halt = ++w->steps[i] >= w->d.halt_max_steps;
-        if (w->train && w->d.halt_max_steps > 1) {
-            int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, i, w->d.halt_max_steps);
-            halt = (halt || w->q[2 * i] > w->q[2 * i + 1]) && w->steps[i] >= minimum;
-        }
-        w->halted[i] = halt;
-    }
-    return HRM_OK;
-}
-
-/* ---- losses of the segment: CE + (BCE(q_halt, exact) + BCE(q_continue, target)) / 2 ------------------------------ >>objective */
-static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
-{
-    hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    size_t T = (size_t)d->T, V = (size_t)d->V;
-    double scale = (double)w->step->loss_scale;
-    int bootstrapped = w->train && d->halt_max_steps > 1;
-    (void)thread;
-    if (team->id != 0) return;
-    for (size_t i = first; i < first + puzzles; i++) {
-        double *sums = call->c.row_sums + i * HRM_METRIC_SUMS, dhalt, dcontinue = 0;
-        double q_halt = (double)w->q[2 * i], q_continue = (double)w->q[2 * i + 1];
-        int correct, labelled;
-        memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
-        sums[HRM_M_LM_LOSS] = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY,
-                                                w->train ? w->dlogits + i * T * V : NULL, w->logits + i * T * V, w->labels + i * T, T, V, scale, &correct,
-                                                &labelled);
-        int exact = correct == labelled; /* a row without labels counts as solved here, and nowhere below */
-        sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, &dhalt);
-        if (bootstrapped) {
-            double h = (double)w->q2[2 * i], c = (double)w->q2[2 * i + 1], best = w->steps[i] >= d->halt_max_steps || h > c ? h : c;
-            w->target_q[i] = (hrm_real)(1 / (1 + exp(-best)));
-            sums[HRM_M_Q_CONTINUE_LOSS] = hrm_bce(q_continue, (double)w->target_q[i], &dcontinue);
-        }
-        if (w->train) {
-            w->dq[2 * i] = (hrm_real)(0.5 * scale * dhalt);
-            w->dq[2 * i + 1] = (hrm_real)(0.5 * scale * dcontinue);
-        }
-        sums[HRM_M_ROWS] = 1;
-        if (!w->halted[i] || !labelled) continue;
-        sums[HRM_M_COUNT] = 1;
-        sums[HRM_M_ACCURACY] = (double)correct / labelled;
-        sums[HRM_M_EXACT] = exact;
-        sums[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == exact;
-        sums[HRM_M_STEPS] = w->steps[i];
-    }
-}
-
-static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    call.part = hrm__losses_part;
-    HRM__TRY(hrm__cpu_run(&call));
-    memset(w->metrics, 0, HRM_METRIC_SUMS * sizeof *w->metrics);
-    for (int i = 0; i < w->rows; i++)
-        for (int k = 0; k < HRM_METRIC_SUMS; k++) w->metrics[k] += call.c.row_sums[i * HRM_METRIC_SUMS + k];
-    double total = w->metrics[HRM_M_LM_LOSS] + w->metrics[HRM_M_Q_HALT_LOSS] + w->metrics[HRM_M_Q_CONTINUE_LOSS];
-    if (!(total - total == 0)) *w->bad = 1; /* infinite or not a number */
-    return HRM_OK;
-}
-
-/* ---- updates --------------------------------------------------------------------------------------------------- >>updates --*/
-static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, const hrm__team *team)
-{
-    /* params, m, v from `from` on, g [n] */
-    const hrm_step *s = w->step;
-    size_t b, e;
-    hrm__team_range(team, n, 64, &b, &e);
-    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b, (hrm_real)(1 - (double)s->lr * (double)s->weight_decay),
-                    (hrm_real)((double)s->lr / (double)s->bias1), (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
-}
-
-static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->level_offset[0] : at->trained; }
-
-static void hrm__adam_part(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    size_t n = hrm__gradient_count(&w->at, w->train), b, e;
-    hrm__team_range(team, n, 64, &b, &e);
-    hrm__adam_range(w, 0, w->grads, n, team);
-    memset(w->grads + b, 0, (e - b) * sizeof *w->grads);
-}
-
-static hrm_status hrm__cpu_adam_atan2(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    if (*w->bad) return HRM_OK;
-    call.whole = hrm__adam_part;
-    return hrm__cpu_run(&call);
-}
-
-static hrm_status hrm__cpu_sign_sgd(hrm_device *dev, hrm_work *w)
-{
-    (void)dev;
-    if (*w->bad || !w->puzzle) return HRM_OK;
-    hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, (size_t)w->rows, (size_t)w->d.puzzle_ndim, (double)w->step->puzzle_lr, (double)w->step->puzzle_weight_decay);
-    return HRM_OK;
-}
-
-static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
-{
-    const hrm_work *w = call->w;
-    const hrm_dims *d = &w->d;
-    for (int level = 0; level < 2; level++)
-        for (int layer = 0; layer < d->layers[level]; layer++)
-            for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-                hrm_real *to = call->prepared.blocks[level] + (size_t)layer * call->prepared.each + call->prepared.at[i];
-                const hrm_real *from = w->params + w->at.level_offset[level] + (size_t)layer * w->at.block_size + w->at.block_offset[i];
-                size_t N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
-                if (d->dtype == HRM_FORWARD_INT8) hrm__pack_bytes(to, from, N, K, team);
-                else if (d->dtype == HRM_FORWARD_BFLOAT16) hrm__pack_bf16((uint16_t *)(void *)to, from, N, K, team);
-                else hrm__pack(to, from, N, K, 0, team);
-            }
-    hrm__pack(call->prepared.lm_head, w->params + w->at.lm_head, (size_t)d->V, (size_t)d->D, 0, team);
-}
-
-static hrm_status hrm__cpu_prepare(hrm_device *dev, hrm_work *w)
-{
-    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    if (call.prepared.cosines[0] != 1) /* cos 0: the tables were not made yet */
-        hrm_rope_table(call.prepared.cosines, call.prepared.sines, (size_t)w->d.S, (size_t)w->d.head_dim, (double)w->d.theta);
-    call.whole = hrm__prepare_part;
-    return hrm__cpu_run(&call);
-}
-
-/* ---- the rest of the table --------------------------------------------------------------------------------------- >>cpu-table */
-static hrm_status hrm__cpu_open(hrm_device **out, const hrm_device_desc *desc)
-{
-    void *p;
-    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_device), "device"));
-    hrm_device *dev = (hrm_device *)p;
-    dev->allocator = desc->allocator;
-    dev->pool = desc->pool;
-    *out = dev;
-    return HRM_OK;
-}
-static void       hrm__cpu_close(hrm_device *dev) { hrm__free(dev->allocator, dev, 1, sizeof *dev); }
-static hrm_status hrm__cpu_buffer_alloc(hrm_device *dev, void **p, size_t bytes) { return hrm__alloc_zero(dev->allocator, p, bytes, 1, "model memory"); }
-static void       hrm__cpu_buffer_free(hrm_device *dev, void *p, size_t bytes) { hrm__free(dev->allocator, p, bytes, 1); }
-static hrm_status hrm__cpu_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
-{
-    (void)dev;
-    if (bytes) memmove(dst, src, bytes);
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_zero(hrm_device *dev, void *dst, size_t bytes)
-{
-    (void)dev;
-    if (bytes) memset(dst, 0, bytes);
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_sync(hrm_device *dev) { (void)dev; return HRM_OK; }
-static hrm_status hrm__cpu_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)
-{
-    hrm__cpu_work work;
-    hrm__prepared prepared;
-    (void)dev;
-    sizes->activation = sizeof(hrm_real);
-    sizes->prepared = hrm__plan_prepared(d, NULL, &prepared);
-    sizes->work = hrm__plan_cpu_work(d, train, NULL, &work);
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_begin_step(hrm_device *dev, hrm_work *w, int key, int *replayed)
-{
-    (void)dev, (void)w, (void)key;
-    *replayed = 0;
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_end_step(hrm_device *dev, hrm_work *w, int key) { (void)dev, (void)w, (void)key; return HRM_OK; }
-static void       hrm__cpu_forget(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; }
-static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
-{
-    size_t z = (size_t)w->d.S * (size_t)w->d.D, T = (size_t)w->d.T;
-    (void)dev;
-    for (int i = 0; i < n; i++) {
-        size_t to = (size_t)i, from = (size_t)rows[i];
-        if (to == from) continue;
-        memcpy((hrm_real *)w->z_H + to * z, (hrm_real *)w->z_H + from * z, z * sizeof(hrm_real));
-        memcpy((hrm_real *)w->z_L + to * z, (hrm_real *)w->z_L + from * z, z * sizeof(hrm_real));
-        memcpy((hrm_real *)w->e + to * z, (hrm_real *)w->e + from * z, z * sizeof(hrm_real));
-        memcpy(w->inputs + to * T, w->inputs + from * T, T * sizeof *w->inputs);
-        memcpy(w->labels + to * T, w->labels + from * T, T * sizeof *w->labels);
-        w->ids[to] = w->ids[from];
-        w->steps[to] = w->steps[from];
-        w->halted[to] = w->halted[from];
-    }
-    w->rows = n;
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_all_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
-
-static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
-{
-    memcpy(dev->slots[slot] + at, src, bytes);
-    return HRM_OK;
-}
-static hrm_status hrm__cpu_collect(hrm_device *dev, int slot, size_t at, void *host, size_t bytes)
-{
-    memcpy(host, dev->slots[slot] + at, bytes);
-    return HRM_OK;
-}
-
-static const hrm_device_table hrm__cpu_table = {
-    HRM_DEVICE_VERSION, (uint32_t)sizeof(hrm_device_table), "cpu", hrm__cpu_open, hrm__cpu_close, hrm__cpu_buffer_alloc, hrm__cpu_buffer_free,
-    hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_copy, hrm__cpu_zero, hrm__cpu_sync, hrm__cpu_sizes, hrm__cpu_begin_step, hrm__cpu_end_step, hrm__cpu_forget,
-    hrm__cpu_prepare, hrm__cpu_act_begin, hrm__cpu_embed, hrm__cpu_cycles, hrm__cpu_level_forward, hrm__cpu_heads, hrm__cpu_act_end, hrm__cpu_losses,
-    hrm__cpu_heads_backward, hrm__cpu_level_backward, hrm__cpu_embed_backward, hrm__cpu_adam_atan2, hrm__cpu_sign_sgd, hrm__cpu_gather, hrm__cpu_all_reduce,
-    hrm__cpu_post, hrm__cpu_collect, 1, 0,
-};
-
-/* ==================================================================================================== >>model =============*/
-
-/* ---- what a description means, resolved and checked ------------------------------------------------------- >>describe ----*/
-static const char *const hrm__forward_names[] = {"default", "float32", "bfloat16", "int8"};
-
-typedef struct hrm__limit { const char *name; int *value; int standard, low, high; } hrm__limit;
-
-static double hrm__swiglu_width(double expansion, double D)
-{
-    return ceil(rint(expansion * D * 2 / 3) / 256) * 256; /* halves to the even number, as Python rounds */
-}
-
-static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
-{
-    /* fills in r's defaults, checks everything, -> d with B = 1 */
-    if (r->no_puzzle_emb) r->puzzle_emb_ndim = 0;
-    hrm__limit limits[] = {
-        {"seq_len", &r->seq_len, 0, 1, 1 << 20},
-        {"vocab_size", &r->vocab_size, 0, 2, 1 << 20},
-        {"num_puzzle_identifiers", &r->num_puzzle_identifiers, 1, 1, INT_MAX - 1},
-        {"hidden_size", &r->hidden_size, 512, 1, 1 << 16},
-        {"num_heads", &r->num_heads, 8, 1, 1 << 12},
-        {"H_layers", &r->H_layers, 4, 1, 1 << 10},
-        {"L_layers", &r->L_layers, 4, 1, 1 << 10},
-        {"H_cycles", &r->H_cycles, 2, 1, 1 << 10},
-        {"L_cycles", &r->L_cycles, 2, 1, 1 << 10},
-        {"halt_max_steps", &r->halt_max_steps, 16, 1, 1 << 20},
-        {"num_threads", &r->num_threads, hrm_cpu_count(), 1, 1024},
-    };
-    for (size_t i = 0; i < HRM__COUNT(limits); i++) {
-        hrm__limit *l = &limits[i];
-        if (*l->value == 0) *l->value = l->standard;
-        if (*l->value < l->low || *l->value > l->high)
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %d, expected %d to %d", l->name, *l->value, l->low, l->high);
-    }
-    if (!r->no_puzzle_emb && r->puzzle_emb_ndim == 0) r->puzzle_emb_ndim = r->hidden_size;
-    if (r->puzzle_emb_ndim < 0 || r->puzzle_emb_ndim > 1 << 20)
-        return hrm__fail(HRM_ERR_ARGUMENT, "puzzle_emb_ndim is %d, expected 0 to %d", r->puzzle_emb_ndim, 1 << 20);
-    if (r->hidden_size % r->num_heads != 0)
-        return hrm__fail(HRM_ERR_SHAPE, "hidden_size %d is not a multiple of num_heads %d", r->hidden_size, r->num_heads);
-    if (r->pos_encodings == HRM_ROPE && r->hidden_size / r->num_heads % 2 != 0)
-        return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d", r->hidden_size, r->num_heads,
-                         r->hidden_size / r->num_heads);
-    if (r->expansion == 0) r->expansion = 4;
-    if (!(r->expansion > 0 && r->expansion <= 1024)) return hrm__fail(HRM_ERR_ARGUMENT, "expansion is %g, expected more than 0 up to 1024", (double)r->expansion);
-    if (r->rms_norm_eps == 0) r->rms_norm_eps = 1e-5f;
-    if (!(r->rms_norm_eps > 0 && r->rms_norm_eps < 1)) return hrm__fail(HRM_ERR_ARGUMENT, "rms_norm_eps is %g, expected 0 to 1", (double)r->rms_norm_eps);
-    if (r->rope_theta == 0) r->rope_theta = 10000;
-    if (!(r->rope_theta > 0 && r->rope_theta < 1e30f)) return hrm__fail(HRM_ERR_ARGUMENT, "rope_theta is %g, expected more than 0", (double)r->rope_theta);
-    if (r->no_halt_exploration) r->halt_exploration_prob = 0;
-    else if (r->halt_exploration_prob == 0) r->halt_exploration_prob = 0.1f;
-    if (!(r->halt_exploration_prob >= 0 && r->halt_exploration_prob <= 1))
-        return hrm__fail(HRM_ERR_ARGUMENT, "halt_exploration_prob is %g, expected 0 to 1", (double)r->halt_exploration_prob);
-    if ((int)r->pos_encodings < 0 || r->pos_encodings > HRM_LEARNED || (int)r->loss_type < 0 || r->loss_type > HRM_SOFTMAX_CROSS_ENTROPY ||
-        (int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
-        return hrm__fail(HRM_ERR_ARGUMENT, "pos_encodings %d, loss_type %d, device %d or forward_dtype %d is not one of its values", (int)r->pos_encodings,
-                         (int)r->loss_type, (int)r->device, (int)r->forward_dtype);
-    if (r->forward_dtype == HRM_FORWARD_DEFAULT) r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
-    memset(d, 0, sizeof *d);
-    d->B = 1;
-    d->T = r->seq_len;
-    d->D = r->hidden_size;
-    d->P = (r->puzzle_emb_ndim + d->D - 1) / d->D;
-    d->S = d->P + d->T;
-    d->V = r->vocab_size;
-    double width = hrm__swiglu_width((double)r->expansion, d->D);
-    if (width > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion, width, 1 << 20);
-    d->I = (int)width;
-    if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (d->D > 1 << 16 || d->I > 1 << 16))
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D, d->I);
-    d->heads = r->num_heads;
-    d->head_dim = d->D / d->heads;
-    d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
-    d->cycles[0] = r->H_cycles, d->cycles[1] = r->L_cycles;
-    d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
-    d->puzzle_ndim = r->puzzle_emb_ndim;
-    d->learned = r->pos_encodings == HRM_LEARNED;
-    d->causal = r->causal != 0;
-    d->softmax = r->loss_type == HRM_SOFTMAX_CROSS_ENTROPY;
-    d->halt_max_steps = r->halt_max_steps;
-    d->eps = r->rms_norm_eps;
-    d->theta = r->rope_theta;
-    d->exploration = r->halt_exploration_prob;
-    d->dtype = r->forward_dtype;
-    d->threads = r->num_threads;
-    return HRM_OK;
-}
-
-/* ---- where every tensor stands ------------------------------------------------------------------------------ >>layout ----
- * One list for the tensors outside the blocks, in the order of public checkpoints; HRM__BLOCK_PARAMS has those inside.
- */
-#define HRM__TOP_PARAMS(X) /* field of hrm_layout, name, role, rows (0: a vector), columns */ \
-    X(H_init, "inner.H_init", HRM_BUFFER, 0, D) \
-    X(L_init, "inner.L_init", HRM_BUFFER, 0, D) \
-    X(embed_tokens, "inner.embed_tokens.embedding_weight", HRM_TRAINED, V, D) \
-    X(lm_head, "inner.lm_head.weight", HRM_TRAINED, V, D) \
-    X(q_head_weight, "inner.q_head.weight", HRM_TRAINED, 2, D) \
-    X(q_head_bias, "inner.q_head.bias", HRM_TRAINED, 0, 2) \
-    X(puzzle_emb, "inner.puzzle_emb.weights", HRM_PUZZLE_TABLE, (size_t)d->puzzle_ids, (size_t)d->puzzle_ndim) \
-    X(embed_pos, "inner.embed_pos.embedding_weight", HRM_TRAINED, (d->learned ? (size_t)d->S : 0), (d->learned ? D : 0))
-
-typedef struct hrm__entry { /* one tensor of a model */
-    char     name[72];
-    hrm_role role;
-    size_t   rows, columns, offset; /* in the arena, or in the puzzle table */
-    double   init;                  /* standard deviation of the initial values */
-} hrm__entry;
-
-static size_t hrm__entry_size(const hrm__entry *e) { return (e->rows ? e->rows : 1) * e->columns; }
-
-static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entries)
-{
-    /* -> at, entries (NULL: only counted), the number of tensors */
-    size_t D = (size_t)d->D, V = (size_t)d->V, used = 0;
-    int n = 0;
-    double unit = 1 / sqrt((double)d->D);
-    static const char letters[] = "HL";
-    static const char *const block_names[] = {
-#define HRM__NAME(i, name, rows, columns) name,
-        HRM__BLOCK_PARAMS(HRM__NAME)
-#undef HRM__NAME
-    };
-    memset(at, 0, sizeof *at);
-#define HRM__PLACE(field, name, kind, rows, columns) \
-    if ((kind) == role) { \
-        at->field = used; \
-        used += hrm__align(((rows) ? (size_t)(rows) : 1) * (size_t)(columns)); \
-    }
-    hrm_role role = HRM_TRAINED;
-    HRM__TOP_PARAMS(HRM__PLACE)
-    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
-        at->block_offset[i] = at->block_size;
-        at->block_size += hrm__align(hrm__block_rows(d, i) * hrm__block_columns(d, i));
-    }
-    for (int level = 0; level < 2; level++) {
-        at->level_offset[level] = used;
-        used += (size_t)d->layers[level] * at->block_size;
-    }
-    at->trained = used;
-    role = HRM_BUFFER;
-    HRM__TOP_PARAMS(HRM__PLACE)
-    at->total = used;
-#undef HRM__PLACE
-
-#define HRM__ENTER(field, label, kind, height, width) \
-    if ((width) > 0) { \
-        if (entries) { \
-            hrm__entry *e = &entries[n]; \
-            snprintf(e->name, sizeof e->name, "%s", label); \
-            e->role = kind; \
-            e->rows = (size_t)(height); \
-            e->columns = (size_t)(width); \
-            e->offset = at->field; \
-            e->init = (kind) == HRM_BUFFER ? 1 : unit; \
-            if ((kind) == HRM_PUZZLE_TABLE || !strncmp(label, "inner.q_head", 12)) e->init = 0; \
-        } \
-        n++; \
-    }
-    HRM__TOP_PARAMS(HRM__ENTER)
-#undef HRM__ENTER
-    for (int level = 0; level < 2; level++)
-        for (int layer = 0; layer < d->layers[level]; layer++)
-            for (int i = 0; i < HRM_BLOCK_TENSORS; i++, n++) {
-                if (!entries) continue;
-                hrm__entry *e = &entries[n];
-                snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", letters[level], layer, block_names[i]);
-                e->role = HRM_TRAINED;
-                e->rows = hrm__block_rows(d, i);
-                e->columns = hrm__block_columns(d, i);
-                e->offset = at->level_offset[level] + (size_t)layer * at->block_size + at->block_offset[i];
-                e->init = 1 / sqrt((double)e->columns); /* linear: 1 / sqrt(fan in) */
-            }
-    return n;
-}
-
-/* ---- the model ------------------------------------------------------------------------------------------------ >>create ---*/
-struct hrm_model {
-    hrm_model_desc desc;
-    hrm_dims       d; /* B = 1 */
-    hrm_layout     at;
-    hrm_allocator  allocator_copy;
-    const hrm_allocator *allocator; /* the copy, or NULL */
-    hrm_pool      *pool;
-    const hrm_device_table *table;
-    hrm_device    *dev;
-    hrm_device_sizes sizes; /* of prepared */
-    hrm_real      *params;  /* device memory */
-    hrm_real      *puzzle;
-    void          *prepared;
-    int            stale;   /* params changed since prepared was made */
-    int            count;
-    hrm__entry    *entries;
-    struct hrm__solver *solver; /* what hrm_solve keeps */
-    struct hrm_trainer *poster; /* whose metrics the device holds; NULL: nobody's */
-};
-
-static size_t hrm__params_bytes(const hrm_model *m) { return m->at.total * sizeof(hrm_real); }
-static size_t hrm__puzzle_count(const hrm_dims *d) { return (size_t)d->puzzle_ids * (size_t)d->puzzle_ndim; }
-
-/* Truncated normal at +-2 whose resulting standard deviation is `std`: the raw normal's is std / 0.8796… (jax's convention). */
-static hrm_real hrm__truncated_normal(uint32_t u, double std)
-{
-    double x = 0.95449973610364159 * (((double)u + 0.5) * (2.0 / 4294967296.0) - 1); /* erf(2/sqrt 2) times (-1,1) */
-    double w = -log((1 - x) * (1 + x)) - 2.5;                                          /* inverse erf: Giles 2010, central branch */
-    static const double c[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941};
-    double p = c[0];
-    for (size_t i = 1; i < HRM__COUNT(c); i++) p = p * w + c[i];
-    return (hrm_real)(std / 0.87962566103423978 * 1.4142135623730951 * p * x);
-}
-
-typedef struct hrm__init_job { const hrm__entry *entry; hrm_real *values; uint64_t seed, stream; } hrm__init_job;
-
-static void hrm__init_thread(void *context, int id, int size)
-{
-    const hrm__init_job *job = (const hrm__init_job *)context;
-    hrm__team team = {0, 0, NULL};
-    size_t b, e, n = hrm__entry_size(job->entry);
-    uint32_t u[4];
-    team.id = id, team.size = size;
-    hrm__team_range(&team, n, 4, &b, &e);
-    for (size_t i = b; i < e; i++) {
-        if (i % 4 == 0) hrm_philox(u, job->seed, job->stream, i / 4);
-        job->values[i] = hrm__truncated_normal(u[i % 4], job->entry->init);
-    }
-}
-
-static void hrm__init_params(const hrm_model *m, hrm_real *params)
-{
-    for (int i = 0; i < m->count; i++) {
-        hrm__init_job job;
-        job.entry = &m->entries[i];
-        if (job.entry->role == HRM_PUZZLE_TABLE || job.entry->init == 0) continue;
-        job.values = params + job.entry->offset;
-        job.seed = m->desc.seed;
-        job.stream = (uint64_t)i;
-        hrm_pool_run(m->pool, hrm__init_thread, &job);
-    }
-    params[m->at.q_head_bias] = params[m->at.q_head_bias + 1] = -5; /* halting starts at "almost never" */
-}
-
-static double hrm__estimate(const hrm_dims *d, int batch)
-{
-    /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
-    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = (double)d->layers[0] + d->layers[1], row = 20 * D + 6 * I + d->heads + 64;
-    double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) + 2.0 * (double)hrm__gemm_scratch();
-    return 4 * (double)sizeof(hrm_real) *
-           ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) + (rows + 4 * D) * d->V + D * d->S +
-            (double)d->puzzle_ids * d->puzzle_ndim);
-}
-
-static const hrm_device_table *hrm__device_table(hrm_device_kind kind)
-{
-#ifdef HRM_USE_CUDA
-    if (kind == HRM_CUDA) return hrm_cuda_device();
-#endif
-    return kind == HRM_CPU ? &hrm__cpu_table : NULL;
-}
-
-static hrm_status hrm__open_table(const hrm_device_table **out, hrm_device_kind kind)
-{
-    const hrm_device_table *t = hrm__device_table(kind);
-    if (!t) return hrm__fail(HRM_ERR_UNSUPPORTED, "device cuda: this program was built without HRM_USE_CUDA and hrm_cuda.cu");
-    if (t->version != HRM_DEVICE_VERSION || t->size != sizeof *t)
-        return hrm__fail(HRM_ERR_DEVICE, "device %s: its table is version %u of %u bytes, hrm.h has version %d of %zu bytes; compile both from one release", t->name,
-                         (unsigned)t->version, (unsigned)t->size, HRM_DEVICE_VERSION, sizeof *t);
-    *out = t;
-    return HRM_OK;
-}
-
-HRM_API hrm_model_desc hrm_model_desc_for(const hrm_dataset *data)
-{
-    const hrm_dataset_info *info = hrm_dataset_describe(data);
-    hrm_model_desc desc;
-    memset(&desc, 0, sizeof desc);
-    desc.seq_len = info->seq_len;
-    desc.vocab_size = info->vocab_size;
-    desc.num_puzzle_identifiers = info->num_puzzle_identifiers;
-    return desc;
-}
-
-static void hrm__solver_destroy(struct hrm__solver *solver);
-
-HRM_API void hrm_model_destroy(hrm_model *m)
-{
-    if (!m) return;
-    hrm__solver_destroy(m->solver);
-    if (m->dev) {
-        m->table->buffer_free(m->dev, m->prepared, m->sizes.prepared);
-        m->table->buffer_free(m->dev, m->puzzle, hrm__puzzle_count(&m->d) * sizeof *m->puzzle);
-        m->table->buffer_free(m->dev, m->params, hrm__params_bytes(m));
-        m->table->close(m->dev);
-    }
-    hrm_pool_destroy(m->pool);
-    hrm_allocator copy = m->allocator_copy;
-    const hrm_allocator *a = m->allocator ? &copy : NULL;
-    hrm__free(a, m->entries, (size_t)m->count, sizeof *m->entries);
-    hrm__free(a, m, 1, sizeof *m);
-}
-
-static hrm_status hrm__model_build(hrm_model *m, int initialise)
-{
-    /* m: resolved, zeroed otherwise; on failure the caller destroys it */
-    void *p;
-    const hrm_allocator *a = m->allocator;
-    int count = hrm__plan_model(&m->d, &m->at, NULL);
-    HRM__TRY(hrm__alloc_zero(a, &p, (size_t)count, sizeof *m->entries, "tensor list"));
-    m->entries = (hrm__entry *)p;
-    m->count = count;
-    hrm__plan_model(&m->d, &m->at, m->entries);
-    HRM__TRY(hrm_pool_create(&m->pool, m->desc.num_threads, a));
-    m->d.threads = m->desc.num_threads = hrm_pool_size(m->pool);
-    HRM__TRY(hrm__open_table(&m->table, m->desc.device));
-    hrm_device_desc desc;
-    memset(&desc, 0, sizeof desc);
-    desc.dtype = m->desc.forward_dtype;
-    desc.pool = m->pool;
-    desc.allocator = a;
-    HRM__TRY(m->table->open(&m->dev, &desc));
-    HRM__TRY(m->table->sizes(m->dev, &m->d, 0, &m->sizes));
-    HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__params_bytes(m)));
-    m->params = (hrm_real *)p;
-    if (hrm__puzzle_count(&m->d)) {
-        HRM__TRY(m->table->buffer_alloc(m->dev, &p, hrm__puzzle_count(&m->d) * sizeof *m->puzzle));
-        m->puzzle = (hrm_real *)p;
-    }
-    HRM__TRY(m->table->buffer_alloc(m->dev, &m->prepared, m->sizes.prepared));
-    m->stale = 1;
-    if (!initialise) return HRM_OK;
-    if (m->desc.device == HRM_CPU) {
-        hrm__init_params(m, m->params);
-        return HRM_OK;
-    }
-    HRM__TRY(hrm__alloc_zero(a, &p, m->at.total, sizeof(hrm_real), "initial weights"));
-    hrm__init_params(m, (hrm_real *)p);
-    hrm_status status = m->table->upload(m->dev, m->params, p, hrm__params_bytes(m));
-    if (status == HRM_OK) status = m->table->sync(m->dev);
-    hrm__free(a, p, m->at.total, sizeof(hrm_real));
-    return status;
-}
-
-static hrm_status hrm__model_create(hrm_model **out, const hrm_model_desc *desc, int initialise)
-{
-    hrm_model_desc resolved = *desc;
-    hrm_dims d;
-    void *p;
-    HRM__TRY(hrm__cpu_select());
-    HRM__TRY(hrm__resolve(&resolved, &d));
-    if (hrm__estimate(&d, 1) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
-    HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_model), "model"));
-    hrm_model *m = (hrm_model *)p;
-    m->desc = resolved;
-    m->d = d;
-    if (desc->allocator) {
-        m->allocator_copy = *desc->allocator;
-        m->allocator = m->desc.allocator = &m->allocator_copy;
-    }
-    hrm_status status = hrm__model_build(m, initialise);
-    if (status != HRM_OK) {
-        hrm_model_destroy(m);
-        return status;
-    }
-    *out = m;
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_model_create(hrm_model **model, const hrm_model_desc *desc) { return hrm__model_create(model, desc, 1); }
-HRM_API const hrm_model_desc *hrm_model_describe(const hrm_model *model) { return &model->desc; }
-
-HRM_API int64_t hrm_model_parameters(const hrm_model *m)
-{
-    int64_t n = 0;
-    for (int i = 0; i < m->count; i++)
-        if (m->entries[i].role == HRM_TRAINED) n += (int64_t)hrm__entry_size(&m->entries[i]);
-    return n;
-}
-
-/* ---- tensors of a model ---------------------------------------------------------------------------------------- >>tensors --*/
-HRM_API int hrm_model_tensor_count(const hrm_model *model) { return model->count; }
-
-static hrm_real *hrm__entry_place(const hrm_model *m, const hrm__entry *e) { return e->role == HRM_PUZZLE_TABLE ? m->puzzle : m->params + e->offset; }
-
-static hrm_status hrm__check_tensor(const hrm_model *m, int index)
-{
-    return index >= 0 && index < m->count ? HRM_OK : hrm__fail(HRM_ERR_ARGUMENT, "tensor %d of a model with %d", index, m->count);
-}
-
-HRM_API hrm_status hrm_model_tensor(const hrm_model *m, int index, hrm_tensor *tensor, hrm_role *role)
-{
-    HRM__TRY(hrm__check_tensor(m, index));
-    const hrm__entry *e = &m->entries[index];
-    memset(tensor, 0, sizeof *tensor);
-    tensor->name = e->name;
-    tensor->dtype = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
-    tensor->ndim = e->rows ? 2 : 1;
-    tensor->shape[0] = (int64_t)(e->rows ? e->rows : e->columns);
-    tensor->shape[1] = e->rows ? (int64_t)e->columns : 0;
-    tensor->bytes = hrm__entry_size(e) * sizeof(hrm_real);
-    tensor->data = m->desc.device == HRM_CPU ? hrm__entry_place(m, e) : NULL;
-    if (role) *role = e->role;
-    return HRM_OK;
-}
-
-HRM_API int hrm_model_tensor_find(const hrm_model *m, const char *name)
-{
-    for (int i = 0; i < m->count; i++)
-        if (!strcmp(m->entries[i].name, name)) return i;
-    return -1;
-}
-
-HRM_API hrm_status hrm_model_tensor_read(const hrm_model *m, int index, hrm_real *values)
-{
-    HRM__TRY(hrm__check_tensor(m, index));
-    const hrm__entry *e = &m->entries[index];
-    return m->table->download(m->dev, values, hrm__entry_place(m, e), hrm__entry_size(e) * sizeof *values);
-}
-
-static hrm_status hrm__check_finite(const char *name, const hrm_real *values, size_t n, size_t columns)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!(values[i] - values[i] == 0))
-            return hrm__fail(HRM_ERR_NAN, "tensor %s: row %zu, column %zu is %g", name, i / columns, i % columns, (double)values[i]);
-    return HRM_OK;
-}
-
-static hrm_status hrm__check_weights(const hrm_model *m)
-{
-    /* every tensor, a piece at a time; HRM_ERR_NAN names the first that is not finite */
-    hrm_real some[1024];
-    for (int i = 0; i < m->count; i++) {
-        const hrm__entry *e = &m->entries[i];
-        size_t size = hrm__entry_size(e);
-        for (size_t at = 0; at < size; at += HRM__COUNT(some)) {
-            size_t n = size - at < HRM__COUNT(some) ? size - at : HRM__COUNT(some);
-            HRM__TRY(m->table->download(m->dev, some, hrm__entry_place(m, e) + at, n * sizeof *some));
-            for (size_t j = 0; j < n; j++)
-                if (!(some[j] - some[j] == 0)) return hrm__fail(HRM_ERR_NAN, "tensor %s: element %zu is %g", e->name, at + j, (double)some[j]);
-        }
-    }
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_model_tensor_write(hrm_model *m, int index, const hrm_real *values)
-{
-    HRM__TRY(hrm__check_tensor(m, index));
-    const hrm__entry *e = &m->entries[index];
-    size_t n = hrm__entry_size(e);
-    HRM__TRY(hrm__check_finite(e->name, values, n, e->columns));
-    m->stale = 1;
-    HRM__TRY(m->table->upload(m->dev, hrm__entry_place(m, e), values, n * sizeof *values));
-    return m->table->sync(m->dev);
-}
-
-/* ==================================================================================================== >>act ===============
- * One ACT segment at a time. Which calls of the device table make a segment, its backward pass and an update stands in
- * hrm__segment, hrm__backward and hrm__update; everything else here moves data to and from them.
- */
-struct hrm_run {
-    hrm_model *model;
-    hrm_work   w;
-    void      *memory; /* device memory for all of w's buffers */
-    size_t     bytes;
-    uint64_t   seed, segments;
-    int        ran; /* 1: a segment was run, 2: its backward pass too */
-    int        owned; /* by a trainer */
-};
-
-enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE, HRM__KEYS };
-
-static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, void *base, hrm_work *w)
-{
-    /* lays the buffers of w (d and train set) out from base (NULL: counts) -> bytes */
-    const hrm_dims *d = &w->d;
-    hrm__plan a = {NULL, 0};
-    size_t B = (size_t)d->B, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, B) * (size_t)d->D;
-    a.base = (char *)base;
-    w->z_H = hrm__take(&a, z, sizes->activation);
-    w->z_L = hrm__take(&a, z, sizes->activation);
-    w->e = hrm__take(&a, z, sizes->activation);
-    w->inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->halted = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->new_inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->new_labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->new_ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->min_halt_steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->logits = hrm__take_real(&a, B * T * V);
-    w->q = hrm__take_real(&a, B * 2);
-    w->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->metrics = (double *)hrm__take(&a, HRM_METRIC_SUMS, sizeof(double));
-    w->bad = (int32_t *)hrm__take(&a, 1, sizeof(int32_t));
-    w->step = (hrm_step *)hrm__take(&a, 1, sizeof(hrm_step));
-    if (w->train) {
-        w->t_H = hrm__take(&a, z, sizes->activation);
-        w->t_L = hrm__take(&a, z, sizes->activation);
-        w->dlogits = hrm__take_real(&a, B * T * V);
-        w->dq = hrm__take_real(&a, B * 2);
-        w->q2 = hrm__take_real(&a, B * 2);
-        w->target_q = hrm__take_real(&a, B);
-        w->grads = hrm__take_real(&a, hrm__gradient_count(&m->at, w->train));
-        w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
-    }
-    w->work = hrm__take(&a, sizes->work, 1);
-    return a.used;
-}
-
-HRM_API void hrm_run_destroy(hrm_run *run)
-{
-    if (!run) return;
-    hrm_model *m = run->model;
-    if (run->memory) {
-        m->table->forget(m->dev, &run->w);
-        m->table->buffer_free(m->dev, run->memory, run->bytes);
-    }
-    hrm__free(m->allocator, run, 1, sizeof *run);
-}
-
-static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train)
-{
-    /* train as in hrm_work */
-    int rows = desc->rows ? desc->rows : 1;
-    void *p;
-    hrm_device_sizes sizes;
-    if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
-    if (train && (m->desc.forward_dtype == HRM_FORWARD_INT8 || (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only", hrm__forward_names[m->desc.forward_dtype]);
-    if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
-    HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
-    hrm_run *run = (hrm_run *)p;
-    run->model = m;
-    run->seed = desc->seed;
-    run->w.d = m->d;
-    run->w.d.B = run->w.rows = rows;
-    run->w.at = m->at;
-    run->w.train = train;
-    hrm_status status = m->table->sizes(m->dev, &run->w.d, run->w.train, &sizes);
-    if (status == HRM_OK) {
-        run->bytes = hrm__plan_run(m, &sizes, NULL, &run->w);
-        status = m->table->buffer_alloc(m->dev, &p, run->bytes);
-    }
-    if (status == HRM_OK) {
-        run->memory = p;
-        hrm__plan_run(m, &sizes, p, &run->w);
-        run->w.params = m->params;
-        run->w.puzzle = m->puzzle;
-        run->w.prepared = m->prepared;
-        status = hrm_run_reset(run);
-    }
-    if (status != HRM_OK) {
-        hrm_run_destroy(run);
-        return status;
-    }
-    *out = run;
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_desc *desc) { return hrm__run_create(run, m, desc, desc->train != 0); }
-
-static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
-{
-    int32_t some[256];
-    for (size_t i = 0; i < HRM__COUNT(some); i++) some[i] = value;
-    for (size_t i = 0; i < n; i += HRM__COUNT(some))
-        HRM__TRY(run->model->table->upload(run->model->dev, dst + i, some, (n - i < HRM__COUNT(some) ? n - i : HRM__COUNT(some)) * sizeof *some));
-    return HRM_OK;
-}
-
-static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
-{
-    const hrm_work *w = &run->w;
-    return run->model->table->zero(run->model->dev, w->puzzle_grad, (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
-}
-
-static hrm_status hrm__recover(hrm_run *run)
-{
-    /* after a loss that was not finite: updates are done again, and what it left in a trainer's gradients is gone */
-    const hrm_device_table *t = run->model->table;
-    hrm_work *w = &run->w;
-    HRM__TRY(t->zero(run->model->dev, w->bad, sizeof *w->bad));
-    if (!run->owned) return HRM_OK;
-    HRM__TRY(t->zero(run->model->dev, w->grads, hrm__gradient_count(&w->at, w->train) * sizeof *w->grads));
-    return hrm__zero_puzzle_gradient(run);
-}
-
-HRM_API hrm_status hrm_run_reset(hrm_run *run)
-{
-    run->w.rows = run->w.d.B;
-    run->ran = 0;
-    HRM__TRY(hrm__recover(run));
-    return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
-}
-
-static hrm_status hrm__check_gradients(const hrm_run *run)
-{
-    if (!run->w.train) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without train");
-    if (run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which applies gradients and does not keep them; create another for them");
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
-{
-    HRM__TRY(hrm__check_gradients(run));
-    HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads));
-    return hrm__zero_puzzle_gradient(run);
-}
-
-static hrm_status hrm__check_batch(const hrm_dims *d, const hrm_batch *batch, int rows, const char *what)
-{
-    if (batch->rows != rows) return hrm__fail(HRM_ERR_SHAPE, "%s has %d rows, the run %d", what, batch->rows, rows);
-    for (int i = 0; i < rows; i++) {
-        for (int t = 0; t < d->T; t++) {
-            int32_t token = batch->inputs[(size_t)i * (size_t)d->T + (size_t)t];
-            if (token < 0 || token >= d->V) return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: token %d is not below the vocabulary's %d", what, i, t, (int)token, d->V);
-            if (!batch->labels) continue;
-            int32_t label = batch->labels[(size_t)i * (size_t)d->T + (size_t)t];
-            if (label != -100 && (label < 0 || label >= d->V))
-                return hrm__fail(HRM_ERR_RANGE, "%s: row %d, position %d: label %d is neither -100 nor below the vocabulary's %d", what, i, t, (int)label, d->V);
-        }
-        if (d->puzzle_ids && batch->puzzle_identifiers && (batch->puzzle_identifiers[i] < 0 || batch->puzzle_identifiers[i] >= d->puzzle_ids))
-            return hrm__fail(HRM_ERR_RANGE, "%s: row %d: puzzle identifier %d is not below the table's %d", what, i, (int)batch->puzzle_identifiers[i], d->puzzle_ids);
-    }
-    return HRM_OK;
-}
-
-static hrm_status hrm__offer(hrm_run *run, const hrm_batch *batch)
-{
-    /* the batch into device memory; labels and ids may be NULL */
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    hrm_work *w = &run->w;
-    size_t n = (size_t)w->rows;
-    HRM__TRY(hrm__check_batch(&w->d, batch, w->rows, "batch"));
-    HRM__TRY(t->upload(dev, w->new_inputs, batch->inputs, n * (size_t)w->d.T * sizeof(int32_t)));
-    if (batch->labels) HRM__TRY(t->upload(dev, w->new_labels, batch->labels, n * (size_t)w->d.T * sizeof(int32_t)));
-    else HRM__TRY(hrm__fill_i32(run, w->new_labels, -100, n * (size_t)w->d.T));
-    if (batch->puzzle_identifiers) return t->upload(dev, w->new_ids, batch->puzzle_identifiers, n * sizeof(int32_t));
-    return hrm__fill_i32(run, w->new_ids, 0, n);
-}
-
-static hrm_status hrm__refresh(hrm_run *run)
-{
-    if (!run->model->stale) return HRM_OK;
-    HRM__TRY(run->model->table->prepare(run->model->dev, &run->w));
-    run->model->stale = 0;
-    return HRM_OK;
-}
-
-static hrm_status hrm__segment(hrm_run *run)
-{
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    hrm_work *w = &run->w;
-    HRM__TRY(t->act_begin(dev, w));
-    HRM__TRY(t->embed(dev, w));
-    HRM__TRY(t->cycles(dev, w, w->z_H, w->z_L, !w->train));
-    if (w->train) {
-        HRM__TRY(t->level_forward(dev, w, 1));
-        HRM__TRY(t->level_forward(dev, w, 0));
-    }
-    HRM__TRY(t->heads(dev, w, w->z_H, w->q, 1));
-    HRM__TRY(t->act_end(dev, w));
-    if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
-        size_t bytes = (size_t)((char *)w->z_L - (char *)w->z_H); /* as laid out: z_H, z_L next to each other, t_H, t_L too */
-        HRM__TRY(t->copy(dev, w->t_H, w->z_H, bytes));
-        HRM__TRY(t->copy(dev, w->t_L, w->z_L, bytes));
-        HRM__TRY(t->cycles(dev, w, w->t_H, w->t_L, 1));
-        HRM__TRY(t->heads(dev, w, w->t_H, w->q2, 0));
-    }
-    return t->losses(dev, w);
-}
-
-static hrm_status hrm__backward(hrm_run *run)
-{
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    HRM__TRY(t->heads_backward(dev, &run->w));
-    HRM__TRY(t->level_backward(dev, &run->w, 0));
-    HRM__TRY(t->level_backward(dev, &run->w, 1)); /* H was given z_L: its gradient goes on into L, and no further */
-    return t->embed_backward(dev, &run->w);
-}
-
-static hrm_status hrm__update(hrm_run *run)
-{
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    HRM__TRY(t->all_reduce(dev, &run->w));
-    HRM__TRY(t->adam_atan2(dev, &run->w));
-    if (run->w.puzzle) {
-        HRM__TRY(t->sign_sgd(dev, &run->w));
-        HRM__TRY(hrm__zero_puzzle_gradient(run));
-    }
-    return t->prepare(dev, &run->w);
-}
-
-HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps)
-{
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    hrm_work *w = &run->w;
-    hrm_step step;
-    int replayed;
-    HRM__TRY(hrm__offer(run, batch));
-    memset(&step, 0, sizeof step);
-    step.seed = run->seed;
-    step.step = ++run->segments;
-    step.exploration = w->d.exploration;
-    step.loss_scale = 1.0f / (float)w->d.B;
-    step.bias1 = step.bias2 = 1;
-    if (min_halt_steps) {
-        step.fixed_exploration = 1;
-        HRM__TRY(t->upload(dev, w->min_halt_steps, min_halt_steps, (size_t)w->d.B * sizeof *min_halt_steps));
-    }
-    HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
-    HRM__TRY(hrm__refresh(run));
-    HRM__TRY(t->begin_step(dev, w, HRM__KEY_SEGMENT, &replayed));
-    if (!replayed) HRM__TRY(hrm__segment(run));
-    HRM__TRY(t->end_step(dev, w, HRM__KEY_SEGMENT));
-    run->ran = 1;
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_backward(hrm_run *run)
-{
-    const hrm_device_table *t = run->model->table;
-    int replayed;
-    HRM__TRY(hrm__check_gradients(run));
-    if (run->ran != 1) return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
-    HRM__TRY(t->begin_step(run->model->dev, &run->w, HRM__KEY_BACKWARD, &replayed));
-    if (!replayed) HRM__TRY(hrm__backward(run));
-    HRM__TRY(t->end_step(run->model->dev, &run->w, HRM__KEY_BACKWARD));
-    run->ran = 2;
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values)
-{
-    const hrm_model *m = run->model;
-    HRM__TRY(hrm__check_tensor(m, tensor));
-    const hrm__entry *e = &m->entries[tensor];
-    HRM__TRY(hrm__check_gradients(run));
-    if (e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
-    if (e->role == HRM_PUZZLE_TABLE)
-        return m->table->download(m->dev, values, run->w.puzzle_grad, (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
-    return m->table->download(m->dev, values, run->w.grads + e->offset, hrm__entry_size(e) * sizeof *values);
-}
-
-static hrm_metrics hrm__metrics_from(const double *sums)
-{
-    hrm_metrics m;
-    double rows = sums[HRM_M_ROWS] > 1 ? sums[HRM_M_ROWS] : 1, count = sums[HRM_M_COUNT] > 1 ? sums[HRM_M_COUNT] : 1;
-    memset(&m, 0, sizeof m);
-    m.rows = sums[HRM_M_ROWS];
-    m.count = sums[HRM_M_COUNT];
-    m.accuracy = sums[HRM_M_ACCURACY] / count;
-    m.exact_accuracy = sums[HRM_M_EXACT] / count;
-    m.q_halt_accuracy = sums[HRM_M_Q_HALT_ACCURACY] / count;
-    m.steps = sums[HRM_M_STEPS] / count;
-    m.lm_loss = sums[HRM_M_LM_LOSS] / rows;
-    m.q_halt_loss = sums[HRM_M_Q_HALT_LOSS] / rows;
-    m.q_continue_loss = sums[HRM_M_Q_CONTINUE_LOSS] / rows;
-    return m;
-}
-
-HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more)
-{
-    double rows = total->rows + more->rows, count = total->count + more->count;
-    double a = rows > 0 ? more->rows / rows : 0, b = count > 0 ? more->count / count : 0;
-#define HRM__MIX(field, part) total->field += (more->field - total->field) * part;
-    HRM__MIX(lm_loss, a) HRM__MIX(q_halt_loss, a) HRM__MIX(q_continue_loss, a)
-    HRM__MIX(accuracy, b) HRM__MIX(exact_accuracy, b) HRM__MIX(q_halt_accuracy, b) HRM__MIX(steps, b)
-#undef HRM__MIX
-    total->rows = rows;
-    total->count = count;
-    total->step = more->step;
-    total->lr = more->lr;
-}
-
-HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
-{
-    double sums[HRM_METRIC_SUMS];
-    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no metrics before its first segment");
-    HRM__TRY(run->model->table->download(run->model->dev, sums, run->w.metrics, sizeof sums));
-    *metrics = hrm__metrics_from(sums);
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
-{
-    const hrm_device_table *t = run->model->table;
-    hrm_device *dev = run->model->dev;
-    const hrm_work *w = &run->w;
-    size_t n = (size_t)w->rows, T = (size_t)w->d.T, V = (size_t)w->d.V;
-    if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no results before its first segment");
-    if (o->target_q_continue && !(w->train && w->d.halt_max_steps > 1))
-        return hrm__fail(HRM_ERR_ARGUMENT, "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1");
-    if (o->logits) HRM__TRY(t->download(dev, o->logits, w->logits, n * T * V * sizeof *o->logits));
-    if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
-    if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
-    if (o->halted) HRM__TRY(t->download(dev, o->halted, w->halted, n * sizeof *o->halted));
-    if (o->target_q_continue) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
-    for (size_t i = 0; (o->q_halt || o->q_continue) && i < n; i += 64) {
-        hrm_real some[128];
-        size_t m = n - i < 64 ? n - i : 64;
-        HRM__TRY(t->download(dev, some, w->q + 2 * i, 2 * m * sizeof *some));
-        for (size_t j = 0; j < m; j++) {
-            if (o->q_halt) o->q_halt[i + j] = some[2 * j];
-            if (o->q_continue) o->q_continue[i + j] = some[2 * j + 1];
-        }
-    }
-    return HRM_OK;
-}
-
-/* ==================================================================================================== >>trainer ===========*/
-/* of >>dataset */
-static void       hrm__dataset_take_turn(hrm_dataset *data);
-static void       hrm__dataset_end_turn(hrm_dataset *data);
-static int        hrm__dataset_serial(const hrm_dataset *data);
-static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration);
-
-typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
-
-/* A thread that gathers the batch after the one at work, into the trainer's. It holds the data set's turn from the order until
- * it is done, so that the data set may be closed, or drawn from by others, at any time. */
-typedef struct hrm__gatherer {
-    int          running; /* the thread was started */
-    int          ahead;   /* a batch was ordered and not fetched yet */
-    int          serial;  /* of its data set */
-    int          forks;
-    hrm_position from, to;
-    hrm_status   status;
-    char         message[sizeof hrm__message];
-#ifndef HRM_NO_THREADS
-    hrm__order     order;
-    hrm_dataset   *data;
-    hrm__thread    thread;
-    hrm__mutex     mutex;
-    hrm__condition condition;
-#endif
-} hrm__gatherer;
-
-typedef struct hrm__begun { int64_t step; double lr; hrm_position before; } hrm__begun; /* a step */
-typedef struct hrm__told { int there; int32_t bad; double sums[HRM_METRIC_SUMS]; } hrm__told; /* what the device says of it */
-
-struct hrm_trainer {
-    hrm_model     *model;
-    hrm_train_desc desc;
-    hrm_run       *run;
-    hrm_real      *m, *v; /* device memory, [trained] */
-    int64_t        done, total;
-    hrm_position   position;
-    hrm_batch      batch; /* host; the gatherer's while a batch is ordered */
-    int32_t       *batch_memory;
-    size_t         batch_count;
-    hrm__gatherer  gatherer;
-    hrm__begun     posted; /* whose metrics are still to be told; step 0: none */
-    hrm__told      held;   /* these, fetched when another trainer of the model posted its own; `there` until they are told */
-};
-
-#ifdef HRM_NO_THREADS
-static hrm_status hrm__gatherer_start(hrm_trainer *t) { (void)t; return HRM_OK; }
-static void       hrm__gatherer_stop(hrm_trainer *t) { (void)t; }
-static void       hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from) { (void)t, (void)data, (void)from; }
-static void       hrm__gatherer_wait(hrm_trainer *t) { (void)t; }
-static hrm_status hrm__gatherer_revive(hrm_trainer *t) { (void)t; return HRM_OK; }
-#else
-static HRM__THREAD_RESULT hrm__gatherer_main(void *argument)
-{
-    hrm_trainer *t = (hrm_trainer *)argument;
-    hrm__gatherer *g = &t->gatherer;
-    for (;;) {
-        hrm__mutex_lock(&g->mutex);
-        while (g->order == HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
-        int leave = g->order == HRM__LEAVE;
-        hrm__mutex_unlock(&g->mutex);
-        if (leave) return 0;
-        g->to = g->from;
-        g->status = hrm__dataset_gather(g->data, &g->to, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
-        if (g->status != HRM_OK) memcpy(g->message, hrm__message, sizeof g->message);
-        hrm__dataset_end_turn(g->data);
-        hrm__mutex_lock(&g->mutex);
-        g->order = HRM__IDLE;
-        hrm__condition_wake(&g->condition);
-        hrm__mutex_unlock(&g->mutex);
-    }
-}
-
-static void hrm__gatherer_tell(hrm__gatherer *g, hrm__order order)
-{
-    hrm__mutex_lock(&g->mutex);
-    g->order = order;
-    hrm__condition_wake(&g->condition);
-    hrm__mutex_unlock(&g->mutex);
-}
-
-static void hrm__gatherer_wait(hrm_trainer *t)
-{
-    hrm__gatherer *g = &t->gatherer;
-    hrm__mutex_lock(&g->mutex);
-    while (g->order != HRM__IDLE) hrm__condition_wait(&g->condition, &g->mutex);
-    hrm__mutex_unlock(&g->mutex);
-}
-
-static void hrm__gatherer_order(hrm_trainer *t, hrm_dataset *data, hrm_position from)
-{
-    hrm__gatherer *g = &t->gatherer;
-    hrm__dataset_take_turn(data);
-    g->data = data;
-    g->serial = hrm__dataset_serial(data);
-    g->from = from;
-    g->ahead = 1;
-    hrm__gatherer_tell(g, HRM__ORDERED);
-}
-
-static hrm_status hrm__gatherer_start(hrm_trainer *t)
-{
-    hrm__gatherer *g = &t->gatherer;
-    hrm__mutex_init(&g->mutex);
-    hrm__condition_init(&g->condition);
-    g->forks = (int)hrm__load(&hrm__forks);
-    g->order = HRM__IDLE;
-    g->ahead = 0;
-    g->running = hrm__thread_start(&g->thread, hrm__gatherer_main, t);
-    if (g->running) return HRM_OK;
-    hrm__condition_destroy(&g->condition);
-    hrm__mutex_destroy(&g->mutex);
-    return hrm__fail(HRM_ERR_MEMORY, "the thread that gathers batches could not be started");
-}
-
-static void hrm__gatherer_stop(hrm_trainer *t)
-{
-    hrm__gatherer *g = &t->gatherer;
-    if (!g->running || g->forks != (int)hrm__load(&hrm__forks)) return; /* a parent's */
-    hrm__gatherer_wait(t);
-    hrm__gatherer_tell(g, HRM__LEAVE);
-    hrm__thread_join(g->thread);
-    hrm__condition_destroy(&g->condition);
-    hrm__mutex_destroy(&g->mutex);
-}
-
-static hrm_status hrm__gatherer_revive(hrm_trainer *t)
-{
-    hrm__gatherer *g = &t->gatherer;
-    return g->running && g->forks != (int)hrm__load(&hrm__forks) ? hrm__gatherer_start(t) : HRM_OK;
-}
-#endif
-
-static hrm_status hrm__next_batch(hrm_trainer *t, hrm_dataset *data, hrm_position *position)
-{
-    /* the batch at *position into t->batch; the one gathered ahead where it is that one */
-    hrm__gatherer *g = &t->gatherer;
-    HRM__TRY(hrm__gatherer_revive(t));
-    if (g->ahead) {
-        hrm__gatherer_wait(t);
-        g->ahead = 0;
-        if (g->serial == hrm__dataset_serial(data) && memcmp(&g->from, position, sizeof *position) == 0) {
-            if (g->status != HRM_OK) return hrm__fail(g->status, "%s", g->message);
-            *position = g->to;
-            return HRM_OK;
-        }
-    }
-    return hrm_dataset_next(data, position, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
-}
-
-static hrm_status hrm__resolve_training(hrm_train_desc *t)
-{
-    if (t->steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "steps is %lld, expected 0 or more", (long long)t->steps);
-    if (t->steps == 0 && t->epochs == 0) t->epochs = 1000;
-    if (!(t->epochs >= 0 && t->epochs < 1e15)) return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
-    if (t->batch_size == 0) t->batch_size = 768;
-    if (t->batch_size < 1 || t->batch_size > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d, expected 1 to %d", t->batch_size, 1 << 20);
-    if (t->epochs_per_iter == 0) t->epochs_per_iter = 1;
-    if (t->epochs_per_iter < 1) return hrm__fail(HRM_ERR_ARGUMENT, "epochs_per_iter is %d, expected 1 or more", t->epochs_per_iter);
-    if (t->lr_warmup_steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
-    struct { const char *name; float *value, standard, high; int none; } rates[] = {
-        {"lr", &t->lr, 1e-4f, 10, 0},
-        {"lr_min_ratio", &t->lr_min_ratio, 1, 1, 0},
-        {"beta1", &t->beta1, 0.9f, 0.999999f, 0},
-        {"beta2", &t->beta2, 0.95f, 0.999999f, 0},
-        {"weight_decay", &t->weight_decay, 0.1f, 1000, t->no_weight_decay},
-        {"puzzle_emb_lr", &t->puzzle_emb_lr, 1e-2f, 10, 0},
-        {"puzzle_emb_weight_decay", &t->puzzle_emb_weight_decay, 0.1f, 1000, t->no_puzzle_emb_weight_decay},
-    };
-    for (size_t i = 0; i < HRM__COUNT(rates); i++) {
-        float *value = rates[i].value;
-        if (rates[i].none) *value = 0;
-        else if (*value == 0) *value = rates[i].standard;
-        if (!(*value >= 0 && *value <= rates[i].high))
-            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected 0 to %g", rates[i].name, (double)*value, (double)rates[i].high);
-    }
-    return HRM_OK;
-}
-
-static void hrm__settle_steps(hrm_trainer *t, int64_t total)
-{
-    t->total = total;
-    if (t->desc.no_warmup) t->desc.lr_warmup_steps = 0;
-    else if (t->desc.lr_warmup_steps == 0) t->desc.lr_warmup_steps = hrm__min_i64(2000, total / 10);
-}
-
-static size_t hrm__batch_count(const hrm_dims *d, int rows) { return (size_t)rows * (2 * (size_t)d->T + 1); }
-
-static void hrm__batch_place(hrm_batch *batch, int32_t *memory, const hrm_dims *d, int rows)
-{
-    size_t n = (size_t)rows * (size_t)d->T;
-    batch->rows = rows;
-    batch->filled = 0;
-    batch->inputs = memory;
-    batch->labels = memory + n;
-    batch->puzzle_identifiers = memory + 2 * n;
-}
-
-HRM_API void hrm_trainer_destroy(hrm_trainer *t)
-{
-    if (!t) return;
-    hrm_model *m = t->model;
-    size_t bytes = m->at.trained * sizeof *t->m;
-    hrm__gatherer_stop(t);
-    if (m->poster == t) m->poster = NULL;
-    if (t->m) m->table->buffer_free(m->dev, t->m, bytes);
-    if (t->v) m->table->buffer_free(m->dev, t->v, bytes);
-    hrm_run_destroy(t->run);
-    hrm__free(m->allocator, t->batch_memory, t->batch_count, sizeof *t->batch_memory);
-    hrm__free(m->allocator, t, 1, sizeof *t);
-}
-
-static hrm_status hrm__trainer_build(hrm_trainer *t)
-{
-    hrm_model *m = t->model;
-    hrm_run_desc run;
-    void *p;
-    size_t bytes = m->at.trained * sizeof *t->m;
-    memset(&run, 0, sizeof run);
-    run.rows = t->desc.batch_size;
-    run.seed = t->desc.seed;
-    HRM__TRY(hrm__run_create(&t->run, m, &run, m->table->updates_at_once ? 2 : 1));
-    t->run->owned = 1;
-    HRM__TRY(m->table->buffer_alloc(m->dev, &p, bytes));
-    t->m = (hrm_real *)p;
-    HRM__TRY(m->table->buffer_alloc(m->dev, &p, bytes));
-    t->v = (hrm_real *)p;
-    t->run->w.m = t->m;
-    t->run->w.v = t->v;
-    HRM__TRY(m->table->zero(m->dev, t->m, bytes));
-    HRM__TRY(m->table->zero(m->dev, t->v, bytes));
-    HRM__TRY(m->table->zero(m->dev, t->run->w.grads, hrm__gradient_count(&m->at, t->run->w.train) * sizeof *t->run->w.grads));
-    t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
-    HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
-    t->batch_memory = (int32_t *)p;
-    hrm__batch_place(&t->batch, t->batch_memory, &m->d, t->desc.batch_size);
-    return t->desc.gather_ahead > 0 ? hrm__gatherer_start(t) : HRM_OK;
-}
-
-HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const hrm_train_desc *desc)
-{
-    hrm_train_desc resolved;
-    void *p;
-    memset(&resolved, 0, sizeof resolved);
-    if (desc) resolved = *desc;
-    HRM__TRY(hrm__resolve_training(&resolved));
-    if (resolved.gather_ahead == 0) resolved.gather_ahead = model->table->asynchronous ? 1 : -1;
-    HRM__TRY(hrm__alloc_zero(model->allocator, &p, 1, sizeof(hrm_trainer), "trainer"));
-    hrm_trainer *t = (hrm_trainer *)p;
-    t->model = model;
-    t->desc = resolved;
-    if (resolved.steps) hrm__settle_steps(t, resolved.steps);
-    hrm_status status = hrm__trainer_build(t);
-    if (status != HRM_OK) {
-        hrm_trainer_destroy(t);
-        return status;
-    }
-    *out = t;
-    return HRM_OK;
-}
-
-HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *t) { return &t->desc; }
-HRM_API int64_t      hrm_trainer_steps_done(const hrm_trainer *t) { return t->done; }
-HRM_API int64_t      hrm_trainer_steps_total(const hrm_trainer *t) { return t->total; }
-HRM_API hrm_run     *hrm_trainer_run(hrm_trainer *t) { return t->run; }
-HRM_API hrm_position hrm_trainer_position(const hrm_trainer *t) { return t->position; }
-
-static hrm_status hrm__check_data(const hrm_model *m, const hrm_dataset *data)
-{
-    const hrm_dataset_info *info = hrm_dataset_describe(data);
-    if (info->seq_len != m->d.T) return hrm__fail(HRM_ERR_SHAPE, "the data set's seq_len is %d, the model's %d", info->seq_len, m->d.T);
-    if (info->vocab_size > m->d.V) return hrm__fail(HRM_ERR_SHAPE, "the data set's vocab_size is %d, the model's %d", info->vocab_size, m->d.V);
-    if (m->d.puzzle_ids && info->num_puzzle_identifiers > m->d.puzzle_ids)
-        return hrm__fail(HRM_ERR_SHAPE, "the data set's num_puzzle_identifiers is %d, the model's %d", info->num_puzzle_identifiers, m->d.puzzle_ids);
-    return HRM_OK;
-}
-
-static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
-{
-    /* the next step's calls; t->posted becomes it */
-    hrm_model *m = t->model;
-    const hrm_device_table *table = m->table;
-    hrm_work *w = &t->run->w;
-    hrm_position position = t->position;
-    int replayed;
-    HRM__TRY(hrm__check_data(m, data));
-    if (!t->total) {
-        const hrm_dataset_info *info = hrm_dataset_describe(data);
-        double total = floor(t->desc.epochs * (double)info->total_groups * info->mean_puzzle_examples / t->desc.batch_size);
-        if (!(total >= 1 && total < 9e15)) return hrm__fail(HRM_ERR_ARGUMENT, "%g epochs of %lld groups make %g steps of %d rows, expected at least 1", t->desc.epochs,
-                                                            (long long)info->total_groups, total, t->desc.batch_size);
-        hrm__settle_steps(t, (int64_t)total);
-    }
-    if (t->done >= t->total) return HRM_END;
-    HRM__TRY(hrm__next_batch(t, data, &position));
-    HRM__TRY(hrm__offer(t->run, &t->batch)); /* copied: from here on the next one may be gathered */
-
-    int64_t step = t->done + 1;
-    if (t->gatherer.running && step < t->total) hrm__gatherer_order(t, data, position);
-    const hrm_train_desc *d = &t->desc;
-    hrm_step s;
-    memset(&s, 0, sizeof s);
-    s.seed = d->seed;
-    s.step = (uint64_t)step;
-    s.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
-    s.puzzle_lr = (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
-    s.weight_decay = d->weight_decay;
-    s.puzzle_weight_decay = d->puzzle_emb_weight_decay;
-    s.beta1 = d->beta1;
-    s.beta2 = d->beta2;
-    s.bias1 = (float)(1 - pow((double)d->beta1, (double)step));
-    s.bias2 = (float)sqrt(1 - pow((double)d->beta2, (double)step));
-    s.exploration = m->d.exploration;
-    s.loss_scale = 1.0f / (float)d->batch_size;
-    HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
-    HRM__TRY(hrm__refresh(t->run));
-    HRM__TRY(table->begin_step(m->dev, w, HRM__KEY_STEP, &replayed));
-    if (!replayed) {
-        HRM__TRY(hrm__segment(t->run));
-        HRM__TRY(hrm__backward(t->run));
-        HRM__TRY(hrm__update(t->run));
-    }
-    HRM__TRY(table->end_step(m->dev, w, HRM__KEY_STEP));
-    t->posted.step = step;
-    t->posted.lr = (double)s.lr;
-    t->posted.before = t->position;
-    t->done = step;
-    t->position = position;
-    return HRM_OK;
-}
-
-enum { HRM__POST_BAD = HRM_METRIC_SUMS * sizeof(double) }; /* where it stands in a slot, behind the metrics */
-
-static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *told)
-{
-    const hrm_device_table *table = t->model->table;
-    int slot = (int)(step & 1);
-    if (t->held.there) {
-        *told = t->held;
-        t->held.there = 0;
-        return HRM_OK;
-    }
-    HRM__TRY(table->collect(t->model->dev, slot, 0, told->sums, sizeof told->sums));
-    HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &told->bad, sizeof told->bad));
-    told->there = 1;
-    return HRM_OK;
-}
-
-static hrm_status hrm__trainer_post(hrm_trainer *t)
-{
-    hrm_model *m = t->model;
-    int slot = (int)(t->posted.step & 1);
-    if (m->poster && m->poster != t && m->poster->posted.step) { /* one device, one pair of slots */
-        hrm__told told;
-        HRM__TRY(hrm__trainer_fetch(m->poster, m->poster->posted.step, &told));
-        m->poster->held = told;
-    }
-    m->poster = t;
-    HRM__TRY(m->table->post(m->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
-    return m->table->post(m->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
-}
-
-static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metrics *metrics)
-{
-    /* the metrics of a step that was posted */
-    hrm__told told;
-    HRM__TRY(hrm__trainer_fetch(t, begun.step, &told));
-    if (told.bad) { /* nor did the steps begun since then change anything */
-        t->done = begun.step - 1;
-        t->position = begun.before;
-        t->posted.step = 0;
-        t->held.there = 0;
-        hrm_status status = hrm__check_weights(t->model);
-        if (status == HRM_ERR_NAN)
-            return hrm__fail(status, "step %lld: the loss is not finite, since an update before it left weights that are not; load an earlier state",
-                                   (long long)begun.step);
-        return status != HRM_OK ? status : hrm__fail(HRM_ERR_NAN, "step %lld: the loss is not finite; the weights are those before it", (long long)begun.step);
-    }
-    if (metrics) {
-        *metrics = hrm__metrics_from(told.sums);
-        metrics->step = begun.step;
-        metrics->lr = begun.lr;
-    }
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
-{
-    hrm__begun told = t->posted;
-    if (metrics) memset(metrics, 0, sizeof *metrics);
-    if (told.step == 0) return HRM_OK;
-    t->posted.step = 0;
-    return hrm__trainer_tell(t, told, metrics);
-}
-
-HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
-{
-    if (!metrics) return hrm_trainer_step_ahead(t, data, NULL); /* nothing to wait for */
-    HRM__TRY(hrm__trainer_begin(t, data));
-    HRM__TRY(hrm__trainer_post(t));
-    return hrm_trainer_catch_up(t, metrics);
-}
-
-HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
-{
-    hrm__begun before = t->posted;
-    if (!t->model->table->asynchronous) {
-        HRM__TRY(hrm__trainer_begin(t, data));
-        HRM__TRY(hrm__trainer_post(t));
-        return hrm_trainer_catch_up(t, metrics);
-    }
-    HRM__TRY(hrm__trainer_begin(t, data));
-    HRM__TRY(hrm__trainer_post(t));
-    if (metrics) memset(metrics, 0, sizeof *metrics);
-    return before.step ? hrm__trainer_tell(t, before, metrics) : HRM_OK;
-}
-
 /* ==================================================================================================== >>dataset ===========
  * Five arrays a set (E examples, P puzzles, G groups):
- *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into puzzles
+ *   inputs, labels [E, seq_len]   puzzle_identifiers [P]   puzzle_indices [P + 1] into examples   group_indices [G + 1] into
+ *   puzzles
  * They stay where they are, in mapped files or with the caller. Opening looks at the small ones entirely and at no token;
  * tokens are checked as they are read. hrm_npy_open has turned their bytes to the machine's order.
  */
@@ -8779,7 +10066,9 @@ static hrm_status hrm__dataset_check_indices(const hrm__ints *a, int64_t end, co
     if (last != 0) return hrm__fail(HRM_ERR_RANGE, "%s: row 0 is %lld, expected 0", a->name, (long long)last);
     for (int64_t i = 1; i < a->count; i++) {
         int64_t v = hrm__ints_at(a, i);
-        if (v <= last) return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld after %lld, expected it to ascend", a->name, (long long)i, (long long)v, (long long)last);
+        if (v <= last)
+            return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld after %lld, expected it to ascend", a->name, (long long)i,
+                             (long long)v, (long long)last);
         if (v - last > *longest) *longest = v - last;
         last = v;
     }
@@ -8789,12 +10078,13 @@ static hrm_status hrm__dataset_check_indices(const hrm__ints *a, int64_t end, co
     return HRM_OK;
 }
 
-static hrm_status hrm__dataset_check_token(const hrm_dataset *data, const hrm__ints *a, int is_label, int64_t row, int64_t column, int64_t v)
+static hrm_status hrm__dataset_check_token(const hrm_dataset *data, const hrm__ints *a, int is_label, int64_t row,
+                                           int64_t column, int64_t v)
 {
     if (v >= 0 && v < data->info.vocab_size) return HRM_OK;
     if (is_label && (v == data->info.ignore_label_id || v == -100)) return HRM_OK;
-    return hrm__fail(HRM_ERR_RANGE, "%s: row %lld, position %lld is %lld, expected 0 to %d, the vocabulary", a->name, (long long)row,
-                     (long long)column, (long long)v, data->info.vocab_size - 1);
+    return hrm__fail(HRM_ERR_RANGE, "%s: row %lld, position %lld is %lld, expected 0 to %d, the vocabulary", a->name,
+                     (long long)row, (long long)column, (long long)v, data->info.vocab_size - 1);
 }
 
 static hrm_status hrm__dataset_finish(hrm_dataset *data, const hrm_dataset_desc *desc)
@@ -8811,13 +10101,15 @@ static hrm_status hrm__dataset_finish(hrm_dataset *data, const hrm_dataset_desc 
         for (int64_t i = 0; i < set->puzzles; i++) {
             int64_t id = hrm__ints_at(&f[HRM__FIELD_puzzle_identifiers], i);
             if (id < 0 || id >= info->num_puzzle_identifiers)
-                return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld, expected an identifier of 0 to %d", f[HRM__FIELD_puzzle_identifiers].name,
-                                 (long long)i, (long long)id, info->num_puzzle_identifiers - 1);
+                return hrm__fail(HRM_ERR_RANGE, "%s: row %lld is %lld, expected an identifier of 0 to %d",
+                                 f[HRM__FIELD_puzzle_identifiers].name, (long long)i, (long long)id,
+                                 info->num_puzzle_identifiers - 1);
         }
         if (desc && desc->check_tokens)
             for (int k = HRM__FIELD_inputs; k <= HRM__FIELD_labels; k++)
                 for (int64_t i = 0, n = set->examples * info->seq_len; i < n; i++)
-                    HRM__TRY(hrm__dataset_check_token(data, &f[k], k == HRM__FIELD_labels, i / info->seq_len, i % info->seq_len, hrm__ints_at(&f[k], i)));
+                    HRM__TRY(hrm__dataset_check_token(data, &f[k], k == HRM__FIELD_labels, i / info->seq_len, i % info->seq_len,
+                                                      hrm__ints_at(&f[k], i)));
         info->total_examples += set->examples;
         info->total_puzzles += set->puzzles;
         info->total_groups += set->groups;
@@ -8866,7 +10158,8 @@ static hrm_status hrm__dataset_fill(hrm_dataset *data, const hrm_dataset_arrays 
     if (arrays->vocab_size < 2) return hrm__fail(HRM_ERR_ARGUMENT, "vocab_size is %d, expected at least 2", arrays->vocab_size);
     if (arrays->num_examples < 1 || arrays->num_examples > INT32_MAX)
         return hrm__fail(HRM_ERR_ARGUMENT, "num_examples is %lld, expected 1 to 2147483647", (long long)arrays->num_examples);
-    if (!arrays->inputs || !arrays->labels) return hrm__fail(HRM_ERR_ARGUMENT, "%s is NULL", arrays->inputs ? "labels" : "inputs");
+    if (!arrays->inputs || !arrays->labels)
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s is NULL", arrays->inputs ? "labels" : "inputs");
     set->examples = arrays->num_examples;
     set->puzzles = arrays->num_puzzles ? arrays->num_puzzles : set->examples;
     set->groups = arrays->num_groups ? arrays->num_groups : set->puzzles;
@@ -8911,7 +10204,8 @@ static hrm_status hrm__dataset_fill(hrm_dataset *data, const hrm_dataset_arrays 
     if (info->pad_id < 0 || info->pad_id >= info->vocab_size)
         return hrm__fail(HRM_ERR_RANGE, "pad_id is %d, expected 0 to %d, the vocabulary", info->pad_id, info->vocab_size - 1);
     if (info->blank_identifier_id < 0 || info->blank_identifier_id >= info->num_puzzle_identifiers)
-        return hrm__fail(HRM_ERR_RANGE, "blank_identifier_id is %d, expected 0 to %d", info->blank_identifier_id, info->num_puzzle_identifiers - 1);
+        return hrm__fail(HRM_ERR_RANGE, "blank_identifier_id is %d, expected 0 to %d", info->blank_identifier_id,
+                         info->num_puzzle_identifiers - 1);
     info->mean_puzzle_examples = (double)set->examples / (double)set->puzzles;
     return HRM_OK;
 }
@@ -8927,7 +10221,8 @@ HRM_API hrm_status hrm_dataset_from_arrays(hrm_dataset **out, const hrm_dataset_
     return status;
 }
 
-static hrm_status hrm__dataset_path(const hrm_allocator *a, char **out, const char *dir, const char *split, const char *set, const char *field)
+static hrm_status hrm__dataset_path(const hrm_allocator *a, char **out, const char *dir, const char *split, const char *set,
+                                    const char *field)
 {
     /* DIR/SPLIT/SET__FIELD.npy, or DIR/SPLIT/dataset.json when set is NULL */
     size_t n = strlen(dir) + strlen(split) + (set ? strlen(set) + strlen(field) : 0) + 16;
@@ -8957,7 +10252,8 @@ static hrm_status hrm__dataset_open_set(hrm_dataset *data, hrm__set *set, const 
             return hrm__fail(HRM_ERR_FORMAT, "%s: elements of type %s, expected integers", a->name, hrm_dtype_name(t->dtype));
         if (t->ndim != ndim) return hrm__fail(HRM_ERR_SHAPE, "%s: %d dimensions, expected %d", a->name, t->ndim, ndim);
         if (ndim == 2 && t->shape[1] != data->info.seq_len)
-            return hrm__fail(HRM_ERR_SHAPE, "%s: rows of %lld tokens, expected seq_len of dataset.json, %d", a->name, (long long)t->shape[1], data->info.seq_len);
+            return hrm__fail(HRM_ERR_SHAPE, "%s: rows of %lld tokens, expected seq_len of dataset.json, %d", a->name,
+                             (long long)t->shape[1], data->info.seq_len);
         if (t->shape[0] < (f < HRM__FIELD_puzzle_indices ? 1 : 2) || t->shape[0] > INT32_MAX)
             return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows", a->name, (long long)t->shape[0]);
         a->data = (const unsigned char *)t->data;
@@ -8969,14 +10265,17 @@ static hrm_status hrm__dataset_open_set(hrm_dataset *data, hrm__set *set, const 
     set->puzzles = f[HRM__FIELD_puzzle_indices].count - 1;
     set->groups = f[HRM__FIELD_group_indices].count - 1;
     if (f[HRM__FIELD_labels].count != set->examples)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld as in inputs", f[HRM__FIELD_labels].name, (long long)f[HRM__FIELD_labels].count, (long long)set->examples);
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld as in inputs", f[HRM__FIELD_labels].name,
+                         (long long)f[HRM__FIELD_labels].count, (long long)set->examples);
     if (f[HRM__FIELD_puzzle_identifiers].count != set->puzzles)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld, one less than puzzle_indices", f[HRM__FIELD_puzzle_identifiers].name,
-                         (long long)f[HRM__FIELD_puzzle_identifiers].count, (long long)set->puzzles);
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %lld rows, expected %lld, one less than puzzle_indices",
+                         f[HRM__FIELD_puzzle_identifiers].name, (long long)f[HRM__FIELD_puzzle_identifiers].count,
+                         (long long)set->puzzles);
     return HRM_OK;
 }
 
-static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, const char *path, const char *dir, const char *split, const hrm_dataset_desc *desc)
+static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, const char *path, const char *dir,
+                                    const char *split, const hrm_dataset_desc *desc)
 {
     int64_t seq_len = 0, vocab = 0, ids = 0, pad = 0, blank = 0, ignore = INT_MIN, groups = 0;
     HRM__TRY(hrm_json_read_integer(root, "seq_len", 1, 1 << 24, 1, &seq_len, path));
@@ -8993,8 +10292,8 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
         return hrm__fail(HRM_ERR_FORMAT, "%s: \"sets\" is no list of 1 to 1024 names", path);
     for (j = sets->child; j; j = j->next)
         if (j->type != HRM_JSON_STRING || !j->string[0] || strpbrk(j->string, "/\\:"))
-            return hrm__fail(HRM_ERR_FORMAT, "%s:%d: \"sets\" holds %s%s, expected the name of a set", path, j->line, j->string ? j->string : "something else",
-                             j->string && !j->string[0] ? "\"\"" : "");
+            return hrm__fail(HRM_ERR_FORMAT, "%s:%d: \"sets\" holds %s%s, expected the name of a set", path, j->line,
+                             j->string ? j->string : "something else", j->string && !j->string[0] ? "\"\"" : "");
 
     hrm_dataset *data;
     HRM__TRY(hrm__dataset_make(&data, desc, (int)sets->count));
@@ -9008,10 +10307,12 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
     info->mean_puzzle_examples = mean;
     hrm_status status = HRM_OK;
     int s = 0;
-    for (j = sets->child; j && status == HRM_OK; j = j->next) status = hrm__dataset_open_set(data, &data->sets[s++], dir, split, j->string);
+    for (j = sets->child; j && status == HRM_OK; j = j->next)
+        status = hrm__dataset_open_set(data, &data->sets[s++], dir, split, j->string);
     if (status == HRM_OK) status = hrm__dataset_finish(data, desc);
     if (status == HRM_OK && info->total_groups != groups)
-        status = hrm__fail(HRM_ERR_FORMAT, "%s: \"total_groups\" is %lld, but the sets have %lld", path, (long long)groups, (long long)info->total_groups);
+        status = hrm__fail(HRM_ERR_FORMAT, "%s: \"total_groups\" is %lld, but the sets have %lld", path, (long long)groups,
+                           (long long)info->total_groups);
     double found = status == HRM_OK ? (double)info->total_examples / (double)info->total_puzzles : 0;
     if (status == HRM_OK && fabs(found - mean) > 1e-3 * found)
         status = hrm__fail(HRM_ERR_FORMAT, "%s: \"mean_puzzle_examples\" is %g, but the sets have %g", path, mean, found);
@@ -9053,14 +10354,16 @@ static void hrm__dataset_release(const hrm_dataset *data)
     for (int s = 0; s < data->info.num_sets; s++)
         for (int f = HRM__FIELD_inputs; f <= HRM__FIELD_labels; f++) {
             const hrm_file_map *map = &data->sets[s].file[f].map;
-            if (map->data && map->size >= HRM__RELEASE_BYTES) (void)madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
+            if (map->data && map->size >= HRM__RELEASE_BYTES)
+                (void)madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
         }
 #else
     (void)data;
 #endif
 }
 
-static hrm_status hrm__dataset_row(const hrm_dataset *data, const hrm__set *set, int64_t example, int64_t puzzle, hrm_batch *batch, int row)
+static hrm_status hrm__dataset_row(const hrm_dataset *data, const hrm__set *set, int64_t example, int64_t puzzle,
+                                   hrm_batch *batch, int row)
 {
     /* one example, checked -> row `row` of the batch */
     int T = data->info.seq_len;
@@ -9081,8 +10384,10 @@ static hrm_status hrm__dataset_row(const hrm_dataset *data, const hrm__set *set,
 
 static hrm_status hrm__dataset_check_batch(const hrm_batch *batch)
 {
-    if (!batch || batch->rows < 1) return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows, expected at least 1", batch ? batch->rows : 0);
-    if (!batch->inputs || !batch->labels || !batch->puzzle_identifiers) return hrm__fail(HRM_ERR_ARGUMENT, "an array of the batch is NULL");
+    if (!batch || batch->rows < 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows, expected at least 1", batch ? batch->rows : 0);
+    if (!batch->inputs || !batch->labels || !batch->puzzle_identifiers)
+        return hrm__fail(HRM_ERR_ARGUMENT, "an array of the batch is NULL");
     return HRM_OK;
 }
 
@@ -9090,7 +10395,8 @@ HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_
 {
     HRM__TRY(hrm__dataset_check_batch(batch));
     if (first < 0) return hrm__fail(HRM_ERR_ARGUMENT, "the first example is %lld", (long long)first);
-    if (first >= data->info.total_examples) return hrm__fail(HRM_END, "example %lld of %lld", (long long)first, (long long)data->info.total_examples);
+    if (first >= data->info.total_examples)
+        return hrm__fail(HRM_END, "example %lld of %lld", (long long)first, (long long)data->info.total_examples);
     const hrm__set *set = data->sets;
     int64_t example = first, puzzle = -1;
     int row = 0;
@@ -9132,7 +10438,8 @@ static hrm_random hrm__dataset_random(uint64_t seed, unsigned tag, const hrm_pos
 static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *p, uint64_t seed, int set)
 {
     /* -> the permutation of the set's groups in this epoch */
-    if (data->order_set != set || data->order_seed != seed || data->order_iteration != p->iteration || data->order_epoch != p->epoch) {
+    if (data->order_set != set || data->order_seed != seed || data->order_iteration != p->iteration ||
+        data->order_epoch != p->epoch) {
         hrm_random r = hrm__dataset_random(seed, 0xD0, p);
         uint32_t n = (uint32_t)data->sets[set].groups;
         for (uint32_t i = 0; i < n; i++) data->order[i] = (int32_t)i;
@@ -9145,7 +10452,8 @@ static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *
     return data->order;
 }
 
-static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
+                                      hrm_batch *batch, int *new_iteration)
 {
     /* sets come one after another, each with its epochs_per_iter permutations: epoch / epochs_per_iter is the set */
     int only_position = batch && !batch->inputs && !batch->labels && !batch->puzzle_identifiers;
@@ -9153,8 +10461,8 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
     hrm_position p = *position;
     uint64_t per_set = epochs_per_iter > 0 ? (uint64_t)epochs_per_iter : 1, epochs = per_set * (uint64_t)data->info.num_sets;
     if (p.epoch >= epochs || epochs >= 1u << 24 || p.group > (uint64_t)data->sets[p.epoch / per_set].groups)
-        return hrm__fail(HRM_ERR_RANGE, "position: epoch %llu of %llu, group %llu does not exist in this data set", (unsigned long long)p.epoch,
-                         (unsigned long long)epochs, (unsigned long long)p.group);
+        return hrm__fail(HRM_ERR_RANGE, "position: epoch %llu of %llu, group %llu does not exist in this data set",
+                         (unsigned long long)p.epoch, (unsigned long long)epochs, (unsigned long long)p.group);
     int filled = 0;
     while (filled < batch->rows) {
         int s = (int)(p.epoch / per_set);
@@ -9165,8 +10473,11 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
             if (p.epoch == epochs) {
                 p.epoch = p.draws = 0;
                 if (++p.iteration - position->iteration > 2)
-                    return hrm__fail(HRM_ERR_ARGUMENT, "an iteration of %llu epochs does not fill a batch of %d rows: make the batch smaller or epochs_per_iter larger",
-                                     (unsigned long long)per_set, batch->rows);
+                    return hrm__fail(
+                        HRM_ERR_ARGUMENT,
+                        "an iteration of %llu epochs does not fill a batch of %d rows: make the batch smaller or "
+                        "epochs_per_iter larger",
+                        (unsigned long long)per_set, batch->rows);
             }
             continue;
         }
@@ -9174,7 +10485,8 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
         hrm_random r = hrm__dataset_random(seed, 0xD1, &p);
         r.counter = p.group << 24;
         int64_t begin = hrm__ints_at(&set->field[HRM__FIELD_group_indices], group);
-        int64_t puzzle = begin + hrm_random_below(&r, (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_group_indices], group + 1) - begin));
+        int64_t puzzle =
+            begin + hrm_random_below(&r, (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_group_indices], group + 1) - begin));
         int64_t start = hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle);
         uint32_t size = (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle + 1) - start);
         if (only_position) { /* which rows they are does not matter to it */
@@ -9198,7 +10510,8 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, hrm_batch *batch, int *new_iteration)
+HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
+                                    hrm_batch *batch, int *new_iteration)
 {
     hrm__dataset_take_turn(data);
     hrm_status status = hrm__dataset_gather(data, position, seed, epochs_per_iter, batch, new_iteration);
@@ -9211,73 +10524,38 @@ HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, u
  * a training state adds "hrm.trainer" and the tensors optimizer.*, carry.*. Files of the public code have the configuration
  * in the all_config.yaml beside them. The same keys serve both.
  */
-/* Every key of a configuration: kind, key, field, lowest, highest value. */
-#define HRM__CONFIG_FIELDS(X) \
-    X(INT, seq_len, 1, INT_MAX) X(INT, vocab_size, 1, INT_MAX) X(INT, num_puzzle_identifiers, 1, INT_MAX) X(INT, hidden_size, 1, INT_MAX) \
-    X(INT, num_heads, 1, INT_MAX) X(INT, H_layers, 1, INT_MAX) X(INT, L_layers, 1, INT_MAX) X(INT, H_cycles, 1, INT_MAX) X(INT, L_cycles, 1, INT_MAX) \
-    X(INT, halt_max_steps, 1, INT_MAX) X(FLOAT, expansion, 0, 1e30) X(FLOAT, rms_norm_eps, 0, 1e30) X(FLOAT, rope_theta, 0, 1e30) \
-    X(INT, puzzle_emb_ndim, 0, INT_MAX) X(FLOAT, halt_exploration_prob, 0, 1) X(FLAG, causal, 0, 1) X(WORD, pos_encodings, 0, 1) X(WORD, loss_type, 0, 1)
-
-static const char *const hrm__position_names[] = {"rope", "learned"};
-static const char *const hrm__loss_names[] = {"stablemax_cross_entropy", "softmax_cross_entropy"};
-
-typedef enum hrm__config_kind { HRM__CONFIG_INT, HRM__CONFIG_FLOAT, HRM__CONFIG_FLAG, HRM__CONFIG_WORD } hrm__config_kind;
 enum {
-#define HRM__INDEX(kind, field, low, high) HRM__AT_##field,
-    HRM__CONFIG_FIELDS(HRM__INDEX)
+#define HRM__INDEX(a, kind, key, field, ...) HRM__AT_##field,
+    HRM_MODEL_KEYS(HRM__INDEX, 0)
 #undef HRM__INDEX
     HRM__CONFIG_COUNT
 };
-static const struct { const char *key; hrm__config_kind kind; double low, high; } hrm__config_fields[HRM__CONFIG_COUNT] = {
-#define HRM__FIELD(kind, field, low, high) {#field, HRM__CONFIG_##kind, low, high},
-    HRM__CONFIG_FIELDS(HRM__FIELD)
-#undef HRM__FIELD
-};
 
 /* What is known of a model while it is put together: each value, and in `sources` who told it. */
-typedef enum hrm__source { HRM__FROM_NOBODY, HRM__FROM_FILE, HRM__FROM_BESIDE, HRM__FROM_TENSORS, HRM__FROM_DESC, HRM__FROM_DEFAULT } hrm__source;
+typedef enum hrm__source {
+    HRM__FROM_NOBODY,
+    HRM__FROM_FILE,
+    HRM__FROM_BESIDE,
+    HRM__FROM_TENSORS,
+    HRM__FROM_DESC,
+    HRM__FROM_DEFAULT
+} hrm__source;
 typedef struct hrm__config { double value[HRM__CONFIG_COUNT]; hrm_sources sources; } hrm__config;
-
-static double hrm__config_get(const hrm_model_desc *d, int field, int *said)
-{
-    /* a 0 means "not said", but where another field tells that it is meant */
-    double value = 0;
-    switch (field) {
-#define HRM__GET(kind, field, low, high) \
-    case HRM__AT_##field: value = (double)d->field; break;
-    HRM__CONFIG_FIELDS(HRM__GET)
-#undef HRM__GET
-    }
-    int none = (field == HRM__AT_puzzle_emb_ndim && d->no_puzzle_emb) || (field == HRM__AT_halt_exploration_prob && d->no_halt_exploration);
-    if (none) value = 0;
-    *said = none || value != 0;
-    return value;
-}
 
 static void hrm__config_put(hrm_model_desc *d, const hrm__config *c)
 {
-#define HRM__PUT_INT(field) d->field = (int)c->value[HRM__AT_##field];
-#define HRM__PUT_FLOAT(field) d->field = (float)c->value[HRM__AT_##field];
-#define HRM__PUT_FLAG(field) HRM__PUT_INT(field)
-#define HRM__PUT_WORD(field)
-#define HRM__PUT(kind, field, low, high) HRM__PUT_##kind(field)
-    HRM__CONFIG_FIELDS(HRM__PUT)
-#undef HRM__PUT
-#undef HRM__PUT_WORD
-#undef HRM__PUT_FLAG
-#undef HRM__PUT_FLOAT
-#undef HRM__PUT_INT
-    d->pos_encodings = (hrm_pos_encodings)(int)c->value[HRM__AT_pos_encodings];
-    d->loss_type = (hrm_loss_type)(int)c->value[HRM__AT_loss_type];
+    for (int i = 0; i < HRM__CONFIG_COUNT; i++) hrm__key_set(d, &hrm__model_keys[i], c->value[i]);
     d->no_puzzle_emb = d->puzzle_emb_ndim == 0; /* the tensors tell */
-    d->no_halt_exploration = c->sources.from[HRM__AT_halt_exploration_prob] != HRM__FROM_DEFAULT && d->halt_exploration_prob == 0;
+    d->no_halt_exploration =
+        c->sources.from[HRM__AT_halt_exploration_prob] != HRM__FROM_DEFAULT && d->halt_exploration_prob == 0;
 }
 
 static const char *hrm__decimal(char out[32], double value)
 {
     /* of a float: the fewest digits that tell it, with a point, whatever the locale's sign is */
     char text[32], *o = out;
-    for (int digits = 6; digits == 6 || (digits < 10 && (float)strtod(text, NULL) != (float)value); digits++) snprintf(text, sizeof text, "%.*g", digits, value);
+    for (int digits = 6; digits == 6 || (digits < 10 && (float)strtod(text, NULL) != (float)value); digits++)
+        snprintf(text, sizeof text, "%.*g", digits, value);
     for (const char *c = text; *c; c++) {
         int plain = (*c >= '0' && *c <= '9') || *c == '-' || *c == '+' || *c == 'e';
         if (plain) *o++ = *c;
@@ -9290,11 +10568,13 @@ static const char *hrm__decimal(char out[32], double value)
 static const char *hrm__config_value(char out[32], int field, double value)
 {
     /* as a configuration has it, without the quotes of a word */
-    switch (hrm__config_fields[field].kind) {
-    case HRM__CONFIG_FLAG: return value > 0 ? "true" : "false";
-    case HRM__CONFIG_WORD: return (field == HRM__AT_loss_type ? hrm__loss_names : hrm__position_names)[value > 0];
-    default: return hrm__decimal(out, value);
-    }
+    const hrm__key *k = &hrm__model_keys[field];
+    const char *word;
+    if (k->kind == HRM__FLAG) return value > 0 ? "true" : "false";
+    if (k->kind != HRM__WORD) return hrm__decimal(out, value);
+    size_t n = hrm__key_word(k, (int)value, &word);
+    snprintf(out, 32, "%.*s", (int)n, word);
+    return out;
 }
 
 static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
@@ -9303,19 +10583,23 @@ static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
     char number[32];
     int said, n = snprintf(out, size, "{");
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
-        const char *value = hrm__config_value(number, i, hrm__config_get(c, i, &said)), *quote = hrm__config_fields[i].kind == HRM__CONFIG_WORD ? "\"" : "";
-        if (i != HRM__AT_loss_type) n += snprintf(out + n, size - (size_t)n, "\"%s\":%s%s%s,", hrm__config_fields[i].key, quote, value, quote);
-        else n += snprintf(out + n, size - (size_t)n, "\"loss\":{\"loss_type\":\"%s\"}}", value); /* the last */
+        const hrm__key *k = &hrm__model_keys[i];
+        const char *value = hrm__config_value(number, i, hrm__key_get(c, k, &said)), *quote = k->kind == HRM__WORD ? "\"" : "";
+        if (i != HRM__AT_loss_type) n += snprintf(out + n, size - (size_t)n, "\"%s\":%s%s%s,", k->name, quote, value, quote);
     }
+    snprintf(out + n, size - (size_t)n, "\"loss\":{\"loss_type\":\"%s\"}}",
+             hrm__config_value(number, HRM__AT_loss_type, c->loss_type));
 }
 
-static hrm_status hrm__config_number(const hrm_json *object, const char *key, double low, double high, const char *file, double *value, int *found)
+static hrm_status hrm__config_number(const hrm_json *object, const char *key, double low, double high, const char *file,
+                                     double *value, int *found)
 {
     const hrm_json *v = hrm_json_get(object, key);
     *found = v != NULL && v->type != HRM_JSON_NULL;
     if (!*found) return HRM_OK;
     if (v->type != HRM_JSON_NUMBER || !(v->number >= low && v->number <= high))
-        return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%.80s\", expected a number from %g to %g", file, key, v->string ? v->string : "?", low, high);
+        return hrm__fail(HRM_ERR_FORMAT, "%s: %s is \"%.80s\", expected a number from %g to %g", file, key,
+                         v->string ? v->string : "?", low, high);
     *value = v->number;
     return HRM_OK;
 }
@@ -9349,37 +10633,45 @@ static const hrm_json *hrm__config_unwrap(const hrm_json *v)
 
 static hrm_status hrm__config_unknown(const hrm_json *v, const char *group, const char *file)
 {
-    const char *nearest = hrm__config_fields[0].key;
+    const char *nearest = hrm__model_keys[0].name;
     for (int i = 1; i < HRM__CONFIG_COUNT; i++)
-        if (hrm__distance(v->key, hrm__config_fields[i].key) < hrm__distance(v->key, nearest)) nearest = hrm__config_fields[i].key;
-    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: this version knows no key %s%.80s; the nearest is %s", file, v->line, group, v->key, nearest);
+        if (hrm__distance(v->key, hrm__model_keys[i].name) < hrm__distance(v->key, nearest)) nearest = hrm__model_keys[i].name;
+    return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: this version knows no key %s%.80s; the nearest is %s", file, v->line,
+                     group, v->key, nearest);
 }
 
-static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field, const char *group, const char *file, hrm__source source)
+static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field, const char *group, const char *file,
+                                   hrm__source source)
 {
     /* the value of one key */
-    const char *key = hrm__config_fields[field].key, *text = v->string ? v->string : hrm__json_type_name(v->type);
-    double low = hrm__config_fields[field].low, high = hrm__config_fields[field].high;
-    const char *const *names = field == HRM__AT_loss_type ? hrm__loss_names : hrm__position_names;
-    double x = v->number;
+    const hrm__key *k = &hrm__model_keys[field];
+    const char *key = k->name, *text = v->string ? v->string : hrm__json_type_name(v->type), *word;
+    double low = k->zero != k->at ? 0 : k->low, high = k->high, x = v->number;
+    size_t n = 0;
     if (v->type == HRM_JSON_NULL) return HRM_OK;
-    switch (hrm__config_fields[field].kind) {
-    case HRM__CONFIG_FLAG:
+    switch (k->kind) {
+    case HRM__FLAG:
         if (v->type != HRM_JSON_BOOL && !(v->type == HRM_JSON_NUMBER && (strcmp(text, "0") == 0 || strcmp(text, "1") == 0)))
-            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected true or false", file, v->line, group, key, text);
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected true or false", file, v->line, group,
+                             key, text);
         break;
-    case HRM__CONFIG_WORD:
-        for (x = 0; x < 2 && !(v->type == HRM_JSON_STRING && strcmp(v->string, names[(int)x]) == 0);) x++;
-        if (x > 1)
-            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected %s or %s", file, v->line, group, key, text, names[0], names[1]);
+    case HRM__WORD:
+        for (x = 0; (n = hrm__key_word(k, (int)x, &word)) > 0 &&
+                    !(v->type == HRM_JSON_STRING && strlen(v->string) == n && memcmp(v->string, word, n) == 0);)
+            x++;
+        if (n == 0)
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected one of %s", file, v->line, group, key,
+                             text, k->words);
         break;
-    case HRM__CONFIG_INT:
+    case HRM__INT:
         if (v->type != HRM_JSON_NUMBER || !(x >= low && x <= high) || x > floor(x))
-            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a whole number from %.0f to %.0f", file, v->line, group, key, text, low, high);
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a whole number from %.0f to %.0f", file,
+                             v->line, group, key, text, low, high);
         break;
     default:
         if (v->type != HRM_JSON_NUMBER || !(x >= low && x <= high))
-            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a number from %g to %g", file, v->line, group, key, text, low, high);
+            return hrm__fail(HRM_ERR_FORMAT, "%s: line %d: %s%s is \"%.80s\", expected a number from %g to %g", file, v->line,
+                             group, key, text, low, high);
         x = (double)(float)x;
     }
     c->value[field] = x;
@@ -9390,17 +10682,19 @@ static hrm_status hrm__config_take(hrm__config *c, const hrm_json *v, int field,
 static int hrm__config_field(const char *key)
 {
     int i = 0;
-    while (i < HRM__CONFIG_COUNT && strcmp(hrm__config_fields[i].key, key) != 0) i++;
+    while (i < HRM__CONFIG_COUNT && strcmp(hrm__model_keys[i].name, key) != 0) i++;
     return i; /* HRM__CONFIG_COUNT: none of that name */
 }
 
-static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const char *group, int alone, const char *file, hrm__source source)
+static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const char *group, int alone, const char *file,
+                                   hrm__source source)
 {
     /* every key of the object; `alone`: nothing but the model's keys is expected there */
     static const char *const others = /* of the public code's training, of other libraries' files */
-        "data_path global_batch_size epochs eval_interval checkpoint_every_eval lr lr_min_ratio lr_warmup_steps beta1 beta2 weight_decay puzzle_emb_lr "
-        "puzzle_emb_weight_decay seed checkpoint_path eval_save_outputs project_name run_name architectures model_type torch_dtype dtype transformers_version "
-        "auto_map library_name license tags wandb_version hydra defaults";
+        "data_path global_batch_size epochs eval_interval checkpoint_every_eval lr lr_min_ratio lr_warmup_steps beta1 beta2 "
+        "weight_decay puzzle_emb_lr puzzle_emb_weight_decay seed checkpoint_path eval_save_outputs project_name run_name "
+        "architectures model_type torch_dtype dtype transformers_version auto_map library_name license tags wandb_version "
+        "hydra defaults";
     for (const hrm_json *m = arch ? arch->child : NULL; m; m = m->next) {
         const hrm_json *v = hrm__config_unwrap(m);
         int field = hrm__config_field(m->key);
@@ -9410,14 +10704,19 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
             for (const hrm_json *l = v->child; l; l = l->next) {
                 char inner[32];
                 snprintf(inner, sizeof inner, "%sloss.", group);
-                if (strcmp(l->key, "loss_type") == 0) HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), HRM__AT_loss_type, inner, file, source));
+                if (strcmp(l->key, "loss_type") == 0)
+                    HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), HRM__AT_loss_type, inner, file, source));
                 else if (strcmp(l->key, "name") != 0) return hrm__config_unknown(l, inner, file);
             }
         } else if (strcmp(m->key, "name") == 0) { /* which of the public code's classes it is: FILE@CLASS */
-            if (v->type == HRM_JSON_STRING && strchr(v->string, '@') && !strstr(v->string, "hrm_act_v1") && !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
-                return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", file,
-                                 v->line, group, v->string);
-        } else if (!hrm__word_in(m->key, "forward_dtype batch_size") && (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
+            if (v->type == HRM_JSON_STRING && strchr(v->string, '@') && !strstr(v->string, "hrm_act_v1") &&
+                !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
+                return hrm__fail(
+                    HRM_ERR_UNSUPPORTED,
+                    "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", file,
+                    v->line, group, v->string);
+        } else if (!hrm__word_in(m->key, "forward_dtype batch_size") &&
+                   (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
             return hrm__config_unknown(m, group, file);
         }
     }
@@ -9435,7 +10734,8 @@ static int hrm__config_is_ours(const hrm_json *object)
 static hrm_status hrm__config_beside(hrm__config *c, const hrm_json *root, const char *file, int *found)
 {
     /* under arch, as the public code has it, under config, or at the top */
-    const hrm_json *arch = hrm__config_unwrap(hrm_json_get(root, "arch")), *config = hrm__config_unwrap(hrm_json_get(root, "config"));
+    const hrm_json *arch = hrm__config_unwrap(hrm_json_get(root, "arch")),
+                   *config = hrm__config_unwrap(hrm_json_get(root, "config"));
     int under_arch = arch && arch->type == HRM_JSON_OBJECT;
     *found = 1;
     if (!under_arch && !hrm__config_is_ours(config)) {
@@ -9467,7 +10767,8 @@ static hrm_status hrm__config_neighbour(hrm__config *c, const char *path, const 
         char *beside = c->sources.beside;
         int n = k == 0   ? snprintf(beside, sizeof c->sources.beside, "%.*s.yaml", stem, path)
                 : k == 1 ? snprintf(beside, sizeof c->sources.beside, "%s.yaml", path)
-                         : snprintf(beside, sizeof c->sources.beside, "%.*s%s", folder, path, k == 2 ? "all_config.yaml" : "config.json");
+                         : snprintf(beside, sizeof c->sources.beside, "%.*s%s", folder, path,
+                                    k == 2 ? "all_config.yaml" : "config.json");
         FILE *there = n > 0 && (size_t)n < sizeof c->sources.beside && strcmp(beside, path) != 0 ? fopen(beside, "rb") : NULL;
         if (there) {
             hrm_json_document *doc;
@@ -9534,8 +10835,9 @@ static hrm_status hrm__config_agree(hrm__config *c, const char *path, int field,
     double had = c->value[field];
     int from = c->sources.from[field];
     if (from && had != value)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %s (%s), but %s (%s)", path, hrm__config_fields[field].key, hrm__config_value(one, field, had),
-                         hrm__source_text(&c->sources, from), hrm__config_value(two, field, value), hrm__source_text(&c->sources, (int)source));
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %s is %s (%s), but %s (%s)", path, hrm__model_keys[field].name,
+                         hrm__config_value(one, field, had), hrm__source_text(&c->sources, from),
+                         hrm__config_value(two, field, value), hrm__source_text(&c->sources, (int)source));
     c->value[field] = value;
     if (!from) c->sources.from[field] = (unsigned char)source;
     return HRM_OK;
@@ -9544,13 +10846,17 @@ static hrm_status hrm__config_agree(hrm__config *c, const char *path, int field,
 static hrm_status hrm__config_tensors(hrm__config *c, const hrm_tensors *file, const char *path)
 {
     /* what the shapes say */
-    int hidden = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 1), vocab = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 0);
+    int hidden = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 1),
+        vocab = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 0);
     int ndim = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 1), ids = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 0);
-    int positions = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0), width = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp.down_proj.weight", 1);
+    int positions = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0),
+        width = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp.down_proj.weight", 1);
     if (file->num_models > 1)
-        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: it holds several models, under \"%.*s\" and elsewhere; save one of them", path,
-                         (int)hrm__min_i64((int64_t)file->prefix_length, 100), file->prefix);
-    if (!hidden || !vocab) return hrm__fail(HRM_ERR_FORMAT, "%s: no tensor inner.embed_tokens.embedding_weight [V,D]; not a model of this kind", path);
+        return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: it holds several models, under \"%.*s\" and elsewhere; save one of them",
+                         path, (int)hrm__min_i64((int64_t)file->prefix_length, 100), file->prefix);
+    if (!hidden || !vocab)
+        return hrm__fail(HRM_ERR_FORMAT, "%s: no tensor inner.embed_tokens.embedding_weight [V,D]; not a model of this kind",
+                         path);
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_hidden_size, hidden, HRM__FROM_TENSORS));
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_vocab_size, vocab, HRM__FROM_TENSORS));
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_puzzle_emb_ndim, ndim, HRM__FROM_TENSORS));
@@ -9566,14 +10872,18 @@ static hrm_status hrm__config_tensors(hrm__config *c, const hrm_tensors *file, c
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_pos_encodings, positions ? HRM_LEARNED : HRM_ROPE, HRM__FROM_TENSORS));
     if (positions) {
         int prefix = ndim / hidden + (ndim % hidden != 0);
-        if (positions <= prefix) return hrm__fail(HRM_ERR_SHAPE, "%s: %d learned positions, of which the puzzle's embedding takes %d", path, positions, prefix);
+        if (positions <= prefix)
+            return hrm__fail(HRM_ERR_SHAPE, "%s: %d learned positions, of which the puzzle's embedding takes %d", path,
+                             positions, prefix);
         HRM__TRY(hrm__config_agree(c, path, HRM__AT_seq_len, positions - prefix, HRM__FROM_TENSORS));
     }
     double expansion = c->value[HRM__AT_expansion];
     if (c->sources.from[HRM__AT_expansion]) {
         if (hrm__swiglu_width(expansion, hidden) != width)
-            return hrm__fail(HRM_ERR_SHAPE, "%s: expansion is %g (%s), which makes the SwiGLU %.0f wide, but it is %d wide (its tensors)", path, expansion,
-                             hrm__source_text(&c->sources, c->sources.from[HRM__AT_expansion]), hrm__swiglu_width(expansion, hidden), width);
+            return hrm__fail(HRM_ERR_SHAPE,
+                             "%s: expansion is %g (%s), which makes the SwiGLU %.0f wide, but it is %d wide (its tensors)",
+                             path, expansion, hrm__source_text(&c->sources, c->sources.from[HRM__AT_expansion]),
+                             hrm__swiglu_width(expansion, hidden), width);
     } else { /* many expansions make one width; the paper's, if it is one of them */
         c->value[HRM__AT_expansion] = hrm__swiglu_width(4, hidden) == width ? 4 : (double)(float)(width * 1.5 / hidden);
         c->sources.from[HRM__AT_expansion] = HRM__FROM_TENSORS;
@@ -9599,13 +10909,15 @@ static hrm_status hrm__config_of(hrm__config *c, const hrm_tensors *file, const 
     }
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
         int said;
-        double value = hrm__config_get(desc, i, &said);
-        if (said && (i == HRM__AT_halt_max_steps || i == HRM__AT_halt_exploration_prob)) c->sources.from[i] = 0; /* no weight depends on them */
+        double value = hrm__key_get(desc, &hrm__model_keys[i], &said);
+        if (said && (i == HRM__AT_halt_max_steps || i == HRM__AT_halt_exploration_prob))
+            c->sources.from[i] = 0; /* no weight depends on them */
         if (said) HRM__TRY(hrm__config_agree(c, path, i, value, HRM__FROM_DESC));
     }
     HRM__TRY(hrm__config_tensors(c, file, path));
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
-        int required = i == HRM__AT_seq_len || i == HRM__AT_num_heads || i == HRM__AT_H_cycles || i == HRM__AT_L_cycles || i == HRM__AT_halt_max_steps;
+        int required = i == HRM__AT_seq_len || i == HRM__AT_num_heads || i == HRM__AT_H_cycles || i == HRM__AT_L_cycles ||
+                       i == HRM__AT_halt_max_steps;
         if (!c->sources.from[i] && !required) c->sources.from[i] = HRM__FROM_DEFAULT; /* which every published file has */
     }
     return HRM_OK;
@@ -9619,7 +10931,8 @@ static hrm_status hrm__fail_in(const char *path, hrm_status status)
     return hrm__fail(status, "%s: %s", path, message);
 }
 
-static hrm_status hrm__checkpoint_merge(hrm_model_desc *out, hrm_sources *sources, const hrm_tensors *file, const char *path, const hrm_model_desc *desc)
+static hrm_status hrm__checkpoint_merge(hrm_model_desc *out, hrm_sources *sources, const hrm_tensors *file, const char *path,
+                                        const hrm_model_desc *desc)
 {
     hrm__config c;
     hrm_model_desc merged = *desc; /* where and how it runs */
@@ -9630,7 +10943,8 @@ static hrm_status hrm__checkpoint_merge(hrm_model_desc *out, hrm_sources *source
     return HRM_OK;
 }
 
-HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path, const hrm_model_desc *desc)
+HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path,
+                                        const hrm_model_desc *desc)
 {
     hrm_tensors *file;
     hrm_model_desc none;
@@ -9657,26 +10971,40 @@ HRM_API hrm_status hrm_checkpoint_complete(const hrm_model_desc *d, const char *
     static const char *const keys[] = {"num_heads", "H_cycles", "L_cycles", "halt_max_steps", "seq_len"};
     int value[HRM__COUNT(keys)], missing = 0, first = 0, n = 0;
     char list[96];
-    value[0] = d->num_heads, value[1] = d->H_cycles, value[2] = d->L_cycles, value[3] = d->halt_max_steps, value[4] = d->seq_len;
+    value[0] = d->num_heads, value[1] = d->H_cycles, value[2] = d->L_cycles, value[3] = d->halt_max_steps,
+    value[4] = d->seq_len;
     for (int i = (int)HRM__COUNT(keys); i-- > 0;)
         if (!value[i]) missing++, first = i;
     if (!missing) return HRM_OK;
     for (int i = first, left = missing; i < (int)HRM__COUNT(keys); i++)
-        if (!value[i]) n += snprintf(list + n, sizeof list - (size_t)n, "%s%s", i == first ? "" : left == 1 ? " and " : ", ", keys[i]), left--;
-    if (first == 4) return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its seq_len, the puzzle's length: give it in the description, or open it with its data set", path);
+        if (!value[i])
+            n += snprintf(list + n, sizeof list - (size_t)n, "%s%s",
+                          i == first  ? ""
+                          : left == 1 ? " and "
+                                      : ", ",
+                          keys[i]),
+                left--;
+    if (first == 4)
+        return hrm__fail(
+            HRM_ERR_ARGUMENT,
+            "%s: nothing tells its seq_len, the puzzle's length: give it in the description, or open it with its data set",
+            path);
     int folder, stem = hrm__path_stem(path, &folder);
-    return hrm__fail(HRM_ERR_ARGUMENT, "%s: nothing tells its %s: say arch.%s=N, in C the description's %s, or put its %.*s.yaml, all_config.yaml or config.json beside it",
-                     path, list, keys[first], keys[first], (int)hrm__min_i64(stem - folder, 80), path + folder);
+    return hrm__fail(
+        HRM_ERR_ARGUMENT,
+        "%s: nothing tells its %s: say arch.%s=N, in C the description's %s, or put its %.*s.yaml, all_config.yaml or "
+        "config.json beside it",
+        path, list, keys[first], keys[first], (int)hrm__min_i64(stem - folder, 80), path + folder);
 }
 
-/* ---- weights ------------------------------------------------------------------------------------------------- >>weights ---*/
+/* ---- weights ------------------------------------------------------------------------------------------------ >>weights ---*/
 static hrm_status hrm__check_shape(const char *path, const hrm_tensor *t, const hrm__entry *e)
 {
     int64_t rows = (int64_t)(e->rows ? e->rows : e->columns), columns = (int64_t)(e->rows ? e->columns : 1);
     int64_t have0 = t->ndim > 0 ? t->shape[0] : 1, have1 = t->ndim > 1 ? t->shape[1] : 1;
     if (t->ndim != (e->rows ? 2 : 1) || have0 != rows || have1 != columns)
-        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %d-dimensional [%lld,%lld], the model's [%lld,%lld]", path, e->name, t->ndim, (long long)have0,
-                         (long long)have1, (long long)rows, (long long)columns);
+        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %d-dimensional [%lld,%lld], the model's [%lld,%lld]", path, e->name,
+                         t->ndim, (long long)have0, (long long)have1, (long long)rows, (long long)columns);
     return HRM_OK;
 }
 
@@ -9690,7 +11018,8 @@ static hrm_status hrm__check_entries(const hrm_tensors *file, const char *path, 
     }
     for (size_t i = 0; i < hrm_tensors_count(file); i++) {
         const char *name = hrm_tensors_model_name(file, hrm_tensors_at(file, i));
-        int known = !name || !(strstr(name, "_level.layers.") || strstr(name, "embed_pos") || strstr(name, "puzzle_emb.weights"));
+        int known =
+            !name || !(strstr(name, "_level.layers.") || strstr(name, "embed_pos") || strstr(name, "puzzle_emb.weights"));
         for (int k = 0; k < count && !known; k++) known = strcmp(entries[k].name, name) == 0;
         if (!known) return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s has no place in the model", path, name);
     }
@@ -9777,7 +11106,7 @@ HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_m
 }
 
 /* What a trainer has beyond the model's tensors, one by one, and which values each may hold: low to high, or `also`. */
-typedef struct hrm__state { hrm_tensor tensor; double low, high, also; } hrm__state;
+typedef struct hrm__state { char name[96]; hrm_tensor tensor; double low, high, also; } hrm__state;
 
 static hrm_status hrm__check_values(const char *path, const hrm_tensor *t, double low, double high, double also)
 {
@@ -9790,13 +11119,14 @@ static hrm_status hrm__check_values(const char *path, const hrm_tensor *t, doubl
         HRM__TRY(hrm_convert(some, HRM_F64, data + at * size, t->dtype, n));
         for (size_t i = 0; i < n; i++)
             if (!((some[i] >= low && some[i] <= high) || some[i] == also))
-                return hrm__fail(some[i] - some[i] == 0 ? HRM_ERR_RANGE : HRM_ERR_NAN, "%s: tensor %s: element %zu is %g, expected %g to %g", path, t->name, at + i,
-                                 some[i], low, high);
+                return hrm__fail(some[i] - some[i] == 0 ? HRM_ERR_RANGE : HRM_ERR_NAN,
+                                 "%s: tensor %s: element %zu is %g, expected %g to %g", path, t->name, at + i, some[i], low,
+                                 high);
     }
     return HRM_OK;
 }
 
-/* ---- saving: on the CPU the file is written from where the tensors are; from a device they are brought over first -------------*/
+/* ---- saving: on the CPU the file is written from where the tensors are; from a device they are brought over first ---------*/
 typedef struct hrm__saving {
     hrm_tensor   *tensors;
     size_t        count, room;
@@ -9806,7 +11136,8 @@ typedef struct hrm__saving {
     const hrm__state *state; /* what stands in `tensors` after the model's own; NULL: nothing */
 } hrm__saving;
 
-static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dtype, int64_t rows, int64_t columns, const void *place)
+static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dtype, int64_t rows, int64_t columns,
+                                  const void *place)
 {
     /* columns 0: a vector of `rows` */
     hrm_tensor *t = &s->tensors[s->count++];
@@ -9840,7 +11171,8 @@ static hrm_status hrm__saving_begin(hrm__saving *s, const hrm_model *m, size_t m
     }
     for (int i = 0; i < m->count; i++) {
         const hrm__entry *e = &m->entries[i];
-        HRM__TRY(hrm__saving_add(s, e->name, real, (int64_t)(e->rows ? e->rows : e->columns), e->rows ? (int64_t)e->columns : 0, hrm__entry_place(m, e)));
+        HRM__TRY(hrm__saving_add(s, e->name, real, (int64_t)(e->rows ? e->rows : e->columns), e->rows ? (int64_t)e->columns : 0,
+                                 hrm__entry_place(m, e)));
     }
     return HRM_OK;
 }
@@ -9854,15 +11186,20 @@ static void hrm__saving_end(hrm__saving *s)
 static hrm_status hrm__saving_check(const hrm__saving *s, const char *path, hrm_dtype as)
 {
     /* before a good file is replaced: everything finite, as it will stand there, and what a trainer could go on from */
-    double most = as == HRM_F16 ? 65519 : as == HRM_BF16 ? 3.38e38 : sizeof(hrm_real) == sizeof(float) || as == HRM_F32 ? (double)FLT_MAX : DBL_MAX;
+    double most = as == HRM_F16                                        ? 65519
+                  : as == HRM_BF16                                     ? 3.38e38
+                  : sizeof(hrm_real) == sizeof(float) || as == HRM_F32 ? (double)FLT_MAX
+                                                                       : DBL_MAX;
     for (size_t i = 0; i < s->count; i++) {
         const hrm__state *state = i < (size_t)s->model->count ? NULL : &s->state[i - (size_t)s->model->count];
-        HRM__TRY(hrm__check_values(path, &s->tensors[i], state ? state->low : -most, state ? state->high : most, state ? state->also : 0));
+        HRM__TRY(hrm__check_values(path, &s->tensors[i], state ? state->low : -most, state ? state->high : most,
+                                   state ? state->also : 0));
     }
     return HRM_OK;
 }
 
-static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype as, const hrm_metadata *own, size_t num_own, const hrm_metadata *more, size_t num_more)
+static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype as, const hrm_metadata *own, size_t num_own,
+                                    const hrm_metadata *more, size_t num_more)
 {
     void *p;
     char config[1024];
@@ -9881,7 +11218,8 @@ static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype 
     return status;
 }
 
-HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_dtype dtype, const hrm_metadata *more, size_t num_more)
+HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_dtype dtype, const hrm_metadata *more,
+                                     size_t num_more)
 {
     hrm__saving s;
     hrm_status status = hrm__saving_begin(&s, m, 0, 0);
@@ -9890,70 +11228,120 @@ HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_d
     return status;
 }
 
-HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path) { return hrm_model_save_as(model, path, HRM_F32, NULL, 0); }
+HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path)
+{
+    return hrm_model_save_as(model, path, HRM_F32, NULL, 0);
+}
 
-/* ---- training state ------------------------------------------------------------------------------------------ >>resume ----*/
-enum { HRM__STATE_TENSORS = 9 };
+/* ---- training state ----------------------------------------------------------------------------------------- >>resume ----*/
+/* Its format is numbered, so that a later version reads it or says why not: 1 had the moments as one dump of the arena each, 2
+ * has them by parameter. Written is the newest, read are all. */
+enum { HRM__STATE_FORMAT = 2 };
 
 static hrm_dtype hrm__activation_dtype(const hrm_model *m)
 {
     return m->sizes.activation == 2 ? HRM_BF16 : m->sizes.activation == 4 ? HRM_F32 : HRM_F64;
 }
 
-static int hrm__state_list(const hrm_trainer *t, hrm__state *list)
+/* The list is made in one place, entry by entry; with list NULL it is only counted. */
+typedef struct hrm__state_plan { hrm__state *list; size_t count, bytes; } hrm__state_plan;
+
+static void hrm__state_add(hrm__state_plan *plan, hrm_dtype dtype, size_t rows, size_t columns, const void *place, double low,
+                           double high, double also, const char *prefix, const char *name)
 {
-    const hrm_work *w = &t->run->w;
-    int64_t B = w->d.B, T = w->d.T, z = (int64_t)w->d.S * w->d.D, trained = (int64_t)w->at.trained;
-    hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64, activation = hrm__activation_dtype(t->model);
-    double most = sizeof(hrm_real) == 4 ? (double)FLT_MAX : DBL_MAX, token = w->d.V - 1, steps = w->d.halt_max_steps, id = w->d.puzzle_ids ? w->d.puzzle_ids - 1 : INT_MAX;
-    const struct { const char *name; hrm_dtype dtype; int64_t rows, columns; const void *place; double low, high, also; } all[HRM__STATE_TENSORS] = {
-        {"optimizer.m", real, trained, 0, t->m, -most, most, 0},
-        {"optimizer.v", real, trained, 0, t->v, 0, most, 0},
-        {"carry.z_H", activation, B, z, w->z_H, -most, most, 0},
-        {"carry.z_L", activation, B, z, w->z_L, -most, most, 0},
-        {"carry.steps", HRM_I32, B, 0, w->steps, 0, steps, 0},
-        {"carry.halted", HRM_I32, B, 0, w->halted, 0, 1, 0},
-        {"carry.inputs", HRM_I32, B, T, w->inputs, 0, token, 0},
-        {"carry.labels", HRM_I32, B, T, w->labels, 0, token, -100},
-        {"carry.puzzle_identifiers", HRM_I32, B, 0, w->ids, 0, id, 0},
-    };
-    for (int n = 0; n < HRM__STATE_TENSORS; n++) {
-        hrm_tensor *x = &list[n].tensor;
-        memset(x, 0, sizeof *x);
-        x->name = all[n].name;
-        x->dtype = all[n].dtype;
-        x->ndim = all[n].columns ? 2 : 1;
-        x->shape[0] = all[n].rows;
-        x->shape[1] = all[n].columns;
-        x->bytes = (size_t)all[n].rows * (size_t)(all[n].columns ? all[n].columns : 1) * hrm_dtype_size(all[n].dtype);
-        x->data = all[n].place;
-        list[n].low = all[n].low, list[n].high = all[n].high, list[n].also = all[n].also;
+    /* rows 0: a vector of `columns` */
+    size_t bytes = (rows ? rows : 1) * columns * hrm_dtype_size(dtype);
+    plan->bytes += hrm__align(bytes);
+    if (plan->list) {
+        hrm__state *s = &plan->list[plan->count];
+        memset(s, 0, sizeof *s);
+        snprintf(s->name, sizeof s->name, "%s%s", prefix, name);
+        s->tensor.name = s->name;
+        s->tensor.dtype = dtype;
+        s->tensor.ndim = rows ? 2 : 1;
+        s->tensor.shape[0] = (int64_t)(rows ? rows : columns);
+        s->tensor.shape[1] = rows ? (int64_t)columns : 0;
+        s->tensor.bytes = bytes;
+        s->tensor.data = place;
+        s->low = low, s->high = high, s->also = also;
     }
-    return HRM__STATE_TENSORS;
+    plan->count++;
+}
+
+static hrm__state_plan hrm__state_list(const hrm_trainer *t, int format, hrm__state *list)
+{
+    const hrm_model *m = t->model;
+    const hrm_work *w = &t->run->w;
+    size_t B = (size_t)w->d.B, T = (size_t)w->d.T, z = (size_t)w->d.S * (size_t)w->d.D;
+    hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64, activation = hrm__activation_dtype(m);
+    double most = sizeof(hrm_real) == 4 ? (double)FLT_MAX : DBL_MAX, token = w->d.V - 1, steps = w->d.halt_max_steps;
+    double id = w->d.puzzle_ids ? w->d.puzzle_ids - 1 : INT_MAX;
+    hrm__state_plan p = {NULL, 0, 0};
+    p.list = list;
+    for (int moment = 0; moment < 2; moment++) {
+        const hrm_real *place = moment ? w->v : w->m;
+        const char *name = moment ? "optimizer.v" : "optimizer.m";
+        if (format == 1) hrm__state_add(&p, real, 0, w->at.trained, place, moment ? 0 : -most, most, 0, name, "");
+        for (int i = 0; format > 1 && i < m->count; i++) {
+            const hrm__entry *e = &m->entries[i];
+            if (e->role == HRM_TRAINED)
+                hrm__state_add(&p, real, e->rows, e->columns, place + e->offset, moment ? 0 : -most, most, 0,
+                               moment ? "optimizer.v." : "optimizer.m.", e->name);
+        }
+    }
+    for (int i = 0; i < w->d.states; i++) {
+        char name[16];
+        if (w->d.two_levels) snprintf(name, sizeof name, "z_%c", "HL"[i % 2]);
+        else snprintf(name, sizeof name, "z_%d", i);
+        hrm__state_add(&p, activation, B, z, w->z[i], -most, most, 0, "carry.", name);
+    }
+    hrm__state_add(&p, HRM_I32, 0, B, w->steps, 0, steps, 0, "carry.", "steps");
+    hrm__state_add(&p, HRM_I32, 0, B, w->halted, 0, 1, 0, "carry.", "halted");
+    hrm__state_add(&p, HRM_I32, B, T, w->inputs, 0, token, 0, "carry.", "inputs");
+    hrm__state_add(&p, HRM_I32, B, T, w->labels, 0, token, -100, "carry.", "labels");
+    hrm__state_add(&p, HRM_I32, 0, B, w->ids, 0, id, 0, "carry.", "puzzle_identifiers");
+    return p;
+}
+
+static hrm_status hrm__state_open(const hrm_trainer *t, int format, hrm__state_plan *plan)
+{
+    void *p;
+    *plan = hrm__state_list(t, format, NULL);
+    HRM__TRY(hrm__alloc(t->model->allocator, &p, plan->count, sizeof(hrm__state), "training state"));
+    *plan = hrm__state_list(t, format, (hrm__state *)p);
+    return HRM_OK;
+}
+
+static void hrm__state_close(const hrm_trainer *t, hrm__state_plan *plan)
+{
+    hrm__free(t->model->allocator, plan->list, plan->count, sizeof *plan->list);
 }
 
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
 {
     hrm__saving s;
-    hrm__state list[HRM__STATE_TENSORS];
-    int n = hrm__state_list(t, list);
-    size_t bytes = 0;
+    hrm__state_plan plan;
     char text[256];
     hrm_metadata own;
-    for (int i = 0; i < n; i++) bytes += hrm__align(list[i].tensor.bytes);
-    hrm_status status = hrm__saving_begin(&s, t->model, HRM__STATE_TENSORS, bytes);
-    s.state = list;
-    for (int i = 0; status == HRM_OK && i < n; i++) {
-        const hrm_tensor *x = &list[i].tensor;
+    HRM__TRY(hrm__state_open(t, HRM__STATE_FORMAT, &plan));
+    hrm_status status = hrm__saving_begin(&s, t->model, plan.count, plan.bytes);
+    s.state = plan.list;
+    for (size_t i = 0; status == HRM_OK && i < plan.count; i++) {
+        const hrm_tensor *x = &plan.list[i].tensor;
         status = hrm__saving_add(&s, x->name, x->dtype, x->shape[0], x->ndim > 1 ? x->shape[1] : 0, x->data);
     }
     const hrm_position *p = &t->position;
-    snprintf(text, sizeof text, "{\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,\"seed\":\"%llu\"}", (long long)t->done,
-             (long long)t->total, (unsigned long long)p->iteration, (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
-             (unsigned long long)t->desc.seed);
+    snprintf(
+        text, sizeof text,
+        "{\"format\":%d,\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,"
+        "\"seed\":\"%llu\"}",
+        HRM__STATE_FORMAT, (long long)t->done, (long long)t->total, (unsigned long long)p->iteration,
+        (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
+        (unsigned long long)t->desc.seed);
     own.key = "hrm.trainer", own.value = text;
     if (status == HRM_OK) status = hrm__saving_write(&s, path, HRM_DTYPE_COUNT, &own, 1, more, num_more);
     hrm__saving_end(&s);
+    hrm__state_close(t, &plan);
     return status;
 }
 
@@ -9967,15 +11355,34 @@ static hrm_status hrm__state_number(const hrm_json *root, const char *key, const
     return HRM_OK;
 }
 
+static hrm_status hrm__state_check(const hrm_tensors *file, const char *path, const hrm__state *s)
+{
+    const hrm_tensor *ours = &s->tensor, *x = hrm_tensors_find(file, s->name);
+    if (!x) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing; not a training state of this model", path, s->name);
+    if (x->dtype != ours->dtype || x->ndim != ours->ndim || x->shape[0] != ours->shape[0] ||
+        (x->ndim > 1 && x->shape[1] != ours->shape[1]))
+        return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %s [%lld,…], this run's %s [%lld,…]", path, x->name,
+                         hrm_dtype_name(x->dtype), (long long)x->shape[0], hrm_dtype_name(ours->dtype),
+                         (long long)ours->shape[0]);
+    return hrm__check_values(path, x, s->low, s->high, s->also);
+}
+
 static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, const char *path, const hrm_json *root)
 {
     hrm_model *m = t->model;
-    hrm__state list[HRM__STATE_TENSORS];
-    int n = hrm__state_list(t, list);
+    hrm__state_plan plan;
     uint64_t step, total;
+    double version = 1;
+    int said;
     hrm_position p;
     char seed[32];
     const hrm_json *s = hrm_json_get(root, "seed");
+    HRM__TRY(hrm__config_number(root, "format", 1, 1e9, path, &version, &said));
+    if (version > (double)HRM__STATE_FORMAT)
+        return hrm__fail(HRM_ERR_UNSUPPORTED,
+                         "%s: a training state of format %g, written by a later version; this one reads up to %d", path,
+                         version, HRM__STATE_FORMAT);
+    int format = (int)version;
     HRM__TRY(hrm__state_number(root, "step", path, &step));
     HRM__TRY(hrm__state_number(root, "total", path, &total));
     HRM__TRY(hrm__state_number(root, "iteration", path, &p.iteration));
@@ -9984,23 +11391,23 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     HRM__TRY(hrm__state_number(root, "draws", path, &p.draws));
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->desc.seed);
     if (!s || s->type != HRM_JSON_STRING || strcmp(s->string, seed))
-        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?", seed);
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?",
+                         seed);
     if (t->desc.steps && (int64_t)total > t->total) /* more than it had: the run goes on past its end */
-        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total, (long long)t->total);
-    if (total && step > total) return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
-    for (int i = 0; i < n; i++) {
-        const hrm_tensor *ours = &list[i].tensor, *x = hrm_tensors_find(file, ours->name);
-        if (!x) return hrm__fail(HRM_ERR_FORMAT, "%s: tensor %s is missing; not a training state", path, ours->name);
-        if (x->dtype != ours->dtype || x->ndim != ours->ndim || x->shape[0] != ours->shape[0] || (x->ndim > 1 && x->shape[1] != ours->shape[1]))
-            return hrm__fail(HRM_ERR_SHAPE, "%s: tensor %s is %s [%lld,…], this run's %s [%lld,…]", path, x->name, hrm_dtype_name(x->dtype), (long long)x->shape[0],
-                             hrm_dtype_name(ours->dtype), (long long)ours->shape[0]);
-        HRM__TRY(hrm__check_values(path, x, list[i].low, list[i].high, list[i].also));
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total,
+                         (long long)t->total);
+    if (total && step > total)
+        return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
+    HRM__TRY(hrm__state_open(t, format, &plan));
+    hrm_status status = HRM_OK;
+    for (size_t i = 0; status == HRM_OK && i < plan.count; i++) status = hrm__state_check(file, path, &plan.list[i]);
+    if (status == HRM_OK) status = hrm__load_weights(m, file, path); /* looks at all of them before the first is written */
+    for (size_t i = 0; status == HRM_OK && i < plan.count; i++) {
+        const hrm_tensor *x = hrm_tensors_find(file, plan.list[i].name);
+        status = m->table->upload(m->dev, (void *)(uintptr_t)plan.list[i].tensor.data, x->data, x->bytes);
     }
-    HRM__TRY(hrm__load_weights(m, file, path)); /* looks at all of them before the first is written */
-    for (int i = 0; i < n; i++) {
-        const hrm_tensor *x = hrm_tensors_find(file, list[i].tensor.name);
-        HRM__TRY(m->table->upload(m->dev, (void *)(uintptr_t)list[i].tensor.data, x->data, x->bytes));
-    }
+    hrm__state_close(t, &plan);
+    HRM__TRY(status);
     HRM__TRY(hrm__recover(t->run));
     t->held.there = 0;
     t->done = (int64_t)step;
@@ -10018,340 +11425,12 @@ HRM_API hrm_status hrm_trainer_load(hrm_trainer *t, const char *path)
     const hrm_allocator *a = t->model->allocator;
     HRM__TRY(hrm_tensors_open(&file, path, a));
     const char *text = hrm_tensors_metadata(file, "hrm.trainer");
-    hrm_status status = text ? hrm_json_parse(&doc, text, strlen(text), path, a) : hrm__fail(HRM_ERR_FORMAT, "%s: weights only, no training state", path);
+    hrm_status status = text ? hrm_json_parse(&doc, text, strlen(text), path, a)
+                             : hrm__fail(HRM_ERR_FORMAT, "%s: weights only, no training state", path);
     if (status == HRM_OK) status = hrm__trainer_restore(t, file, path, hrm_json_root(doc));
     hrm_json_close(doc);
     hrm_tensors_close(file);
     return status;
-}
-
-/* ==================================================================================================== >>solve =============
- * hrm_solve and hrm_evaluate are one loop: rows think segment by segment, and leave the batch when they are done.
- */
-typedef struct hrm__solver {
-    hrm_run  *run;
-    int       rows;
-    size_t    bytes;
-    void     *memory;      /* host: all below */
-    hrm_real *logits, *q;  /* [rows,T,V], [rows,2] */
-    int32_t  *predictions; /* [rows,T] */
-    int32_t  *alive;       /* [rows] which row of the call stands in each row of the run */
-    int32_t  *keep;        /* [rows] */
-    hrm_solve_result *results; /* [rows] */
-} hrm__solver;
-
-static size_t hrm__plan_solver(const hrm_dims *d, int rows, void *base, hrm__solver *s)
-{
-    hrm__plan a = {NULL, 0};
-    size_t B = (size_t)rows, T = (size_t)d->T, V = (size_t)d->V;
-    a.base = (char *)base;
-    s->logits = hrm__take_real(&a, B * T * V);
-    s->q = hrm__take_real(&a, B * 2);
-    s->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    s->alive = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    s->keep = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    s->results = (hrm_solve_result *)hrm__take(&a, B, sizeof(hrm_solve_result));
-    return a.used;
-}
-
-static void hrm__solver_destroy(hrm__solver *s)
-{
-    if (!s) return;
-    const hrm_model *m = s->run ? s->run->model : NULL;
-    const hrm_allocator *a = m ? m->allocator : NULL;
-    hrm__free(a, s->memory, s->bytes, 1);
-    hrm_run_destroy(s->run);
-    hrm__free(a, s, 1, sizeof *s);
-}
-
-static hrm_status hrm__solver_for(hrm_model *m, int rows)
-{
-    void *p, *memory;
-    hrm_run_desc desc;
-    hrm_run *run;
-    if (m->solver && m->solver->rows >= rows) return HRM_OK;
-    memset(&desc, 0, sizeof desc);
-    desc.rows = rows;
-    HRM__TRY(hrm_run_create(&run, m, &desc));
-    hrm__solver plan;
-    memset(&plan, 0, sizeof plan);
-    plan.rows = rows;
-    plan.run = run;
-    plan.bytes = hrm__plan_solver(&m->d, rows, NULL, &plan);
-    hrm_status status = hrm__alloc(m->allocator, &memory, plan.bytes, 1, "solver");
-    if (status != HRM_OK) {
-        hrm_run_destroy(run);
-        return status;
-    }
-    status = hrm__alloc(m->allocator, &p, 1, sizeof(hrm__solver), "solver");
-    if (status != HRM_OK) {
-        hrm__free(m->allocator, memory, plan.bytes, 1);
-        hrm_run_destroy(run);
-        return status;
-    }
-    plan.memory = memory;
-    hrm__plan_solver(&m->d, rows, memory, &plan);
-    hrm__solver_destroy(m->solver);
-    m->solver = (hrm__solver *)p;
-    *m->solver = plan;
-    return HRM_OK;
-}
-
-typedef struct hrm__thinking {
-    int max_steps, adaptive, want_logits;
-    /* rows that are done: index in the call, and row of the solver's host buffers (predictions, logits, q) */
-    hrm_status (*on_done)(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted);
-    void (*on_segment)(void *user, const hrm__solver *s, int segment, int n);
-    void *user;
-} hrm__thinking;
-
-static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__thinking *how)
-{
-    hrm__solver *s = m->solver;
-    hrm_run *run = s->run;
-    hrm_work *w = &run->w;
-    const hrm_device_table *t = m->table;
-    size_t T = (size_t)w->d.T, V = (size_t)w->d.V;
-    int n = batch->rows, replayed;
-    w->rows = n;
-    HRM__TRY(hrm__offer(run, batch));
-    HRM__TRY(hrm__fill_i32(run, w->halted, 1, (size_t)n));
-    HRM__TRY(hrm__refresh(run));
-    for (int i = 0; i < n; i++) s->alive[i] = i;
-    for (int segment = 1; n > 0; segment++) {
-        int key = (segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE) + HRM__KEYS * n, last = segment == how->max_steps, leaving = 0;
-        HRM__TRY(t->begin_step(m->dev, w, key, &replayed));
-        if (!replayed) {
-            if (segment == 1) {
-                HRM__TRY(t->act_begin(m->dev, w));
-                HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
-            }
-            HRM__TRY(t->cycles(m->dev, w, w->z_H, w->z_L, 1));
-            HRM__TRY(t->heads(m->dev, w, w->z_H, w->q, 1));
-        }
-        HRM__TRY(t->end_step(m->dev, w, key));
-        if (!last && !how->adaptive && !how->on_segment) continue;
-        HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
-        for (int i = 0; i < n; i++) leaving += last || (how->adaptive && s->q[2 * i] > s->q[2 * i + 1]);
-        if (leaving || how->on_segment) HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
-        if (leaving && how->want_logits) HRM__TRY(t->download(m->dev, s->logits, w->logits, (size_t)n * T * V * sizeof *s->logits));
-        if (how->on_segment) how->on_segment(how->user, s, segment, n);
-        int kept = 0;
-        for (int i = 0; i < n; i++) {
-            int halted = s->q[2 * i] > s->q[2 * i + 1];
-            if (last || (how->adaptive && halted)) {
-                HRM__TRY(how->on_done(how->user, s, s->alive[i], (size_t)i, segment, halted));
-            } else {
-                s->keep[kept] = i;
-                s->alive[kept++] = s->alive[i];
-            }
-        }
-        if (kept && kept < n) HRM__TRY(t->gather(m->dev, w, s->keep, kept));
-        n = kept;
-    }
-    return HRM_OK;
-}
-
-/* ---- hrm_solve ------------------------------------------------------------------------------------------------ >>solving ---*/
-typedef struct hrm__solve_call { const hrm_solve_desc *desc; int32_t *answers; size_t T; } hrm__solve_call;
-
-static void hrm__solve_result_set(hrm_solve_result *r, const hrm__solver *s, size_t at, int segments, int halted)
-{
-    r->segments = segments;
-    r->halted = halted;
-    r->q_halt = (float)s->q[2 * at];
-    r->q_continue = (float)s->q[2 * at + 1];
-}
-
-static hrm_status hrm__solve_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
-{
-    const hrm__solve_call *call = (const hrm__solve_call *)user;
-    memcpy(call->answers + (size_t)row * call->T, s->predictions + at * call->T, call->T * sizeof *call->answers);
-    if (call->desc->results) hrm__solve_result_set(&call->desc->results[row], s, at, segments, halted);
-    return HRM_OK;
-}
-
-static void hrm__solve_segment(void *user, const hrm__solver *s, int segment, int n)
-{
-    const hrm__solve_call *call = (const hrm__solve_call *)user;
-    for (int i = 0; i < n; i++) hrm__solve_result_set(&s->results[i], s, (size_t)i, segment, s->q[2 * i] > s->q[2 * i + 1]);
-    call->desc->on_segment(call->desc->user, segment, n, s->alive, s->predictions, s->results);
-}
-
-HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answers, const hrm_solve_desc *desc)
-{
-    hrm_solve_desc none;
-    hrm_batch batch;
-    hrm__thinking how;
-    hrm__solve_call call;
-    memset(&none, 0, sizeof none);
-    if (!desc) desc = &none;
-    int rows = desc->rows ? desc->rows : 1, max_steps = desc->max_steps ? desc->max_steps : m->d.halt_max_steps;
-    if (rows < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
-    HRM__TRY(hrm__solver_for(m, rows));
-    memset(&batch, 0, sizeof batch);
-    batch.rows = batch.filled = rows;
-    batch.inputs = (int32_t *)(uintptr_t)puzzles; /* read only */
-    batch.puzzle_identifiers = (int32_t *)(uintptr_t)desc->puzzle_identifiers;
-    call.desc = desc;
-    call.answers = answers;
-    call.T = (size_t)m->d.T;
-    memset(&how, 0, sizeof how);
-    how.max_steps = max_steps;
-    how.adaptive = !desc->no_halting;
-    how.on_done = hrm__solve_done;
-    how.on_segment = desc->on_segment ? hrm__solve_segment : NULL;
-    how.user = &call;
-    return hrm__think(m, &batch, &how);
-}
-
-/* ---- hrm_evaluate ---------------------------------------------------------------------------------------------- >>evaluate --*/
-typedef struct hrm__evaluation {
-    const hrm_evaluate_desc *desc;
-    hrm_model      *model;
-    hrm_batch       batch;
-    hrm_run_outputs outputs; /* in the batch's order */
-    double         *sums;    /* [B, HRM_METRIC_SUMS], summed in the batch's order: the same for any order of leaving */
-} hrm__evaluation;
-
-static hrm_status hrm__evaluate_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
-{
-    hrm__evaluation *e = (hrm__evaluation *)user;
-    const hrm_dims *d = &e->model->d;
-    size_t T = (size_t)d->T, V = (size_t)d->V, r = (size_t)row;
-    double *sums = e->sums + r * HRM_METRIC_SUMS, q_halt = (double)s->q[2 * at];
-    int correct, labelled;
-    (void)halted;
-    memset(sums, 0, HRM_METRIC_SUMS * sizeof *sums);
-    sums[HRM_M_LM_LOSS] = hrm_cross_entropy(e->model->desc.loss_type, NULL, s->logits + at * T * V, e->batch.labels + r * T, T, V, 1, &correct, &labelled);
-    int exact = correct == labelled;
-    sums[HRM_M_Q_HALT_LOSS] = hrm_bce(q_halt, exact, NULL);
-    sums[HRM_M_ROWS] = 1;
-    if (labelled) {
-        sums[HRM_M_COUNT] = 1;
-        sums[HRM_M_ACCURACY] = (double)correct / labelled;
-        sums[HRM_M_EXACT] = exact;
-        sums[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == exact;
-        sums[HRM_M_STEPS] = segments;
-    }
-    memcpy(e->outputs.predictions + r * T, s->predictions + at * T, T * sizeof *s->predictions);
-    e->outputs.q_halt[r] = s->q[2 * at];
-    e->outputs.q_continue[r] = s->q[2 * at + 1];
-    e->outputs.steps[r] = segments;
-    if (e->outputs.logits) memcpy(e->outputs.logits + r * T * V, s->logits + at * T * V, T * V * sizeof *s->logits);
-    return HRM_OK;
-}
-
-static size_t hrm__plan_evaluation(const hrm_dims *d, int B, int logits, void *base, hrm__evaluation *e)
-{
-    hrm__plan a = {NULL, 0};
-    size_t n = (size_t)B, T = (size_t)d->T;
-    a.base = (char *)base;
-    int32_t *batch = (int32_t *)hrm__take(&a, hrm__batch_count(d, B), sizeof(int32_t));
-    if (base) hrm__batch_place(&e->batch, batch, d, B);
-    e->outputs.predictions = (int32_t *)hrm__take(&a, n * T, sizeof(int32_t));
-    e->outputs.steps = (int32_t *)hrm__take(&a, n, sizeof(int32_t));
-    e->outputs.q_halt = hrm__take_real(&a, n);
-    e->outputs.q_continue = hrm__take_real(&a, n);
-    e->outputs.logits = logits ? hrm__take_real(&a, n * T * (size_t)d->V) : NULL;
-    e->sums = (double *)hrm__take(&a, n * HRM_METRIC_SUMS, sizeof(double));
-    return a.used;
-}
-
-static hrm_status hrm__evaluate(hrm__evaluation *e, const hrm_dataset *data, const hrm__thinking *how, hrm_metrics *metrics)
-{
-    const hrm_evaluate_desc *d = e->desc;
-    int64_t total = hrm_dataset_describe(data)->total_examples;
-    int B = e->batch.rows;
-    double sums[HRM_METRIC_SUMS] = {0};
-    if (d->max_examples > 0) total = hrm__min_i64(total, d->max_examples);
-    for (int64_t first = 0; first < total; first += B) {
-        e->batch.rows = B;
-        HRM__TRY(hrm_dataset_read(data, first, &e->batch));
-        e->batch.filled = (int)hrm__min_i64(e->batch.filled, total - first);
-        e->batch.rows = e->batch.filled; /* padding is not worked on */
-        HRM__TRY(hrm__think(e->model, &e->batch, how));
-        for (int i = 0; i < e->batch.filled; i++)
-            for (int k = 0; k < HRM_METRIC_SUMS; k++) sums[k] += e->sums[i * HRM_METRIC_SUMS + k];
-        /* the published evaluation divides everything, losses too, by the rows counted */
-        double rows = sums[HRM_M_ROWS];
-        sums[HRM_M_ROWS] = sums[HRM_M_COUNT];
-        *metrics = hrm__metrics_from(sums);
-        sums[HRM_M_ROWS] = rows;
-        if (d->on_rows) HRM__TRY(d->on_rows(d->user, first, &e->batch, &e->outputs));
-        if (d->on_batch) HRM__TRY(d->on_batch(d->user, first + e->batch.filled, total, metrics));
-    }
-    return HRM_OK;
-}
-
-HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics)
-{
-    hrm_evaluate_desc none;
-    hrm__evaluation e;
-    hrm__thinking how;
-    void *memory;
-    memset(&none, 0, sizeof none);
-    memset(&e, 0, sizeof e);
-    memset(metrics, 0, sizeof *metrics);
-    e.desc = desc ? desc : &none;
-    e.model = m;
-    int B = e.desc->batch_size ? e.desc->batch_size : 64, max_steps = e.desc->max_steps ? e.desc->max_steps : m->d.halt_max_steps;
-    if (B < 1 || max_steps < 1) return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
-    HRM__TRY(hrm__check_data(m, data));
-    HRM__TRY(hrm__solver_for(m, B));
-    size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
-    HRM__TRY(hrm__alloc(m->allocator, &memory, bytes, 1, "evaluation"));
-    hrm__plan_evaluation(&m->d, B, e.desc->want_logits, memory, &e);
-    memset(&how, 0, sizeof how);
-    how.max_steps = max_steps;
-    how.adaptive = e.desc->adaptive;
-    how.want_logits = 1;
-    how.on_done = hrm__evaluate_done;
-    how.user = &e;
-    hrm_status status = hrm__evaluate(&e, data, &how, metrics);
-    hrm__free(m->allocator, memory, bytes, 1);
-    return status;
-}
-
-/* ---- memory known beforehand ------------------------------------------------------------------------------------ >>budget ---*/
-static size_t hrm__block_bytes(size_t bytes) { return bytes + 2 * HRM__ALIGN; } /* what hrm__alloc asks the allocator for */
-
-HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch)
-{
-    hrm_model m;
-    hrm_work w;
-    hrm_device_sizes sizes;
-    const hrm_device_table *table;
-    hrm__solver solver;
-    memset(&m, 0, sizeof m);
-    m.desc = *desc;
-    if (batch < 1 || batch > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch is %d, expected 1 to %d", batch, 1 << 20);
-    HRM__TRY(hrm__cpu_select());
-    HRM__TRY(hrm__resolve(&m.desc, &m.d));
-    if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2)) return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
-    HRM__TRY(hrm__open_table(&table, m.desc.device));
-    m.count = hrm__plan_model(&m.d, &m.at, NULL);
-    HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
-    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) + hrm__block_bytes(sizeof(hrm_device)) +
-                    hrm__block_bytes(sizeof(hrm_pool)) + hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
-                    (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
-#ifndef HRM_NO_THREADS
-    memory->model += hrm__block_bytes((size_t)m.d.threads * sizeof(hrm__worker));
-#endif
-    for (int train = 0; train < 2; train++) {
-        memset(&w, 0, sizeof w);
-        w.d = m.d;
-        w.d.B = batch;
-        w.train = train && table->updates_at_once ? 2 : train;
-        HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
-        size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, NULL, &w));
-        if (train)
-            memory->train = run + hrm__block_bytes(sizeof(hrm_trainer)) + 2 * hrm__block_bytes(m.at.trained * sizeof(hrm_real)) +
-                            hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
-        else
-            memory->solve = run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
-    }
-    return HRM_OK;
 }
 
 #endif /* HRM_IMPLEMENTATION_DONE */

@@ -143,23 +143,6 @@ __device__ __forceinline__ void chain()
     chain_wait();
 }
 
-/* the same numbers as hrm_philox */
-__device__ static void philox(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t counter)
-{
-    uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
-        c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)b;
-        c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)a;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
-}
-
 /* ==================================================================================================== >>cuda-endings =====
  * What a product C = A B^T does with its result before it goes to memory. Every ending works on eight neighbouring columns of
  * a row (SwiGLU on sixteen). `rs` is the row's norm factor, 1 when the stream is normalised already.
@@ -337,7 +320,10 @@ __device__ __forceinline__ void cp_async16(uint32_t dst, const void *src, bool i
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(dst), "l"(src), "r"(bytes) : "memory");
 }
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
-template <int N> __device__ __forceinline__ void cp_async_wait() { asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory"); }
+template <int N> __device__ __forceinline__ void cp_async_wait()
+{
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
+}
 
 template <bool TRANS> __device__ __forceinline__ void ldmatrix4(uint32_t *r, uint32_t address)
 {
@@ -375,7 +361,8 @@ template <int CHUNKS> __device__ __forceinline__ uint32_t swizzled(int row, int 
 
 /* [ROWS,COLS] of a matrix with `ld` elements a row into a tile; from: its corner; rows, cols: how many are there, the rest is
  * zero. A thread's chunks are a fixed number of rows apart, so that all but one addition stays outside the caller's loop. */
-template <int ROWS, int COLS, int THREADS> __device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld, int rows, int cols)
+template <int ROWS, int COLS, int THREADS>
+__device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld, int rows, int cols)
 {
     constexpr int CHUNKS = COLS / 8, STEP = THREADS / CHUNKS;
     static_assert(STEP % 8 == 0 && ROWS % STEP == 0, "the swizzle must not change from one of a thread's rows to the next");
@@ -391,7 +378,8 @@ template <int ROWS, int COLS, int THREADS> __device__ __forceinline__ void mma_l
 }
 
 template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
-__global__ void __launch_bounds__(32 * WARPS_M *WARPS_N) gemm_mma(const bf16 *A, const bf16 *B, int K, int splits, ending<bf16> e)
+__global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
+    gemm_mma(const bf16 *A, const bf16 *B, int K, int splits, ending<bf16> e)
 {
     constexpr int THREADS = 32 * WARPS_M * WARPS_N, WM = BM / WARPS_M, WN = BN / WARPS_N, MT = WM / 16, NT = WN / 8;
     constexpr int A_BYTES = BM * MMA_K * 2, STAGE = (BM + BN) * MMA_K * 2;
@@ -400,7 +388,8 @@ __global__ void __launch_bounds__(32 * WARPS_M *WARPS_N) gemm_mma(const bf16 *A,
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, wm = warp / WARPS_N * WM, wn = warp % WARPS_N * WN;
     int n_tiles = ceil_div(e.N, BN), tile = (int)blockIdx.x, split = (int)blockIdx.y;
     int m0 = tile / n_tiles * BM, n0 = tile % n_tiles * BN;
-    int all = ceil_div(K, MMA_K), step = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
+    int all = ceil_div(K, MMA_K), step = (int)((long long)all * split / splits),
+        last = (int)((long long)all * (split + 1) / splits);
     float acc[MT][NT][4] = {};
 
     auto fetch_a = [&](int s, int slot) {
@@ -439,14 +428,20 @@ __global__ void __launch_bounds__(32 * WARPS_M *WARPS_N) gemm_mma(const bf16 *A,
 #pragma unroll
             for (int i = 0; i < MT; i++) {
                 int m = wm + i * 16;
-                if (TRANS) ldmatrix4<true>(a[i], a_tile + swizzled<BM / 8>(k * 16 + (lane & 7) + (lane >> 4 << 3), m / 8 + (lane >> 3 & 1)));
+                if (TRANS)
+                    ldmatrix4<true>(a[i],
+                                    a_tile + swizzled<BM / 8>(k * 16 + (lane & 7) + (lane >> 4 << 3), m / 8 + (lane >> 3 & 1)));
                 else ldmatrix4<false>(a[i], a_tile + swizzled<MMA_K / 8>(m + (lane & 15), k * 2 + (lane >> 4)));
             }
 #pragma unroll
             for (int j = 0; j < NT / 2; j++) {
                 int n = wn + j * 16;
-                if (TRANS) ldmatrix4<true>(b[j], b_tile + swizzled<BN / 8>(k * 16 + (lane & 7) + ((lane >> 3 & 1) << 3), n / 8 + (lane >> 4)));
-                else ldmatrix4<false>(b[j], b_tile + swizzled<MMA_K / 8>(n + (lane & 7) + (lane >> 4 << 3), k * 2 + (lane >> 3 & 1)));
+                if (TRANS)
+                    ldmatrix4<true>(
+                        b[j], b_tile + swizzled<BN / 8>(k * 16 + (lane & 7) + ((lane >> 3 & 1) << 3), n / 8 + (lane >> 4)));
+                else
+                    ldmatrix4<false>(b[j],
+                                     b_tile + swizzled<MMA_K / 8>(n + (lane & 7) + (lane >> 4 << 3), k * 2 + (lane >> 3 & 1)));
             }
 #pragma unroll
             for (int i = 0; i < MT; i++)
@@ -502,9 +497,11 @@ __device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes)
 }
 __device__ __forceinline__ void copy_tile(uint32_t dst, const CUtensorMap *map, int x, int y, uint32_t barrier)
 {
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];\n" ::"r"(dst),
-                 "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y)
-                 : "memory");
+    asm volatile(
+        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];\n" ::"r"(
+            dst),
+        "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y)
+        : "memory");
 }
 /* a matrix in shared memory with the 128-byte swizzle; lbo and sbo in bytes */
 __device__ __forceinline__ uint64_t matrix_descriptor(uint32_t address, uint32_t lbo, uint32_t sbo)
@@ -517,19 +514,25 @@ __device__ __forceinline__ uint64_t matrix_descriptor(uint32_t address, uint32_t
     #define WG_D64(i) WG_D16(i), WG_D16(i + 16), WG_D16(i + 32), WG_D16(i + 48)
 template <int TRANS> __device__ __forceinline__ void wgmma_256(float *d, uint64_t a, uint64_t b, int add)
 {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {"
-                 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
-                 "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"
-                 "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95,"
-                 "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,"
-                 "%122,%123,%124,%125,%126,%127}, %128, %129, p, 1, 1, %131, %131;\n}\n"
-                 : WG_D64(0), WG_D64(64)
-                 : "l"(a), "l"(b), "r"(add), "n"(TRANS));
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {"
+        "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,"
+        "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,%64,%65,%66,%67,%68,%69,%70,%71,"
+        "%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95,"
+        "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114,%115,%116,%117,%118,%119,"
+        "%120,%121,"
+        "%122,%123,%124,%125,%126,%127}, %128, %129, p, 1, 1, %131, %131;\n}\n"
+        : WG_D64(0), WG_D64(64)
+        : "l"(a), "l"(b), "r"(add), "n"(TRANS));
 }
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory"); }
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory"); }
-template <int N> __device__ __forceinline__ void wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(N) : "memory"); }
+template <int N> __device__ __forceinline__ void wgmma_wait()
+{
+    asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(N) : "memory");
+}
 
 /* lane t of four gives element j of its p to lane j and keeps what the others have for it: p[j] = lane j's p[t] */
 __device__ __forceinline__ void transpose4(uint32_t *p, int t)
@@ -575,11 +578,13 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
         if (KIND == END_STORE || KIND == END_SWIGLU || KIND == END_RESIDUAL) p.rs[half] = row_factor(e, row);
         if (KIND == END_RESIDUAL || KIND == END_ADD) {
 #pragma unroll
-            for (int i = 0; i < 8; i++) p.x[half][i] = *(const uint4 *)(e.residual + (size_t)row * e.N + min(n0 + 8 * (4 * i + t), e.N - 8));
+            for (int i = 0; i < 8; i++)
+                p.x[half][i] = *(const uint4 *)(e.residual + (size_t)row * e.N + min(n0 + 8 * (4 * i + t), e.N - 8));
         }
         if (KIND == END_STORE && turns) {
 #pragma unroll
-            for (int u = 0; u < 8; u++) p.turn[half][u] = e.rope[(size_t)(row % e.S) * (e.head_dim / 2) + (8 * u + 2 * t) % e.head_dim / 2];
+            for (int u = 0; u < 8; u++)
+                p.turn[half][u] = e.rope[(size_t)(row % e.S) * (e.head_dim / 2) + (8 * u + 2 * t) % e.head_dim / 2];
         }
     }
     if (KIND == END_SWIGLU_BACK) load_gate_up(e, p, m0 + g, n0, t, 0);
@@ -614,7 +619,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
 #pragma unroll
             for (int i = 0; i < 64; i++) turn(d + 2 * i, p.turn[i & 1][i / 2 % 8]);
         } else {
-            const float2 *table = e.rope + (size_t)((m0 + g) % e.S) * (e.head_dim / 2), *below = e.rope + (size_t)((m0 + g + 8) % e.S) * (e.head_dim / 2);
+            const float2 *table = e.rope + (size_t)((m0 + g) % e.S) * (e.head_dim / 2),
+                         *below = e.rope + (size_t)((m0 + g + 8) % e.S) * (e.head_dim / 2);
 #pragma unroll
             for (int i = 0; i < 32; i++) {
                 int col = n0 + 8 * i + 2 * t, c = col % e.head_dim / 2;
@@ -631,7 +637,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
             float *part = e.part + ((size_t)split * e.M + row) * e.N + n0 + 2 * t;
 #pragma unroll
             for (int i = 0; i < 32; i++)
-                if (inside && n0 + 8 * i < e.N) *(float2 *)(part + 8 * i) = make_float2(d[4 * i + 2 * half], d[4 * i + 2 * half + 1]);
+                if (inside && n0 + 8 * i < e.N)
+                    *(float2 *)(part + 8 * i) = make_float2(d[4 * i + 2 * half], d[4 * i + 2 * half + 1]);
         } else if (KIND == END_SWIGLU) {
             float rs = p.rs[half];
 #pragma unroll
@@ -645,7 +652,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
                 }
                 transpose4(q, t);
                 int col = n0 / 2 + 4 * i + 8 * t;
-                if (inside && 2 * col < e.N) *(uint4 *)(e.out + (size_t)row * (e.N / 2) + col) = make_uint4(q[0], q[1], q[2], q[3]);
+                if (inside && 2 * col < e.N)
+                    *(uint4 *)(e.out + (size_t)row * (e.N / 2) + col) = make_uint4(q[0], q[1], q[2], q[3]);
             }
         } else {
 #pragma unroll
@@ -653,7 +661,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
                 uint32_t q[4];
                 float v[8], x[8], f = KIND == END_STORE ? p.rs[half] : 1.0f;
 #pragma unroll
-                for (int j = 0; j < 4; j++) q[j] = pack2(f * d[4 * (4 * i + j) + 2 * half], f * d[4 * (4 * i + j) + 2 * half + 1]);
+                for (int j = 0; j < 4; j++)
+                    q[j] = pack2(f * d[4 * (4 * i + j) + 2 * half], f * d[4 * (4 * i + j) + 2 * half + 1]);
                 transpose4(q, t);
                 int col = n0 + 8 * (4 * i + t);
                 bool there = inside && col < e.N;
@@ -703,7 +712,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
 
 template <int KIND, bool TRANS>
 __global__ void __launch_bounds__(WG_THREADS, 1)
-    gemm_wgmma(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_b, int K, int splits, ending<bf16> e)
+    gemm_wgmma(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_b, int K, int splits,
+               ending<bf16> e)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char shared_raw[];
@@ -719,7 +729,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
     }
     __syncthreads();
     chain();
-    int m_tiles = ceil_div(e.M, WG_M), n_tiles = ceil_div(e.N, WG_N), items = m_tiles * n_tiles * splits, all = ceil_div(K, WG_K);
+    int m_tiles = ceil_div(e.M, WG_M), n_tiles = ceil_div(e.N, WG_N), items = m_tiles * n_tiles * splits,
+        all = ceil_div(K, WG_K);
     int slot = 0, phase = 0;
     if (group == 0) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
@@ -732,8 +743,10 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                     uint32_t at = base + (uint32_t)(slot * WG_STAGE), ready = full + 8 * (uint32_t)slot;
                     barrier_expect(ready, WG_STAGE);
                     if (TRANS) {
-                        for (int i = 0; i < WG_M / 64; i++) copy_tile(at + (uint32_t)(i * 8192), &map_a, m0 + 64 * i, step * WG_K, ready);
-                        for (int i = 0; i < WG_N / 64; i++) copy_tile(at + WG_A_BYTES + (uint32_t)(i * 8192), &map_b, n0 + 64 * i, step * WG_K, ready);
+                        for (int i = 0; i < WG_M / 64; i++)
+                            copy_tile(at + (uint32_t)(i * 8192), &map_a, m0 + 64 * i, step * WG_K, ready);
+                        for (int i = 0; i < WG_N / 64; i++)
+                            copy_tile(at + WG_A_BYTES + (uint32_t)(i * 8192), &map_b, n0 + 64 * i, step * WG_K, ready);
                     } else {
                         copy_tile(at, &map_a, step * WG_K, m0, ready);
                         copy_tile(at + WG_A_BYTES, &map_b, step * WG_K, n0, ready);
@@ -750,13 +763,16 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             int first = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
             for (int step = first; step < last; step++) {
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
-                uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192, b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
+                uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
+                         b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
                 wgmma_fence();
 #pragma unroll
                 for (uint32_t k = 0; k < WG_K / 16; k++) {
                     int add = step != first || k != 0;
                     /* along K: 32 bytes in a swizzled row; transposed, sixteen rows of 128 bytes */
-                    if (TRANS) wgmma_256<1>(d, matrix_descriptor(a + k * 2048, 8192, 1024), matrix_descriptor(b + k * 2048, 8192, 1024), add);
+                    if (TRANS)
+                        wgmma_256<1>(d, matrix_descriptor(a + k * 2048, 8192, 1024),
+                                     matrix_descriptor(b + k * 2048, 8192, 1024), add);
                     else wgmma_256<0>(d, matrix_descriptor(a + k * 32, 16, 1024), matrix_descriptor(b + k * 32, 16, 1024), add);
                 }
                 wgmma_commit();
@@ -858,7 +874,8 @@ template <class T> __global__ void attention_forward_simt(attention_args<T> x, i
 template <class T, int W> __global__ void attention_delta(attention_args<T> x, size_t n)
 {
     int hd = x.head_dim, D = x.heads * hd, lanes = W == 8 ? hd / 8 : 1;
-    size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x, unit = index < n ? index : n - 1, first = unit * (size_t)(hd / lanes);
+    size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x, unit = index < n ? index : n - 1,
+           first = unit * (size_t)(hd / lanes);
     float sum = 0, p[8], q[8];
     chain();
     for (int d = 0; d < hd / lanes; d += W) {
@@ -882,7 +899,8 @@ template <class T, bool KV> __global__ void attention_backward_simt(attention_ar
     if (index >= rows) return;
     int i = index % x.S, head = index / x.S % x.heads, b = index / x.S / x.heads;
     int begin = KV && x.causal ? i / 32 * 32 : 0, end = !KV && x.causal ? i + 1 : x.S;
-    const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *k = q + D, *v = q + 2 * D, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
+    const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *k = q + D, *v = q + 2 * D,
+            *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
     const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
     float *x1 = attention_shared + warp * 2 * hd, *x2 = x1 + hd, out1[ATTENTION_REGISTERS], out2[ATTENTION_REGISTERS];
     for (int d = lane; d < hd; d += 32) {
@@ -934,13 +952,15 @@ template <class T, bool KV> __global__ void attention_backward_simt(attention_ar
 
 /* Tensor cores: bfloat16, head_dim a multiple of 8, filled up with zeros to HD. Tiles stand in shared memory with rows of
  * HD + 8 elements, which keeps ldmatrix free of bank conflicts. */
-template <int HD> __device__ __forceinline__ void attention_load(uint32_t tile, const bf16 *from, int stride, int r0, int rows, int S, int hd)
+template <int HD>
+__device__ __forceinline__ void attention_load(uint32_t tile, const bf16 *from, int stride, int r0, int rows, int S, int hd)
 {
     constexpr int CHUNKS = HD / 8;
     for (int i = (int)threadIdx.x; i < rows * CHUNKS; i += (int)blockDim.x) {
         int r = i / CHUNKS, c = i % CHUNKS;
         bool inside = r0 + r < S && c * 8 < hd;
-        cp_async16(tile + (uint32_t)((r * (HD + 8) + c * 8) * 2), inside ? from + (size_t)(r0 + r) * stride + c * 8 : from, inside);
+        cp_async16(tile + (uint32_t)((r * (HD + 8) + c * 8) * 2), inside ? from + (size_t)(r0 + r) * stride + c * 8 : from,
+                   inside);
     }
 }
 /* 16 rows of registers (as mma leaves them) through this warp's rows of a tile to memory */
@@ -957,16 +977,21 @@ __device__ __forceinline__ void attention_store(bf16 *to, int stride, bf16 *tile
     __syncwarp();
     for (int i = lane; i < 16 * (HD / 8); i += 32) {
         int r = i / (HD / 8), c = i % (HD / 8);
-        if (r0 + r < S && c * 8 < hd) *(uint4 *)(to + (size_t)(r0 + r) * stride + c * 8) = *(const uint4 *)(tile + r * (HD + 8) + c * 8);
+        if (r0 + r < S && c * 8 < hd)
+            *(uint4 *)(to + (size_t)(r0 + r) * stride + c * 8) = *(const uint4 *)(tile + r * (HD + 8) + c * 8);
     }
 }
 
 enum { ATTENTION_KEYS = 64 };
-template <int HD, int MT> constexpr int attention_forward_shared(int warps) { return (warps * 16 * MT + 4 * ATTENTION_KEYS) * (HD + 8) * 2; }
+template <int HD, int MT> constexpr int attention_forward_shared(int warps)
+{
+    return (warps * 16 * MT + 4 * ATTENTION_KEYS) * (HD + 8) * 2;
+}
 
 template <int HD, int MT, int NT>
-__device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)[2], float (*l)[2], const uint32_t (*q)[HD / 16][4], uint32_t k_tile,
-                                               uint32_t v_tile, int row, int col, int S, int causal, float scale)
+__device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)[2], float (*l)[2],
+                                               const uint32_t (*q)[HD / 16][4], uint32_t k_tile, uint32_t v_tile, int row,
+                                               int col, int S, int causal, float scale)
 {
     /* NT * 8 keys from col on, for the warp's 16 MT queries; row: this lane's first */
     int lane = (int)threadIdx.x % 32;
@@ -976,7 +1001,9 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
 #pragma unroll
         for (int n = 0; n < NT / 2; n++) {
             uint32_t b[4];
-            ldmatrix4<false>(b, k_tile + (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * (HD + 8) + k * 16 + (lane >> 3 & 1) * 8) * 2));
+            ldmatrix4<false>(
+                b,
+                k_tile + (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * (HD + 8) + k * 16 + (lane >> 3 & 1) * 8) * 2));
 #pragma unroll
             for (int i = 0; i < MT; i++) {
                 mma16816(s[i][2 * n], q[i][k], b[0], b[1]);
@@ -1045,7 +1072,8 @@ constexpr int attention_registers(int HD, int MT) { return HD <= 64 && MT == 1 ?
 template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(attention_args<bf16> x)
 {
     extern __shared__ __align__(128) unsigned char shared[];
-    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim, D = x.heads * hd;
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim,
+        D = x.heads * hd;
     int head = (int)blockIdx.y, b = (int)blockIdx.z, q0 = (int)blockIdx.x * rows, first = q0 + warp * 16 * MT;
     constexpr int TILE = ATTENTION_KEYS * (HD + 8) * 2;
     uint32_t q_tile = shared_address(shared), ring = q_tile + (uint32_t)(rows * (HD + 8) * 2);
@@ -1074,13 +1102,17 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
             for (int i = 0; i < MT; i++)
 #pragma unroll
                 for (int k = 0; k < HD / 16; k++)
-                    ldmatrix4<false>(fragments[i][k],
-                                     q_tile + (uint32_t)((((warp * MT + i) * 16 + (lane & 15)) * (HD + 8) + k * 16 + (lane >> 4) * 8) * 2));
+                    ldmatrix4<false>(
+                        fragments[i][k],
+                        q_tile + (uint32_t)((((warp * MT + i) * 16 + (lane & 15)) * (HD + 8) + k * 16 + (lane >> 4) * 8) * 2));
         uint32_t k_tile = ring + (uint32_t)((j & 1) * 2 * TILE);
         int col = j * ATTENTION_KEYS;
         if (end - col > 32)
-            attention_step<HD, MT, 8>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal, x.scale_log2);
-        else attention_step<HD, MT, 4>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal, x.scale_log2);
+            attention_step<HD, MT, 8>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
+                                      x.scale_log2);
+        else
+            attention_step<HD, MT, 4>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
+                                      x.scale_log2);
     }
 #pragma unroll
     for (int i = 0; i < MT; i++) {
@@ -1089,24 +1121,32 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
             l[i][h] += __shfl_xor_sync(0xffffffffu, l[i][h], 1);
             l[i][h] += __shfl_xor_sync(0xffffffffu, l[i][h], 2);
             int row = first + i * 16 + lane / 4 + 8 * h;
-            if (x.lse && lane % 4 == 0 && row < x.S) x.lse[(size_t)(b * x.heads + head) * x.Sp + row] = m[i][h] + log2f(l[i][h]);
+            if (x.lse && lane % 4 == 0 && row < x.S)
+                x.lse[(size_t)(b * x.heads + head) * x.Sp + row] = m[i][h] + log2f(l[i][h]);
             float inverse = 1.0f / l[i][h];
 #pragma unroll
             for (int n = 0; n < HD / 8; n++) o[i][n][2 * h] *= inverse, o[i][n][2 * h + 1] *= inverse;
         }
-        attention_store<HD>(x.o + (size_t)b * x.S * D + head * hd, D, (bf16 *)shared + (warp * MT + i) * 16 * (HD + 8), o[i], first + i * 16, x.S, hd);
+        attention_store<HD>(x.o + (size_t)b * x.S * D + head * hd, D, (bf16 *)shared + (warp * MT + i) * 16 * (HD + 8), o[i],
+                            first + i * 16, x.S, hd);
     }
 }
 
 enum { ATTENTION_COLUMNS = 32 };
-template <int HD> constexpr int attention_backward_shared(int warps) { return (2 * warps * 16 + 4 * ATTENTION_COLUMNS) * (HD + 8) * 2; }
-
-template <int HD, bool KV> __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(attention_args<bf16> x)
+template <int HD> constexpr int attention_backward_shared(int warps)
 {
-    /* X1, X2: this block's rows, Q and dO, or (KV) K and V. Y1, Y2: what passes by, K and V, or Q and dO. Each warp has 16 rows. */
+    return (2 * warps * 16 + 4 * ATTENTION_COLUMNS) * (HD + 8) * 2;
+}
+
+template <int HD, bool KV>
+__global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(attention_args<bf16> x)
+{
+    /* X1, X2: this block's rows, Q and dO, or (KV) K and V. Y1, Y2: what passes by, K and V, or Q and dO. Each warp has 16
+     * rows. */
     constexpr int NT = ATTENTION_COLUMNS / 8, ROW = HD + 8, TILE = ATTENTION_COLUMNS * ROW * 2;
     extern __shared__ __align__(128) unsigned char shared[];
-    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim, D = x.heads * hd;
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim,
+        D = x.heads * hd;
     int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
     uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
     const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
@@ -1142,7 +1182,8 @@ template <int HD, bool KV> __global__ void __maxnreg__(attention_registers(HD, 1
             ldmatrix4<false>(a2, x2 + at);
 #pragma unroll
             for (int n = 0; n < NT / 2; n++) {
-                uint32_t y[4], from = (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * ROW + k * 16 + (lane >> 3 & 1) * 8) * 2);
+                uint32_t y[4],
+                    from = (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * ROW + k * 16 + (lane >> 3 & 1) * 8) * 2);
                 ldmatrix4<false>(y, y1 + from);
                 mma16816(s[2 * n], a1, y[0], y[1]);
                 mma16816(s[2 * n + 1], a1, y[2], y[3]);
@@ -1160,7 +1201,8 @@ template <int HD, bool KV> __global__ void __maxnreg__(attention_registers(HD, 1
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 int c = c0 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
-                float a = KV ? (e & 1 ? col_lse.y : col_lse.x) : row_lse[e >> 1], d = KV ? (e & 1 ? col_delta.y : col_delta.x) : row_delta[e >> 1], p;
+                float a = KV ? (e & 1 ? col_lse.y : col_lse.x) : row_lse[e >> 1],
+                      d = KV ? (e & 1 ? col_delta.y : col_delta.x) : row_delta[e >> 1], p;
                 asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[n][e], x.scale_log2, -a)));
                 if (mask && (c >= x.S || (x.causal && (KV ? r > c : c > r)))) p = 0;
                 s[n][e] = p;
@@ -1169,10 +1211,10 @@ template <int HD, bool KV> __global__ void __maxnreg__(attention_registers(HD, 1
         }
 #pragma unroll
         for (int n = 0; n < NT / 2; n++) {
-            uint32_t ds[4] = {pack2(dp[2 * n][0], dp[2 * n][1]), pack2(dp[2 * n][2], dp[2 * n][3]), pack2(dp[2 * n + 1][0], dp[2 * n + 1][1]),
-                              pack2(dp[2 * n + 1][2], dp[2 * n + 1][3])};
-            uint32_t p[4] = {pack2(s[2 * n][0], s[2 * n][1]), pack2(s[2 * n][2], s[2 * n][3]), pack2(s[2 * n + 1][0], s[2 * n + 1][1]),
-                             pack2(s[2 * n + 1][2], s[2 * n + 1][3])};
+            uint32_t ds[4] = {pack2(dp[2 * n][0], dp[2 * n][1]), pack2(dp[2 * n][2], dp[2 * n][3]),
+                              pack2(dp[2 * n + 1][0], dp[2 * n + 1][1]), pack2(dp[2 * n + 1][2], dp[2 * n + 1][3])};
+            uint32_t p[4] = {pack2(s[2 * n][0], s[2 * n][1]), pack2(s[2 * n][2], s[2 * n][3]),
+                             pack2(s[2 * n + 1][0], s[2 * n + 1][1]), pack2(s[2 * n + 1][2], s[2 * n + 1][3])};
 #pragma unroll
             for (int d = 0; d < HD / 16; d++) {
                 uint32_t y[4], from = (uint32_t)(((n * 16 + (lane & 15)) * ROW + d * 16 + (lane >> 4) * 8) * 2);
@@ -1209,36 +1251,58 @@ template <int HD, bool KV> __global__ void __maxnreg__(attention_registers(HD, 1
 /* On Hopper, heads of 64: a row of a head is one 128-byte swizzled line, tiles come by the copy engine from qkv seen as
  * [B,S,3D], and all products are wgmma: P and dS pass from accumulators to operands in registers, V, and Y on its second use,
  * are read transposed from the same tiles. One warp group asks for tiles; each of the others has 64 rows. */
-enum { AF_GROUPS = 3, AF_KEYS = 128, AF_STAGES = 3, AF_STAGE = 2 * AF_KEYS * 128, AF_SHARED = AF_GROUPS * 8192 + AF_STAGES * AF_STAGE + 1024 + 128 };
-enum { AB_GROUPS = 2, AB_COLUMNS = 64, AB_STAGES = 6, AB_STAGE = 2 * AB_COLUMNS * 128, AB_SHARED = AB_GROUPS * 16384 + AB_STAGES * AB_STAGE + 1024 + 128 };
+enum {
+    AF_GROUPS = 3,
+    AF_KEYS = 128,
+    AF_STAGES = 3,
+    AF_STAGE = 2 * AF_KEYS * 128,
+    AF_SHARED = AF_GROUPS * 8192 + AF_STAGES * AF_STAGE + 1024 + 128
+};
+enum {
+    AB_GROUPS = 2,
+    AB_COLUMNS = 64,
+    AB_STAGES = 6,
+    AB_STAGE = 2 * AB_COLUMNS * 128,
+    AB_SHARED = AB_GROUPS * 16384 + AB_STAGES * AB_STAGE + 1024 + 128
+};
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 __device__ __forceinline__ void copy_tile3(uint32_t dst, const CUtensorMap *map, int x, int y, int z, uint32_t barrier)
 {
-    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];\n" ::"r"(dst),
-                 "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z)
-                 : "memory");
+    asm volatile(
+        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];\n" ::
+            "r"(dst),
+        "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z)
+        : "memory");
 }
     #define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
     #define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
     #define WG_LIST64 \
-        WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+        WG_LIST32 \
+        ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
 /* d [64,N] (+)= a b^T, both as rows of 64 elements in shared memory; k-th sixteen of them */
 template <int N> __device__ __forceinline__ void wgmma_rows(float *d, uint32_t a, uint32_t b, int k)
 {
     uint64_t da = matrix_descriptor(a + (uint32_t)k * 32, 16, 1024), db = matrix_descriptor(b + (uint32_t)k * 32, 16, 1024);
     if constexpr (N == 128)
-        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WG_LIST64 "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
-                     : WG_D64(0)
-                     : "l"(da), "l"(db), "r"(k));
+        asm volatile(
+            "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WG_LIST64
+            "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
+            : WG_D64(0)
+            : "l"(da), "l"(db), "r"(k));
     else if constexpr (N == 64)
-        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32 "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
-                     : WG_D16(0), WG_D16(16)
-                     : "l"(da), "l"(db), "r"(k));
+        asm volatile(
+            "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
+            "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
+            : WG_D16(0), WG_D16(16)
+            : "l"(da), "l"(db), "r"(k));
     else
-        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\nwgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {" WG_LIST16 "}, %16, %17, p, 1, 1, 0, 0;\n}\n"
-                     : WG_D16(0)
-                     : "l"(da), "l"(db), "r"(k));
+        asm volatile(
+            "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\nwgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {" WG_LIST16
+            "}, %16, %17, p, 1, 1, 0, 0;\n}\n"
+            : WG_D16(0)
+            : "l"(da), "l"(db), "r"(k));
 }
 /* d [64,64] += a b, a [64,16] in registers, b the k-th sixteen rows of a tile */
 __device__ __forceinline__ void wgmma_columns(float *d, const uint32_t *a, uint32_t b, int k)
@@ -1278,8 +1342,8 @@ __device__ __forceinline__ void store_head(bf16 *to, int stride, const float *d,
 
 /* N keys from col on */
 template <int N>
-__device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t q, uint32_t k_tile, uint32_t v_tile, int row, int col, int S, int causal,
-                                                     float scale)
+__device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t q, uint32_t k_tile, uint32_t v_tile,
+                                                     int row, int col, int S, int causal, float scale)
 {
     float s[N / 2];
     int t = (int)threadIdx.x % 4;
@@ -1308,7 +1372,8 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
         m[h] = m_new;
 #pragma unroll
         for (int i = 0; i < N / 8; i++) {
-            float a = exp2_fast(fmaf(s[4 * i + 2 * h], scale, -m_new)), b = exp2_fast(fmaf(s[4 * i + 2 * h + 1], scale, -m_new));
+            float a = exp2_fast(fmaf(s[4 * i + 2 * h], scale, -m_new)),
+                  b = exp2_fast(fmaf(s[4 * i + 2 * h + 1], scale, -m_new));
             sum += a + b;
             p[i / 2][i % 2 * 2 + h] = pack2(a, b);
         }
@@ -1327,13 +1392,15 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #endif
 
 __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
-    attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map, attention_args<bf16> x)
+    attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
+                            attention_args<bf16> x)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char shared_raw[];
     uint32_t q_tile = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tile + AF_GROUPS * 8192;
     uint32_t full = ring + AF_STAGES * AF_STAGE, empty = full + 8 * AF_STAGES, q_full = empty + 8 * AF_STAGES;
-    int group = (int)threadIdx.x / 128, head = (int)blockIdx.y, b = (int)blockIdx.z, D = x.heads * 64, q0 = (int)blockIdx.x * 64 * AF_GROUPS;
+    int group = (int)threadIdx.x / 128, head = (int)blockIdx.y, b = (int)blockIdx.z, D = x.heads * 64,
+        q0 = (int)blockIdx.x * 64 * AF_GROUPS;
     int end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
     if (threadIdx.x == 0) {
         for (int i = 0; i < AF_STAGES; i++) {
@@ -1350,7 +1417,8 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
         asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0) {
             barrier_expect(q_full, AF_GROUPS * 8192);
-            for (int i = 0; i < AF_GROUPS; i++) copy_tile3(q_tile + (uint32_t)(i * 8192), &rows_map, head * 64, q0 + 64 * i, b, q_full);
+            for (int i = 0; i < AF_GROUPS; i++)
+                copy_tile3(q_tile + (uint32_t)(i * 8192), &rows_map, head * 64, q0 + 64 * i, b, q_full);
             for (int j = 0; j < steps; j++) {
                 barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
                 uint32_t at = ring + (uint32_t)(slot * AF_STAGE), ready = full + 8 * (uint32_t)slot;
@@ -1372,7 +1440,8 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
             barrier_wait(full + 8 * (uint32_t)slot, phase);
             uint32_t k_tile = ring + (uint32_t)(slot * AF_STAGE);
             int col = j * AF_KEYS;
-            if (end - col <= 32) attention_wgmma_step<32>(o, m, l, q, k_tile, k_tile + AF_STAGE / 2, row, col, x.S, x.causal, x.scale_log2);
+            if (end - col <= 32)
+                attention_wgmma_step<32>(o, m, l, q, k_tile, k_tile + AF_STAGE / 2, row, col, x.S, x.causal, x.scale_log2);
             else attention_wgmma_step<128>(o, m, l, q, k_tile, k_tile + AF_STAGE / 2, row, col, x.S, x.causal, x.scale_log2);
             if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)slot);
             if (++slot == AF_STAGES) slot = 0, phase ^= 1;
@@ -1381,7 +1450,8 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
         for (int h = 0; h < 2; h++) {
             l[h] += __shfl_xor_sync(0xffffffffu, l[h], 1);
             l[h] += __shfl_xor_sync(0xffffffffu, l[h], 2);
-            if (x.lse && lane % 4 == 0 && row + 8 * h < x.S) x.lse[(size_t)(b * x.heads + head) * x.Sp + row + 8 * h] = m[h] + log2f(l[h]);
+            if (x.lse && lane % 4 == 0 && row + 8 * h < x.S)
+                x.lse[(size_t)(b * x.heads + head) * x.Sp + row + 8 * h] = m[h] + log2f(l[h]);
             float inverse = 1.0f / l[h];
 #pragma unroll
             for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
@@ -1396,14 +1466,17 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
 /* X1, X2, Y1, Y2 as in attention_backward_mma */
 template <bool KV>
 __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
-    attention_backward_wgmma(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map, attention_args<bf16> x)
+    attention_backward_wgmma(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map,
+                             attention_args<bf16> x)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char shared_raw[];
     uint32_t x_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = x_tiles + AB_GROUPS * 16384;
     uint32_t full = ring + AB_STAGES * AB_STAGE, empty = full + 8 * AB_STAGES, x_full = empty + 8 * AB_STAGES;
-    int group = (int)threadIdx.x / 128, head = (int)blockIdx.y, b = (int)blockIdx.z, D = x.heads * 64, q0 = (int)blockIdx.x * 64 * AB_GROUPS;
-    int begin = KV && x.causal ? q0 / AB_COLUMNS : 0, end = ceil_div(!KV && x.causal ? min(x.S, q0 + 64 * AB_GROUPS) : x.S, AB_COLUMNS);
+    int group = (int)threadIdx.x / 128, head = (int)blockIdx.y, b = (int)blockIdx.z, D = x.heads * 64,
+        q0 = (int)blockIdx.x * 64 * AB_GROUPS;
+    int begin = KV && x.causal ? q0 / AB_COLUMNS : 0,
+        end = ceil_div(!KV && x.causal ? min(x.S, q0 + 64 * AB_GROUPS) : x.S, AB_COLUMNS);
     if (threadIdx.x == 0) {
         for (int i = 0; i < AB_STAGES; i++) {
             barrier_init(full + 8 * (uint32_t)i, 1);
@@ -1437,7 +1510,8 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
         }
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
-        int lane = (int)threadIdx.x % 32, t = lane % 4, r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
+        int lane = (int)threadIdx.x % 32, t = lane % 4, r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16,
+            row = r0 + lane / 4;
         const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
         uint32_t x1 = x_tiles + (uint32_t)((group - 1) * 16384), x2 = x1 + 8192;
         float out1[32], out2[KV ? 32 : 1], row_lse[2] = {0, 0}, row_delta[2] = {0, 0};
@@ -1536,7 +1610,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
 enum { ROW_WARPS = 8 };
 #define ROW_KERNEL_INDEX() ((int)(blockIdx.x * ROW_WARPS + threadIdx.x / 32))
 
-/* out = x + a + b (b may be NULL): a level's input */
+/* out = x + a + b (b may be NULL): what a pass starts from */
 template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T *a, const T *b, size_t n)
 {
     chain();
@@ -1575,7 +1649,8 @@ template <class T, int W> __global__ void normalise_kernel(T *y, T *y2, float *r
 }
 
 /* ds = r (dy - y mean(dy y)) */
-template <class T, int W> __global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D)
+template <class T, int W>
+__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D)
 {
     chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
@@ -1606,13 +1681,14 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
     }
     return n;
 }
-struct layer_offsets { size_t from[2], block_size, to, to_transposed, to_block; int layers0; };
+struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
 
-template <class T> __global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int N, int K, int kind, int head_dim)
+template <class T>
+__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int N, int K, int kind, int head_dim)
 {
     __shared__ float tile[32][33];
-    int layer = (int)blockIdx.z, level = layer >= at.layers0, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
-    const float *w = params + at.from[level] + (size_t)(level ? layer - at.layers0 : layer) * at.block_size;
+    int layer = (int)blockIdx.z, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
+    const float *w = params + at.from + (size_t)layer * at.block_size;
     T *to = prepared + (size_t)layer * at.to_block;
     int n0 = (int)blockIdx.y * 32, k0 = (int)blockIdx.x * 32;
     for (int i = ty; i < 32; i += 8) {
@@ -1651,8 +1727,9 @@ __global__ void reduce_parts_kernel(float *grads, const float *parts, int splits
 }
 
 /* e [B,S,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D), from the master weights: rounded once */
-template <class T> __global__ void embed_kernel(T *e, const int32_t *inputs, const int32_t *ids, const float *tokens, const float *puzzle, const float *positions,
-                                                int S, int P, int D, int puzzle_ndim, float factor, size_t n)
+template <class T>
+__global__ void embed_kernel(T *e, const int32_t *inputs, const int32_t *ids, const float *tokens, const float *puzzle,
+                             const float *positions, int S, int P, int D, int puzzle_ndim, float factor, size_t n)
 {
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
         int d = (int)(i % (size_t)D), s = (int)(i / (size_t)D % (size_t)S), b = (int)(i / (size_t)D / (size_t)S);
@@ -1664,7 +1741,8 @@ template <class T> __global__ void embed_kernel(T *e, const int32_t *inputs, con
     }
 }
 
-template <class T> __global__ void puzzle_gradient_kernel(float *grad, const T *de, int S, int D, int puzzle_ndim, float factor, size_t n)
+template <class T>
+__global__ void puzzle_gradient_kernel(float *grad, const T *de, int S, int D, int puzzle_ndim, float factor, size_t n)
 {
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)
         grad[i] += factor * to_float(de[i / (size_t)puzzle_ndim * S * D + i % (size_t)puzzle_ndim]);
@@ -1683,10 +1761,13 @@ template <class T> __global__ void position_gradient_kernel(float *grad, const T
 /* Rows of z that meet a table of V rows: with weights (a head's gradient) or by token (an embedding's). Row i of `rows` is
  * row (i / T) S + P + i % T of z. A thread has a column, a block a share of the rows; parts [splits,V,D]. */
 enum { TABLE_COLUMNS = 64, TABLE_VALUES = 16, TABLE_ROWS = 16 };
-template <class T> __global__ void weighted_rows_kernel(float *parts, const T *z, const float *weights, int rows, int T_, int S, int P, int D, int V)
+template <class T>
+__global__ void weighted_rows_kernel(float *parts, const T *z, const float *weights, int rows, int T_, int S, int P, int D,
+                                     int V)
 {
     __shared__ float w[TABLE_ROWS][TABLE_VALUES];
-    int split = (int)blockIdx.x, splits = (int)gridDim.x, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x, v0 = (int)blockIdx.z * TABLE_VALUES;
+    int split = (int)blockIdx.x, splits = (int)gridDim.x, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x,
+        v0 = (int)blockIdx.z * TABLE_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     float acc[TABLE_VALUES] = {};
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
@@ -1714,10 +1795,13 @@ template <class T> __global__ void weighted_rows_kernel(float *parts, const T *z
 }
 
 enum { TOKEN_VALUES = 64 };
-template <class T> __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *tokens, int rows, int T_, int S, int P, int D, int V, float factor)
+template <class T>
+__global__ void token_rows_kernel(float *parts, const T *de, const int32_t *tokens, int rows, int T_, int S, int P, int D,
+                                  int V, float factor)
 {
     __shared__ float acc[TOKEN_VALUES][TABLE_COLUMNS];
-    int split = (int)blockIdx.x, splits = (int)gridDim.x, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx, v0 = (int)blockIdx.z * TOKEN_VALUES;
+    int split = (int)blockIdx.x, splits = (int)gridDim.x, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx,
+        v0 = (int)blockIdx.z * TOKEN_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     for (int v = 0; v < TOKEN_VALUES; v++) acc[v][tx] = 0; /* a thread meets its own column only */
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
@@ -1744,11 +1828,9 @@ template <class T> __global__ void act_begin_kernel(hrm_work w)
     int b = (int)blockIdx.y;
     if (!w.halted[b]) return;
     int SD = w.d.S * w.d.D, Tn = w.d.T, i0 = (int)(blockIdx.x * blockDim.x + threadIdx.x), step = (int)(gridDim.x * blockDim.x);
-    T *z_H = (T *)w.z_H + (size_t)b * SD, *z_L = (T *)w.z_L + (size_t)b * SD;
-    for (int i = i0; i < SD; i += step) {
-        z_H[i] = from_float<T>(w.params[w.at.H_init + (size_t)(i % w.d.D)]);
-        z_L[i] = from_float<T>(w.params[w.at.L_init + (size_t)(i % w.d.D)]);
-    }
+    for (int state = 0; state < w.d.states; state++)
+        for (int i = i0; i < SD; i += step)
+            ((T *)w.z[state])[(size_t)b * SD + i] = from_float<T>(w.params[w.at.init[state] + (size_t)(i % w.d.D)]);
     for (int i = i0; i < Tn; i += step) {
         w.inputs[(size_t)b * Tn + i] = w.new_inputs[(size_t)b * Tn + i];
         w.labels[(size_t)b * Tn + i] = w.new_labels[(size_t)b * Tn + i];
@@ -1765,7 +1847,8 @@ __global__ void act_begin_ids_kernel(hrm_work w)
     int b = (int)blockIdx.x, id = w.new_ids[b], before = w.ids[b];
     if (!w.halted[b] || id == before) return;
     __syncthreads();
-    for (int i = (int)threadIdx.x; i < w.d.puzzle_ndim; i += (int)blockDim.x) w.puzzle_grad[(size_t)b * w.d.puzzle_ndim + i] = 0;
+    for (int i = (int)threadIdx.x; i < w.d.puzzle_ndim; i += (int)blockDim.x)
+        w.puzzle_grad[(size_t)b * w.d.puzzle_ndim + i] = 0;
     if (threadIdx.x == 0) w.ids[b] = id;
 }
 
@@ -1773,19 +1856,9 @@ __global__ void act_end_kernel(hrm_work w, int rows)
 {
     int b = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (b >= rows) return;
-    int steps = w.steps[b] + 1, limit = w.d.halt_max_steps, halted = steps >= limit;
+    int32_t steps = w.steps[b] + 1, minimum = w.step->fixed_exploration ? w.min_halt_steps[b] : hrm__exploration(w.step, b);
     w.steps[b] = steps;
-    if (w.train && limit > 1) {
-        int minimum = w.min_halt_steps[b];
-        if (!w.step->fixed_exploration) {
-            uint32_t x[4];
-            philox(x, w.step->seed, HRM_STREAM_EXPLORE + (uint64_t)b, w.step->step);
-            float uniform = (float)(x[0] >> 8) * (1.0f / 16777216.0f);
-            minimum = uniform < w.step->exploration ? 2 + (int)(((uint64_t)x[1] * (uint64_t)(limit - 1)) >> 32) : 0;
-        }
-        halted = (halted || w.q[2 * b] > w.q[2 * b + 1]) && steps >= minimum;
-    }
-    w.halted[b] = halted;
+    w.halted[b] = hrm__halts(w.step, w.train, steps, w.q + 2 * b, minimum);
 }
 
 /* dst row i = src row rows[i], through scratch, since rows move onto one another */
@@ -1799,7 +1872,8 @@ template <class W> __global__ void gather_kernel(W *dst, const W *src, const int
 enum { HEAD_ROWS = 4 };
 /* logits [rows,V] = z W^T with the master weights, and their arg max (the first of equals); a warp has four rows */
 template <class T, int W>
-__global__ void lm_head_kernel(float *logits, int32_t *predictions, const T *z, const float *weight, int rows, int T_, int S, int P, int D, int V)
+__global__ void lm_head_kernel(float *logits, int32_t *predictions, const T *z, const float *weight, int rows, int T_, int S,
+                               int P, int D, int V)
 {
     int r0 = ROW_KERNEL_INDEX() * HEAD_ROWS, lane = (int)threadIdx.x % 32;
     if (r0 >= rows) return;
@@ -1839,7 +1913,8 @@ __global__ void lm_head_kernel(float *logits, int32_t *predictions, const T *z, 
  * layer does: in bfloat16 both values stay equal, and rows go on, until they differ by more than noise. */
 template <class T> __device__ __forceinline__ float rounded(float x) { return to_float(from_float<T>(x)); }
 
-template <class T, int W> __global__ void q_head_kernel(float *q, const T *z, const float *weight, const float *bias, int rows, int S, int D)
+template <class T, int W>
+__global__ void q_head_kernel(float *q, const T *z, const float *weight, const float *bias, int rows, int S, int D)
 {
     int b = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
     if (b >= rows) return;
@@ -1859,7 +1934,8 @@ template <class T, int W> __global__ void q_head_kernel(float *q, const T *z, co
 
 /* dz [B,S,D] = dlogits W from P on, plus dq Wq at position 0: a warp has four rows */
 template <class T, int W>
-__global__ void heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight, const float *q_weight, int M, int S, int P, int D, int V)
+__global__ void heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight,
+                                      const float *q_weight, int M, int S, int P, int D, int V)
 {
     int r0 = ROW_KERNEL_INDEX() * HEAD_ROWS, lane = (int)threadIdx.x % 32;
     if (r0 >= M) return;
@@ -1900,15 +1976,7 @@ __global__ void q_bias_gradient_kernel(float *grad, const float *dq, int rows)
     }
 }
 
-/* Losses of a row, a block a row; sums [rows,HRM_METRIC_SUMS] are added up afterwards in a fixed order.
- *   stablemax: s(x) = x + 1 for x >= 0, 1/(1-x) below, in double; loss = log(sum s) - log s_y;  d/dx = s'/sum - [y] s'/s_y
- *   softmax:   loss = log sum exp(x - max) - (x_y - max);                                       d/dx = p - [y] */
-__device__ __forceinline__ double binary_cross_entropy(double x, double target)
-{
-    return fmax(x, 0.0) - x * target + log1p(exp(-fabs(x)));
-}
-__device__ __forceinline__ double logistic(double x) { return x >= 0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x)); }
-
+/* Losses of a row, a block a row; sums [rows,HRM_METRIC_SUMS] are added up afterwards in a fixed order. */
 enum { LOSS_THREADS = 128 };
 __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double *sums)
 {
@@ -1936,24 +2004,7 @@ __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double
                 for (int v = 0; v < V; v++) dx[v] = 0;
             continue;
         }
-        double sum = 0;
-        if (w.d.softmax) {
-            float high = x[0];
-            for (int v = 1; v < V; v++) high = fmaxf(high, x[v]);
-            for (int v = 0; v < V; v++) sum += (double)expf(x[v] - high);
-            loss += log(sum) - (double)(x[y] - high);
-            if (dx)
-                for (int v = 0; v < V; v++) dx[v] = (float)(weight * ((double)expf(x[v] - high) / sum - (v == y)));
-        } else {
-            for (int v = 0; v < V; v++) sum += x[v] < 0 ? 1.0 / (1.0 - (double)x[v] + 1e-30) : (double)x[v] + 1.0;
-            double s_y = x[y] < 0 ? 1.0 / (1.0 - (double)x[y] + 1e-30) : (double)x[y] + 1.0;
-            loss -= log(s_y / sum);
-            if (dx)
-                for (int v = 0; v < V; v++) {
-                    double s = x[v] < 0 ? 1.0 / (1.0 - (double)x[v] + 1e-30) : 1.0, slope = x[v] < 0 ? s * s : 1.0;
-                    dx[v] = (float)(weight * (slope / sum - (v == y ? slope / s_y : 0.0)));
-                }
-        }
+        loss += hrm__token_loss(w.d.softmax, dx, x, (size_t)V, (size_t)y, weight);
     }
     loss = warp_sum(loss);
     if (lane == 0) partial[warp][2] = loss;
@@ -1961,32 +2012,9 @@ __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double
     if (threadIdx.x != 0) return;
     loss = 0;
     for (int i = 0; i < LOSS_THREADS / 32; i++) loss += partial[i][2];
-    int exact = correct == n, bootstrap = w.train && w.d.halt_max_steps > 1;
-    double q_halt = (double)w.q[2 * b], q_continue = (double)w.q[2 * b + 1], target = 0, *out = sums + (size_t)b * HRM_METRIC_SUMS;
-    if (bootstrap) {
-        float next = w.q2[2 * b];
-        if (w.steps[b] < w.d.halt_max_steps) next = fmaxf(next, w.q2[2 * b + 1]);
-        float rounded = (float)logistic((double)next);
-        w.target_q[b] = rounded;
-        target = (double)rounded;
-    }
-    int valid = w.halted[b] && n > 0;
-    for (int i = 0; i < HRM_METRIC_SUMS; i++) out[i] = 0;
-    if (valid) {
-        out[HRM_M_COUNT] = 1;
-        out[HRM_M_ACCURACY] = correct / divisor;
-        out[HRM_M_EXACT] = exact;
-        out[HRM_M_Q_HALT_ACCURACY] = (q_halt >= 0) == (exact != 0);
-        out[HRM_M_STEPS] = w.steps[b];
-    }
-    out[HRM_M_LM_LOSS] = loss / divisor;
-    out[HRM_M_Q_HALT_LOSS] = binary_cross_entropy(q_halt, exact);
-    out[HRM_M_Q_CONTINUE_LOSS] = bootstrap ? binary_cross_entropy(q_continue, target) : 0;
-    out[HRM_M_ROWS] = 1;
-    if (w.train) {
-        w.dq[2 * b] = (float)(0.5 * (double)w.step->loss_scale * (logistic(q_halt) - exact));
-        w.dq[2 * b + 1] = bootstrap ? (float)(0.5 * (double)w.step->loss_scale * (logistic(q_continue) - target)) : 0.0f;
-    }
+    int learns = w.train ? b : 0; /* what is there in training only */
+    hrm__row_losses(sums + (size_t)b * HRM_METRIC_SUMS, w.dq + 2 * learns, w.target_q + learns, w.step, w.train, w.q + 2 * b,
+                    w.q2 + 2 * learns, w.steps[b], w.halted[b], (int)n, (int)correct, loss / divisor);
 }
 
 __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *sums, int rows)
@@ -2003,40 +2031,56 @@ __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *
 }
 
 /* ==================================================================================================== >>cuda-optimizers ==*/
-/* atan2(y, x) for x >= 0, to 2e-8 in the angle (Abramowitz and Stegun 4.4.49) */
-__device__ __forceinline__ float atan2_positive(float y, float x)
+/* n elements (a multiple of 4); grads are zeroed on the way */
+__global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, int rate,
+                                  const int32_t *bad)
 {
-    float a = fabsf(y), high = fmaxf(a, x), scale = high < 1e-30f ? 1e30f : high > 1e30f ? 1e-30f : 1.0f; /* where 1 / high is no float */
-    float r = high > 0 ? __fdividef(fminf(a, x) * scale, high * scale) : 0.0f, s = r * r, p = 0.0028662257f;
-    p = fmaf(p, s, -0.0161657367f), p = fmaf(p, s, 0.0429096138f), p = fmaf(p, s, -0.0752896400f), p = fmaf(p, s, 0.1065626393f);
-    p = fmaf(p, s, -0.1420889944f), p = fmaf(p, s, 0.1999355085f), p = fmaf(p, s, -0.3333314528f);
-    float angle = fmaf(p * s, r, r);
-    return copysignf(a > x ? 1.57079632679f - angle : angle, y);
-}
-
-/* SPEC "Optimizers"; grads are zeroed on the way */
-__global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, const int32_t *bad)
-{
-    float keep = 1.0f - s->lr * s->weight_decay, rate = s->lr / s->bias1, b1 = 1.0f - s->beta1, b2 = 1.0f - s->beta2, inverse2 = 1.0f / s->bias2;
+    float lr = s->rates[rate].lr, decay = 1.0f - lr * s->rates[rate].weight_decay, by = lr / s->bias1;
     int skip = *bad;
     for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += (size_t)gridDim.x * blockDim.x * 4) {
-        float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i), V = *(const float4 *)(v + i);
+        float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i),
+               V = *(const float4 *)(v + i);
         *(float4 *)(g + i) = make_float4(0, 0, 0, 0);
         if (skip) continue;
         float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
-            float grad = gs[j] > 1.8e19f ? 1.8e19f : gs[j] < -1.8e19f ? -1.8e19f : gs[j]; /* its square is a float; hrm__bounded in hrm.h */
-            ms[j] += b1 * (grad - ms[j]);
-            vs[j] += b2 * (grad * grad - vs[j]);
-            ps[j] = ps[j] * keep - rate * atan2_positive(ms[j], sqrtf(vs[j]) * inverse2);
-        }
+        for (int j = 0; j < 4; j++)
+            hrm__adam_atan2_element(&ps[j], &ms[j], &vs[j], gs[j], decay, by, s->beta1, s->beta2, s->bias2);
         *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
     }
 }
 
+/* The sum of squares: a part a block, each added in a fixed order, then the parts in theirs. */
+enum { NORM_PARTS = 256 };
+__device__ static double block_sum(double x)
+{
+    __shared__ double partial[8];
+    x = warp_sum(x);
+    if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = x;
+    __syncthreads();
+    double sum = 0;
+    for (int i = 0; i < 8; i++) sum += partial[i];
+    return sum;
+}
+__global__ void __launch_bounds__(256) squares_kernel(double *parts, const float *g, size_t n)
+{
+    double sum = 0;
+    for (size_t i = (size_t)blockIdx.x * 256 + threadIdx.x; i < n; i += (size_t)NORM_PARTS * 256)
+        sum += (double)g[i] * (double)g[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+__global__ void __launch_bounds__(256) sum_squares_kernel(double *norm, int32_t *bad, const double *parts)
+{
+    double sum = block_sum(parts[threadIdx.x]);
+    if (threadIdx.x != 0) return;
+    *norm = sum;
+    if (!isfinite(sum)) *bad = 1;
+}
+
 /* the first row with an id sums the gradients of all rows with it, in their order, and moves the table's row */
-__global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s, const int32_t *bad)
+__global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s,
+                                int rate, const int32_t *bad)
 {
     int b = (int)blockIdx.x, id = ids[b], d = (int)(blockIdx.y * blockDim.x + threadIdx.x);
     if (*bad) return;
@@ -2050,22 +2094,22 @@ __global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *
         float g = grad[(size_t)i * ndim + d];
         if (ids[i] == id) sum += g;
     }
-    float *p = table + (size_t)id * ndim + d, lr = s->puzzle_lr;
-    float sign = sum > 0 ? 1.0f : sum < 0 ? -1.0f : 0.0f;
-    *p = *p * (1.0f - lr * s->puzzle_weight_decay) - lr * sign;
+    float *p = table + (size_t)id * ndim + d, lr = s->rates[rate].lr;
+    *p = hrm__sign_sgd_element(*p, sum, 1.0f - lr * s->rates[rate].weight_decay, lr);
 }
 
 /* ==================================================================================================== >>cuda-device ======
  * One device, one stream. Uploads go through a ring of pinned blocks, so the caller's memory is free at once and the copy
  * queues behind the kernels before it; nothing waits but download and sync.
  */
-typedef CUresult (*encode_function)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *, const cuuint32_t *,
-                                    const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+typedef CUresult (*encode_function)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
+                                    const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
+                                    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
 
 enum { RING_SLOTS = 8, POST_BYTES = 256, MAX_GRAPHS = 64 };
 static const size_t RING_BYTES = (size_t)1 << 21;
 struct ring_slot { void *host; cudaEvent_t done; int used; };
-struct graph_entry { hrm_work *w; int key, rows, seen; cudaGraphExec_t exec; };
+struct graph_entry { hrm_work *w; uint64_t key; int seen; cudaGraphExec_t exec; };
 
 struct hrm_device {
     const hrm_allocator *allocator;
@@ -2089,7 +2133,8 @@ struct hrm_device {
 
 static hrm_status cuda_failed(cudaError_t error, const char *what)
 {
-    return hrm_error_set(error == cudaErrorMemoryAllocation ? HRM_ERR_MEMORY : HRM_ERR_DEVICE, "CUDA: %s: %s", what, cudaGetErrorString(error));
+    return hrm_error_set(error == cudaErrorMemoryAllocation ? HRM_ERR_MEMORY : HRM_ERR_DEVICE, "CUDA: %s: %s", what,
+                         cudaGetErrorString(error));
 }
 #define CUDA_TRY(call, what) \
     do { \
@@ -2101,7 +2146,8 @@ static hrm_status launched(hrm_device *dev, const char *kernel)
 {
     cudaError_t error = cudaGetLastError();
     if (error == cudaSuccess && dev->wait_always && !dev->capturing) error = cudaStreamSynchronize(dev->stream);
-    if (error != cudaSuccess) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
+    if (error != cudaSuccess)
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
     return HRM_OK;
 }
 /* LAUNCH(dev, (kernel<...>), grid, block, shared bytes, arguments…): the kernel's own text is its name in messages */
@@ -2125,7 +2171,8 @@ static hrm_status launched(hrm_device *dev, const char *kernel)
         chain_config.attrs = &chain_attribute; \
         chain_config.numAttrs = (dev)->chains ? 1 : 0; \
         cudaError_t chain_error = cudaLaunchKernelEx(&chain_config, kernel, __VA_ARGS__); \
-        if (chain_error != cudaSuccess) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", #kernel, cudaGetErrorString(chain_error)); \
+        if (chain_error != cudaSuccess) \
+            return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", #kernel, cudaGetErrorString(chain_error)); \
         TRY(launched((dev), #kernel)); \
     } while (0)
 
@@ -2134,7 +2181,8 @@ template <class F> static hrm_status allow_shared(F *kernel, int bytes, const ch
     if (bytes <= 48 * 1024) return HRM_OK;
     cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     if (error != cudaSuccess)
-        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory: %s", name, bytes, cudaGetErrorString(error));
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory: %s", name, bytes,
+                             cudaGetErrorString(error));
     return HRM_OK;
 }
 
@@ -2177,27 +2225,30 @@ static hrm_status open_device(hrm_device *dev)
     if (error == cudaErrorInsufficientDriver) {
         cudaDriverGetVersion(&driver);
         if (driver == 0) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: there is no NVIDIA driver on this machine");
-        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver is too old: it supports CUDA %d.%d, this build needs %d.%d", driver / 1000, driver % 1000 / 10,
-                             CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver is too old: it supports CUDA %d.%d, this build needs %d.%d",
+                             driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
     }
-    if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: there is no GPU on this machine");
+    if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: there is no GPU on this machine");
     if (error != cudaSuccess) return cuda_failed(error, "looking for a GPU");
     const char *which = getenv("HRM_CUDA_DEVICE");
     dev->index = which ? atoi(which) : 0;
-    if (dev->index < 0 || dev->index >= count) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: HRM_CUDA_DEVICE is %s, there are %d GPUs", which, count);
+    if (dev->index < 0 || dev->index >= count)
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: HRM_CUDA_DEVICE is %s, there are %d GPUs", which, count);
     CUDA_TRY(cudaSetDevice(dev->index), "choosing the GPU");
     cudaDeviceProp properties;
     CUDA_TRY(cudaGetDeviceProperties(&properties, dev->index), "asking for the GPU's properties");
     if (properties.major < 8)
-        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: %s has compute capability %d.%d, at least 8.0 is needed", properties.name, properties.major,
-                             properties.minor);
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: %s has compute capability %d.%d, at least 8.0 is needed",
+                             properties.name, properties.major, properties.minor);
     dev->sms = properties.multiProcessorCount;
     const char *wait = getenv("HRM_CUDA_SYNC");
     dev->wait_always = wait && wait[0] && wait[0] != '0';
     CUDA_TRY(cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking), "creating a stream");
     for (int i = 0; i < RING_SLOTS + 2; i++) {
         ring_slot *slot = i < RING_SLOTS ? &dev->ring[i] : &dev->posts[i - RING_SLOTS];
-        CUDA_TRY(cudaMallocHost(&slot->host, i < RING_SLOTS ? (size_t)RING_BYTES : (size_t)POST_BYTES), "allocating pinned memory");
+        CUDA_TRY(cudaMallocHost(&slot->host, i < RING_SLOTS ? (size_t)RING_BYTES : (size_t)POST_BYTES),
+                 "allocating pinned memory");
         CUDA_TRY(cudaEventCreateWithFlags(&slot->done, cudaEventDisableTiming), "creating an event");
     }
     /* code for this GPU, and wgmma in it? */
@@ -2209,8 +2260,12 @@ static hrm_status open_device(hrm_device *dev)
     if (error == cudaSuccess) error = cudaStreamSynchronize(dev->stream);
     cudaFree(there);
     if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
-        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: hrm_cuda.o has no code for %s, compute capability %d.%d; compile it with -gencode arch=compute_%d%d,code=sm_%d%d",
-                             properties.name, properties.major, properties.minor, properties.major, properties.minor, properties.major, properties.minor);
+        return hrm_error_set(
+            HRM_ERR_UNSUPPORTED,
+            "CUDA: hrm_cuda.o has no code for %s, compute capability %d.%d; compile it with -gencode "
+            "arch=compute_%d%d,code=sm_%d%d",
+            properties.name, properties.major, properties.minor, properties.major, properties.minor, properties.major,
+            properties.minor);
     CUDA_TRY(error, "running the first kernel");
     dev->chains = answer; /* compiled for sm_90a: the kernels of a chain do wait */
     const char *no_wgmma = getenv("HRM_CUDA_NO_WGMMA");
@@ -2224,7 +2279,8 @@ static hrm_status open_device(hrm_device *dev)
         } else cudaGetLastError();
     }
 #ifdef HRM_USE_CUBLAS
-    if (cublasLtCreate(&dev->lt) != CUBLAS_STATUS_SUCCESS) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: cuBLASLt does not start");
+    if (cublasLtCreate(&dev->lt) != CUBLAS_STATUS_SUCCESS)
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: cuBLASLt does not start");
     CUDA_TRY(cudaMalloc(&dev->lt_workspace, (size_t)32 << 20), "allocating cuBLASLt's workspace");
 #endif
     return HRM_OK;
@@ -2232,7 +2288,8 @@ static hrm_status open_device(hrm_device *dev)
 
 static hrm_status cuda_open(hrm_device **out, const hrm_device_desc *desc)
 {
-    if (desc->dtype == HRM_FORWARD_INT8) return hrm_error_set(HRM_ERR_UNSUPPORTED, "forward_dtype int8 is not there on CUDA; use bfloat16 or float32");
+    if (desc->dtype == HRM_FORWARD_INT8)
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "forward_dtype int8 is not there on CUDA; use bfloat16 or float32");
     const hrm_allocator *a = desc->allocator;
     hrm_device *dev = (hrm_device *)(a && a->alloc ? a->alloc(sizeof *dev, a->user) : malloc(sizeof *dev));
     if (!dev) return hrm_error_set(HRM_ERR_MEMORY, "CUDA device: no memory for %zu bytes", sizeof *dev);
@@ -2261,12 +2318,15 @@ static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
     cudaGetLastError();
     if (error != cudaErrorMemoryAllocation) return cuda_failed(error, "allocating memory");
     cudaMemGetInfo(&room, &total);
-    double fits = (double)room * 0.95 / (double)bytes * dev->asked.B; /* nearly everything grows with the batch; a twentieth for the rest */
+    double fits = (double)room * 0.95 / (double)bytes *
+                  dev->asked.B; /* nearly everything grows with the batch; a twentieth for the rest */
     if (dev->asked_bytes > 0 && bytes >= dev->asked_bytes / 2 && fits >= 1)
-        return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed for a batch of %d, %.2f of %.2f GB free; a batch of about %d would fit",
-                             (double)bytes * 1e-9, dev->asked.B, (double)room * 1e-9, (double)total * 1e-9, (int)fits);
-    return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed, %.2f of %.2f GB free", (double)bytes * 1e-9, (double)room * 1e-9,
-                         (double)total * 1e-9);
+        return hrm_error_set(
+            HRM_ERR_MEMORY,
+            "CUDA: out of memory: %.2f GB needed for a batch of %d, %.2f of %.2f GB free; a batch of about %d would fit",
+            (double)bytes * 1e-9, dev->asked.B, (double)room * 1e-9, (double)total * 1e-9, (int)fits);
+    return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed, %.2f of %.2f GB free", (double)bytes * 1e-9,
+                         (double)room * 1e-9, (double)total * 1e-9);
 }
 
 static void cuda_buffer_free(hrm_device *dev, void *p, size_t bytes)
@@ -2305,7 +2365,9 @@ static hrm_status cuda_upload(hrm_device *dev, void *dst, const void *host, size
 static hrm_status waited(cudaError_t error)
 {
     if (error == cudaSuccess) return HRM_OK;
-    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: a kernel failed while running: %s (HRM_CUDA_SYNC=1 in the environment names it)", cudaGetErrorString(error));
+    return hrm_error_set(HRM_ERR_DEVICE,
+                         "CUDA: a kernel failed while running: %s (HRM_CUDA_SYNC=1 in the environment names it)",
+                         cudaGetErrorString(error));
 }
 
 static hrm_status cuda_sync(hrm_device *dev)
@@ -2324,7 +2386,8 @@ static hrm_status cuda_download(hrm_device *dev, void *host, const void *src, si
 static hrm_status cuda_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
 {
     TRY(outside_step(dev, "a download"));
-    CUDA_TRY(cudaMemcpyAsync((char *)dev->posts[slot].host + at, src, bytes, cudaMemcpyDeviceToHost, dev->stream), "a download");
+    CUDA_TRY(cudaMemcpyAsync((char *)dev->posts[slot].host + at, src, bytes, cudaMemcpyDeviceToHost, dev->stream),
+             "a download");
     CUDA_TRY(cudaEventRecord(dev->posts[slot].done, dev->stream), "a download");
     return HRM_OK;
 }
@@ -2350,14 +2413,14 @@ static hrm_status cuda_zero(hrm_device *dev, void *dst, size_t bytes)
 
 /* A sequence of calls runs as it comes the first time (which also loads its kernels), is recorded the second, replayed from
  * then on. */
-static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, int key, int *replayed)
+static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)
 {
     *replayed = 0;
     abandon_capture(dev);
     if (dev->wait_always) return HRM_OK;
     graph_entry *g = NULL;
     for (int i = 0; i < MAX_GRAPHS && !g; i++)
-        if (dev->graphs[i].w == w && dev->graphs[i].key == key && dev->graphs[i].rows == w->rows) g = &dev->graphs[i];
+        if (dev->graphs[i].w == w && dev->graphs[i].key == key) g = &dev->graphs[i];
     if (!g) {
         g = &dev->graphs[dev->graph_next];
         dev->graph_next = (dev->graph_next + 1) % MAX_GRAPHS;
@@ -2365,7 +2428,7 @@ static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, int key, int *re
             CUDA_TRY(cudaStreamSynchronize(dev->stream), "waiting for a graph");
             cudaGraphExecDestroy(g->exec);
         }
-        g->w = w, g->key = key, g->rows = w->rows, g->seen = 0, g->exec = NULL;
+        g->w = w, g->key = key, g->seen = 0, g->exec = NULL;
     }
     if (g->exec) {
         CUDA_TRY(cudaGraphLaunch(g->exec, dev->stream), "launching a step");
@@ -2377,7 +2440,7 @@ static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, int key, int *re
     return HRM_OK;
 }
 
-static hrm_status cuda_end_step(hrm_device *dev, hrm_work *w, int key)
+static hrm_status cuda_end_step(hrm_device *dev, hrm_work *w, uint64_t key)
 {
     if (!dev->capturing) return HRM_OK;
     cudaGraph_t graph = NULL;
@@ -2385,7 +2448,7 @@ static hrm_status cuda_end_step(hrm_device *dev, hrm_work *w, int key)
     CUDA_TRY(cudaStreamEndCapture(dev->stream, &graph), "recording a step");
     for (int i = 0; i < MAX_GRAPHS; i++) {
         graph_entry *g = &dev->graphs[i];
-        if (g->w != w || g->key != key || g->rows != w->rows) continue;
+        if (g->w != w || g->key != key) continue;
         cudaError_t error = cudaGraphInstantiate(&g->exec, graph, 0);
         cudaGraphDestroy(graph);
         CUDA_TRY(error, "making a graph of a step");
@@ -2412,18 +2475,28 @@ static void cuda_forget(hrm_device *dev, hrm_work *w)
  * Where things stand in `work` and `prepared`. Sizes depend on the dims alone.
  */
 struct prepared_plan {
-    size_t to[HRM_BLOCK_TENSORS], transposed[HRM_BLOCK_TENSORS], block; /* elements; level 0's layers first */
+    size_t to[HRM_BLOCK_TENSORS], transposed[HRM_BLOCK_TENSORS], block; /* elements; network by network */
     size_t rope, bytes;                                                 /* bytes */
 };
 
 static void tensor_shape(const hrm_dims *d, int tensor, int *N, int *K)
 {
-    *N = tensor == HRM_QKV_PROJ ? 3 * d->D : tensor == HRM_GATE_UP_PROJ ? 2 * d->I : d->D;
-    *K = tensor == HRM_DOWN_PROJ ? d->I : d->D;
+    *N = (int)hrm__block_rows(d, tensor), *K = (int)hrm__block_columns(d, tensor);
 }
-static int tensor_permutation(int tensor) { return tensor == HRM_QKV_PROJ ? PERMUTE_QKV : tensor == HRM_GATE_UP_PROJ ? PERMUTE_GATE_UP : PERMUTE_NONE; }
+static int tensor_permutation(int tensor)
+{
+    return tensor == HRM_QKV_PROJ ? PERMUTE_QKV : tensor == HRM_GATE_UP_PROJ ? PERMUTE_GATE_UP : PERMUTE_NONE;
+}
 
 static size_t align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+static int blocks_before(const hrm_dims *d, int net)
+{
+    int n = 0;
+    for (int i = 0; i < net; i++) n += d->layers[i];
+    return n;
+}
+static int all_blocks(const hrm_dims *d) { return blocks_before(d, d->nets); }
 
 static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 {
@@ -2436,23 +2509,45 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
         p.transposed[t] = at, at = align_up(at + (size_t)N * (size_t)K, 128);
     }
     p.block = at;
-    p.rope = align_up(at * (size_t)(d->layers[0] + d->layers[1]) * element, 256);
+    p.rope = align_up(at * (size_t)all_blocks(d) * element, 256);
     p.bytes = p.rope + align_up((size_t)d->S * (size_t)(d->head_dim / 2) * sizeof(float2), 256);
     return p;
 }
 
 static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
 
-struct saved_layer { char *qkv, *o, *y1, *y2; float *lse, *r1, *r2; };
+/* What is kept of a block for the backward pass, in this order; each begins at a multiple of 256 bytes. */
+#define SAVED_LIST(X) /* type, name, bytes */ \
+    X(char, qkv, 3 * M * D * element) \
+    X(char, o, M * D * element) \
+    X(char, y1, M * D * element) \
+    X(char, y2, M * D * element) \
+    X(float, lse, (size_t)d->B * (size_t)padded_positions(d) * (size_t)d->heads * sizeof(float)) \
+    X(float, r1, M * sizeof(float)) \
+    X(float, r2, M * sizeof(float))
+struct saved_layer {
+#define MEMBER(type, name, bytes) type *name;
+    SAVED_LIST(MEMBER)
+#undef MEMBER
+};
+static size_t place_saved(const hrm_dims *d, size_t element, char *at, saved_layer *l)
+{
+    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, used = 0;
+#define PLACE(type, name, bytes) l->name = (type *)(at + used), used += align_up(bytes, 256);
+    SAVED_LIST(PLACE)
+#undef PLACE
+    return used;
+}
 struct work_plan {
-    char    *s, *o, *big, *h;     /* stream [M,D]; attention [M,D]; qkv, swiglu or its product [M,max(2I,3D)]; [M,max(I,D)] */
+    char    *s;                   /* [flows,M,D] stream, and the gradients of states and e behind it */
+    char    *o, *big, *h;         /* [M,D] attention; [M,max(2I,3D)] qkv, swiglu or its product; [M,max(I,D)] */
     float   *squares[2];          /* [M,slots] */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
-    double  *sums;                /* [B,HRM_METRIC_SUMS] */
+    double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS] */
     int32_t *rows;                /* [B] */
-    char    *input[2];            /* [M,D] of each level's differentiated pass */
+    char    *inputs;              /* [slots] what each pass with gradient starts from, [M,D] */
     char    *layers;              /* saved_layer after saved_layer */
-    size_t   layer_bytes, part_floats, bytes;
+    size_t   row_bytes, layer_bytes, part_floats, bytes;
     size_t   M;
     const hrm_dims *d;
     size_t   element;
@@ -2470,7 +2565,8 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
     };
     p.d = d, p.element = element, p.M = M;
     size_t big = train ? (2 * I > 3 * D ? 2 * I : 3 * D) : (I > 3 * D ? I : 3 * D);
-    p.s = take(M * D * element);
+    p.row_bytes = align_up(M * D * element, 256);
+    p.s = take(p.row_bytes * (size_t)(train ? d->kept.flows : 1));
     p.o = take(M * D * element);
     p.big = take(M * big * element);
     for (int i = 0; i < 2; i++) p.squares[i] = (float *)take(M * ((D + 31) / 32) * sizeof(float));
@@ -2484,27 +2580,20 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
         if (p.part_floats < 8 * 3 * D * D) p.part_floats = 8 * 3 * D * D;
         if (p.part_floats < 16 * (size_t)d->V * D) p.part_floats = 16 * (size_t)d->V * D;
         p.parts = (float *)take(p.part_floats * sizeof(float));
-        for (int i = 0; i < 2; i++) p.input[i] = take(M * D * element);
-        p.layer_bytes = align_up(M * 3 * D * element, 256) + 3 * align_up(M * D * element, 256) + align_up(per_head, 256) +
-                        2 * align_up(M * sizeof(float), 256);
-        p.layers = take(p.layer_bytes * (size_t)(d->layers[0] + d->layers[1]));
+        p.norm_parts = (double *)take(NORM_PARTS * sizeof(double));
+        p.inputs = take(p.row_bytes * (size_t)d->kept.slots);
+        saved_layer unused;
+        p.layer_bytes = place_saved(d, element, NULL, &unused);
+        p.layers = take(p.layer_bytes * (size_t)d->kept.blocks);
     }
     p.bytes = at;
     return p;
 }
 
-static saved_layer plan_layer(const work_plan *p, int level, int layer)
+static saved_layer plan_layer(const work_plan *p, int block)
 {
     saved_layer l;
-    char *at = p->layers + p->layer_bytes * (size_t)(level * p->d->layers[0] + layer);
-    size_t row = align_up(p->M * (size_t)p->d->D * p->element, 256);
-    l.qkv = at, at += align_up(p->M * 3 * (size_t)p->d->D * p->element, 256);
-    l.o = at, at += row;
-    l.y1 = at, at += row;
-    l.y2 = at, at += row;
-    l.lse = (float *)at, at += align_up((size_t)p->d->B * (size_t)padded_positions(p->d) * (size_t)p->d->heads * sizeof(float), 256);
-    l.r1 = (float *)at, at += align_up(p->M * sizeof(float), 256);
-    l.r2 = (float *)at;
+    place_saved(p->d, p->element, p->layers + p->layer_bytes * (size_t)block, &l);
     return l;
 }
 
@@ -2536,8 +2625,9 @@ static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inn
 {
     cuuint64_t sizes[2] = {(cuuint64_t)inner, (cuuint64_t)outer}, strides[1] = {(cuuint64_t)inner * sizeof(bf16)};
     cuuint32_t box[2] = {(cuuint32_t)box_inner, (cuuint32_t)box_outer}, steps[2] = {1, 1};
-    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)p, sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                       CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)p, sizes, strides, box, steps,
+                       CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
 template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
@@ -2556,8 +2646,9 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
 {
     e.slots_out = ceil_div(e.N, SIMT_N);
     e.vector = e.N % 8 == 0;
-    CHAIN(dev, (gemm_simt<KIND, float, TRANS>), dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
-           (const float *)x.A, (const float *)x.B, x.K, x.splits, e);
+    CHAIN(dev, (gemm_simt<KIND, float, TRANS>),
+          dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
+          (const float *)x.A, (const float *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
 
@@ -2567,15 +2658,17 @@ static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<bf16> &e
     constexpr int shared_bytes = mma_shared(BM, BN, STAGES);
     e.slots_out = ceil_div(e.N, BN);
     TRY(allow_shared(gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>, shared_bytes, "gemm_mma"));
-    CHAIN(dev, (gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>), dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits),
-           32 * WARPS_M * WARPS_N, shared_bytes, (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+    CHAIN(dev, (gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>),
+          dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits), 32 * WARPS_M * WARPS_N, shared_bytes,
+          (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
 
 #ifdef HRM_USE_CUBLAS
 /* Products without a fused ending: out = A B^T, out = residual + A B^T, and a weight gradient in one part. Row-major C [M,N]
  * is column-major C^T [N,M] = B A^T, so the operands change places. */
-static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, void *out, const void *residual, bool to_float_, int M, int N)
+static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, void *out, const void *residual, bool to_float_,
+                                 int M, int N)
 {
     cublasLtMatmulDesc_t operation = NULL;
     cublasLtMatrixLayout_t a = NULL, b = NULL, c = NULL;
@@ -2585,17 +2678,24 @@ static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, 
     size_t workspace = (size_t)32 << 20;
     float one = 1, beta = residual ? 1.0f : 0.0f;
     int count = 0;
-    bool ok = cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS &&
-              cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &op_b, sizeof op_b) == CUBLAS_STATUS_SUCCESS &&
-              cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSB, &op_a, sizeof op_a) == CUBLAS_STATUS_SUCCESS &&
-              cublasLtMatrixLayoutCreate(&b, CUDA_R_16BF, (uint64_t)(trans ? N : x.K), (uint64_t)(trans ? x.K : N), trans ? N : x.K) == CUBLAS_STATUS_SUCCESS &&
-              cublasLtMatrixLayoutCreate(&a, CUDA_R_16BF, (uint64_t)(trans ? M : x.K), (uint64_t)(trans ? x.K : M), trans ? M : x.K) == CUBLAS_STATUS_SUCCESS &&
-              cublasLtMatrixLayoutCreate(&c, to_float_ ? CUDA_R_32F : CUDA_R_16BF, (uint64_t)N, (uint64_t)M, N) == CUBLAS_STATUS_SUCCESS &&
-              cublasLtMatmulPreferenceCreate(&preference) == CUBLAS_STATUS_SUCCESS &&
-              cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace) == CUBLAS_STATUS_SUCCESS &&
-              cublasLtMatmulAlgoGetHeuristic(dev->lt, operation, b, a, c, c, preference, 1, &found, &count) == CUBLAS_STATUS_SUCCESS && count > 0 &&
-              cublasLtMatmul(dev->lt, operation, &one, x.B, b, x.A, a, &beta, residual ? residual : out, c, out, c, &found.algo, dev->lt_workspace, workspace,
-                             dev->stream) == CUBLAS_STATUS_SUCCESS;
+    bool ok =
+        cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &op_b, sizeof op_b) == CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSB, &op_a, sizeof op_a) == CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatrixLayoutCreate(&b, CUDA_R_16BF, (uint64_t)(trans ? N : x.K), (uint64_t)(trans ? x.K : N),
+                                   trans ? N : x.K) == CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatrixLayoutCreate(&a, CUDA_R_16BF, (uint64_t)(trans ? M : x.K), (uint64_t)(trans ? x.K : M),
+                                   trans ? M : x.K) == CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatrixLayoutCreate(&c, to_float_ ? CUDA_R_32F : CUDA_R_16BF, (uint64_t)N, (uint64_t)M, N) ==
+            CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatmulPreferenceCreate(&preference) == CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+                                             sizeof workspace) == CUBLAS_STATUS_SUCCESS &&
+        cublasLtMatmulAlgoGetHeuristic(dev->lt, operation, b, a, c, c, preference, 1, &found, &count) ==
+            CUBLAS_STATUS_SUCCESS &&
+        count > 0 &&
+        cublasLtMatmul(dev->lt, operation, &one, x.B, b, x.A, a, &beta, residual ? residual : out, c, out, c, &found.algo,
+                       dev->lt_workspace, workspace, dev->stream) == CUBLAS_STATUS_SUCCESS;
     cublasLtMatmulPreferenceDestroy(preference);
     cublasLtMatrixLayoutDestroy(c);
     cublasLtMatrixLayoutDestroy(a);
@@ -2612,8 +2712,9 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     e.vector = e.N % 8 == 0;
     if (!aligned) {
         e.slots_out = ceil_div(e.N, SIMT_N);
-        CHAIN(dev, (gemm_simt<KIND, bf16, TRANS>), dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
-               (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+        CHAIN(dev, (gemm_simt<KIND, bf16, TRANS>),
+              dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
+              (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
         return HRM_OK;
     }
 #ifdef HRM_USE_CUBLAS
@@ -2625,11 +2726,13 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
         e.slots_out = ceil_div(e.N, WG_N);
         return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
     }
-    if (TRANS || ceil_div(e.M, 128) * ceil_div(e.N, 128) >= dev->sms / 2) return gemm_on_mma<KIND, TRANS, 128, 128, 2, 4, 3>(dev, x, e);
+    if (TRANS || ceil_div(e.M, 128) * ceil_div(e.N, 128) >= dev->sms / 2)
+        return gemm_on_mma<KIND, TRANS, 128, 128, 2, 4, 3>(dev, x, e);
     return gemm_on_mma<KIND, false, 32, 32, 2, 2, 8>(dev, x, e);
 }
 
-template <int KIND, class T> static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int N, int K, ending<T> &e)
+template <int KIND, class T>
+static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int N, int K, ending<T> &e)
 {
     product x = {A, B, K, 0, 1};
     e.M = M, e.N = N;
@@ -2638,10 +2741,12 @@ template <int KIND, class T> static hrm_status gemm(hrm_device *dev, const void 
 
 /* grads [N,K] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order */
 template <class T>
-static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *grads, const void *dy, const void *x, int M, int N, int K, int permutation)
+static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *grads, const void *dy, const void *x, int M,
+                                  int N, int K, int permutation)
 {
-    int tiles = dev->dtype == HRM_FORWARD_FLOAT32 ? ceil_div(N, SIMT_M) * ceil_div(K, SIMT_N) : dev->wgmma ? ceil_div(N, WG_M) * ceil_div(K, WG_N)
-                                                                                                          : ceil_div(N, 128) * ceil_div(K, 128);
+    int tiles = dev->dtype == HRM_FORWARD_FLOAT32 ? ceil_div(N, SIMT_M) * ceil_div(K, SIMT_N)
+                : dev->wgmma                      ? ceil_div(N, WG_M) * ceil_div(K, WG_N)
+                                                  : ceil_div(N, 128) * ceil_div(K, 128);
     int most = (int)(p->part_floats / ((size_t)N * (size_t)K)), steps = ceil_div(M, 64), splits = 1;
     double best = 0;
     if (most > 64) most = 64;
@@ -2658,21 +2763,25 @@ static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *gr
     e.M = N, e.N = K;
     product q = {dy, x, M, 1, splits};
     TRY((gemm_of<END_PART, true>(dev, q, e)));
-    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits, N, K, permutation, p->d->head_dim);
+    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits, N, K,
+          permutation, p->d->head_dim);
     return HRM_OK;
 }
 
 template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
 {
     int rows = B * x.heads * x.S;
-    CHAIN(dev, attention_forward_simt<T>, ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, ATTENTION_WARPS * x.head_dim * (int)sizeof(float), x, rows);
+    CHAIN(dev, attention_forward_simt<T>, ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS,
+          ATTENTION_WARPS * x.head_dim * (int)sizeof(float), x, rows);
     return HRM_OK;
 }
 template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
 {
     int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
-    CHAIN(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x, rows);
-    CHAIN(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x, rows);
+    CHAIN(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
+          rows);
+    CHAIN(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
+          rows);
     return HRM_OK;
 }
 
@@ -2693,13 +2802,15 @@ template <int HD, int MT> static hrm_status attention_forward_on_mma(hrm_device 
 {
     int shared_bytes = attention_forward_shared<HD, MT>(warps);
     TRY(allow_shared(attention_forward_mma<HD, MT>, shared_bytes, "attention_forward_mma"));
-    CHAIN(dev, (attention_forward_mma<HD, MT>), dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B), 32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_forward_mma<HD, MT>), dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B),
+          32 * warps, shared_bytes, x);
     return HRM_OK;
 }
 template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     int warps = min_int(8, ceil_div(x.S, 16));
-    if (HD <= 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 128) >= dev->sms) return attention_forward_on_mma<HD, HD <= 64 ? 2 : 1>(dev, x, B, 4);
+    if (HD <= 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 128) >= dev->sms)
+        return attention_forward_on_mma < HD, HD <= 64 ? 2 : 1 > (dev, x, B, 4);
     while (warps > 2 && B * x.heads * ceil_div(x.S, warps * 16) < dev->sms / 2) warps = (warps + 1) / 2;
     return attention_forward_on_mma<HD, 1>(dev, x, B, warps);
 }
@@ -2719,8 +2830,9 @@ static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, in
     cuuint64_t sizes[3] = {(cuuint64_t)columns, (cuuint64_t)S, (cuuint64_t)B};
     cuuint64_t strides[2] = {(cuuint64_t)columns * sizeof(bf16), (cuuint64_t)columns * (cuuint64_t)S * sizeof(bf16)};
     cuuint32_t box[3] = {64, (cuuint32_t)box_rows, 1}, steps[3] = {1, 1, 1};
-    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)p, sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                       CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, (void *)p, sizes, strides, box, steps,
+                       CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
@@ -2734,8 +2846,8 @@ static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf1
     if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
     TRY(allow_shared(attention_forward_wgmma, AF_SHARED, "attention_forward_wgmma"));
-    CHAIN(dev, attention_forward_wgmma, dim3((unsigned)ceil_div(x.S, 64 * AF_GROUPS), (unsigned)x.heads, (unsigned)B), 128 * (AF_GROUPS + 1), AF_SHARED, rows, keys,
-           x);
+    CHAIN(dev, attention_forward_wgmma, dim3((unsigned)ceil_div(x.S, 64 * AF_GROUPS), (unsigned)x.heads, (unsigned)B),
+          128 * (AF_GROUPS + 1), AF_SHARED, rows, keys, x);
     return HRM_OK;
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -2805,9 +2917,11 @@ template <class T> static hrm_status add(hrm_device *dev, T *out, const T *x, co
     return HRM_OK;
 }
 
-template <class T> static const T *weight(const hrm_work *w, const prepared_plan *pre, int level, int layer, int tensor, int transposed)
+template <class T>
+static const T *weight(const hrm_work *w, const prepared_plan *pre, int net, int layer, int tensor, int transposed)
 {
-    return (const T *)w->prepared + (size_t)(level * w->d.layers[0] + layer) * pre->block + (transposed ? pre->transposed[tensor] : pre->to[tensor]);
+    return (const T *)w->prepared + (size_t)(blocks_before(&w->d, net) + layer) * pre->block +
+           (transposed ? pre->transposed[tensor] : pre->to[tensor]);
 }
 static const float2 *rope_table(const hrm_work *w, const prepared_plan *pre)
 {
@@ -2825,35 +2939,40 @@ template <class T> static attention_args<T> attention_for(const hrm_work *w, con
     return x;
 }
 
-/* One level on z (in place) + a (+ b). save: keep what the backward pass needs. */
-template <class T> static hrm_status run_level(hrm_device *dev, hrm_work *w, int level, T *z, const T *a, const T *b, int save)
+/* One pass, in place on its state; with a slot what the backward pass needs is kept. */
+template <class T> static hrm_status run_pass(hrm_device *dev, hrm_work *w, void *const *states, const hrm_pass *pass)
 {
     const hrm_dims *d = &w->d;
     prepared_plan pre = plan_prepared(d, sizeof(T));
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, D = d->D;
-    T *s = save ? (T *)p.input[level] : (T *)p.s;
-    TRY(add<T>(dev, s, z, a, b, M, D));
+    int M = w->rows * d->S, D = d->D, save = pass->slot >= 0, net = pass->net, n = 0;
+    T *z = (T *)states[pass->state], *s = save ? (T *)(p.inputs + p.row_bytes * (size_t)pass->slot) : (T *)p.s;
+    const T *inputs[HRM_MAX_STATES + 1] = {};
+    for (int i = 0; i < d->states; i++)
+        if (pass->inputs >> i & 1) inputs[n++] = (const T *)states[i];
+    if (pass->inputs & HRM_INPUT_E) inputs[n++] = (const T *)w->e;
+    if (n == 0) TRY(cuda_copy(dev, s, z, (size_t)M * (size_t)D * sizeof(T)));
+    for (int i = 0; i < n; i += i ? 1 : 2) TRY(add<T>(dev, s, i ? s : z, inputs[i], i ? NULL : inputs[1], M, D));
     ending<T> base;
     memset(&base, 0, sizeof base);
     base.S = d->S, base.head_dim = d->head_dim, base.inv_D = 1.0f / (float)D, base.eps = d->eps;
-    const float *squares = NULL; /* the level's input is taken as it is */
+    const float *squares = NULL; /* the sum is taken as it is */
     int slots = 0;
-    for (int layer = 0; layer < d->layers[level]; layer++) {
-        saved_layer keep = save ? plan_layer(&p, level, layer) : saved_layer();
+    for (int layer = 0; layer < d->layers[net]; layer++) {
+        saved_layer keep = save ? plan_layer(&p, pass->block + layer) : saved_layer();
         ending<T> e = base;
         T *qkv = save ? (T *)keep.qkv : (T *)p.big, *o = save ? (T *)keep.o : (T *)p.o, *h = (T *)p.big;
         T *s1 = save ? (T *)keep.y1 : s, *s2 = save ? (T *)keep.y2 : s;
         e.out = qkv, e.squares = squares, e.slots = slots;
         e.rope = rope_table(w, &pre), e.rope_columns = 2 * D;
-        TRY((gemm<END_STORE, T>(dev, s, weight<T>(w, &pre, level, layer, HRM_QKV_PROJ, 0), M, 3 * D, D, e)));
+        TRY((gemm<END_STORE, T>(dev, s, weight<T>(w, &pre, net, layer, HRM_QKV_PROJ, 0), M, 3 * D, D, e)));
         attention_args<T> x = attention_for<T>(w, &pre);
         x.qkv = qkv, x.o = o, x.lse = save ? keep.lse : NULL;
         TRY(attention_forward(dev, x, w->rows));
 
         e = base;
         e.out = s1, e.residual = s, e.squares = squares, e.slots = slots, e.squares_out = p.squares[0];
-        TRY((gemm<END_RESIDUAL, T>(dev, o, weight<T>(w, &pre, level, layer, HRM_O_PROJ, 0), M, D, D, e)));
+        TRY((gemm<END_RESIDUAL, T>(dev, o, weight<T>(w, &pre, net, layer, HRM_O_PROJ, 0), M, D, D, e)));
         squares = p.squares[0], slots = e.slots_out;
         if (save) {
             TRY(normalise<T>(dev, s1, NULL, keep.r1, s1, M, D, d->eps));
@@ -2861,19 +2980,19 @@ template <class T> static hrm_status run_level(hrm_device *dev, hrm_work *w, int
         }
         e = base;
         e.out = h, e.squares = squares, e.slots = slots;
-        TRY((gemm<END_SWIGLU, T>(dev, s1, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 0), M, 2 * d->I, D, e)));
+        TRY((gemm<END_SWIGLU, T>(dev, s1, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 0), M, 2 * d->I, D, e)));
         e = base;
         e.out = s2, e.residual = s1, e.squares = squares, e.slots = slots, e.squares_out = p.squares[1];
-        TRY((gemm<END_RESIDUAL, T>(dev, h, weight<T>(w, &pre, level, layer, HRM_DOWN_PROJ, 0), M, D, d->I, e)));
+        TRY((gemm<END_RESIDUAL, T>(dev, h, weight<T>(w, &pre, net, layer, HRM_DOWN_PROJ, 0), M, D, d->I, e)));
         squares = p.squares[1], slots = e.slots_out;
-        int last = layer == d->layers[level] - 1;
+        int last = layer == d->layers[net] - 1;
         if (save) {
             TRY(normalise<T>(dev, s2, last ? z : NULL, keep.r2, s2, M, D, d->eps));
             squares = NULL;
         } else if (last) TRY(normalise<T>(dev, z, NULL, NULL, s2, M, D, d->eps));
         s = s2;
     }
-    if (d->layers[level] == 0) TRY(cuda_copy(dev, z, s, (size_t)M * (size_t)D * sizeof(T)));
+    if (d->layers[net] == 0) TRY(cuda_copy(dev, z, s, (size_t)M * (size_t)D * sizeof(T)));
     return HRM_OK;
 }
 
@@ -2885,21 +3004,25 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         int N, K;
         layer_offsets at;
         tensor_shape(d, t, &N, &K);
-        for (int level = 0; level < 2; level++) at.from[level] = w->at.level_offset[level] + w->at.block_offset[t];
-        at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block, at.layers0 = d->layers[0];
-        dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)(d->layers[0] + d->layers[1]));
-        if (grid.z > 0) LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, N, K, tensor_permutation(t), d->head_dim);
+        at.from = w->at.net_offset[0] + w->at.block_offset[t]; /* networks stand one after the other */
+        at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
+        dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)all_blocks(d));
+        if (grid.z > 0)
+            LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, N, K, tensor_permutation(t),
+                   d->head_dim);
     }
     int half = d->head_dim / 2;
     if (!d->learned)
-        LAUNCH(dev, rope_table_kernel, ceil_div(d->S * half, 128), 128, 0, (float2 *)((char *)w->prepared + pre.rope), d->S, half, d->theta);
+        LAUNCH(dev, rope_table_kernel, ceil_div(d->S * half, 128), 128, 0, (float2 *)((char *)w->prepared + pre.rope), d->S,
+               half, d->theta);
     return HRM_OK;
 }
 static hrm_status cuda_prepare(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, prepare_of)(dev, w); }
 
 template <class T> static hrm_status act_begin_of(hrm_device *dev, hrm_work *w)
 {
-    LAUNCH(dev, act_begin_kernel<T>, dim3((unsigned)min_int(ceil_div(w->d.S * w->d.D, 256), 16), (unsigned)w->rows), 256, 0, *w);
+    LAUNCH(dev, act_begin_kernel<T>, dim3((unsigned)min_int(ceil_div(w->d.S * w->d.D, 256), 16), (unsigned)w->rows), 256, 0,
+           *w);
     if (w->puzzle_grad) LAUNCH(dev, act_begin_ids_kernel, w->rows, 128, 0, *w);
     return HRM_OK;
 }
@@ -2911,43 +3034,37 @@ template <class T> static hrm_status embed_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
     size_t n = (size_t)w->rows * (size_t)d->S * (size_t)d->D;
-    LAUNCH(dev, embed_kernel<T>, flat_blocks(dev, n, 256), 256, 0, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens, w->puzzle,
-           d->learned ? w->params + w->at.embed_pos : NULL, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d), n);
+    LAUNCH(dev, embed_kernel<T>, flat_blocks(dev, n, 256), 256, 0, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens,
+           w->puzzle, d->learned ? w->params + w->at.embed_pos : NULL, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d), n);
     return HRM_OK;
 }
 static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_of)(dev, w); }
 
-template <class T> static hrm_status cycles_of(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all)
+template <class T> static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
-    for (int h = 0; h < w->d.cycles[0]; h++) {
-        int last_h = h == w->d.cycles[0] - 1;
-        for (int l = 0; l < w->d.cycles[1]; l++)
-            if (all || !(last_h && l == w->d.cycles[1] - 1)) TRY(run_level<T>(dev, w, 1, (T *)z_L, (const T *)z_H, (const T *)w->e, 0));
-        if (all || !last_h) TRY(run_level<T>(dev, w, 0, (T *)z_H, (const T *)z_L, NULL, 0));
-    }
+    for (int i = 0; i < n; i++) TRY(run_pass<T>(dev, w, z, &list[i]));
     return HRM_OK;
 }
-static hrm_status cuda_cycles(hrm_device *dev, hrm_work *w, void *z_H, void *z_L, int all) { return BY_TYPE(dev, cycles_of)(dev, w, z_H, z_L, all); }
-
-template <class T> static hrm_status level_forward_of(hrm_device *dev, hrm_work *w, int level)
+static hrm_status cuda_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
-    return level ? run_level<T>(dev, w, 1, (T *)w->z_L, (const T *)w->z_H, (const T *)w->e, 1) : run_level<T>(dev, w, 0, (T *)w->z_H, (const T *)w->z_L, NULL, 1);
+    return BY_TYPE(dev, passes_of)(dev, w, z, list, n);
 }
-static hrm_status cuda_level_forward(hrm_device *dev, hrm_work *w, int level) { return BY_TYPE(dev, level_forward_of)(dev, w, level); }
 
-template <class T> static hrm_status heads_of(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
+template <class T> static hrm_status heads_of(hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)
 {
     const hrm_dims *d = &w->d;
     int rows = w->rows * d->T;
-    const T *z = (const T *)z_H;
+    const T *z = (const T *)state;
     if (with_logits)
-        LAUNCH_ROWS(dev, lm_head_kernel, d->D, ceil_div(rows, HEAD_ROWS), w->logits, w->predictions, z, w->params + w->at.lm_head, rows, d->T, d->S, d->P, d->D, d->V);
-    LAUNCH_ROWS(dev, q_head_kernel, d->D, w->rows, q, z, w->params + w->at.q_head_weight, w->params + w->at.q_head_bias, w->rows, d->S, d->D);
+        LAUNCH_ROWS(dev, lm_head_kernel, d->D, ceil_div(rows, HEAD_ROWS), w->logits, w->predictions, z,
+                    w->params + w->at.lm_head, rows, d->T, d->S, d->P, d->D, d->V);
+    LAUNCH_ROWS(dev, q_head_kernel, d->D, w->rows, q, z, w->params + w->at.q_head_weight, w->params + w->at.q_head_bias,
+                w->rows, d->S, d->D);
     return HRM_OK;
 }
-static hrm_status cuda_heads(hrm_device *dev, hrm_work *w, const void *z_H, hrm_real *q, int with_logits)
+static hrm_status cuda_heads(hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)
 {
-    return BY_TYPE(dev, heads_of)(dev, w, z_H, q, with_logits);
+    return BY_TYPE(dev, heads_of)(dev, w, state, q, with_logits);
 }
 
 static hrm_status cuda_act_end(hrm_device *dev, hrm_work *w)
@@ -2978,59 +3095,64 @@ template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
     int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V, splits = table_splits(dev, &p, rows, V);
-    const T *z = (const T *)w->z_H;
-    LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head, w->params + w->at.q_head_weight, M,
-                d->S, d->P, D, V);
+    const T *z = (const T *)w->z[0];
+    LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head,
+                w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
     unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, (unsigned)ceil_div(V, TABLE_VALUES)), TABLE_COLUMNS, 0, p.parts, z, w->dlogits, rows, d->T,
-           d->S, d->P, D, V);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts, splits, V, D, PERMUTE_NONE, 1);
+    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, (unsigned)ceil_div(V, TABLE_VALUES)), TABLE_COLUMNS, 0,
+           p.parts, z, w->dlogits, rows, d->T, d->S, d->P, D, V);
+    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts,
+          splits, V, D, PERMUTE_NONE, 1);
     splits = table_splits(dev, &p, w->rows, 2);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, 1), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1, d->S, 0, D, 2);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight, p.parts, splits, 2, D, PERMUTE_NONE, 1);
+    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, 1), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
+           d->S, 0, D, 2);
+    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight,
+          p.parts, splits, 2, D, PERMUTE_NONE, 1);
     LAUNCH(dev, q_bias_gradient_kernel, 1, 32, 0, w->grads + w->at.q_head_bias, w->dq, w->rows);
     return HRM_OK;
 }
 static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, heads_backward_of)(dev, w); }
 
-/* dz stands in p.s throughout. Per block, from the end:
+/* dz stands in one of the gradients at p.s. Per block, from the end:
  *   ds = rms'(dz);  [gate,up] = y1 Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dz = ds + d[gate,up] Wgu
  *   ds = rms'(dz);  dWo;  do = ds Wo;  dqkv = attention'(do);  dWqkv;                      dz = ds + dqkv Wqkv */
-template <class T> static hrm_status level_backward_of(hrm_device *dev, hrm_work *w, int level)
+template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w, const hrm_pass *pass, T *dz)
 {
     const hrm_dims *d = &w->d;
     prepared_plan pre = plan_prepared(d, sizeof(T));
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, D = d->D, I = d->I;
-    T *dz = (T *)p.s, *ds = (T *)p.o, *gate_up = (T *)p.big, *dqkv = (T *)p.big, *h = (T *)p.h, *d_o = (T *)p.h;
+    int M = w->rows * d->S, D = d->D, I = d->I, net = pass->net;
+    T *ds = (T *)p.o, *gate_up = (T *)p.big, *dqkv = (T *)p.big, *h = (T *)p.h, *d_o = (T *)p.h;
     ending<T> base;
     memset(&base, 0, sizeof base);
     base.S = d->S, base.head_dim = d->head_dim, base.inv_D = 1.0f / (float)D, base.eps = d->eps;
-    for (int layer = d->layers[level] - 1; layer >= 0; layer--) {
-        saved_layer keep = plan_layer(&p, level, layer);
-        const T *y0 = layer ? (const T *)plan_layer(&p, level, layer - 1).y2 : (const T *)p.input[level], *y1 = (const T *)keep.y1, *y2 = (const T *)keep.y2;
-        float *grads = w->grads + w->at.level_offset[level] + (size_t)layer * w->at.block_size;
+    for (int layer = d->layers[net] - 1; layer >= 0; layer--) {
+        saved_layer keep = plan_layer(&p, pass->block + layer);
+        const T *y0 = layer ? (const T *)plan_layer(&p, pass->block + layer - 1).y2
+                            : (const T *)(p.inputs + p.row_bytes * (size_t)pass->slot),
+                *y1 = (const T *)keep.y1, *y2 = (const T *)keep.y2;
+        float *grads = w->grads + w->at.net_offset[net] + (size_t)layer * w->at.block_size;
         const size_t *at = w->at.block_offset;
         ending<T> e;
 
         CHAIN_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y2, keep.r2, M, D);
         e = base;
         e.out = gate_up;
-        TRY((gemm<END_STORE, T>(dev, y1, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 0), M, 2 * I, D, e)));
+        TRY((gemm<END_STORE, T>(dev, y1, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 0), M, 2 * I, D, e)));
         e = base;
         e.out = h, e.gate_up = gate_up;
-        TRY((gemm<END_SWIGLU_BACK, T>(dev, ds, weight<T>(w, &pre, level, layer, HRM_DOWN_PROJ, 1), M, I, D, e)));
+        TRY((gemm<END_SWIGLU_BACK, T>(dev, ds, weight<T>(w, &pre, net, layer, HRM_DOWN_PROJ, 1), M, I, D, e)));
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_DOWN_PROJ], ds, h, M, D, I, PERMUTE_NONE));
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_GATE_UP_PROJ], gate_up, y1, M, 2 * I, D, PERMUTE_GATE_UP));
         e = base;
         e.out = dz, e.residual = ds;
-        TRY((gemm<END_ADD, T>(dev, gate_up, weight<T>(w, &pre, level, layer, HRM_GATE_UP_PROJ, 1), M, D, 2 * I, e)));
+        TRY((gemm<END_ADD, T>(dev, gate_up, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 1), M, D, 2 * I, e)));
 
         CHAIN_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y1, keep.r1, M, D);
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_O_PROJ], ds, keep.o, M, D, D, PERMUTE_NONE));
         e = base;
         e.out = d_o;
-        TRY((gemm<END_STORE, T>(dev, ds, weight<T>(w, &pre, level, layer, HRM_O_PROJ, 1), M, D, D, e)));
+        TRY((gemm<END_STORE, T>(dev, ds, weight<T>(w, &pre, net, layer, HRM_O_PROJ, 1), M, D, D, e)));
         attention_args<T> x = attention_for<T>(w, &pre);
         x.qkv = (const T *)keep.qkv, x.o = (T *)keep.o, x.d_o = d_o, x.lse = keep.lse, x.delta = p.delta, x.dqkv = dqkv;
         TRY(attention_delta_of<T>(dev, x, M));
@@ -3038,42 +3160,90 @@ template <class T> static hrm_status level_backward_of(hrm_device *dev, hrm_work
         TRY(weight_gradient<T>(dev, &p, grads + at[HRM_QKV_PROJ], dqkv, y0, M, 3 * D, D, PERMUTE_QKV));
         e = base;
         e.out = dz, e.residual = ds;
-        TRY((gemm<END_ADD, T>(dev, dqkv, weight<T>(w, &pre, level, layer, HRM_QKV_PROJ, 1), M, D, 3 * D, e)));
+        TRY((gemm<END_ADD, T>(dev, dqkv, weight<T>(w, &pre, net, layer, HRM_QKV_PROJ, 1), M, D, 3 * D, e)));
     }
     return HRM_OK;
 }
-static hrm_status cuda_level_backward(hrm_device *dev, hrm_work *w, int level) { return BY_TYPE(dev, level_backward_of)(dev, w, level); }
+
+template <class T> static hrm_status passes_backward_of(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    work_plan p = plan_work(&w->d, w->train, sizeof(T), w->work);
+    int M = w->rows * w->d.S, D = w->d.D;
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    auto gradient = [&](int buffer) { return (T *)(p.s + p.row_bytes * (size_t)buffer); };
+    hrm_flow_begin(&flow);
+    for (int i = n - 1; i >= 0; i--) {
+        int buffer = hrm_flow_pass(&flow, list, i);
+        if (buffer < 0) continue;
+        TRY(pass_backward<T>(dev, w, &list[i], gradient(buffer)));
+        int count = hrm_flow_moves(&flow, list, i, buffer, moves);
+        for (int k = 0; k < count; k++) {
+            T *to = gradient(moves[k].to), *from = gradient(moves[k].from);
+            if (moves[k].add) TRY(add<T>(dev, to, to, from, NULL, M, D));
+            else TRY(cuda_copy(dev, to, from, (size_t)M * (size_t)D * sizeof(T)));
+        }
+    }
+    w->de = flow.at[HRM_MAX_STATES];
+    return HRM_OK;
+}
+static hrm_status cuda_passes_backward(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    return BY_TYPE(dev, passes_backward_of)(dev, w, list, n);
+}
 
 template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
     int rows = w->rows * d->T, splits = table_splits(dev, &p, rows, d->V), SD = d->S * d->D;
-    const T *de = (const T *)p.s;
+    if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
+    const T *de = (const T *)(p.s + p.row_bytes * (size_t)w->de);
     float factor = embed_factor(d);
-    LAUNCH(dev, token_rows_kernel<T>, dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)), TABLE_COLUMNS, 0,
-           p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0, w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D,
-           PERMUTE_NONE, 1);
-    if (d->learned) LAUNCH(dev, position_gradient_kernel<T>, ceil_div(SD, 128), 128, 0, w->grads + w->at.embed_pos, de, w->rows, SD, factor);
+    LAUNCH(dev, token_rows_kernel<T>,
+           dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)),
+           TABLE_COLUMNS, 0, p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
+    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0, w->grads + w->at.embed_tokens,
+          p.parts, splits, d->V, d->D, PERMUTE_NONE, 1);
+    if (d->learned)
+        LAUNCH(dev, position_gradient_kernel<T>, ceil_div(SD, 128), 128, 0, w->grads + w->at.embed_pos, de, w->rows, SD,
+               factor);
     size_t n = (size_t)w->rows * (size_t)d->puzzle_ndim;
-    if (n > 0 && w->puzzle_grad) LAUNCH(dev, puzzle_gradient_kernel<T>, flat_blocks(dev, n, 256), 256, 0, w->puzzle_grad, de, d->S, d->D, d->puzzle_ndim, factor, n);
+    if (n > 0 && w->puzzle_grad)
+        LAUNCH(dev, puzzle_gradient_kernel<T>, flat_blocks(dev, n, 256), 256, 0, w->puzzle_grad, de, d->S, d->D, d->puzzle_ndim,
+               factor, n);
     return HRM_OK;
 }
 static hrm_status cuda_embed_backward(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_backward_of)(dev, w); }
 
-static hrm_status cuda_adam_atan2(hrm_device *dev, hrm_work *w)
+static hrm_status cuda_norm(hrm_device *dev, hrm_work *w)
 {
-    size_t n = align_up(w->at.trained, 4); /* the arenas are multiples of 32 elements */
-    LAUNCH(dev, adam_atan2_kernel, flat_blocks(dev, n, 1024), 256, 0, w->params, w->m, w->v, w->grads, n, w->step, w->bad);
+    work_plan p = plan_work(&w->d, w->train, element_size(dev), w->work);
+    LAUNCH(dev, squares_kernel, NORM_PARTS, 256, 0, p.norm_parts, w->grads, w->at.trained);
+    LAUNCH(dev, sum_squares_kernel, 1, 256, 0, w->norm, w->bad, p.norm_parts);
     return HRM_OK;
 }
 
-static hrm_status cuda_sign_sgd(hrm_device *dev, hrm_work *w)
+static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
 {
-    if (!w->puzzle || w->d.puzzle_ndim == 0) return HRM_OK;
-    LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, 128)), 128, 0, w->puzzle, w->puzzle_grad, w->ids, w->rows,
-           w->d.puzzle_ndim, w->step, w->bad);
+    (void)dev, (void)w; /* one GPU: what it has is the sum */
+    return HRM_OK;
+}
+
+static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const hrm_group *g = &groups[i];
+        size_t n = align_up(g->count, 4), at = g->from; /* groups begin and end where tensors do, at multiples of 64 */
+        if (g->optimizer == HRM_ADAM_ATAN2) {
+            LAUNCH(dev, adam_atan2_kernel, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at,
+                   w->grads + at, n, w->step, g->rate, w->bad);
+        } else if (w->puzzle && w->d.puzzle_ndim > 0) {
+            LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, 128)), 128, 0, w->puzzle,
+                   w->puzzle_grad, w->ids, w->rows, w->d.puzzle_ndim, w->step, g->rate, w->bad);
+            TRY(cuda_zero(dev, w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim * sizeof(float)));
+        }
+    }
     return HRM_OK;
 }
 
@@ -3085,7 +3255,8 @@ template <class W> static hrm_status gather_words(hrm_device *dev, const work_pl
 }
 static hrm_status gather_rows(hrm_device *dev, const work_plan *p, void *array, size_t row_bytes, int n)
 {
-    return row_bytes % 4 ? gather_words<uint16_t>(dev, p, array, row_bytes / 2, n) : gather_words<uint32_t>(dev, p, array, row_bytes / 4, n);
+    return row_bytes % 4 ? gather_words<uint16_t>(dev, p, array, row_bytes / 2, n)
+                         : gather_words<uint32_t>(dev, p, array, row_bytes / 4, n);
 }
 
 static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows, int n)
@@ -3095,8 +3266,7 @@ static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows,
     size_t z = (size_t)w->d.S * (size_t)w->d.D * element_size(dev), tokens = (size_t)w->d.T * sizeof(int32_t);
     if (n > 0) {
         TRY(cuda_upload(dev, p.rows, rows, (size_t)n * sizeof(int32_t)));
-        TRY(gather_rows(dev, &p, w->z_H, z, n));
-        TRY(gather_rows(dev, &p, w->z_L, z, n));
+        for (int i = 0; i < w->d.states; i++) TRY(gather_rows(dev, &p, w->z[i], z, n));
         TRY(gather_rows(dev, &p, w->e, z, n));
         TRY(gather_rows(dev, &p, w->inputs, tokens, n));
         TRY(gather_rows(dev, &p, w->labels, tokens, n));
@@ -3108,20 +3278,13 @@ static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows,
     return HRM_OK;
 }
 
-static hrm_status cuda_all_reduce(hrm_device *dev, hrm_work *w)
-{
-    (void)dev, (void)w; /* one GPU: what it has is the sum */
-    return HRM_OK;
-}
-
 extern "C" const hrm_device_table *hrm_cuda_device(void)
 {
     static const hrm_device_table table = {
-        HRM_DEVICE_VERSION, sizeof(hrm_device_table), "cuda",
-        cuda_open, cuda_close, cuda_buffer_alloc, cuda_buffer_free, cuda_upload, cuda_download, cuda_copy, cuda_zero, cuda_sync, cuda_sizes,
-        cuda_begin_step, cuda_end_step, cuda_forget,
-        cuda_prepare, cuda_act_begin, cuda_embed, cuda_cycles, cuda_level_forward, cuda_heads, cuda_act_end, cuda_losses,
-        cuda_heads_backward, cuda_level_backward, cuda_embed_backward, cuda_adam_atan2, cuda_sign_sgd, cuda_gather, cuda_all_reduce, cuda_post, cuda_collect, 0, 1,
+        HRM_DEVICE_VERSION, sizeof(hrm_device_table), "cuda", 0, 1,
+#define CALL(type, name, arguments) cuda_##name,
+        HRM_DEVICE_CALLS(CALL)
+#undef CALL
     };
     return &table;
 }

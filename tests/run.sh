@@ -27,6 +27,10 @@ if ! ${MAKE:-make} --no-print-directory B="$B" all > "$log" 2>&1; then
     echo "1 failed: the build" >> "$log"
     line "make all" 1
 fi
+if ! ${MAKE:-make} --no-print-directory format-check > "$log" 2>&1; then
+    echo "0 passed, 1 failed" >> "$log"
+    line "make format-check" 1
+fi
 for t in "$@"; do
     start=$(date +%s)
     case $t in

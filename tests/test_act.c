@@ -429,6 +429,39 @@ static void check_trainer(void)
     hrm_dataset_close(little.data);
 }
 
+/* A training state as 0.1.0 wrote it: the moments as one dump of the arena each, no format told. Or one from the future. */
+static void write_old_state(const char *to, const char *from, const hrm_trainer *t, int later)
+{
+    hrm_tensors *file = NULL;
+    CHECK_OK(hrm_tensors_open(&file, from, NULL));
+    if (!file) return;
+    size_t n = hrm_tensors_count(file), used = 0, metas = hrm_tensors_metadata_count(file);
+    hrm_tensor *all = (hrm_tensor *)malloc((n + 2) * sizeof *all);
+    hrm_metadata *meta = (hrm_metadata *)malloc(metas * sizeof *meta);
+    char text[512];
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(hrm_tensors_at(file, i)->name, "optimizer.", 10) != 0) all[used++] = *hrm_tensors_at(file, i);
+    for (int moment = 0; moment < 2; moment++, used++) {
+        memset(&all[used], 0, sizeof all[used]);
+        all[used].name = moment ? "optimizer.v" : "optimizer.m";
+        all[used].dtype = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
+        all[used].ndim = 1;
+        all[used].shape[0] = (int64_t)t->model->at.trained;
+        all[used].bytes = t->model->at.trained * sizeof(hrm_real);
+        all[used].data = moment ? t->run->w.v : t->run->w.m;
+    }
+    for (size_t i = 0; i < metas; i++) {
+        meta[i] = hrm_tensors_metadata_at(file, i);
+        if (strcmp(meta[i].key, "hrm.trainer") != 0) continue;
+        const char *rest = strchr(meta[i].value, ',');
+        snprintf(text, sizeof text, later ? "{\"format\":99,%s" : "{%s", rest ? rest + 1 : "");
+        meta[i].value = text;
+    }
+    CHECK_OK(hrm_safetensors_save(to, all, used, meta, metas, HRM_DTYPE_COUNT, NULL));
+    hrm_tensors_close(file);
+    free(all), free(meta);
+}
+
 /* A run that stops and goes on ends with the same bits as one that does not. */
 static void check_resume(void)
 {
@@ -449,8 +482,19 @@ static void check_resume(void)
     d.seed = 99; /* other weights: the state brings its own */
     CHECK_OK(hrm_model_create(&parts, &d));
     CHECK_OK(hrm_trainer_create(&b, parts, &td));
+    const char *old = "build/test_act.old";
+    write_old_state(old, path, a, 1);
+    CHECK_FAILS(hrm_trainer_load(b, old), HRM_ERR_UNSUPPORTED, "format 99, written by a later version");
     CHECK_OK(hrm_trainer_load(b, path));
+    memset(b->run->w.m, 0, b->model->at.trained * sizeof(hrm_real)); /* whatever the old format does not bring would be missed */
+    memset(b->run->w.v, 0, b->model->at.trained * sizeof(hrm_real));
+    write_old_state(old, path, a, 0);
+    CHECK_OK(hrm_trainer_load(b, old));
+    remove(old);
     CHECK(hrm_trainer_steps_done(b) == 5, "resumed at step %d", (int)hrm_trainer_steps_done(b));
+    CHECK(memcmp(a->run->w.m, b->run->w.m, b->model->at.trained * sizeof(hrm_real)) == 0, "moments from the old format");
+    CHECK_OK(hrm_trainer_load(b, path));
+    CHECK(memcmp(a->run->w.v, b->run->w.v, b->model->at.trained * sizeof(hrm_real)) == 0, "moments by parameter");
     CHECK(models_equal(whole, parts), "weights of the state");
     hrm_metrics ma, mb;
     hrm_status sa = HRM_OK, sb = HRM_OK;
@@ -511,7 +555,8 @@ static void check_bad_values(void)
 {
     const char *good = "build/test_act.state", *bad = "build/test_act.bad", *weights = "build/test_act.weights";
     static const struct { const char *tensor; size_t at; double value; hrm_status status; } cases[] = {
-        {"optimizer.v", 3, -1, HRM_ERR_RANGE},     {"optimizer.v", 0, HUGE_VAL, HRM_ERR_NAN}, {"optimizer.m", 5, -HUGE_VAL, HRM_ERR_NAN},
+        {"optimizer.v.inner.lm_head.weight", 3, -1, HRM_ERR_RANGE}, {"optimizer.v.inner.q_head.bias", 0, HUGE_VAL, HRM_ERR_NAN},
+        {"optimizer.m.inner.L_level.layers.0.mlp.down_proj.weight", 5, -HUGE_VAL, HRM_ERR_NAN},
         {"carry.z_H", 7, HUGE_VAL, HRM_ERR_NAN},   {"carry.z_L", 1, -HUGE_VAL, HRM_ERR_NAN},  {"carry.steps", 2, 5, HRM_ERR_RANGE},
         {"carry.steps", 2, -1, HRM_ERR_RANGE},     {"carry.halted", 0, 2, HRM_ERR_RANGE},     {"carry.inputs", 4, 200, HRM_ERR_RANGE},
         {"carry.inputs", 4, -1, HRM_ERR_RANGE},    {"carry.labels", 4, 5, HRM_ERR_RANGE},     {"carry.labels", 4, -7, HRM_ERR_RANGE},
@@ -552,7 +597,7 @@ static void check_bad_values(void)
     CHECK(same_file(good, kept, &state_size), "no state");
     for (int how = 0; how < 2; how++) {
         CHECK_OK(hrm_trainer_load(trainer, good));
-        if (how == 0) trainer->v[trainer->model->at.embed_tokens] = -1; /* as in memory gone bad: the update makes no number of it */
+        if (how == 0) trainer->run->w.v[trainer->model->at.embed_tokens] = -1; /* as in memory gone bad: the update makes no number of it */
         else model->params[model->at.lm_head] = (hrm_real)HUGE_VAL, model->stale = 1;
         hrm_status status = HRM_OK;
         for (int i = 0; i < 3 && status == HRM_OK; i++) status = hrm_trainer_step(trainer, little.data, &metrics);
@@ -577,7 +622,7 @@ static void check_bad_values(void)
 
     /* a bad carry alone: a fresh one is enough */
     CHECK_OK(hrm_trainer_load(trainer, good));
-    for (int i = 0; i < 8; i++) ((hrm_real *)hrm_trainer_run(trainer)->w.z_H)[i] = (hrm_real)HUGE_VAL, hrm_trainer_run(trainer)->w.halted[0] = 0;
+    for (int i = 0; i < 8; i++) ((hrm_real *)hrm_trainer_run(trainer)->w.z[0])[i] = (hrm_real)HUGE_VAL, hrm_trainer_run(trainer)->w.halted[0] = 0;
     CHECK_FAILS(hrm_trainer_step(trainer, little.data, &metrics), HRM_ERR_NAN, "the weights are those before it");
     CHECK(models_equal(model, whole), "the weights moved");
     CHECK_OK(hrm_run_reset(hrm_trainer_run(trainer)));
@@ -654,12 +699,143 @@ static void check_puzzle_gradient(void)
     batch_free(&batch);
 }
 
+/* A 0 that is meant is said by its flag, and works: no decay of the rate but to 0, momentum off, a puzzle table that stays. */
+static void check_zeros(void)
+{
+    static little_data little;
+    little_open(&little);
+    hrm_model_desc d = small_desc();
+    hrm_model *model = NULL;
+    hrm_trainer *trainer = NULL;
+    hrm_train_desc td;
+    hrm_metrics m;
+    size_t n = 0;
+    memset(&td, 0, sizeof td);
+    td.steps = 4, td.batch_size = 8, td.lr = 1e-2f, td.no_warmup = 1, td.no_lr_min_ratio = td.no_beta1 = td.no_puzzle_emb_lr = td.no_weight_decay = 1;
+    CHECK_OK(hrm_model_create(&model, &d));
+    model_decide(model, 6);
+    int table = hrm_model_tensor_find(model, "inner.puzzle_emb.weights");
+    hrm_real *before = tensor_values(model, table, &n, NULL), *after;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    if (!trainer) return;
+    const hrm_train_desc *r = hrm_trainer_describe(trainer);
+    CHECK(r->lr_min_ratio == 0 && r->beta1 == 0 && r->puzzle_emb_lr == 0 && r->weight_decay == 0 && r->beta2 > 0.9f, "zeros become defaults");
+    for (int i = 0; i < 4; i++) CHECK_OK(hrm_trainer_step(trainer, little.data, &m));
+    CHECK(m.lr >= 0 && m.lr < 1e-9, "the last rate is %g", m.lr);
+    after = tensor_values(model, table, &n, NULL);
+    CHECK(memcmp(before, after, n * sizeof *before) == 0, "a puzzle table without a rate moved");
+    for (size_t i = 0; i < model->at.trained; i++)
+        if (trainer->run->w.m[i] * trainer->run->w.m[i] > trainer->run->w.v[i] * 21) {
+            CHECK(0, "element %zu: with beta1 0 the mean is the gradient itself", i);
+            break;
+        }
+    hrm_trainer_destroy(trainer);
+    trainer = NULL, td.no_beta1 = 0, td.beta1 = 1;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "beta1 is 1");
+    td.beta1 = 0, td.puzzle_emb_lr = -1;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td)); /* the flag says 0 */
+    hrm_trainer_destroy(trainer);
+    trainer = NULL, td.no_puzzle_emb_lr = 0;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "puzzle_emb_lr is -1");
+    free(before), free(after);
+    hrm_model_destroy(model);
+    hrm_dataset_close(little.data);
+}
+
+/* A loop of one's own takes the same steps as a trainer: gradients had, measured, applied apart. */
+static void check_own_loop(void)
+{
+    enum { B = 8, STEPS = 6 };
+    static little_data little;
+    little_open(&little);
+    hrm_model_desc d = small_desc();
+    hrm_model *ours = NULL, *theirs = NULL;
+    hrm_trainer *trainer = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    hrm_train_desc td;
+    hrm_update_desc u;
+    hrm_batch batch;
+    hrm_position position;
+    hrm_metrics expected, metrics;
+    memset(&rd, 0, sizeof rd), memset(&td, 0, sizeof td), memset(&u, 0, sizeof u), memset(&position, 0, sizeof position);
+    td.steps = STEPS, td.batch_size = B, td.lr = 1e-2f, td.seed = 2, td.no_warmup = 1;
+    rd.rows = B, rd.train = rd.update = 1, rd.seed = 2;
+    CHECK_OK(hrm_model_create(&ours, &d));
+    CHECK_OK(hrm_model_create(&theirs, &d));
+    model_decide(ours, 6), model_decide(theirs, 6);
+    CHECK_OK(hrm_trainer_create(&trainer, theirs, &td));
+    CHECK_OK(hrm_run_create(&run, ours, &rd));
+    if (!run || !trainer) return;
+    batch_make(&batch, B, d.seq_len);
+    td = *hrm_trainer_describe(trainer);
+    u.lr = td.lr, u.weight_decay = td.weight_decay, u.beta1 = td.beta1, u.beta2 = td.beta2;
+    u.puzzle_emb_lr = td.puzzle_emb_lr, u.puzzle_emb_weight_decay = td.puzzle_emb_weight_decay;
+    for (int step = 1; step <= STEPS; step++) {
+        double norm = 0, sum = 0;
+        CHECK_OK(hrm_dataset_next(little.data, &position, td.seed, 1, &batch, NULL));
+        CHECK_OK(hrm_run_segment(run, &batch, NULL));
+        CHECK_OK(hrm_run_backward(run));
+        for (int i = 0; i < hrm_model_tensor_count(ours); i++) {
+            hrm_tensor t;
+            hrm_role role;
+            CHECK_OK(hrm_model_tensor(ours, i, &t, &role));
+            if (role != HRM_TRAINED) continue;
+            hrm_real *g = (hrm_real *)malloc(t.bytes);
+            CHECK_OK(hrm_run_gradient(run, i, g));
+            for (size_t j = 0; j < t.bytes / sizeof *g; j++) sum += (double)g[j] * (double)g[j];
+            free(g);
+        }
+        CHECK_OK(hrm_run_gradient_norm(run, &norm));
+        CHECK(norm > 0 && fabs(norm * norm - sum) <= 1e-9 * sum, "step %d: norm %g, expected %g", step, norm, sqrt(sum));
+        CHECK_OK(hrm_run_update(run, &u));
+        CHECK_OK(hrm_run_gradient_norm(run, &norm));
+        CHECK(norm == 0 && hrm_run_updates(run) == step, "gradients of norm %g are left after update %d", norm, (int)hrm_run_updates(run));
+        CHECK_OK(hrm_run_metrics(run, &metrics));
+        CHECK_OK(hrm_trainer_step(trainer, little.data, &expected));
+        CHECK(metrics.lm_loss == expected.lm_loss && metrics.q_halt_loss == expected.q_halt_loss, "step %d: loss %g, the trainer's %g", step, metrics.lm_loss,
+              expected.lm_loss);
+    }
+    CHECK(models_equal(ours, theirs), "weights differ from the trainer's");
+
+    /* a gradient that is not finite: told, nothing moves, and the next good one is applied */
+    hrm_model *before = NULL;
+    CHECK_OK(hrm_model_save(ours, "build/test_act.loop"));
+    CHECK_OK(hrm_model_load(&before, "build/test_act.loop", NULL));
+    double norm;
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    run->w.grads[3] = (hrm_real)HUGE_VAL;
+    CHECK_FAILS(hrm_run_gradient_norm(run, &norm), HRM_ERR_NAN, "norm");
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_NAN, "before this update");
+    CHECK(models_equal(ours, before) && hrm_run_updates(run) == STEPS, "a bad gradient was applied");
+    CHECK_OK(hrm_run_zero_gradients(run));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_update(run, &u));
+    CHECK(!models_equal(ours, before), "a good gradient was not applied");
+    u.beta1 = 1;
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_ARGUMENT, "beta1");
+    hrm_run_destroy(run);
+    rd.update = 0, run = NULL;
+    CHECK_OK(hrm_run_create(&run, ours, &rd));
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_ARGUMENT, "without update");
+    hrm_run_destroy(run);
+    rd.update = 1, rd.train = 0, run = NULL;
+    CHECK_FAILS(hrm_run_create(&run, ours, &rd), HRM_ERR_ARGUMENT, "needs train");
+    hrm_trainer_destroy(trainer);
+    hrm_model_destroy(ours), hrm_model_destroy(theirs), hrm_model_destroy(before);
+    batch_free(&batch);
+    hrm_dataset_close(little.data);
+    remove("build/test_act.loop");
+}
+
 /* Two trainers of one model that do not wait: each is told its own metrics, and a step that nobody asks about still tells of errors. */
 static void check_two_trainers(void)
 {
     static little_data little;
     little_open(&little);
-    hrm_device_table slow = hrm__cpu_table;
+    hrm_device_table slow = *hrm_cpu_device(); /* a program's own table */
     slow.asynchronous = 1;
     hrm_model_desc d = small_desc();
     hrm_train_desc td[2];
@@ -668,9 +844,9 @@ static void check_two_trainers(void)
         hrm_model *model = NULL;
         hrm_trainer *t[2] = {NULL, NULL};
         memset(td, 0, sizeof td);
+        d.device_table = pass ? &slow : NULL;
         CHECK_OK(hrm_model_create(&model, &d));
         model_decide(model, 6);
-        if (pass) model->table = &slow;
         for (int i = 0; i < 2; i++) {
             td[i].steps = 20, td[i].batch_size = i ? 5 : 8, td[i].lr = 1e-2f, td[i].seed = 2;
             CHECK_OK(hrm_trainer_create(&t[i], model, &td[i]));
@@ -772,7 +948,7 @@ static void check_ahead(void)
 {
     static little_data little;
     little_open(&little);
-    hrm_device_table slow = hrm__cpu_table;
+    hrm_device_table slow = *hrm_cpu_device(); /* a program's own table */
     slow.asynchronous = 1;
     hrm_model_desc d = small_desc();
     hrm_train_desc td;
@@ -782,8 +958,8 @@ static void check_ahead(void)
     hrm_trainer *trainers[3] = {NULL, NULL, NULL};
     hrm_metrics m[3], late;
     for (int i = 0; i < 3; i++) { /* waited for; not waited for; nothing to wait for */
+        d.device_table = i == 1 ? &slow : NULL;
         CHECK_OK(hrm_model_create(&models[i], &d));
-        if (i == 1 && models[i]) models[i]->table = &slow;
         CHECK_OK(hrm_trainer_create(&trainers[i], models[i], &td));
         if (!trainers[i]) return;
     }
@@ -815,9 +991,9 @@ static void check_ahead(void)
     /* a loss that is not finite is told a step later, and nothing has moved */
     hrm_model *model = NULL, *as_it_was = NULL;
     hrm_trainer *trainer = NULL;
-    CHECK_OK(hrm_model_create(&model, &d));
     CHECK_OK(hrm_model_create(&as_it_was, &d));
-    model->table = &slow;
+    d.device_table = &slow;
+    CHECK_OK(hrm_model_create(&model, &d));
     CHECK_OK(hrm_trainer_create(&trainer, model, &td));
     CHECK_OK(hrm_trainer_step(trainer, little.data, &m[0]));
     for (int i = 0; i < hrm_model_tensor_count(model); i++) {
@@ -857,5 +1033,7 @@ int main(void)
     check_bad_values();
     check_puzzle_gradient();
     check_two_trainers();
+    check_own_loop();
+    check_zeros();
     return test_summary();
 }

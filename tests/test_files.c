@@ -1336,7 +1336,7 @@ static void test_configuration(void)
         {"arch:\n  num_heads: 2\n  H_layers: 2.7\n", HRM_ERR_FORMAT, "all_config.yaml: line 3: arch.H_layers is \"2.7\", expected a whole number"},
         {"arch:\n  H_layers: '1'\n", HRM_ERR_FORMAT, "arch.H_layers is \"1\""}, {"arch:\n  H_layers: true\n", HRM_ERR_FORMAT, "arch.H_layers is \"true\""},
         {"arch:\n  causal: 2\n", HRM_ERR_FORMAT, "arch.causal is \"2\", expected true or false"}, {"arch:\n  expansion: -1\n", HRM_ERR_FORMAT, "arch.expansion is \"-1\""},
-        {"arch:\n  halt_exploration_prob: 1.5\n", HRM_ERR_FORMAT, "expected a number from 0 to 1"}, {"arch:\n  pos_encodings: none\n", HRM_ERR_FORMAT, "expected rope or learned"},
+        {"arch:\n  halt_exploration_prob: 1.5\n", HRM_ERR_FORMAT, "expected a number from 0 to 1"}, {"arch:\n  pos_encodings: none\n", HRM_ERR_FORMAT, "expected one of rope|learned"},
         {"arch:\n  num_head: 2\n", HRM_ERR_UNSUPPORTED, "all_config.yaml: line 2: this version knows no key arch.num_head; the nearest is num_heads"},
         {"arch:\n  loss:\n    label_smoothing: 0.1\n", HRM_ERR_UNSUPPORTED, "no key arch.loss.label_smoothing"}, {"arch:\n  mlp_t: false\n", HRM_ERR_UNSUPPORTED, "arch.mlp_t"},
         {"arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_UNSUPPORTED, "arch.name is \"recursive_reasoning.trm"},

@@ -460,6 +460,27 @@ static int everything(const char *tensor) { (void)tensor; return 1; }
 static int heads(const char *tensor) { return strstr(tensor, "_head") != NULL; }
 static int heads_and_H(const char *tensor) { return strstr(tensor, "_head") != NULL || strstr(tensor, "H_level") != NULL; }
 
+/* Recurrences as lists: {state, network, inputs, index, slot, …}. States 0 is read by the heads. */
+#define E HRM_INPUT_E
+static const hrm_pass three_levels[] = { /* z2 fast, z1 slower, z0 slowest, each with a network of its own: examples/layers.c as a list */
+    {2, 2, 2 | E, 0, 0, 0, 0}, {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0}, {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0},
+    {0, 0, 2, 0, 0, 0, 0}, {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
+};
+static const hrm_pass one_network[] = { /* two states, one network for both */
+    {1, 0, 1 | E, 0, 0, 0, 0}, {1, 0, 1 | E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0}, {1, 0, 1 | E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
+};
+static const hrm_pass one_state[] = {{0, 1, E, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0}, {0, 1, E, 0, 0, 0, 0}}; /* a plain recurrent network, two layers in turns */
+static const hrm_pass everywhere[] = { /* every state into every other, and e into all */
+    {0, 0, 6 | E, 0, 0, 0, 0}, {1, 1, 5 | E, 0, 0, 0, 0}, {2, 0, 3 | E, 0, 0, 0, 0}, {1, 1, 5 | E, 0, 0, 0, 0}, {0, 0, 6 | E, 0, 0, 0, 0},
+};
+#undef E
+static const struct { const char *name; hrm_recurrence r; } recurrences[] = {
+    {"three levels", {3, 3, NULL, (int)HRM__COUNT(three_levels), three_levels}},
+    {"one network", {2, 1, NULL, (int)HRM__COUNT(one_network), one_network}},
+    {"one state", {1, 2, NULL, (int)HRM__COUNT(one_state), one_state}},
+    {"everywhere", {3, 2, NULL, (int)HRM__COUNT(everywhere), everywhere}},
+};
+
 int main(void)
 {
     check_layers();
@@ -484,5 +505,31 @@ int main(void)
     check_segment("H1 L2", &d, 1, heads_and_H);
     d.H_cycles = 2; /* more passes go without gradient; the heads come after them all */
     check_segment("H2 L2", &d, 1, heads);
+    d.H_cycles = d.L_cycles = 0;
+
+    /* other lists of passes, with a gradient through every one: the whole gradient again */
+    static const int layers[] = {1, 2, 1};
+    hrm_recurrence r;
+    for (size_t i = 0; i < HRM__COUNT(recurrences); i++) {
+        r = recurrences[i].r;
+        r.layers = layers;
+        d.recurrence = &r;
+        d.num_threads = (int)i % 2 + 1;
+        check_segment(recurrences[i].name, &d, (int)i % 2, everything);
+    }
+    hrm_model *model = NULL;
+    r = recurrences[0].r, r.layers = layers;
+    hrm_pass bad[HRM__COUNT(three_levels)];
+    memcpy(bad, three_levels, sizeof bad);
+    r.passes = bad;
+    bad[2].inputs = 1u << 3;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "pass 2");
+    bad[2].inputs = 1u, bad[1].net = 3;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "pass 1");
+    bad[1].net = 1;
+    for (size_t i = 0; i < HRM__COUNT(bad); i++) bad[i].slot = bad[i].state == 0 ? -1 : 0;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "no gradient");
+    r.states = 5;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "5 states");
     return test_summary();
 }

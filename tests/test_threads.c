@@ -244,5 +244,15 @@ int main(void)
     d.puzzle_emb_ndim = 64;
     d.causal = 1;
     check_bitwise("learned, causal", d, 16);
+    static const hrm_pass list[] = { /* three states, gradients through several passes of one network */
+        {1, 1, 5 | HRM_INPUT_E, 0, -1, 0, 0}, {1, 1, 5 | HRM_INPUT_E, 0, 0, 0, 0}, {2, 0, 2, 0, 0, 0, 0}, {1, 1, 5, 0, 0, 0, 0}, {0, 0, 6, 0, 0, 0, 0},
+    };
+    static const int layers[] = {1, 2};
+    hrm_recurrence recurrence = {3, 2, layers, (int)HRM__COUNT(list), list};
+    d.recurrence = &recurrence;
+    d.hidden_size = 24;
+    d.num_heads = 3;
+    d.puzzle_emb_ndim = 30;
+    check_bitwise("another recurrence", d, 9);
     return test_summary();
 }

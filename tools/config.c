@@ -16,17 +16,21 @@ typedef struct config_key {
     int         commands, flags;
 } config_key;
 
-#define CONFIG__INT(field, key, def, low, high, commands, flags, help) \
-    {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_INT, commands, flags},
-#define CONFIG__REAL(field, key, def, low, high, commands, flags, help) \
-    {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_REAL, commands, flags},
-#define CONFIG__FLAG(field, key, def, commands, flags, help) \
-    {key, def, NULL, help, 0, 1, offsetof(config, field), CONFIG_KIND_FLAG, commands, flags},
-#define CONFIG__WORD(field, key, def, words, commands, flags, help) \
-    {key, def, words, help, 0, 0, offsetof(config, field), CONFIG_KIND_WORD, commands, flags},
-#define CONFIG__TEXT(field, key, def, commands, flags, help) \
-    {key, def, NULL, help, 0, 0, offsetof(config, field), CONFIG_KIND_TEXT, commands, flags},
-static const config_key keys[CONFIG_COUNT] = {CONFIG_KEYS(CONFIG__INT, CONFIG__REAL, CONFIG__FLAG, CONFIG__WORD, CONFIG__TEXT)};
+#define CONFIG__KEY(kind, field, key, ...) CONFIG__KEY_##kind(field, key, __VA_ARGS__)
+#define CONFIG__KEY_INT(field, key, def, low, high, commands, flags, help) {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_INT, commands, flags},
+#define CONFIG__KEY_REAL(field, key, def, low, high, commands, flags, help) {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_REAL, commands, flags},
+#define CONFIG__KEY_FLAG(field, key, def, commands, flags, help) {key, def, NULL, help, 0, 1, offsetof(config, field), CONFIG_KIND_FLAG, commands, flags},
+#define CONFIG__KEY_WORD(field, key, def, words, commands, flags, help) {key, def, words, help, 0, 0, offsetof(config, field), CONFIG_KIND_WORD, commands, flags},
+#define CONFIG__KEY_TEXT(field, key, def, commands, flags, help) {key, def, NULL, help, 0, 0, offsetof(config, field), CONFIG_KIND_TEXT, commands, flags},
+static const config_key keys[CONFIG_COUNT] = {CONFIG_KEYS(CONFIG__KEY)};
+
+static char *default_text(char text[64], const config_key *k)
+{
+    /* of a model's word the first, of its puzzle embedding the width of the others */
+    if (k->offset == offsetof(config, puzzle_emb_ndim)) return strcpy(text, "${.hidden_size}");
+    snprintf(text, 64, "%.*s", (int)strcspn(k->def, "|"), k->def);
+    return text;
+}
 
 static const char *command_name(int command)
 {
@@ -386,8 +390,11 @@ config *config_create(int command)
     }
     c->command = command;
     for (int i = 0; i < CONFIG_COUNT; i++) {
-        strcpy(c->raw[i].text, keys[i].def);
-        if (strncmp(keys[i].def, "${", 2) != 0) store(c, i, keys[i].def, "");
+        default_text(c->raw[i].text, &keys[i]);
+        if (strncmp(c->raw[i].text, "${", 2) != 0) {
+            char text[64];
+            store(c, i, default_text(text, &keys[i]), "");
+        }
     }
     if (command == CONFIG_SOLVE) c->halt = 1; /* a person waits for it */
     return c;
@@ -648,11 +655,12 @@ void config_help(int command)
     for (int i = 0; i < CONFIG_COUNT; i++) {
         const config_key *k = &keys[i];
         if (!(k->commands & command) || (command != CONFIG_TRAIN && (k->flags & CONFIG_ARCH))) continue;
-        int n = printf("  %s=%s", k->name, k->words ? k->words : k->def);
+        char def[64];
+        default_text(def, k);
+        int n = printf("  %s=%s", k->name, k->words ? k->words : def);
         printf(n < COLUMN ? "%*s" : "\n%*s", n < COLUMN ? COLUMN - n : COLUMN, "");
         char help[512];
-        snprintf(help, sizeof help, "%s%s%s%s", k->help, k->words && *k->def ? " [" : "", k->words ? k->def : "",
-                 k->words && *k->def ? "]" : "");
+        snprintf(help, sizeof help, "%s%s%s%s", k->help, k->words && *def ? " [" : "", k->words ? def : "", k->words && *def ? "]" : "");
         print_wrapped(help, COLUMN, WIDTH);
     }
     if (command != CONFIG_TRAIN) printf("%s", config_model_help);
@@ -786,27 +794,14 @@ int config_write(const config *c, const hrm_model_desc *desc, const char *path)
 }
 
 /* ---- to and from the library's description ---------------------------------------------------------------------------- */
-static float given(double x) { return x > 0 ? (float)x : 1e-30f; } /* 0 would mean the default there; this is as good as 0 */
-
+#define FROM_INT(field, standard, low, high, none, help)   d->none = c->field == 0, d->field = (int)c->field;
+#define FROM_FLOAT(field, standard, low, high, none, help) d->none = c->field == 0, d->field = (float)c->field;
+#define FROM_FLAG(field, help)                             d->field = c->field;
+#define FROM_WORD(field, words, help)                      memcpy(&d->field, &c->field, sizeof(int)); /* an enum of the library */
+#define FROM(a, kind, key, ...)                            FROM_##kind(__VA_ARGS__)
 void config_model_desc(const config *c, hrm_model_desc *d)
 {
-    d->hidden_size = (int)c->hidden_size;
-    d->num_heads = (int)c->num_heads;
-    d->H_layers = (int)c->H_layers;
-    d->L_layers = (int)c->L_layers;
-    d->H_cycles = (int)c->H_cycles;
-    d->L_cycles = (int)c->L_cycles;
-    d->expansion = (float)c->expansion;
-    d->puzzle_emb_ndim = (int)c->puzzle_emb_ndim;
-    d->no_puzzle_emb = c->puzzle_emb_ndim == 0;
-    d->pos_encodings = (hrm_pos_encodings)c->pos_encodings;
-    d->causal = c->causal;
-    d->rms_norm_eps = (float)c->rms_norm_eps;
-    d->rope_theta = (float)c->rope_theta;
-    d->halt_max_steps = (int)c->arch_halt_max_steps;
-    d->halt_exploration_prob = given(c->halt_exploration_prob);
-    d->no_halt_exploration = c->halt_exploration_prob == 0;
-    d->loss_type = (hrm_loss_type)c->loss_type;
+    HRM_ARCH_KEYS(FROM, 0)
     d->seed = (uint64_t)c->seed;
 }
 
@@ -824,16 +819,17 @@ typedef struct config_stated {
     double value;
     int said;
 } config_stated;
-enum { STATED = 15 };
+#define ONE(a, kind, key, field, ...) +1
+enum { STATED = 0 HRM_ARCH_KEYS(ONE, 0) };
+#undef ONE
 
 static void stated_values(config_stated s[STATED], const hrm_model_desc *d)
 {
     /* the keys of a model with their values; a 0 mostly means that nobody said it */
     int n = 0;
-#define STATED_VALUE(key) s[n].index = CONFIG_##key, s[n].value = (double)d->key, s[n].said = d->key != 0, n++;
-    CONFIG_MODEL_KEYS(STATED_VALUE)
+#define STATED_VALUE(a, kind, key, field, ...) s[n].index = CONFIG_##field, s[n].value = (double)d->field, s[n].said = d->field != 0, n++;
+    HRM_ARCH_KEYS(STATED_VALUE, 0)
 #undef STATED_VALUE
-    s[n].index = CONFIG_arch_halt_max_steps, s[n].value = d->halt_max_steps, s[n].said = d->halt_max_steps != 0;
     for (int i = 0; i < STATED; i++) {
         int kind = (int)keys[s[i].index].kind;
         if (s[i].index == CONFIG_puzzle_emb_ndim && d->no_puzzle_emb) s[i].value = 0, s[i].said = 1;
@@ -867,7 +863,7 @@ static const char *own_name(int index) { return strrchr(keys[index].name, '.') +
 static int is_rule(int index)
 {
     /* no weight depends on them: training has its own */
-    return index == CONFIG_arch_halt_max_steps || index == CONFIG_halt_exploration_prob || index == CONFIG_loss_type;
+    return index == CONFIG_halt_max_steps || index == CONFIG_halt_exploration_prob || index == CONFIG_loss_type;
 }
 
 static void said_desc(const config *c, hrm_model_desc *d)
@@ -878,14 +874,13 @@ static void said_desc(const config *c, hrm_model_desc *d)
     memset(d, 0, sizeof *d);
     config_model_desc(c, &all);
     all.halt_exploration_prob = all.no_halt_exploration ? 0 : all.halt_exploration_prob;
-#define SAID(key)                                                                                                              \
-    if (config_is_set(c, CONFIG_##key) && !(c->command == CONFIG_TRAIN && is_rule(CONFIG_##key))) d->key = all.key;
-    CONFIG_MODEL_KEYS(SAID)
+#define SAID(a, kind, key, field, ...) \
+    if (config_is_set(c, CONFIG_##field) && !(c->command == CONFIG_TRAIN && is_rule(CONFIG_##field))) d->field = all.field;
+    HRM_ARCH_KEYS(SAID, 0)
 #undef SAID
     if (config_is_set(c, CONFIG_puzzle_emb_ndim)) d->no_puzzle_emb = all.no_puzzle_emb;
     if (c->command == CONFIG_TRAIN) return;
     if (config_is_set(c, CONFIG_halt_exploration_prob)) d->no_halt_exploration = all.no_halt_exploration;
-    if (config_is_set(c, CONFIG_arch_halt_max_steps)) d->halt_max_steps = all.halt_max_steps;
 }
 
 int config_merge(const config *c, const char *path, hrm_model_desc *merged, hrm_sources *sources)
@@ -907,7 +902,7 @@ int config_merge(const config *c, const char *path, hrm_model_desc *merged, hrm_
     }
     said_desc(c, &said);
     if (hrm_checkpoint_merge(merged, sources, path, &said) != HRM_OK) return tool_failed();
-    if (!merged->halt_max_steps) merged->halt_max_steps = (int)c->halt_max_steps; /* in eval and solve it says the same */
+    if (!merged->halt_max_steps) merged->halt_max_steps = (int)c->max_steps; /* in eval and solve it says the same */
     return TOOL_OK;
 }
 

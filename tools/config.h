@@ -11,77 +11,60 @@ enum { CONFIG_TRAIN = 1, CONFIG_EVAL = 2, CONFIG_SOLVE = 4, CONFIG_RUNS = 7, CON
  * not taken over from a run when its checkpoint is used elsewhere. */
 enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONFIG_MORE = 16 };
 
-/* kind, field, key, default, lowest, highest (of a text: the words it may be), commands, flags, help.
- * An empty default means unset. INT int64_t, REAL double, FLAG int, WORD int (index into the words), TEXT and LIST char[]. */
-#define CONFIG_KEYS(INT, REAL, FLAG, WORD, TEXT) \
-    TEXT(data_path,       "data_path",       "", CONFIG_RUNS, CONFIG_FREE, "folder of the data set") \
-    TEXT(checkpoint_path, "checkpoint_path", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "folder of the run [checkpoints/DATA/RUN]; in eval, of the saved outputs") \
-    TEXT(project_name,    "project_name",    "", CONFIG_TRAIN, CONFIG_FREE, "the run's project [from data_path]") \
-    TEXT(run_name,        "run_name",        "", CONFIG_TRAIN, CONFIG_FREE, "the run's name [from date and time]") \
-    INT(global_batch_size,     "global_batch_size",     "768", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, 0, "puzzles a step") \
-    INT(epochs,                "epochs",                "100000", 1, 1000000000, CONFIG_TRAIN, CONFIG_MORE, "passes over the groups of the data set") \
-    INT(eval_interval,         "eval_interval",         "", 1, 1000000000, CONFIG_TRAIN, 0, "epochs between evaluations, a divisor of epochs [10000, or one at the end]") \
-    FLAG(checkpoint_every_eval, "checkpoint_every_eval", "true", CONFIG_TRAIN, CONFIG_FREE, "keep step_N.safetensors of every evaluation, not of the last alone") \
-    REAL(lr,                   "lr",                    "1e-4", 0, 10, CONFIG_TRAIN, 0, "learning rate") \
-    REAL(lr_min_ratio,         "lr_min_ratio",          "1", 0, 1, CONFIG_TRAIN, 0, "where the cosine ends, as a part of lr") \
-    INT(lr_warmup_steps,       "lr_warmup_steps",       "2000", 0, 1000000000, CONFIG_TRAIN, 0, "steps of linear warm-up") \
-    REAL(beta1,                "beta1",                 "0.9", 0, 0.999999, CONFIG_TRAIN, 0, "Adam-atan2, mean of gradients") \
-    REAL(beta2,                "beta2",                 "0.95", 0, 0.999999, CONFIG_TRAIN, 0, "Adam-atan2, mean of squares") \
-    REAL(weight_decay,         "weight_decay",          "0.1", 0, 100, CONFIG_TRAIN, 0, "of all parameters but the puzzle table") \
-    REAL(puzzle_emb_lr,        "puzzle_emb_lr",         "1e-2", 0, 10, CONFIG_TRAIN, 0, "learning rate of the puzzle table") \
-    REAL(puzzle_emb_weight_decay, "puzzle_emb_weight_decay", "0.1", 0, 100, CONFIG_TRAIN, 0, "weight decay of the puzzle table") \
-    INT(seed,                  "seed",                  "0", 0, 9007199254740992.0, CONFIG_TRAIN, 0, "of weights, data order and exploration") \
-    TEXT(eval_save_outputs,    "eval_save_outputs",     "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, \
+/* kind, field, key, default, then of INT and REAL lowest, highest, of WORD the words it may be; commands, flags, help. An empty
+ * default means unset. INT int64_t, REAL double, FLAG int, WORD int (index into the words), TEXT char[]. The keys of a model and
+ * of its training stand in hrm.h. */
+#define CONFIG__ARCH(X, kind, key, field, ...) CONFIG__ARCH_##kind(X, "arch." key, field, __VA_ARGS__)
+#define CONFIG__ARCH_INT(X, key, field, standard, low, high, none, help)   X(INT, field, key, #standard, low, high, CONFIG_ANY, CONFIG_ARCH, help)
+#define CONFIG__ARCH_FLOAT(X, key, field, standard, low, high, none, help) X(REAL, field, key, #standard, low, high, CONFIG_ANY, CONFIG_ARCH, help)
+#define CONFIG__ARCH_FLAG(X, key, field, help)                             X(FLAG, field, key, "false", CONFIG_ANY, CONFIG_ARCH, help)
+#define CONFIG__ARCH_WORD(X, key, field, words, help)                      X(WORD, field, key, words, words, CONFIG_ANY, CONFIG_ARCH, help)
+#define CONFIG__RATE(X, kind, key, field, standard, low, high, none, help) X(REAL, field, key, #standard, low, high, CONFIG_TRAIN, 0, help)
+#define CONFIG_KEYS(X) \
+    X(TEXT, data_path, "data_path", "", CONFIG_RUNS, CONFIG_FREE, "folder of the data set") \
+    X(TEXT, checkpoint_path, "checkpoint_path", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "folder of the run [checkpoints/DATA/RUN]; in eval, of the saved outputs") \
+    X(TEXT, project_name, "project_name", "", CONFIG_TRAIN, CONFIG_FREE, "the run's project [from data_path]") \
+    X(TEXT, run_name, "run_name", "", CONFIG_TRAIN, CONFIG_FREE, "the run's name [from date and time]") \
+    X(INT, global_batch_size, "global_batch_size", "768", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, 0, "puzzles a step") \
+    X(INT, epochs, "epochs", "100000", 1, 1000000000, CONFIG_TRAIN, CONFIG_MORE, "passes over the groups of the data set") \
+    X(INT, eval_interval, "eval_interval", "", 1, 1000000000, CONFIG_TRAIN, 0, "epochs between evaluations, a divisor of epochs [10000, or one at the end]") \
+    X(FLAG, checkpoint_every_eval, "checkpoint_every_eval", "true", CONFIG_TRAIN, CONFIG_FREE, "keep step_N.safetensors of every evaluation, not of the last alone") \
+    HRM_RATE_KEYS(CONFIG__RATE, X) \
+    X(INT, lr_warmup_steps, "lr_warmup_steps", "2000", 0, 1000000000, CONFIG_TRAIN, 0, "steps of linear warm-up") \
+    X(INT, seed, "seed", "0", 0, 9007199254740992.0, CONFIG_TRAIN, 0, "of weights, data order and exploration") \
+    X(TEXT, eval_save_outputs, "eval_save_outputs", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, \
          "[…] of inputs, labels, puzzle_identifiers, logits, q_halt_logits, q_continue_logits, predictions, steps: saved as .npy") \
-    TEXT(arch_name,            "arch.name",             "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", CONFIG_TRAIN, 0, "the public code's class; there is this one") \
-    TEXT(arch_loss_name,       "arch.loss.name",        "losses@ACTLossHead", CONFIG_TRAIN, 0, "the public code's class; there is this one") \
-    WORD(loss_type,            "arch.loss.loss_type",   "stablemax_cross_entropy", "stablemax_cross_entropy|softmax_cross_entropy", CONFIG_ANY, CONFIG_ARCH, "of the tokens") \
-    REAL(halt_exploration_prob, "arch.halt_exploration_prob", "0.1", 0, 1, CONFIG_ANY, CONFIG_ARCH, "how often a row is made to go on in training") \
-    INT(arch_halt_max_steps,   "arch.halt_max_steps",   "16", 1, 1000000, CONFIG_ANY, CONFIG_ARCH, "segments at most") \
-    INT(H_cycles,              "arch.H_cycles",         "2", 1, 10000, CONFIG_ANY, CONFIG_ARCH, "passes of the slow level in a segment") \
-    INT(L_cycles,              "arch.L_cycles",         "2", 1, 10000, CONFIG_ANY, CONFIG_ARCH, "passes of the fast level in each of those") \
-    INT(H_layers,              "arch.H_layers",         "4", 1, 1024, CONFIG_ANY, CONFIG_ARCH, "blocks of the slow level") \
-    INT(L_layers,              "arch.L_layers",         "4", 1, 1024, CONFIG_ANY, CONFIG_ARCH, "blocks of the fast level") \
-    INT(hidden_size,           "arch.hidden_size",      "512", 2, 65536, CONFIG_ANY, CONFIG_ARCH, "width, a multiple of num_heads") \
-    INT(num_heads,             "arch.num_heads",        "8", 1, 1024, CONFIG_ANY, CONFIG_ARCH, "attention heads") \
-    REAL(expansion,            "arch.expansion",        "4", 0.001, 1000, CONFIG_ANY, CONFIG_ARCH, "width of the SwiGLU, times 2/3 of hidden_size") \
-    INT(puzzle_emb_ndim,       "arch.puzzle_emb_ndim",  "${.hidden_size}", 0, 1048576, CONFIG_ANY, CONFIG_ARCH, "width of a puzzle's own embedding; 0: none") \
-    WORD(pos_encodings,        "arch.pos_encodings",    "rope", "rope|learned", CONFIG_ANY, CONFIG_ARCH, "how positions are told") \
-    FLAG(causal,               "arch.causal",           "false", CONFIG_ANY, CONFIG_ARCH, "a position attends to itself and those before it alone") \
-    REAL(rms_norm_eps,         "arch.rms_norm_eps",     "1e-5", 1e-12, 1, CONFIG_ANY, CONFIG_ARCH, "of the norms") \
-    REAL(rope_theta,           "arch.rope_theta",       "10000", 1, 1e12, CONFIG_ANY, CONFIG_ARCH, "base of the rotary angles") \
-    WORD(forward_dtype,        "arch.forward_dtype",    "", "float32|bfloat16|int8", CONFIG_RUNS, CONFIG_FREE, \
+    X(TEXT, arch_name, "arch.name", "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", CONFIG_TRAIN, 0, "the public code's class; there is this one") \
+    X(TEXT, arch_loss_name, "arch.loss.name", "losses@ACTLossHead", CONFIG_TRAIN, 0, "the public code's class; there is this one") \
+    HRM_ARCH_KEYS(CONFIG__ARCH, X) \
+    X(WORD, forward_dtype, "arch.forward_dtype", "", "float32|bfloat16|int8", CONFIG_RUNS, CONFIG_FREE, \
          "of the arithmetic [float32 on the CPU, bfloat16 on CUDA]; in eval and solve the others work on the CPU too") \
-    TEXT(checkpoint,           "checkpoint",            "", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, "the checkpoint, safetensors or PyTorch's; of a folder its newest step") \
-    TEXT(load_checkpoint,      "load_checkpoint",       "", CONFIG_TRAIN, 0, "start from the weights in this file, or in the newest step of a folder") \
-    TEXT(resume,               "resume",                "", CONFIG_TRAIN, CONFIG_LOCAL, "go on with the run in this folder, exactly where it stopped") \
-    FLAG(overwrite,            "overwrite",             "false", CONFIG_TRAIN, CONFIG_LOCAL, "begin a new run in a folder that holds one, which goes once the new one stands") \
-    WORD(device,               "device",                "cpu", "cpu|cuda", CONFIG_RUNS, CONFIG_FREE | CONFIG_HERE, "where it runs") \
-    INT(threads,               "threads",               "0", 0, 1024, CONFIG_RUNS, CONFIG_FREE | CONFIG_HERE, "threads on the CPU [0: one a processor]; results do not depend on it") \
-    INT(steps,                 "steps",                 "", 1, 1e15, CONFIG_TRAIN, CONFIG_MORE, "updates in all, instead of epochs; with resume more than it had goes on past the end") \
-    INT(log_interval,          "log_interval",          "10", 1, 1000000000, CONFIG_TRAIN, 0, "steps between lines of metrics.jsonl, each a mean over them") \
-    INT(save_interval,         "save_interval",         "1000", 0, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "steps between saves of the whole training state [0: when it stops only]") \
-    FLAG(keep_best,            "keep_best",             "false", CONFIG_TRAIN, CONFIG_FREE, "keep the best evaluation's weights as best.safetensors") \
-    REAL(early_stop_accuracy,  "early_stop_accuracy",   "0", 0, 1, CONFIG_TRAIN, CONFIG_FREE, "stop once training's exact accuracy stays at or above this [0: never]; 0.99 guards small data sets") \
-    INT(early_stop_patience,   "early_stop_patience",   "10", 1, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "for so many logged steps one after the other") \
-    FLAG(tensorboard,          "tensorboard",           "true", CONFIG_TRAIN, CONFIG_FREE, "write TensorBoard event files beside metrics.jsonl") \
-    WORD(halt,                 "halt",                  "full", "full|adaptive", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, \
+    X(TEXT, checkpoint, "checkpoint", "", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, "the checkpoint, safetensors or PyTorch's; of a folder its newest step") \
+    X(TEXT, load_checkpoint, "load_checkpoint", "", CONFIG_TRAIN, 0, "start from the weights in this file, or in the newest step of a folder") \
+    X(TEXT, resume, "resume", "", CONFIG_TRAIN, CONFIG_LOCAL, "go on with the run in this folder, exactly where it stopped") \
+    X(FLAG, overwrite, "overwrite", "false", CONFIG_TRAIN, CONFIG_LOCAL, "begin a new run in a folder that holds one, which goes once the new one stands") \
+    X(WORD, device, "device", "cpu", "cpu|cuda", CONFIG_RUNS, CONFIG_FREE | CONFIG_HERE, "where it runs") \
+    X(INT, threads, "threads", "0", 0, 1024, CONFIG_RUNS, CONFIG_FREE | CONFIG_HERE, "threads on the CPU [0: one a processor]; results do not depend on it") \
+    X(INT, steps, "steps", "", 1, 1e15, CONFIG_TRAIN, CONFIG_MORE, "updates in all, instead of epochs; with resume more than it had goes on past the end") \
+    X(INT, log_interval, "log_interval", "10", 1, 1000000000, CONFIG_TRAIN, 0, "steps between lines of metrics.jsonl, each a mean over them") \
+    X(INT, save_interval, "save_interval", "1000", 0, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "steps between saves of the whole training state [0: when it stops only]") \
+    X(FLAG, keep_best, "keep_best", "false", CONFIG_TRAIN, CONFIG_FREE, "keep the best evaluation's weights as best.safetensors") \
+    X(REAL, early_stop_accuracy, "early_stop_accuracy", "0", 0, 1, CONFIG_TRAIN, CONFIG_FREE, "stop once training's exact accuracy stays at or above this [0: never]; 0.99 guards small data sets") \
+    X(INT, early_stop_patience, "early_stop_patience", "10", 1, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "for so many logged steps one after the other") \
+    X(FLAG, tensorboard, "tensorboard", "true", CONFIG_TRAIN, CONFIG_FREE, "write TensorBoard event files beside metrics.jsonl") \
+    X(WORD, halt, "halt", "full", "full|adaptive", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, \
          "full: always halt_max_steps segments, as published; adaptive: a puzzle stops when the model says so [in solve]") \
-    INT(halt_max_steps,        "halt_max_steps",        "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, "segments at most; may exceed training's") \
-    FLAG(compare,              "compare",               "true", CONFIG_EVAL, CONFIG_LOCAL, "with halt=adaptive: also run in full, to tell how much accuracy was kept") \
-    INT(eval_batch_size,       "eval_batch_size",       "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "puzzles at once in evaluations [at most 64 on the CPU, global_batch_size on CUDA]") \
-    INT(eval_examples,         "eval_examples",         "", 1, 1e15, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "evaluate on the first so many examples [all]")
+    X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, "segments at most; may exceed training's") \
+    X(FLAG, compare, "compare", "true", CONFIG_EVAL, CONFIG_LOCAL, "with halt=adaptive: also run in full, to tell how much accuracy was kept") \
+    X(INT, eval_batch_size, "eval_batch_size", "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "puzzles at once in evaluations [at most 64 on the CPU, global_batch_size on CUDA]") \
+    X(INT, eval_examples, "eval_examples", "", 1, 1e15, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "evaluate on the first so many examples [all]")
 
 typedef enum config_kind { CONFIG_KIND_INT, CONFIG_KIND_REAL, CONFIG_KIND_FLAG, CONFIG_KIND_WORD, CONFIG_KIND_TEXT } config_kind;
 
 /* The index of each key in `raw`. */
-#define CONFIG__NUMBER(field, key, def, low, high, commands, flags, help) CONFIG_##field,
-#define CONFIG__FLAG(field, key, def, commands, flags, help) CONFIG_##field,
-#define CONFIG__WORD(field, key, def, words, commands, flags, help) CONFIG_##field,
-enum config_index { CONFIG_KEYS(CONFIG__NUMBER, CONFIG__NUMBER, CONFIG__FLAG, CONFIG__WORD, CONFIG__FLAG) CONFIG_COUNT };
-#undef CONFIG__NUMBER
-#undef CONFIG__FLAG
-#undef CONFIG__WORD
+#define CONFIG__INDEX(kind, field, ...) CONFIG_##field,
+enum config_index { CONFIG_KEYS(CONFIG__INDEX) CONFIG_COUNT };
+#undef CONFIG__INDEX
 
 typedef enum config_origin { CONFIG_DEFAULT, CONFIG_BASE /* all_config.yaml of a run */, CONFIG_FILE /* --config */, CONFIG_COMMAND } config_origin;
 
@@ -91,29 +74,21 @@ typedef struct config_raw { /* a key's value as it was written */
     config_origin origin;
 } config_raw;
 
-#define CONFIG__INT(field, key, def, low, high, commands, flags, help) int64_t field;
-#define CONFIG__REAL(field, key, def, low, high, commands, flags, help) double field;
-#define CONFIG__FLAG(field, key, def, commands, flags, help) int field;
-#define CONFIG__WORD(field, key, def, words, commands, flags, help) int field; /* -1: unset */
-#define CONFIG__TEXT(field, key, def, commands, flags, help) char field[TOOL_PATH];
+#define CONFIG__MEMBER(kind, field, ...) CONFIG__MEMBER_##kind(field)
+#define CONFIG__MEMBER_INT(field)  int64_t field;
+#define CONFIG__MEMBER_REAL(field) double field;
+#define CONFIG__MEMBER_FLAG(field) int field;
+#define CONFIG__MEMBER_WORD(field) int field; /* -1: unset */
+#define CONFIG__MEMBER_TEXT(field) char field[TOOL_PATH];
 typedef struct config {
-    CONFIG_KEYS(CONFIG__INT, CONFIG__REAL, CONFIG__FLAG, CONFIG__WORD, CONFIG__TEXT)
+    CONFIG_KEYS(CONFIG__MEMBER)
     config_raw raw[CONFIG_COUNT];
     int        command;
     char     **positional; /* what is neither KEY=VALUE nor an option, in order: pointers into argv */
     int        num_positional;
     int        help, show_steps; /* --help, --show-steps */
 } config;
-#undef CONFIG__INT
-#undef CONFIG__REAL
-#undef CONFIG__FLAG
-#undef CONFIG__WORD
-#undef CONFIG__TEXT
-
-/* The keys of a model, as they are named in the library: in both structs under the same name. */
-#define CONFIG_MODEL_KEYS(X) \
-    X(hidden_size) X(num_heads) X(H_layers) X(L_layers) X(H_cycles) X(L_cycles) X(expansion) X(puzzle_emb_ndim) X(pos_encodings) \
-    X(causal) X(rms_norm_eps) X(rope_theta) X(halt_exploration_prob) X(loss_type)
+#undef CONFIG__MEMBER
 
 /* Each returns 0 or an exit status, with the reason printed. */
 config *config_create(int command); /* the defaults; NULL: no memory, said so */

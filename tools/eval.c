@@ -272,7 +272,7 @@ static int run(config *c)
     e.title = "eval";
     e.batch_size = evaluation_batch_size(c);
     e.adaptive = c->halt == 1;
-    e.max_steps = c->halt_max_steps ? (int)c->halt_max_steps : hrm_model_describe(model)->halt_max_steps;
+    e.max_steps = c->max_steps ? (int)c->max_steps : hrm_model_describe(model)->halt_max_steps;
     e.max_examples = c->eval_examples;
     e.outputs = c->eval_save_outputs;
     output_folder(c, folder);

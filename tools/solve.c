@@ -305,7 +305,7 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     shown.p = p;
     shown.out.colour = tool_is_terminal(1);
     desc.puzzle_identifiers = &p->identifier;
-    desc.max_steps = (int)c->halt_max_steps;
+    desc.max_steps = (int)c->max_steps;
     desc.no_halting = c->halt == 0;
     desc.results = &result;
     desc.on_segment = c->show_steps ? on_segment : NULL;

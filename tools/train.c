@@ -365,7 +365,6 @@ static int loop(train_run *r)
 }
 
 /* ---- setting up ------------------------------------------------------------------------------------------------------- */
-static double given(double x) { return x > 0 ? x : 1e-30; } /* 0 would mean the default there; this is as good as 0 */
 
 static void train_desc(const train_run *r, hrm_train_desc *d)
 {
@@ -374,17 +373,11 @@ static void train_desc(const train_run *r, hrm_train_desc *d)
     d->steps = r->total;
     d->batch_size = (int)c->global_batch_size;
     d->epochs_per_iter = r->epochs_per_iter;
-    d->lr = (float)given(c->lr);
-    d->lr_min_ratio = (float)given(c->lr_min_ratio);
     d->lr_warmup_steps = c->lr_warmup_steps;
     d->no_warmup = c->lr_warmup_steps == 0;
-    d->beta1 = (float)given(c->beta1);
-    d->beta2 = (float)given(c->beta2);
-    d->weight_decay = (float)c->weight_decay;
-    d->no_weight_decay = c->weight_decay == 0;
-    d->puzzle_emb_lr = (float)given(c->puzzle_emb_lr);
-    d->puzzle_emb_weight_decay = (float)c->puzzle_emb_weight_decay;
-    d->no_puzzle_emb_weight_decay = c->puzzle_emb_weight_decay == 0;
+#define RATE(a, kind, key, field, standard, low, high, none, help) d->none = c->field == 0, d->field = (float)c->field;
+    HRM_RATE_KEYS(RATE, 0)
+#undef RATE
     d->seed = (uint64_t)c->seed;
 }
 

@@ -248,7 +248,7 @@ static result measure(const hrm_model_desc *desc, int batch, int what, int runs)
         r.peak_mb = (double)usage.ru_maxrss * 1024e-6;
     }
     hrm_dims m = model->d; /* matrix products and attention, two a multiply-add, counted as bench_torch.py does */
-    double D = m.D, block = 2 * (4 * D * D + 3 * D * m.I) + 4.0 * m.S * D, forward = block * m.cycles[0] * (m.cycles[1] * m.layers[1] + m.layers[0]);
+    double D = m.D, block = 2 * (4 * D * D + 3 * D * m.I) + 4.0 * m.S * D, forward = block * m.H_cycles * (m.L_cycles * m.layers[1] + m.layers[0]);
     r.train_gflop = 1e-9 * batch * m.S * (2 * forward + 2 * block * (m.layers[0] + m.layers[1]));
     r.solve_gflop = 1e-9 * m.S * forward * d->halt_max_steps;
     hrm_model_destroy(model);

@@ -216,17 +216,18 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     double entry = f32 ? 2e-5 : 2e-2;
     float scale = calm ? 0.2f : 1.0f;
 
-    set_activation(p, g->z_H, (float *)c->z_H, carry, scale, z), set_activation(p, g->z_L, (float *)c->z_L, carry + z, scale, z);
+    set_activation(p, g->z[0], (float *)c->z[0], carry, scale, z), set_activation(p, g->z[1], (float *)c->z[1], carry + z, scale, z);
     set_activation(p, g->e, (float *)c->e, carry + 2 * z, scale, z);
     p->round = calm ? ", calm" : "";
-    BOTH(ct->level_forward(cd, c, 1), gt->level_forward(gd, g, 1));
-    same_activation(p, "L forward", g->z_L, c->z_L, z, entry);
-    BOTH(ct->level_forward(cd, c, 0), gt->level_forward(gd, g, 0));
-    same_activation(p, "H forward", g->z_H, c->z_H, z, entry);
+    const hrm_pass *last = p->model[0]->learning + p->model[0]->num_passes - 2; /* L and H, with gradient */
+    BOTH(ct->passes(cd, c, c->z, last, 1), gt->passes(gd, g, g->z, last, 1));
+    same_activation(p, "L forward", g->z[1], c->z[1], z, entry);
+    BOTH(ct->passes(cd, c, c->z, last + 1, 1), gt->passes(gd, g, g->z, last + 1, 1));
+    same_activation(p, "H forward", g->z[0], c->z[0], z, entry);
 
     poison(p, g->logits, tokens * V * 4), poison(p, g->q, B * 8), poison(p, g->predictions, tokens * 4);
-    BOTH(ct->heads(cd, c, c->z_H, c->q, 1), gt->heads(gd, g, g->z_H, g->q, 1));
-    BOTH(ct->heads(cd, c, c->t_H, c->q2, 0), gt->heads(gd, g, g->t_H, g->q2, 0));
+    BOTH(ct->heads(cd, c, c->z[0], c->q, 1), gt->heads(gd, g, g->z[0], g->q, 1));
+    BOTH(ct->heads(cd, c, c->t[0], c->q2, 0), gt->heads(gd, g, g->t[0], g->q2, 0));
     if (!calm) same_floats(p, "logits", g->logits, c->logits, tokens * V, entry), same_floats(p, "q", g->q, c->q, B * 2, entry);
     {
         float *logits = (float *)malloc(tokens * V * 4);
@@ -272,14 +273,19 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     double all = f32 ? 5e-5 : 2e-2, all_L = f32 || calm || s->steep <= 0 ? all : s->steep, each = f32 || calm ? all : 2 * all_L;
     ENTRY(heads_backward);
     same_gradients(p, "after heads_backward", all, all);
-    BOTH(ct->level_backward(cd, c, 0), gt->level_backward(gd, g, 0));
-    same_gradients(p, "after level_backward(H)", all, each);
-    BOTH(ct->level_backward(cd, c, 1), gt->level_backward(gd, g, 1));
-    same_gradients(p, "after level_backward(L)", all_L, each);
+    BOTH(ct->passes_backward(cd, c, last, 2), gt->passes_backward(gd, g, last, 2));
+    CHECK(c->de == g->de, "%s: the gradient of e is number %d, expected %d", s->name, g->de, c->de);
+    same_gradients(p, "after passes_backward", all_L, each);
     for (size_t i = 0; i < B * (size_t)s->ndim; i++) c->puzzle_grad[i] = 1e-3f * random_normal(r); /* it is added to */
     if (s->ndim) gpu_upload(p, g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim * 4);
     ENTRY(embed_backward);
     same_gradients(p, "after embed_backward", all_L, each);
+    double norms[2] = {0, 0};
+    poison(p, g->norm, sizeof *norms);
+    ENTRY(norm);
+    gpu_download(p, &norms[1], g->norm, sizeof *norms);
+    norms[0] = *c->norm;
+    CHECK(fabs(norms[1] - norms[0]) <= 2 * all_L * norms[0], "%s: squares of the gradients %.9g, expected %.9g", s->name, norms[1], norms[0]);
     if (s->ndim) same_floats(p, "puzzle_grad", g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim, each);
     p->round = "";
 }
@@ -308,10 +314,10 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     if (c->puzzle) round_to_type(p, c->puzzle, hrm__puzzle_count(&c->d));
     gpu_upload(p, g->params, c->params, c->at.total * sizeof(float));
     if (c->puzzle) gpu_upload(p, g->puzzle, c->puzzle, hrm__puzzle_count(&c->d) * sizeof(float));
-    float *zh = (float *)c->z_H, *zl = (float *)c->z_L;
+    float *zh = (float *)c->z[0], *zl = (float *)c->z[1];
     for (size_t i = 0; i < z; i++) zh[i] = random_normal(&r), zl[i] = random_normal(&r);
     round_to_type(p, zh, z), round_to_type(p, zl, z);
-    put_activation(p, g->z_H, zh, z), put_activation(p, g->z_L, zl, z);
+    put_activation(p, g->z[0], zh, z), put_activation(p, g->z[1], zl, z);
     for (size_t i = 0; i < tokens; i++) {
         c->inputs[i] = (int32_t)hrm_random_below(&r, (uint32_t)V), c->new_inputs[i] = (int32_t)hrm_random_below(&r, (uint32_t)V);
         c->labels[i] = hrm_random_below(&r, 4) ? (int32_t)hrm_random_below(&r, (uint32_t)V) : -100;
@@ -328,14 +334,15 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     hrm_step step;
     memset(&step, 0, sizeof step);
     step.seed = 99, step.step = 5, step.exploration = 0.5f, step.loss_scale = 1.0f / (float)s->B;
-    step.lr = 1e-2f, step.weight_decay = 0.5f, step.beta1 = 0.9f, step.beta2 = 0.95f, step.bias1 = 0.4f, step.bias2 = 0.6f;
-    step.puzzle_lr = 1e-2f, step.puzzle_weight_decay = 0.5f;
+    step.halt_max_steps = s->halt, step.q_loss_weight = 0.5f, step.first_row = 7;
+    step.beta1 = 0.9f, step.beta2 = 0.95f, step.bias1 = 0.4f, step.bias2 = 0.6f;
+    for (int i = 0; i < 2; i++) step.rates[i].lr = 1e-2f, step.rates[i].weight_decay = 0.5f;
     *c->step = step;
     gpu_upload(p, g->step, &step, sizeof step);
 
     ENTRY(prepare);
     ENTRY(act_begin);
-    same_activation(p, "act_begin: z_H", g->z_H, c->z_H, z, entry), same_activation(p, "act_begin: z_L", g->z_L, c->z_L, z, entry);
+    same_activation(p, "act_begin: z_H", g->z[0], c->z[0], z, entry), same_activation(p, "act_begin: z_L", g->z[1], c->z[1], z, entry);
     same_ints(p, "act_begin: inputs", g->inputs, c->inputs, tokens), same_ints(p, "act_begin: labels", g->labels, c->labels, tokens);
     same_ints(p, "act_begin: ids", g->ids, c->ids, B), same_ints(p, "act_begin: steps", g->steps, c->steps, B);
 
@@ -343,15 +350,16 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     ENTRY(embed);
     same_activation(p, "embed", g->e, c->e, z, entry);
     float *carry = (float *)malloc(3 * z * sizeof *carry);
-    memcpy(carry, c->z_H, z * 4), memcpy(carry + z, c->z_L, z * 4), memcpy(carry + 2 * z, c->e, z * 4);
+    memcpy(carry, c->z[0], z * 4), memcpy(carry + z, c->z[1], z * 4), memcpy(carry + 2 * z, c->e, z * 4);
     set_activation(p, g->e, (float *)c->e, carry + 2 * z, 1, z);
 
     for (int all = 0; all < 2; all++) {
-        memcpy(c->t_H, c->z_H, z * 4), memcpy(c->t_L, c->z_L, z * 4);
-        put_activation(p, g->t_H, (float *)c->t_H, z), put_activation(p, g->t_L, (float *)c->t_L, z);
-        BOTH(ct->cycles(cd, c, c->t_H, c->t_L, all), gt->cycles(gd, g, g->t_H, g->t_L, all));
-        same_activation(p, all ? "cycles: z_H" : "cycles but the last: z_H", g->t_H, c->t_H, z, entry);
-        same_activation(p, all ? "cycles: z_L" : "cycles but the last: z_L", g->t_L, c->t_L, z, entry);
+        int n = p->model[0]->num_passes - (all ? 0 : 2);
+        memcpy(c->t[0], c->z[0], z * 4), memcpy(c->t[1], c->z[1], z * 4);
+        put_activation(p, g->t[0], (float *)c->t[0], z), put_activation(p, g->t[1], (float *)c->t[1], z);
+        BOTH(ct->passes(cd, c, c->t, p->model[0]->thinking, n), gt->passes(gd, g, g->t, p->model[0]->thinking, n));
+        same_activation(p, all ? "passes: z_H" : "passes but the last: z_H", g->t[0], c->t[0], z, entry);
+        same_activation(p, all ? "passes: z_L" : "passes but the last: z_L", g->t[1], c->t[1], z, entry);
     }
 
     for (int calm = 0; calm < (f32 || light || wide ? 1 : 2); calm++) check_segment(p, carry, &r, calm);
@@ -365,20 +373,31 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     CHECK_OK(gt->buffer_alloc(gd, &gm, n * 4));
     CHECK_OK(gt->buffer_alloc(gd, &gv, n * 4));
     c->m = m, c->v = v, g->m = (float *)gm, g->v = (float *)gv;
+    const hrm_group *groups = p->run[0]->groups;
+    int num_groups = p->run[0]->num_groups;
     gpu_upload(p, gm, m, n * 4), gpu_upload(p, gv, v, n * 4), gpu_upload(p, g->grads, c->grads, n * 4);
     if (s->ndim) gpu_upload(p, g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim * 4);
-    ENTRY(adam_atan2);
+    BOTH(ct->update(cd, c, groups, num_groups), gt->update(gd, g, groups, num_groups));
     same_floats(p, "params after Adam-atan2", g->params, c->params, c->at.total, 1e-6);
     same_floats(p, "m", g->m, m, n, 1e-6), same_floats(p, "v", g->v, v, n, 1e-6), same_floats(p, "zeroed gradients", g->grads, c->grads, n, 0);
     if (c->puzzle) {
-        ENTRY(sign_sgd);
         same_floats(p, "puzzle table", g->puzzle, c->puzzle, hrm__puzzle_count(&c->d), 1e-6);
+        same_floats(p, "zeroed puzzle gradient", g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim, 0);
     }
+    static const float ends[] = {1e-45f, 1e-39f, 1e-30f, 3e-23f, 1e-21f, 1e-10f, 1e10f, 1e18f, 1e20f, 3e38f, HUGE_VALF};
+    float moved[2 * HRM__COUNT(ends)];
+    memset(m, 0, 2 * n * sizeof *m);
+    for (size_t i = 0; i < HRM__COUNT(moved); i++) c->grads[i] = (i % 2 ? -1 : 1) * ends[i / 2]; /* whose squares are no floats, or hardly */
+    gpu_upload(p, gm, m, n * 4), gpu_upload(p, gv, v, n * 4), gpu_upload(p, g->grads, c->grads, n * 4), gpu_upload(p, g->params, c->params, c->at.total * 4);
+    BOTH(ct->update(cd, c, groups, 1), gt->update(gd, g, groups, 1));
+    gpu_download(p, moved, g->params, sizeof moved);
+    for (size_t i = 0; i < HRM__COUNT(moved); i++)
+        CHECK(fabs((double)moved[i] - (double)c->params[i]) < 1e-4, "%s: a gradient of %g moves a weight to %g, expected %g", s->name, (double)ends[i / 2],
+              (double)moved[i], (double)c->params[i]);
     int32_t bad = 1;
     gpu_upload(p, g->bad, &bad, 4);
     gpu_upload(p, g->grads, m, n * 4);
-    CHECK_OK(gt->adam_atan2(gd, g));
-    if (c->puzzle) CHECK_OK(gt->sign_sgd(gd, g));
+    CHECK_OK(gt->update(gd, g, groups, num_groups));
     same_floats(p, "params after a bad step", g->params, c->params, c->at.total, 1e-6);
     if (c->puzzle) same_floats(p, "puzzle table after a bad step", g->puzzle, c->puzzle, hrm__puzzle_count(&c->d), 1e-6);
 
@@ -386,11 +405,11 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     int kept = 0;
     for (int i = 0; i < s->B && i < 64; i++)
         if (i % 3 != 0 || i == s->B - 1) rows[kept++] = i;
-    put_activation(p, g->z_H, (float *)c->z_H, z), put_activation(p, g->z_L, (float *)c->z_L, z), put_activation(p, g->e, (float *)c->e, z);
+    put_activation(p, g->z[0], (float *)c->z[0], z), put_activation(p, g->z[1], (float *)c->z[1], z), put_activation(p, g->e, (float *)c->e, z);
     BOTH(ct->gather(cd, c, rows, kept), gt->gather(gd, g, rows, kept));
     size_t left = (size_t)kept;
     CHECK(g->rows == kept, "%s: %d rows left, expected %d", s->name, g->rows, kept);
-    same_activation(p, "gather: z_H", g->z_H, c->z_H, left * S * D, entry), same_activation(p, "gather: z_L", g->z_L, c->z_L, left * S * D, entry);
+    same_activation(p, "gather: z_H", g->z[0], c->z[0], left * S * D, entry), same_activation(p, "gather: z_L", g->z[1], c->z[1], left * S * D, entry);
     same_activation(p, "gather: e", g->e, c->e, left * S * D, entry), same_ints(p, "gather: inputs", g->inputs, c->inputs, left * T);
     same_ints(p, "gather: labels", g->labels, c->labels, left * T), same_ints(p, "gather: ids", g->ids, c->ids, left);
     same_ints(p, "gather: steps", g->steps, c->steps, left), same_ints(p, "gather: halted", g->halted, c->halted, left);
@@ -490,6 +509,90 @@ static void check_determinism(void)
     CHECK(same_weights(a, c), "a training replayed as graphs differs from one launched kernel by kernel");
     CHECK(m[0].lm_loss == m[1].lm_loss && m[0].lm_loss == m[2].lm_loss, "losses %.17g, %.17g, %.17g", m[0].lm_loss, m[1].lm_loss, m[2].lm_loss);
     hrm_model_destroy(a), hrm_model_destroy(b), hrm_model_destroy(c);
+}
+
+/* Other lists of passes: gradients through several passes of one network, three states, none of HRM's schedule in sight. A loop of
+ * one's own through hrm_run_*, on both devices. */
+static void check_recurrences(void)
+{
+    enum { B = 6, STEPS = 4 };
+    static const hrm_pass three[] = { /* state, network, inputs, index, slot: a gradient is wanted */
+        {2, 1, 2 | HRM_INPUT_E, 0, -1, 0, 0}, {2, 1, 2 | HRM_INPUT_E, 0, 0, 0, 0}, {1, 0, 4 | 1 | HRM_INPUT_E, 0, 0, 0, 0}, {2, 1, 2, 0, 0, 0, 0}, {0, 0, 6, 0, 0, 0, 0},
+    };
+    static const hrm_pass one[] = {
+        {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0}, {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0}, {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
+    };
+    static const int layers[] = {1, 2};
+    static const hrm_recurrence recurrences[] = {{3, 2, layers, (int)HRM__COUNT(three), three}, {2, 1, layers + 1, (int)HRM__COUNT(one), one}};
+    for (int k = 0; k < 4; k++) {
+        int half = k % 2;
+        hrm_model *model[2] = {NULL, NULL};
+        hrm_run *run[2] = {NULL, NULL};
+        hrm_model_desc d;
+        hrm_run_desc rd;
+        hrm_update_desc u;
+        hrm_batch batch;
+        memset(&d, 0, sizeof d), memset(&rd, 0, sizeof rd), memset(&u, 0, sizeof u);
+        d.seq_len = 20, d.vocab_size = 9, d.num_puzzle_identifiers = 3, d.hidden_size = 64, d.num_heads = 2, d.halt_max_steps = 4, d.seed = 5;
+        d.recurrence = &recurrences[k / 2];
+        rd.rows = B, rd.train = rd.update = 1, rd.seed = 3;
+        u.lr = 1e-3f, u.weight_decay = 0.1f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.puzzle_emb_lr = 1e-3f;
+        for (int i = 0; i < 2; i++) {
+            d.device = i ? HRM_CUDA : HRM_CPU;
+            d.forward_dtype = i && half ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
+            CHECK_OK(hrm_model_create(&model[i], &d));
+            if (!model[i]) continue;
+            CHECK_OK(hrm_run_create(&run[i], model[i], &rd));
+        }
+        batch_make(&batch, B, d.seq_len);
+        hrm_random r = hrm_random_make(4, (uint64_t)k);
+        for (int step = 0; run[0] && run[1] && step < STEPS; step++) {
+            double norm[2];
+            hrm_metrics m[2];
+            batch_draw(&batch, hrm_model_describe(model[0]), &r);
+            for (int i = 0; i < 2; i++) {
+                CHECK_OK(hrm_run_segment(run[i], &batch, NULL));
+                CHECK_OK(hrm_run_backward(run[i]));
+                CHECK_OK(hrm_run_gradient_norm(run[i], &norm[i]));
+                CHECK_OK(hrm_run_metrics(run[i], &m[i]));
+            }
+            double all = half ? 6e-2 : 2e-4;
+            if (!half || step == 0) /* later bfloat16 is on a way of its own */
+                CHECK(fabs(norm[1] - norm[0]) < all * norm[0] && fabs(m[1].lm_loss - m[0].lm_loss) < all * m[0].lm_loss,
+                      "recurrence %d, step %d: norm %g, expected %g; loss %g, expected %g", k, step, norm[1], norm[0], m[1].lm_loss, m[0].lm_loss);
+            for (int t = 0; step == 0 && t < hrm_model_tensor_count(model[0]); t++) {
+                size_t n = 0;
+                hrm_tensor x;
+                hrm_role role;
+                CHECK_OK(hrm_model_tensor(model[0], t, &x, &role));
+                if (role != HRM_TRAINED) continue;
+                float *a = tensor_values(model[0], t, &n, NULL), *b = tensor_values(model[1], t, &n, NULL);
+                CHECK_OK(hrm_run_gradient(run[0], t, a));
+                CHECK_OK(hrm_run_gradient(run[1], t, b));
+                double difference = 0, size = 0;
+                for (size_t j = 0; j < n; j++) difference += ((double)a[j] - (double)b[j]) * ((double)a[j] - (double)b[j]), size += (double)a[j] * (double)a[j];
+                CHECK(sqrt(difference) <= 2 * all * sqrt(size), "recurrence %d: gradient of %s off by %.2e", k, x.name, sqrt(difference / size));
+                free(a), free(b);
+            }
+            for (int i = 0; i < 2; i++) CHECK_OK(hrm_run_update(run[i], &u));
+        }
+        if (run[1]) { /* a gradient that is not finite is told, moves nothing, and does not stay */
+            float huge = HUGE_VALF;
+            hrm_model *m = model[1];
+            float *before = tensor_values(m, 3, &(size_t){0}, NULL), *after;
+            CHECK_OK(m->table->upload(m->dev, run[1]->w.grads + 5, &huge, 4));
+            double norm;
+            CHECK_FAILS(hrm_run_gradient_norm(run[1], &norm), HRM_ERR_NAN, "norm");
+            CHECK_FAILS(hrm_run_update(run[1], &u), HRM_ERR_NAN, "before this update");
+            after = tensor_values(m, 3, &(size_t){0}, NULL);
+            CHECK(memcmp(before, after, 64) == 0, "weights moved after a gradient that is not finite");
+            CHECK_OK(hrm_run_zero_gradients(run[1]));
+            CHECK_OK(hrm_run_update(run[1], &u));
+            free(before), free(after);
+        }
+        for (int i = 0; i < 2; i++) hrm_run_destroy(run[i]), hrm_model_destroy(model[i]);
+        batch_free(&batch);
+    }
 }
 
 /* steps begun ahead of their metrics, from batches gathered ahead, are the steps waited for */
@@ -607,6 +710,7 @@ int main(int argc, char **argv)
         check_entries(s, HRM_FORWARD_BFLOAT16, " (mma)");
         unsetenv("HRM_CUDA_NO_WGMMA");
     }
+    if (!wide) check_recurrences();
     if (light || wide) return test_summary();
     check_determinism();
     check_ahead();
