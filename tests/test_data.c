@@ -937,7 +937,7 @@ static void test_places(void)
         remove_tree("out");
         for (int n = 1; i == 3 && n < 40; n++) { /* every list that breaks off: refused, or of no matter to the set */
             unread = n;
-            int status = run("%s %s/h --output-dir %s/out", hidden[i].words, dir, dir), whole_list = unread > 0;
+            int status = command("%s %s/h --output-dir %s/out", hidden[i].words, dir, dir), whole_list = unread > 0;
             unread = 0;
             CHECK(status == 0 || (status == 1 && strstr(said, "Input/output error")), "entry %d: status %d: %s", n, status, said);
             if (status == 0) arc_examples("out", "train", 1, 2);
