@@ -1,7 +1,10 @@
 /* `hrm data`: what the builders write, judged by checks of its own; wrong options, broken sources, interrupts. */
-#if !defined(_POSIX_C_SOURCE) && !defined(_WIN32)
-    #define _POSIX_C_SOURCE 200809L
+#if !defined(_XOPEN_SOURCE) && !defined(_WIN32)
+    #define _XOPEN_SOURCE 700
 #endif
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,9 +14,20 @@
 #include "harness.h"
 
 #define main tool_main /* the command as it is, in this program */
+#define run tool_run
 #include "../tools/hrm.c"
 #undef main
+#undef run
+
+/* Folders that cannot be read to their end and files that cannot be removed, when a test says so. */
+static int unread, kept;
+static struct dirent *next_entry(DIR *d) { return unread && --unread == 0 ? (errno = EIO, (struct dirent *)NULL) : readdir(d); }
+static int remove_file(const char *path) { return kept && strstr(path, "all__inputs") ? (errno = EACCES, -1) : remove(path); }
+#define readdir(d) next_entry(d)
+#define remove(path) remove_file(path)
 #include "../tools/data.c"
+#undef readdir
+#undef remove
 #include "../tools/data_arc.c"
 #include "../tools/data_grid.c"
 #include "../tools/data_maze.c"
@@ -326,7 +340,8 @@ static void test_sudoku_sources(void)
          "train.csv:2: the answer has 7 at character 1, where the question gives 6"},
         {"source,question,answer,rating\nx,.................................................................................,"
          "161295843593864712842173659924781365675932481318456927186329574237548196459617238,0\n", "train.csv:2: the answer has a digit twice"},
-        {"source,question,answer,rating\n\"x," Q9 "," A9 ",0\n", "train.csv:2: 0 columns"},
+        {"source,question,answer,rating\n\"x," Q9 "," A9 ",0\n", "train.csv:2: a double quote that does not close"},
+        {"question,answer\n" Q9 ",\"" A9 "\"x\n", "train.csv:2: a double quote that does not close"},
     };
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         write_csv("csv/train.csv", broken[i].text);
@@ -344,6 +359,7 @@ static void test_sudoku_sources(void)
         {"q\ta\r" Q9 "\t" A9 "\r" Q9 "\t" A9 "\r", 2, 0},
         {"\"puzzle\",\"solution\"\n\"" B9 "\",\"" A9 "\"\n", 1, 0},
         {"PUZZLE,SOLUTION\n" C9 "," A9, 1, 0},
+        {"\"question\", \"answer\" \n\"" Q9 "\", \"" A9 "\" \n " Q9 " , " A9 " \n", 2, 0},
     };
     remove(in_dir("csv/test.csv"));
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -743,6 +759,11 @@ static void test_grid(void)
     CHECK_RUN("grid --output-dir %s/out --source-dir %s/own --tokens characters", dir, dir);
     static const int in4[] = {2, 1, 1, 2}, out4[] = {2, 2, 1, 1};
     check_rows("train", 1, 4, in4, out4, NULL);
+    write_file("own/train.txt", "\xef\xbb\xbf" "2 1 -> 1 2 \r1 1 -> 2 2\t\r"); /* a mark in front, blanks at the end, other line ends */
+    CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
+    static const int in7[] = {2, 1, 1, 1}, out7[] = {1, 2, 2, 2};
+    check_rows("train", 2, 2, in7, out7, NULL);
+    check_text("out/vocabulary.json", "{\"rows\": 1, \"columns\": 2, \"tokens\": [\"<pad>\", \"1\", \"2\"]}\n");
     remove(in_dir("own/train.txt"));
 
     write_file("own/train.json", "[{\"input\": [[1, 2]], \"output\": [[2, null]], \"puzzle\": \"p\"}, {\"input\": [2, 2], \"output\": [1, 1]},\n"
@@ -782,6 +803,8 @@ static void test_grid(void)
         {"own/train.txt", "->\nab\n", "train.txt:1: an arrow without an input"},
         {"own/train.txt", "ab\nabc\n->\nab\nab\n", "train.txt:2: a row of 3 tokens, expected 2"},
         {"own/train.txt", "ab\nab -> ab\n", "train.txt:2: a sequence in the middle"},
+        {"own/train.txt", "ab -> ba\na\xe9 -> \xe9" "a\n", "train.txt:2: the line is not UTF-8"}, /* Latin-1 */
+        {"own/train.txt", "a\xed\xa0\x80 -> a\xed\xa0\x80\n", "train.txt:1: the line is not UTF-8"},
         {"own/train.txt", "ab -> ab\nab -> abc\n", "train.txt:2: the output is 1 x 3, expected 1 x 2"},
     };
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
@@ -869,6 +892,63 @@ static void test_options(void)
     status = command("sudoku --output-dir %s/mine --source-dir %s/nowhere", dir, dir);
     CHECK(status == 1 && strstr(said, "restored") && exists("mine/train/dataset.json") && !beside("mine", ""), "status %d: %s", status, said);
     remove_tree("mine");
+}
+
+static void test_places(void)
+{
+    /* a link stays one, and what it leads to is replaced; places that cannot be replaced are told before anything is built */
+    make_dir("real");
+    CHECK(symlink(in_dir("real"), in_dir("link")) == 0 && symlink(in_dir("nothing"), in_dir("loose")) == 0, "no links");
+    for (int k = 0; k < 2; k++) {
+        struct stat s;
+        CHECK_RUN("sudoku --output-dir %s/link --generate %d --size 4", dir, 2 + k);
+        CHECK(lstat(in_dir("link"), &s) == 0 && S_ISLNK(s.st_mode) && exists("real/train/dataset.json"), "the link was replaced");
+        CHECK(!beside("link", "") && !beside("real", ""), "something was left behind");
+    }
+    CHECK_REFUSED(1, "loose is a link that leads nowhere", "sudoku --output-dir %s/loose --generate 2 --size 4", dir);
+    CHECK_REFUSED(2, "expected a folder with a name of its own", "sudoku --output-dir %s/real/. --generate 2 --size 4", dir);
+    CHECK_REFUSED(2, "expected a folder with a name of its own", "sudoku --output-dir / --generate 2 --size 4");
+
+    /* a set before that cannot be removed: the new one stands, that is said, and the next build removes what is left */
+    CHECK_RUN("sudoku --output-dir %s/out --generate 2 --size 4", dir);
+    kept = 1;
+    CHECK_RUN("sudoku --output-dir %s/out --generate 3 --size 4", dir);
+    CHECK(strstr(said, "is complete; what is left in") && beside("out", "tmp") == 1, "%s", said);
+    kept = 0;
+    check_sudoku("out", "train", 4, 1, 3, 0, 0, NULL, 0);
+    CHECK_RUN("sudoku --output-dir %s/out --generate 2 --size 4", dir);
+    CHECK(!beside("out", ""), "something was left behind");
+    remove_tree("out");
+
+    /* what cannot be looked at is not taken for what is not there */
+    static const struct { const char *file, *text, *loop, *words; } hidden[] = {
+        {"h/train.csv", "q,a\n1234341221434321,1234341221434321\n", "h/test.csv", "sudoku --size 4 --source-dir"},
+        {"h/train.txt", "1 2 -> 2 1\n", "h/test.txt", "grid --source-dir"},
+        {"h/x_challenges.json", "{\"a\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}", "h/x_solutions.json", "arc --num-aug 0 --dataset-dirs"},
+        {"h/a.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("1", "2") "]}", "h/evaluation", "arc --num-aug 0 --dataset-dirs"},
+    };
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+        make_dir("h");
+        write_file(hidden[i].file, hidden[i].text);
+        CHECK(symlink(in_dir(hidden[i].loop), in_dir(hidden[i].loop)) == 0, "no link");
+        CHECK_REFUSED(1, hidden[i].loop, "%s %s/h --output-dir %s/out", hidden[i].words, dir, dir);
+        remove(in_dir(hidden[i].loop));
+        CHECK_RUN("%s %s/h --output-dir %s/out", hidden[i].words, dir, dir);
+        remove_tree("out");
+        for (int n = 1; i == 3 && n < 40; n++) { /* every list that breaks off: refused, or of no matter to the set */
+            unread = n;
+            int status = command("%s %s/h --output-dir %s/out", hidden[i].words, dir, dir), whole_list = unread > 0;
+            unread = 0;
+            CHECK(status == 0 || (status == 1 && strstr(said, "Input/output error")), "entry %d: status %d: %s", n, status, said);
+            if (status == 0) arc_examples("out", "train", 1, 2);
+            remove_tree("out");
+            if (whole_list) break;
+        }
+        remove_tree("h");
+    }
+    remove(in_dir("loose"));
+    remove(in_dir("link"));
+    remove_tree("real");
 }
 
 static void test_interrupts(void)
@@ -985,6 +1065,7 @@ int main(void)
     test_mazes();
     test_arc();
     test_grid();
+    test_places();
     test_interrupts();
     test_published();
     remove_tree("");

@@ -1,6 +1,6 @@
 /* `hrm data`: its options, and what the builders share. */
-#if !defined(_POSIX_C_SOURCE) && !defined(_WIN32)
-    #define _POSIX_C_SOURCE 200809L
+#if !defined(_XOPEN_SOURCE) && !defined(_WIN32)
+    #define _XOPEN_SOURCE 700
 #endif
 #include <dirent.h>
 #include <errno.h>
@@ -19,10 +19,14 @@ extern long syscall(long, ...); /* hidden by -std=c99 */
     #include <direct.h>
     #define data__mkdir(path) _mkdir(path)
     #define data__rmdir(path) _rmdir(path)
+    #define data__stat(path, s) _stat64(path, s)
+typedef struct __stat64 data__status;
 #else
     #include <unistd.h>
     #define data__mkdir(path) mkdir(path, 0777)
     #define data__rmdir(path) rmdir(path)
+    #define data__stat(path, s) stat(path, s)
+typedef struct stat data__status;
 #endif
 
 #include "data.h"
@@ -54,6 +58,20 @@ hrm_random data_random(uint64_t seed, int kind, int split, int64_t item, int64_t
     hrm_random r = hrm_random_make(seed, (uint64_t)kind << 56 ^ (uint64_t)split << 48 ^ (uint64_t)item);
     r.counter = (uint64_t)part << 32;
     return r;
+}
+
+int data_is_utf8(const char *text, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)text, *end = p + n;
+    while (p < end) {
+        int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : (*p & 0xf0) == 0xe0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
+        unsigned second = more > 0 && end - p > 1 ? p[1] : 0; /* too long a form, a surrogate, beyond the last character: */
+        if (more < 0 || *p == 0 || end - p <= more || (*p == 0xe0 && second < 0xa0) || (*p == 0xed && second > 0x9f)) return 0;
+        if ((*p == 0xf0 && second < 0x90) || (*p == 0xf4 && second > 0x8f)) return 0;
+        for (p++; more > 0; more--, p++)
+            if ((*p & 0xc0) != 0x80) return 0;
+    }
+    return 1;
 }
 
 int data_table_open(data_table *t, size_t most)
@@ -136,7 +154,8 @@ int data_list(const char *dir, char ***names, size_t *count)
     *count = 0;
     int bad = 0;
     if (!d) return (void)tool_error("%s: %s", dir, strerror(errno)), -1;
-    for (struct dirent *e; !bad && (e = readdir(d)) != NULL;) {
+    int reason = 0;
+    for (struct dirent *e; !bad && (errno = 0, e = readdir(d)) != NULL;) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         if (*count == room) {
             room = room ? 2 * room : 64;
@@ -148,15 +167,24 @@ int data_list(const char *dir, char ***names, size_t *count)
         if (name) (*names)[(*count)++] = strcpy(name, e->d_name);
         else bad = 1;
     }
+    if (!bad) reason = errno;
     closedir(d);
-    if (bad) { /* half a list would be half a data set */
+    if (bad || reason) { /* half a list would be half a data set */
         data_list_free(*names, *count);
         *names = NULL;
         *count = 0;
-        return (void)tool_error("%s: no memory for its entries", dir), -1;
+        return (void)tool_error("%s: %s", dir, bad ? "no memory for its entries" : strerror(reason)), -1;
     }
     if (*count) qsort(*names, *count, sizeof **names, data__compare_names);
     return 0;
+}
+
+data_kind data_look(const char *path)
+{
+    data__status s;
+    if (data__stat(path, &s) == 0) return (s.st_mode & S_IFMT) == S_IFDIR ? DATA_FOLDER : DATA_FILE;
+    if (errno == ENOENT || errno == ENOTDIR) return DATA_NONE;
+    return (void)tool_error("%s: %s", path, strerror(errno)), DATA_UNKNOWN;
 }
 
 void data_list_free(char **names, size_t count)
@@ -185,21 +213,25 @@ static int data__is_ours(const char *name, int in_split)
 
 static int data__clear(const char *dir, int in_split, int remove_it)
 {
-    /* -> 0 when `dir` is not there or holds nothing but a data set; remove_it: and is gone now */
+    /* -> 0 when `dir` is not there or holds nothing but a data set, with remove_it: and is gone now; 1 when it holds more; -1 after
+     * it has said what failed */
     char **names, path[TOOL_PATH];
     size_t count;
-    int bad = 0;
-    if (!tool_exists(dir)) return 0;
-    if (!tool_is_directory(dir) || data_list(dir, &names, &count) != 0) return -1;
-    for (size_t i = 0; i < count && !bad; i++) bad = !data__is_ours(names[i], in_split);
-    for (size_t i = 0; i < count && !bad; i++) {
-        if (!tool_join(path, dir, names[i])) bad = 1;
-        else if (tool_is_directory(path)) bad = in_split || data__clear(path, 1, remove_it) != 0;
-        else if (remove_it) bad = remove(path) != 0;
+    int state = 0;
+    data_kind kind = data_look(dir);
+    if (kind != DATA_FOLDER) return kind == DATA_NONE ? 0 : kind == DATA_FILE ? 1 : -1;
+    if (data_list(dir, &names, &count) != 0) return -1;
+    for (size_t i = 0; i < count && !state; i++) state = !data__is_ours(names[i], in_split) || !tool_join(path, dir, names[i]);
+    for (size_t i = 0; i < count && !state; i++) {
+        (void)tool_join(path, dir, names[i]);
+        kind = data_look(path);
+        if (kind == DATA_UNKNOWN) state = -1;
+        else if (kind == DATA_FOLDER) state = in_split ? 1 : data__clear(path, 1, remove_it);
+        else if (remove_it && remove(path) != 0) state = -tool_error("%s cannot be removed: %s", path, strerror(errno));
     }
     data_list_free(names, count);
-    if (!bad && remove_it) bad = data__rmdir(dir) != 0;
-    return bad ? -1 : 0;
+    if (!state && remove_it && data__rmdir(dir) != 0) state = -tool_error("%s cannot be removed: %s", dir, strerror(errno));
+    return state;
 }
 
 static void data__clear_stale(const data_build *b)
@@ -217,21 +249,49 @@ static void data__clear_stale(const data_build *b)
     data_list_free(names, count);
 }
 
+static int data__resolve(data_build *b, const char *given)
+{
+    /* the folder that is meant, without slashes at its end and links: what is renamed must not be a link to it */
+    size_t n = strlen(given), room = sizeof b->dir - 32;
+    while (n > 1 && (given[n - 1] == '/' || given[n - 1] == '\\')) n--;
+    if (n > room) return tool_usage("data: --output-dir is too long");
+    snprintf(b->dir, sizeof b->dir, "%.*s", (int)n, given);
+    const char *base = tool_basename(b->dir);
+    if (!*base || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
+        return tool_usage("data: --output-dir is %s, expected a folder with a name of its own: it is made or replaced", given);
+#ifndef _WIN32
+    char folder[TOOL_PATH], *real;
+    struct stat own, above;
+    if (lstat(b->dir, &own) != 0) return TOOL_OK;
+    if (S_ISLNK(own.st_mode)) {
+        real = realpath(b->dir, NULL);
+        if (!real) return tool_error("%s is a link that leads nowhere: %s", b->dir, strerror(errno));
+        n = strlen(real);
+        if (n <= room) memcpy(b->dir, real, n + 1);
+        free(real);
+        if (n > room) return tool_error("%s: the path that it leads to is too long", b->dir);
+    }
+    if (stat(b->dir, &own) == 0 && tool_directory(folder, b->dir) && stat(folder, &above) == 0 && own.st_dev != above.st_dev)
+        return tool_error("%s is the root of a file system, which cannot be replaced: choose a folder in it", b->dir);
+#endif
+    return TOOL_OK;
+}
+
 int data_build_open(data_build *b, const data_options *o)
 {
     char lock[TOOL_PATH];
     memset(b, 0, sizeof *b);
-    size_t n = strlen(o->output_dir);
-    while (n > 1 && (o->output_dir[n - 1] == '/' || o->output_dir[n - 1] == '\\')) n--;
-    if (n + 16 > sizeof b->dir) return tool_usage("data: --output-dir is too long");
-    snprintf(b->dir, sizeof b->dir, "%.*s", (int)n, o->output_dir);
-    snprintf(b->work, sizeof b->work, "%.*s.tmp%ld", (int)n, o->output_dir, tool_process());
-    snprintf(b->old, sizeof b->old, "%.*s.old", (int)n, o->output_dir);
-    snprintf(lock, sizeof lock, "%.*s.lock", (int)n, o->output_dir);
-    if (data__clear(b->dir, 0, 0) != 0) return tool_error("%s is there already and is no data set: remove it or choose another --output-dir", b->dir);
+    int status = data__resolve(b, o->output_dir), state;
+    if (status != TOOL_OK) return status;
+    int n = (int)strlen(b->dir);
+    snprintf(b->old, sizeof b->old, "%.*s.old", n, b->dir);
+    snprintf(lock, sizeof lock, "%.*s.lock", n, b->dir);
+    state = data__clear(b->dir, 0, 0);
+    if (state < 0) return TOOL_ERROR;
+    if (state) return tool_error("%s is there already and is no data set: remove it or choose another --output-dir", b->dir);
     if (!tool_directory(b->work, b->dir) || tool_make_directories(b->work) != 0) return TOOL_ERROR; /* the folder for all of them */
-    snprintf(b->work, sizeof b->work, "%.*s.tmp%ld", (int)n, o->output_dir, tool_process());
-    int status = tool_lock_take(&b->lock, lock, b->dir);
+    snprintf(b->work, sizeof b->work, "%.*s.tmp%ld", n, b->dir, tool_process());
+    status = tool_lock_take(&b->lock, lock, b->dir);
     if (status != TOOL_OK) return status;
     data__clear_stale(b);
     if (tool_is_directory(b->old) && data__clear(b->old, 0, 0) == 0) { /* a build was killed between its two renames */
@@ -264,19 +324,25 @@ static int data__exchange(const char *a, const char *b)
 
 static int data__put_in_place(const data_build *b)
 {
+    const char *before = b->work; /* where the set before goes */
+    int state = data__clear(b->dir, 0, 0);
+    if (state) return state > 0 ? tool_error("%s is no data set any more: it stays as it is", b->dir) : TOOL_ERROR;
     if (!tool_exists(b->dir)) {
         if (rename(b->work, b->dir) == 0) return TOOL_OK;
         return tool_error("%s cannot be renamed to %s: %s", b->work, b->dir, strerror(errno));
     }
-    if (data__clear(b->dir, 0, 0) != 0) return tool_error("%s is no data set any more: it stays as it is", b->dir);
-    if (data__exchange(b->work, b->dir) == 0) return data__clear(b->work, 0, 1) == 0 ? TOOL_OK : tool_error("%s: the set before is left there, and cannot be removed", b->work);
-    if (rename(b->dir, b->old) != 0) return tool_error("%s cannot be renamed to %s: %s", b->dir, b->old, strerror(errno));
-    if (rename(b->work, b->dir) != 0) {
-        int reason = errno;
-        (void)rename(b->old, b->dir);
-        return tool_error("%s cannot be renamed to %s: %s", b->work, b->dir, strerror(reason));
+    if (data__exchange(b->work, b->dir) != 0) {
+        before = b->old;
+        if (rename(b->dir, b->old) != 0) return tool_error("%s cannot be renamed to %s: %s", b->dir, b->old, strerror(errno));
+        if (rename(b->work, b->dir) != 0) {
+            int reason = errno;
+            (void)rename(b->old, b->dir);
+            return tool_error("%s cannot be renamed to %s: %s", b->work, b->dir, strerror(reason));
+        }
     }
-    return data__clear(b->old, 0, 1) == 0 ? TOOL_OK : tool_error("%s: the set before is left there, and cannot be removed", b->old);
+    if (data__clear(before, 0, 1) != 0) /* the new one stands: that much is done */
+        tool_note("%s is complete; what is left in %s of the set before goes with the next build", b->dir, before);
+    return TOOL_OK;
 }
 
 int data_build_close(data_build *b, int status)
@@ -392,20 +458,25 @@ static int data__line_ends(const char *p, const char *end) { return p == end || 
 
 static const char *data__csv_line(const char *p, const char *end, char separator, data__field *fields, int *count)
 {
-    /* one line -> the start of the next; *count -1: an open quote. Doubled quotes within quotes stay as they are. Lines end in LF, CR LF
-     * or CR */
+    /* one line -> the start of the next; *count -1: a quote that does not close where the field ends. Doubled quotes within quotes
+     * stay as they are. Lines end in LF, CR LF or CR */
     int n = 0;
     for (;; p++) {
+        const char *quote = p;
+        while (quote < end && *quote == ' ') quote++;
+        if (quote < end && *quote == '"') p = quote;
         data__field f = {p, 0};
         if (p < end && *p == '"') {
             f.text = ++p;
             while (p < end && (*p != '"' || (p + 1 < end && p[1] == '"' && p++)) && *p != '\n') p++;
             f.length = (size_t)(p - f.text);
-            if (p == end || *p != '"') {
+            if (p < end && *p == '"')
+                for (p++; p < end && *p == ' ';) p++;
+            else f.text = NULL;
+            if (!f.text || (!data__line_ends(p, end) && *p != separator)) {
                 *count = -1;
                 return p;
             }
-            p++;
         } else {
             while (!data__line_ends(p, end) && *p != separator) p++;
             f.length = (size_t)(p - f.text);
@@ -467,8 +538,14 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         int n;
         p = data__csv_line(p, end, separator, f, &n);
         if (n == 1 && columns > 1 && data__trimmed(f[0]).length == 0) continue; /* an empty line */
-        if (n != columns) return tool_error("%s:%lld: %d columns, expected %d as in the header", csv->path, (long long)line, n < 0 ? 0 : n, columns);
+        if (n < 0) return tool_error("%s:%lld: a double quote that does not close at its field's end", csv->path, (long long)line);
+        if (n != columns)
+            return tool_error("%s:%lld: %d columns, expected %d as in the header", csv->path, (long long)line, n, columns);
         if (csv->length == 0) csv->length = (int64_t)f[question].length;
+        for (int k = 0; k < 2; k++) { /* blanks around it; but a maze may well begin with one */
+            data__field *field = &f[k ? answer : question], bare = data__trimmed(*field);
+            if ((int64_t)bare.length == csv->length) *field = bare;
+        }
         if ((int64_t)f[question].length != csv->length || (int64_t)f[answer].length != csv->length || csv->length == 0)
             return tool_error("%s:%lld: question of %zu and answer of %zu characters, expected %lld", csv->path, (long long)line, f[question].length,
                               f[answer].length, (long long)csv->length);
@@ -499,10 +576,14 @@ int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int6
 {
     memset(csv, 0, sizeof *csv);
     csv->length = length;
-    int lone = tool_exists(dir) && !tool_is_directory(dir); /* one file is the training split */
+    data_kind kind = data_look(dir);
+    int lone = kind == DATA_FILE; /* one file is the training split */
+    if (kind == DATA_UNKNOWN) return TOOL_ERROR;
     if (lone ? snprintf(csv->path, sizeof csv->path, "%s", dir) >= (int)sizeof csv->path : !tool_join(csv->path, dir, test ? "test.csv" : "train.csv"))
         return tool_error("%s: the path is too long", dir);
-    if (test && (lone || !tool_exists(csv->path))) {
+    kind = test && !lone ? data_look(csv->path) : DATA_NONE;
+    if (kind == DATA_UNKNOWN) return TOOL_ERROR;
+    if (test && kind == DATA_NONE) {
         tool_note("%s: there is no test.csv, so a training set alone is made", dir);
         return TOOL_OK;
     }

@@ -85,6 +85,10 @@ hrm_random data_random(uint64_t seed, int kind, int split, int64_t item, int64_t
 void data_dihedral(uint8_t *out, const uint8_t *grid, int rows, int cols, int t);
 static const int data_dihedral_inverse[8] = {0, 3, 2, 1, 4, 5, 6, 7};
 
+/* What stands at a path; DATA_UNKNOWN when that cannot be told, after a message: such a thing is not "not there". */
+typedef enum data_kind { DATA_NONE, DATA_FILE, DATA_FOLDER, DATA_UNKNOWN } data_kind;
+data_kind data_look(const char *path);
+int    data_is_utf8(const char *text, size_t n); /* 1 when it is, without zeros */
 int    data_list(const char *dir, char ***names, size_t *count); /* entries in byte order, without . and ..; 0 or -1 */
 void   data_list_free(char **names, size_t count);
 void  *data_alloc(size_t count, size_t size); /* zeroed; NULL after a message */

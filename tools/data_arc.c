@@ -144,6 +144,7 @@ static int arc_add_task(arc_build *b, const char *path, const char *name, size_t
     }
     arc_task *t = &b->tasks[b->num_tasks++];
     memset(t, 0, sizeof *t);
+    if (!data_is_utf8(name, length)) return tool_error("%s: its name is not UTF-8, which names of tasks must be", path);
     t->is_evaluation = is_evaluation;
     t->path = arc_copy(path);
     t->name = (char *)data_alloc(length + 1, 1);
@@ -174,7 +175,9 @@ static int arc_read_challenges(arc_build *b, const char *folder, const char *fil
     if (!tool_join(path, folder, file)) return tool_error("%s/%s: the path is too long", folder, file);
     snprintf(other, sizeof other, "%.*ssolutions.json", (int)(strlen(path) - (sizeof end - 1)), path);
     if (hrm_json_open(&doc, path, NULL) != HRM_OK) return tool_failed();
-    if (tool_exists(other) && hrm_json_open(&solved, other, NULL) != HRM_OK) status = tool_failed();
+    data_kind look = data_look(other);
+    if (look == DATA_UNKNOWN) status = TOOL_ERROR;
+    else if (look != DATA_NONE && hrm_json_open(&solved, other, NULL) != HRM_OK) status = tool_failed();
     const hrm_json *root = hrm_json_root(doc), *answers = solved ? hrm_json_root(solved) : NULL;
     if (status == TOOL_OK && root->type != HRM_JSON_OBJECT) status = tool_error("%s:%d: expected an object with a task for every name", path, root->line);
     for (const hrm_json *j = root->child; j && status == TOOL_OK; j = j->next) {
@@ -197,11 +200,13 @@ static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
     for (size_t i = 0; i < count && status == TOOL_OK; i++) {
         size_t n = strlen(names[i]);
         char path[TOOL_PATH];
+        data_kind look;
         hrm_json_document *doc;
         if (n < 6 || !arc_ends_with(names[i], ".json") || names[i][0] == '.') continue; /* "._x.json" is what some systems add */
         if (arc_ends_with(names[i], "_solutions.json") || strcmp(names[i], "sample_submission.json") == 0) continue;
         if (!tool_join(path, folder, names[i])) status = tool_error("%s/%s: the path is too long", folder, names[i]);
-        else if (tool_is_directory(path)) continue;
+        else if ((look = data_look(path)) == DATA_UNKNOWN) status = TOOL_ERROR;
+        else if (look == DATA_FOLDER) continue;
         else if (arc_ends_with(names[i], "_challenges.json")) status = arc_read_challenges(b, folder, names[i]);
         else if (hrm_json_open(&doc, path, NULL) != HRM_OK) status = tool_failed();
         else {
@@ -228,16 +233,22 @@ static int arc_read(arc_build *b, const char *dir)
     size_t count;
     int64_t before = b->num_tasks + b->num_skipped;
     int status = TOOL_OK;
-    const char *inner = NULL;
+    int inner = 0;
+    data_kind look;
     if (data_list(dir, &names, &count) != 0) return TOOL_ERROR;
-    for (size_t i = 0; i < count && !inner; i++)
-        if ((strcmp(names[i], "data") == 0 || strcmp(names[i], "corpus") == 0) && tool_join(path, dir, names[i]) && tool_is_directory(path)) inner = names[i];
+    for (size_t i = 0; i < count && !inner && status == TOOL_OK; i++) {
+        if (strcmp(names[i], "data") != 0 && strcmp(names[i], "corpus") != 0) continue;
+        if (!tool_join(path, dir, names[i])) status = tool_error("%s/%s: the path is too long", dir, names[i]);
+        else if ((look = data_look(path)) == DATA_UNKNOWN) status = TOOL_ERROR;
+        else inner = look == DATA_FOLDER;
+    }
     if (inner) status = arc_read(b, path);
-    else status = arc_read_folder(b, dir, strcmp(tool_basename(dir), "evaluation") == 0);
+    else if (status == TOOL_OK) status = arc_read_folder(b, dir, strcmp(tool_basename(dir), "evaluation") == 0);
     for (size_t i = 0; i < count && status == TOOL_OK && !inner; i++) {
         if (names[i][0] == '.') continue;
         if (!tool_join(path, dir, names[i])) status = tool_error("%s/%s: the path is too long", dir, names[i]);
-        else if (tool_is_directory(path)) status = arc_read_folder(b, path, strcmp(names[i], "evaluation") == 0);
+        else if ((look = data_look(path)) == DATA_UNKNOWN) status = TOOL_ERROR;
+        else if (look == DATA_FOLDER) status = arc_read_folder(b, path, strcmp(names[i], "evaluation") == 0);
     }
     data_list_free(names, count);
     if (status == TOOL_OK && b->num_tasks + b->num_skipped == before)

@@ -233,13 +233,20 @@ static int grid_read_text(grid_build *b, grid_split *s)
     memset(size, 0, sizeof size);
     if (hrm_file_map_open(&map, s->path) != HRM_OK) return tool_failed();
     const char *p = (const char *)map.data, *end = p + map.size;
-    if (b->words < 0) b->words = map.size ? grid_has_blank(p, map.size) : 0;
+    if (map.size >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) p += 3; /* a byte order mark */
+    if (b->words < 0) b->words = p < end ? grid_has_blank(p, (size_t)(end - p)) : 0;
     while (status == TOOL_OK && (p < end || part || size[0].rows)) {
-        const char *stop = p < end ? (const char *)memchr(p, '\n', (size_t)(end - p)) : NULL, *text = p;
-        size_t n = stop ? (size_t)(stop - p) : p < end ? (size_t)(end - p) : 0;
-        p = stop ? stop + 1 : end;
+        const char *text = p;
+        while (p < end && *p != '\n' && *p != '\r') p++;
+        size_t n = (size_t)(p - text);
+        if (p + 1 < end && p[0] == '\r' && p[1] == '\n') p++; /* lines end in LF, CR LF or CR */
+        if (p < end) p++;
         line++;
-        if (n && text[n - 1] == '\r') n--;
+        if (!data_is_utf8(text, n)) {
+            status = tool_error("%s:%d: the line is not UTF-8 text", s->path, line);
+            break;
+        }
+        while (b->words && n && (text[n - 1] == ' ' || text[n - 1] == '\t')) n--;
         const char *arrow = grid_find(text, n, " -> ");
         int64_t start = b->buffered;
         if (n == 2 && memcmp(text, "->", 2) == 0) {
@@ -416,8 +423,10 @@ int data_grid(const data_options *o)
         int found = 0;
         for (int kind = 0; kind < 2 && status == TOOL_OK; kind++) {
             char path[TOOL_PATH];
+            data_kind look;
             if (!tool_join(path, o->source_dir, names[k][kind])) status = tool_error("%s: the path is too long", o->source_dir);
-            else if (tool_exists(path)) {
+            else if ((look = data_look(path)) == DATA_UNKNOWN) status = TOOL_ERROR;
+            else if (look != DATA_NONE) {
                 if (found++) status = tool_error("%s: there is %s too; one of them", path, names[k][0]);
                 memcpy(s->path, path, sizeof path);
                 if (status == TOOL_OK) status = kind ? grid_read_text(&b, s) : grid_read_json(&b, s);
