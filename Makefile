@@ -15,12 +15,14 @@ ABI     := $(basename $(VERSION))
 WERROR   ?=
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes $(WERROR)
 B     ?= build
-HRM_C = $(CC) -std=c99 $(CFLAGS) $(WARNINGS) -pthread -I. -Itools
+FLAGS = $(WARNINGS) -pthread -I. -Itools $(CPPFLAGS) $(STB)
+HRM_C = $(CC) -std=c99 $(CFLAGS) $(FLAGS)
 LIBS  = -lm -pthread
 
 TOOLS    := $(wildcard tools/*.c)
 EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 TESTS    := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+TESTS_OUTSIDE := test_data test_dataset test_pictures # these need the interface only
 SCRIPTS  := $(wildcard tests/test_*.sh)
 BENCHES  := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 
@@ -28,7 +30,6 @@ BENCHES  := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 # (The sign in a variable: written out it is a comment in some versions of make, and keeps its backslash in others.)
 HASH := \#
 STB := $(shell printf '$(HASH)include <stb/stb_image_write.h>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -DHRM_HAVE_STB)
-HRM_C += $(CPPFLAGS) $(STB)
 
 all: $(if $(TOOLS),$(B)/hrm) $(EXAMPLES:%=$(B)/examples/%)
 
@@ -41,17 +42,21 @@ $(B)/tools/%.o: tools/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/tools
 $(B)/hrm: $(TOOLS:tools/%.c=$(B)/tools/%.o) $(B)/hrm.o
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-# An example holds the implementation itself: it is what a person copies from.
-$(B)/examples/%: examples/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/examples
-	$(HRM_C) $(LDFLAGS) $< $(LIBS) -o $@
+# An example holds the implementation itself, as what a person copies from does. Here it is compiled once for all of them.
+ONCE = -DHRM_IMPLEMENTATION_DONE
+$(B)/examples/%: examples/%.c $(B)/hrm.o hrm.h $(wildcard tools/*.h) Makefile | $(B)/examples
+	$(HRM_C) $(ONCE) $(LDFLAGS) $< $(B)/hrm.o $(LIBS) -o $@
 
-# Tests hold the implementation too, some with other options than the default; less optimised they build in half the time, and
+# Tests look inside the implementation, some with other options than the default; less optimised they build in half the time, and
 # those that compute little in a third.
 LITTLE := test_act test_data test_dataset test_model test_pictures
-$(B)/tests/%: CFLAGS := $(subst -O3,-O1,$(CFLAGS))
-$(LITTLE:%=$(B)/tests/%): CFLAGS := $(subst -O3,-O0,$(CFLAGS))
+$(B)/tests/%: TEST_CFLAGS = $(subst -O3,-O1,$(CFLAGS))
+$(LITTLE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS))
+TEST_C = $(CC) -std=c99 $(TEST_CFLAGS) $(FLAGS) -Itests
 $(B)/tests/%: tests/%.c tests/harness.h hrm.h $(wildcard tests/*.h tools/*.h) Makefile | $(B)/tests
-	$(HRM_C) -Itests $(LDFLAGS) $< $(LIBS) -o $@
+	$(TEST_C) $(LDFLAGS) $< $(LIBS) -o $@
+$(TESTS_OUTSIDE:%=$(B)/tests/%): $(B)/tests/%: tests/%.c $(B)/hrm.o tests/harness.h hrm.h $(wildcard tests/*.h tools/*.h) Makefile | $(B)/tests
+	$(TEST_C) $(ONCE) $(LDFLAGS) $< $(B)/hrm.o $(LIBS) -o $@
 
 $(B)/bench/%: tests/bench/%.c hrm.h Makefile | $(B)/bench
 	$(HRM_C) $(LDFLAGS) $< $(LIBS) -o $@

@@ -33,8 +33,8 @@ $(B)/cuda/tools/%.o: tools/%.c hrm.h $(wildcard tools/*.h) | $(B)/cuda/tools
 	$(HRM_CUDA_C) -c $< -o $@
 $(B)/cuda/hrm: $(TOOLS:tools/%.c=$(B)/cuda/tools/%.o) $(B)/cuda/hrm.o $(B)/hrm_cuda.o
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) $(CUDA_LIBS) -o $@
-$(B)/cuda/examples/%: examples/%.c hrm.h $(B)/hrm_cuda.o | $(B)/cuda/examples
-	$(HRM_CUDA_C) $(LDFLAGS) $< $(B)/hrm_cuda.o $(LIBS) $(CUDA_LIBS) -o $@
+$(B)/cuda/examples/%: examples/%.c $(B)/cuda/hrm.o hrm.h $(B)/hrm_cuda.o | $(B)/cuda/examples
+	$(HRM_CUDA_C) $(ONCE) $(LDFLAGS) $< $(B)/cuda/hrm.o $(B)/hrm_cuda.o $(LIBS) $(CUDA_LIBS) -o $@
 $(B)/cuda/tests/%: tests/cuda/%.c tests/harness.h tests/util.h tests/test_golden.c hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
 	$(HRM_CUDA_C) -Itests $(LDFLAGS) $< $(B)/hrm_cuda.o $(LIBS) $(CUDA_LIBS) -o $@
 

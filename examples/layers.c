@@ -9,6 +9,11 @@
 #define HRM_IMPLEMENTATION
 #include "../hrm.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum { S = 8, V = 10, D = 64, HEADS = 4, I = 128, B = 64, M = B * S, LEVELS = 3 };
 enum { QKV = 3 * D * D, O = D * D, GATE_UP = 2 * I * D, DOWN = D * I, BLOCK = QKV + O + GATE_UP + DOWN };
 enum { EMBED = V * D, HEAD = V * D, WEIGHTS = EMBED + HEAD + LEVELS * BLOCK };

@@ -6,6 +6,9 @@
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 static void check(hrm_status status)
 {
     if (status == HRM_OK) return;

@@ -11,7 +11,13 @@
 #include "hrm.h"
 #include "../tools/puzzles.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#ifndef _WIN32
+    #include <unistd.h>
+#endif
 
 enum { TEST_BOARDS = 2000, HARD_BOARDS = 500, MAX_GIVENS = 10, MIN_GIVENS = 6 };
 

@@ -63,6 +63,11 @@ for cc in gcc clang; do
         echo "skipped: $cc -m32 cannot link here"
     fi
 done
+if have gcc; then # make compiles the implementation once for all of them; a person who copies one has both in one unit
+    for example in examples/*.c; do
+        build_and_run "$example by itself" none gcc -std=c99 $strict -I. -Itools -fsyntax-only "$example"
+    done
+fi
 if have gcc; then build_and_run "gcc -O3 -march=native" "" gcc -std=c99 $strict -I. -O3 -march=native $m $end; fi
 for cxx in g++ clang++; do
     have $cxx || { echo "skipped: no $cxx"; continue; }

@@ -6,6 +6,7 @@
 #include "hrm.h"
 #include "harness.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <time.h>
 
