@@ -70,7 +70,7 @@
  *     >>threads        pools, teams, forks               >>dtype          bfloat16, float16, conversion
  *   layers, each forward and backward:
  *     >>layers         >>linear >>embedding >>rope >>attention >>swiglu >>rms-norm
- *     >>losses         >>stablemax, softmax; >>bce       >>optimizers     >>adam, >>sign-sgd, >>schedule
+ *     >>losses         >>stablemax, softmax; >>bce       >>optimizers     >>adam, >>adamw, >>muon, >>sign-sgd, >>schedule
  *     >>gemm           matrix products                   >>quantized      the same in bfloat16 or bytes, for solving
  *   the model on a device:
  *     >>passes         a recurrence as a list, laid out  >>halting        before and after a segment
@@ -399,8 +399,9 @@ HRM_API hrm_status hrm_dataset_read(const hrm_dataset *data, int64_t first, hrm_
  * What a model is made of. Zero in any field means the default in brackets, the paper's. Read the resolved values back with
  * hrm_model_describe(). Sizes are in elements.
  */
-typedef enum hrm_pos_encodings { HRM_ROPE, HRM_LEARNED } hrm_pos_encodings;
+typedef enum hrm_pos_encodings { HRM_ROPE, HRM_LEARNED, HRM_NO_POSITIONS } hrm_pos_encodings;
 typedef enum hrm_loss_type { HRM_STABLEMAX_CROSS_ENTROPY, HRM_SOFTMAX_CROSS_ENTROPY } hrm_loss_type;
+typedef enum hrm_q_loss_type { HRM_Q_BCE, HRM_Q_MSE } hrm_q_loss_type;
 typedef enum hrm_device_kind { HRM_CPU, HRM_CUDA } hrm_device_kind;
 typedef enum hrm_forward_dtype {
     HRM_FORWARD_DEFAULT,
@@ -409,11 +410,42 @@ typedef enum hrm_forward_dtype {
     HRM_FORWARD_INT8
 } hrm_forward_dtype;
 
+/* Whose defaults a 0 means, in a model's description and in a trainer's. The names are those of `arch=NAME`. */
+#define HRM_ARCHS(X) /* enum, name, what it sets of the lists below */ \
+    X(HRM_ARCH_HRM, "hrm_v1", "") /* HRM as published: the defaults of the lists */ \
+    X(HRM_ARCH_TRM, "trm", HRM_TRM_SETS) /* the Tiny Recursive Model, arXiv:2510.04871 */ \
+    X(HRM_ARCH_TRM_MLP, "trm_mlp", HRM_TRM_SETS " mlp_t=1 pos_encodings=none") \
+    X(HRM_ARCH_FAST, "fast", /* arXiv:2601.19085 */ \
+      "H_layers=0 L_layers=2 hidden_size=512 mlp_t=1 mlp_norm=1 pos_encodings=none puzzle_emb_len=1 H_cycles=6 L_cycles=9 " \
+      "grad_H_cycles=1 no_ACT_continue=1 loss_type=softmax_cross_entropy label_smoothing=0.2 q_loss_weight=0.05 " \
+      "optimizer=muon muon_lr=0.02 muon_momentum=0.6 muon_weight_decay=0.005 muon_ns_steps=3 lr=1e-4 weight_decay=1 " \
+      "grad_clip=1 beta1=0.9 beta2=0.95 puzzle_emb_lr=1e-4 puzzle_emb_weight_decay=1 lr_min_ratio=0 batch_size=384 ema=1 " \
+      "ema_rate=0.9 ema_from=5000") /* and 8,000 steps without warm-up */ \
+    X(HRM_ARCH_MICRO, "micro", HRM_SIZE_SETS("256", "4", "2", "2", "2", "4")) \
+    X(HRM_ARCH_TINY, "tiny", HRM_SIZE_SETS("384", "6", "4", "2", "2", "6")) \
+    X(HRM_ARCH_SMALL, "small", HRM_SIZE_SETS("512", "8", "6", "2", "3", "8")) \
+    X(HRM_ARCH_BASE, "base", HRM_SIZE_SETS("768", "12", "8", "3", "3", "10")) \
+    X(HRM_ARCH_LARGE, "large", HRM_SIZE_SETS("1024", "16", "12", "3", "4", "12")) \
+    X(HRM_ARCH_XLARGE, "xlarge", HRM_SIZE_SETS("1536", "24", "16", "4", "4", "16"))
+#define HRM_TRM_SETS \
+    "H_layers=0 L_layers=2 H_cycles=3 L_cycles=6 grad_H_cycles=1 puzzle_emb_len=16 no_ACT_continue=1"
+#define HRM_SIZE_SETS(width, heads, layers, H, L, segments) \
+    "hidden_size=" width " num_heads=" heads " H_layers=" layers " L_layers=" layers " H_cycles=" H " L_cycles=" L \
+    " halt_max_steps=" segments
+typedef enum hrm_arch {
+#define HRM__ARCH(index, name, sets) index,
+    HRM_ARCHS(HRM__ARCH)
+#undef HRM__ARCH
+    HRM_ARCH_COUNT
+} hrm_arch;
+HRM_API const char *hrm_arch_name(hrm_arch arch);                       /* NULL: none of that number */
+HRM_API hrm_status  hrm_arch_find(hrm_arch *arch, const char *name); /* HRM_ERR_ARGUMENT names all there are */
+
 /* Every key of a model, once: from these lists come defaults, ranges, the configuration in a checkpoint, its reading and
  * merging, the command's keys and their help. X(A, kind, key, field, …) for each, A is passed on:
  *   INT, FLOAT  default, lowest, highest, the flag that says 0 (the field again: 0 means the default), help
  *   WORD        the words it may be, the first one the default; their numbers are those of its enum; help
- *   FLAG        help */
+ *   FLAG        help; in a description 1: yes, -1: no, 0: the default, which is no but for some of HRM_ARCHS */
 #define HRM_DATA_KEYS(X, A) \
     X(A, INT, "seq_len", seq_len, 0, 1, 1048576, seq_len, "tokens of a puzzle") \
     X(A, INT, "vocab_size", vocab_size, 0, 2, 1048576, vocab_size, "kinds of tokens") \
@@ -426,30 +458,59 @@ typedef enum hrm_forward_dtype {
     X(A, INT, "halt_max_steps", halt_max_steps, 16, 1, 1048576, halt_max_steps, "segments at most") \
     X(A, INT, "H_cycles", H_cycles, 2, 1, 1024, H_cycles, "passes of the slow level in a segment") \
     X(A, INT, "L_cycles", L_cycles, 2, 1, 1024, L_cycles, "passes of the fast level in each of those") \
-    X(A, INT, "H_layers", H_layers, 4, 1, 1024, H_layers, "blocks of the slow level") \
+    X(A, INT, "H_layers", H_layers, 4, 1, 1024, one_network, \
+      "blocks of the slow level; 0: the fast level's network does both") \
     X(A, INT, "L_layers", L_layers, 4, 1, 1024, L_layers, "blocks of the fast level") \
     X(A, INT, "hidden_size", hidden_size, 512, 1, 65536, hidden_size, "width, a multiple of num_heads") \
     X(A, INT, "num_heads", num_heads, 8, 1, 4096, num_heads, "attention heads") \
     X(A, FLOAT, "expansion", expansion, 4, 0.001, 1024, expansion, "width of the SwiGLU, times 2/3 of hidden_size") \
     X(A, INT, "puzzle_emb_ndim", puzzle_emb_ndim, HRM_OF_HIDDEN_SIZE, 0, 1048576, no_puzzle_emb, \
       "width of a puzzle's own embedding; 0: none") \
-    X(A, WORD, "pos_encodings", pos_encodings, "rope|learned", "how positions are told") \
+    X(A, WORD, "pos_encodings", pos_encodings, "rope|learned|none", "how positions are told") \
     X(A, FLAG, "causal", causal, "a position attends to itself and those before it alone") \
     X(A, FLOAT, "rms_norm_eps", rms_norm_eps, 1e-5, 1e-12, 1, rms_norm_eps, "of the norms") \
-    X(A, FLOAT, "rope_theta", rope_theta, 10000, 0.001, 1e30, rope_theta, "base of the rotary angles")
+    X(A, FLOAT, "rope_theta", rope_theta, 10000, 0.001, 1e30, rope_theta, "base of the rotary angles") \
+    HRM_FAMILY_KEYS(X, A)
+#define HRM_FAMILY_KEYS(X, A) /* what HRM as published has not; in a checkpoint only where it is not the default */ \
+    X(A, FLAG, "mlp_t", mlp_t, "positions are mixed by a SwiGLU over them instead of attention") \
+    X(A, FLAG, "mlp_norm", mlp_norm, "the SwiGLU's product is sigmoid(g) rms(g u)") \
+    X(A, INT, "puzzle_emb_len", puzzle_emb_len, 0, 0, 65536, no_puzzle_emb_len, \
+      "positions of a puzzle's own embedding; 0: as many as puzzle_emb_ndim fills") \
+    X(A, FLAG, "no_ACT_continue", no_ACT_continue, "halt when q_halt > 0; nothing learns to continue") \
+    X(A, INT, "grad_H_cycles", grad_H_cycles, 0, 0, 1024, no_grad_H_cycles, \
+      "gradient through every pass of the last n H cycles; 0: through the last pass of each level") \
+    X(A, FLOAT, "loss.label_smoothing", label_smoothing, 0, 0, 0.999999, no_label_smoothing, "part of a label given to all") \
+    X(A, WORD, "loss.q_loss_type", q_loss_type, "bce|mse", "of both q") \
+    X(A, FLOAT, "loss.q_loss_weight", q_loss_weight, 0.5, 0, 1000, no_q_loss, "of both q's losses") \
+    X(A, FLOAT, "loss.ponder_weight", ponder_weight, 0, 0, 1000, ponder_weight, "of the chance of going on") \
+    X(A, FLOAT, "dropout", dropout, 0, 0, 0.99, dropout, "of each residual branch, in training") \
+    X(A, FLOAT, "halt_exploration_end", halt_exploration_end, 0, 0, 1, halt_exploration_end, \
+      "what halt_exploration_prob becomes over exploration_steps") \
+    X(A, INT, "halt_max_steps_start", halt_max_steps_start, 0, 0, 1048576, halt_max_steps_start, \
+      "segments allowed at first, halt_max_steps after curriculum_steps; 0: the same throughout") \
+    X(A, INT, "H_cycles_start", H_cycles_start, 0, 0, 1024, H_cycles_start, "likewise") \
+    X(A, INT, "L_cycles_start", L_cycles_start, 0, 0, 1024, L_cycles_start, "likewise")
 #define HRM_MODEL_KEYS(X, A) HRM_DATA_KEYS(X, A) HRM_ARCH_KEYS(X, A)
 #define HRM_OF_HIDDEN_SIZE   0 /* then hidden_size is the default */
 
 typedef struct hrm_model_desc {
+    hrm_arch arch; /* [HRM_ARCH_HRM] whose defaults are meant; resolved it is HRM_ARCH_HRM, all else being told */
     int   seq_len;                /* T, tokens of a puzzle without the puzzle positions; required */
     int   vocab_size;             /* V; required, at least 2 */
     int   num_puzzle_identifiers; /* rows of the puzzle table [1] */
     int   puzzle_emb_ndim;        /* its columns [hidden_size] */
     int   no_puzzle_emb;          /* 1: no puzzle table (puzzle_emb_ndim 0 in the public code) */
+    int   puzzle_emb_len;         /* P, its positions [as many as puzzle_emb_ndim fills]; the row is zero-padded */
+    int   no_puzzle_emb_len;      /* 1: as many as it fills, whatever arch says */
     int   hidden_size;            /* D [512], a multiple of num_heads */
     int   num_heads;              /* [8] */
     int   H_layers, L_layers;     /* [4] blocks of the slow and of the fast level */
+    int   one_network;            /* 1: H_layers is 0: the fast level's network does the slow level's passes too (TRM) */
     int   H_cycles, L_cycles;     /* [2] passes of the slow level in a segment; of the fast level in each of those */
+    int   grad_H_cycles;          /* [0: the one-step gradient] through every pass of the last n H cycles */
+    int   no_grad_H_cycles;       /* 1: 0 is meant, whatever arch says */
+    int   mlp_t;                  /* 1: mixing over positions instead of attention */
+    int   mlp_norm;               /* 1: the SwiGLU's product is sigmoid(g) rms(g u) */
     float expansion;              /* [4] the SwiGLU width is round(expansion*D*2/3), up to a multiple of 256 */
     hrm_pos_encodings pos_encodings; /* [HRM_ROPE] */
     float rms_norm_eps;           /* [1e-5] */
@@ -458,7 +519,17 @@ typedef struct hrm_model_desc {
     int   halt_max_steps;         /* [16] segments at most */
     float halt_exploration_prob;  /* [0.1] in training */
     int   no_halt_exploration;    /* 1: probability 0 */
+    float halt_exploration_end;   /* [0] after the trainer's exploration_steps */
+    int   no_ACT_continue;        /* 1: halt when q_halt > 0, no target, no second forward, no continue loss */
+    int halt_max_steps_start, H_cycles_start, L_cycles_start; /* [the same throughout] before the trainer's curriculum_steps */
+    float dropout;                /* [0] */
     hrm_loss_type loss_type;      /* [HRM_STABLEMAX_CROSS_ENTROPY] */
+    float label_smoothing;        /* [0] */
+    int   no_label_smoothing;     /* 1: 0 is meant, whatever arch says */
+    hrm_q_loss_type q_loss_type;  /* [HRM_Q_BCE] */
+    float q_loss_weight;          /* [0.5] */
+    int   no_q_loss;              /* 1: weight 0 */
+    float ponder_weight;          /* [0] */
     const struct hrm_recurrence
         *recurrence;              /* [HRM's] another list of passes, see >>api-device; then H_layers, L_layers, H_cycles and
                                      L_cycles mean nothing; read at creation, stored in no file */
@@ -484,6 +555,8 @@ HRM_API int64_t hrm_model_parameters(const hrm_model *model); /* trained by Adam
 /* Bytes that a model and what runs on it will allocate, known before anything is; `batch` rows. */
 typedef struct hrm_memory { size_t model, train, solve; } hrm_memory; /* train and solve come on top of model */
 HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch);
+struct hrm_train_desc; /* the same with what a trainer is told; batch_size rows */
+HRM_API hrm_status hrm_trainer_memory(hrm_memory *memory, const hrm_model_desc *desc, const struct hrm_train_desc *train);
 
 /* Tensors under the public checkpoints' names ("inner.lm_head.weight"), in their order. `role` tells what moves them. */
 typedef enum hrm_role { HRM_TRAINED, HRM_BUFFER, HRM_PUZZLE_TABLE } hrm_role;
@@ -512,7 +585,7 @@ HRM_API hrm_status hrm_checkpoint_describe(hrm_model_desc *desc, const char *pat
 /* The steps of hrm_model_load before it makes a model. First what the file, `desc` (may be NULL) and the tensors say together,
  * what nothing tells 0; `sources` may be NULL. When no one says the expansion, *merged has one of the width that the tensors
  * have. */
-typedef struct hrm_sources { unsigned char from[32]; char beside[1024]; } hrm_sources; /* for hrm_sources_of */
+typedef struct hrm_sources { unsigned char from[64]; char beside[1024]; } hrm_sources; /* for hrm_sources_of */
 HRM_API hrm_status hrm_checkpoint_merge(hrm_model_desc *merged, hrm_sources *sources, const char *path,
                                         const hrm_model_desc *desc);
 /* Then HRM_ERR_ARGUMENT, naming every one that must be told and is not. */
@@ -531,7 +604,8 @@ typedef struct hrm_metrics {
     double  rows;  /* over how many rows the losses are means */
     double  count; /* over how many the others are */
     double  accuracy, exact_accuracy, q_halt_accuracy, steps;
-    double  lm_loss, q_halt_loss, q_continue_loss;
+    double  lm_loss, q_halt_loss, q_continue_loss, ponder_loss; /* in training with smoothing and the q loss it is trained by */
+    double  grad_norm; /* of the weights' gradients before clipping; 0 where nothing needs it */
 } hrm_metrics;
 HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more); /* weighted; step and lr become the later ones */
 
@@ -541,10 +615,16 @@ HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more); /* we
  * is used by one thread at a time, runs of one model one after another. Nothing is allocated after creation.
  */
 typedef struct hrm_run hrm_run;
+typedef enum hrm_optimizer { HRM_ADAM_ATAN2, HRM_ADAMW, HRM_MUON, HRM_SIGN_SGD /* the puzzle table's */ } hrm_optimizer;
 typedef struct hrm_run_desc {
     int rows;   /* B [1] */
     int train;  /* 1: segments keep what the backward pass needs, rows halt and explore as in training */
     int update; /* 1: hrm_run_update can be called: the optimizers' moments are kept too */
+    hrm_optimizer optimizer; /* [HRM_ADAM_ATAN2] of the weights; HRM_MUON: of the blocks' matrices, HRM_ADAMW has the rest */
+    int muon_ns_steps; /* [3] its Newton-Schulz iterations */
+    int ema;    /* 1: updates keep an average of the weights */
+    int freeze_weights; /* 1: only the puzzle table learns; no gradient of anything else is computed */
+    int activation_checkpointing; /* 1: the backward pass computes blocks again from their inputs: less memory, same bits */
     uint64_t seed; /* of the exploration */
 } hrm_run_desc;
 HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *model, const hrm_run_desc *desc);
@@ -562,13 +642,21 @@ HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *va
 /* The norm of all gradients but the puzzle table's, as clipping measures it; HRM_ERR_NAN when one is not finite: then no update
  * moves anything until hrm_run_zero_gradients. Waits for a GPU. */
 HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm);
-/* Applies the gradients and zeroes them: Adam-atan2 on the weights, SignSGD on the puzzle rows in flight. The values are taken
- * as they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. Waits for a GPU. */
+/* Applies the gradients and zeroes them: the run's optimizer on the weights, SignSGD on the puzzle rows in flight. The values
+ * are taken as they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. Waits for a
+ * GPU. */
 typedef struct hrm_update_desc {
     float lr, weight_decay, beta1, beta2;
     float puzzle_emb_lr, puzzle_emb_weight_decay;
+    float adam_eps;                                 /* AdamW */
+    float muon_lr, muon_weight_decay, muon_momentum; /* Muon */
+    float grad_clip; /* 0: none; else gradients are scaled so that their norm is at most this */
+    float ema_rate;  /* average = ema_rate average + (1 - ema_rate) weights, after the update */
 } hrm_update_desc;
 HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc);
+/* Changes the model's weights for their average (on 1) and back (0), for solving, evaluating and saving. Training needs them
+ * back. */
+HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on);
 HRM_API int64_t    hrm_run_updates(const hrm_run *run); /* how many were applied: the t of the bias correction */
 HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics);          /* of the segment just run */
 /* Copies of the segment's results; each pointer may be NULL. logits [rows,T,V]; the others [rows]. */
@@ -586,8 +674,8 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *outpu
 #define HRM_RATE_KEYS(X, A) /* the trainer's, as HRM_ARCH_KEYS */ \
     X(A, FLOAT, "lr", lr, 1e-4, 0, 10, no_lr, "learning rate") \
     X(A, FLOAT, "lr_min_ratio", lr_min_ratio, 1, 0, 1, no_lr_min_ratio, "where the cosine ends, as a part of lr") \
-    X(A, FLOAT, "beta1", beta1, 0.9, 0, 0.999999, no_beta1, "Adam-atan2, mean of gradients") \
-    X(A, FLOAT, "beta2", beta2, 0.95, 0, 0.999999, no_beta2, "Adam-atan2, mean of squares") \
+    X(A, FLOAT, "beta1", beta1, 0.9, 0, 0.999999, no_beta1, "Adam, mean of gradients") \
+    X(A, FLOAT, "beta2", beta2, 0.95, 0, 0.999999, no_beta2, "Adam, mean of squares") \
     X(A, FLOAT, "weight_decay", weight_decay, 0.1, 0, 1000, no_weight_decay, "of all parameters but the puzzle table") \
     X(A, FLOAT, "puzzle_emb_lr", puzzle_emb_lr, 1e-2, 0, 10, no_puzzle_emb_lr, "learning rate of the puzzle table") \
     X(A, FLOAT, "puzzle_emb_weight_decay", puzzle_emb_weight_decay, 0.1, 0, 1000, no_puzzle_emb_weight_decay, \
@@ -596,9 +684,29 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *outpu
     X(A, INT, "global_batch_size", batch_size, 768, 1, 1048576, batch_size, "puzzles a step") \
     X(A, INT, "epochs_per_iter", epochs_per_iter, 1, 1, 2147483647, epochs_per_iter, \
       "permutations of the groups between two partial batches that are dropped") \
-    HRM_RATE_KEYS(X, A)
+    HRM_RATE_KEYS(X, A) \
+    HRM_TRAINING_KEYS(X, A)
+#define HRM_TRAINING_KEYS(X, A) /* what the public HRM code has not */ \
+    X(A, WORD, "optimizer", optimizer, "adam_atan2|adamw|muon", "of the weights; muon: of the blocks', adamw of the rest") \
+    X(A, FLOAT, "adam_eps", adam_eps, 1e-8, 1e-20, 1, adam_eps, "of AdamW") \
+    X(A, FLOAT, "muon_lr", muon_lr, 0.02, 0, 10, no_muon_lr, "learning rate of Muon, with the schedule of lr") \
+    X(A, FLOAT, "muon_momentum", muon_momentum, 0.6, 0, 0.999999, no_muon_momentum, "of Muon") \
+    X(A, FLOAT, "muon_weight_decay", muon_weight_decay, 0.005, 0, 1000, no_muon_weight_decay, "of Muon") \
+    X(A, INT, "muon_ns_steps", muon_ns_steps, 3, 1, 32, muon_ns_steps, "Newton-Schulz iterations of Muon") \
+    X(A, FLOAT, "grad_clip", grad_clip, 0, 0, 1e30, no_grad_clip, "the gradients' norm at most; 0: any") \
+    X(A, FLAG, "ema", ema, "an average of the weights is kept, evaluated and saved") \
+    X(A, FLOAT, "ema_rate", ema_rate, 0.999, 0, 0.9999999, no_ema_rate, "what the average keeps of itself at an update") \
+    X(A, INT, "ema_from", ema_from, 0, 0, 2147483647, no_ema_from, "the update whose weights the average starts from") \
+    X(A, INT, "grad_accumulation", grad_accumulation, 1, 1, 1048576, grad_accumulation, "parts that a batch is worked on in") \
+    X(A, FLAG, "freeze_weights", freeze_weights, "only the puzzle table learns") \
+    X(A, FLAG, "activation_checkpointing", activation_checkpointing, "less memory: blocks are computed again on the way back") \
+    X(A, INT, "curriculum_steps", curriculum_steps, 0, 0, 2147483647, curriculum_steps, \
+      "steps until halt_max_steps, H_cycles and L_cycles are reached from their _start") \
+    X(A, INT, "exploration_steps", exploration_steps, 0, 0, 2147483647, exploration_steps, \
+      "steps until halt_exploration_end is reached")
 
 typedef struct hrm_train_desc {
+    hrm_arch arch;       /* [HRM_ARCH_HRM] whose defaults are meant; only HRM_ARCH_FAST has some of its own */
     int64_t  steps;      /* updates in all; or give epochs */
     double epochs; /* [1000 when steps is 0 too] steps = floor(epochs * total_groups * mean_puzzle_examples / batch_size) */
     int      batch_size; /* [768] rows a step */
@@ -612,7 +720,20 @@ typedef struct hrm_train_desc {
     float    puzzle_emb_weight_decay; /* [0.1] */
     /* 1: 0 is meant, not the default */
     int no_warmup, no_lr, no_lr_min_ratio, no_beta1, no_beta2, no_weight_decay, no_puzzle_emb_lr, no_puzzle_emb_weight_decay;
-    uint64_t seed;            /* of data order and exploration */
+    hrm_optimizer optimizer;  /* [HRM_ADAM_ATAN2] HRM_MUON: of the blocks' matrices, HRM_ADAMW has the rest */
+    float    adam_eps;        /* [1e-8] */
+    float    muon_lr, muon_momentum, muon_weight_decay; /* [0.02, 0.6, 0.005] */
+    int      muon_ns_steps;   /* [3] */
+    float    grad_clip;       /* [0: none] */
+    int      ema;             /* 1: an average of the weights is kept, see hrm_trainer_use_average */
+    float    ema_rate;        /* [0.999] */
+    int      ema_from;        /* [0] the average starts from the weights after this update; 0: from the initial ones */
+    int      grad_accumulation; /* [1] parts that a batch is worked on in: less memory, the same result, rounding aside */
+    int      freeze_weights;  /* 1: only the puzzle table learns */
+    int      activation_checkpointing; /* 1: blocks are computed again on the way back: less memory, the same bits */
+    int      curriculum_steps, exploration_steps; /* [0] until the model's ends of both are reached from their starts */
+    int no_muon_lr, no_muon_momentum, no_muon_weight_decay, no_grad_clip, no_ema_rate, no_ema_from; /* 1: 0 is meant */
+    uint64_t seed;            /* of data order, exploration and dropout */
     int      gather_ahead;    /* 1: a thread gathers the next batch during a step, -1: none does [1 on a GPU, else -1]; what a
                                  data set in memory points to must not change meanwhile */
 } hrm_train_desc;
@@ -639,6 +760,10 @@ HRM_API hrm_position hrm_trainer_position(const hrm_trainer *trainer);
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *trainer, const char *path, const hrm_metadata *more, size_t num_more);
 HRM_API hrm_status hrm_trainer_load(hrm_trainer *trainer, const char *path);
 
+/* The model's weights become their average (on 1) or what is being trained (0), for evaluating and saving; the next step
+ * changes them back. Before ema_from they are the same. HRM_ERR_ARGUMENT without ema. A saved state has both. */
+HRM_API hrm_status hrm_trainer_use_average(hrm_trainer *trainer, int on);
+
 /* lr(step), step counted from 1: linear warm-up, then cosine to lr_min_ratio (the public code's schedule). */
 HRM_API double hrm_schedule(int64_t step, double lr, int64_t warmup, int64_t total, double min_ratio);
 
@@ -656,7 +781,8 @@ typedef struct hrm_solve_desc {
                        const hrm_solve_result *results);
     void *user;
 } hrm_solve_desc;
-/* puzzles, answers [rows, seq_len]. A row stops after the first segment in which q_halt > q_continue. One thread at a time
+/* puzzles, answers [rows, seq_len]. A row stops after the first segment in which q_halt > q_continue, or
+ * q_halt > 0 with no_ACT_continue. One thread at a time
  * a model. Memory for `rows` puzzles is allocated at the first call that needs it and kept with the model. */
 HRM_API hrm_status hrm_solve(hrm_model *model, const int32_t *puzzles, int32_t *answers, const hrm_solve_desc *desc);
 
@@ -702,6 +828,10 @@ HRM_API void hrm_attention_backward(hrm_real *dqkv, const hrm_real *d_o, const h
 /* gate_up [rows, 2I], gate first -> h [rows, I] = silu(gate) up */
 HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I);
 HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I);
+/* the same with h = sigmoid(gate) rms(gate up), the norm over a row's I */
+HRM_API void hrm_swiglu_norm_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I, hrm_real eps);
+HRM_API void hrm_swiglu_norm_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I,
+                                      hrm_real eps);
 /* y = rms(x + f); f may be NULL; r [rows] is kept for the backward pass (NULL: not wanted) */
 HRM_API void hrm_rms_norm_forward(hrm_real *y, hrm_real *r, const hrm_real *x, const hrm_real *f, size_t rows, size_t D,
                                   hrm_real eps);
@@ -711,11 +841,21 @@ HRM_API void hrm_rms_norm_backward(hrm_real *ds, const hrm_real *dy, const hrm_r
  * gradient of scale times that mean. *correct counts tokens whose arg max is their label, *labelled those with a label. */
 HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T,
                                  size_t V, double scale, int *correct, int *labelled);
+/* The same with label smoothing: (1 - smoothing) of a label's loss and smoothing of the mean over all V. */
+HRM_API double hrm_cross_entropy_smoothed(hrm_loss_type type, double smoothing, hrm_real *dlogits, const hrm_real *logits,
+                                          const int32_t *labels, size_t T, size_t V, double scale, int *correct, int *labelled);
 /* Binary cross entropy on a logit; *dlogit (or NULL) = sigmoid(logit) - target. */
 HRM_API double hrm_bce(double logit, double target, double *dlogit);
 /* One step t >= 1 over n parameters (Everett et al. 2024, eq. 1; SPEC "Optimizers"). m, v are the caller's moments. */
 HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1,
                             double beta2, double weight_decay, int64_t t);
+/* The same of AdamW (Loshchilov & Hutter 2019). */
+HRM_API void hrm_adamw(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1,
+                       double beta2, double eps, double weight_decay, int64_t t);
+/* One step of Muon (Jordan et al. 2024) on a matrix [rows, columns]: m its momentum, ns_steps Newton-Schulz iterations. */
+HRM_API size_t hrm_muon_scratch(size_t rows, size_t columns);
+HRM_API void hrm_muon(hrm_real *p, hrm_real *m, const hrm_real *g, size_t rows, size_t columns, double lr, double momentum,
+                      double weight_decay, int ns_steps, hrm_real *scratch);
 /* Rows `ids` [rows] of table [.., ndim]: gradients of equal ids are summed, then each such row moves once. g is overwritten. */
 HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size_t rows, size_t ndim, double lr,
                           double weight_decay);
@@ -724,12 +864,12 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
  * exports hrm_cuda_device(). Pointers named `device memory` come from buffer_alloc and are only passed back to the table.
  */
-#define HRM_DEVICE_VERSION 3
+#define HRM_DEVICE_VERSION 4
 
 /* The recurrence is a list of passes over states and networks, which need not belong together. A pass is
  *   z[state] = net(z[state] + the sum of its inputs);
- * state 0 is the one that the heads read. hrm_passes_lay() writes HRM's list (state and network 0: H, 1: L); another schedule,
- * or a third level, is another list. */
+ * state 0 is the one that the heads read. hrm_passes_lay() writes HRM's list (state and network 0: H, 1: L) and TRM's; another
+ * schedule, or a third level, is another list. */
 #define HRM_MAX_STATES 4
 #define HRM_MAX_NETS   4
 #define HRM_INPUT_E    (1u << HRM_MAX_STATES) /* the embedded input, in `inputs` */
@@ -759,21 +899,34 @@ typedef struct hrm_kept { int slots, blocks, outs, flows; } hrm_kept;
 typedef struct hrm_dims { /* all sizes, resolved */
     int B;             /* rows of this run */
     int T, P, S, D, V; /* tokens, puzzle positions, S = P + T, hidden, vocabulary */
-    int I, heads, head_dim;
+    int I, I_t;        /* widths of the SwiGLUs over channels, and over positions (mixer) */
+    int heads, head_dim;
     int states, nets, layers[HRM_MAX_NETS]; /* blocks of each network */
-    int two_levels;    /* flag: HRM's states and networks, named H and L */
-    int H_cycles, L_cycles;
+    int two_levels;    /* flag: HRM's states and networks, named H and L; with one network that is L */
+    int H_cycles, L_cycles, grad_H_cycles;
     hrm_kept kept;     /* for training */
     int puzzle_ids, puzzle_ndim;
-    int learned, causal, softmax; /* flags: learned positions, causal attention, softmax instead of stablemax */
+    int rope, learned, causal, softmax; /* flags: positions, causal attention, softmax instead of stablemax */
+    int mixer, mlp_norm; /* flags: mixing over positions instead of attention; sigmoid(g) rms(g u) in the SwiGLUs */
+    int no_continue;     /* flag: nothing learns to continue: no second forward pass, q_halt > 0 halts */
     int halt_max_steps;
     float eps, theta, exploration;
     int threads;       /* of the host */
     hrm_forward_dtype dtype;
+    /* of a run that trains */
+    hrm_optimizer optimizer; /* of the weights */
+    int muon_ns_steps;   /* 0: no Muon */
+    int checkpointing;   /* flag: of a kept block its input only; the rest is computed again */
+    int dropout;         /* flag: step.dropout is not 0 */
 } hrm_dims;
 
 /* Where the parameters stand in their arena, in elements; every offset is a multiple of 64, gaps are 0. A block's tensors:
  * net_offset[net] + layer * block_size + block_offset[…]. Buffers come after `trained` elements. */
+#define HRM_MIXER_LIST(X) /* of a mixer's block, in the same order; S positions, I_t the width of the SwiGLU over them */ \
+    X(HRM_MIX_GATE_UP,  "mlp_t.gate_up_proj.weight", 2 * I_t, S) \
+    X(HRM_MIX_DOWN,     "mlp_t.down_proj.weight",    S,     I_t) \
+    X(HRM_GATE_UP_PROJ, "mlp.gate_up_proj.weight", 2 * I, D) \
+    X(HRM_DOWN_PROJ,    "mlp.down_proj.weight",      D,     I)
 #define HRM_BLOCK_LIST(X) /* index, name in checkpoints, rows, columns; D hidden_size, I SwiGLU width */ \
     X(HRM_QKV_PROJ,     "self_attn.qkv_proj.weight", 3 * D, D) \
     X(HRM_O_PROJ,       "self_attn.o_proj.weight",   D,     D) \
@@ -783,7 +936,9 @@ enum {
 #define HRM__INDEX(index, name, rows, columns) index,
     HRM_BLOCK_LIST(HRM__INDEX)
 #undef HRM__INDEX
-    HRM_BLOCK_TENSORS
+    HRM_BLOCK_TENSORS, /* of either kind */
+    HRM_MIX_GATE_UP = 0,
+    HRM_MIX_DOWN
 };
 typedef struct hrm_layout {
     size_t embed_tokens, lm_head, q_head_weight, q_head_bias, embed_pos;
@@ -797,7 +952,7 @@ typedef struct hrm_layout {
 /* Tensors that one optimizer moves: elements `from` on of the arena, or the puzzle rows in flight. A list of groups is what
  * update() applies, each at its own rate. */
 #define HRM_MAX_GROUPS 4
-typedef enum hrm_optimizer { HRM_ADAM_ATAN2, HRM_SIGN_SGD /* the puzzle table */ } hrm_optimizer;
+enum { HRM_RATE_WEIGHTS, HRM_RATE_PUZZLE, HRM_RATE_MUON };
 typedef struct hrm_group { hrm_optimizer optimizer; size_t from, count; int rate; /* index into hrm_step.rates */ } hrm_group;
 
 /* All that may change from step to step; one copy in device memory, so that a captured step can be replayed. */
@@ -807,11 +962,17 @@ typedef struct hrm_step {
     int32_t  halt_max_steps;        /* segments allowed */
     float    exploration;
     int32_t  fixed_exploration;     /* 1: take min_halt_steps as given */
-    float    q_loss_weight, loss_scale; /* loss_scale: 1 / global batch */
+    float    label_smoothing, q_loss_weight, ponder_weight, loss_scale; /* loss_scale: 1 / global batch */
+    int32_t  q_mse, no_continue;    /* flags: mean squares for both q; halt when q_halt > 0 */
+    float    dropout;
     struct { float lr, weight_decay; } rates[HRM_MAX_GROUPS]; /* of the groups that are updated */
     float    beta1, beta2, bias1, bias2; /* bias1 = 1 - beta1^t, bias2 = sqrt(1 - beta2^t) */
+    float    adam_eps, muon_momentum;
+    float    grad_clip; /* 0: none; else update() takes g min(1, grad_clip / (sqrt(*norm) + 1e-6)) */
+    float    ema_rate;
 } hrm_step;
 #define HRM_STREAM_EXPLORE ((uint64_t)1 << 32)
+#define HRM_STREAM_DROPOUT ((uint64_t)2 << 32)
 enum {
     HRM_M_COUNT,
     HRM_M_ACCURACY,
@@ -821,6 +982,7 @@ enum {
     HRM_M_LM_LOSS,
     HRM_M_Q_HALT_LOSS,
     HRM_M_Q_CONTINUE_LOSS,
+    HRM_M_PONDER_LOSS,
     HRM_M_ROWS,
     HRM_METRIC_SUMS
 };
@@ -828,10 +990,14 @@ enum {
 typedef struct hrm_work { /* one run's memory; everything is device memory unless said otherwise */
     hrm_dims   d;
     hrm_layout at;
-    int        train;      /* 1: gradients are kept, 2: the blocks' are applied as they come (a table with updates_at_once) */
+    int        train;      /* 1: gradients are kept, 2: the blocks' are applied as they come (a table with updates_at_once),
+                              3: only the puzzle table's are computed; there are no grads then */
     int        rows;       /* host: rows in use, <= d.B (a solver drops rows that have halted) */
+    int        first_row;  /* host: of these in the whole batch, where it is worked on in parts; losses() adds to the metrics
+                              of the part before unless this is 0 */
     hrm_real  *params;     /* [at.total], master weights */
     hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.net_offset[0]] */
+    hrm_real  *average;    /* [at.trained] of params; NULL: not kept */
     hrm_real  *puzzle;     /* [puzzle_ids, puzzle_ndim] master table; may be NULL */
     hrm_real  *puzzle_grad; /* [B, puzzle_ndim] of the row's id, added to; a row that takes another id starts from 0 */
     void      *prepared;   /* the device's own form of the weights, made by prepare() */
@@ -867,9 +1033,10 @@ HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buff
 /* Numbers slots, blocks and outputs of a list whose slot is not -1 where a gradient is wanted. layers [nets]; out [n] may be
  * list, or NULL: only counts. */
 HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers);
-/* HRM's segment: H_cycles times (L_cycles times L, then H); with `gradient` the last L and the last H have slots. -> how many
- * passes there are; list NULL: counts. */
-HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient);
+/* HRM's and TRM's segment: H_cycles times (L_cycles times L, then H), each its own network or both one. gradient -1: none; 0:
+ * the last L and the last H have slots; n: every pass of the last n H cycles has. -> how many passes there are; list NULL:
+ * counts. */
+HRM_API int hrm_passes_lay(hrm_pass *list, int nets, int H_cycles, int L_cycles, int gradient);
 
 typedef struct hrm_device hrm_device; /* a backend's own state */
 typedef struct hrm_device_desc { hrm_forward_dtype dtype; hrm_pool *pool; const hrm_allocator *allocator; } hrm_device_desc;
@@ -923,6 +1090,8 @@ typedef struct hrm_device_sizes {
                                                                 (train 2: their update); sets de */ \
     X(hrm_status, embed_backward, (hrm_device * dev, hrm_work * w))  /* gradient `de` -> grads of embeddings, puzzle_grad */ \
     X(hrm_status, norm, (hrm_device * dev, hrm_work * w))            /* grads -> norm; bad where it is not finite */ \
+    X(hrm_status, average, (hrm_device * dev, hrm_work * w, int swap)) /* params -> average, by step.ema_rate, not once bad \
+                                                                is set; swap 1: params <-> average instead */ \
     X(hrm_status, reduce, \
       (hrm_device * dev, hrm_work * w)) /* sums grads and puzzle gradients over ranks; nothing to do on one */ \
     X(hrm_status, update, \
@@ -997,20 +1166,21 @@ HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
 /* ---- a block's tensors -------------------------------------------------------------------------------------------------- */
 HRM__BOTH size_t hrm__block_rows(const hrm_dims *d, int i)
 {
-    size_t D = (size_t)d->D, I = (size_t)d->I;
+    size_t D = (size_t)d->D, I = (size_t)d->I, S = (size_t)d->S, I_t = (size_t)d->I_t;
 #define HRM__HEIGHT(index, name, rows, columns) rows,
-    size_t rows[HRM_BLOCK_TENSORS] = {HRM_BLOCK_LIST(HRM__HEIGHT)};
+    size_t rows[HRM_BLOCK_TENSORS] = {HRM_BLOCK_LIST(HRM__HEIGHT)}, mixer[HRM_BLOCK_TENSORS] = {HRM_MIXER_LIST(HRM__HEIGHT)};
 #undef HRM__HEIGHT
-    return rows[i];
+    return d->mixer ? mixer[i] : rows[i];
 }
 
 HRM__BOTH size_t hrm__block_columns(const hrm_dims *d, int i)
 {
-    size_t D = (size_t)d->D, I = (size_t)d->I;
+    size_t D = (size_t)d->D, I = (size_t)d->I, S = (size_t)d->S, I_t = (size_t)d->I_t;
 #define HRM__WIDTH(index, name, rows, columns) columns,
-    size_t columns[HRM_BLOCK_TENSORS] = {HRM_BLOCK_LIST(HRM__WIDTH)};
+    size_t columns[HRM_BLOCK_TENSORS] = {HRM_BLOCK_LIST(HRM__WIDTH)},
+           mixer[HRM_BLOCK_TENSORS] = {HRM_MIXER_LIST(HRM__WIDTH)};
 #undef HRM__WIDTH
-    return columns[i];
+    return d->mixer ? mixer[i] : columns[i];
 }
 
 /* ---- random numbers --------------------------------------------------------------------------------------------------- */
@@ -1040,11 +1210,38 @@ HRM__BOTH int32_t hrm__exploration(const hrm_step *s, int32_t r)
     return 2 + (int32_t)(((uint64_t)u[1] * (uint64_t)(s->halt_max_steps - 1)) >> 32);
 }
 
+/* What a row's q [2] say, without exploration. */
+HRM__BOTH int32_t hrm__wants_to_halt(int no_continue, const hrm_real *q) { return q[0] > (no_continue ? 0 : q[1]); }
+
 /* Whether a row stops after its `steps` segments; q [2]. Outside training all go on to the end. */
 HRM__BOTH int32_t hrm__halts(const hrm_step *s, int train, int32_t steps, const hrm_real *q, int32_t minimum)
 {
     int last = steps >= s->halt_max_steps;
-    return train && s->halt_max_steps > 1 ? (last || q[0] > q[1]) && steps >= minimum : last;
+    if (!train || s->halt_max_steps <= 1) return last;
+    return (last || hrm__wants_to_halt(s->no_continue, q)) && steps >= minimum;
+}
+
+/* ---- dropout ---------------------------------------------------------------------------------------------------------- */
+/* What tells a residual branch's draws apart: 0 in `branch` is attention's or the mixing over positions', 1 the MLP's; `row` is
+ * of the global batch. Element i of the branch's output, which is [S,D], of mixing [D,S], has word i % 4 of counter i / 4. */
+typedef struct hrm__dropout { uint64_t key, stream; float p; } hrm__dropout;
+HRM__BOTH hrm__dropout hrm__dropout_of(const hrm_step *s, int pass, int layer, int branch, int32_t row)
+{
+    hrm__dropout r;
+    uint32_t u[4];
+    hrm__philox(u, s->seed, HRM_STREAM_DROPOUT, s->step);
+    r.key = (uint64_t)u[0] << 32 | u[1];
+    r.stream = ((uint64_t)pass << 11 | (uint64_t)layer << 1 | (uint64_t)branch) << 32 | (uint64_t)(s->first_row + row);
+    r.p = s->dropout;
+    return r;
+}
+/* the factors of elements 4 i to 4 i + 3: 0, or 1 / (1 - p) */
+HRM__BOTH void hrm__dropout_factors(hrm_real out[4], const hrm__dropout *r, uint64_t i)
+{
+    uint32_t u[4];
+    hrm__philox(u, r->key, r->stream, i);
+    for (int k = 0; k < 4; k++)
+        out[k] = (float)(u[k] >> 8) * (1.0f / 16777216.0f) < r->p ? 0 : (hrm_real)(1 / (1 - (double)r->p));
 }
 
 /* ---- losses ----------------------------------------------------------------------------------------------------------- */
@@ -1057,25 +1254,41 @@ HRM__BOTH double hrm__bce(double x, double target, double *dx)
 
 HRM__BOTH double hrm__stablemax(double x) { return x < 0 ? 1 / (1 - x + 1e-30) : x + 1; }
 
-/* x [V] -> one token's cross entropy; dx [V] (or NULL) = weight times its gradient. The formulas stand at >>stablemax. */
-HRM__BOTH double hrm__token_loss(int softmax, hrm_real *dx, const hrm_real *x, size_t V, size_t label, double weight)
+/* x [V] -> one token's cross entropy; dx [V] (or NULL) = weight times its gradient. With smoothing e the label's loss counts
+ * 1 - e, the mean over all V tokens' e. The formulas stand at >>stablemax. */
+HRM__BOTH double hrm__token_loss(int softmax, double smoothing, hrm_real *dx, const hrm_real *x, size_t V, size_t label,
+                                 double weight)
 {
-    double sum = 0, top = (double)x[0], at_label;
+    double sum = 0, top = (double)x[0], all = 0, each = smoothing / (double)V, own = 1 - smoothing;
     if (softmax) {
         for (size_t j = 1; j < V; j++) top = (double)x[j] > top ? (double)x[j] : top;
         for (size_t j = 0; j < V; j++) sum += exp((double)x[j] - top);
         if (dx)
-            for (size_t j = 0; j < V; j++) dx[j] = (hrm_real)(weight * (exp((double)x[j] - top) / sum - (j == label)));
-        return log(sum) - ((double)x[label] - top);
+            for (size_t j = 0; j < V; j++)
+                dx[j] = (hrm_real)(weight * (exp((double)x[j] - top) / sum - (j == label ? own + each : each)));
+        for (size_t j = 0; j < V && smoothing > 0; j++) all += (double)x[j] - top;
+        return log(sum) - own * ((double)x[label] - top) - each * all;
     }
-    at_label = hrm__stablemax((double)x[label]);
+    double at_label = hrm__stablemax((double)x[label]);
     for (size_t j = 0; j < V; j++) sum += hrm__stablemax((double)x[j]);
     if (dx)
         for (size_t j = 0; j < V; j++) {
             double xj = (double)x[j], s = 1 / (1 - xj + 1e-30), slope = xj < 0 ? s * s : 1;
-            dx[j] = (hrm_real)(weight * (slope / sum - (j == label ? slope / at_label : 0)));
+            double wanted = (j == label ? own : 0) + each;
+            dx[j] = (hrm_real)(weight * (slope / sum - (wanted > 0 ? wanted * slope / hrm__stablemax(xj) : 0)));
         }
-    return log(sum / at_label);
+    if (!(smoothing > 0)) return log(sum / at_label);
+    for (size_t j = 0; j < V; j++) all += log(hrm__stablemax((double)x[j]));
+    return log(sum) - own * log(at_label) - each * all;
+}
+
+/* One q's loss and its gradient. */
+HRM__BOTH double hrm__q_loss(int mse, double q, double target, double *dq)
+{
+    double p = 1 / (1 + exp(-q));
+    if (!mse) return hrm__bce(q, target, dq);
+    *dq = 2 * (p - target) * p * (1 - p);
+    return (p - target) * (p - target);
 }
 
 /* A row's part of the metrics, sums [HRM_METRIC_SUMS], and what its q head learns from: `lm` is the mean over its `labelled`
@@ -1088,15 +1301,24 @@ HRM__BOTH void hrm__row_losses(double *sums, hrm_real *dq, hrm_real *target_q, c
     for (int i = 0; i < HRM_METRIC_SUMS; i++) sums[i] = 0;
     sums[HRM_M_ROWS] = 1;
     sums[HRM_M_LM_LOSS] = lm;
-    sums[HRM_M_Q_HALT_LOSS] = hrm__bce((double)q[0], exact, &dhalt);
-    if (train && s->halt_max_steps > 1) {
+    sums[HRM_M_Q_HALT_LOSS] = hrm__q_loss(train && s->q_mse, (double)q[0], exact, &dhalt);
+    if (train && s->halt_max_steps > 1 && !s->no_continue) {
         double h = (double)q2[0], c = (double)q2[1], best = steps >= s->halt_max_steps || h > c ? h : c;
         *target_q = (hrm_real)(1 / (1 + exp(-best)));
-        sums[HRM_M_Q_CONTINUE_LOSS] = hrm__bce((double)q[1], (double)*target_q, &dcontinue);
+        sums[HRM_M_Q_CONTINUE_LOSS] = hrm__q_loss(s->q_mse, (double)q[1], (double)*target_q, &dcontinue);
     }
     if (train) {
-        dq[0] = (hrm_real)((double)s->q_loss_weight * (double)s->loss_scale * dhalt);
-        dq[1] = (hrm_real)((double)s->q_loss_weight * (double)s->loss_scale * dcontinue);
+        dhalt *= (double)s->q_loss_weight;
+        dcontinue *= (double)s->q_loss_weight;
+        if (s->ponder_weight > 0) { /* the chance of going on */
+            double p = 1 / (1 + exp((double)q[0] - (s->no_continue ? 0 : (double)q[1])));
+            double slope = (double)s->ponder_weight * p * (1 - p);
+            sums[HRM_M_PONDER_LOSS] = p;
+            dhalt -= slope;
+            if (!s->no_continue) dcontinue += slope;
+        }
+        dq[0] = (hrm_real)((double)s->loss_scale * dhalt);
+        dq[1] = (hrm_real)((double)s->loss_scale * dcontinue);
     }
     if (!halted || !labelled) return;
     sums[HRM_M_COUNT] = 1;
@@ -1167,6 +1389,23 @@ HRM__BOTH void hrm__adam_atan2_element(hrm_real *p, hrm_real *m, hrm_real *v, hr
     *m = mi;
     *v = vi;
     *p = *p * decay - rate * hrm__atan2(mi, hrm__sqrt(vi) / root_bias2);
+}
+
+/* AdamW: rate = lr / (1 - b1^t), root_bias2 = sqrt(1 - b2^t) */
+HRM__BOTH void hrm__adamw_element(hrm_real *p, hrm_real *m, hrm_real *v, hrm_real g, hrm_real decay, hrm_real rate,
+                                  hrm_real beta1, hrm_real beta2, hrm_real root_bias2, hrm_real eps)
+{
+    hrm_real gi = hrm__bounded(g), mi = *m + (gi - *m) * (1 - beta1), vi = *v + (gi * gi - *v) * (1 - beta2);
+    *m = mi;
+    *v = vi;
+    *p = *p * decay - rate * mi / (hrm__sqrt(vi) / root_bias2 + eps);
+}
+
+/* What a gradient is multiplied by; squares: the sum of the squares of all. */
+HRM__BOTH hrm_real hrm__clip_factor(float grad_clip, double squares)
+{
+    double factor = (double)grad_clip / (sqrt(squares) + 1e-6);
+    return grad_clip > 0 && factor < 1 ? (hrm_real)factor : 1;
 }
 
 HRM__BOTH hrm_real hrm__sign_sgd_element(hrm_real p, hrm_real g, hrm_real decay, hrm_real rate)
@@ -2515,6 +2754,49 @@ HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const h
                                  gate_up + i * 2 * I + I, I);
 }
 
+/* With a norm inside (arXiv:2601.19085):  h = s(g) n,  n = r p,  p = g u,  r = 1 / sqrt(mean p^2 + eps)
+ *
+ *   dn = dh s,   dp = r (dn - n mean(dn n)),   dg = dh n s (1 - s) + dp u,   du = dp g
+ */
+HRM__INLINE void hrm__swiglu_norm_row_body(hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I, hrm_real eps)
+{
+    for (size_t j = 0; j < I; j++) h[j] = gate[j] * up[j];
+    hrm_real r = 1 / hrm__sqrt(hrm__dot(h, h, I) / (hrm_real)I + eps);
+    for (size_t j = 0; j < I; j++) h[j] = hrm__sigmoid(gate[j]) * (h[j] * r);
+}
+HRM__DISPATCH(hrm__swiglu_norm_row, (hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I, hrm_real eps),
+              (h, gate, up, I, eps))
+
+HRM_API void hrm_swiglu_norm_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I, hrm_real eps)
+{
+    for (size_t i = 0; i < rows; i++)
+        hrm__swiglu_norm_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I, eps);
+}
+
+HRM__INLINE void hrm__swiglu_norm_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate,
+                                                    const hrm_real *up, size_t I, hrm_real eps)
+{
+    for (size_t j = 0; j < I; j++) dup[j] = gate[j] * up[j], dgate[j] = dh[j] * hrm__sigmoid(gate[j]); /* p, dn */
+    hrm_real r = 1 / hrm__sqrt(hrm__dot(dup, dup, I) / (hrm_real)I + eps), mean = hrm__dot(dgate, dup, I) * r / (hrm_real)I;
+    for (size_t j = 0; j < I; j++) {
+        hrm_real n = dup[j] * r, dn = dgate[j], dp = r * (dn - n * mean);
+        dgate[j] = dn * n * (1 - hrm__sigmoid(gate[j])) + dp * up[j];
+        dup[j] = dp * gate[j];
+    }
+}
+HRM__DISPATCH(hrm__swiglu_norm_row_backward,
+              (hrm_real * dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I,
+               hrm_real eps),
+              (dgate, dup, dh, gate, up, I, eps))
+
+HRM_API void hrm_swiglu_norm_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I,
+                                      hrm_real eps)
+{
+    for (size_t i = 0; i < rows; i++)
+        hrm__swiglu_norm_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I,
+                                      gate_up + i * 2 * I + I, I, eps);
+}
+
 /* ---- residual + rms norm ------------------------------------------------------------------------------------- >>rms-norm --
  *
  *   s = x + f            the residual branch joins here, so that it never makes a trip of its own through memory
@@ -2581,8 +2863,8 @@ HRM__FAST_END
  *
  * Stablemax in double, as published (its small logits lose their meaning in float32).
  */
-HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T,
-                                 size_t V, double scale, int *correct, int *labelled)
+HRM_API double hrm_cross_entropy_smoothed(hrm_loss_type type, double smoothing, hrm_real *dlogits, const hrm_real *logits,
+                                          const int32_t *labels, size_t T, size_t V, double scale, int *correct, int *labelled)
 {
     /* logits [T,V], labels [T] -> the mean loss; dlogits [T,V] = scale dL/dx */
     int hits = 0, n = 0;
@@ -2599,11 +2881,17 @@ HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hr
         for (size_t j = 1; j < V; j++)
             if (logits[j] > logits[best]) best = j;
         hits += best == label;
-        loss += hrm__token_loss(type == HRM_SOFTMAX_CROSS_ENTROPY, d, logits, V, label, each);
+        loss += hrm__token_loss(type == HRM_SOFTMAX_CROSS_ENTROPY, smoothing, d, logits, V, label, each);
     }
     if (correct) *correct = hits;
     if (labelled) *labelled = n;
     return n ? loss / n : 0;
+}
+
+HRM_API double hrm_cross_entropy(hrm_loss_type type, hrm_real *dlogits, const hrm_real *logits, const int32_t *labels, size_t T,
+                                 size_t V, double scale, int *correct, int *labelled)
+{
+    return hrm_cross_entropy_smoothed(type, 0, dlogits, logits, labels, T, V, scale, correct, labelled);
 }
 
 /* ---- binary cross entropy -------------------------------------------------------------------------------------- >>bce -----
@@ -2642,6 +2930,120 @@ HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_rea
     double bias1 = 1 - pow(beta1, (double)t), bias2 = 1 - pow(beta2, (double)t);
     hrm__adam_atan2(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2,
                     (hrm_real)sqrt(bias2));
+}
+
+/* ---- AdamW ----------------------------------------------------------------------------------------------------- >>adamw ---
+ *
+ *   m, v as above,   p = p (1 - lr wd) - lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+ */
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__adamw_body(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay,
+                                 hrm_real rate, hrm_real beta1, hrm_real beta2, hrm_real root_bias2, hrm_real eps)
+{
+    /* p, m, v, g [n] */
+    for (size_t i = 0; i < n; i++) hrm__adamw_element(&p[i], &m[i], &v[i], g[i], decay, rate, beta1, beta2, root_bias2, eps);
+}
+HRM__DISPATCH(hrm__adamw,
+              (hrm_real * p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, hrm_real decay, hrm_real rate,
+               hrm_real beta1, hrm_real beta2, hrm_real root_bias2, hrm_real eps),
+              (p, m, v, g, n, decay, rate, beta1, beta2, root_bias2, eps))
+HRM__FAST_END
+
+HRM_API void hrm_adamw(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1,
+                       double beta2, double eps, double weight_decay, int64_t t)
+{
+    double bias1 = 1 - pow(beta1, (double)t), bias2 = 1 - pow(beta2, (double)t);
+    hrm__adamw(p, m, v, g, n, (hrm_real)(1 - lr * weight_decay), (hrm_real)(lr / bias1), (hrm_real)beta1, (hrm_real)beta2,
+               (hrm_real)sqrt(bias2), (hrm_real)eps);
+}
+
+/* ---- Muon -------------------------------------------------------------------------------------------------------- >>muon --
+ *
+ *   m = b m + (1 - b) g,   u = (1 - b) g + b m,   p = p (1 - lr wd) - lr sqrt(max(1, rows / columns)) NS(u)
+ *
+ * NS(u) is about U V^T of u = U S V^T, by Newton-Schulz (Jordan et al. 2024): x = u / |u|, wide rather than tall, then
+ * ns_steps times   x = 3.4445 x + (-4.7750 a + 2.0315 a a) x,   a = x x^T.
+ */
+typedef struct hrm__muon_space { hrm_real *x, *y, *a, *b, *packed, *own; size_t n, m; } hrm__muon_space;
+
+static size_t hrm__muon_plan(hrm__muon_space *s, hrm_real *base, size_t rows, size_t columns)
+{
+    /* x, y [n,m] with n <= m; a, b [n,n]; an operand packed -> elements without anyone's own scratch */
+    size_t n = rows < columns ? rows : columns, m = rows < columns ? columns : rows, used = 0;
+    size_t packed = hrm__pack_size(m, n) > hrm__pack_size(n, m) ? hrm__pack_size(m, n) : hrm__pack_size(n, m);
+    if (hrm__pack_size(n, n) > packed) packed = hrm__pack_size(n, n);
+    s->n = n, s->m = m;
+    s->x = base, used += hrm__align(n * m);
+    s->y = base ? base + used : NULL, used += hrm__align(n * m);
+    s->a = base ? base + used : NULL, used += hrm__align(n * n);
+    s->b = base ? base + used : NULL, used += hrm__align(n * n);
+    s->packed = base ? base + used : NULL, used += hrm__align(packed);
+    s->own = base ? base + used : NULL;
+    return used;
+}
+
+static void hrm__muon(hrm_real *p, hrm_real *m, const hrm_real *g, hrm_real factor, size_t rows, size_t columns, double lr,
+                      double momentum, double weight_decay, int ns_steps, const hrm__muon_space *s, hrm_real *own,
+                      const hrm__team *team)
+{
+    /* factor: what g is multiplied by first; all of the team, each with scratch of its own */
+    size_t n = s->n, w = s->m, size = rows * columns, b, e;
+    int tall = rows > columns;
+    hrm_real *x = s->x, *y = s->y, keep = (hrm_real)momentum;
+    hrm__team_range(team, size, 16, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        hrm_real gi = g[i] * factor, mi = m[i] + (gi - m[i]) * (1 - keep);
+        m[i] = mi;
+        x[tall ? i % columns * rows + i / columns : i] = gi + (mi - gi) * keep;
+    }
+    hrm__team_barrier(team);
+    double squares = 0; /* everyone the same sum */
+    for (size_t i = 0; i < size; i++) squares += (double)x[i] * (double)x[i];
+    hrm__team_barrier(team);
+    hrm_real norm = (hrm_real)(1 / (sqrt(squares) > 1e-7 ? sqrt(squares) : 1e-7));
+    for (size_t i = b; i < e; i++) x[i] *= norm;
+    hrm__team_barrier(team);
+    for (int k = 0; k < ns_steps; k++) {
+        hrm_real *swap = x;
+        size_t nb, ne;
+        hrm__pack(s->packed, x, n, w, 0, team);
+        hrm__team_barrier(team);
+        hrm__gemm(s->a, n, x, w, s->packed, n, n, w, 0, own, team); /* a = x x^T */
+        hrm__team_barrier(team);
+        hrm__pack(s->packed, s->a, n, n, 0, team); /* a is its own transpose */
+        hrm__team_barrier(team);
+        hrm__gemm(s->b, n, s->a, n, s->packed, n, n, n, 0, own, team);
+        hrm__team_barrier(team);
+        hrm__team_range(team, n * n, 16, &nb, &ne);
+        for (size_t i = nb; i < ne; i++) s->b[i] = (hrm_real)2.0315 * s->b[i] - (hrm_real)4.7750 * s->a[i];
+        hrm__pack(s->packed, x, n, w, 1, team);
+        hrm__team_barrier(team);
+        hrm__gemm(y, w, s->b, n, s->packed, n, w, n, 0, own, team);
+        hrm__team_barrier(team);
+        for (size_t i = b; i < e; i++) y[i] += (hrm_real)3.4445 * x[i];
+        hrm__team_barrier(team);
+        x = y;
+        y = swap;
+    }
+    hrm_real decay = (hrm_real)(1 - lr * weight_decay), ratio = (hrm_real)rows / (hrm_real)columns,
+             rate = (hrm_real)lr * hrm__sqrt(ratio > 1 ? ratio : 1);
+    for (size_t i = b; i < e; i++) p[i] = p[i] * decay - rate * x[tall ? i % columns * rows + i / columns : i];
+    hrm__team_barrier(team);
+}
+
+HRM_API size_t hrm_muon_scratch(size_t rows, size_t columns)
+{
+    hrm__muon_space unused;
+    return hrm__muon_plan(&unused, NULL, rows, columns) + hrm__gemm_scratch();
+}
+
+HRM_API void hrm_muon(hrm_real *p, hrm_real *m, const hrm_real *g, size_t rows, size_t columns, double lr, double momentum,
+                      double weight_decay, int ns_steps, hrm_real *scratch)
+{
+    hrm__team alone = {0, 1, NULL};
+    hrm__muon_space s;
+    hrm__muon_plan(&s, scratch, rows, columns);
+    hrm__muon(p, m, g, 1, rows, columns, lr, momentum, weight_decay, ns_steps, &s, s.own, &alone);
 }
 
 /* ---- SignSGD of the puzzle table --------------------------------------------------------------------------------- >>sign-sgd
@@ -3401,17 +3803,19 @@ static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t l
 /* ==================================================================================================== >>passes ============
  * Lists of passes: HRM's, where a list keeps what, and which way gradients take through it.
  */
-HRM_API int hrm_passes_lay(hrm_pass *list, int H_cycles, int L_cycles, int gradient)
+HRM_API int hrm_passes_lay(hrm_pass *list, int nets, int H_cycles, int L_cycles, int gradient)
 {
     int n = 0;
     for (int h = 0; h < H_cycles; h++)
         for (int l = 0; l <= L_cycles; l++, n++) { /* the last of these is H's */
-            int level = l < L_cycles, last = gradient && h == H_cycles - 1 && l >= L_cycles - 1;
+            int level = l < L_cycles, last = h == H_cycles - 1 && l >= L_cycles - 1;
+            int learns = gradient == 0 ? last : gradient > 0 && h >= H_cycles - gradient;
             if (!list) continue;
-            list[n].state = list[n].net = level;
+            list[n].state = level;
+            list[n].net = nets > 1 ? level : 0;
             list[n].inputs = level ? 1u << 0 | HRM_INPUT_E : 1u << 1; /* L is given z_H + e; H z_L, and never the input */
             list[n].index = n;
-            list[n].slot = last ? 0 : -1;
+            list[n].slot = learns ? 0 : -1;
             list[n].block = list[n].out = -1;
         }
     return n;
@@ -3521,22 +3925,32 @@ struct hrm_device {
 
 typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
 
-/* Activations of one block for some puzzles, M rows: kept for the backward pass, in this order; or overwritten block by block,
- * and then y1, gate_up, lse, r1 and r2 are NULL. The block's output y is the next one's x, or its state. */
-#define HRM__ACTS(X) /* name, columns */ \
-    X(x, D)           /* the block's input */ \
-    X(qkv, 3 * D)     /* after rope */ \
-    X(o, D)           /* attention's output */ \
-    X(y1, D)          /* after the first norm */ \
-    X(gate_up, 2 * I) \
-    X(lse, heads)     /* attention's, log of the sum of exponentials */ \
-    X(r1, 1)          /* the norms' factors */ \
-    X(r2, 1)
+/* Activations of one block for some puzzles: kept for the backward pass; or overwritten block by block, and then those from
+ * gate_up on are NULL. The block's output y is the next one's x, or its state. A mixer has its first half's with positions and
+ * channels exchanged, _t: a row a channel. */
+#define HRM__ACTS(X) /* name, elements a puzzle; x, the block's input, comes before them */ \
+    X(qkv, attends * S * 3 * D) /* after rope */ \
+    X(o, attends * S * D)       /* attention's output */ \
+    X(x_t, mixes * D * S) \
+    X(y1_t, mixes * D * S) \
+    X(y1, S * D)                /* after the first norm */ \
+    X(gate_up_t, mixes * D * 2 * I_t) \
+    X(gate_up, S * 2 * I) \
+    X(lse, attends * heads * S) /* attention's, log of the sum of exponentials */ \
+    X(r1, attends * S + mixes * D) /* the norms' factors */ \
+    X(r2, S)
+    #define HRM__ACTS_SIZES(d) \
+        const size_t S = (size_t)(d)->S, D = (size_t)(d)->D, I = (size_t)(d)->I, I_t = (size_t)(d)->I_t, \
+                     heads = (size_t)(d)->heads, mixes = (d)->mixer != 0, attends = !mixes
 typedef struct hrm__acts {
-#define HRM__MEMBER(name, columns) hrm_real *name;
+    hrm_real *x;
+#define HRM__MEMBER(name, each) hrm_real *name;
     HRM__ACTS(HRM__MEMBER)
 #undef HRM__MEMBER
     hrm_real *y;
+    size_t    puzzle;       /* the first of them */
+    int       pass, layer;
+    int       drops;        /* flag: dropout */
 } hrm__acts;
 
 enum { HRM__NORM_PARTS = 64 };
@@ -3549,7 +3963,10 @@ typedef struct hrm__cpu_work { /* hrm_work.work, taken apart */
     hrm_real  *dw;              /* the gradient of one of its tensors, when it is applied at once */
     /* backward, whole batch */
     hrm_real *dz, *ds1, *ds2, *dqkv, *dgate_up, *h; /* [flows,M,D] [M,D] [M,D] [M,3D] [M,2I] [M,I] */
-    hrm_real *saved, *outs;     /* kept blocks; kept outputs [outs,M,D] */
+    hrm_real *dgate_up_t, *h_t; /* of a mixer [B,D,2I_t] [B,D,I_t], and no dqkv */
+    hrm_real *xs, *saved, *outs; /* kept blocks' inputs [blocks,M,D]; the rest of them, of one with checkpointing; kept outputs
+                                    [outs,M,D] */
+    hrm__muon_space muon;
     double   *row_sums;         /* [B, HRM_METRIC_SUMS] */
     double   *norm_parts;       /* [HRM__NORM_PARTS] */
 } hrm__cpu_work;
@@ -3575,41 +3992,49 @@ static hrm_real *hrm__take_real(hrm__plan *a, size_t count) { return (hrm_real *
 static size_t hrm__max_size(size_t a, size_t b) { return a > b ? a : b; }
 static size_t hrm__min_size(size_t a, size_t b) { return a < b ? a : b; }
 
-static size_t hrm__acts_columns(const hrm_dims *d)
+static size_t hrm__acts_size(const hrm_dims *d)
 {
-    size_t D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads;
-#define HRM__PLUS(name, columns) + (columns)
+    HRM__ACTS_SIZES(d);
+#define HRM__PLUS(name, each) + (each)
     return 0 HRM__ACTS(HRM__PLUS);
 #undef HRM__PLUS
 }
 
-static hrm__acts hrm__saved_acts(const hrm_dims *d, hrm_real *saved, int block, size_t first)
+static hrm__acts hrm__saved_acts(const hrm_dims *d, const hrm__cpu_work *c, int block, size_t first)
 {
-    /* activations of a kept block from puzzle `first` on; y is set by the caller */
-    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, heads = (size_t)d->heads,
-           row = hrm__rows(d, first);
-    hrm_real *p = saved + (size_t)block * M * hrm__acts_columns(d);
+    /* activations of a kept block from puzzle `first` on; y and what follows it is set by the caller */
+    HRM__ACTS_SIZES(d);
+    size_t B = (size_t)d->B;
+    hrm_real *p = c->saved + (d->checkpointing ? 0 : (size_t)block * B * hrm__acts_size(d));
     hrm__acts a;
-#define HRM__PLACE(name, columns) a.name = p + row * (columns), p += M * (columns);
+    memset(&a, 0, sizeof a);
+    a.x = c->xs + ((size_t)block * B + first) * S * D;
+#define HRM__PLACE(name, each) a.name = p + first * (each), p += B * (each);
     HRM__ACTS(HRM__PLACE)
 #undef HRM__PLACE
-    a.y = NULL;
     return a;
 }
 
-/* What one thread needs: qkv [C,3D] and o [C,D] of a chunk of C rows; for HRM_BLOCK_ROWS rows f, y1 [.,D], h [.,I] and
- * gate_up [.,2I]; and what layers ask for. Of the chunk's rows it does begin to end - 1 between attentions, with `share`. */
-typedef struct hrm__thread_scratch {
-    hrm_real *qkv, *o, *f, *y1, *gate_up, *h, *own;
+/* The rows of a chunk that a thread does between attentions, or between transpositions, with `team`; and for HRM_BLOCK_ROWS of
+ * them f, y1 [.,N], gate_up [.,2I], h [.,I]. */
+typedef struct hrm__share {
+    hrm_real *f, *y1, *gate_up, *h;
     size_t    begin, end;
-    hrm__team share;
+    hrm__team team;
+} hrm__share;
+
+/* What one thread needs of a chunk of C rows: qkv [C,3D] and o [C,D], or a mixer's x_t [C,D]; and what layers ask for. */
+typedef struct hrm__thread_scratch {
+    hrm_real  *qkv, *o, *x_t, *own;
+    hrm__share rows, channels; /* a row a position; a row a channel, of a mixer */
 } hrm__thread_scratch;
 
 static size_t hrm__own_scratch(const hrm_dims *d)
 {
-    size_t n = hrm__max_size(hrm__gemm_scratch(), hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim)),
-           K = (size_t)(d->D > d->I ? d->D : d->I);
+    size_t n = hrm__gemm_scratch(), K = (size_t)(d->D > d->I ? d->D : d->I);
     hrm__bytes_space unused;
+    if (d->mixer) K = hrm__max_size(K, (size_t)(d->S > d->I_t ? d->S : d->I_t));
+    else n = hrm__max_size(n, hrm_attention_scratch((size_t)d->S, (size_t)d->head_dim));
     if (d->dtype == HRM_FORWARD_BFLOAT16) return hrm__max_size(n, hrm__bf16_scratch(K));
     return d->dtype == HRM_FORWARD_INT8 ? hrm__max_size(n, hrm__bytes_scratch(K, NULL, &unused)) : n;
 }
@@ -3617,15 +4042,17 @@ static size_t hrm__own_scratch(const hrm_dims *d)
 static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_scratch *s)
 {
     /* lays one thread's scratch out from base (NULL: counts) -> elements */
-    size_t C = hrm__rows(d, hrm__cpu_chunk(d)), D = (size_t)d->D, I = (size_t)d->I;
+    size_t C = hrm__rows(d, hrm__cpu_chunk(d)), N = (size_t)(d->mixer && d->S > d->D ? d->S : d->D),
+           I = (size_t)(d->I > d->I_t ? d->I : d->I_t), attends = !d->mixer;
     hrm__plan a = {(char *)base, 0};
     memset(s, 0, sizeof *s);
-    s->qkv = hrm__take_real(&a, C * 3 * D);
-    s->o = hrm__take_real(&a, C * D);
-    s->f = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
-    s->y1 = hrm__take_real(&a, HRM_BLOCK_ROWS * D);
-    s->gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * 2 * I);
-    s->h = hrm__take_real(&a, HRM_BLOCK_ROWS * I);
+    s->qkv = hrm__take_real(&a, attends * C * 3 * (size_t)d->D);
+    s->o = hrm__take_real(&a, attends * C * (size_t)d->D);
+    s->x_t = hrm__take_real(&a, (1 - attends) * C * (size_t)d->D);
+    s->rows.f = hrm__take_real(&a, HRM_BLOCK_ROWS * N);
+    s->rows.y1 = hrm__take_real(&a, HRM_BLOCK_ROWS * N);
+    s->rows.gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * 2 * I);
+    s->rows.h = hrm__take_real(&a, HRM_BLOCK_ROWS * I);
     s->own = hrm__take_real(&a, hrm__own_scratch(d));
     return a.used / sizeof(hrm_real);
 }
@@ -3635,7 +4062,7 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
     /* lays hrm_work.work out -> bytes */
     hrm__plan a = {(char *)base, 0};
     hrm__thread_scratch unused;
-    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I;
+    size_t M = hrm__rows(d, (size_t)d->B), D = (size_t)d->D, I = (size_t)d->I, channels = (size_t)d->B * D, muon = 0;
     memset(c, 0, sizeof *c);
     c->chunk = hrm__cpu_chunk(d);
     c->per_thread = hrm__plan_scratch(d, NULL, &unused);
@@ -3648,14 +4075,26 @@ static size_t hrm__plan_cpu_work(const hrm_dims *d, int train, void *base, hrm__
         packed += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
     packed = hrm__max_size(packed, hrm__pack_size(D, (size_t)d->V));
     c->weights_t = hrm__take_real(&a, packed);
-    if (train == 2) c->dw = hrm__take_real(&a, hrm__max_size(3 * D, 2 * I) * D); /* qkv_proj or gate_up_proj */
+    size_t largest = 0;
+    for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
+        size_t N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
+        hrm__muon_space unused_space;
+        largest = hrm__max_size(largest, N * K);
+        muon = hrm__max_size(muon, hrm__muon_plan(&unused_space, NULL, N, K));
+    }
+    if (train == 2) c->dw = hrm__take_real(&a, largest);
+    if (d->muon_ns_steps) c->muon.x = hrm__take_real(&a, muon);
     c->dz = hrm__take_real(&a, (size_t)d->kept.flows * M * D);
     c->ds1 = hrm__take_real(&a, M * D);
     c->ds2 = hrm__take_real(&a, M * D);
-    c->dqkv = hrm__take_real(&a, M * 3 * D);
+    if (d->mixer) {
+        c->dgate_up_t = hrm__take_real(&a, channels * 2 * (size_t)d->I_t);
+        c->h_t = hrm__take_real(&a, channels * (size_t)d->I_t);
+    } else c->dqkv = hrm__take_real(&a, M * 3 * D);
     c->dgate_up = hrm__take_real(&a, M * 2 * I);
     c->h = hrm__take_real(&a, M * I);
-    c->saved = hrm__take_real(&a, (size_t)d->kept.blocks * M * hrm__acts_columns(d));
+    c->xs = hrm__take_real(&a, (size_t)d->kept.blocks * M * D);
+    c->saved = hrm__take_real(&a, (d->checkpointing ? 1 : (size_t)d->kept.blocks) * (size_t)d->B * hrm__acts_size(d));
     c->outs = hrm__take_real(&a, (size_t)d->kept.outs * M * D);
     return a.used;
 }
@@ -3716,31 +4155,39 @@ typedef struct hrm__cpu_call {
     hrm_real *dz;       /* [B,S,D] the gradient that goes through it */
     hrm__move move;
     hrm_group group;
+    int       swap;
     const hrm_real *from; /* what the heads read */
     int       with_logits;
     hrm_real *q;
 } hrm__cpu_call;
 
+static void hrm__share_rows(hrm__share *mine, const hrm__share *first, size_t rows, const hrm__team *team)
+{
+    /* A thread has rows of its own, with nobody else at work on them; or, where there are too few tiles of rows to go round,
+     * the team does all rows together, in the first one's memory, and splits every product. */
+    const size_t mr = hrm__gemm_kernel_get()->mr, tiles = (rows + mr - 1) / mr, size = (size_t)team->size;
+    hrm__team alone = {0, 1, NULL};
+    if ((tiles + size - 1) / size * size * 4 <= tiles * 5) {
+        mine->team = alone;
+        hrm__team_range(team, rows, mr, &mine->begin, &mine->end);
+    } else {
+        *mine = *first;
+        mine->team = *team;
+        mine->begin = 0, mine->end = rows;
+    }
+}
+
 static hrm__thread_scratch hrm__cpu_scratch(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t puzzles)
 {
-    /* A team shares the first thread's chunk. Between attentions a thread has rows of its own, with nobody else at work on
-     * them; or, where there are too few tiles of rows to go round, the team does all rows together and splits every product. */
+    /* a team shares the first thread's chunk */
     const hrm_dims *d = &call->w->d;
-    const size_t mr = hrm__gemm_kernel_get()->mr, M = hrm__rows(d, puzzles), tiles = (M + mr - 1) / mr,
-                 size = (size_t)team->size;
-    hrm__team alone = {0, 1, NULL};
     hrm__thread_scratch mine, first;
     hrm__plan_scratch(d, call->c.scratch, &first);
     hrm__plan_scratch(d, call->c.scratch + (size_t)thread * call->c.per_thread, &mine);
-    if (team->size > 1) mine.qkv = first.qkv, mine.o = first.o;
-    if ((tiles + size - 1) / size * size * 4 <= tiles * 5) {
-        mine.share = alone;
-        hrm__team_range(team, M, mr, &mine.begin, &mine.end);
-    } else {
-        mine.share = *team;
-        mine.begin = 0, mine.end = M;
-        mine.f = first.f, mine.y1 = first.y1, mine.gate_up = first.gate_up, mine.h = first.h;
-    }
+    if (team->size > 1) mine.qkv = first.qkv, mine.o = first.o, mine.x_t = first.x_t;
+    mine.channels = mine.rows;
+    hrm__share_rows(&mine.rows, &first.rows, hrm__rows(d, puzzles), team);
+    if (d->mixer) hrm__share_rows(&mine.channels, &first.rows, puzzles * (size_t)d->D, team);
     return mine;
 }
 
@@ -3779,7 +4226,9 @@ static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
 
 /* ---- one block -------------------------------------------------------------------------------------------- >>block -------
  *
- *   y1 = rms(x + o_proj(attention(rope(qkv_proj(x))))),   y = rms(y1 + down_proj(swiglu(gate_up_proj(y1))))      post-norm
+ *   attention   y1 = rms(x + o_proj(attention(rope(qkv_proj(x)))))
+ *   mixer       y1^T = rms(x^T + down_proj(swiglu(gate_up_proj(x^T)))), mlp_t's: positions and channels exchanged
+ *   both        y = rms(y1 + down_proj(swiglu(gate_up_proj(y1)))), mlp's                                             post-norm
  */
 static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N,
                          size_t K, hrm_real *scratch, const hrm__team *team)
@@ -3793,42 +4242,112 @@ static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real 
     hrm__team_barrier(team);
 }
 
+static void hrm__drop(const hrm__cpu_call *call, hrm_real *f, const hrm__acts *a, int branch, size_t first, size_t rows,
+                      size_t each, size_t N)
+{
+    /* f [rows,N], a branch's output or its gradient, from row `first` of the chunk on, `each` rows a puzzle */
+    const hrm_work *w = call->w;
+    for (size_t r = first; r < first + rows; r++, f += N) {
+        size_t puzzle = a->puzzle + r / each, begin = r % each * N, end = begin + N;
+        hrm__dropout drop = hrm__dropout_of(w->step, a->pass, a->layer, branch, w->first_row + (int32_t)puzzle);
+        for (size_t i = begin / 4; 4 * i < end; i++) {
+            hrm_real factors[4];
+            hrm__dropout_factors(factors, &drop, i);
+            for (size_t k = 0; k < 4; k++)
+                if (4 * i + k >= begin && 4 * i + k < end) f[4 * i + k - begin] *= factors[k];
+        }
+    }
+}
+
+/* Half a block, the same for the MLP and for mixing, forward: y = rms(x + down_proj(swiglu(gate_up_proj(x)))); and backward:
+ * dz, the gradient of y, becomes in place that of x, and what the weights' gradients need comes into ds, dgate_up and h. */
+typedef struct hrm__half {
+    size_t N, I, each;     /* width, inner width, rows a puzzle */
+    int    branch;         /* of dropout */
+    const hrm_real *gate_up_proj, *down_proj; /* packed; on the way back for dx = dy w */
+    hrm_real *x, *y, *r, *gate_up; /* [.,N] [.,N] [.] [.,2I] of the chunk; r and gate_up NULL: not kept */
+    hrm_real *dz, *ds, *dgate_up, *h; /* [.,N] [.,N] [.,2I] [.,I] */
+} hrm__half;
+
+static void hrm__swiglu(const hrm__cpu_call *call, hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I)
+{
+    if (call->w->d.mlp_norm) hrm_swiglu_norm_forward(h, gate_up, rows, I, (hrm_real)call->w->d.eps);
+    else hrm_swiglu_forward(h, gate_up, rows, I);
+}
+
+static void hrm__half_forward(const hrm__cpu_call *call, const hrm__half *v, const hrm__acts *a, const hrm__share *s,
+                              hrm_real *own, size_t first, size_t rows)
+{
+    const hrm__team *team = &s->team;
+    size_t N = v->N, I = v->I, b, e;
+    const hrm_real *x = v->x + first * N;
+    hrm_real *y = v->y + first * N, *gate_up = v->gate_up ? v->gate_up + first * 2 * I : s->gate_up, *f = s->f, *h = s->h;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__project(call, gate_up, x, v->gate_up_proj, rows, 2 * I, N, own, team);
+    hrm__swiglu(call, h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__project(call, f, h, v->down_proj, rows, N, I, own, team);
+    if (a->drops) hrm__drop(call, f + b * N, a, v->branch, first + b, e - b, v->each, N);
+    hrm__rms_norm(y + b * N, v->r ? v->r + first + b : NULL, x + b * N, f + b * N, e - b, N, (hrm_real)call->w->d.eps);
+    hrm__team_barrier(team);
+}
+
+static void hrm__half_backward(const hrm__cpu_call *call, const hrm__half *v, const hrm__acts *a, const hrm__share *s,
+                               hrm_real *own, size_t first, size_t rows)
+{
+    const hrm__team *team = &s->team;
+    size_t N = v->N, I = v->I, b, e;
+    hrm_real *dz = v->dz + first * N, *ds = v->ds + first * N, *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
+    const hrm_real *gate_up = v->gate_up + first * 2 * I;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__rms_norm_gradient(ds + b * N, dz + b * N, v->y + (first + b) * N, v->r + first + b, e - b, N);
+    memcpy(dz + b * N, ds + b * N, (e - b) * N * sizeof *dz);
+    if (a->drops) hrm__drop(call, ds + b * N, a, v->branch, first + b, e - b, v->each, N);
+    hrm__team_barrier(team);
+    hrm__gemm(s->h, I, ds, N, v->down_proj, rows, I, N, 0, own, team);
+    hrm__team_barrier(team);
+    hrm__swiglu(call, h + b * I, gate_up + b * 2 * I, e - b, I); /* made again: cheaper than keeping it */
+    if (call->w->d.mlp_norm)
+        hrm_swiglu_norm_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I, (hrm_real)call->w->d.eps);
+    else hrm_swiglu_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm__team_barrier(team);
+    hrm__gemm(dz, N, dgate_up, 2 * I, v->gate_up_proj, rows, N, 2 * I, 1, own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__transpose(hrm_real *to, const hrm_real *from, size_t puzzles, size_t rows, size_t columns,
+                           const hrm__team *team)
+{
+    /* from [puzzles,rows,columns] -> to [puzzles,columns,rows]; the team shares the columns, in pieces that stay in cache */
+    enum { PIECE = 16 };
+    size_t b, e;
+    hrm__team_range(team, columns, PIECE, &b, &e);
+    for (size_t p = 0; p < puzzles; p++, to += rows * columns, from += rows * columns)
+        for (size_t c = b; c < e; c += PIECE)
+            for (size_t r = 0; r < rows; r += PIECE)
+                for (size_t j = c; j < c + PIECE && j < e; j++)
+                    for (size_t i = r; i < r + PIECE && i < rows; i++) to[j * rows + i] = from[i * columns + j];
+    hrm__team_barrier(team);
+}
+
+/* calls function(…, first, rows, share) for a thread's rows, block by block */
+#define HRM__EACH_BLOCK(i, rows, s) \
+    for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
+
 static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
                            size_t first, size_t rows)
 {
     /* rows from `first` on: a.x -> a.qkv, after rope */
     const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
+    const hrm__team *team = &s->rows.team;
     size_t D = (size_t)d->D;
     hrm_real *qkv = a->qkv + first * 3 * D;
     hrm__project(call, qkv, a->x + first * D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, s->own, team);
-    if (d->learned) return;
+    if (!d->rope) return;
     size_t b, e;
     hrm__team_range(team, rows, 1, &b, &e);
     hrm__rope_rows(qkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S,
                    2 * (size_t)d->heads, (size_t)d->head_dim, 3 * D, 1);
-}
-
-static void hrm__block_mlp(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
-                           size_t first, size_t rows)
-{
-    /* rows from `first` on: attention's a.o -> a.y */
-    const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)d->D, I = (size_t)d->I, b, e;
-    hrm_real eps = (hrm_real)d->eps, *f = s->f, *h = s->h, *y = a->y + first * D;
-    hrm_real *y1 = a->y1 ? a->y1 + first * D : s->y1, *gate_up = a->gate_up ? a->gate_up + first * 2 * I : s->gate_up;
-    const hrm_real *x = a->x + first * D;
-    hrm__team_range(team, rows, 1, &b, &e);
-    hrm__project(call, f, a->o + first * D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
-    hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, eps);
-    hrm__team_barrier(team);
-    hrm__project(call, gate_up, y1, w->w[HRM_GATE_UP_PROJ], rows, 2 * I, D, s->own, team);
-    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I);
-    hrm__team_barrier(team);
-    hrm__project(call, f, h, w->w[HRM_DOWN_PROJ], rows, D, I, s->own, team);
-    hrm__rms_norm(y + b * D, a->r2 ? a->r2 + first + b : NULL, y1 + b * D, f + b * D, e - b, D, eps);
-    hrm__team_barrier(team);
 }
 
 static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, const hrm__thread_scratch *s, size_t puzzles,
@@ -3846,48 +4365,110 @@ static void hrm__block_attention(const hrm__cpu_call *call, const hrm__acts *a, 
     }
 }
 
-/* calls function(…, first, rows, share) for a thread's rows, block by block */
-#define HRM__EACH_BLOCK(i, rows, s) \
-    for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
+static hrm__half hrm__mlp_half(const hrm_dims *d, const hrm__acts *a, hrm_real *y1)
+{
+    hrm__half v;
+    memset(&v, 0, sizeof v);
+    v.N = (size_t)d->D, v.I = (size_t)d->I, v.each = (size_t)d->S;
+    v.branch = 1;
+    v.x = y1, v.y = a->y, v.r = a->r2, v.gate_up = a->gate_up;
+    return v;
+}
+
+static hrm__half hrm__mix_half(const hrm_dims *d, const hrm__acts *a)
+{
+    hrm__half v;
+    memset(&v, 0, sizeof v);
+    v.N = (size_t)d->S, v.I = (size_t)d->I_t, v.each = (size_t)d->D;
+    v.x = a->x_t, v.y = a->y1_t, v.r = a->r1, v.gate_up = a->gate_up_t;
+    return v;
+}
+
+static void hrm__block_out(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
+                           const hrm__half *mlp, size_t first, size_t rows)
+{
+    /* rows from `first` on: attention's a.o -> y1 -> a.y; y1 of these rows only, unless it is kept */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->rows.team;
+    size_t D = (size_t)d->D, b, e;
+    hrm_real *f = s->rows.f, *y1 = a->y1 ? a->y1 + first * D : s->rows.y1;
+    const hrm_real *x = a->x + first * D;
+    hrm__half v = *mlp;
+    hrm__team_range(team, rows, 1, &b, &e);
+    hrm__project(call, f, a->o + first * D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
+    if (a->drops) hrm__drop(call, f + b * D, a, 0, first + b, e - b, (size_t)d->S, D);
+    hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, (hrm_real)d->eps);
+    hrm__team_barrier(team);
+    v.x = y1 - first * D;
+    hrm__half_forward(call, &v, a, &s->rows, s->own, first, rows);
+}
 
 static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, const hrm__acts *a, const hrm__thread_scratch *s,
                                size_t puzzles, const hrm__team *team)
 {
     /* a.x [puzzles,S,D] -> a.y, and everything between into a */
-    HRM__EACH_BLOCK(i, rows, s) hrm__block_qkv(call, w, a, s, i, rows);
+    const hrm_dims *d = &call->w->d;
+    hrm_real *y1 = a->y1 ? a->y1 : a->y;
+    hrm__half mlp = hrm__mlp_half(d, a, y1);
+    mlp.gate_up_proj = w->w[HRM_GATE_UP_PROJ], mlp.down_proj = w->w[HRM_DOWN_PROJ];
+    if (!d->mixer) {
+        HRM__EACH_BLOCK(i, rows, &s->rows) hrm__block_qkv(call, w, a, s, i, rows);
+        hrm__team_barrier(team);
+        hrm__block_attention(call, a, s, puzzles, team);
+        hrm__team_barrier(team);
+        HRM__EACH_BLOCK(i, rows, &s->rows) hrm__block_out(call, w, a, s, &mlp, i, rows);
+        return;
+    }
+    hrm__half mix = hrm__mix_half(d, a);
+    mix.gate_up_proj = w->w[HRM_MIX_GATE_UP], mix.down_proj = w->w[HRM_MIX_DOWN];
+    hrm__team_barrier(team); /* rows of others are read */
+    hrm__transpose(mix.x, a->x, puzzles, (size_t)d->S, (size_t)d->D, team);
+    HRM__EACH_BLOCK(i, rows, &s->channels) hrm__half_forward(call, &mix, a, &s->channels, s->own, i, rows);
     hrm__team_barrier(team);
-    hrm__block_attention(call, a, s, puzzles, team);
-    hrm__team_barrier(team);
-    HRM__EACH_BLOCK(i, rows, s) hrm__block_mlp(call, w, a, s, i, rows);
+    hrm__transpose(y1, mix.y, puzzles, (size_t)d->D, (size_t)d->S, team);
+    HRM__EACH_BLOCK(i, rows, &s->rows) hrm__half_forward(call, &mlp, a, &s->rows, s->own, i, rows);
 }
 
 /* The block backward: dz, the gradient of its output, becomes in place that of its input. First the activations' gradients,
  * thread by puzzle, then the weights', by tile. */
 typedef struct hrm__block_view { /* one block from some puzzle on */
     hrm__acts a; /* saved */
-    hrm_real *y, *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv, *dgate_up, *h;
+    hrm_real *wt[HRM_BLOCK_TENSORS], *dz, *ds1, *ds2, *dqkv;
+    hrm__half mlp, mix;
 } hrm__block_view;
 
 static hrm__block_view hrm__view_block(const hrm__cpu_call *call, size_t first)
 {
     const hrm_dims *d = &call->w->d;
     const hrm_pass *pass = call->list;
-    size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I;
+    const hrm__cpu_work *c = &call->c;
+    size_t row = hrm__rows(d, first), D = (size_t)d->D, I = (size_t)d->I, I_t = (size_t)d->I_t, channel = first * D;
     hrm__block_view v;
-    v.dz = call->dz + row * D, v.ds1 = call->c.ds1 + row * D, v.ds2 = call->c.ds2 + row * D,
-    v.dqkv = call->c.dqkv + row * 3 * D;
-    v.dgate_up = call->c.dgate_up + row * 2 * I, v.h = call->c.h + row * I;
-    v.a = hrm__saved_acts(d, call->c.saved, pass->block + call->layer, first);
-    hrm_real *p = call->c.weights_t;
-    if (call->layer + 1 < d->layers[pass->net]) v.y = hrm__saved_acts(d, call->c.saved, pass->block + call->layer + 1, first).x;
+    memset(&v, 0, sizeof v);
+    v.dz = call->dz + row * D, v.ds1 = c->ds1 + row * D, v.ds2 = c->ds2 + row * D;
+    v.a = hrm__saved_acts(d, c, pass->block + call->layer, first);
+    v.a.puzzle = first;
+    v.a.pass = pass->index, v.a.layer = call->layer;
+    v.a.drops = d->dropout;
+    if (call->layer + 1 < d->layers[pass->net]) v.a.y = hrm__saved_acts(d, c, pass->block + call->layer + 1, first).x;
     else
-        v.y = (pass->out < 0 ? (hrm_real *)call->w->z[pass->state]
-                             : call->c.outs + (size_t)pass->out * hrm__rows(d, (size_t)d->B) * D) +
-              row * D;
+        v.a.y = (pass->out < 0 ? (hrm_real *)call->w->z[pass->state]
+                               : c->outs + (size_t)pass->out * hrm__rows(d, (size_t)d->B) * D) +
+                row * D;
+    hrm_real *p = c->weights_t;
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
         v.wt[i] = p;
         p += hrm__align(hrm__pack_size(hrm__block_columns(d, i), hrm__block_rows(d, i)));
     }
+    v.mlp = hrm__mlp_half(d, &v.a, v.a.y1);
+    v.mlp.gate_up_proj = v.wt[HRM_GATE_UP_PROJ], v.mlp.down_proj = v.wt[HRM_DOWN_PROJ];
+    v.mlp.dz = v.dz, v.mlp.ds = v.ds2, v.mlp.dgate_up = c->dgate_up + row * 2 * I, v.mlp.h = c->h + row * I;
+    if (d->mixer) {
+        v.mix = hrm__mix_half(d, &v.a);
+        v.mix.gate_up_proj = v.wt[HRM_MIX_GATE_UP], v.mix.down_proj = v.wt[HRM_MIX_DOWN];
+        v.mix.ds = v.ds1; /* dz is in the thread's scratch */
+        v.mix.dgate_up = c->dgate_up_t + channel * 2 * I_t, v.mix.h = c->h_t + channel * I_t;
+    } else v.dqkv = c->dqkv + row * 3 * D;
     return v;
 }
 
@@ -3900,28 +4481,19 @@ static void hrm__pack_block_t(const hrm__cpu_call *call, const hrm__team *team)
         hrm__pack(v.wt[i], p + w->at.block_offset[i], hrm__block_rows(&w->d, i), hrm__block_columns(&w->d, i), 1, team);
 }
 
-static void hrm__block_mlp_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s,
+static void hrm__block_out_backward(const hrm__cpu_call *call, const hrm__block_view *v, const hrm__thread_scratch *s,
                                     size_t first, size_t rows)
 {
-    /* rows from `first` on: dz of the output -> ds2, dgate_up, h, ds1, and attention's gradient into the scratch's o */
-    const hrm__team *team = &s->share;
-    size_t D = (size_t)call->w->d.D, I = (size_t)call->w->d.I, b, e;
-    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D, *ds2 = v->ds2 + first * D,
-             *dgate_up = v->dgate_up + first * 2 * I, *h = v->h + first * I;
-    const hrm_real *gate_up = v->a.gate_up + first * 2 * I;
+    /* rows from `first` on: dz of the output -> that of y1 -> ds1, and attention's gradient into the scratch's o */
+    const hrm_dims *d = &call->w->d;
+    const hrm__team *team = &s->rows.team;
+    size_t D = (size_t)d->D, b, e;
+    hrm_real *dz = v->dz + first * D, *ds1 = v->ds1 + first * D;
+    hrm__half_backward(call, &v->mlp, &v->a, &s->rows, s->own, first, rows);
     hrm__team_range(team, rows, 1, &b, &e);
-    hrm__rms_norm_gradient(ds2 + b * D, dz + b * D, v->y + (first + b) * D, v->a.r2 + first + b, e - b, D);
-    memcpy(dz + b * D, ds2 + b * D, (e - b) * D * sizeof *dz);
-    hrm__team_barrier(team);
-    hrm__gemm(s->h, I, ds2, D, v->wt[HRM_DOWN_PROJ], rows, I, D, 0, s->own, team);
-    hrm__team_barrier(team);
-    hrm_swiglu_forward(h + b * I, gate_up + b * 2 * I, e - b, I); /* made again: cheaper than keeping it */
-    hrm_swiglu_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I);
-    hrm__team_barrier(team);
-    hrm__gemm(dz, D, dgate_up, 2 * I, v->wt[HRM_GATE_UP_PROJ], rows, D, 2 * I, 1, s->own, team);
-    hrm__team_barrier(team);
     hrm__rms_norm_gradient(ds1 + b * D, dz + b * D, v->a.y1 + (first + b) * D, v->a.r1 + first + b, e - b, D);
     memcpy(dz + b * D, ds1 + b * D, (e - b) * D * sizeof *dz);
+    if (v->a.drops) hrm__drop(call, ds1 + b * D, &v->a, 0, first + b, e - b, (size_t)d->S, D);
     hrm__team_barrier(team);
     hrm__gemm(s->o + first * D, D, ds1, D, v->wt[HRM_O_PROJ], rows, D, D, 0, s->own, team);
     hrm__team_barrier(team);
@@ -3932,11 +4504,11 @@ static void hrm__block_qkv_backward(const hrm__cpu_call *call, const hrm__block_
 {
     /* rows from `first` on: dqkv before rope, dz += dqkv w */
     const hrm_dims *d = &call->w->d;
-    const hrm__team *team = &s->share;
+    const hrm__team *team = &s->rows.team;
     size_t D = (size_t)d->D, b, e;
     hrm_real *dqkv = v->dqkv + first * 3 * D;
     hrm__team_range(team, rows, 1, &b, &e);
-    if (!d->learned)
+    if (d->rope)
         hrm__rope_rows(dqkv + b * 3 * D, call->prepared.cosines, call->prepared.sines, e - b, first + b, (size_t)d->S,
                        2 * (size_t)d->heads, (size_t)d->head_dim, 3 * D, -1);
     hrm__team_barrier(team);
@@ -3950,7 +4522,22 @@ static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team 
     hrm__thread_scratch s = hrm__cpu_scratch(call, team, thread, puzzles);
     hrm__block_view v = hrm__view_block(call, first);
     size_t S = (size_t)d->S, D = (size_t)d->D, heads = (size_t)d->heads, hd = (size_t)d->head_dim, b, e;
-    HRM__EACH_BLOCK(i, rows, &s) hrm__block_mlp_backward(call, &v, &s, i, rows);
+    if (d->checkpointing) {
+        hrm__block w = hrm__packed_block(&call->prepared, call->list->net, call->layer);
+        hrm__block_forward(call, &w, &v.a, &s, puzzles, team);
+        hrm__team_barrier(team);
+    }
+    if (d->mixer) {
+        HRM__EACH_BLOCK(i, rows, &s.rows) hrm__half_backward(call, &v.mlp, &v.a, &s.rows, s.own, i, rows);
+        hrm__team_barrier(team);
+        v.mix.dz = s.x_t;
+        hrm__transpose(v.mix.dz, v.dz, puzzles, S, D, team);
+        HRM__EACH_BLOCK(i, rows, &s.channels) hrm__half_backward(call, &v.mix, &v.a, &s.channels, s.own, i, rows);
+        hrm__team_barrier(team);
+        hrm__transpose(v.dz, v.mix.dz, puzzles, D, S, team);
+        return;
+    }
+    HRM__EACH_BLOCK(i, rows, &s.rows) hrm__block_out_backward(call, &v, &s, i, rows);
     hrm__team_barrier(team);
     hrm__team_range(team, puzzles * heads, 1, &b, &e);
     for (size_t i = b; i < e; i++) {
@@ -3960,10 +4547,11 @@ static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team 
                                      v.a.o + at_o, v.a.lse + i * S, 3 * D, D, S, hd, d->causal, s.own);
     }
     hrm__team_barrier(team);
-    HRM__EACH_BLOCK(i, rows, &s) hrm__block_qkv_backward(call, &v, &s, i, rows);
+    HRM__EACH_BLOCK(i, rows, &s.rows) hrm__block_qkv_backward(call, &v, &s, i, rows);
 }
 
-static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team);
+static void hrm__adam_range(const hrm_work *w, hrm_optimizer optimizer, size_t from, hrm_real *g, size_t n, int rate,
+                            const hrm__team *team);
 
 static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *team)
 {
@@ -3973,20 +4561,26 @@ static void hrm__block_gradients(const hrm__cpu_call *call, const hrm__team *tea
     hrm__thread_scratch s = hrm__cpu_scratch(call, team, team->id, 1);
     hrm__block_view v = hrm__view_block(call, 0);
     const hrm_real *dy[HRM_BLOCK_TENSORS], *x[HRM_BLOCK_TENSORS];
-    dy[HRM_QKV_PROJ] = c->dqkv, x[HRM_QKV_PROJ] = v.a.x;
-    dy[HRM_O_PROJ] = c->ds1, x[HRM_O_PROJ] = v.a.o;
+    if (d->mixer) {
+        dy[HRM_MIX_GATE_UP] = c->dgate_up_t, x[HRM_MIX_GATE_UP] = v.a.x_t;
+        dy[HRM_MIX_DOWN] = c->ds1, x[HRM_MIX_DOWN] = c->h_t;
+    } else {
+        dy[HRM_QKV_PROJ] = c->dqkv, x[HRM_QKV_PROJ] = v.a.x;
+        dy[HRM_O_PROJ] = c->ds1, x[HRM_O_PROJ] = v.a.o;
+    }
     dy[HRM_GATE_UP_PROJ] = c->dgate_up, x[HRM_GATE_UP_PROJ] = v.a.y1;
     dy[HRM_DOWN_PROJ] = c->ds2, x[HRM_DOWN_PROJ] = c->h;
     for (int i = 0; i < HRM_BLOCK_TENSORS; i++) {
         size_t M = hrm__rows(d, (size_t)w->rows), N = hrm__block_rows(d, i), K = hrm__block_columns(d, i);
         size_t at = w->at.net_offset[call->list->net] + (size_t)call->layer * w->at.block_size + w->at.block_offset[i];
+        if (d->mixer && i <= HRM_MIX_DOWN) M = (size_t)w->rows * (size_t)d->D;
         if (w->train != 2) {
             hrm__gemm_tn(w->grads + at, K, dy[i], N, x[i], K, M, N, K, 1, s.own, team);
             continue;
         }
         hrm__gemm_tn(c->dw, K, dy[i], N, x[i], K, M, N, K, 0, s.own, team);
         hrm__team_barrier(team);
-        hrm__adam_range(w, at, c->dw, N * K, 0, team);
+        hrm__adam_range(w, d->optimizer, at, c->dw, N * K, HRM_RATE_WEIGHTS, team);
         hrm__team_barrier(team);
     }
 }
@@ -4007,17 +4601,16 @@ HRM__INLINE void hrm__add_body(hrm_real *out, const hrm_real *z, const hrm_real 
 HRM__DISPATCH(hrm__add, (hrm_real *out, const hrm_real *z, const hrm_real *a, const hrm_real *b, size_t n), (out, z, a, b, n))
 HRM__FAST_END
 
-static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D,
-                        const hrm__thread_scratch *s)
+static void hrm__inject(hrm_real *out, const hrm_real *z, const hrm_real *const *inputs, int n, size_t D, const hrm__share *s)
 {
     /* this thread's rows: out [.,D] = z + (inputs[0] + inputs[1]) + inputs[2] …; out may be z */
     size_t b, e;
-    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
+    hrm__team_range(&s->team, (s->end - s->begin) * D, 16, &b, &e);
     b += s->begin * D, e += s->begin * D;
     if (n == 0 && out != z) memcpy(out + b, z + b, (e - b) * sizeof *out);
     for (int i = 0; i < n; i += i ? 1 : 2)
         hrm__add(out + b, (i ? out : z) + b, inputs[i] + b, i == 0 && n > 1 ? inputs[1] + b : NULL, e - b);
-    hrm__team_barrier(&s->share);
+    hrm__team_barrier(&s->team);
 }
 
 static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size_t first, size_t puzzles,
@@ -4034,26 +4627,29 @@ static void hrm__pass_forward(const hrm__cpu_call *call, const hrm_pass *p, size
         if (p->inputs >> i & 1) inputs[n++] = (const hrm_real *)call->z[i] + at;
     if (p->inputs & HRM_INPUT_E) inputs[n++] = (const hrm_real *)call->w->e + at;
     memset(&a, 0, sizeof a);
-    a.qkv = s->qkv, a.o = s->o;
+    a.qkv = s->qkv, a.o = s->o, a.x_t = a.y1_t = s->x_t;
     a.x = a.y = z;
-    if (kept) a = hrm__saved_acts(d, call->c.saved, p->block, first);
-    hrm__inject(a.x, z, inputs, n, D, s);
+    if (kept) a = hrm__saved_acts(d, &call->c, p->block, first);
+    hrm__inject(a.x, z, inputs, n, D, &s->rows);
     for (int layer = 0; layer < layers; layer++) {
         hrm__block w = hrm__packed_block(&call->prepared, p->net, layer);
         hrm__acts next = a;
         if (kept) {
-            if (layer + 1 < layers) next = hrm__saved_acts(d, call->c.saved, p->block + layer + 1, first);
+            if (layer + 1 < layers) next = hrm__saved_acts(d, &call->c, p->block + layer + 1, first);
             a.y = layer + 1 < layers ? next.x : z;
         }
+        a.puzzle = first;
+        a.pass = p->index, a.layer = layer;
+        a.drops = d->dropout && call->z[0] == call->w->z[0]; /* not in the target's forward pass */
         hrm__block_forward(call, &w, &a, s, puzzles, team);
         a = next;
     }
     if (!kept || p->out < 0) return;
     size_t b, e; /* a later pass overwrites z: its value here is kept too; a thread's own rows, so nobody waits */
-    hrm__team_range(&s->share, (s->end - s->begin) * D, 16, &b, &e);
-    b += s->begin * D, e += s->begin * D;
+    hrm__team_range(&s->rows.team, (s->rows.end - s->rows.begin) * D, 16, &b, &e);
+    b += s->rows.begin * D, e += s->rows.begin * D;
     memcpy(call->c.outs + (size_t)p->out * hrm__rows(d, (size_t)d->B) * D + at + b, z + b, (e - b) * sizeof *z);
-    hrm__team_barrier(&s->share);
+    hrm__team_barrier(&s->rows.team);
 }
 
 static void hrm__passes_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
@@ -4102,7 +4698,7 @@ static hrm_status hrm__cpu_passes_backward(hrm_device *dev, hrm_work *w, const h
             call.part = hrm__block_backward_part;
             HRM__TRY(hrm__cpu_run(&call));
             call.whole = hrm__block_gradients;
-            HRM__TRY(hrm__cpu_run(&call));
+            if (w->train != 3) HRM__TRY(hrm__cpu_run(&call));
         }
         int count = hrm_flow_moves(&flow, list, i, buffer, moves);
         for (int k = 0; k < count; k++) {
@@ -4161,18 +4757,19 @@ static void hrm__embed_gradients(const hrm__cpu_call *call, const hrm__team *tea
     const hrm_dims *d = &w->d;
     size_t D = (size_t)d->D, S = (size_t)d->S, P = (size_t)d->P, T = (size_t)d->T, ndim = (size_t)d->puzzle_ndim, b, end;
     hrm_real scale = hrm__sqrt((hrm_real)d->D) * (d->learned ? (hrm_real)0.707106781 : 1);
-    hrm_real *tokens = w->grads + w->at.embed_tokens, *pos = w->grads + w->at.embed_pos;
+    hrm_real *tokens = NULL, *pos = NULL;
+    if (w->train != 3) tokens = w->grads + w->at.embed_tokens, pos = w->grads + w->at.embed_pos;
     const hrm_real *de = call->c.dz + (size_t)w->de * hrm__rows(d, (size_t)d->B) * D;
     hrm__team_range(team, D, 16, &b, &end);
     for (size_t i = 0; i < (size_t)w->rows; i++)
         for (size_t s = 0; s < S; s++) {
             const hrm_real *g = de + (i * S + s) * D;
-            if (d->learned)
+            if (d->learned && pos)
                 for (size_t j = b; j < end; j++) pos[s * D + j] += scale * g[j];
             if (s < P) {
                 for (size_t j = b; j < end; j++)
                     if (s * D + j < ndim) w->puzzle_grad[i * ndim + s * D + j] += scale * g[j];
-            } else {
+            } else if (tokens) {
                 hrm_real *row = tokens + (size_t)w->inputs[i * T + s - P] * D;
                 for (size_t j = b; j < end; j++) row[j] += scale * g[j];
             }
@@ -4281,7 +4878,7 @@ static hrm_status hrm__cpu_heads_backward(hrm_device *dev, hrm_work *w)
     call.part = hrm__heads_backward_part;
     HRM__TRY(hrm__cpu_run(&call));
     call.whole = hrm__heads_gradients;
-    return hrm__cpu_run(&call);
+    return w->train == 3 ? HRM_OK : hrm__cpu_run(&call);
 }
 
 /* ---- adaptive computation: what happens before and after the model in a segment ------------------------------ >>halting --*/
@@ -4316,13 +4913,13 @@ static hrm_status hrm__cpu_act_end(hrm_device *dev, hrm_work *w)
 {
     (void)dev;
     for (int32_t i = 0; i < w->rows; i++) {
-        int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, i);
+        int32_t minimum = w->step->fixed_exploration ? w->min_halt_steps[i] : hrm__exploration(w->step, w->first_row + i);
         w->halted[i] = hrm__halts(w->step, w->train, ++w->steps[i], w->q + 2 * i, minimum);
     }
     return HRM_OK;
 }
 
-/* ---- losses of the segment: CE + (BCE(q_halt, exact) + BCE(q_continue, target)) / 2 -------------------------- >>objective */
+/* ---- losses of the segment: CE + w (L(q_halt, exact) + L(q_continue, target)) + ponder -------------------- >>objective -*/
 static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, int thread, size_t first, size_t puzzles)
 {
     hrm_work *w = call->w;
@@ -4333,9 +4930,10 @@ static void hrm__losses_part(const hrm__cpu_call *call, const hrm__team *team, i
     if (team->id != 0) return;
     for (size_t i = first; i < first + puzzles; i++) {
         int correct, labelled;
-        double lm = hrm_cross_entropy(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY,
-                                      w->train ? w->dlogits + i * T * V : NULL, w->logits + i * T * V, w->labels + i * T, T, V,
-                                      scale, &correct, &labelled);
+        double lm = hrm_cross_entropy_smoothed(d->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY,
+                                               w->train ? (double)w->step->label_smoothing : 0,
+                                               w->train ? w->dlogits + i * T * V : NULL, w->logits + i * T * V,
+                                               w->labels + i * T, T, V, scale, &correct, &labelled);
         size_t learns = w->train ? i : 0; /* what is there in training only */
         hrm__row_losses(call->c.row_sums + i * HRM_METRIC_SUMS, w->dq + 2 * learns, w->target_q + learns, w->step, w->train,
                         w->q + 2 * i, w->q2 + 2 * learns, w->steps[i], w->halted[i], labelled, correct, lm);
@@ -4347,28 +4945,37 @@ static hrm_status hrm__cpu_losses(hrm_device *dev, hrm_work *w)
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
     call.part = hrm__losses_part;
     HRM__TRY(hrm__cpu_run(&call));
-    memset(w->metrics, 0, HRM_METRIC_SUMS * sizeof *w->metrics);
+    if (w->first_row == 0) memset(w->metrics, 0, HRM_METRIC_SUMS * sizeof *w->metrics);
     for (int i = 0; i < w->rows; i++)
         for (int k = 0; k < HRM_METRIC_SUMS; k++) w->metrics[k] += call.c.row_sums[i * HRM_METRIC_SUMS + k];
-    double total = w->metrics[HRM_M_LM_LOSS] + w->metrics[HRM_M_Q_HALT_LOSS] + w->metrics[HRM_M_Q_CONTINUE_LOSS];
+    double total = w->metrics[HRM_M_LM_LOSS] + w->metrics[HRM_M_Q_HALT_LOSS] + w->metrics[HRM_M_Q_CONTINUE_LOSS] +
+                   w->metrics[HRM_M_PONDER_LOSS];
     if (!(total - total == 0)) *w->bad = 1; /* infinite or not a number */
     return HRM_OK;
 }
 
 /* ---- updates ------------------------------------------------------------------------------------------------- >>updates --*/
-static void hrm__adam_range(const hrm_work *w, size_t from, hrm_real *g, size_t n, int rate, const hrm__team *team)
+static void hrm__adam_range(const hrm_work *w, hrm_optimizer optimizer, size_t from, hrm_real *g, size_t n, int rate,
+                            const hrm__team *team)
 {
     /* params, m, v from `from` on, g [n] */
     const hrm_step *s = w->step;
     size_t b, e;
     hrm__team_range(team, n, 64, &b, &e);
     double lr = (double)s->rates[rate].lr;
-    hrm__adam_atan2(w->params + from + b, w->m + from + b, w->v + from + b, g + b, e - b,
-                    (hrm_real)(1 - lr * (double)s->rates[rate].weight_decay), (hrm_real)(lr / (double)s->bias1),
-                    (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+    hrm_real decay = (hrm_real)(1 - lr * (double)s->rates[rate].weight_decay), step = (hrm_real)(lr / (double)s->bias1);
+    hrm_real *p = w->params + from + b, *m = w->m + from + b, *v = w->v + from + b;
+    if (optimizer == HRM_ADAM_ATAN2)
+        hrm__adam_atan2(p, m, v, g + b, e - b, decay, step, (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2);
+    else
+        hrm__adamw(p, m, v, g + b, e - b, decay, step, (hrm_real)s->beta1, (hrm_real)s->beta2, (hrm_real)s->bias2,
+                   (hrm_real)s->adam_eps);
 }
 
-static size_t hrm__gradient_count(const hrm_layout *at, int train) { return train == 2 ? at->net_offset[0] : at->trained; }
+static size_t hrm__gradient_count(const hrm_layout *at, int train)
+{
+    return train == 3 ? 0 : train == 2 ? at->net_offset[0] : at->trained;
+}
 
 /* The sum of squares does not depend on the threads: the arena is cut into equal parts, each summed by one, added in order. */
 static void hrm__norm_part(const hrm__cpu_call *call, const hrm__team *team)
@@ -4398,21 +5005,46 @@ static hrm_status hrm__cpu_norm(hrm_device *dev, hrm_work *w)
 static void hrm__update_part(const hrm__cpu_call *call, const hrm__team *team)
 {
     const hrm_work *w = call->w;
+    const hrm_group *group = &call->group;
+    hrm_real factor = hrm__clip_factor(w->step->grad_clip, *w->norm), *g = w->grads + group->from;
     size_t b, e;
-    hrm__team_range(team, call->group.count, 64, &b, &e);
-    hrm__adam_range(w, call->group.from, w->grads + call->group.from, call->group.count, call->group.rate, team);
-    memset(w->grads + call->group.from + b, 0, (e - b) * sizeof *w->grads);
+    hrm__team_range(team, group->count, 64, &b, &e);
+    for (size_t i = b; i < e && factor < 1; i++) g[i] *= factor;
+    hrm__adam_range(w, group->optimizer, group->from, g, group->count, group->rate, team);
+    memset(g + b, 0, (e - b) * sizeof *g);
+}
+
+static void hrm__muon_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    /* every matrix of every block, one after the other, by all */
+    const hrm_work *w = call->w;
+    const hrm_dims *d = &w->d;
+    hrm_real factor = hrm__clip_factor(w->step->grad_clip, *w->norm);
+    double lr = (double)w->step->rates[call->group.rate].lr, decay = (double)w->step->rates[call->group.rate].weight_decay;
+    hrm_real *own = hrm__cpu_scratch(call, team, team->id, 1).own;
+    for (int net = 0; net < d->nets; net++)
+        for (int i = 0; i < d->layers[net] * HRM_BLOCK_TENSORS; i++) {
+            int tensor = i % HRM_BLOCK_TENSORS;
+            size_t rows = hrm__block_rows(d, tensor), columns = hrm__block_columns(d, tensor), b, e;
+            size_t at = w->at.net_offset[net] + (size_t)(i / HRM_BLOCK_TENSORS) * w->at.block_size + w->at.block_offset[tensor];
+            hrm__muon_space space;
+            hrm__muon_plan(&space, call->c.muon.x, rows, columns);
+            hrm__muon(w->params + at, w->m + at, w->grads + at, factor, rows, columns, lr, (double)w->step->muon_momentum,
+                      decay, d->muon_ns_steps, &space, own, team);
+            hrm__team_range(team, rows * columns, 64, &b, &e);
+            memset(w->grads + at + b, 0, (e - b) * sizeof *w->grads);
+        }
 }
 
 static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int n)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
     if (*w->bad) return HRM_OK;
-    call.whole = hrm__update_part;
     for (int i = 0; i < n; i++) {
         size_t ndim = (size_t)w->d.puzzle_ndim, rows = (size_t)w->rows;
         call.group = groups[i];
         if (call.group.optimizer != HRM_SIGN_SGD) {
+            call.whole = call.group.optimizer == HRM_MUON ? hrm__muon_part : hrm__update_part;
             HRM__TRY(hrm__cpu_run(&call));
             continue;
         }
@@ -4421,6 +5053,28 @@ static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group 
         memset(w->puzzle_grad, 0, rows * ndim * sizeof *w->puzzle_grad);
     }
     return HRM_OK;
+}
+
+static void hrm__average_part(const hrm__cpu_call *call, const hrm__team *team)
+{
+    const hrm_work *w = call->w;
+    hrm_real keep = (hrm_real)w->step->ema_rate, *p = w->params, *average = w->average;
+    size_t b, e;
+    hrm__team_range(team, w->at.trained, 64, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        hrm_real had = average[i];
+        average[i] = call->swap ? p[i] : keep * had + (1 - keep) * p[i];
+        if (call->swap) p[i] = had;
+    }
+}
+
+static hrm_status hrm__cpu_average(hrm_device *dev, hrm_work *w, int swap)
+{
+    hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (*w->bad && !swap) return HRM_OK;
+    call.whole = hrm__average_part;
+    call.swap = swap;
+    return hrm__cpu_run(&call);
 }
 
 static void hrm__prepare_part(const hrm__cpu_call *call, const hrm__team *team)
@@ -4590,12 +5244,28 @@ static int hrm__lay_passes(const hrm_model_desc *desc, const hrm_dims *d, hrm_pa
 {
     /* a segment's passes, placed; without gradient those of the target's and the solver's -> how many; list NULL: counts */
     const hrm_recurrence *r = desc->recurrence;
-    int n = r ? r->num_passes : hrm_passes_lay(list, d->H_cycles, d->L_cycles, gradient);
+    int most =
+        d->grad_H_cycles < d->H_cycles ? d->grad_H_cycles : d->H_cycles; /* fewer than that in a curriculum's beginning */
+    int n = r ? r->num_passes : hrm_passes_lay(list, d->nets, d->H_cycles, d->L_cycles, gradient ? most : -1);
     if (!list) return n;
     if (r) memcpy(list, r->passes, (size_t)n * sizeof *list);
     for (int i = 0; i < n && !gradient; i++) list[i].slot = -1;
     hrm_passes_place(list, list, n, d->layers);
     return n;
+}
+
+static hrm_kept hrm__kept_of(const hrm_dims *d)
+{
+    /* what hrm_passes_place() counts of HRM's list, without a list of that length: how many gradients live at once is the same
+     * from two cycles on, and of the outputs each state still has its last */
+    hrm_pass list[6];
+    int H = d->grad_H_cycles ? d->grad_H_cycles : 1, L = d->grad_H_cycles ? d->L_cycles : 1;
+    int n = hrm_passes_lay(list, d->nets, H < 2 ? H : 2, L < 2 ? L : 2, d->grad_H_cycles);
+    hrm_kept kept = hrm_passes_place(NULL, list, n, d->layers);
+    kept.slots = H * (L + 1);
+    kept.blocks = H * (L * d->layers[d->nets - 1] + d->layers[0]);
+    kept.outs = kept.slots - 2;
+    return kept;
 }
 
 /* The lists of keys as a table: where a value stands in its description, and the flag that says 0 (at the value itself: none
@@ -4662,7 +5332,84 @@ static hrm_status hrm__keys_resolve(void *desc, const hrm__key *keys, size_t cou
             return hrm__fail(HRM_ERR_ARGUMENT, "%s is %.0f, expected %.0f to %.0f", k->name, value, k->low, k->high);
         if (k->kind == HRM__FLOAT && !(value >= (double)(float)k->low && value <= (double)(float)k->high))
             return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected %g to %g", k->name, value, k->low, k->high);
-        hrm__key_set(desc, k, k->kind == HRM__FLAG ? value != 0 : value);
+        hrm__key_set(desc, k, k->kind == HRM__FLAG ? value > 0 : value);
+    }
+    return HRM_OK;
+}
+
+static const char *const hrm__arch_names[] = {
+#define HRM__ARCH(index, name, sets) name,
+    HRM_ARCHS(HRM__ARCH)
+#undef HRM__ARCH
+};
+static const char *const hrm__arch_sets[] = {
+#define HRM__ARCH(index, name, sets) sets,
+    HRM_ARCHS(HRM__ARCH)
+#undef HRM__ARCH
+};
+
+HRM_API const char *hrm_arch_name(hrm_arch arch)
+{
+    return (int)arch >= 0 && arch < HRM_ARCH_COUNT ? hrm__arch_names[arch] : NULL;
+}
+
+HRM_API hrm_status hrm_arch_find(hrm_arch *arch, const char *name)
+{
+    char all[256] = "";
+    size_t n = 0;
+    for (int i = 0; i < (int)HRM_ARCH_COUNT; i++) {
+        if (strcmp(name, hrm__arch_names[i]) == 0) {
+            *arch = (hrm_arch)i;
+            return HRM_OK;
+        }
+        n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "", hrm__arch_names[i]);
+    }
+    return hrm__fail(HRM_ERR_ARGUMENT, "arch is \"%.80s\", expected one of %s", name, all);
+}
+
+static double hrm__plain_decimal(const char *p)
+{
+    /* 0.2, 1e-4: not by strtod, which reads as the locale writes */
+    double value = 0;
+    int exponent = 0, point = 0;
+    for (; (*p >= '0' && *p <= '9') || *p == '.'; p++) {
+        if (*p == '.') point = 1;
+        else value = 10 * value + (*p - '0'), exponent -= point;
+    }
+    if (*p == 'e') exponent += (int)strtol(p + 1, NULL, 10);
+    return exponent < 0 ? value / pow(10, -exponent) : value * pow(10, exponent);
+}
+
+static int hrm__arch_value(hrm_arch arch, const hrm__key *k, double *value)
+{
+    /* what an arch sets a key to; 0: it does not */
+    const char *p = hrm__arch_sets[arch], *word;
+    size_t length = strlen(k->name), n;
+    for (; *p; p += strcspn(p, " "), p += *p == ' ') {
+        if (strncmp(p, k->name, length) != 0 || p[length] != '=') continue;
+        p += length + 1;
+        *value = strtod(p, NULL); /* whole numbers, or read below */
+        if (k->kind == HRM__FLOAT) *value = hrm__plain_decimal(p);
+        for (int i = 0; k->kind == HRM__WORD && (n = hrm__key_word(k, i, &word)) > 0; i++)
+            if (strcspn(p, " ") == n && memcmp(p, word, n) == 0) *value = i;
+        return 1;
+    }
+    return 0;
+}
+
+static hrm_status hrm__keys_arch(void *desc, hrm_arch arch, const hrm__key *keys, size_t count)
+{
+    /* an arch's values where nothing was said */
+    double value;
+    int said;
+    const int yes = 1;
+    if (!hrm_arch_name(arch))
+        return hrm__fail(HRM_ERR_ARGUMENT, "arch is %d, expected 0 to %d", (int)arch, (int)HRM_ARCH_COUNT - 1);
+    for (size_t i = 0; i < count; i++) {
+        hrm__key_get(desc, &keys[i], &said);
+        if (said || !hrm__arch_value(arch, &keys[i], &value)) continue;
+        hrm__key_set(desc, &keys[i], value);
+        if (value == 0 && keys[i].zero != keys[i].at) memcpy((char *)desc + keys[i].zero, &yes, sizeof yes);
     }
     return HRM_OK;
 }
@@ -4675,14 +5422,28 @@ static double hrm__swiglu_width(double expansion, double D)
 static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
 {
     /* fills in r's defaults, checks everything, -> d with B = 1 */
+    HRM__TRY(hrm__keys_arch(r, r->arch, hrm__model_keys, HRM__COUNT(hrm__model_keys)));
+    r->arch = HRM_ARCH_HRM; /* all is told now */
     HRM__TRY(hrm__keys_resolve(r, hrm__model_keys, HRM__COUNT(hrm__model_keys)));
+    r->one_network = r->H_layers == 0;
     if (r->num_threads == 0) r->num_threads = hrm_cpu_count();
     if (r->num_threads < 1 || r->num_threads > 1024)
         return hrm__fail(HRM_ERR_ARGUMENT, "num_threads is %d, expected 1 to 1024", r->num_threads);
     if (!r->no_puzzle_emb && r->puzzle_emb_ndim == 0) r->puzzle_emb_ndim = r->hidden_size;
     if (r->hidden_size % r->num_heads != 0)
         return hrm__fail(HRM_ERR_SHAPE, "hidden_size %d is not a multiple of num_heads %d", r->hidden_size, r->num_heads);
-    if (r->pos_encodings == HRM_ROPE && r->hidden_size / r->num_heads % 2 != 0)
+    if (r->mlp_t && r->causal)
+        return hrm__fail(HRM_ERR_ARGUMENT, "mlp_t mixes every position with every other, which causal forbids: choose one");
+    if (r->grad_H_cycles > r->H_cycles)
+        return hrm__fail(HRM_ERR_ARGUMENT, "grad_H_cycles is %d, more than the %d of H_cycles", r->grad_H_cycles, r->H_cycles);
+    if (r->H_cycles_start > r->H_cycles || r->L_cycles_start > r->L_cycles || r->halt_max_steps_start > r->halt_max_steps) {
+        int H = r->H_cycles_start > r->H_cycles, L = !H && r->L_cycles_start > r->L_cycles;
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s_start is %d, more than the %d it grows to",
+                         H ? "H_cycles" : L ? "L_cycles" : "halt_max_steps",
+                         H ? r->H_cycles_start : L ? r->L_cycles_start : r->halt_max_steps_start,
+                         H ? r->H_cycles : L ? r->L_cycles : r->halt_max_steps);
+    }
+    if (r->pos_encodings == HRM_ROPE && !r->mlp_t && r->hidden_size / r->num_heads % 2 != 0)
         return hrm__fail(HRM_ERR_SHAPE, "rope needs an even head size; hidden_size %d over num_heads %d gives %d",
                          r->hidden_size, r->num_heads, r->hidden_size / r->num_heads);
     if ((int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
@@ -4695,6 +5456,12 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     d->T = r->seq_len;
     d->D = r->hidden_size;
     d->P = (r->puzzle_emb_ndim + d->D - 1) / d->D;
+    if (r->puzzle_emb_len && r->puzzle_emb_ndim) {
+        if (d->P > r->puzzle_emb_len)
+            return hrm__fail(HRM_ERR_SHAPE, "puzzle_emb_ndim is %d, more than puzzle_emb_len %d times hidden_size %d holds",
+                             r->puzzle_emb_ndim, r->puzzle_emb_len, d->D);
+        d->P = r->puzzle_emb_len;
+    }
     d->S = d->P + d->T;
     d->V = r->vocab_size;
     double width = hrm__swiglu_width((double)r->expansion, d->D);
@@ -4702,15 +5469,25 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
         return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion,
                          width, 1 << 20);
     d->I = (int)width;
-    if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (d->D > 1 << 16 || d->I > 1 << 16))
+    d->mixer = r->mlp_t;
+    d->mlp_norm = r->mlp_norm;
+    width = d->mixer ? hrm__swiglu_width((double)r->expansion, d->S) : 0;
+    if (width > 1 << 20)
+        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU over positions %g wide, expected up to %d",
+                         (double)r->expansion, width, 1 << 20);
+    d->I_t = (int)width;
+    int widest = d->I > d->I_t ? d->I : d->I_t, longest = d->mixer && d->S > d->D ? d->S : d->D;
+    if (r->device == HRM_CPU && r->forward_dtype == HRM_FORWARD_INT8 && (longest > 1 << 16 || widest > 1 << 16))
         return hrm__fail(HRM_ERR_UNSUPPORTED,
-                         "forward_dtype int8 goes up to a width of %d; hidden_size is %d, the SwiGLU %d wide", 1 << 16, d->D,
-                         d->I);
+                         "forward_dtype int8 goes up to a width of %d; this model has one of %d, a SwiGLU %d wide", 1 << 16,
+                         longest, widest);
     d->heads = r->num_heads;
     d->head_dim = d->D / d->heads;
     d->puzzle_ids = r->no_puzzle_emb ? 0 : r->num_puzzle_identifiers;
     d->puzzle_ndim = r->puzzle_emb_ndim;
     d->learned = r->pos_encodings == HRM_LEARNED;
+    d->rope = r->pos_encodings == HRM_ROPE && !d->mixer;
+    d->no_continue = r->no_ACT_continue;
     d->causal = r->causal != 0;
     d->softmax = r->loss_type == HRM_SOFTMAX_CROSS_ENTROPY;
     d->halt_max_steps = r->halt_max_steps;
@@ -4721,12 +5498,12 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     d->threads = r->num_threads;
     if (r->recurrence) return hrm__resolve_recurrence(r->recurrence, d);
     d->two_levels = 1;
-    d->states = d->nets = 2;
-    d->layers[0] = r->H_layers, d->layers[1] = r->L_layers;
+    d->states = 2;
+    d->nets = r->one_network ? 1 : 2;
+    d->layers[0] = r->one_network ? r->L_layers : r->H_layers, d->layers[1] = r->one_network ? 0 : r->L_layers;
     d->H_cycles = r->H_cycles, d->L_cycles = r->L_cycles;
-    hrm_pass last[2]; /* those with gradient are the same for any number of cycles */
-    hrm_passes_lay(last, 1, 1, 1);
-    d->kept = hrm_passes_place(NULL, last, 2, d->layers);
+    d->grad_H_cycles = r->grad_H_cycles;
+    d->kept = hrm__kept_of(d);
     return HRM_OK;
 }
 
@@ -4756,11 +5533,12 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
     size_t D = (size_t)d->D, V = (size_t)d->V, used = 0;
     int n = 0;
     double unit = 1 / sqrt((double)d->D);
-    static const char *const block_names[] = {
+    static const char *const names[2][HRM_BLOCK_TENSORS] = {
 #define HRM__NAME(i, name, rows, columns) name,
-        HRM_BLOCK_LIST(HRM__NAME)
+        {HRM_BLOCK_LIST(HRM__NAME)}, {HRM_MIXER_LIST(HRM__NAME)}
 #undef HRM__NAME
     };
+    const char *const *block_names = names[d->mixer != 0];
     memset(at, 0, sizeof *at);
 #define HRM__PLACE(field, name, kind, rows, columns) \
     if ((kind) == role) { \
@@ -4813,7 +5591,8 @@ static int hrm__plan_model(const hrm_dims *d, hrm_layout *at, hrm__entry *entrie
                 if (!entries) continue;
                 hrm__entry *e = &entries[n];
                 if (d->two_levels)
-                    snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", "HL"[net], layer, block_names[i]);
+                    snprintf(e->name, sizeof e->name, "inner.%c_level.layers.%d.%s", "HL"[d->nets > 1 ? net : 1], layer,
+                             block_names[i]);
                 else snprintf(e->name, sizeof e->name, "inner.nets.%d.layers.%d.%s", net, layer, block_names[i]);
                 e->role = HRM_TRAINED;
                 e->rows = hrm__block_rows(d, i);
@@ -4897,14 +5676,16 @@ static void hrm__init_params(const hrm_model *m, hrm_real *params)
 static double hrm__estimate(const hrm_dims *d, int batch)
 {
     /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
-    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0, row = 20 * D + 6 * I + d->heads + 64;
+    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0,
+           row = 20 * D + 6 * I + d->heads + 64 + (d->mixer ? (6.0 * d->I_t + 4.0 * d->S) * (1 + D / d->S) : 0);
     for (int net = 0; net < d->nets; net++) layers += d->layers[net];
     layers += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows + d->states;
     double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) +
                     2.0 * (double)hrm__gemm_scratch();
     return 4 * (double)sizeof(hrm_real) *
-           ((layers + 4) * (rows + d->S) * row + d->threads * thread + (layers + 2) * (8 * D * D + 6 * D * I) +
-            (rows + 4 * D) * d->V + D * d->S + (double)d->puzzle_ids * d->puzzle_ndim);
+           ((layers + 4) * (rows + d->S) * row + d->threads * thread +
+            (layers + 8) * (8 * D * D + 6 * D * I + 6.0 * d->S * d->I_t) + (rows + 4 * D) * d->V + D * d->S +
+            (double)d->puzzle_ids * d->puzzle_ndim);
 }
 
 static const hrm_device_table *hrm__device_table(const hrm_model_desc *desc)
@@ -4961,6 +5742,13 @@ HRM_API void hrm_model_destroy(hrm_model *m)
     hrm__free(a, m, 1, sizeof *m);
 }
 
+static uint64_t hrm__hash(const void *bytes, size_t n)
+{
+    uint64_t h = 0;
+    for (size_t i = 0; i < n; i++) h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+    return h;
+}
+
 static hrm_status hrm__model_build(hrm_model *m, int initialise)
 {
     /* m: resolved, zeroed otherwise; on failure the caller destroys it */
@@ -4978,8 +5766,7 @@ static hrm_status hrm__model_build(hrm_model *m, int initialise)
     m->num_passes = passes;
     hrm__lay_passes(&m->desc, &m->d, m->learning, 1);
     hrm__lay_passes(&m->desc, &m->d, m->thinking, 0);
-    for (size_t i = 0; i < (size_t)passes * sizeof *m->learning; i++)
-        m->passes_hash = (m->passes_hash ^ ((const unsigned char *)m->learning)[i]) * 0x100000001b3u;
+    m->passes_hash = hrm__hash(m->learning, (size_t)passes * sizeof *m->learning);
     if (m->desc.recurrence) { /* the caller's may go */
         m->recurrence.states = m->d.states, m->recurrence.nets = m->d.nets;
         m->recurrence.layers = m->d.layers;
@@ -5149,28 +5936,70 @@ struct hrm_run {
     int64_t    updates;
     hrm_group  groups[HRM_MAX_GROUPS];
     int        num_groups;
+    int        parts;      /* that its rows are worked on in; activations, logits and their gradients are of one */
+    size_t     activation; /* bytes of one element of z */
+    int        averaged;   /* 1: the model's weights are the average, w.average what is trained */
+    int        update;     /* as in its description */
     int        ran; /* 1: a segment was run, 2: its backward pass too */
     int        owned; /* by a trainer */
+    const hrm_pass *learning, *thinking; /* the model's, or a trainer's own where cycles grow */
+    int        num_passes;
+    uint64_t   passes_hash;
 };
+
+/* One part of a run's rows as work of its own; parts are the same in size. */
+static hrm_work hrm__part(const hrm_run *run, int part)
+{
+    hrm_work w = run->w;
+    if (run->parts == 1) return w;
+    size_t n = (size_t)w.d.B / (size_t)run->parts, first = n * (size_t)part, T = (size_t)w.d.T;
+    w.d.B = w.rows = (int)n;
+    w.first_row = (int)first;
+    for (int i = 0; i < w.d.states; i++)
+        w.z[i] = (char *)w.z[i] + first * (size_t)w.d.S * (size_t)w.d.D * run->activation;
+    w.inputs += first * T, w.labels += first * T, w.new_inputs += first * T, w.new_labels += first * T;
+    w.ids += first, w.steps += first, w.halted += first, w.new_ids += first, w.min_halt_steps += first;
+    w.q += 2 * first, w.dq += 2 * first, w.q2 += 2 * first, w.target_q += first;
+    w.predictions += first * T;
+    w.puzzle_grad += first * (size_t)w.d.puzzle_ndim;
+    return w;
+}
+
+/* All rows, with the memory of one part. */
+static hrm_work hrm__whole(const hrm_run *run)
+{
+    hrm_work w = run->w;
+    w.d.B /= run->parts;
+    return w;
+}
 
 /* What a captured sequence of calls is told apart by: which it is, its passes, the rows it works on. */
 static uint64_t hrm__graph_key(const hrm_run *run, int which)
 {
-    uint64_t h = run->model->passes_hash;
+    uint64_t h = run->passes_hash;
     h = (h ^ (uint64_t)which) * 0x100000001b3u;
     return (h ^ (uint64_t)run->w.rows) * 0x100000001b3u;
 }
 
-enum { HRM__KEY_SEGMENT, HRM__KEY_BACKWARD, HRM__KEY_UPDATE, HRM__KEY_STEP, HRM__KEY_SOLVE_FIRST, HRM__KEY_SOLVE_MORE };
+enum {
+    HRM__KEY_SEGMENT,
+    HRM__KEY_BACKWARD,
+    HRM__KEY_UPDATE,
+    HRM__KEY_UPDATE_CLIPPED,
+    HRM__KEY_STEP,
+    HRM__KEY_SOLVE_FIRST,
+    HRM__KEY_SOLVE_MORE
+};
 
-static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, int update, void *base, hrm_work *w)
+static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, const hrm_run_desc *desc, int parts, void *base,
+                            hrm_work *w)
 {
     /* lays the buffers of w (d and train set) out from base (NULL: counts) -> bytes */
     const hrm_dims *d = &w->d;
     hrm__plan a = {NULL, 0};
-    size_t B = (size_t)d->B, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, B) * (size_t)d->D;
+    size_t B = (size_t)d->B, n = B / (size_t)parts, T = (size_t)d->T, V = (size_t)d->V, z = hrm__rows(d, n) * (size_t)d->D;
     a.base = (char *)base;
-    for (int i = 0; i < d->states; i++) w->z[i] = hrm__take(&a, z, sizes->activation);
+    for (int i = 0; i < d->states; i++) w->z[i] = hrm__take(&a, z * (size_t)parts, sizes->activation);
     w->e = hrm__take(&a, z, sizes->activation);
     w->inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
     w->labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
@@ -5181,15 +6010,15 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, i
     w->new_labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
     w->new_ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
     w->min_halt_steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
-    w->logits = hrm__take_real(&a, B * T * V);
+    w->logits = hrm__take_real(&a, n * T * V);
     w->q = hrm__take_real(&a, B * 2);
     w->predictions = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
     w->metrics = (double *)hrm__take(&a, HRM_METRIC_SUMS, sizeof(double));
     w->bad = (int32_t *)hrm__take(&a, 1, sizeof(int32_t));
     w->step = (hrm_step *)hrm__take(&a, 1, sizeof(hrm_step));
     if (w->train) {
-        for (int i = 0; i < d->states; i++) w->t[i] = hrm__take(&a, z, sizes->activation);
-        w->dlogits = hrm__take_real(&a, B * T * V);
+        for (int i = 0; i < d->states && !d->no_continue; i++) w->t[i] = hrm__take(&a, z, sizes->activation);
+        w->dlogits = hrm__take_real(&a, n * T * V);
         w->dq = hrm__take_real(&a, B * 2);
         w->q2 = hrm__take_real(&a, B * 2);
         w->target_q = hrm__take_real(&a, B);
@@ -5197,10 +6026,11 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, i
         w->grads = hrm__take_real(&a, hrm__gradient_count(&m->at, w->train));
         w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
     }
-    if (update) {
+    if (desc->update && w->train != 3) {
         w->m = hrm__take_real(&a, m->at.trained);
-        w->v = hrm__take_real(&a, m->at.trained);
+        w->v = hrm__take_real(&a, desc->optimizer == HRM_MUON ? m->at.net_offset[0] : m->at.trained);
     }
+    if (desc->ema) w->average = hrm__take_real(&a, m->at.trained);
     w->work = hrm__take(&a, sizes->work, 1);
     return a.used;
 }
@@ -5216,34 +6046,56 @@ HRM_API void hrm_run_destroy(hrm_run *run)
     hrm__free(m->allocator, run, 1, sizeof *run);
 }
 
-static int hrm__update_groups(const hrm_model *m, int train, hrm_group *groups)
+static int hrm__update_groups(const hrm_model *m, int train, hrm_optimizer optimizer, hrm_group *groups)
 {
     /* what moves what, at which of the step's rates -> how many; train 2: the backward pass applies the blocks' gradients
      * itself */
     int n = 0;
     memset(groups, 0, HRM_MAX_GROUPS * sizeof *groups);
-    groups[n].optimizer = HRM_ADAM_ATAN2;
-    groups[n++].count = hrm__gradient_count(&m->at, train);
+    if (train != 3) {
+        groups[n].optimizer = optimizer == HRM_MUON ? HRM_ADAMW : optimizer;
+        groups[n].rate = HRM_RATE_WEIGHTS;
+        groups[n++].count = optimizer == HRM_MUON ? m->at.net_offset[0] : hrm__gradient_count(&m->at, train);
+        if (optimizer == HRM_MUON) {
+            groups[n].optimizer = HRM_MUON;
+            groups[n].rate = HRM_RATE_MUON;
+            groups[n].from = m->at.net_offset[0];
+            groups[n].count = m->at.trained - m->at.net_offset[0];
+            n++;
+        }
+    }
     if (!hrm__puzzle_count(&m->d)) return n;
     groups[n].optimizer = HRM_SIGN_SGD;
-    groups[n].rate = 1;
-    return n + 1;
+    groups[n++].rate = HRM_RATE_PUZZLE;
+    return n;
 }
 
 /* Whether blocks may be updated as soon as their gradient is there, which saves keeping them all: where nothing has to look at
  * all gradients first, and each network is passed once with one. */
-static int hrm__updates_early(const hrm_model *m)
+static int hrm__updates_early(const hrm_model *m, const hrm_train_desc *t)
 {
+    const hrm_recurrence *r = m->desc.recurrence;
     unsigned seen = 0;
-    for (int i = 0; i < m->num_passes; i++) {
-        if (m->learning[i].slot < 0) continue;
-        if (seen >> m->learning[i].net & 1) return 0;
-        seen |= 1u << m->learning[i].net;
+    if (t->optimizer == HRM_MUON || t->grad_clip > 0 || t->grad_accumulation > 1) return 0;
+    if (!r && m->d.kept.slots > m->d.nets) return 0;
+    for (int i = 0; r && i < r->num_passes; i++) {
+        if (r->passes[i].slot < 0) continue;
+        if (seen >> r->passes[i].net & 1) return 0;
+        seen |= 1u << r->passes[i].net;
     }
     return m->table->updates_at_once;
 }
 
-static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train)
+static void hrm__run_dims(hrm_dims *d, const hrm_run_desc *desc, int rows, int train, int ns_steps)
+{
+    d->B = rows;
+    if (!train) return;
+    d->optimizer = desc->optimizer;
+    d->muon_ns_steps = desc->optimizer == HRM_MUON ? ns_steps : 0;
+    d->checkpointing = desc->activation_checkpointing != 0;
+}
+
+static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train, int parts)
 {
     /* train as in hrm_work */
     int rows = desc->rows ? desc->rows : 1;
@@ -5254,25 +6106,36 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
                   (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
         return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only",
                          hrm__forward_names[m->desc.forward_dtype]);
+    if (train == 3 && !hrm__puzzle_count(&m->d))
+        return hrm__fail(HRM_ERR_ARGUMENT, "freeze_weights leaves nothing to learn: the model has no puzzle table "
+                                           "(puzzle_emb_ndim 0)");
     if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2))
         return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
     hrm_run *run = (hrm_run *)p;
     run->model = m;
     run->seed = desc->seed;
+    run->parts = parts;
+    run->update = desc->update;
+    run->learning = m->learning, run->thinking = m->thinking;
+    run->num_passes = m->num_passes;
+    run->passes_hash = m->passes_hash;
     run->w.d = m->d;
-    run->w.d.B = run->w.rows = rows;
+    hrm__run_dims(&run->w.d, desc, rows / parts, train, desc->muon_ns_steps ? desc->muon_ns_steps : 3);
+    run->w.d.dropout = train && m->desc.dropout > 0;
     run->w.at = m->at;
     run->w.train = train;
-    run->num_groups = hrm__update_groups(m, train, run->groups);
+    run->num_groups = hrm__update_groups(m, train, desc->optimizer, run->groups);
     hrm_status status = m->table->sizes(m->dev, &run->w.d, run->w.train, &sizes);
     if (status == HRM_OK) {
-        run->bytes = hrm__plan_run(m, &sizes, desc->update, NULL, &run->w);
+        run->activation = sizes.activation;
+        run->w.d.B = run->w.rows = rows;
+        run->bytes = hrm__plan_run(m, &sizes, desc, parts, NULL, &run->w);
         status = m->table->buffer_alloc(m->dev, &p, run->bytes);
     }
     if (status == HRM_OK) {
         run->memory = p;
-        hrm__plan_run(m, &sizes, desc->update, p, &run->w);
+        hrm__plan_run(m, &sizes, desc, parts, p, &run->w);
         run->w.params = m->params;
         run->w.puzzle = m->puzzle;
         run->w.prepared = m->prepared;
@@ -5290,7 +6153,13 @@ HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_des
 {
     if (desc->update && !desc->train)
         return hrm__fail(HRM_ERR_ARGUMENT, "a run with update needs train: it is gradients that are applied");
-    return hrm__run_create(run, m, desc, desc->train != 0);
+    if (desc->ema && !desc->update)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a run with ema needs update: it averages what that makes");
+    if ((int)desc->optimizer < 0 || desc->optimizer >= HRM_SIGN_SGD)
+        return hrm__fail(HRM_ERR_ARGUMENT, "optimizer is %d, which is none of the weights'", (int)desc->optimizer);
+    if (desc->muon_ns_steps < 0 || desc->muon_ns_steps > 32)
+        return hrm__fail(HRM_ERR_ARGUMENT, "muon_ns_steps is %d, expected 1 to 32", desc->muon_ns_steps);
+    return hrm__run_create(run, m, desc, desc->train ? desc->freeze_weights ? 3 : 1 : 0, 1);
 }
 
 static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
@@ -5342,7 +6211,8 @@ HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
 {
     HRM__TRY(hrm__check_gradients(run));
     HRM__TRY(run->model->table->zero(run->model->dev, run->w.bad, sizeof *run->w.bad)); /* what was wrong is gone with them */
-    HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads, run->model->at.trained * sizeof *run->w.grads));
+    HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads,
+                                     hrm__gradient_count(&run->w.at, run->w.train) * sizeof *run->w.grads));
     return hrm__zero_puzzle_gradient(run);
 }
 
@@ -5393,44 +6263,64 @@ static hrm_status hrm__refresh(hrm_run *run)
     return HRM_OK;
 }
 
-static hrm_status hrm__segment(hrm_run *run)
+static hrm_status hrm__segment(hrm_run *run, hrm_work *w)
 {
-    const hrm_model *m = run->model;
-    const hrm_device_table *t = m->table;
-    hrm_device *dev = m->dev;
-    hrm_work *w = &run->w;
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
     HRM__TRY(t->act_begin(dev, w));
     HRM__TRY(t->embed(dev, w));
-    HRM__TRY(w->train ? t->passes(dev, w, w->z, m->learning, m->num_passes)
-                      : t->passes(dev, w, w->z, m->thinking, m->num_passes));
+    HRM__TRY(t->passes(dev, w, w->z, w->train ? run->learning : run->thinking, run->num_passes));
     HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
     HRM__TRY(t->act_end(dev, w));
-    if (w->train && w->d.halt_max_steps > 1) { /* what the next segment would say: the target of q_continue */
-        HRM__TRY(
-            t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* as laid out: all states, then e */
-        HRM__TRY(t->passes(dev, w, w->t, m->thinking, m->num_passes));
+    if (w->train && w->d.halt_max_steps > 1 && !w->d.no_continue) { /* what the next segment would say: q_continue's target */
+        size_t each = (size_t)w->rows * (size_t)w->d.S * (size_t)w->d.D * run->activation;
+        if (run->parts == 1)
+            HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* all states */
+        else
+            for (int i = 0; i < w->d.states; i++) HRM__TRY(t->copy(dev, w->t[i], w->z[i], each));
+        HRM__TRY(t->passes(dev, w, w->t, run->thinking, run->num_passes));
         HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
     }
     return t->losses(dev, w);
 }
 
-static hrm_status hrm__backward(hrm_run *run)
-{
-    const hrm_model *m = run->model;
-    const hrm_device_table *t = m->table;
-    hrm_device *dev = m->dev;
-    HRM__TRY(t->heads_backward(dev, &run->w));
-    HRM__TRY(t->passes_backward(dev, &run->w, m->learning, m->num_passes));
-    return t->embed_backward(dev, &run->w);
-}
-
-static hrm_status hrm__update(hrm_run *run)
+static hrm_status hrm__backward(hrm_run *run, hrm_work *w)
 {
     const hrm_device_table *t = run->model->table;
     hrm_device *dev = run->model->dev;
-    HRM__TRY(t->reduce(dev, &run->w));
-    HRM__TRY(t->update(dev, &run->w, run->groups, run->num_groups));
-    return t->prepare(dev, &run->w);
+    HRM__TRY(t->heads_backward(dev, w));
+    HRM__TRY(t->passes_backward(dev, w, run->learning, run->num_passes));
+    return t->embed_backward(dev, w);
+}
+
+static hrm_status hrm__update(hrm_run *run, int clip)
+{
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work w = hrm__whole(run);
+    HRM__TRY(t->reduce(dev, &w));
+    if (clip) HRM__TRY(t->norm(dev, &w));
+    HRM__TRY(t->update(dev, &w, run->groups, run->num_groups));
+    if (w.average) HRM__TRY(t->average(dev, &w, 0));
+    return t->prepare(dev, &w);
+}
+
+HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on)
+{
+    hrm_work w = hrm__whole(run);
+    if (!w.average) return hrm__fail(HRM_ERR_ARGUMENT, "this run keeps no average of the weights: it was created without ema");
+    if (run->averaged == (on != 0)) return HRM_OK;
+    HRM__TRY(run->model->table->average(run->model->dev, &w, 1));
+    run->averaged = on != 0;
+    run->model->stale = 1;
+    return HRM_OK;
+}
+
+static hrm_status hrm__average_begin(hrm_run *run)
+{
+    /* before the first update the average is of the initial weights */
+    const hrm_model *m = run->model;
+    return m->table->copy(m->dev, run->w.average, run->w.params, m->at.trained * sizeof *run->w.average);
 }
 
 static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t number)
@@ -5442,7 +6332,12 @@ static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t numbe
     s.step = number;
     s.halt_max_steps = d->halt_max_steps;
     s.exploration = d->exploration;
-    s.q_loss_weight = 0.5f;
+    s.label_smoothing = run->model->desc.label_smoothing;
+    s.q_loss_weight = run->model->desc.q_loss_weight;
+    s.q_mse = run->model->desc.q_loss_type == HRM_Q_MSE;
+    s.no_continue = d->no_continue;
+    s.ponder_weight = run->model->desc.ponder_weight;
+    s.dropout = run->model->desc.dropout;
     s.loss_scale = 1.0f / (float)d->B;
     s.bias1 = s.bias2 = 1;
     return s;
@@ -5450,8 +6345,13 @@ static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t numbe
 
 static void hrm__step_rates(hrm_step *s, const hrm_update_desc *u, int64_t t)
 {
-    s->rates[0].lr = u->lr, s->rates[0].weight_decay = u->weight_decay;
-    s->rates[1].lr = u->puzzle_emb_lr, s->rates[1].weight_decay = u->puzzle_emb_weight_decay;
+    s->rates[HRM_RATE_WEIGHTS].lr = u->lr, s->rates[HRM_RATE_WEIGHTS].weight_decay = u->weight_decay;
+    s->rates[HRM_RATE_PUZZLE].lr = u->puzzle_emb_lr, s->rates[HRM_RATE_PUZZLE].weight_decay = u->puzzle_emb_weight_decay;
+    s->rates[HRM_RATE_MUON].lr = u->muon_lr, s->rates[HRM_RATE_MUON].weight_decay = u->muon_weight_decay;
+    s->adam_eps = u->adam_eps;
+    s->muon_momentum = u->muon_momentum;
+    s->grad_clip = u->grad_clip;
+    s->ema_rate = u->ema_rate;
     s->beta1 = u->beta1;
     s->beta2 = u->beta2;
     s->bias1 = (float)(1 - pow((double)u->beta1, (double)t));
@@ -5474,7 +6374,7 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
     HRM__TRY(hrm__refresh(run));
     HRM__TRY(t->begin_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT), &replayed));
-    if (!replayed) HRM__TRY(hrm__segment(run));
+    if (!replayed) HRM__TRY(hrm__segment(run, w));
     HRM__TRY(t->end_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT)));
     run->ran = 1;
     return HRM_OK;
@@ -5488,7 +6388,7 @@ HRM_API hrm_status hrm_run_backward(hrm_run *run)
     if (run->ran != 1)
         return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
     HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD), &replayed));
-    if (!replayed) HRM__TRY(hrm__backward(run));
+    if (!replayed) HRM__TRY(hrm__backward(run, &run->w));
     HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD)));
     run->ran = 2;
     return HRM_OK;
@@ -5499,6 +6399,7 @@ HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm)
     const hrm_model *m = run->model;
     double squares;
     HRM__TRY(hrm__check_gradients(run));
+    if (run->w.train == 3) return hrm__fail(HRM_ERR_ARGUMENT, "the weights are frozen: they have no gradient");
     HRM__TRY(m->table->norm(m->dev, &run->w));
     HRM__TRY(m->table->download(m->dev, &squares, run->w.norm, sizeof squares));
     *norm = sqrt(squares);
@@ -5512,15 +6413,22 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
     int32_t bad;
     int replayed;
     HRM__TRY(hrm__check_gradients(run));
-    if (!run->w.m) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
+    if (!run->update) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
     if (!(desc->beta1 >= 0 && desc->beta1 < 1 && desc->beta2 >= 0 && desc->beta2 < 1))
         return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1,
                          (double)desc->beta2);
+    if (!(desc->ema_rate >= 0 && desc->ema_rate < 1))
+        return hrm__fail(HRM_ERR_ARGUMENT, "ema_rate is %g, expected 0 to less than 1", (double)desc->ema_rate);
+    int clip = desc->grad_clip > 0 && run->w.train != 3, which = clip ? HRM__KEY_UPDATE_CLIPPED : HRM__KEY_UPDATE;
+    if (run->w.average) {
+        HRM__TRY(hrm_run_use_average(run, 0));
+        if (run->updates == 0) HRM__TRY(hrm__average_begin(run));
+    }
     hrm__step_rates(&step, desc, run->updates + 1);
     HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
-    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE), &replayed));
-    if (!replayed) HRM__TRY(hrm__update(run));
-    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__graph_key(run, HRM__KEY_UPDATE)));
+    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, which), &replayed));
+    if (!replayed) HRM__TRY(hrm__update(run, clip));
+    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__graph_key(run, which)));
     HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
     if (bad) return hrm__fail(HRM_ERR_NAN, "a loss or a gradient is not finite; the weights are those before this update");
     run->updates++;
@@ -5535,7 +6443,8 @@ HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *va
     HRM__TRY(hrm__check_tensor(m, tensor));
     const hrm__entry *e = &m->entries[tensor];
     HRM__TRY(hrm__check_gradients(run));
-    if (e->role == HRM_BUFFER) return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
+    if (e->role == HRM_BUFFER || (e->role == HRM_TRAINED && run->w.train == 3))
+        return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
     if (e->role == HRM_PUZZLE_TABLE)
         return m->table->download(m->dev, values, run->w.puzzle_grad,
                                   (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
@@ -5556,6 +6465,7 @@ static hrm_metrics hrm__metrics_from(const double *sums)
     m.lm_loss = sums[HRM_M_LM_LOSS] / rows;
     m.q_halt_loss = sums[HRM_M_Q_HALT_LOSS] / rows;
     m.q_continue_loss = sums[HRM_M_Q_CONTINUE_LOSS] / rows;
+    m.ponder_loss = sums[HRM_M_PONDER_LOSS] / rows;
     return m;
 }
 
@@ -5564,7 +6474,7 @@ HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more)
     double rows = total->rows + more->rows, count = total->count + more->count;
     double a = rows > 0 ? more->rows / rows : 0, b = count > 0 ? more->count / count : 0;
 #define HRM__MIX(field, part) total->field += (more->field - total->field) * part;
-    HRM__MIX(lm_loss, a) HRM__MIX(q_halt_loss, a) HRM__MIX(q_continue_loss, a)
+    HRM__MIX(lm_loss, a) HRM__MIX(q_halt_loss, a) HRM__MIX(q_continue_loss, a) HRM__MIX(ponder_loss, a) HRM__MIX(grad_norm, a)
     HRM__MIX(accuracy, b) HRM__MIX(exact_accuracy, b) HRM__MIX(q_halt_accuracy, b) HRM__MIX(steps, b)
 #undef HRM__MIX
     total->rows = rows;
@@ -5589,9 +6499,12 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
     const hrm_work *w = &run->w;
     size_t n = (size_t)w->rows, T = (size_t)w->d.T, V = (size_t)w->d.V;
     if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no results before its first segment");
-    if (o->target_q_continue && !(w->train && w->d.halt_max_steps > 1))
+    if (o->target_q_continue && !(w->train && w->d.halt_max_steps > 1 && !w->d.no_continue))
         return hrm__fail(HRM_ERR_ARGUMENT,
-                         "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1");
+                         "target_q_continue: only a run that trains has one, and only with halt_max_steps over 1 and a "
+                         "continue head");
+    if (o->logits && run->parts > 1)
+        return hrm__fail(HRM_ERR_ARGUMENT, "logits: a batch worked on in %d parts keeps those of the last only", run->parts);
     if (o->logits) HRM__TRY(t->download(dev, o->logits, w->logits, n * T * V * sizeof *o->logits));
     if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
     if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
@@ -5639,7 +6552,11 @@ typedef struct hrm__gatherer {
 } hrm__gatherer;
 
 typedef struct hrm__begun { int64_t step; double lr; hrm_position before; } hrm__begun; /* a step */
-typedef struct hrm__told { int there; int32_t bad; double sums[HRM_METRIC_SUMS]; } hrm__told; /* what the device says of it */
+typedef struct hrm__told {
+    int there;
+    int32_t bad;
+    double norm, sums[HRM_METRIC_SUMS];
+} hrm__told; /* what the device says of it */
 
 struct hrm_trainer {
     hrm_model     *model;
@@ -5652,6 +6569,9 @@ struct hrm_trainer {
     size_t         batch_count;
     hrm__gatherer  gatherer;
     hrm__begun     posted; /* whose metrics are still to be told; step 0: none */
+    int            clip;   /* flag: gradients are measured, and scaled */
+    int            H_cycles, L_cycles; /* as `passes` has them */
+    hrm_pass      *passes; /* [2 num_passes] where cycles grow: the run's lists */
     hrm__told      held;   /* these, fetched when another trainer of the model posted its own; `there` until they are told */
 };
 
@@ -5763,12 +6683,21 @@ static hrm_status hrm__next_batch(hrm_trainer *t, hrm_dataset *data, hrm_positio
 static hrm_status hrm__resolve_training(hrm_train_desc *t)
 {
     if (t->steps < 0) return hrm__fail(HRM_ERR_ARGUMENT, "steps is %lld, expected 0 or more", (long long)t->steps);
+    if (t->arch == HRM_ARCH_FAST) {
+        if (t->steps == 0 && t->epochs == 0) t->steps = 8000;
+        if (t->lr_warmup_steps == 0) t->no_warmup = 1;
+    }
     if (t->steps == 0 && t->epochs == 0) t->epochs = 1000;
     if (!(t->epochs >= 0 && t->epochs < 1e15))
         return hrm__fail(HRM_ERR_ARGUMENT, "epochs is %g, expected 0 or more", t->epochs);
     if (t->lr_warmup_steps < 0)
         return hrm__fail(HRM_ERR_ARGUMENT, "lr_warmup_steps is %lld, expected 0 or more", (long long)t->lr_warmup_steps);
+    HRM__TRY(hrm__keys_arch(t, t->arch, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
+    t->arch = HRM_ARCH_HRM;
     HRM__TRY(hrm__keys_resolve(t, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
+    if (t->batch_size % t->grad_accumulation != 0)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows does not part into grad_accumulation %d equal ones",
+                         t->batch_size, t->grad_accumulation);
     return HRM_OK;
 }
 
@@ -5799,20 +6728,70 @@ HRM_API void hrm_trainer_destroy(hrm_trainer *t)
     if (m->poster == t) m->poster = NULL;
     hrm_run_destroy(t->run);
     hrm__free(m->allocator, t->batch_memory, t->batch_count, sizeof *t->batch_memory);
+    hrm__free(m->allocator, t->passes, 2 * (size_t)m->num_passes, sizeof *t->passes);
     hrm__free(m->allocator, t, 1, sizeof *t);
+}
+
+/* What is allowed at step k (from 1) of a curriculum from start (0: none) to end. */
+static int hrm__curriculum(int start, int end, int64_t k, int steps)
+{
+    if (!start || k > steps) return end;
+    return start + (int)((int64_t)(end - start) * (k - 1) / steps);
+}
+
+static int hrm__cycles_grow(const hrm_model_desc *m, const hrm_train_desc *t)
+{
+    return t->curriculum_steps && (m->H_cycles_start || m->L_cycles_start);
+}
+
+static hrm_status hrm__lay_curriculum(hrm_trainer *t, int64_t step)
+{
+    /* the run's passes at a step; nothing to do while they stay the same */
+    const hrm_model_desc *d = &t->model->desc;
+    hrm_dims dims = t->model->d;
+    hrm_run *run = t->run;
+    dims.H_cycles = hrm__curriculum(d->H_cycles_start, d->H_cycles, step, t->desc.curriculum_steps);
+    dims.L_cycles = hrm__curriculum(d->L_cycles_start, d->L_cycles, step, t->desc.curriculum_steps);
+    if (!t->passes || (dims.H_cycles == t->H_cycles && dims.L_cycles == t->L_cycles)) return HRM_OK;
+    t->H_cycles = dims.H_cycles, t->L_cycles = dims.L_cycles;
+    run->learning = t->passes, run->thinking = t->passes + t->model->num_passes;
+    run->num_passes = hrm__lay_passes(d, &dims, t->passes, 1);
+    hrm__lay_passes(d, &dims, t->passes + t->model->num_passes, 0);
+    run->passes_hash = hrm__hash(run->learning, (size_t)run->num_passes * sizeof *run->learning);
+    return HRM_OK;
+}
+
+static hrm_run_desc hrm__trainer_run_desc(const hrm_train_desc *t)
+{
+    hrm_run_desc run;
+    memset(&run, 0, sizeof run);
+    run.rows = t->batch_size;
+    run.seed = t->seed;
+    run.update = 1;
+    run.optimizer = t->optimizer;
+    run.muon_ns_steps = t->muon_ns_steps;
+    run.ema = t->ema;
+    run.activation_checkpointing = t->activation_checkpointing;
+    return run;
 }
 
 static hrm_status hrm__trainer_build(hrm_trainer *t)
 {
     hrm_model *m = t->model;
-    hrm_run_desc run;
+    hrm_run_desc run = hrm__trainer_run_desc(&t->desc);
     void *p;
-    memset(&run, 0, sizeof run);
-    run.rows = t->desc.batch_size;
-    run.seed = t->desc.seed;
-    run.update = 1;
-    HRM__TRY(hrm__run_create(&t->run, m, &run, hrm__updates_early(m) ? 2 : 1));
+    if (t->desc.ema && t->desc.freeze_weights)
+        return hrm__fail(HRM_ERR_ARGUMENT, "ema averages the weights, which freeze_weights leaves as they are: choose one");
+    t->clip = t->desc.grad_clip > 0 && !t->desc.freeze_weights;
+    HRM__TRY(hrm__run_create(&t->run, m, &run, t->desc.freeze_weights ? 3 : hrm__updates_early(m, &t->desc) ? 2 : 1,
+                             t->desc.grad_accumulation));
     t->run->owned = 1;
+    if (hrm__cycles_grow(&m->desc, &t->desc)) {
+        if (m->desc.recurrence)
+            return hrm__fail(HRM_ERR_ARGUMENT, "H_cycles_start and L_cycles_start are HRM's, not a recurrence's of one's own");
+        HRM__TRY(hrm__alloc_zero(m->allocator, &p, 2 * (size_t)m->num_passes, sizeof *t->passes, "passes"));
+        t->passes = (hrm_pass *)p;
+    }
     t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
     t->batch_memory = (int32_t *)p;
@@ -5885,21 +6864,44 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     int64_t step = t->done + 1;
     if (t->gatherer.running && step < t->total) hrm__gatherer_order(t, data, position);
     const hrm_train_desc *d = &t->desc;
+    const hrm_model_desc *md = &m->desc;
     hrm_step s = hrm__step_make(t->run, d->seed, (uint64_t)step);
     hrm_update_desc u;
+    memset(&u, 0, sizeof u);
+    s.halt_max_steps = hrm__curriculum(d->curriculum_steps ? md->halt_max_steps_start : 0, md->halt_max_steps, step,
+                                       d->curriculum_steps);
+    if (d->exploration_steps) {
+        double part = step > d->exploration_steps ? 1 : (double)(step - 1) / d->exploration_steps;
+        s.exploration = (float)((double)md->halt_exploration_prob +
+                                ((double)md->halt_exploration_end - (double)md->halt_exploration_prob) * part);
+    }
+    HRM__TRY(hrm__lay_curriculum(t, step));
+    if (w->average) {
+        HRM__TRY(hrm_run_use_average(t->run, 0));
+        if (step == 1) HRM__TRY(hrm__average_begin(t->run));
+    }
+    double factor = hrm_schedule(step, 1, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
     u.lr = (float)hrm_schedule(step, (double)d->lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
     u.puzzle_emb_lr =
         (float)hrm_schedule(step, (double)d->puzzle_emb_lr, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
     u.weight_decay = d->weight_decay, u.puzzle_emb_weight_decay = d->puzzle_emb_weight_decay;
     u.beta1 = d->beta1, u.beta2 = d->beta2;
+    u.adam_eps = d->adam_eps;
+    u.muon_lr = (float)((double)d->muon_lr * factor);
+    u.muon_weight_decay = d->muon_weight_decay, u.muon_momentum = d->muon_momentum;
+    u.grad_clip = d->grad_clip;
+    u.ema_rate = step > d->ema_from ? d->ema_rate : 0; /* until then the average is the weights */
     hrm__step_rates(&s, &u, step);
     HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
     HRM__TRY(hrm__refresh(t->run));
     HRM__TRY(table->begin_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP), &replayed));
     if (!replayed) {
-        HRM__TRY(hrm__segment(t->run));
-        HRM__TRY(hrm__backward(t->run));
-        HRM__TRY(hrm__update(t->run));
+        for (int part = 0; part < t->run->parts; part++) {
+            hrm_work some = hrm__part(t->run, part);
+            HRM__TRY(hrm__segment(t->run, &some));
+            HRM__TRY(hrm__backward(t->run, &some));
+        }
+        HRM__TRY(hrm__update(t->run, t->clip));
     }
     HRM__TRY(table->end_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP)));
     t->posted.step = step;
@@ -5910,7 +6912,7 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     return HRM_OK;
 }
 
-enum { HRM__POST_BAD = HRM_METRIC_SUMS * sizeof(double) }; /* where it stands in a slot, behind the metrics */
+enum { HRM__POST_NORM = HRM_METRIC_SUMS * sizeof(double), HRM__POST_BAD = HRM__POST_NORM + sizeof(double) }; /* in a slot */
 
 static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *told)
 {
@@ -5922,6 +6924,7 @@ static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *to
         return HRM_OK;
     }
     HRM__TRY(table->collect(t->model->dev, slot, 0, told->sums, sizeof told->sums));
+    HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_NORM, &told->norm, sizeof told->norm));
     HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &told->bad, sizeof told->bad));
     told->there = 1;
     return HRM_OK;
@@ -5938,6 +6941,7 @@ static hrm_status hrm__trainer_post(hrm_trainer *t)
     }
     m->poster = t;
     HRM__TRY(m->table->post(m->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
+    HRM__TRY(m->table->post(m->dev, slot, HRM__POST_NORM, t->run->w.norm, sizeof(double)));
     return m->table->post(m->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
 }
 
@@ -5963,6 +6967,7 @@ static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metric
     }
     if (metrics) {
         *metrics = hrm__metrics_from(told.sums);
+        metrics->grad_norm = t->clip ? sqrt(told.norm) : 0;
         metrics->step = begun.step;
         metrics->lr = begun.lr;
     }
@@ -5976,6 +6981,12 @@ HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
     if (told.step == 0) return HRM_OK;
     t->posted.step = 0;
     return hrm__trainer_tell(t, told, metrics);
+}
+
+HRM_API hrm_status hrm_trainer_use_average(hrm_trainer *t, int on)
+{
+    if (on && t->done == 0 && t->run->w.average && !t->run->averaged) HRM__TRY(hrm__average_begin(t->run));
+    return hrm_run_use_average(t->run, on);
 }
 
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
@@ -6108,7 +7119,7 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
         HRM__TRY(t->end_step(m->dev, w, key));
         if (!last && !how->adaptive && !how->on_segment) continue;
         HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
-        for (int i = 0; i < n; i++) leaving += last || (how->adaptive && s->q[2 * i] > s->q[2 * i + 1]);
+        for (int i = 0; i < n; i++) leaving += last || (how->adaptive && hrm__wants_to_halt(w->d.no_continue, s->q + 2 * i));
         if (leaving || how->on_segment)
             HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
         if (leaving && how->want_logits)
@@ -6116,7 +7127,7 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
         if (how->on_segment) how->on_segment(how->user, s, segment, n);
         int kept = 0;
         for (int i = 0; i < n; i++) {
-            int halted = s->q[2 * i] > s->q[2 * i + 1];
+            int halted = hrm__wants_to_halt(w->d.no_continue, s->q + 2 * i);
             if (last || (how->adaptive && halted)) {
                 HRM__TRY(how->on_done(how->user, s, s->alive[i], (size_t)i, segment, halted));
             } else {
@@ -6152,7 +7163,8 @@ static hrm_status hrm__solve_done(void *user, const hrm__solver *s, int32_t row,
 static void hrm__solve_segment(void *user, const hrm__solver *s, int segment, int n)
 {
     const hrm__solve_call *call = (const hrm__solve_call *)user;
-    for (int i = 0; i < n; i++) hrm__solve_result_set(&s->results[i], s, (size_t)i, segment, s->q[2 * i] > s->q[2 * i + 1]);
+    for (int i = 0; i < n; i++)
+        hrm__solve_result_set(&s->results[i], s, (size_t)i, segment, hrm__wants_to_halt(s->run->w.d.no_continue, s->q + 2 * i));
     call->desc->on_segment(call->desc->user, segment, n, s->alive, s->predictions, s->results);
 }
 
@@ -6298,7 +7310,7 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
 /* ---- memory known beforehand --------------------------------------------------------------------------------- >>budget ---*/
 static size_t hrm__block_bytes(size_t bytes) { return bytes + 2 * HRM__ALIGN; } /* what hrm__alloc asks the allocator for */
 
-HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch)
+static hrm_status hrm__memory(hrm_memory *memory, const hrm_model_desc *desc, const hrm_train_desc *train_desc, int batch)
 {
     hrm_model m;
     hrm_work w;
@@ -6314,30 +7326,54 @@ HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *de
         return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
     HRM__TRY(hrm__open_table(&table, &m.desc));
     m.count = hrm__plan_model(&m.d, &m.at, NULL);
+    m.num_passes = hrm__lay_passes(&m.desc, &m.d, NULL, 1);
+    size_t passes = hrm__block_bytes(2 * (size_t)m.num_passes * sizeof(hrm_pass));
     HRM__TRY(table->sizes(NULL, &m.d, 0, &sizes));
-    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) +
-                    hrm__block_bytes(2 * (size_t)hrm__lay_passes(&m.desc, &m.d, NULL, 1) * sizeof(hrm_pass)) +
+    memory->model = hrm__block_bytes(sizeof m) + hrm__block_bytes((size_t)m.count * sizeof(hrm__entry)) + passes +
                     hrm__block_bytes(sizeof(hrm_device)) + hrm__block_bytes(sizeof(hrm_pool)) +
                     hrm__block_bytes(hrm__params_bytes(&m)) + hrm__block_bytes(sizes.prepared) +
                     (hrm__puzzle_count(&m.d) ? hrm__block_bytes(hrm__puzzle_count(&m.d) * sizeof(hrm_real)) : 0);
-    #ifndef HRM_NO_THREADS
+#ifndef HRM_NO_THREADS
     memory->model += hrm__block_bytes((size_t)m.d.threads * sizeof(hrm__worker));
 #endif
-    for (int train = 0; train < 2; train++) {
+    hrm_run_desc run = hrm__trainer_run_desc(train_desc), solving;
+    memset(&solving, 0, sizeof solving);
+    m.table = table;
+    int early = hrm__updates_early(&m, train_desc);
+    for (int learns = 0; learns < 2; learns++) {
+        int parts = learns ? train_desc->grad_accumulation : 1;
         memset(&w, 0, sizeof w);
         w.d = m.d;
-        w.d.B = batch;
-        w.train = train && table->updates_at_once ? 2 : train;
+        w.train = !learns ? 0 : train_desc->freeze_weights ? 3 : early ? 2 : 1;
+        hrm__run_dims(&w.d, &run, batch / parts, w.train, train_desc->muon_ns_steps);
         HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
-        size_t run = hrm__block_bytes(sizeof(hrm_run)) + hrm__block_bytes(hrm__plan_run(&m, &sizes, train, NULL, &w));
-        if (train)
-            memory->train =
-                run + hrm__block_bytes(sizeof(hrm_trainer)) + hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t));
+        w.d.B = batch;
+        size_t bytes = hrm__block_bytes(sizeof(hrm_run)) +
+                       hrm__block_bytes(hrm__plan_run(&m, &sizes, learns ? &run : &solving, parts, NULL, &w));
+        if (learns)
+            memory->train = bytes + hrm__block_bytes(sizeof(hrm_trainer)) +
+                            hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t)) +
+                            (hrm__cycles_grow(&m.desc, train_desc) ? passes : 0);
         else
             memory->solve =
-                run + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
+                bytes + hrm__block_bytes(sizeof(hrm__solver)) + hrm__block_bytes(hrm__plan_solver(&m.d, batch, NULL, &solver));
     }
     return HRM_OK;
+}
+
+HRM_API hrm_status hrm_model_memory(hrm_memory *memory, const hrm_model_desc *desc, int batch)
+{
+    hrm_train_desc train;
+    memset(&train, 0, sizeof train);
+    HRM__TRY(hrm__resolve_training(&train));
+    return hrm__memory(memory, desc, &train, batch);
+}
+
+HRM_API hrm_status hrm_trainer_memory(hrm_memory *memory, const hrm_model_desc *desc, const hrm_train_desc *train)
+{
+    hrm_train_desc resolved = *train;
+    HRM__TRY(hrm__resolve_training(&resolved));
+    return hrm__memory(memory, desc, &resolved, resolved.batch_size);
 }
 
 /* ==================================================================================================== >>files =============
@@ -11281,14 +12317,19 @@ static hrm__state_plan hrm__state_list(const hrm_trainer *t, int format, hrm__st
     for (int moment = 0; moment < 2; moment++) {
         const hrm_real *place = moment ? w->v : w->m;
         const char *name = moment ? "optimizer.v" : "optimizer.m";
+        size_t have = w->train == 3 ? 0 : moment && w->d.optimizer == HRM_MUON ? w->at.net_offset[0] : w->at.trained;
         if (format == 1) hrm__state_add(&p, real, 0, w->at.trained, place, moment ? 0 : -most, most, 0, name, "");
         for (int i = 0; format > 1 && i < m->count; i++) {
             const hrm__entry *e = &m->entries[i];
-            if (e->role == HRM_TRAINED)
+            if (e->role == HRM_TRAINED && e->offset < have)
                 hrm__state_add(&p, real, e->rows, e->columns, place + e->offset, moment ? 0 : -most, most, 0,
                                moment ? "optimizer.v." : "optimizer.m.", e->name);
         }
     }
+    for (int i = 0; w->average && i < m->count; i++)
+        if (m->entries[i].role == HRM_TRAINED)
+            hrm__state_add(&p, real, m->entries[i].rows, m->entries[i].columns, w->average + m->entries[i].offset, -most, most,
+                           0, "average.", m->entries[i].name);
     for (int i = 0; i < w->d.states; i++) {
         char name[16];
         if (w->d.two_levels) snprintf(name, sizeof name, "z_%c", "HL"[i % 2]);
@@ -11319,6 +12360,11 @@ static void hrm__state_close(const hrm_trainer *t, hrm__state_plan *plan)
 
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
 {
+    if (t->run->averaged) { /* the file has both, each under its name */
+        HRM__TRY(hrm_run_use_average(t->run, 0));
+        hrm_status status = hrm_trainer_save(t, path, more, num_more), back = hrm_run_use_average(t->run, 1);
+        return status != HRM_OK ? status : back;
+    }
     hrm__saving s;
     hrm__state_plan plan;
     char text[256];
@@ -11398,6 +12444,7 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
                          (long long)t->total);
     if (total && step > total)
         return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
+    if (t->run->averaged) HRM__TRY(hrm_run_use_average(t->run, 0));
     HRM__TRY(hrm__state_open(t, format, &plan));
     hrm_status status = HRM_OK;
     for (size_t i = 0; status == HRM_OK && i < plan.count; i++) status = hrm__state_check(file, path, &plan.list[i]);
