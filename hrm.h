@@ -6308,22 +6308,23 @@ static hrm_status hrm__update(hrm_run *run, int clip)
     return t->prepare(dev, &w);
 }
 
-HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on)
-{
-    hrm_work w = hrm__whole(run);
-    if (!w.average) return hrm__fail(HRM_ERR_ARGUMENT, "this run keeps no average of the weights: it was created without ema");
-    if (run->averaged == (on != 0)) return HRM_OK;
-    HRM__TRY(run->model->table->average(run->model->dev, &w, 1));
-    run->averaged = on != 0;
-    run->model->stale = 1;
-    return HRM_OK;
-}
-
 static hrm_status hrm__average_begin(hrm_run *run)
 {
     /* before the first update the average is of the initial weights */
     const hrm_model *m = run->model;
     return m->table->copy(m->dev, run->w.average, run->w.params, m->at.trained * sizeof *run->w.average);
+}
+
+HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on)
+{
+    hrm_work w = hrm__whole(run);
+    if (!w.average) return hrm__fail(HRM_ERR_ARGUMENT, "this run keeps no average of the weights: it was created without ema");
+    if (run->averaged == (on != 0)) return HRM_OK;
+    if (!run->owned && run->updates == 0 && on) HRM__TRY(hrm__average_begin(run));
+    HRM__TRY(run->model->table->average(run->model->dev, &w, 1));
+    run->averaged = on != 0;
+    run->model->stale = 1;
+    return HRM_OK;
 }
 
 static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t number)
