@@ -19,6 +19,7 @@ struct layer {
     const char *name;
     size_t a, b, c, d; /* sizes, each layer's own */
     int flag;
+    double smoothing;
     int num_inputs;
     size_t n[MAX_INPUTS], outputs;
     double *x[MAX_INPUTS], *dx[MAX_INPUTS];
@@ -113,6 +114,8 @@ static void attention_backward(layer *l)
 }
 static void swiglu_forward(layer *l) { hrm_swiglu_forward(l->y, l->x[0], l->a, l->b); }
 static void swiglu_backward(layer *l) { hrm_swiglu_backward(l->dx[0], l->u, l->x[0], l->a, l->b); }
+static void swiglu_norm_forward(layer *l) { hrm_swiglu_norm_forward(l->y, l->x[0], l->a, l->b, 1e-3); }
+static void swiglu_norm_backward(layer *l) { hrm_swiglu_norm_backward(l->dx[0], l->u, l->x[0], l->a, l->b, 1e-3); }
 static void rms_norm_forward(layer *l) { hrm_rms_norm_forward(l->y, l->cache, l->x[0], l->flag ? l->x[1] : NULL, l->a, l->b, 1e-3); }
 static void rms_norm_backward(layer *l)
 {
@@ -122,12 +125,12 @@ static void rms_norm_backward(layer *l)
 static void cross_entropy_forward(layer *l)
 {
     int correct = 0, labelled = 0;
-    l->y[0] = hrm_cross_entropy((hrm_loss_type)l->flag, NULL, l->x[0], l->tokens, l->a, l->b, 1, &correct, &labelled);
+    l->y[0] = hrm_cross_entropy_smoothed((hrm_loss_type)l->flag, l->smoothing, NULL, l->x[0], l->tokens, l->a, l->b, 1, &correct, &labelled);
 }
 static void cross_entropy_backward(layer *l)
 {
     int correct = 0, labelled = 0;
-    (void)hrm_cross_entropy((hrm_loss_type)l->flag, l->dx[0], l->x[0], l->tokens, l->a, l->b, l->u[0], &correct, &labelled);
+    (void)hrm_cross_entropy_smoothed((hrm_loss_type)l->flag, l->smoothing, l->dx[0], l->x[0], l->tokens, l->a, l->b, l->u[0], &correct, &labelled);
 }
 static void bce_forward(layer *l)
 {
@@ -155,6 +158,20 @@ static void swiglu_without_sigmoid_slope(layer *l) /* silu' taken for the sigmoi
         size_t row = i / l->b, column = i % l->b;
         double gate = l->x[0][row * 2 * l->b + column], up = l->x[0][row * 2 * l->b + l->b + column];
         l->dx[0][row * 2 * l->b + column] = l->u[i] * up / (1 + exp(-gate));
+    }
+}
+static void swiglu_norm_constant(layer *l) /* takes the norm's factor for a constant */
+{
+    for (size_t i = 0; i < l->a; i++) {
+        const double *g = l->x[0] + i * 2 * l->b, *u = g + l->b;
+        double squares = 0;
+        for (size_t j = 0; j < l->b; j++) squares += g[j] * u[j] * g[j] * u[j];
+        double r = 1 / sqrt(squares / (double)l->b + 1e-3);
+        for (size_t j = 0; j < l->b; j++) {
+            double s = 1 / (1 + exp(-g[j])), d = l->u[i * l->b + j];
+            l->dx[0][i * 2 * l->b + j] = d * r * (s * (1 - s) * g[j] + s) * u[j];
+            l->dx[0][i * 2 * l->b + l->b + j] = d * r * s * g[j];
+        }
     }
 }
 static void rope_rotated_forward(layer *l) /* turns the gradient on instead of back */
@@ -303,6 +320,8 @@ static void check_layers(void)
         l.num_inputs = 1, l.outputs = l.a * l.b, l.n[0] = 2 * l.outputs;
         layer_open(&l, &r);
         check_layer(&l, swiglu_without_sigmoid_slope, &r);
+        l.name = "swiglu norm", l.forward = swiglu_norm_forward, l.backward = swiglu_norm_backward;
+        check_layer(&l, swiglu_norm_constant, &r);
         layer_close(&l);
         for (int with_f = 0; with_f < 2; with_f++) {
             memset(&l, 0, sizeof l);
@@ -315,9 +334,11 @@ static void check_layers(void)
             layer_close(&l);
         }
     }
-    for (int type = 0; type < 2; type++) {
+    for (int kind = 0; kind < 4; kind++) {
         layer l;
+        int type = kind % 2;
         memset(&l, 0, sizeof l);
+        l.smoothing = kind < 2 ? 0 : 0.3;
         l.name = type ? "softmax cross entropy" : "stablemax cross entropy";
         l.forward = cross_entropy_forward, l.backward = cross_entropy_backward, l.flag = type;
         l.a = 6, l.b = 5, l.num_inputs = 1, l.n[0] = l.a * l.b, l.outputs = 1;
@@ -327,7 +348,7 @@ static void check_layers(void)
         check_layer(&l, cross_entropy_ignored_counted, &r);
         for (size_t i = 0; i < l.a; i++) l.tokens[i] = -100; /* no label: no loss, no gradient, divisor 1 */
         int correct = -1, labelled = -1;
-        double loss = hrm_cross_entropy((hrm_loss_type)type, l.dx[0], l.x[0], l.tokens, l.a, l.b, 1, &correct, &labelled), sum = 0;
+        double loss = hrm_cross_entropy_smoothed((hrm_loss_type)type, l.smoothing, l.dx[0], l.x[0], l.tokens, l.a, l.b, 1, &correct, &labelled), sum = 0;
         for (size_t i = 0; i < l.n[0]; i++) sum += fabs(l.dx[0][i]);
         CHECK(fabs(loss) <= 0 && sum <= 0 && correct == 0 && labelled == 0, "%s: a row without labels has loss %g", l.name, loss);
         layer_close(&l);
@@ -369,8 +390,12 @@ static double segment_loss(segment *s, int tensor, const double *values, const d
     memset(&out, 0, sizeof out);
     memset(&m, 0, sizeof m);
     out.q_continue = q_continue;
-    if (!s->fixed) out.target_q_continue = s->targets;
+    const hrm_model_desc *d = hrm_model_describe(s->model);
+    int continues = !d->no_ACT_continue, mse = d->q_loss_type == HRM_Q_MSE;
+    double ignored;
+    if (!s->fixed && continues) out.target_q_continue = s->targets;
     must(hrm_run_reset(s->run));
+    s->run->segments = 0; /* dropout draws the same again */
     if (s->before) must(hrm_model_tensor_write(s->model, tensor, original));
     for (int i = 0; i < s->before; i++) must(hrm_run_segment(s->run, s->batch, NULL));
     must(hrm_model_tensor_write(s->model, tensor, values));
@@ -378,10 +403,13 @@ static double segment_loss(segment *s, int tensor, const double *values, const d
     must(hrm_run_read(s->run, &out));
     must(hrm_run_metrics(s->run, &m));
     s->fixed = 1;
-    loss = m.lm_loss + 0.5 * m.q_halt_loss;
-    for (int i = 0; i < s->batch->rows; i++) loss += 0.5 * hrm_bce(q_continue[i], s->targets[i], NULL) / s->batch->rows;
+    loss = m.lm_loss + (double)d->q_loss_weight * m.q_halt_loss + (double)d->ponder_weight * m.ponder_loss;
+    for (int i = 0; i < s->batch->rows && continues; i++)
+        loss += (double)d->q_loss_weight * hrm__q_loss(mse, q_continue[i], s->targets[i], &ignored) / s->batch->rows;
     return loss;
 }
+
+static size_t most_samples = 60; /* of a tensor */
 
 static void check_segment(const char *name, const hrm_model_desc *desc, int before, int (*differentiable)(const char *tensor))
 {
@@ -433,7 +461,7 @@ static void check_segment(const char *name, const hrm_model_desc *desc, int befo
             CHECK_OK(hrm_run_gradient(s.run, tensor, analytic));
         }
         double difference = 0, norm = 0, broken = 0;
-        size_t samples = n < 60 ? n : 60;
+        size_t samples = n < most_samples || role == HRM_PUZZLE_TABLE ? n : most_samples;
         for (size_t k = 0; k < samples; k++) {
             size_t i = samples == n ? k : hrm_random_below(&r, (uint32_t)n);
             double above, below;
@@ -460,6 +488,50 @@ static int everything(const char *tensor) { (void)tensor; return 1; }
 static int heads(const char *tensor) { return strstr(tensor, "_head") != NULL; }
 static int heads_and_H(const char *tensor) { return strstr(tensor, "_head") != NULL || strstr(tensor, "H_level") != NULL; }
 
+/* The gradient through the last n of more H cycles is that of n alone, from the carry that the others left: the whole gradient,
+ * which check_segment() measures, of the last of several segments of n cycles. */
+static void check_truncated(hrm_model_desc d, int cycles, int n)
+{
+    hrm_random r = hrm_random_make(13, 1);
+    hrm_model *models[2] = {NULL, NULL};
+    hrm_run *runs[2] = {NULL, NULL};
+    hrm_batch batch;
+    d.no_ACT_continue = 1; /* the target would be of more cycles, or fewer */
+    d.grad_H_cycles = n;
+    batch_make(&batch, 3, d.seq_len);
+    batch_draw(&batch, &d, &r);
+    for (int k = 0; k < 2; k++) {
+        const double bias[2] = {-3, 3};
+        hrm_run_desc rd;
+        memset(&rd, 0, sizeof rd);
+        rd.rows = 3, rd.train = 1;
+        d.H_cycles = k ? n : cycles;
+        CHECK_OK(hrm_model_create(&models[k], &d));
+        model_decide(models[k], 9);
+        CHECK_OK(hrm_model_tensor_write(models[k], hrm_model_tensor_find(models[k], "inner.q_head.bias"), bias));
+        CHECK_OK(hrm_run_create(&runs[k], models[k], &rd));
+        for (int i = 0; i < (k ? cycles / n : 1); i++) CHECK_OK(hrm_run_segment(runs[k], &batch, NULL));
+        CHECK_OK(hrm_run_backward(runs[k]));
+    }
+    for (int i = 0; i < hrm_model_tensor_count(models[0]); i++) {
+        size_t size = 0, rows = 3 * (size_t)d.puzzle_emb_ndim;
+        hrm_tensor t;
+        hrm_role role;
+        CHECK_OK(hrm_model_tensor(models[0], i, &t, &role));
+        if (role == HRM_BUFFER) continue;
+        double *v = tensor_values(models[0], i, &size, NULL);
+        if (role == HRM_PUZZLE_TABLE) size = rows;
+        double *a = (double *)malloc(2 * size * sizeof *a), *b = a + size;
+        CHECK_OK(hrm_run_gradient(runs[0], i, a));
+        CHECK_OK(hrm_run_gradient(runs[1], i, b));
+        CHECK(relative_error(a, b, size) < 1e-11, "%d of %d cycles: gradient of %s off by %.2e", n, cycles, t.name, relative_error(a, b, size));
+        free(a);
+        free(v);
+    }
+    for (int k = 0; k < 2; k++) hrm_run_destroy(runs[k]), hrm_model_destroy(models[k]);
+    batch_free(&batch);
+}
+
 /* Recurrences as lists: {state, network, inputs, index, slot, …}. States 0 is read by the heads. */
 #define E HRM_INPUT_E
 static const hrm_pass three_levels[] = { /* z2 fast, z1 slower, z0 slowest, each with a network of its own: examples/layers.c as a list */
@@ -480,6 +552,55 @@ static const struct { const char *name; hrm_recurrence r; } recurrences[] = {
     {"one state", {1, 2, NULL, (int)HRM__COUNT(one_state), one_state}},
     {"everywhere", {3, 2, NULL, (int)HRM__COUNT(everywhere), everywhere}},
 };
+
+/* Every option of the family, through all passes that have a gradient. */
+static void check_family(void)
+{
+    hrm_model_desc d, base = small_desc();
+    base.no_halt_exploration = 1;
+    base.H_layers = 0, base.one_network = 1;
+    base.H_cycles = base.grad_H_cycles = 2;
+    d = base;
+    check_segment("one network", &d, 0, everything);
+    d.no_ACT_continue = 1;
+    check_segment("one network, no continue", &d, 1, everything);
+    d.mlp_t = 1;
+    d.pos_encodings = HRM_NO_POSITIONS;
+    check_segment("mixer", &d, 1, everything);
+    d.mlp_norm = 1;
+    d.L_layers = 2;
+    d.label_smoothing = 0.2f;
+    d.loss_type = HRM_SOFTMAX_CROSS_ENTROPY;
+    d.q_loss_weight = 0.05f;
+    check_segment("mixer, norms, smoothed softmax", &d, 0, everything);
+    d.pos_encodings = HRM_LEARNED;
+    d.puzzle_emb_len = 3; /* 12 of 24 elements are the row's */
+    d.dropout = 0.3f;
+    check_segment("mixer, learned positions, padding, dropout", &d, 0, everything);
+    d = base;
+    d.mlp_norm = 1;
+    d.dropout = 0.25f;
+    d.label_smoothing = 0.3f;
+    d.q_loss_type = HRM_Q_MSE;
+    d.ponder_weight = 0.2f;
+    check_segment("attention, norms, smoothed stablemax, mse, ponder, dropout", &d, 2, everything);
+    d.no_ACT_continue = 1;
+    d.pos_encodings = HRM_NO_POSITIONS;
+    d.puzzle_emb_len = 2;
+    d.num_threads = 2;
+    check_segment("no positions, mse, ponder, no continue", &d, 0, everything);
+    d = small_desc(); /* two networks, deeper than one step */
+    d.no_halt_exploration = 1;
+    d.H_layers = 2;
+    d.H_cycles = d.grad_H_cycles = 3;
+    d.ponder_weight = 0.5f;
+    check_segment("two networks through three cycles", &d, 1, everything);
+    check_truncated(d, 4, 2);
+    check_truncated(d, 3, 1);
+    check_truncated(base, 6, 2);
+    base.mlp_t = 1;
+    check_truncated(base, 3, 1);
+}
 
 int main(void)
 {
@@ -506,6 +627,9 @@ int main(void)
     d.H_cycles = 2; /* more passes go without gradient; the heads come after them all */
     check_segment("H2 L2", &d, 1, heads);
     d.H_cycles = d.L_cycles = 0;
+
+    most_samples = 12; /* of what has many passes */
+    check_family();
 
     /* other lists of passes, with a gradient through every one: the whole gradient again */
     static const int layers[] = {1, 2, 1};
