@@ -368,17 +368,9 @@ static int loop(train_run *r)
 
 static void train_desc(const train_run *r, hrm_train_desc *d)
 {
-    const config *c = r->c;
-    memset(d, 0, sizeof *d);
+    config_train_desc(r->c, d);
     d->steps = r->total;
-    d->batch_size = (int)c->global_batch_size;
     d->epochs_per_iter = r->epochs_per_iter;
-    d->lr_warmup_steps = c->lr_warmup_steps;
-    d->no_warmup = c->lr_warmup_steps == 0;
-#define RATE(a, kind, key, field, standard, low, high, none, help) d->none = c->field == 0, d->field = (float)c->field;
-    HRM_RATE_KEYS(RATE, 0)
-#undef RATE
-    d->seed = (uint64_t)c->seed;
 }
 
 static int count_steps(train_run *r)
