@@ -458,6 +458,23 @@ void config_free(config *c) { free(c); }
 
 int config_is_set(const config *c, int index) { return c->raw[index].origin != CONFIG_DEFAULT; }
 
+const char *config_teller(const config *c, const char *key)
+{
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        if (!(keys[i].flags & CONFIG_ARCH) || strcmp(own_name(i), key) != 0) continue;
+        if (c->raw[i].origin == CONFIG_COMMAND) return "the command line";
+        return c->raw[i].origin == CONFIG_DEFAULT ? "the default" : c->raw[i].where;
+    }
+    return NULL;
+}
+
+void config_print_named(const config *c)
+{
+    for (int i = 0; i < CONFIG_COUNT; i++)
+        if (!(keys[i].flags & CONFIG_ARCH) && c->raw[i].origin == CONFIG_NAMED)
+            printf("  %-24s  %-23s  %s\n", keys[i].name, c->raw[i].text, c->raw[i].where);
+}
+
 static const char *find_argument(int argc, char **argv, const char *name)
 {
     /* the value of the last NAME=VALUE, or NULL */
@@ -549,6 +566,16 @@ static int read_base(config *c, int argc, char **argv)
     if (!checkpoint || !*checkpoint) return TOOL_OK;
     int status = config_newest_step(path, checkpoint);
     return status == TOOL_OK ? config_read_run(c, path) : status;
+}
+
+void config_skip_evaluators(const config *c)
+{
+    char name[TOOL_PATH], list[200] = "";
+    const char *rest = c->evaluators;
+    size_t n = 0;
+    while (list_word(&rest, name) && n < sizeof list - 64)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%.60s", n ? ", " : "", name);
+    if (n) tool_note("evaluators: %s: there is none of that name here, skipped", list);
 }
 
 int config_is_key(const char *text)
@@ -747,6 +774,7 @@ int config_finish(config *c)
         int status = resolve(c, i, 0);
         if (status != TOOL_OK) return status;
     }
+    if (c->command == CONFIG_INFO && c->num_positional == 0) return check_model(c);
     if (c->command != CONFIG_TRAIN) return TOOL_OK;
     if (!strstr(c->arch_name, "hrm_act_v1") && !strstr(c->arch_name, "@HierarchicalReasoningModel_ACTV1") && !is_trm(c->arch_name))
         return tool_usage("arch.name is \"%.100s\"; there are hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1 and %s", c->arch_name,

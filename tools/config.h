@@ -128,12 +128,18 @@ int config_finish(config *c); /* resolves ${…}, converts, checks ranges */
 /* A whole command: its arguments into a configuration, then help or the run. The exit status. */
 int config_command(int command, int argc, char **argv, void (*usage)(void), int (*run)(config *c));
 
-int  config_is_set(const config *c, int index); /* by a file or the command line */
+int  config_is_set(const config *c, int index); /* by a name, a file or the command line */
+/* Who told the model's key `key` ("hidden_size"); NULL: no key of that name. */
+const char *config_teller(const config *c, const char *key);
+void config_print_named(const config *c); /* what arch=NAME says of training, as a table */
 void config_help(int command);                  /* prints the keys of a command */
 extern const char *const config_model_help; /* how arch.KEY=VALUE is told in the others' help */
 /* The text of all_config.yaml, as the public code writes it; free() it. `desc` adds the sizes that come from the data. */
 char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length);
 int   config_write(const config *c, const hrm_model_desc *desc, const char *path);
+
+/* Names the public TRM code's evaluators that were asked for: there is none here. */
+void config_skip_evaluators(const config *c);
 
 /* One KEY=VALUE, for commands with arguments of their own. */
 int config_is_key(const char *argument);
