@@ -79,39 +79,6 @@ static int parse_arguments(conversion *v, int argc, char **argv)
     return status == TOOL_OK ? config_newest_step(v->source, source) : status;
 }
 
-static void config_json(char *text, size_t size, const hrm_model_desc *d)
-{
-    /* what hrm.h reads from a safetensors file's metadata: the public keys; what is not known is left out */
-    size_t n = 0;
-    char number[40];
-#define PUT(...) n += (size_t)snprintf(text + n, size - n, __VA_ARGS__)
-#define PUT_INT(name, value) if ((value) > 0) PUT("\"%s\":%d,", name, value)
-#define PUT_REAL(name, value) if ((value) > 0) PUT("\"%s\":%s,", name, tool_number_float(number, value))
-    PUT("{");
-    PUT_INT("seq_len", d->seq_len);
-    PUT_INT("vocab_size", d->vocab_size);
-    PUT_INT("num_puzzle_identifiers", d->num_puzzle_identifiers);
-    PUT_INT("hidden_size", d->hidden_size);
-    PUT_INT("num_heads", d->num_heads);
-    PUT_INT("H_layers", d->H_layers);
-    PUT_INT("L_layers", d->L_layers);
-    PUT_INT("H_cycles", d->H_cycles);
-    PUT_INT("L_cycles", d->L_cycles);
-    PUT_INT("halt_max_steps", d->halt_max_steps);
-    PUT_REAL("expansion", d->expansion);
-    PUT_REAL("rms_norm_eps", d->rms_norm_eps);
-    PUT_REAL("rope_theta", d->rope_theta);
-    PUT_REAL("halt_exploration_prob", d->halt_exploration_prob);
-    if (d->no_halt_exploration) PUT("\"halt_exploration_prob\":0,");
-    if (d->causal) PUT("\"causal\":true,");
-    PUT("\"puzzle_emb_ndim\":%d,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}",
-        d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim, d->pos_encodings == HRM_LEARNED ? "learned" : "rope",
-        d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
-#undef PUT
-#undef PUT_INT
-#undef PUT_REAL
-}
-
 static int write_config(const conversion *v, const hrm_model_desc *desc, const char *path)
 {
     /* as the source's run said it, with what the model is */
@@ -167,7 +134,7 @@ static int write_target(const conversion *v, const hrm_tensors *file, const hrm_
 {
     hrm_model_desc desc;
     hrm_sources sources;
-    char text[1024], step[24];
+    char text[4096], step[24];
     int status = config_checkpoint(v->c, v->source, &desc, &sources);
     if (status != TOOL_OK) return status;
     if (v->seq_len && desc.seq_len && v->seq_len != desc.seq_len)
@@ -177,7 +144,7 @@ static int write_target(const conversion *v, const hrm_tensors *file, const hrm_
     if (v->to_torch) return write_torch(v, tensors, count, &desc);
     const char *known = hrm_tensors_metadata(file, "step");
     snprintf(step, sizeof step, "%lld", (long long)tool_step_of(v->source));
-    config_json(text, sizeof text, &desc);
+    config_metadata(text, sizeof text, &desc);
     const hrm_metadata metadata[3] = {{"format", "pt"}, {"hrm.config", text}, {"step", known ? known : step}};
     size_t n = known || tool_step_of(v->source) >= 0 ? 3 : 2;
     return hrm_safetensors_save(v->target, tensors, count, metadata, n, v->dtype, NULL) == HRM_OK ? TOOL_OK : tool_failed();

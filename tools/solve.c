@@ -241,17 +241,25 @@ static void draw(const puzzle *p, const int32_t *tokens, drawing *out)
     else draw_arc(tokens, out);
 }
 
-typedef struct show { const puzzle *p; drawing out; } show;
+typedef struct show { const puzzle *p; drawing out; int halt_only; /* no_ACT_continue: it halts when q_halt > 0 */ } show;
+
+static const char *q_text(char text[64], const hrm_solve_result *r, int halt_only)
+{
+    if (halt_only) snprintf(text, 64, "q_halt %.3f", (double)r->q_halt);
+    else snprintf(text, 64, "q_halt %.3f, q_continue %.3f", (double)r->q_halt, (double)r->q_continue);
+    return text;
+}
 
 static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
                        const hrm_solve_result *results)
 {
     show *s = (show *)user;
+    char q[64];
     (void)rows;
     if (num_rows < 1) return;
     if (s->out.colour && s->out.lines) printf("\033[%dA\033[J", s->out.lines); /* over the last board */
     s->out.lines = 1;
-    printf("segment %d: q_halt %.3f, q_continue %.3f\n", segment, (double)results[0].q_halt, (double)results[0].q_continue);
+    printf("segment %d: %s\n", segment, q_text(q, &results[0], s->halt_only));
     draw(s->p, answers, &s->out);
     if (!s->out.colour) printf("\n");
     fflush(stdout);
@@ -299,10 +307,11 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     hrm_solve_desc desc;
     hrm_solve_result result;
     show shown;
-    char verdict[160];
+    char verdict[160], q[64];
     memset(&desc, 0, sizeof desc);
     memset(&shown, 0, sizeof shown);
     shown.p = p;
+    shown.halt_only = hrm_model_describe(model)->no_ACT_continue;
     shown.out.colour = tool_is_terminal(1);
     desc.puzzle_identifiers = &p->identifier;
     desc.max_steps = (int)c->max_steps;
@@ -314,8 +323,8 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     if (shown.out.colour && shown.out.lines) printf("\033[%dA\033[J", shown.out.lines);
     draw(p, p->answer, &shown.out);
     int valid = judge(p, verdict);
-    printf("%d segment%s, q_halt %.3f, q_continue %.3f%s; %s\n", result.segments, result.segments == 1 ? "" : "s",
-           (double)result.q_halt, (double)result.q_continue, result.halted ? "" : " (did not halt by itself)", verdict);
+    printf("%d segment%s, %s%s; %s\n", result.segments, result.segments == 1 ? "" : "s", q_text(q, &result, shown.halt_only),
+           result.halted ? "" : " (did not halt by itself)", verdict);
     fflush(stdout); /* before what is said of the next board */
     return valid ? TOOL_OK : TOOL_ERROR;
 }
