@@ -6419,6 +6419,8 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
                          (double)desc->beta2);
     if (!(desc->ema_rate >= 0 && desc->ema_rate < 1))
         return hrm__fail(HRM_ERR_ARGUMENT, "ema_rate is %g, expected 0 to less than 1", (double)desc->ema_rate);
+    if (run->w.train != 3 && run->w.d.optimizer != HRM_ADAM_ATAN2 && !(desc->adam_eps > 0))
+        return hrm__fail(HRM_ERR_ARGUMENT, "adam_eps is %g: AdamW needs more than 0", (double)desc->adam_eps);
     int clip = desc->grad_clip > 0 && run->w.train != 3, which = clip ? HRM__KEY_UPDATE_CLIPPED : HRM__KEY_UPDATE;
     if (run->w.average) {
         HRM__TRY(hrm_run_use_average(run, 0));
