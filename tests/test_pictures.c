@@ -580,7 +580,7 @@ static void write_array(const char *dir, const char *name, hrm_dtype dtype, int 
 
 static void write_data(const char *dir, int vocab, int cells, int count, const uint8_t *inputs, const uint8_t *labels, int ignore)
 {
-    char split[256], text[512];
+    char split[400], text[512];
     int32_t ids[16] = {0}, indices[17];
     for (int i = 0; i <= count; i++) indices[i] = i;
     snprintf(split, sizeof split, "%s/test", dir);
@@ -780,7 +780,7 @@ static void test_plot(void)
     CHECK(command(command_plot, "plot %s/ -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
     CHECK(command(command_plot, "plot %s -o %s/y.png", path, dir) == TOOL_OK, "%s", said);
     hrm_file_map map;
-    char picture[128];
+    char picture[400];
     snprintf(picture, sizeof picture, "%s/curves.png", dir);
     CHECK_OK(hrm_file_map_open(&map, picture));
     CHECK(map.size > 1000 && memcmp(map.data, "\x89PNG", 4) == 0, "a picture beside the metrics");
