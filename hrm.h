@@ -11359,17 +11359,45 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
     return status;
 }
 
+static void hrm__dataset_identity(const char *path, uint64_t id[2])
+{
+    /* which file stands there; 0, 0 for none, or where the system does not tell */
+    id[0] = id[1] = 0;
+#ifdef _WIN32
+    (void)path;
+#else
+    struct stat s;
+    if (stat(path, &s) == 0) id[0] = (uint64_t)s.st_dev, id[1] = (uint64_t)s.st_ino;
+#endif
+}
+
 HRM_API hrm_status hrm_dataset_open(hrm_dataset **data, const char *dir, const char *split, const hrm_dataset_desc *desc)
 {
     const hrm_allocator *a = desc ? desc->allocator : NULL;
     if (!dir || !split) return hrm__fail(HRM_ERR_ARGUMENT, "%s is NULL", dir ? "split" : "dir");
     char *path;
-    hrm_json_document *doc = NULL;
+    uint64_t before[2], after[2];
     HRM__TRY(hrm__dataset_path(a, &path, dir, split, NULL, NULL));
-    hrm_status status = hrm_json_open(&doc, path, a);
-    if (status == HRM_OK) {
-        status = hrm__dataset_load(data, hrm_json_root(doc), path, dir, split, desc);
-        hrm_json_close(doc);
+    hrm_status status;
+    hrm__dataset_identity(path, before);
+    for (int tries = 0;; tries++) {
+        hrm_json_document *doc = NULL;
+        hrm_dataset *found = NULL;
+        status = hrm_json_open(&doc, path, a);
+        if (status == HRM_OK) {
+            status = hrm__dataset_load(&found, hrm_json_root(doc), path, dir, split, desc);
+            hrm_json_close(doc);
+        }
+        hrm__dataset_identity(path, after);
+        if (before[0] == after[0] && before[1] == after[1]) {
+            if (status == HRM_OK) *data = found;
+            break;
+        }
+        /* a build has put another set in its place: what we have may be of both, or miss files */
+        hrm_dataset_close(found);
+        memcpy(before, after, sizeof before);
+        status = hrm__fail(HRM_ERR_IO, "%s: it was replaced again and again while it was opened", path);
+        if (tries == 8) break;
     }
     hrm__strfree(a, path);
     return status;
