@@ -2,6 +2,7 @@
 #include "config.h"
 #include "score.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -462,14 +463,14 @@ static int is_file_name(task kind, const char *text)
     return 0;
 }
 
-static char *gather(const config *c, size_t *length, const char **file)
+static char *gather(const config *c, task kind, size_t *length, const char **file)
 {
     /* the puzzle's text: a file, "-" or nothing for standard input, or the arguments themselves, a line each */
     int n = c->num_positional - 1;
     char **rest = c->positional + 1;
     *file = n > 0 ? rest[0] : "-";
     if (n == 0 && tool_is_terminal(0)) tool_note("reading the puzzle from standard input");
-    if (n == 0 || (n == 1 && (strcmp(rest[0], "-") == 0 || tool_exists(rest[0])))) return tool_read_text(*file, length);
+    if (n == 0 || (n == 1 && (strcmp(rest[0], "-") == 0 || is_file_name(kind, rest[0]) || tool_exists(rest[0])))) return tool_read_text(*file, length);
     size_t bytes = 1;
     for (int i = 0; i < n; i++) bytes += strlen(rest[i]) + 1;
     char *text = (char *)malloc(bytes);
@@ -494,10 +495,10 @@ static int run(config *c)
     for (int i = 1; i < c->num_positional; i++) {
         const char *word = c->positional[i];
         if (strcmp(word, "-") == 0 || !is_file_name((task)kind, word)) continue;
-        if (!tool_exists(word)) return tool_error("%s: no such file", word);
+        if (!tool_exists(word)) return tool_error("%s: %s", word, errno == ENOENT ? "no such file" : strerror(errno));
         if (c->num_positional > 2) return tool_usage("solve: one file at a time; there are \"%.60s\" and %d more", word, c->num_positional - 2);
     }
-    char *text = gather(c, &length, &file);
+    char *text = gather(c, (task)kind, &length, &file);
     puzzle *p = (puzzle *)calloc(1, sizeof *p);
     int status = text && p ? TOOL_OK : TOOL_ERROR;
     if (text && !p) tool_error("no memory for the puzzle");
