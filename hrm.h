@@ -574,9 +574,9 @@ HRM_API hrm_status hrm_model_save(const hrm_model *model, const char *path); /* 
 HRM_API hrm_status hrm_model_save_as(const hrm_model *model, const char *path, hrm_dtype dtype, const hrm_metadata *more,
                                      size_t num_more);
 /* `desc` (may be NULL) gives device, threads, allocator and what the file does not say (0: as in the file). A contradiction is
- * an error that names the field and both values; but halt_max_steps and the exploration, on which no weight depends, are
- * desc's. seq_len, num_heads, H_cycles, L_cycles and halt_max_steps must be told by one of them: no tensor does, and no default
- * is right. */
+ * an error that names the field and both values; but what no weight depends on (halt_max_steps, the exploration, what only
+ * training looks at) is desc's. seq_len, num_heads, H_cycles, L_cycles and halt_max_steps must be told by one of them: no
+ * tensor does, and no default is right. */
 HRM_API hrm_status hrm_model_load(hrm_model **model, const char *path, const hrm_model_desc *desc);
 /* Into an existing model, all or nothing. Only shapes are compared: the model's configuration is yours. */
 HRM_API hrm_status hrm_model_load_weights(hrm_model *model, const char *path);
@@ -6439,6 +6439,8 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
                          (double)desc->beta2);
     if (!(desc->ema_rate >= 0 && desc->ema_rate < 1))
         return hrm__fail(HRM_ERR_ARGUMENT, "ema_rate is %g, expected 0 to less than 1", (double)desc->ema_rate);
+    if (run->w.train != 3 && run->w.d.optimizer != HRM_ADAM_ATAN2 && !(desc->adam_eps > 0))
+        return hrm__fail(HRM_ERR_ARGUMENT, "adam_eps is %g: AdamW needs more than 0", (double)desc->adam_eps);
     int clip = desc->grad_clip > 0 && run->w.train != 3, which = clip ? HRM__KEY_UPDATE_CLIPPED : HRM__KEY_UPDATE;
     if (run->w.average) {
         HRM__TRY(hrm_run_use_average(run, 0));
@@ -11377,17 +11379,45 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
     return status;
 }
 
+static void hrm__dataset_identity(const char *path, uint64_t id[2])
+{
+    /* which file stands there; 0, 0 for none, or where the system does not tell */
+    id[0] = id[1] = 0;
+#ifdef _WIN32
+    (void)path;
+#else
+    struct stat s;
+    if (stat(path, &s) == 0) id[0] = (uint64_t)s.st_dev, id[1] = (uint64_t)s.st_ino;
+#endif
+}
+
 HRM_API hrm_status hrm_dataset_open(hrm_dataset **data, const char *dir, const char *split, const hrm_dataset_desc *desc)
 {
     const hrm_allocator *a = desc ? desc->allocator : NULL;
     if (!dir || !split) return hrm__fail(HRM_ERR_ARGUMENT, "%s is NULL", dir ? "split" : "dir");
     char *path;
-    hrm_json_document *doc = NULL;
+    uint64_t before[2], after[2];
     HRM__TRY(hrm__dataset_path(a, &path, dir, split, NULL, NULL));
-    hrm_status status = hrm_json_open(&doc, path, a);
-    if (status == HRM_OK) {
-        status = hrm__dataset_load(data, hrm_json_root(doc), path, dir, split, desc);
-        hrm_json_close(doc);
+    hrm_status status;
+    hrm__dataset_identity(path, before);
+    for (int tries = 0;; tries++) {
+        hrm_json_document *doc = NULL;
+        hrm_dataset *found = NULL;
+        status = hrm_json_open(&doc, path, a);
+        if (status == HRM_OK) {
+            status = hrm__dataset_load(&found, hrm_json_root(doc), path, dir, split, desc);
+            hrm_json_close(doc);
+        }
+        hrm__dataset_identity(path, after);
+        if (before[0] == after[0] && before[1] == after[1]) {
+            if (status == HRM_OK) *data = found;
+            break;
+        }
+        /* a build has put another set in its place: what we have may be of both, or miss files */
+        hrm_dataset_close(found);
+        memcpy(before, after, sizeof before);
+        status = hrm__fail(HRM_ERR_IO, "%s: it was replaced again and again while it was opened", path);
+        if (tries == 8) break;
     }
     hrm__strfree(a, path);
     return status;
@@ -11584,8 +11614,25 @@ enum {
 #define HRM__INDEX(a, kind, key, field, ...) HRM__AT_##field,
     HRM_MODEL_KEYS(HRM__INDEX, 0)
 #undef HRM__INDEX
-    HRM__CONFIG_COUNT
+    HRM__CONFIG_COUNT,
+    HRM__FAMILY = HRM__AT_mlp_t, /* the first that HRM as published has not */
+    HRM__CONFIG_ROOM = 64 * HRM__CONFIG_COUNT
 };
+static const char *const hrm__config_keys[] = { /* as hrm__model_keys, with the "loss." of those nested there */
+#define HRM__CONFIG_KEY(a, kind, key, ...) key,
+    HRM_MODEL_KEYS(HRM__CONFIG_KEY, 0)
+#undef HRM__CONFIG_KEY
+};
+
+static int hrm__config_nested(int field) { return strncmp(hrm__config_keys[field], "loss.", 5) == 0; }
+
+static int hrm__config_rule(int field)
+{
+    /* of training only: no weight depends on it */
+    return field == HRM__AT_halt_max_steps || field == HRM__AT_halt_exploration_prob ||
+           (field >= HRM__FAMILY && field != HRM__AT_mlp_t && field != HRM__AT_mlp_norm && field != HRM__AT_puzzle_emb_len &&
+            field != HRM__AT_no_ACT_continue);
+}
 
 /* What is known of a model while it is put together: each value, and in `sources` who told it. */
 typedef enum hrm__source {
@@ -11600,10 +11647,13 @@ typedef struct hrm__config { double value[HRM__CONFIG_COUNT]; hrm_sources source
 
 static void hrm__config_put(hrm_model_desc *d, const hrm__config *c)
 {
-    for (int i = 0; i < HRM__CONFIG_COUNT; i++) hrm__key_set(d, &hrm__model_keys[i], c->value[i]);
-    d->no_puzzle_emb = d->puzzle_emb_ndim == 0; /* the tensors tell */
-    d->no_halt_exploration =
-        c->sources.from[HRM__AT_halt_exploration_prob] != HRM__FROM_DEFAULT && d->halt_exploration_prob == 0;
+    for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
+        const hrm__key *k = &hrm__model_keys[i];
+        int none = c->sources.from[i] && c->sources.from[i] != HRM__FROM_DEFAULT && c->value[i] == 0;
+        hrm__key_set(d, k, c->value[i]);
+        if (k->zero != k->at) memcpy((char *)d + k->zero, &none, sizeof none);
+    }
+    d->arch = HRM_ARCH_HRM; /* all is said */
 }
 
 static const char *hrm__decimal(char out[32], double value)
@@ -11633,18 +11683,32 @@ static const char *hrm__config_value(char out[32], int field, double value)
     return out;
 }
 
-static void hrm__config_text(char *out, size_t size, const hrm_model_desc *c)
+static int hrm__config_stands(const hrm_model_desc *c, int field)
+{
+    /* whether a configuration names it: of the family's what is not HRM's; a reader may take one network for the public TRM
+     * code's, whose defaults differ */
+    const hrm__key *k = &hrm__model_keys[field];
+    int said, trm = c->one_network && (field == HRM__AT_puzzle_emb_len || field == HRM__AT_no_ACT_continue);
+    return field < HRM__FAMILY || trm || (float)hrm__key_get(c, k, &said) != (float)k->standard;
+}
+
+static void hrm__config_text(char out[HRM__CONFIG_ROOM], const hrm_model_desc *c)
 {
     /* of a resolved description */
+    const size_t size = HRM__CONFIG_ROOM;
     char number[32];
     int said, n = snprintf(out, size, "{");
-    for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
-        const hrm__key *k = &hrm__model_keys[i];
-        const char *value = hrm__config_value(number, i, hrm__key_get(c, k, &said)), *quote = k->kind == HRM__WORD ? "\"" : "";
-        if (i != HRM__AT_loss_type) n += snprintf(out + n, size - (size_t)n, "\"%s\":%s%s%s,", k->name, quote, value, quote);
+    for (int nested = 0; nested < 2; nested++) {
+        if (nested) n += snprintf(out + n, size - (size_t)n, "\"loss\":{");
+        for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
+            const hrm__key *k = &hrm__model_keys[i];
+            if (hrm__config_nested(i) != nested || !hrm__config_stands(c, i)) continue;
+            const char *value = hrm__config_value(number, i, hrm__key_get(c, k, &said));
+            const char *quote = k->kind == HRM__WORD ? "\"" : "";
+            n += snprintf(out + n, size - (size_t)n, "\"%s\":%s%s%s,", k->name, quote, value, quote);
+        }
     }
-    snprintf(out + n, size - (size_t)n, "\"loss\":{\"loss_type\":\"%s\"}}",
-             hrm__config_value(number, HRM__AT_loss_type, c->loss_type));
+    snprintf(out + n - 1, size - (size_t)n + 1, "}}"); /* for the last comma */
 }
 
 static hrm_status hrm__config_number(const hrm_json *object, const char *key, double low, double high, const char *file,
@@ -11742,15 +11806,48 @@ static int hrm__config_field(const char *key)
     return i; /* HRM__CONFIG_COUNT: none of that name */
 }
 
+static hrm_status hrm__config_class(const hrm_json *v, const char *group, const char *file, int *trm)
+{
+    /* which of the public codes' classes it is: FILE@CLASS, the file behind its folders */
+    static const char *const tiny = "trm@TinyRecursiveReasoningModel_ACTV1";
+    const char *at = v->type == HRM_JSON_STRING ? strstr(v->string, tiny) : NULL;
+    *trm = at && (at == v->string || at[-1] == '.' || at[-1] == '/');
+    if (v->type != HRM_JSON_STRING || !strchr(v->string, '@') || *trm || strstr(v->string, "hrm_act_v1") ||
+        strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
+        return HRM_OK;
+    return hrm__fail(HRM_ERR_UNSUPPORTED,
+                     "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1 and "
+                     "recursive_reasoning.%s",
+                     file, v->line, group, v->string, tiny);
+}
+
+static void hrm__config_trm(hrm__config *c, hrm__source source)
+{
+    /* what the public TRM code's class means where its configuration says nothing: it looks at no H_layers; of its blocks the
+     * tensors tell */
+    for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
+        double value;
+        if (i == HRM__AT_L_layers || (c->sources.from[i] && i != HRM__AT_H_layers) ||
+            !hrm__arch_value(HRM_ARCH_TRM, &hrm__model_keys[i], &value))
+            continue;
+        c->value[i] = value;
+        c->sources.from[i] = (unsigned char)source;
+    }
+}
+
 static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const char *group, int alone, const char *file,
                                    hrm__source source)
 {
     /* every key of the object; `alone`: nothing but the model's keys is expected there */
-    static const char *const others = /* of the public code's training, of other libraries' files */
+    static const char *const others = /* of the public codes' training, of ours, of other libraries' files */
         "data_path global_batch_size epochs eval_interval checkpoint_every_eval lr lr_min_ratio lr_warmup_steps beta1 beta2 "
         "weight_decay puzzle_emb_lr puzzle_emb_weight_decay seed checkpoint_path eval_save_outputs project_name run_name "
+        "load_checkpoint data_paths data_paths_test evaluators min_eval_interval ema ema_rate ema_from freeze_weights "
+        "optimizer adam_eps muon_lr muon_momentum muon_weight_decay muon_ns_steps grad_clip grad_accumulation "
+        "activation_checkpointing curriculum_steps exploration_steps loss_scale "
         "architectures model_type torch_dtype dtype transformers_version auto_map library_name license tags wandb_version "
         "hydra defaults";
+    int trm = 0;
     for (const hrm_json *m = arch ? arch->child : NULL; m; m = m->next) {
         const hrm_json *v = hrm__config_unwrap(m);
         int field = hrm__config_field(m->key);
@@ -11760,22 +11857,19 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
             for (const hrm_json *l = v->child; l; l = l->next) {
                 char inner[32];
                 snprintf(inner, sizeof inner, "%sloss.", group);
-                if (strcmp(l->key, "loss_type") == 0)
-                    HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), HRM__AT_loss_type, inner, file, source));
+                field = hrm__config_field(l->key);
+                if (field < HRM__CONFIG_COUNT && hrm__config_nested(field))
+                    HRM__TRY(hrm__config_take(c, hrm__config_unwrap(l), field, inner, file, source));
                 else if (strcmp(l->key, "name") != 0) return hrm__config_unknown(l, inner, file);
             }
-        } else if (strcmp(m->key, "name") == 0) { /* which of the public code's classes it is: FILE@CLASS */
-            if (v->type == HRM_JSON_STRING && strchr(v->string, '@') && !strstr(v->string, "hrm_act_v1") &&
-                !strstr(v->string, "HierarchicalReasoningModel_ACTV1"))
-                return hrm__fail(
-                    HRM_ERR_UNSUPPORTED,
-                    "%s: line %d: %sname is \"%.100s\"; this version has hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", file,
-                    v->line, group, v->string);
+        } else if (strcmp(m->key, "name") == 0) {
+            HRM__TRY(hrm__config_class(v, group, file, &trm));
         } else if (!hrm__word_in(m->key, "forward_dtype batch_size") &&
                    (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
             return hrm__config_unknown(m, group, file);
         }
     }
+    if (trm) hrm__config_trm(c, source);
     return HRM_OK;
 }
 
@@ -11899,13 +11993,33 @@ static hrm_status hrm__config_agree(hrm__config *c, const char *path, int field,
     return HRM_OK;
 }
 
+static hrm_status hrm__config_positions(hrm__config *c, const char *path, int positions, int hidden, int ndim)
+{
+    /* of a tensor with all of them, the puzzle's own and seq_len after; 0: there is none */
+    int prefix = ndim / hidden + (ndim % hidden != 0), least = prefix;
+    if (!positions) return HRM_OK;
+    if (ndim && c->sources.from[HRM__AT_puzzle_emb_len] && c->value[HRM__AT_puzzle_emb_len] > 0) {
+        prefix = (int)c->value[HRM__AT_puzzle_emb_len];
+    } else if (ndim && !c->sources.from[HRM__AT_puzzle_emb_len] && c->sources.from[HRM__AT_seq_len]) {
+        double rest = positions - c->value[HRM__AT_seq_len]; /* as many as it fills, or more */
+        if (rest > least) {
+            prefix = (int)rest;
+            HRM__TRY(hrm__config_agree(c, path, HRM__AT_puzzle_emb_len, rest, HRM__FROM_TENSORS));
+        }
+    }
+    if (positions <= prefix)
+        return hrm__fail(HRM_ERR_SHAPE, "%s: %d positions, of which the puzzle's embedding takes %d", path, positions, prefix);
+    return hrm__config_agree(c, path, HRM__AT_seq_len, positions - prefix, HRM__FROM_TENSORS);
+}
+
 static hrm_status hrm__config_tensors(hrm__config *c, const hrm_tensors *file, const char *path)
 {
     /* what the shapes say */
     int hidden = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 1),
         vocab = hrm__tensor_dim(file, "inner.embed_tokens.embedding_weight", 0);
     int ndim = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 1), ids = hrm__tensor_dim(file, "inner.puzzle_emb.weights", 0);
-    int positions = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0),
+    int learned = hrm__tensor_dim(file, "inner.embed_pos.embedding_weight", 0),
+        mixed = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp_t.gate_up_proj.weight", 1),
         width = hrm__tensor_dim(file, "inner.L_level.layers.0.mlp.down_proj.weight", 1);
     if (file->num_models > 1)
         return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: it holds several models, under \"%.*s\" and elsewhere; save one of them",
@@ -11922,17 +12036,15 @@ static hrm_status hrm__config_tensors(hrm__config *c, const hrm_tensors *file, c
         int layers = -1;
         do snprintf(name, sizeof name, "inner.%c_level.layers.%d.mlp.down_proj.weight", "HL"[level], ++layers);
         while (hrm__find_public(file, name));
-        if (!layers) return hrm__missing(file, path, name);
+        if (!layers && level) return hrm__missing(file, path, name);
         HRM__TRY(hrm__config_agree(c, path, level ? HRM__AT_L_layers : HRM__AT_H_layers, layers, HRM__FROM_TENSORS));
     }
-    HRM__TRY(hrm__config_agree(c, path, HRM__AT_pos_encodings, positions ? HRM_LEARNED : HRM_ROPE, HRM__FROM_TENSORS));
-    if (positions) {
-        int prefix = ndim / hidden + (ndim % hidden != 0);
-        if (positions <= prefix)
-            return hrm__fail(HRM_ERR_SHAPE, "%s: %d learned positions, of which the puzzle's embedding takes %d", path,
-                             positions, prefix);
-        HRM__TRY(hrm__config_agree(c, path, HRM__AT_seq_len, positions - prefix, HRM__FROM_TENSORS));
-    }
+    HRM__TRY(hrm__config_agree(c, path, HRM__AT_mlp_t, mixed > 0, HRM__FROM_TENSORS));
+    int none = c->value[HRM__AT_pos_encodings] == HRM_NO_POSITIONS; /* which no tensor tells from rope */
+    HRM__TRY(hrm__config_agree(c, path, HRM__AT_pos_encodings, learned ? HRM_LEARNED : none ? HRM_NO_POSITIONS : HRM_ROPE,
+                               HRM__FROM_TENSORS));
+    HRM__TRY(hrm__config_positions(c, path, learned, hidden, ndim));
+    HRM__TRY(hrm__config_positions(c, path, mixed, hidden, ndim));
     double expansion = c->value[HRM__AT_expansion];
     if (c->sources.from[HRM__AT_expansion]) {
         if (hrm__swiglu_width(expansion, hidden) != width)
@@ -11963,12 +12075,16 @@ static hrm_status hrm__config_of(hrm__config *c, const hrm_tensors *file, const 
     } else {
         HRM__TRY(hrm__config_neighbour(c, path, desc->allocator));
     }
+    hrm_model_desc all = *desc;
+    HRM__TRY(hrm__keys_arch(&all, desc->arch, hrm__model_keys, HRM__COUNT(hrm__model_keys)));
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
-        int said;
-        double value = hrm__key_get(desc, &hrm__model_keys[i], &said);
-        if (said && (i == HRM__AT_halt_max_steps || i == HRM__AT_halt_exploration_prob))
-            c->sources.from[i] = 0; /* no weight depends on them */
-        if (said) HRM__TRY(hrm__config_agree(c, path, i, value, HRM__FROM_DESC));
+        int said, itself;
+        double value = hrm__key_get(&all, &hrm__model_keys[i], &said);
+        hrm__key_get(desc, &hrm__model_keys[i], &itself);
+        if (hrm__model_keys[i].kind == HRM__FLAG) value = value > 0;
+        if (!said || (!itself && c->sources.from[i] && hrm__config_rule(i))) continue;
+        if (hrm__config_rule(i)) c->sources.from[i] = 0; /* the file's counts only where `desc` is silent */
+        HRM__TRY(hrm__config_agree(c, path, i, value, HRM__FROM_DESC));
     }
     HRM__TRY(hrm__config_tensors(c, file, path));
     for (int i = 0; i < HRM__CONFIG_COUNT; i++) {
@@ -12258,12 +12374,12 @@ static hrm_status hrm__saving_write(hrm__saving *s, const char *path, hrm_dtype 
                                     const hrm_metadata *more, size_t num_more)
 {
     void *p;
-    char config[1024];
+    char config[HRM__CONFIG_ROOM];
     const hrm_model *m = s->model;
     size_t n = 2 + num_own + num_more;
     HRM__TRY(hrm__alloc(m->allocator, &p, n, sizeof(hrm_metadata), "saving"));
     hrm_metadata *all = (hrm_metadata *)p;
-    hrm__config_text(config, sizeof config, &m->desc);
+    hrm__config_text(config, &m->desc);
     all[0].key = "format", all[0].value = "pt"; /* what the safetensors package writes and other readers look for */
     all[1].key = "hrm.config", all[1].value = config;
     for (size_t i = 0; i < num_own; i++) all[2 + i] = own[i];

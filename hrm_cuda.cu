@@ -19,6 +19,9 @@
  * so a pass without gradient is five kernels a block. RoPE, SwiGLU, residual and norm are endings of the products. The pass
  * that is differentiated normalises in place, keeps qkv, o, lse, y1, y2 and recomputes the SwiGLU product on the way back.
  *
+ * A mixer's block has the MLP's half twice, first with positions and channels exchanged: its stream is [B D,S'], S' being S up
+ * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere.
+ *
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
@@ -388,8 +391,8 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, wm = warp / WARPS_N * WM, wn = warp % WARPS_N * WN;
     int n_tiles = ceil_div(e.N, BN), tile = (int)blockIdx.x, split = (int)blockIdx.y;
     int m0 = tile / n_tiles * BM, n0 = tile % n_tiles * BN;
-    int all = ceil_div(K, MMA_K), step = (int)((long long)all * split / splits),
-        last = (int)((long long)all * (split + 1) / splits);
+    unsigned all = (unsigned)ceil_div(K, MMA_K); /* times the splits, at most 64 of them, still below 2^32 */
+    int step = (int)(all * (unsigned)split / (unsigned)splits), last = (int)(all * (unsigned)(split + 1) / (unsigned)splits);
     float acc[MT][NT][4] = {};
 
     auto fetch_a = [&](int s, int slot) {
@@ -406,9 +409,12 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
     int fetched = step;
     chain_allow_next();
     if (TRANS) chain_wait();
+    /* loops, not a hundred lines of straight code that a small product has to fetch before it can begin */
+#pragma unroll 1
     for (int i = 0; i < STAGES - 1; i++)
         if (step + i < last) fetch_b(step + i, i);
     if (!TRANS) chain_wait();
+#pragma unroll 1
     for (int i = 0; i < STAGES - 1; i++) {
         if (fetched < last) fetch_a(fetched, i);
         fetched++;
@@ -1626,8 +1632,147 @@ template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T
     }
 }
 
-/* s [M,D] -> y = rms(s), r [M]; y may be s; y2, r may be NULL */
-template <class T, int W> __global__ void normalise_kernel(T *y, T *y2, float *r, const T *s, int M, int D, float eps)
+/* What dropout multiplies a residual branch's output [M,N] by; the draws' formulas: hrm__dropout. */
+struct drop_args {
+    const hrm_step *step;
+    int pass, layer, branch, first_row, each, N; /* each: rows of a puzzle; N: columns, without those that fill up */
+};
+__device__ __forceinline__ void drop(float *v, int W, const hrm__dropout &from, uint64_t first)
+{
+    /* v [W], whose first element is the branch's element `first` */
+    float factors[4] = {};
+    for (int j = 0; j < W; j++) {
+        uint64_t i = first + (uint64_t)j;
+        if (j == 0 || (i & 3) == 0) hrm__dropout_factors(factors, &from, i >> 2);
+        v[j] *= (i & 2) ? ((i & 1) ? factors[3] : factors[2]) : ((i & 1) ? factors[1] : factors[0]);
+    }
+}
+__device__ __forceinline__ hrm__dropout drop_row(const drop_args &a, int row)
+{
+    return hrm__dropout_of(a.step, a.pass, a.layer, a.branch, a.first_row + row / a.each);
+}
+
+/* out [M,N] = x through dropout */
+template <class T, int W> __global__ void drop_kernel(T *out, const T *x, drop_args a, int M, int N)
+{
+    chain();
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    hrm__dropout from = drop_row(a, row);
+    float v[8];
+    for (int d = lane * W; d < N; d += 32 * W) {
+        load<W>(v, x + (size_t)row * N + d);
+        drop(v, W, from, (uint64_t)(row % a.each) * (uint64_t)a.N + (uint64_t)d);
+        store<W>(out + (size_t)row * N + d, v);
+    }
+}
+
+/* y = rms(x + f through dropout), over `count` of N columns, the rest being 0; r [M]; y may be x; y2, r may be NULL */
+template <class T, int W>
+__global__ void drop_join_kernel(T *y, T *y2, float *r, const T *x, const T *f, drop_args a, int M, int N, int count, float eps)
+{
+    chain();
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    hrm__dropout from = drop_row(a, row);
+    x += (size_t)row * N, f += (size_t)row * N, y += (size_t)row * N;
+    float sum = 0, u[8], v[8];
+    for (int d = lane * W; d < N; d += 32 * W) {
+        load<W>(u, x + d), load<W>(v, f + d);
+        drop(v, W, from, (uint64_t)(row % a.each) * (uint64_t)a.N + (uint64_t)d);
+        for (int j = 0; j < W; j++) u[j] += v[j], sum += u[j] * u[j];
+        store<W>(y + d, u); /* a lane's own, to be read again */
+    }
+    float scale = rsqrtf(warp_sum(sum) / (float)count + eps);
+    for (int d = lane * W; d < N; d += 32 * W) {
+        load<W>(u, y + d);
+        for (int j = 0; j < W; j++) u[j] *= scale;
+        store<W>(y + d, u);
+        if (y2) store<W>(y2 + (size_t)row * N + d, u);
+    }
+    if (r && lane == 0) r[row] = scale;
+}
+
+/* SwiGLU with a norm inside, formulas at hrm.h >>swiglu: gate_up [M,2I] in groups of eight -> h [M,I] */
+template <class T> __global__ void swiglu_norm_kernel(T *h, const T *gate_up, int M, int I, float eps)
+{
+    chain();
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    gate_up += (size_t)row * 2 * I, h += (size_t)row * I;
+    float sum = 0, g[8], u[8];
+    for (int d = lane * 8; d < I; d += 256) {
+        load<8>(g, gate_up + 2 * d), load<8>(u, gate_up + 2 * d + 8);
+        for (int j = 0; j < 8; j++) u[j] *= g[j], sum += u[j] * u[j];
+    }
+    float r = rsqrtf(warp_sum(sum) / (float)I + eps);
+    for (int d = lane * 8; d < I; d += 256) {
+        load<8>(g, gate_up + 2 * d), load<8>(u, gate_up + 2 * d + 8);
+        for (int j = 0; j < 8; j++) u[j] = __fdividef(1.0f, 1.0f + __expf(-g[j])) * (u[j] * g[j] * r);
+        store<8>(h + d, u);
+    }
+}
+/* gate_up becomes its gradient, and dh becomes h */
+template <class T> __global__ void swiglu_norm_backward_kernel(T *gate_up, T *dh, int M, int I, float eps)
+{
+    chain();
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    gate_up += (size_t)row * 2 * I, dh += (size_t)row * I;
+    float squares = 0, dot = 0, g[8], u[8], v[8];
+    for (int d = lane * 8; d < I; d += 256) {
+        load<8>(g, gate_up + 2 * d), load<8>(u, gate_up + 2 * d + 8), load<8>(v, dh + d);
+        for (int j = 0; j < 8; j++) {
+            float p = g[j] * u[j], dn = v[j] * __fdividef(1.0f, 1.0f + __expf(-g[j]));
+            squares += p * p, dot += dn * p;
+        }
+    }
+    float r = rsqrtf(warp_sum(squares) / (float)I + eps), mean = warp_sum(dot) * r / (float)I;
+    for (int d = lane * 8; d < I; d += 256) {
+        load<8>(g, gate_up + 2 * d), load<8>(u, gate_up + 2 * d + 8), load<8>(v, dh + d);
+        for (int j = 0; j < 8; j++) {
+            float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[j])), n = g[j] * u[j] * r, dn = v[j] * sigmoid,
+                  dp = r * (dn - n * mean), dg = dn * n * (1.0f - sigmoid) + dp * u[j];
+            u[j] = dp * g[j];
+            g[j] = dg;
+            v[j] = sigmoid * n;
+        }
+        store<8>(gate_up + 2 * d, g), store<8>(gate_up + 2 * d + 8, u), store<8>(dh + d, v);
+    }
+}
+
+/* from [B,rows,ld_from], its first `columns` -> to [B,columns,ld_to], filled up with zeros from `rows` on. With squares [.,slots]
+ * from's rows are multiplied by their norms' factors. A block a tile of 32x32. */
+template <class T>
+__global__ void turn_kernel(T *to, const T *from, const float *squares, int slots, float inverse, float eps, int rows,
+                            int columns, int ld_from, int ld_to)
+{
+    __shared__ float tile[32][33], factors[32];
+    chain();
+    int across = ceil_div(columns, 32), tiles = across * ceil_div(ld_to, 32), tx = (int)threadIdx.x % 32,
+        ty = (int)threadIdx.x / 32, b = (int)blockIdx.x / tiles, r0 = (int)blockIdx.x % tiles / across * 32,
+        c0 = (int)blockIdx.x % across * 32;
+    if (ty == 0) {
+        float sum = 0;
+        for (int i = 0; squares && r0 + tx < rows && i < slots; i++)
+            sum += squares[((size_t)b * rows + r0 + tx) * slots + i];
+        factors[tx] = squares ? rsqrtf(sum * inverse + eps) : 1.0f;
+    }
+    __syncthreads();
+    for (int i = ty; i < 32; i += 8) {
+        int r = r0 + i, c = c0 + tx;
+        tile[i][tx] = r < rows && c < columns ? factors[i] * to_float(from[((size_t)b * rows + r) * ld_from + c]) : 0.0f;
+    }
+    __syncthreads();
+    for (int i = ty; i < 32; i += 8) {
+        int c = c0 + i, r = r0 + tx;
+        if (c < columns && r < ld_to) to[((size_t)b * columns + c) * ld_to + r] = from_float<T>(tile[tx][i]);
+    }
+}
+
+/* s [M,D] -> y = rms(s), over `count` of D columns, the rest being 0; r [M]; y may be s; y2, r may be NULL */
+template <class T, int W>
+__global__ void normalise_kernel(T *y, T *y2, float *r, const T *s, int M, int D, int count, float eps)
 {
     chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
@@ -1638,7 +1783,7 @@ template <class T, int W> __global__ void normalise_kernel(T *y, T *y2, float *r
         load<W>(v, s + d);
         for (int j = 0; j < W; j++) sum += v[j] * v[j];
     }
-    float f = rsqrtf(warp_sum(sum) / (float)D + eps);
+    float f = rsqrtf(warp_sum(sum) / (float)count + eps);
     for (int d = lane * W; d < D; d += 32 * W) {
         load<W>(v, s + d);
         for (int j = 0; j < W; j++) v[j] *= f;
@@ -1650,7 +1795,7 @@ template <class T, int W> __global__ void normalise_kernel(T *y, T *y2, float *r
 
 /* ds = r (dy - y mean(dy y)) */
 template <class T, int W>
-__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D)
+__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D, int count)
 {
     chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
@@ -1661,7 +1806,7 @@ __global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const 
         load<W>(u, dy + d), load<W>(v, y + d);
         for (int j = 0; j < W; j++) sum += u[j] * v[j];
     }
-    float mean = warp_sum(sum) / (float)D;
+    float mean = warp_sum(sum) / (float)count;
     for (int d = lane * W; d < D; d += 32 * W) {
         load<W>(u, dy + d), load<W>(v, y + d);
         for (int j = 0; j < W; j++) u[j] = f * (u[j] - v[j] * mean);
@@ -1669,7 +1814,8 @@ __global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const 
     }
 }
 
-/* Weights of one kind, all layers: w [N,K] float -> to [N,K] with permuted rows, and its transpose. 32x32 tiles. */
+/* Weights of one kind, all layers: w [rows,columns] float -> to [N,K] with permuted rows, filled up with zeros, and its
+ * transpose. 32x32 tiles. */
 enum { PERMUTE_NONE, PERMUTE_QKV, PERMUTE_GATE_UP };
 static __host__ __device__ inline int permuted_row(int kind, int n, int N, int head_dim)
 {
@@ -1684,7 +1830,8 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
 struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
 
 template <class T>
-__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int N, int K, int kind, int head_dim)
+__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns, int N, int K, int kind,
+                               int head_dim)
 {
     __shared__ float tile[32][33];
     int layer = (int)blockIdx.z, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
@@ -1694,7 +1841,7 @@ __global__ void prepare_kernel(T *prepared, const float *params, layer_offsets a
     for (int i = ty; i < 32; i += 8) {
         int n = n0 + i, k = k0 + tx;
         if (n < N && k < K) {
-            float x = w[(size_t)permuted_row(kind, n, N, head_dim) * K + k];
+            float x = n < rows && k < columns ? w[(size_t)permuted_row(kind, n, N, head_dim) * columns + k] : 0.0f;
             tile[i][tx] = x;
             to[at.to + (size_t)n * K + k] = from_float<T>(x);
         }
@@ -1714,15 +1861,18 @@ __global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
     rope[i] = make_float2((float)cos(angle), (float)sin(angle));
 }
 
-/* grads += sum of the splits in their order, rows permuted back */
-__global__ void reduce_parts_kernel(float *grads, const float *parts, int splits, int N, int K, int kind, int head_dim)
+/* grads [rows,columns] += sum of the splits [N,K] in their order, rows permuted back, without what fills up */
+__global__ void reduce_parts_kernel(float *grads, const float *parts, int splits, int rows, int columns, int N, int K, int kind,
+                                    int head_dim)
 {
     chain();
     size_t n = (size_t)N * K;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
+        if (row >= rows || column >= columns) continue;
         float sum = 0;
         for (int s = 0; s < splits; s++) sum += parts[s * n + i];
-        grads[(size_t)permuted_row(kind, (int)(i / (size_t)K), N, head_dim) * K + i % (size_t)K] += sum;
+        grads[(size_t)permuted_row(kind, row, N, head_dim) * columns + column] += sum;
     }
 }
 
@@ -1856,7 +2006,7 @@ __global__ void act_end_kernel(hrm_work w, int rows)
 {
     int b = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (b >= rows) return;
-    int32_t steps = w.steps[b] + 1, minimum = w.step->fixed_exploration ? w.min_halt_steps[b] : hrm__exploration(w.step, b);
+    int32_t steps = w.steps[b] + 1, minimum = w.step->fixed_exploration ? w.min_halt_steps[b] : hrm__exploration(w.step, w.first_row + b);
     w.steps[b] = steps;
     w.halted[b] = hrm__halts(w.step, w.train, steps, w.q + 2 * b, minimum);
 }
@@ -1994,7 +2144,8 @@ __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double
     __syncthreads();
     double n = 0, correct = 0;
     for (int i = 0; i < LOSS_THREADS / 32; i++) n += partial[i][0], correct += partial[i][1];
-    double divisor = n > 0 ? n : 1, weight = (double)w.step->loss_scale / divisor, loss = 0;
+    double divisor = n > 0 ? n : 1, weight = (double)w.step->loss_scale / divisor, loss = 0,
+           smoothing = w.train ? (double)w.step->label_smoothing : 0;
     for (int t = (int)threadIdx.x; t < T; t += LOSS_THREADS) {
         const float *x = w.logits + ((size_t)b * T + t) * V;
         float *dx = w.train ? w.dlogits + ((size_t)b * T + t) * V : NULL;
@@ -2004,7 +2155,7 @@ __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double
                 for (int v = 0; v < V; v++) dx[v] = 0;
             continue;
         }
-        loss += hrm__token_loss(w.d.softmax, dx, x, (size_t)V, (size_t)y, weight);
+        loss += hrm__token_loss(w.d.softmax, smoothing, dx, x, (size_t)V, (size_t)y, weight);
     }
     loss = warp_sum(loss);
     if (lane == 0) partial[warp][2] = loss;
@@ -2017,7 +2168,7 @@ __global__ void __launch_bounds__(LOSS_THREADS) losses_kernel(hrm_work w, double
                     w.q2 + 2 * learns, w.steps[b], w.halted[b], (int)n, (int)correct, loss / divisor);
 }
 
-__global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *sums, int rows)
+__global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *sums, int rows, int add)
 {
     /* a warp a metric */
     int metric = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
@@ -2025,17 +2176,19 @@ __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *
     for (int b = lane; b < rows; b += 32) sum += sums[(size_t)b * HRM_METRIC_SUMS + metric];
     sum = warp_sum(sum);
     if (lane == 0) {
-        metrics[metric] = sum;
+        metrics[metric] = add ? metrics[metric] + sum : sum;
         if (!isfinite(sum)) *bad = 1;
     }
 }
 
 /* ==================================================================================================== >>cuda-optimizers ==*/
-/* n elements (a multiple of 4); grads are zeroed on the way */
-__global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, int rate,
-                                  const int32_t *bad)
+/* n elements (a multiple of 4); grads are zeroed on the way; norm: of all gradients, squared, where they are clipped */
+template <int OPTIMIZER>
+__global__ void adam_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, int rate, const double *norm,
+                            const int32_t *bad)
 {
-    float lr = s->rates[rate].lr, decay = 1.0f - lr * s->rates[rate].weight_decay, by = lr / s->bias1;
+    float lr = s->rates[rate].lr, decay = 1.0f - lr * s->rates[rate].weight_decay, by = lr / s->bias1,
+          factor = hrm__clip_factor(s->grad_clip, *norm);
     int skip = *bad;
     for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += (size_t)gridDim.x * blockDim.x * 4) {
         float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i),
@@ -2044,8 +2197,13 @@ __global__ void adam_atan2_kernel(float *p, float *m, float *v, float *g, size_t
         if (skip) continue;
         float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
 #pragma unroll
-        for (int j = 0; j < 4; j++)
-            hrm__adam_atan2_element(&ps[j], &ms[j], &vs[j], gs[j], decay, by, s->beta1, s->beta2, s->bias2);
+        for (int j = 0; j < 4; j++) {
+            if (OPTIMIZER == HRM_ADAM_ATAN2)
+                hrm__adam_atan2_element(&ps[j], &ms[j], &vs[j], gs[j] * factor, decay, by, s->beta1, s->beta2, s->bias2);
+            else
+                hrm__adamw_element(&ps[j], &ms[j], &vs[j], gs[j] * factor, decay, by, s->beta1, s->beta2, s->bias2,
+                                   s->adam_eps);
+        }
         *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
     }
 }
@@ -2076,6 +2234,71 @@ __global__ void __launch_bounds__(256) sum_squares_kernel(double *norm, int32_t 
     if (threadIdx.x != 0) return;
     *norm = sum;
     if (!isfinite(sum)) *bad = 1;
+}
+
+/* Muon, formulas at hrm.h >>muon. First the momentum, and u in place of the gradient, with the parts of its sum of squares. */
+__global__ void __launch_bounds__(256)
+    muon_begin_kernel(float *g, float *m, double *parts, size_t n, const hrm_step *s, const double *norm, const int32_t *bad)
+{
+    float factor = hrm__clip_factor(s->grad_clip, *norm), keep = s->muon_momentum;
+    int skip = *bad;
+    double sum = 0;
+    for (size_t i = (size_t)blockIdx.x * 256 + threadIdx.x; i < n && !skip; i += (size_t)NORM_PARTS * 256) {
+        float gi = g[i] * factor, mi = m[i] + (gi - m[i]) * (1 - keep), u = gi + (mi - gi) * keep;
+        m[i] = mi;
+        g[i] = u;
+        sum += (double)u * (double)u;
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+/* x [N,K] = u / |u|, u [rows,columns], the rest 0 */
+template <class T>
+__global__ void __launch_bounds__(256)
+    muon_scale_kernel(T *x, const float *u, const double *parts, int rows, int columns, int N, int K)
+{
+    double size = sqrt(block_sum(parts[threadIdx.x]));
+    float by = (float)(1 / (size > 1e-7 ? size : 1e-7));
+    size_t n = (size_t)N * K;
+    for (size_t i = (size_t)blockIdx.x * 256 + threadIdx.x; i < n; i += (size_t)gridDim.x * 256) {
+        int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
+        x[i] = from_float<T>(row < rows && column < columns ? by * u[(size_t)row * columns + column] : 0.0f);
+    }
+}
+/* out = a (the sum of the splits) + b x */
+template <class T>
+__global__ void muon_sum_kernel(T *out, const T *x, float a, float b, const float *parts, int splits, size_t n)
+{
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        float sum = 0;
+        for (int s = 0; s < splits; s++) sum += parts[s * n + i];
+        out[i] = from_float<T>(b != 0 ? a * sum + b * to_float(x[i]) : a * sum);
+    }
+}
+template <class T>
+__global__ void muon_end_kernel(float *p, float *g, const T *x, int rows, int columns, int K, const hrm_step *s, int rate,
+                                const int32_t *bad)
+{
+    float lr = s->rates[rate].lr, decay = 1.0f - lr * s->rates[rate].weight_decay,
+          by = lr * sqrtf(fmaxf((float)rows / (float)columns, 1.0f));
+    int skip = *bad;
+    size_t n = (size_t)rows * columns;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        g[i] = 0;
+        if (!skip) p[i] = p[i] * decay - by * to_float(x[i / (size_t)columns * (size_t)K + i % (size_t)columns]);
+    }
+}
+
+/* average = rate average + (1 - rate) p; swap: the two change places */
+__global__ void average_kernel(float *average, float *p, size_t n, const hrm_step *s, int swap, const int32_t *bad)
+{
+    float keep = s->ema_rate;
+    if (!swap && *bad) return;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        float had = average[i];
+        average[i] = swap ? p[i] : keep * had + (1 - keep) * p[i];
+        if (swap) p[i] = had;
+    }
 }
 
 /* the first row with an id sums the gradients of all rows with it, in their order, and moves the table's row */
@@ -2479,16 +2702,23 @@ struct prepared_plan {
     size_t rope, bytes;                                                 /* bytes */
 };
 
+static size_t align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* A mixer's positions, filled up. */
+static int mix_width(const hrm_dims *d) { return (int)align_up((size_t)d->S, 8); }
+/* of a prepared weight */
 static void tensor_shape(const hrm_dims *d, int tensor, int *N, int *K)
 {
     *N = (int)hrm__block_rows(d, tensor), *K = (int)hrm__block_columns(d, tensor);
+    if (!d->mixer) return;
+    if (tensor == HRM_MIX_GATE_UP) *K = mix_width(d);
+    if (tensor == HRM_MIX_DOWN) *N = mix_width(d);
 }
-static int tensor_permutation(int tensor)
+static int tensor_permutation(const hrm_dims *d, int tensor)
 {
-    return tensor == HRM_QKV_PROJ ? PERMUTE_QKV : tensor == HRM_GATE_UP_PROJ ? PERMUTE_GATE_UP : PERMUTE_NONE;
+    if (tensor == HRM_GATE_UP_PROJ || (d->mixer && tensor == HRM_MIX_GATE_UP)) return PERMUTE_GATE_UP;
+    return !d->mixer && tensor == HRM_QKV_PROJ ? PERMUTE_QKV : PERMUTE_NONE;
 }
-
-static size_t align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 static int blocks_before(const hrm_dims *d, int net)
 {
@@ -2516,23 +2746,30 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 
 static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
 
-/* What is kept of a block for the backward pass, in this order; each begins at a multiple of 256 bytes. */
+/* What is kept of a block for the backward pass, in this order, besides its output, which is the next one's input; each begins
+ * at a multiple of 256 bytes. MT: elements of a mixer's stream [B D,S'], or 0; MA: M where there is attention, else 0. */
 #define SAVED_LIST(X) /* type, name, bytes */ \
-    X(char, qkv, 3 * M * D * element) \
-    X(char, o, M * D * element) \
+    X(char, qkv, 3 * MA * D * element) \
+    X(char, o, MA * D * element) \
+    X(char, x_t, MT * element) \
+    X(char, y1_t, MT * element) \
     X(char, y1, M * D * element) \
-    X(char, y2, M * D * element) \
-    X(float, lse, (size_t)d->B * (size_t)padded_positions(d) * (size_t)d->heads * sizeof(float)) \
-    X(float, r1, M * sizeof(float)) \
+    X(float, lse, MA ? per_head : 0) \
+    X(float, r1, (d->mixer ? (size_t)d->B * D : M) * sizeof(float)) \
     X(float, r2, M * sizeof(float))
 struct saved_layer {
 #define MEMBER(type, name, bytes) type *name;
     SAVED_LIST(MEMBER)
 #undef MEMBER
 };
+static size_t per_head_bytes(const hrm_dims *d)
+{
+    return (size_t)d->B * (size_t)padded_positions(d) * (size_t)d->heads * sizeof(float);
+}
 static size_t place_saved(const hrm_dims *d, size_t element, char *at, saved_layer *l)
 {
-    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, used = 0;
+    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, MA = d->mixer ? 0 : M,
+           MT = d->mixer ? (size_t)d->B * D * (size_t)mix_width(d) : 0, per_head = per_head_bytes(d), used = 0;
 #define PLACE(type, name, bytes) l->name = (type *)(at + used), used += align_up(bytes, 256);
     SAVED_LIST(PLACE)
 #undef PLACE
@@ -2540,51 +2777,73 @@ static size_t place_saved(const hrm_dims *d, size_t element, char *at, saved_lay
 }
 struct work_plan {
     char    *s;                   /* [flows,M,D] stream, and the gradients of states and e behind it */
-    char    *o, *big, *h;         /* [M,D] attention; [M,max(2I,3D)] qkv, swiglu or its product; [M,max(I,D)] */
+    char    *o, *big, *h;         /* attention, a mixer's stream, and ds; qkv, swiglu or its product; swiglu */
+    char    *f, *turned;          /* a branch before, or its gradient after dropout; the gradient of a mixer's stream */
     float   *squares[2];          /* [M,slots] */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
     double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS] */
     int32_t *rows;                /* [B] */
-    char    *inputs;              /* [slots] what each pass with gradient starts from, [M,D] */
-    char    *layers;              /* saved_layer after saved_layer */
+    char    *inputs, *outputs;    /* [slots] what each pass with gradient starts from, [M,D]; [blocks] what each block gives */
+    char    *layers;              /* saved_layer after saved_layer, or one */
+    char    *muon_x, *muon_a, *muon_b;
     size_t   row_bytes, layer_bytes, part_floats, bytes;
     size_t   M;
     const hrm_dims *d;
     size_t   element;
 };
 
+static size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
+
 static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *base)
 {
     work_plan p;
     memset(&p, 0, sizeof p);
-    size_t B = (size_t)d->B, M = B * (size_t)d->S, D = (size_t)d->D, I = (size_t)d->I, at = 0;
+    size_t B = (size_t)d->B, M = B * (size_t)d->S, D = (size_t)d->D, at = 0;
+    size_t mix = d->mixer ? (size_t)mix_width(d) : 0, MT = B * D * mix; /* a mixer's stream [B D,mix] */
+    size_t products = most_of(M * (size_t)d->I, d->mixer ? B * D * (size_t)d->I_t : 0), stream = most_of(M * D, MT);
+    int whole = train || d->mlp_norm; /* gate and up, not their product alone */
     auto take = [&](size_t bytes) {
         char *q = (char *)base + at;
         at += align_up(bytes, 256);
         return q;
     };
     p.d = d, p.element = element, p.M = M;
-    size_t big = train ? (2 * I > 3 * D ? 2 * I : 3 * D) : (I > 3 * D ? I : 3 * D);
     p.row_bytes = align_up(M * D * element, 256);
     p.s = take(p.row_bytes * (size_t)(train ? d->kept.flows : 1));
-    p.o = take(M * D * element);
-    p.big = take(M * big * element);
-    for (int i = 0; i < 2; i++) p.squares[i] = (float *)take(M * ((D + 31) / 32) * sizeof(float));
+    p.o = take(stream * element);
+    p.big = take(most_of(whole ? 2 * products : products, d->mixer ? stream : 3 * M * D) * element);
+    for (int i = 0; i < 2; i++)
+        p.squares[i] = (float *)take(most_of(M * ((D + 31) / 32), B * D * ((mix + 31) / 32)) * sizeof(float));
     p.sums = (double *)take(B * HRM_METRIC_SUMS * sizeof(double));
     p.rows = (int32_t *)take(B * sizeof(int32_t));
+    if (whole) p.h = take(most_of(products, stream) * element);
     if (train) {
-        p.h = take(M * (I > D ? I : D) * element);
-        size_t per_head = B * (size_t)padded_positions(d) * (size_t)d->heads * sizeof(float);
-        p.delta = (float *)take(per_head);
-        p.part_floats = 8 * 2 * I * D;
-        if (p.part_floats < 8 * 3 * D * D) p.part_floats = 8 * 3 * D * D;
-        if (p.part_floats < 16 * (size_t)d->V * D) p.part_floats = 16 * (size_t)d->V * D;
+        if (d->dropout) p.f = take(stream * element);
+        if (d->mixer) p.turned = take(MT * element);
+        else p.delta = (float *)take(per_head_bytes(d));
+        size_t largest = 0, square = 0, filled = 0; /* of Muon: both sides filled up to multiples of 8 */
+        for (int t = 0; t < HRM_BLOCK_TENSORS; t++) {
+            int N, K;
+            tensor_shape(d, t, &N, &K);
+            size_t rows = align_up((size_t)N, 8), columns = align_up((size_t)K, 8), less = rows < columns ? rows : columns;
+            largest = most_of(largest, (size_t)N * (size_t)K);
+            filled = most_of(filled, rows * columns);
+            square = most_of(square, less * less);
+        }
+        if (d->muon_ns_steps) largest = filled;
+        p.part_floats = most_of(8 * largest, 16 * (size_t)d->V * D);
         p.parts = (float *)take(p.part_floats * sizeof(float));
         p.norm_parts = (double *)take(NORM_PARTS * sizeof(double));
         p.inputs = take(p.row_bytes * (size_t)d->kept.slots);
+        p.outputs = take(p.row_bytes * (size_t)d->kept.blocks);
         saved_layer unused;
         p.layer_bytes = place_saved(d, element, NULL, &unused);
-        p.layers = take(p.layer_bytes * (size_t)d->kept.blocks);
+        p.layers = take(p.layer_bytes * (size_t)(d->checkpointing ? 1 : d->kept.blocks));
+        if (d->muon_ns_steps) {
+            p.muon_x = take(filled * element);
+            p.muon_a = take(square * element);
+            p.muon_b = take(square * element);
+        }
     }
     p.bytes = at;
     return p;
@@ -2593,7 +2852,7 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
 static saved_layer plan_layer(const work_plan *p, int block)
 {
     saved_layer l;
-    place_saved(p->d, p->element, p->layers + p->layer_bytes * (size_t)block, &l);
+    place_saved(p->d, p->element, p->layers + p->layer_bytes * (size_t)(p->d->checkpointing ? 0 : block), &l);
     return l;
 }
 
@@ -2601,8 +2860,10 @@ static size_t element_size(const hrm_device *dev) { return dev->dtype == HRM_FOR
 
 static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_device_sizes *sizes)
 {
-    if (d->head_dim > 32 * ATTENTION_REGISTERS)
+    if (!d->mixer && d->head_dim > 32 * ATTENTION_REGISTERS)
         return hrm_error_set(HRM_ERR_UNSUPPORTED, "head_dim is %d, CUDA takes up to %d", d->head_dim, 32 * ATTENTION_REGISTERS);
+    if ((double)d->B * (d->S > d->D && d->mixer ? d->S : d->D) / 32 * (d->S / 32 + 1) > 2147483647.0 && d->mixer)
+        return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
     if ((double)d->B * d->S * (d->heads > 3 ? d->heads : 3) > 2147483647.0)
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
     size_t element = d->dtype == HRM_FORWARD_FLOAT32 ? sizeof(float) : sizeof(bf16);
@@ -2739,15 +3000,13 @@ static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int
     return gemm_of<KIND, false>(dev, x, e);
 }
 
-/* grads [N,K] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order */
-template <class T>
-static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *grads, const void *dy, const void *x, int M,
-                                  int N, int K, int permutation)
+/* C [M,N] in parts: in how many splits over K the GPU is full */
+static int choose_splits(hrm_device *dev, const work_plan *p, int M, int N, int K)
 {
-    int tiles = dev->dtype == HRM_FORWARD_FLOAT32 ? ceil_div(N, SIMT_M) * ceil_div(K, SIMT_N)
-                : dev->wgmma                      ? ceil_div(N, WG_M) * ceil_div(K, WG_N)
-                                                  : ceil_div(N, 128) * ceil_div(K, 128);
-    int most = (int)(p->part_floats / ((size_t)N * (size_t)K)), steps = ceil_div(M, 64), splits = 1;
+    int tiles = dev->dtype == HRM_FORWARD_FLOAT32 ? ceil_div(M, SIMT_M) * ceil_div(N, SIMT_N)
+                : dev->wgmma                      ? ceil_div(M, WG_M) * ceil_div(N, WG_N)
+                                                  : ceil_div(M, 128) * ceil_div(N, 128);
+    int most = (int)(p->part_floats / ((size_t)M * (size_t)N)), steps = ceil_div(K, 64), splits = 1;
     double best = 0;
     if (most > 64) most = 64;
     for (int s = 1; s <= most && s <= steps; s++) {
@@ -2755,16 +3014,36 @@ static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *gr
         if (filled > best + 0.01) best = filled, splits = s;
     }
 #ifdef HRM_USE_CUBLAS
-    if (dev->dtype != HRM_FORWARD_FLOAT32 && N % 8 == 0 && K % 8 == 0) splits = 1;
+    if (dev->dtype != HRM_FORWARD_FLOAT32 && M % 8 == 0 && N % 8 == 0) splits = 1;
 #endif
+    return splits;
+}
+/* C [M,N] = A B^T, or A^T B, into p->parts */
+template <class T, bool TRANS>
+static hrm_status product_in_parts(hrm_device *dev, const work_plan *p, const void *A, const void *B, int M, int N, int K,
+                                   int *splits)
+{
     ending<T> e;
     memset(&e, 0, sizeof e);
     e.part = p->parts;
-    e.M = N, e.N = K;
-    product q = {dy, x, M, 1, splits};
-    TRY((gemm_of<END_PART, true>(dev, q, e)));
-    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits, N, K,
-          permutation, p->d->head_dim);
+    e.M = M, e.N = N;
+    *splits = choose_splits(dev, p, M, N, K);
+    product q = {A, B, K, TRANS, *splits};
+    return gemm_of<END_PART, TRANS>(dev, q, e);
+}
+
+/* grads [rows,columns] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order; N and K are rows and
+ * columns, filled up */
+template <class T>
+static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *grads, const void *dy, const void *x, int M,
+                                  int tensor)
+{
+    int N, K, splits;
+    tensor_shape(p->d, tensor, &N, &K);
+    TRY((product_in_parts<T, true>(dev, p, dy, x, N, K, M, &splits)));
+    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits,
+          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
+          p->d->head_dim);
     return HRM_OK;
 }
 
@@ -2904,9 +3183,10 @@ static int flat_blocks(const hrm_device *dev, size_t n, int each)
         else CHAIN(dev, (kernel<T, 1>), row_blocks(rows), 32 * ROW_WARPS, 0, __VA_ARGS__); \
     } while (0)
 
-template <class T> static hrm_status normalise(hrm_device *dev, T *y, T *y2, float *r, const T *s, int M, int D, float eps)
+template <class T>
+static hrm_status normalise(hrm_device *dev, T *y, T *y2, float *r, const T *s, int M, int D, int count, float eps)
 {
-    CHAIN_ROWS(dev, normalise_kernel, D, M, y, y2, r, s, M, D, eps);
+    CHAIN_ROWS(dev, normalise_kernel, D, M, y, y2, r, s, M, D, count, eps);
     return HRM_OK;
 }
 template <class T> static hrm_status add(hrm_device *dev, T *out, const T *x, const T *a, const T *b, int M, int D)
@@ -2925,7 +3205,7 @@ static const T *weight(const hrm_work *w, const prepared_plan *pre, int net, int
 }
 static const float2 *rope_table(const hrm_work *w, const prepared_plan *pre)
 {
-    return w->d.learned ? NULL : (const float2 *)((const char *)w->prepared + pre->rope);
+    return w->d.rope ? (const float2 *)((const char *)w->prepared + pre->rope) : NULL;
 }
 
 template <class T> static attention_args<T> attention_for(const hrm_work *w, const prepared_plan *pre)
@@ -2939,61 +3219,164 @@ template <class T> static attention_args<T> attention_for(const hrm_work *w, con
     return x;
 }
 
+/* ---- blocks: attention or mixing, then the MLP ----------------------------------------------------------------------------*/
+struct block_call {
+    hrm_device     *dev;
+    const hrm_work *w;
+    prepared_plan   pre;
+    work_plan       p;
+    int             net, layer, pass; /* pass: its index, for dropout */
+    bool            drops;
+};
+template <class T> static block_call block_call_for(hrm_device *dev, const hrm_work *w, const hrm_pass *pass, bool drops)
+{
+    block_call c = {dev, w, plan_prepared(&w->d, sizeof(T)), plan_work(&w->d, w->train, sizeof(T), w->work), pass->net, 0,
+                    pass->index, drops};
+    return c;
+}
+template <class T> static T *block_output(const block_call &c, int block)
+{
+    return (T *)(c.p.outputs + c.p.row_bytes * (size_t)block);
+}
+template <class T> static const T *weight_of(const block_call &c, int tensor, int transposed)
+{
+    return weight<T>(c.w, &c.pre, c.net, c.layer, tensor, transposed);
+}
+
+/* What half a block works on, [M,N] with `count` of N columns in use: the MLP's rows are positions, mixing's are channels. */
+struct half_block {
+    int M, N, count, I, gate_up, down;
+    int branch, each; /* of dropout; rows a puzzle */
+};
+static half_block mlp_half(const hrm_work *w)
+{
+    const hrm_dims *d = &w->d;
+    half_block h = {w->rows * d->S, d->D, d->D, d->I, HRM_GATE_UP_PROJ, HRM_DOWN_PROJ, 1, d->S};
+    return h;
+}
+static half_block mix_half(const hrm_work *w)
+{
+    const hrm_dims *d = &w->d;
+    half_block h = {w->rows * d->D, mix_width(d), d->S, d->I_t, HRM_MIX_GATE_UP, HRM_MIX_DOWN, 0, d->D};
+    return h;
+}
+static drop_args drop_for(const block_call &c, const half_block &h)
+{
+    drop_args a = {c.w->step, c.pass, c.layer, h.branch, c.w->first_row, h.each, h.count};
+    return a;
+}
+template <class T> static ending<T> ending_for(const hrm_dims *d, int count)
+{
+    ending<T> e;
+    memset(&e, 0, sizeof e);
+    e.S = d->S, e.head_dim = d->head_dim, e.inv_D = 1.0f / (float)count, e.eps = d->eps;
+    return e;
+}
+
+/* rows that are normalised, or whose norms' factors the squares tell */
+template <class T> struct stream { T *at; const float *squares; int slots; };
+
+/* from [B,rows,ld_from] -> to [B,columns,ld_to] */
+template <class T>
+static hrm_status turn(const block_call &c, T *to, const stream<T> &from, int rows, int columns, int ld_from, int ld_to)
+{
+    int tiles = ceil_div(columns, 32) * ceil_div(ld_to, 32);
+    CHAIN(c.dev, turn_kernel<T>, c.w->rows * tiles, 256, 0, to, (const T *)from.at, from.squares, from.slots,
+          1.0f / (float)columns, c.w->d.eps, rows, columns, ld_from, ld_to);
+    return HRM_OK;
+}
+
+/* s -> out = s + a W^T, through dropout: normalised where `now`, with r kept and a copy in out2 (both may be NULL), else with
+ * its squares */
+template <class T>
+static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now, const T *a, int K,
+                       int tensor)
+{
+    ending<T> e = ending_for<T>(&c.w->d, h.count);
+    float eps = c.w->d.eps;
+    if (c.drops) {
+        e.out = (T *)c.p.f;
+        TRY((gemm<END_STORE, T>(c.dev, a, weight_of<T>(c, tensor, 0), h.M, h.N, K, e)));
+        CHAIN_ROWS(c.dev, drop_join_kernel, h.N, h.M, out, out2, r, (const T *)s->at, (const T *)c.p.f, drop_for(c, h), h.M, h.N,
+                   h.count, eps);
+    } else {
+        e.out = out, e.residual = s->at, e.squares = s->squares, e.slots = s->slots, e.squares_out = c.p.squares[h.branch];
+        TRY((gemm<END_RESIDUAL, T>(c.dev, a, weight_of<T>(c, tensor, 0), h.M, h.N, K, e)));
+        if (now) TRY(normalise<T>(c.dev, out, out2, r, out, h.M, h.N, h.count, eps));
+    }
+    s->at = out;
+    s->squares = now ? NULL : e.squares_out, s->slots = e.slots_out;
+    return HRM_OK;
+}
+
+template <class T>
+static hrm_status half_forward(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now)
+{
+    const T *gate_up = weight_of<T>(c, h.gate_up, 0);
+    T *product = (T *)(c.w->d.mlp_norm ? c.p.h : c.p.big);
+    ending<T> e = ending_for<T>(&c.w->d, h.count);
+    e.out = (T *)c.p.big, e.squares = s->squares, e.slots = s->slots;
+    if (c.w->d.mlp_norm) {
+        TRY((gemm<END_STORE, T>(c.dev, s->at, gate_up, h.M, 2 * h.I, h.N, e)));
+        CHAIN(c.dev, swiglu_norm_kernel<T>, row_blocks(h.M), 32 * ROW_WARPS, 0, product, (const T *)c.p.big, h.M, h.I,
+              c.w->d.eps);
+    } else TRY((gemm<END_SWIGLU, T>(c.dev, s->at, gate_up, h.M, 2 * h.I, h.N, e)));
+    return join<T>(c, h, s, out, out2, r, now, product, h.I, h.down);
+}
+
+/* s -> s, in place unless something is kept; then the output goes to y2 as well. now, out2: see join */
+template <class T>
+static hrm_status block_forward(const block_call &c, const saved_layer *keep, stream<T> *s, T *y2, T *out2, bool now)
+{
+    const hrm_dims *d = &c.w->d;
+    T *y1 = keep ? (T *)keep->y1 : s->at;
+    half_block mlp = mlp_half(c.w);
+    if (d->mixer) {
+        half_block mix = mix_half(c.w);
+        stream<T> t = {keep ? (T *)keep->x_t : (T *)c.p.o, NULL, 0};
+        TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
+        TRY(half_forward<T>(c, mix, &t, keep ? (T *)keep->y1_t : t.at, NULL, keep ? keep->r1 : NULL, true));
+        TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
+        s->at = y1, s->squares = NULL;
+    } else {
+        half_block attention = mlp;
+        T *qkv = (T *)(keep ? keep->qkv : c.p.big), *o = (T *)(keep ? keep->o : c.p.o);
+        attention.branch = 0;
+        ending<T> e = ending_for<T>(d, d->D);
+        e.out = qkv, e.squares = s->squares, e.slots = s->slots;
+        e.rope = rope_table(c.w, &c.pre), e.rope_columns = 2 * d->D;
+        TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
+        attention_args<T> x = attention_for<T>(c.w, &c.pre);
+        x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
+        TRY(attention_forward(c.dev, x, c.w->rows));
+        TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, o, d->D, HRM_O_PROJ));
+    }
+    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, now);
+}
+
 /* One pass, in place on its state; with a slot what the backward pass needs is kept. */
 template <class T> static hrm_status run_pass(hrm_device *dev, hrm_work *w, void *const *states, const hrm_pass *pass)
 {
     const hrm_dims *d = &w->d;
-    prepared_plan pre = plan_prepared(d, sizeof(T));
-    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, D = d->D, save = pass->slot >= 0, net = pass->net, n = 0;
-    T *z = (T *)states[pass->state], *s = save ? (T *)(p.inputs + p.row_bytes * (size_t)pass->slot) : (T *)p.s;
+    bool save = pass->slot >= 0, drops = d->dropout && states[0] == w->z[0]; /* not in the target's forward pass */
+    bool now = save || drops;
+    block_call c = block_call_for<T>(dev, w, pass, drops);
+    int M = w->rows * d->S, D = d->D, layers = d->layers[pass->net], n = 0;
+    T *z = (T *)states[pass->state];
+    stream<T> s = {save ? (T *)(c.p.inputs + c.p.row_bytes * (size_t)pass->slot) : (T *)c.p.s, NULL, 0};
     const T *inputs[HRM_MAX_STATES + 1] = {};
     for (int i = 0; i < d->states; i++)
         if (pass->inputs >> i & 1) inputs[n++] = (const T *)states[i];
     if (pass->inputs & HRM_INPUT_E) inputs[n++] = (const T *)w->e;
-    if (n == 0) TRY(cuda_copy(dev, s, z, (size_t)M * (size_t)D * sizeof(T)));
-    for (int i = 0; i < n; i += i ? 1 : 2) TRY(add<T>(dev, s, i ? s : z, inputs[i], i ? NULL : inputs[1], M, D));
-    ending<T> base;
-    memset(&base, 0, sizeof base);
-    base.S = d->S, base.head_dim = d->head_dim, base.inv_D = 1.0f / (float)D, base.eps = d->eps;
-    const float *squares = NULL; /* the sum is taken as it is */
-    int slots = 0;
-    for (int layer = 0; layer < d->layers[net]; layer++) {
-        saved_layer keep = save ? plan_layer(&p, pass->block + layer) : saved_layer();
-        ending<T> e = base;
-        T *qkv = save ? (T *)keep.qkv : (T *)p.big, *o = save ? (T *)keep.o : (T *)p.o, *h = (T *)p.big;
-        T *s1 = save ? (T *)keep.y1 : s, *s2 = save ? (T *)keep.y2 : s;
-        e.out = qkv, e.squares = squares, e.slots = slots;
-        e.rope = rope_table(w, &pre), e.rope_columns = 2 * D;
-        TRY((gemm<END_STORE, T>(dev, s, weight<T>(w, &pre, net, layer, HRM_QKV_PROJ, 0), M, 3 * D, D, e)));
-        attention_args<T> x = attention_for<T>(w, &pre);
-        x.qkv = qkv, x.o = o, x.lse = save ? keep.lse : NULL;
-        TRY(attention_forward(dev, x, w->rows));
-
-        e = base;
-        e.out = s1, e.residual = s, e.squares = squares, e.slots = slots, e.squares_out = p.squares[0];
-        TRY((gemm<END_RESIDUAL, T>(dev, o, weight<T>(w, &pre, net, layer, HRM_O_PROJ, 0), M, D, D, e)));
-        squares = p.squares[0], slots = e.slots_out;
-        if (save) {
-            TRY(normalise<T>(dev, s1, NULL, keep.r1, s1, M, D, d->eps));
-            squares = NULL;
-        }
-        e = base;
-        e.out = h, e.squares = squares, e.slots = slots;
-        TRY((gemm<END_SWIGLU, T>(dev, s1, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 0), M, 2 * d->I, D, e)));
-        e = base;
-        e.out = s2, e.residual = s1, e.squares = squares, e.slots = slots, e.squares_out = p.squares[1];
-        TRY((gemm<END_RESIDUAL, T>(dev, h, weight<T>(w, &pre, net, layer, HRM_DOWN_PROJ, 0), M, D, d->I, e)));
-        squares = p.squares[1], slots = e.slots_out;
-        int last = layer == d->layers[net] - 1;
-        if (save) {
-            TRY(normalise<T>(dev, s2, last ? z : NULL, keep.r2, s2, M, D, d->eps));
-            squares = NULL;
-        } else if (last) TRY(normalise<T>(dev, z, NULL, NULL, s2, M, D, d->eps));
-        s = s2;
+    if (n == 0) TRY(cuda_copy(dev, s.at, z, (size_t)M * (size_t)D * sizeof(T)));
+    for (int i = 0; i < n; i += i ? 1 : 2) TRY(add<T>(dev, s.at, i ? s.at : z, inputs[i], i ? NULL : inputs[1], M, D));
+    for (; c.layer < layers; c.layer++) {
+        saved_layer keep = save ? plan_layer(&c.p, pass->block + c.layer) : saved_layer();
+        TRY(block_forward<T>(c, save ? &keep : NULL, &s, save ? block_output<T>(c, pass->block + c.layer) : NULL,
+                             c.layer == layers - 1 ? z : NULL, now));
     }
-    if (d->layers[net] == 0) TRY(cuda_copy(dev, z, s, (size_t)M * (size_t)D * sizeof(T)));
-    return HRM_OK;
+    if (layers == 0) return cuda_copy(dev, z, s.at, (size_t)M * (size_t)D * sizeof(T));
+    return now ? HRM_OK : normalise<T>(dev, z, NULL, NULL, s.at, M, D, D, d->eps);
 }
 
 template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
@@ -3003,18 +3386,18 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
     for (int t = 0; t < HRM_BLOCK_TENSORS; t++) {
         int N, K;
         layer_offsets at;
-        tensor_shape(d, t, &N, &K);
+        tensor_shape(d, t, &N, &K); /* filled up */
         at.from = w->at.net_offset[0] + w->at.block_offset[t]; /* networks stand one after the other */
         at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
         dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)all_blocks(d));
         if (grid.z > 0)
-            LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, N, K, tensor_permutation(t),
-                   d->head_dim);
+            LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, (int)hrm__block_rows(d, t),
+                   (int)hrm__block_columns(d, t), N, K, tensor_permutation(d, t), d->head_dim);
     }
-    int half = d->head_dim / 2;
-    if (!d->learned)
-        LAUNCH(dev, rope_table_kernel, ceil_div(d->S * half, 128), 128, 0, (float2 *)((char *)w->prepared + pre.rope), d->S,
-               half, d->theta);
+    int pairs = d->head_dim / 2;
+    if (d->rope)
+        LAUNCH(dev, rope_table_kernel, ceil_div(d->S * pairs, 128), 128, 0, (float2 *)((char *)w->prepared + pre.rope), d->S,
+               pairs, d->theta);
     return HRM_OK;
 }
 static hrm_status cuda_prepare(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, prepare_of)(dev, w); }
@@ -3077,7 +3460,7 @@ static hrm_status cuda_losses(hrm_device *dev, hrm_work *w)
 {
     work_plan p = plan_work(&w->d, w->train, element_size(dev), w->work);
     LAUNCH(dev, losses_kernel, w->rows, LOSS_THREADS, 0, *w, p.sums);
-    LAUNCH(dev, sum_metrics_kernel, 1, 32 * HRM_METRIC_SUMS, 0, w->metrics, w->bad, p.sums, w->rows);
+    LAUNCH(dev, sum_metrics_kernel, 1, 32 * HRM_METRIC_SUMS, 0, w->metrics, w->bad, p.sums, w->rows, w->first_row > 0);
     return HRM_OK;
 }
 
@@ -3098,69 +3481,109 @@ template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work
     const T *z = (const T *)w->z[0];
     LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head,
                 w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
+    if (w->train == 3) return HRM_OK;
     unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
     LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, (unsigned)ceil_div(V, TABLE_VALUES)), TABLE_COLUMNS, 0,
            p.parts, z, w->dlogits, rows, d->T, d->S, d->P, D, V);
     CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts,
-          splits, V, D, PERMUTE_NONE, 1);
+          splits, V, D, V, D, PERMUTE_NONE, 1);
     splits = table_splits(dev, &p, w->rows, 2);
     LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, 1), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
            d->S, 0, D, 2);
     CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight,
-          p.parts, splits, 2, D, PERMUTE_NONE, 1);
+          p.parts, splits, 2, D, 2, D, PERMUTE_NONE, 1);
     LAUNCH(dev, q_bias_gradient_kernel, 1, 32, 0, w->grads + w->at.q_head_bias, w->dq, w->rows);
     return HRM_OK;
 }
 static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, heads_backward_of)(dev, w); }
 
-/* dz stands in one of the gradients at p.s. Per block, from the end:
- *   ds = rms'(dz);  [gate,up] = y1 Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dz = ds + d[gate,up] Wgu
- *   ds = rms'(dz);  dWo;  do = ds Wo;  dqkv = attention'(do);  dWqkv;                      dz = ds + dqkv Wqkv */
+/* dz, the gradient of y, becomes that of x, of half a block:
+ *   ds = rms'(dz);  [gate,up] = x Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dx = ds + d[gate,up] Wgu
+ * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted. */
+template <class T>
+static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r, const T **df)
+{
+    T *ds = (T *)c.p.o;
+    CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count);
+    if (c.drops) CHAIN_ROWS(c.dev, drop_kernel, h.N, h.M, (T *)c.p.f, (const T *)ds, drop_for(c, h), h.M, h.N);
+    *df = (const T *)(c.drops ? c.p.f : c.p.o);
+    return HRM_OK;
+}
+template <class T>
+static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r, T *dz, float *grads)
+{
+    T *gate_up = (T *)c.p.big, *product = (T *)c.p.h;
+    const T *df;
+    const size_t *at = c.w->at.block_offset;
+    TRY(branch_gradient<T>(c, h, dz, y, r, &df));
+    ending<T> base = ending_for<T>(&c.w->d, h.count), e = base;
+    e.out = gate_up;
+    TRY((gemm<END_STORE, T>(c.dev, x, weight_of<T>(c, h.gate_up, 0), h.M, 2 * h.I, h.N, e)));
+    e = base;
+    e.out = product, e.gate_up = gate_up;
+    if (c.w->d.mlp_norm) {
+        TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, h.down, 1), h.M, h.I, h.N, e)));
+        CHAIN(c.dev, swiglu_norm_backward_kernel<T>, row_blocks(h.M), 32 * ROW_WARPS, 0, gate_up, product, h.M, h.I,
+              c.w->d.eps);
+    } else TRY((gemm<END_SWIGLU_BACK, T>(c.dev, df, weight_of<T>(c, h.down, 1), h.M, h.I, h.N, e)));
+    if (grads) {
+        TRY(weight_gradient<T>(c.dev, &c.p, grads + at[h.down], df, product, h.M, h.down));
+        TRY(weight_gradient<T>(c.dev, &c.p, grads + at[h.gate_up], gate_up, x, h.M, h.gate_up));
+    }
+    e = base;
+    e.out = dz, e.residual = (const T *)c.p.o;
+    return gemm<END_ADD, T>(c.dev, gate_up, weight_of<T>(c, h.gate_up, 1), h.M, h.N, 2 * h.I, e);
+}
+/*   ds = rms'(dz);  dWo;  do = ds Wo;  dqkv = attention'(do);  dWqkv;  dz = ds + dqkv Wqkv */
+template <class T>
+static hrm_status attention_half_backward(const block_call &c, const saved_layer &keep, const T *x, T *dz, float *grads)
+{
+    half_block h = mlp_half(c.w);
+    int D = h.N;
+    T *dqkv = (T *)c.p.big, *d_o = (T *)c.p.h;
+    const T *df;
+    const size_t *at = c.w->at.block_offset;
+    h.branch = 0;
+    TRY(branch_gradient<T>(c, h, dz, (const T *)keep.y1, keep.r1, &df));
+    if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_O_PROJ], df, keep.o, h.M, HRM_O_PROJ));
+    ending<T> base = ending_for<T>(&c.w->d, D), e = base;
+    e.out = d_o;
+    TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, HRM_O_PROJ, 1), h.M, D, D, e)));
+    attention_args<T> a = attention_for<T>(c.w, &c.pre);
+    a.qkv = (const T *)keep.qkv, a.o = (T *)keep.o, a.d_o = d_o, a.lse = keep.lse, a.delta = c.p.delta, a.dqkv = dqkv;
+    TRY(attention_delta_of<T>(c.dev, a, h.M));
+    TRY(attention_backward(c.dev, a, c.w->rows));
+    if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_QKV_PROJ], dqkv, x, h.M, HRM_QKV_PROJ));
+    e = base;
+    e.out = dz, e.residual = (const T *)c.p.o;
+    return gemm<END_ADD, T>(c.dev, dqkv, weight_of<T>(c, HRM_QKV_PROJ, 1), h.M, D, 3 * D, e);
+}
+
+/* dz stands in one of the gradients at p.s */
 template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w, const hrm_pass *pass, T *dz)
 {
     const hrm_dims *d = &w->d;
-    prepared_plan pre = plan_prepared(d, sizeof(T));
-    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, D = d->D, I = d->I, net = pass->net;
-    T *ds = (T *)p.o, *gate_up = (T *)p.big, *dqkv = (T *)p.big, *h = (T *)p.h, *d_o = (T *)p.h;
-    ending<T> base;
-    memset(&base, 0, sizeof base);
-    base.S = d->S, base.head_dim = d->head_dim, base.inv_D = 1.0f / (float)D, base.eps = d->eps;
-    for (int layer = d->layers[net] - 1; layer >= 0; layer--) {
-        saved_layer keep = plan_layer(&p, pass->block + layer);
-        const T *y0 = layer ? (const T *)plan_layer(&p, pass->block + layer - 1).y2
-                            : (const T *)(p.inputs + p.row_bytes * (size_t)pass->slot),
-                *y1 = (const T *)keep.y1, *y2 = (const T *)keep.y2;
-        float *grads = w->grads + w->at.net_offset[net] + (size_t)layer * w->at.block_size;
-        const size_t *at = w->at.block_offset;
-        ending<T> e;
-
-        CHAIN_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y2, keep.r2, M, D);
-        e = base;
-        e.out = gate_up;
-        TRY((gemm<END_STORE, T>(dev, y1, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 0), M, 2 * I, D, e)));
-        e = base;
-        e.out = h, e.gate_up = gate_up;
-        TRY((gemm<END_SWIGLU_BACK, T>(dev, ds, weight<T>(w, &pre, net, layer, HRM_DOWN_PROJ, 1), M, I, D, e)));
-        TRY(weight_gradient<T>(dev, &p, grads + at[HRM_DOWN_PROJ], ds, h, M, D, I, PERMUTE_NONE));
-        TRY(weight_gradient<T>(dev, &p, grads + at[HRM_GATE_UP_PROJ], gate_up, y1, M, 2 * I, D, PERMUTE_GATE_UP));
-        e = base;
-        e.out = dz, e.residual = ds;
-        TRY((gemm<END_ADD, T>(dev, gate_up, weight<T>(w, &pre, net, layer, HRM_GATE_UP_PROJ, 1), M, D, 2 * I, e)));
-
-        CHAIN_ROWS(dev, normalise_backward_kernel, D, M, ds, dz, y1, keep.r1, M, D);
-        TRY(weight_gradient<T>(dev, &p, grads + at[HRM_O_PROJ], ds, keep.o, M, D, D, PERMUTE_NONE));
-        e = base;
-        e.out = d_o;
-        TRY((gemm<END_STORE, T>(dev, ds, weight<T>(w, &pre, net, layer, HRM_O_PROJ, 1), M, D, D, e)));
-        attention_args<T> x = attention_for<T>(w, &pre);
-        x.qkv = (const T *)keep.qkv, x.o = (T *)keep.o, x.d_o = d_o, x.lse = keep.lse, x.delta = p.delta, x.dqkv = dqkv;
-        TRY(attention_delta_of<T>(dev, x, M));
-        TRY(attention_backward(dev, x, w->rows));
-        TRY(weight_gradient<T>(dev, &p, grads + at[HRM_QKV_PROJ], dqkv, y0, M, 3 * D, D, PERMUTE_QKV));
-        e = base;
-        e.out = dz, e.residual = ds;
-        TRY((gemm<END_ADD, T>(dev, dqkv, weight<T>(w, &pre, net, layer, HRM_QKV_PROJ, 1), M, D, 3 * D, e)));
+    block_call c = block_call_for<T>(dev, w, pass, d->dropout != 0);
+    for (c.layer = d->layers[c.net] - 1; c.layer >= 0; c.layer--) {
+        int block = pass->block + c.layer;
+        saved_layer keep = plan_layer(&c.p, block);
+        T *x = c.layer ? block_output<T>(c, block - 1) : (T *)(c.p.inputs + c.p.row_bytes * (size_t)pass->slot),
+          *y2 = block_output<T>(c, block);
+        float *grads = w->train == 3 ? NULL : w->grads + w->at.net_offset[c.net] + (size_t)c.layer * w->at.block_size;
+        if (d->checkpointing) {
+            stream<T> s = {x, NULL, 0};
+            TRY(block_forward<T>(c, &keep, &s, y2, NULL, true));
+        }
+        TRY(half_backward<T>(c, mlp_half(w), (const T *)keep.y1, y2, keep.r2, dz, grads));
+        if (!d->mixer) {
+            TRY(attention_half_backward<T>(c, keep, x, dz, grads));
+            continue;
+        }
+        half_block mix = mix_half(w);
+        stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0};
+        TRY(turn<T>(c, turned.at, down, d->S, d->D, d->D, mix.N));
+        TRY(half_backward<T>(c, mix, (const T *)keep.x_t, (const T *)keep.y1_t, keep.r1, turned.at, grads));
+        TRY(turn<T>(c, dz, turned, d->D, d->S, mix.N, d->D));
     }
     return HRM_OK;
 }
@@ -3200,12 +3623,14 @@ template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work
     if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
     const T *de = (const T *)(p.s + p.row_bytes * (size_t)w->de);
     float factor = embed_factor(d);
-    LAUNCH(dev, token_rows_kernel<T>,
-           dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)),
-           TABLE_COLUMNS, 0, p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0, w->grads + w->at.embed_tokens,
-          p.parts, splits, d->V, d->D, PERMUTE_NONE, 1);
-    if (d->learned)
+    if (w->train != 3) {
+        LAUNCH(dev, token_rows_kernel<T>,
+               dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)),
+               TABLE_COLUMNS, 0, p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
+        CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0,
+              w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D, d->V, d->D, PERMUTE_NONE, 1);
+    }
+    if (d->learned && w->train != 3)
         LAUNCH(dev, position_gradient_kernel<T>, ceil_div(SD, 128), 128, 0, w->grads + w->at.embed_pos, de, w->rows, SD,
                factor);
     size_t n = (size_t)w->rows * (size_t)d->puzzle_ndim;
@@ -3230,20 +3655,82 @@ static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
+/* A wide x [N,K] takes its short side from the left, a tall one from the right: a = x x^T and x = (b I + c a + d a a) x, or
+ * a = x^T x and x = x (b I + c a + d a a). */
+template <class T>
+static hrm_status muon_matrix(hrm_device *dev, hrm_work *w, const work_plan *p, size_t at, int rows, int columns, int rate)
+{
+    T *x = (T *)p->muon_x, *a = (T *)p->muon_a, *b = (T *)p->muon_b;
+    int N = (int)align_up((size_t)rows, 8), K = (int)align_up((size_t)columns, 8), tall = rows > columns, n = tall ? K : N;
+    size_t all = (size_t)N * (size_t)K, square = (size_t)n * (size_t)n;
+    LAUNCH(dev, muon_begin_kernel, NORM_PARTS, 256, 0, w->grads + at, w->m + at, p->norm_parts,
+           (size_t)rows * (size_t)columns, w->step, w->norm, w->bad);
+    LAUNCH(dev, muon_scale_kernel<T>, flat_blocks(dev, all, 1024), 256, 0, x, w->grads + at, p->norm_parts, rows, columns, N,
+           K);
+    for (int i = 0; i < w->d.muon_ns_steps; i++) {
+        int splits;
+        if (tall) TRY((product_in_parts<T, true>(dev, p, x, x, n, n, N, &splits)));
+        else TRY((product_in_parts<T, false>(dev, p, x, x, n, n, K, &splits)));
+        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, square, 256), 256, 0, a, (const T *)NULL, 1.0f, 0.0f, p->parts, splits,
+               square);
+        TRY((product_in_parts<T, false>(dev, p, a, a, n, n, n, &splits)));
+        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, square, 256), 256, 0, b, (const T *)a, 2.0315f, -4.7750f, p->parts,
+               splits, square);
+        if (tall) TRY((product_in_parts<T, false>(dev, p, x, b, N, K, K, &splits)));
+        else TRY((product_in_parts<T, true>(dev, p, b, x, N, K, N, &splits)));
+        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, all, 256), 256, 0, x, (const T *)x, 1.0f, 3.4445f, p->parts, splits,
+               all);
+    }
+    LAUNCH(dev, muon_end_kernel<T>, flat_blocks(dev, all, 256), 256, 0, w->params + at, w->grads + at, (const T *)x, rows,
+           columns, K, w->step, rate, w->bad);
+    return HRM_OK;
+}
+template <class T> static hrm_status muon_of(hrm_device *dev, hrm_work *w, int rate)
+{
+    const hrm_dims *d = &w->d;
+    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
+    for (int i = 0; i < all_blocks(d) * HRM_BLOCK_TENSORS; i++) {
+        int tensor = i % HRM_BLOCK_TENSORS; /* networks stand one after the other */
+        size_t at = w->at.net_offset[0] + (size_t)(i / HRM_BLOCK_TENSORS) * w->at.block_size + w->at.block_offset[tensor];
+        TRY(muon_matrix<T>(dev, w, &p, at, (int)hrm__block_rows(d, tensor), (int)hrm__block_columns(d, tensor), rate));
+    }
+    return HRM_OK;
+}
+static hrm_status cuda_muon(hrm_device *dev, hrm_work *w, int rate)
+{
+    int chains = dev->chains;
+    dev->chains = 0; /* what products read first, weights elsewhere, the kernel before has just written */
+    hrm_status status = BY_TYPE(dev, muon_of)(dev, w, rate);
+    dev->chains = chains;
+    return status;
+}
+
 static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int count)
 {
     for (int i = 0; i < count; i++) {
         const hrm_group *g = &groups[i];
         size_t n = align_up(g->count, 4), at = g->from; /* groups begin and end where tensors do, at multiples of 64 */
         if (g->optimizer == HRM_ADAM_ATAN2) {
-            LAUNCH(dev, adam_atan2_kernel, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at,
-                   w->grads + at, n, w->step, g->rate, w->bad);
+            LAUNCH(dev, adam_kernel<HRM_ADAM_ATAN2>, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at,
+                   w->grads + at, n, w->step, g->rate, w->norm, w->bad);
+        } else if (g->optimizer == HRM_ADAMW) {
+            LAUNCH(dev, adam_kernel<HRM_ADAMW>, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at,
+                   w->grads + at, n, w->step, g->rate, w->norm, w->bad);
+        } else if (g->optimizer == HRM_MUON) {
+            TRY(cuda_muon(dev, w, g->rate));
         } else if (w->puzzle && w->d.puzzle_ndim > 0) {
             LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, 128)), 128, 0, w->puzzle,
                    w->puzzle_grad, w->ids, w->rows, w->d.puzzle_ndim, w->step, g->rate, w->bad);
             TRY(cuda_zero(dev, w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim * sizeof(float)));
         }
     }
+    return HRM_OK;
+}
+
+static hrm_status cuda_average(hrm_device *dev, hrm_work *w, int swap)
+{
+    LAUNCH(dev, average_kernel, flat_blocks(dev, w->at.trained, 256), 256, 0, w->average, w->params, w->at.trained, w->step,
+           swap, w->bad);
     return HRM_OK;
 }
 

@@ -465,7 +465,7 @@ static void write_old_state(const char *to, const char *from, const hrm_trainer 
 /* A run that stops and goes on ends with the same bits as one that does not. */
 static void check_resume(void)
 {
-    const char *path = "build/test_act.state";
+    const char *path = own_file("state");
     static little_data little;
     little_open(&little);
     hrm_model_desc d = small_desc();
@@ -482,7 +482,7 @@ static void check_resume(void)
     d.seed = 99; /* other weights: the state brings its own */
     CHECK_OK(hrm_model_create(&parts, &d));
     CHECK_OK(hrm_trainer_create(&b, parts, &td));
-    const char *old = "build/test_act.old";
+    const char *old = own_file("old");
     write_old_state(old, path, a, 1);
     CHECK_FAILS(hrm_trainer_load(b, old), HRM_ERR_UNSUPPORTED, "format 99, written by a later version");
     CHECK_OK(hrm_trainer_load(b, path));
@@ -553,7 +553,7 @@ static int same_file(const char *path, char *kept, size_t *size)
  * trainer back, and so does a fresh carry. */
 static void check_bad_values(void)
 {
-    const char *good = "build/test_act.state", *bad = "build/test_act.bad", *weights = "build/test_act.weights";
+    const char *good = own_file("state"), *bad = own_file("bad"), *weights = own_file("weights");
     static const struct { const char *tensor; size_t at; double value; hrm_status status; } cases[] = {
         {"optimizer.v.inner.lm_head.weight", 3, -1, HRM_ERR_RANGE}, {"optimizer.v.inner.q_head.bias", 0, HUGE_VAL, HRM_ERR_NAN},
         {"optimizer.m.inner.L_level.layers.0.mlp.down_proj.weight", 5, -HUGE_VAL, HRM_ERR_NAN},
@@ -800,8 +800,9 @@ static void check_own_loop(void)
 
     /* a gradient that is not finite: told, nothing moves, and the next good one is applied */
     hrm_model *before = NULL;
-    CHECK_OK(hrm_model_save(ours, "build/test_act.loop"));
-    CHECK_OK(hrm_model_load(&before, "build/test_act.loop", NULL));
+    const char *path = own_file("loop");
+    CHECK_OK(hrm_model_save(ours, path));
+    CHECK_OK(hrm_model_load(&before, path, NULL));
     double norm;
     CHECK_OK(hrm_run_segment(run, &batch, NULL));
     CHECK_OK(hrm_run_backward(run));
@@ -827,7 +828,7 @@ static void check_own_loop(void)
     hrm_model_destroy(ours), hrm_model_destroy(theirs), hrm_model_destroy(before);
     batch_free(&batch);
     hrm_dataset_close(little.data);
-    remove("build/test_act.loop");
+    remove(path);
 }
 
 /* Two trainers of one model that do not wait: each is told its own metrics, and a step that nobody asks about still tells of errors. */

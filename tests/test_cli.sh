@@ -56,7 +56,7 @@ refuse 2 'lr is not a key of hrm eval' eval lr=1
 refuse 2 'lr is 20, expected 0 to 10' train data_path=x lr=20
 refuse 2 'epochs is "many", expected a whole number' train data_path=x epochs=many
 refuse 2 'epochs is "1.5", expected a whole number' train data_path=x epochs=1.5
-refuse 2 'arch.pos_encodings is "none", expected rope|learned' train data_path=x arch.pos_encodings=none
+refuse 2 'arch.pos_encodings is "sine", expected rope|learned|none' train data_path=x arch.pos_encodings=sine
 refuse 2 'checkpoint_every_eval is "maybe", expected true or false' train data_path=x checkpoint_every_eval=maybe
 refuse 2 'expected a divisor of epochs, 10' train data_path=x epochs=10 eval_interval=3
 refuse 2 'expected a multiple of arch.num_heads, 8' train data_path=x arch.hidden_size=60

@@ -4,6 +4,7 @@
 #endif
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -13,11 +14,17 @@
 #include "hrm.h"
 #include "harness.h"
 
+/* A file system without locks, when a test says so. */
+static int unlocked;
+static int lock_file(int file, int what, struct flock *range) { return unlocked ? (errno = unlocked, -1) : fcntl(file, what, range); }
+
 #define main tool_main /* the command as it is, in this program */
 #define run tool_run
+#define fcntl(file, what, range) lock_file(file, what, range)
 #include "../tools/hrm.c"
 #undef main
 #undef run
+#undef fcntl
 
 /* Folders that cannot be read to their end and files that cannot be removed, when a test says so. */
 static int unread, kept;
@@ -920,6 +927,22 @@ static void test_places(void)
     CHECK(!beside("out", ""), "something was left behind");
     remove_tree("out");
 
+    /* where no lock can be had nothing is removed that a living build may be writing, and that is said */
+    make_dir("out.tmp1");
+    make_dir("out.tmp1/train");
+    write_file("out.tmp1/train/dataset.json", "{}");
+    unlocked = ENOLCK;
+    CHECK_RUN("sudoku --output-dir %s/out --generate 2 --size 4", dir);
+    CHECK(strstr(said, "out.lock: no lock can be had here (") && strstr(said, "out.tmp1: of another build, killed or at work: it stays"), "%s", said);
+    CHECK(exists("out.tmp1/train/dataset.json") && beside("out", "") == 1, "another build's folder was touched");
+    CHECK(rename(in_dir("out"), in_dir("out.old")) == 0, "no set before");
+    CHECK(command("sudoku --output-dir %s/out --generate 2 --size 4", dir) == 1 && strstr(said, "out.old is in the way"), "%s", said);
+    CHECK(exists("out.old/train/dataset.json") && exists("out.tmp1/train/dataset.json") && !exists("out"), "another build's folder was touched");
+    unlocked = 0;
+    CHECK_RUN("sudoku --output-dir %s/out --generate 2 --size 4", dir);
+    CHECK(!beside("out", ""), "with a lock what is left goes");
+    remove_tree("out");
+
     /* what cannot be looked at is not taken for what is not there */
     static const struct { const char *file, *text, *loop, *words; } hidden[] = {
         {"h/train.csv", "q,a\n1234341221434321,1234341221434321\n", "h/test.csv", "sudoku --size 4 --source-dir"},
@@ -949,6 +972,62 @@ static void test_places(void)
     remove(in_dir("loose"));
     remove(in_dir("link"));
     remove_tree("real");
+}
+
+/* An allocator in whose call number `when`, then in every so many, and `left` times, another set takes the place of "set". */
+typedef struct exchanging { hrm_allocator allocator; int when, every, left; } exchanging;
+static void *exchange_alloc(size_t size, void *user)
+{
+    exchanging *e = (exchanging *)user;
+    if (--e->when == 0 && e->left > 0) {
+        e->left--;
+        e->when = e->every;
+        CHECK(rename(in_dir("set"), in_dir("third")) == 0 && rename(in_dir("other"), in_dir("set")) == 0 &&
+                  rename(in_dir("third"), in_dir("other")) == 0, "not exchanged");
+    }
+    return malloc(size);
+}
+static void exchange_free(void *p, size_t size, void *user) { (void)size, (void)user, free(p); }
+
+static void test_exchange(void)
+{
+    /* two sets of the same shapes, each with inputs that equal their labels: one is found whole, wherever they change places */
+    make_dir("g");
+    for (int k = 0; k < 2; k++) {
+        write_file("g/train.txt", k ? "1 1 -> 1 1\n1 2 -> 1 2\n" : "2 2 -> 2 2\n2 1 -> 2 1\n");
+        write_file("g/test.txt", "1 2 -> 2 1\n");
+        CHECK_RUN("grid --source-dir %s/g --output-dir %s/%s", dir, dir, k ? "set" : "other");
+    }
+    exchanging e;
+    hrm_dataset_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.allocator = &e.allocator;
+    e.allocator.alloc = exchange_alloc, e.allocator.free = exchange_free, e.allocator.user = &e;
+    int32_t inputs[4], labels[4], ids[2];
+    hrm_batch batch;
+    char set[800];
+    snprintf(set, sizeof set, "%s/set", dir);
+    e.every = 0;
+    memset(&batch, 0, sizeof batch);
+    batch.rows = 2, batch.inputs = inputs, batch.labels = labels, batch.puzzle_identifiers = ids;
+    int n = 1;
+    for (;; n++) {
+        hrm_dataset *data = NULL;
+        e.when = n, e.left = 1;
+        CHECK_OK(hrm_dataset_open(&data, set, "train", &desc));
+        if (data) CHECK_OK(hrm_dataset_read(data, 0, &batch));
+        CHECK(data && memcmp(inputs, labels, sizeof inputs) == 0, "exchanged at allocation %d: a set of both", n);
+        hrm_dataset_close(data);
+        if (e.left) break; /* opening has no more allocations */
+        CHECK(n < 1000, "no end of it");
+    }
+    hrm_dataset *data = NULL;
+    e.when = 3, e.every = n - 3, e.left = 1000; /* once in every try: its allocations are all but the two for the path */
+    CHECK_FAILS(hrm_dataset_open(&data, set, "train", &desc), HRM_ERR_IO, "train/dataset.json: it was replaced again and again");
+    CHECK(!data && e.left > 0, "it ended otherwise");
+    remove_tree("g");
+    remove_tree("set");
+    remove_tree("other");
 }
 
 static void test_interrupts(void)
@@ -1066,6 +1145,7 @@ int main(void)
     test_arc();
     test_grid();
     test_places();
+    test_exchange();
     test_interrupts();
     test_published();
     remove_tree("");

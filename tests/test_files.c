@@ -1198,15 +1198,14 @@ static hrm_model_desc tiny_desc(void)
     return d;
 }
 
-static void strip_tiny(const char *path, const char *prefix, int torch, hrm_pos_encodings positions)
+static void strip_model(const char *path, const char *prefix, int torch, const hrm_model_desc *of)
 {
     /* a model's tensors without its configuration, their names behind `prefix`; it is saved as tiny.safetensors too */
-    hrm_model_desc d = tiny_desc();
+    hrm_model_desc d = *of;
     hrm_model *model = NULL;
     hrm_tensors *file = NULL;
     hrm_tensor list[40];
     static char names[40][128];
-    d.pos_encodings = positions;
     CHECK_OK(hrm_model_create(&model, &d));
     CHECK_OK(hrm_model_save(model, in_folder("tiny.safetensors")));
     CHECK_OK(hrm_tensors_open(&file, in_folder("tiny.safetensors"), NULL));
@@ -1220,6 +1219,13 @@ static void strip_tiny(const char *path, const char *prefix, int torch, hrm_pos_
     else CHECK_OK(hrm_safetensors_save(path, list, n, NULL, 0, HRM_F32, NULL));
     hrm_tensors_close(file);
     hrm_model_destroy(model);
+}
+
+static void strip_tiny(const char *path, const char *prefix, int torch, hrm_pos_encodings positions)
+{
+    hrm_model_desc d = tiny_desc();
+    d.pos_encodings = positions;
+    strip_model(path, prefix, torch, &d);
 }
 
 static hrm_status load_with(const char *path, const hrm_model_desc *desc, hrm_model_desc *got)
@@ -1336,10 +1342,14 @@ static void test_configuration(void)
         {"arch:\n  num_heads: 2\n  H_layers: 2.7\n", HRM_ERR_FORMAT, "all_config.yaml: line 3: arch.H_layers is \"2.7\", expected a whole number"},
         {"arch:\n  H_layers: '1'\n", HRM_ERR_FORMAT, "arch.H_layers is \"1\""}, {"arch:\n  H_layers: true\n", HRM_ERR_FORMAT, "arch.H_layers is \"true\""},
         {"arch:\n  causal: 2\n", HRM_ERR_FORMAT, "arch.causal is \"2\", expected true or false"}, {"arch:\n  expansion: -1\n", HRM_ERR_FORMAT, "arch.expansion is \"-1\""},
-        {"arch:\n  halt_exploration_prob: 1.5\n", HRM_ERR_FORMAT, "expected a number from 0 to 1"}, {"arch:\n  pos_encodings: none\n", HRM_ERR_FORMAT, "expected one of rope|learned"},
+        {"arch:\n  halt_exploration_prob: 1.5\n", HRM_ERR_FORMAT, "expected a number from 0 to 1"}, {"arch:\n  pos_encodings: sine\n", HRM_ERR_FORMAT, "expected one of rope|learned|none"},
         {"arch:\n  num_head: 2\n", HRM_ERR_UNSUPPORTED, "all_config.yaml: line 2: this version knows no key arch.num_head; the nearest is num_heads"},
-        {"arch:\n  loss:\n    label_smoothing: 0.1\n", HRM_ERR_UNSUPPORTED, "no key arch.loss.label_smoothing"}, {"arch:\n  mlp_t: false\n", HRM_ERR_UNSUPPORTED, "arch.mlp_t"},
-        {"arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_UNSUPPORTED, "arch.name is \"recursive_reasoning.trm"},
+        {"arch:\n  loss:\n    smoothing: 0.1\n", HRM_ERR_UNSUPPORTED, "no key arch.loss.smoothing; the nearest is label_smoothing"},
+        {"arch:\n  loss:\n    label_smoothing: 1\n", HRM_ERR_FORMAT, "all_config.yaml: line 3: arch.loss.label_smoothing is \"1\", expected a number from 0 to"},
+        {"arch:\n  loss:\n    hidden_size: 8\n", HRM_ERR_UNSUPPORTED, "no key arch.loss.hidden_size"}, {"arch:\n  mlp_t: true\n", HRM_ERR_SHAPE, "mlp_t is true ("},
+        {"arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_SHAPE, "bare.pt: H_layers is 0 ("},
+        {"arch:\n  name: recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_UNSUPPORTED, "line 2: arch.name is \"recursive_reasoning.trm_singlez@"},
+        {"arch:\n  name: recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1\n", HRM_OK, ""},
         {"arch:\n  vocab_size: 4\n", HRM_ERR_SHAPE, "all_config.yaml), but 3 (its tensors)"}, {"arch:\n  expansion: 49\n", HRM_ERR_SHAPE, "expansion is 49 ("},
         {"arch: [1\n", HRM_ERR_FORMAT, "all_config.yaml: line"}, {"- 1\n", HRM_OK, ""}, {"lr: 1e-4\n", HRM_OK, ""}};
     for (size_t i = 0; i < HRM__COUNT(lines); i++) {
@@ -1362,8 +1372,8 @@ static void test_configuration(void)
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
     CHECK(got.H_cycles == 3 && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY && from(&sources, "puzzle_emb_ndim", "/bare.pt.yaml"), "bare.pt.yaml");
     remove(in_folder("bare.pt.yaml"));
-    BESIDE("config.json", "{\"H_cycles\": 1, \"mlp_t\": true}");
-    CHECK_FAILS(hrm_checkpoint_merge(&got, &sources, bare, NULL), HRM_ERR_UNSUPPORTED, "config.json: line 1: this version knows no key mlp_t");
+    BESIDE("config.json", "{\"H_cycles\": 1, \"mlp_x\": true}");
+    CHECK_FAILS(hrm_checkpoint_merge(&got, &sources, bare, NULL), HRM_ERR_UNSUPPORTED, "config.json: line 1: this version knows no key mlp_x; the nearest is mlp_t");
     remove(in_folder("config.json"));
     strip_tiny(bare, "", 1, HRM_LEARNED); /* learned positions tell the length */
     want = tiny_desc();
@@ -1372,6 +1382,93 @@ static void test_configuration(void)
     CHECK(got.seq_len == 4 && got.pos_encodings == HRM_LEARNED, "seq_len %d", got.seq_len);
     want.seq_len = 5;
     CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_SHAPE, "seq_len is 5 (the description), but 4 (its tensors)");
+}
+
+static void stored(char text[2048])
+{
+    /* the configuration in tiny.safetensors */
+    hrm_tensors *file = NULL;
+    CHECK_OK(hrm_tensors_open(&file, in_folder("tiny.safetensors"), NULL));
+    const char *config = file ? hrm_tensors_metadata(file, "hrm.config") : NULL;
+    snprintf(text, 2048, "%s", config ? config : "");
+    hrm_tensors_close(file);
+}
+
+static void test_family_configuration(void)
+{
+    hrm_model_desc d = tiny_desc(), want, got;
+    hrm_sources sources;
+    char text[2048], bare[800], own[800];
+    const char *trm = "arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n  num_heads: 2\n  halt_max_steps: 5\n";
+    char yaml[1000];
+    snprintf(bare, sizeof bare, "%s", in_folder("bare.pt"));
+    snprintf(own, sizeof own, "%s", in_folder("tiny.safetensors"));
+    /* HRM as published says nothing of the family; one network always what the public TRM code takes otherwise */
+    strip_model(bare, "", 1, &d);
+    stored(text);
+    CHECK(!strstr(text, "mlp_t") && !strstr(text, "puzzle_emb_len") && !strstr(text, "no_ACT") && !strstr(text, "dropout"), "%s", text);
+    CHECK(strstr(text, ",\"loss\":{\"loss_type\":\"stablemax_cross_entropy\"}}"), "%s", text);
+    d.one_network = 1, d.H_layers = 0;
+    strip_model(bare, "", 1, &d);
+    stored(text);
+    CHECK(strstr(text, "\"H_layers\":0,") && strstr(text, "\"puzzle_emb_len\":0,\"no_ACT_continue\":false,\"loss\":"), "%s", text);
+    CHECK_OK(load_with(own, NULL, &got));
+    CHECK(got.one_network && got.H_layers == 0 && got.L_layers == 2 && !got.no_ACT_continue && got.grad_H_cycles == 0, "one network: H_layers %d", got.H_layers);
+    /* everything that has a value comes back as it was, through metadata */
+    d.mlp_t = 1, d.mlp_norm = 1, d.pos_encodings = HRM_NO_POSITIONS, d.puzzle_emb_len = 3, d.no_ACT_continue = 1, d.grad_H_cycles = 2, d.label_smoothing = 0.2f, d.q_loss_type = HRM_Q_MSE;
+    d.no_q_loss = 1, d.ponder_weight = 0.01f, d.dropout = 0.1f, d.halt_exploration_end = 0.02f, d.halt_max_steps_start = 2, d.H_cycles_start = 1, d.L_cycles_start = 1;
+    strip_model(bare, "_orig_mod.model.", 1, &d);
+    stored(text);
+    CHECK(strlen(text) < 1000 && strstr(text, "\"loss\":{\"loss_type\":\"stablemax_cross_entropy\",\"label_smoothing\":0.2,\"q_loss_type\":\"mse\",\"q_loss_weight\":0,\"ponder_weight\":0.01}}"), "%s", text);
+    CHECK_OK(load_with(own, NULL, &got));
+    CHECK(got.mlp_t == 1 && got.mlp_norm == 1 && got.pos_encodings == HRM_NO_POSITIONS && got.puzzle_emb_len == 3 && got.no_ACT_continue == 1 && got.grad_H_cycles == 2, "shape");
+    CHECK(fabsf(got.label_smoothing - 0.2f) < 1e-7f && got.q_loss_type == HRM_Q_MSE && got.no_q_loss && fabsf(got.ponder_weight - 0.01f) < 1e-8f && fabsf(got.dropout - 0.1f) < 1e-7f, "losses");
+    CHECK(fabsf(got.halt_exploration_end - 0.02f) < 1e-8f && got.halt_max_steps_start == 2 && got.H_cycles_start == 1 && got.L_cycles_start == 1, "curricula");
+    /* what only training looks at is the description's, what a weight depends on is not */
+    memset(&want, 0, sizeof want);
+    want.num_threads = 1, want.no_label_smoothing = 1, want.grad_H_cycles = 1, want.dropout = 0.3f;
+    CHECK_OK(load_with(own, &want, &got));
+    CHECK(got.label_smoothing <= 0 && got.grad_H_cycles == 1 && fabsf(got.dropout - 0.3f) < 1e-7f, "rules: %g", (double)got.dropout);
+    want.mlp_norm = -1;
+    CHECK_FAILS(load_with(own, &want, NULL), HRM_ERR_SHAPE, "mlp_norm is true (its own metadata), but false (the description)");
+    want.mlp_norm = 0, want.arch = HRM_ARCH_TRM; /* an arch that does not fit */
+    CHECK_FAILS(load_with(own, &want, NULL), HRM_ERR_SHAPE, "L_cycles is 1 (its own metadata), but 6 (the description)");
+    want.arch = HRM_ARCH_HRM, want.seq_len = 9; /* a mixer knows its length, two tell it of the puzzle's positions */
+    CHECK_FAILS(load_with(own, &want, NULL), HRM_ERR_SHAPE, "seq_len is 4 (its own metadata), but 9 (the description)");
+    memset(&want, 0, sizeof want);
+    want.num_threads = 1, want.num_heads = 2, want.H_cycles = 3, want.L_cycles = 1, want.halt_max_steps = 5, want.seq_len = 4;
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, &want));
+    CHECK(got.mlp_t == 1 && got.H_layers == 0 && got.one_network && got.puzzle_emb_len == 3 && from(&sources, "puzzle_emb_len", "its tensors") && from(&sources, "mlp_t", "its tensors"), "tensors");
+    want.seq_len = 0, want.puzzle_emb_len = 3;
+    CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, &want));
+    CHECK(got.seq_len == 4 && from(&sources, "seq_len", "its tensors"), "seq_len %d", got.seq_len);
+    want.seq_len = 9;
+    CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_SHAPE, "seq_len is 9 (the description), but 4 (its tensors)");
+    /* the public TRM code's class: its defaults where nothing is said, and what is said, be it no */
+    d = tiny_desc();
+    d.arch = HRM_ARCH_TRM, d.H_layers = 0, d.H_cycles = d.L_cycles = 0;
+    strip_model(bare, "_orig_mod.model.", 1, &d);
+    snprintf(yaml, sizeof yaml, "%s  H_layers: 7\nseq_len: 4\ndata_paths:\n- a\nevaluators:\n- name: arc@ARC\nema: true\n", trm);
+    BESIDE("all_config.yaml", yaml);
+    CHECK_OK(load_with(bare, NULL, &got));
+    CHECK(got.one_network && got.H_layers == 0 && got.L_layers == 2 && got.H_cycles == 3 && got.L_cycles == 6 && got.grad_H_cycles == 1 && got.puzzle_emb_len == 16 && got.no_ACT_continue == 1, "TRM's");
+    snprintf(yaml, sizeof yaml, "%s  no_ACT_continue: false\n  L_cycles: 4\n  puzzle_emb_len: 0\n  mlp_t: False\n  causal: false\nseq_len: 4\n", trm);
+    BESIDE("all_config.yaml", yaml);
+    CHECK_OK(load_with(bare, NULL, &got));
+    CHECK(got.no_ACT_continue == 0 && got.L_cycles == 4 && got.puzzle_emb_len == 0 && got.H_cycles == 3, "what is said");
+    want = tiny_desc();
+    want.arch = HRM_ARCH_TRM, want.H_layers = want.L_layers = want.L_cycles = want.H_cycles = 0;
+    want.rope_theta = want.rms_norm_eps = 0;
+    CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_SHAPE, "all_config.yaml), but 6 (the description)");
+    remove(in_folder("all_config.yaml"));
+    CHECK_OK(load_with(bare, &want, &got)); /* in C the same by arch */
+    CHECK(got.L_cycles == 6 && got.no_ACT_continue == 1 && got.arch == HRM_ARCH_HRM, "arch: L_cycles %d", got.L_cycles);
+    d.mlp_t = 1, d.pos_encodings = HRM_LEARNED; /* both tell the length */
+    strip_model(bare, "", 1, &d);
+    want.seq_len = 5;
+    CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_SHAPE, "seq_len is 5 (the description), but 4 (its tensors)");
+    want.mlp_t = -1, want.seq_len = 4;
+    CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_SHAPE, "mlp_t is false (the description), but true (its tensors)");
 }
 
 static void test_wrappers(void)
@@ -1683,6 +1780,7 @@ int main(void)
     test_torch_objects();
     test_content();
     test_configuration();
+    test_family_configuration();
     test_wrappers();
     test_claims();
     test_faults();

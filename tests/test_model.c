@@ -5,7 +5,7 @@
 #include "harness.h"
 #include "util.h"
 
-static const char *const PATH = "build/test_model.safetensors";
+static char PATH[400];
 
 typedef struct little_data { uint8_t inputs[24 * 6], labels[24 * 6]; int32_t ids[24]; hrm_dataset_arrays arrays; } little_data;
 
@@ -575,6 +575,7 @@ static void check_solve(void)
 
 int main(void)
 {
+    snprintf(PATH, sizeof PATH, "%s", own_file("model.safetensors"));
     check_full_size();
     check_memory();
     check_failing_allocations();

@@ -4,6 +4,7 @@
 #define HRM_IMPLEMENTATION
 #include "../hrm.h"
 #include "harness.h"
+#include "util.h"
 
 static uint32_t state = 1;
 static float uniform(void)
@@ -177,7 +178,7 @@ int main(void)
 {
     static const char *const paths[] = {"scalar", "neon", "avx2", "avx512"};
     static const size_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {14, 32, 64}, {15, 33, 65}, {82, 96, 130}, {127, 70, 1030}, {230, 17, 40}};
-    const char *file = "build/test_quantized.safetensors";
+    const char *file = own_file("quantized.safetensors");
     char *asked = getenv("HRM_CPU") ? strdup(getenv("HRM_CPU")) : NULL;
     make_puzzles();
     train(file);

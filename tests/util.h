@@ -16,6 +16,17 @@ HRM__UNUSED static double relative_error(const hrm_real *a, const hrm_real *b, s
     return norm > 0 ? sqrt(difference / norm) : HUGE_VAL;
 }
 
+/* A path for a file of this process alone: tests may run twice at once, and anywhere. Eight at a time. */
+HRM__UNUSED static const char *own_file(const char *name)
+{
+    static char paths[8][400];
+    static int  next;
+    const char *tmp = getenv("TMPDIR");
+    char       *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/hrm_test_%lu_%s", tmp ? tmp : "/tmp", hrm__os_process(), name);
+    return path;
+}
+
 /* An allocator that counts, fails on demand, and notices sizes that differ between alloc and free. */
 typedef struct counting {
     hrm_allocator allocator;

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,12 @@ typedef struct config_key {
 #define CONFIG__KEY_TEXT(field, key, def, commands, flags, help) {key, def, NULL, help, 0, 0, offsetof(config, field), CONFIG_KIND_TEXT, commands, flags},
 static const config_key keys[CONFIG_COUNT] = {CONFIG_KEYS(CONFIG__KEY)};
 
+static const char *own_name(int index) /* in the library, without what it is under */
+{
+    const char *dot = strrchr(keys[index].name, '.');
+    return dot ? dot + 1 : keys[index].name;
+}
+
 static char *default_text(char text[64], const config_key *k)
 {
     /* of a model's word the first, of its puzzle embedding the width of the others */
@@ -43,6 +50,7 @@ static const char *command_name(int command)
 static int find_key(const char *name)
 {
     if (strcmp(name, "save_outputs") == 0) name = "eval_save_outputs"; /* what the public evaluate.py calls it */
+    if (strcmp(name, "data_paths") == 0) name = "data_path";           /* what the public TRM code calls a list of them */
     for (int i = 0; i < CONFIG_COUNT; i++)
         if (strcmp(keys[i].name, name) == 0) return i;
     return -1;
@@ -184,8 +192,41 @@ static int is_from_data(const char *name)
     return strcmp(name, "seq_len") == 0 || strcmp(name, "vocab_size") == 0 || strcmp(name, "num_puzzle_identifiers") == 0;
 }
 
+static int list_word(const char **list, char word[TOOL_PATH])
+{
+    /* the next of [a, 'b', {name: c}]; 0: there is none */
+    for (;;) {
+        *list += strspn(*list, "[]{}, \"'\t");
+        size_t n = strcspn(*list, "[]{},\"'");
+        while (n > 0 && (*list)[n - 1] == ' ') n--;
+        if (n == 0) return 0;
+        if (strncmp(*list, "name:", 5) == 0) {
+            *list += 5;
+            continue;
+        }
+        if (n >= TOOL_PATH) n = TOOL_PATH - 1;
+        memcpy(word, *list, n);
+        word[n] = 0;
+        *list += n;
+        return 1;
+    }
+}
+
+static int one_of_list(char path[TOOL_PATH], const char *name, const char *value, const char *where)
+{
+    /* of a list of data sets its only one */
+    char second[TOOL_PATH];
+    const char *rest = value;
+    path[0] = 0;
+    if (list_word(&rest, path) && list_word(&rest, second))
+        return tool_usage("%s names %.200s and %.200s%s%s%s; a run has one data set", name, path, second, *where ? " (" : "", where,
+                          *where ? ")" : "");
+    return TOOL_OK;
+}
+
 int config_set(config *c, const char *name, const char *value, config_origin origin, const char *where)
 {
+    char path[TOOL_PATH];
     int i = find_key(name);
     if (i < 0 && origin < CONFIG_COMMAND && (is_from_data(name) || (origin == CONFIG_BASE && strncmp(name, "arch.", 5) != 0)))
         return TOOL_OK; /* the public code's extras, a later version's */
@@ -198,6 +239,12 @@ int config_set(config *c, const char *name, const char *value, config_origin ori
                           nearest_key(name, c->command));
     if (origin == CONFIG_BASE && c->command != CONFIG_TRAIN && (keys[i].flags & CONFIG_HERE)) return TOOL_OK;
     config_raw *raw = &c->raw[i];
+    if (origin == CONFIG_BASE && raw->origin > CONFIG_BASE) return TOOL_OK; /* said anew */
+    if ((i == CONFIG_data_path || i == CONFIG_data_paths_test) && strchr(value, '[')) {
+        int status = one_of_list(path, name, value, where);
+        if (status != TOOL_OK) return status;
+        value = path;
+    }
     if (strlen(value) >= sizeof raw->text)
         return tool_usage("%s: a value of %zu characters, expected %zu at most", name, strlen(value), sizeof raw->text - 1);
     /* a run that goes on keeps its rules */
@@ -257,8 +304,9 @@ static int set_node(config_reader *r, const hrm_json *member, const char *prefix
         size_t n = 1;
         strcpy(list, "[");
         for (const hrm_json *m = node->child; m; m = m->next) {
-            if (!m->string) return tool_usage("%s: %s: expected a list of words", where, name);
-            int added = snprintf(list + n, sizeof list - n, "%s%s", m == node->child ? "" : ",", m->string);
+            const hrm_json *word = m->type == HRM_JSON_OBJECT ? hrm_json_get(m, "name") : m; /* of an evaluator */
+            if (!word || !word->string) return tool_usage("%s: %s: expected a list of words", where, name);
+            int added = snprintf(list + n, sizeof list - n, "%s%s", m == node->child ? "" : ",", word->string);
             if (added < 0 || (size_t)added + 2 > sizeof list - n) return tool_usage("%s: %s: the list is too long", where, name);
             n += (size_t)added;
         }
@@ -311,7 +359,13 @@ static int read_default(config_reader *r, const hrm_json *entry, const char *gro
             "%s: defaults: \"%.60s\" is a group of your own; hrm knows the group arch: write the keys of %.80s that it has "
             "themselves, or the group as %.60s@_global_",
             where, group, file, group);
-    if (optional && !tool_exists(path)) return TOOL_OK;
+    if (!tool_exists(path)) {
+        hrm_arch known;
+        if (optional) return TOOL_OK;
+        if (strcmp(under, "arch") == 0 && hrm_arch_find(&known, name) == HRM_OK) /* one of ours */
+            return r->choice ? TOOL_OK : config_set(r->c, "arch", name, r->origin, where);
+    }
+    if (r->choice && strcmp(under, "arch") == 0) r->c->arch_is_file = 1;
     return read_file(r, path, under);
 }
 
@@ -403,6 +457,23 @@ config *config_create(int command)
 void config_free(config *c) { free(c); }
 
 int config_is_set(const config *c, int index) { return c->raw[index].origin != CONFIG_DEFAULT; }
+
+const char *config_teller(const config *c, const char *key)
+{
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        if (!(keys[i].flags & CONFIG_ARCH) || strcmp(own_name(i), key) != 0) continue;
+        if (c->raw[i].origin == CONFIG_COMMAND) return "the command line";
+        return c->raw[i].origin == CONFIG_DEFAULT ? "the default" : c->raw[i].where;
+    }
+    return NULL;
+}
+
+void config_print_named(const config *c)
+{
+    for (int i = 0; i < CONFIG_COUNT; i++)
+        if (!(keys[i].flags & CONFIG_ARCH) && c->raw[i].origin == CONFIG_NAMED)
+            printf("  %-24s  %-23s  %s\n", keys[i].name, c->raw[i].text, c->raw[i].where);
+}
 
 static const char *find_argument(int argc, char **argv, const char *name)
 {
@@ -497,6 +568,16 @@ static int read_base(config *c, int argc, char **argv)
     return status == TOOL_OK ? config_read_run(c, path) : status;
 }
 
+void config_skip_evaluators(const config *c)
+{
+    char name[TOOL_PATH], list[200] = "";
+    const char *rest = c->evaluators;
+    size_t n = 0;
+    while (list_word(&rest, name) && n < sizeof list - 64)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%.60s", n ? ", " : "", name);
+    if (n) tool_note("evaluators: %s: there is none of that name here, skipped", list);
+}
+
 int config_is_key(const char *text)
 {
     /* KEY= with letters, digits, dots and underscores; "+KEY=" and "++KEY=" as Hydra has them */
@@ -515,7 +596,6 @@ int config_set_argument(config *c, const char *arg)
     if (n >= sizeof key) return tool_usage("no key \"%.80s…\"", arg);
     memcpy(key, arg, n);
     key[n] = 0;
-    if (strcmp(key, "arch") == 0 && c->command == CONFIG_TRAIN) return TOOL_OK; /* chose a file of --config */
     return config_set(c, key, value, CONFIG_COMMAND, "");
 }
 
@@ -599,21 +679,118 @@ static int resolve(config *c, int i, int depth)
     return store(c, i, strncmp(c->raw[j].text, "${", 2) == 0 ? "" : c->raw[j].text, raw->where);
 }
 
+/* ---- defaults by name ------------------------------------------------------------------------------------------------- */
+static const char *const trm_class = "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1";
+
+static int is_trm(const char *name)
+{
+    const char *at = strstr(name, strchr(trm_class, '.') + 1);
+    return at && (at == name || at[-1] == '.' || at[-1] == '/');
+}
+
+static int apply_sets(config *c, hrm_arch arch, config_origin below, const char *where)
+{
+    /* what an arch sets (KEY=VALUE, with the names that the library has for them) where nothing above `below` was said */
+    static const char *const sets[] = {
+#define CONFIG__SETS(index, name, set) set,
+        HRM_ARCHS(CONFIG__SETS)
+#undef CONFIG__SETS
+    };
+    char name[64], value[64];
+    int length = 0, status = TOOL_OK;
+    for (const char *p = sets[arch]; status == TOOL_OK && sscanf(p, " %63[^=]=%63s%n", name, value, &length) == 2; p += length) {
+        int i = 0;
+        if (strcmp(name, "batch_size") == 0) strcpy(name, "global_batch_size");
+        while (strcmp(own_name(i), name) != 0) i++;
+        const config_raw *raw = &c->raw[i];
+        if (raw->origin == CONFIG_BASE && below == CONFIG_NAMED && !same_value(raw->text, value))
+            return tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", keys[i].name, value, where, raw->text,
+                              raw->where);
+        if (raw->origin <= below) status = config_set(c, keys[i].name, value, CONFIG_NAMED, where);
+    }
+    return status;
+}
+
+static int apply_names(config *c)
+{
+    /* arch=NAME, then the class of the public TRM code */
+    char where[96];
+    hrm_arch arch;
+    int status = TOOL_OK;
+    if (*c->arch && !c->arch_is_file) {
+        if (hrm_arch_find(&arch, c->arch) != HRM_OK) return tool_usage("%s", hrm_error_message());
+        snprintf(where, sizeof where, "arch=%.80s", c->arch);
+        status = apply_sets(c, arch, CONFIG_NAMED, where);
+        if (arch == HRM_ARCH_FAST && status == TOOL_OK && !config_is_set(c, CONFIG_steps) && !config_is_set(c, CONFIG_epochs))
+            status = config_set(c, "steps", "8000", CONFIG_NAMED, where);
+        if (arch == HRM_ARCH_FAST && status == TOOL_OK && !config_is_set(c, CONFIG_lr_warmup_steps))
+            status = config_set(c, "lr_warmup_steps", "0", CONFIG_NAMED, where);
+    }
+    if (status != TOOL_OK || !is_trm(c->arch_name) || c->command != CONFIG_TRAIN || !config_is_set(c, CONFIG_arch_name))
+        return status;
+    status = apply_sets(c, HRM_ARCH_TRM, CONFIG_DEFAULT, "arch.name");
+    return status == TOOL_OK ? take(c, CONFIG_H_layers, "0", "arch.name") : status; /* which looks at no H_layers */
+}
+
+static int settle_class(config *c)
+{
+    /* arch.name as all_config.yaml has it: of the public codes' classes the one with so many networks */
+    if (is_trm(c->arch_name) == (c->H_layers == 0)) return TOOL_OK;
+    return take(c, CONFIG_arch_name, c->H_layers == 0 ? trm_class : keys[CONFIG_arch_name].def, "");
+}
+
+static int check_model(const config *c)
+{
+    /* what contradicts itself, before any data is looked at */
+    int64_t P = c->puzzle_emb_len ? c->puzzle_emb_len : (c->puzzle_emb_ndim + c->hidden_size - 1) / c->hidden_size;
+    if (c->hidden_size % c->num_heads != 0)
+        return tool_usage("arch.hidden_size is %lld, expected a multiple of arch.num_heads, %lld", (long long)c->hidden_size,
+                          (long long)c->num_heads);
+    if (c->pos_encodings == HRM_ROPE && !c->mlp_t && c->hidden_size / c->num_heads % 2 != 0)
+        return tool_usage("arch.hidden_size / arch.num_heads is %lld, expected an even number with arch.pos_encodings=rope",
+                          (long long)(c->hidden_size / c->num_heads));
+    if (c->mlp_t && c->causal)
+        return tool_usage("arch.mlp_t mixes every position with every other, which arch.causal forbids: choose one");
+    if (c->grad_H_cycles > c->H_cycles)
+        return tool_usage("arch.grad_H_cycles is %lld, more than the %lld of arch.H_cycles", (long long)c->grad_H_cycles,
+                          (long long)c->H_cycles);
+    if (c->puzzle_emb_ndim > P * c->hidden_size)
+        return tool_usage("arch.puzzle_emb_ndim is %lld, more than arch.puzzle_emb_len, %lld, times arch.hidden_size, %lld, holds",
+                          (long long)c->puzzle_emb_ndim, (long long)P, (long long)c->hidden_size);
+    if ((c->H_cycles_start || c->L_cycles_start || c->halt_max_steps_start) && !c->curriculum_steps)
+        return tool_usage("arch.%s is %lld, but curriculum_steps=0: it says after how many steps the end is reached",
+                          c->H_cycles_start   ? "H_cycles_start"
+                          : c->L_cycles_start ? "L_cycles_start"
+                                              : "halt_max_steps_start",
+                          (long long)(c->H_cycles_start   ? c->H_cycles_start
+                                      : c->L_cycles_start ? c->L_cycles_start
+                                                          : c->halt_max_steps_start));
+    if (c->freeze_weights && c->puzzle_emb_ndim == 0)
+        return tool_usage("freeze_weights leaves the puzzle table alone to learn, but arch.puzzle_emb_ndim=0 means there is none");
+    if (c->freeze_weights && c->ema)
+        return tool_usage("ema averages the weights, which freeze_weights leaves as they are: choose one");
+    if (c->global_batch_size % c->grad_accumulation != 0)
+        return tool_usage("global_batch_size is %lld, expected a multiple of grad_accumulation, %lld", (long long)c->global_batch_size,
+                          (long long)c->grad_accumulation);
+    return TOOL_OK;
+}
+
 int config_finish(config *c)
 {
+    int named = apply_names(c);
+    if (named != TOOL_OK) return named;
     for (int i = 0; i < CONFIG_COUNT; i++) {
         int status = resolve(c, i, 0);
         if (status != TOOL_OK) return status;
     }
+    if (c->command == CONFIG_INFO && c->num_positional == 0) return check_model(c);
     if (c->command != CONFIG_TRAIN) return TOOL_OK;
-    if (!strstr(c->arch_name, "hrm_act_v1"))
-        return tool_usage("arch.name is \"%.100s\"; there is hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", c->arch_name);
-    if (c->hidden_size % c->num_heads != 0)
-        return tool_usage("arch.hidden_size is %lld, expected a multiple of arch.num_heads, %lld", (long long)c->hidden_size,
-                          (long long)c->num_heads);
-    if (c->pos_encodings == HRM_ROPE && c->hidden_size / c->num_heads % 2 != 0)
-        return tool_usage("arch.hidden_size / arch.num_heads is %lld, expected an even number with arch.pos_encodings=rope",
-                          (long long)(c->hidden_size / c->num_heads));
+    if (!strstr(c->arch_name, "hrm_act_v1") && !strstr(c->arch_name, "@HierarchicalReasoningModel_ACTV1") && !is_trm(c->arch_name))
+        return tool_usage("arch.name is \"%.100s\"; there are hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1 and %s", c->arch_name,
+                          trm_class);
+    int checked = check_model(c);
+    if (checked == TOOL_OK) checked = settle_class(c);
+    if (checked != TOOL_OK) return checked;
     if (c->steps > 0) return TOOL_OK; /* eval_interval 0: at the end only */
     if (c->eval_interval == 0) {
         char text[40];
@@ -734,7 +911,7 @@ static void append_value(config_text *t, const config *c, int i)
     const char *field = (const char *)c + k->offset;
     char text[64];
     if (k->kind == CONFIG_KIND_TEXT) {
-        if (i == CONFIG_eval_save_outputs) append_list(t, field);
+        if (i == CONFIG_eval_save_outputs || i == CONFIG_data_paths_test) append_list(t, field);
         else if (*field) append_text(t, field);
         else append(t, "null");
         return;
@@ -752,6 +929,43 @@ static void append_value(config_text *t, const config *c, int i)
     append(t, text);
 }
 
+static double value_of(const config *c, int index)
+{
+    const config_key *k = &keys[index];
+    const char *field = (const char *)c + k->offset;
+    return k->kind == CONFIG_KIND_INT    ? (double)*(const int64_t *)(const void *)field
+           : k->kind == CONFIG_KIND_REAL ? (double)(float)*(const double *)(const void *)field
+                                         : (double)*(const int *)(const void *)field;
+}
+
+static int is_family(int index)
+{
+    static const int family[] = {
+#define FAMILY(a, kind, key, field, ...) CONFIG_##field,
+        HRM_FAMILY_KEYS(FAMILY, 0)
+#undef FAMILY
+    };
+    for (size_t i = 0; i < sizeof family / sizeof family[0]; i++)
+        if (family[i] == index) return 1;
+    return 0;
+}
+
+static int is_standard(int index, double value)
+{
+    const config_key *k = &keys[index];
+    double x = 0; /* of words the first, of flags no */
+    if (k->kind == CONFIG_KIND_INT || k->kind == CONFIG_KIND_REAL) parse_number(k->def, &x);
+    return (float)value == (float)x;
+}
+
+static int stands(const config *c, int index)
+{
+    /* whether all_config.yaml names the key: of the family's only what is not HRM's, and of a model with the public TRM code's
+     * class all, whose defaults differ; its losses take what they know alone */
+    if (!is_family(index) || !is_standard(index, value_of(c, index))) return 1;
+    return c->H_layers == 0 && strncmp(keys[index].name, "arch.loss.", 10) != 0;
+}
+
 char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length)
 {
     config_text t;
@@ -766,6 +980,7 @@ char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length)
             if ((pass == 0 && (!arch || loss)) || (pass == 1 && !loss) || (pass == 2 && arch)) continue;
             if (!(keys[i].commands & CONFIG_TRAIN) || (keys[i].flags & CONFIG_LOCAL)) continue;
             if (pass < 2 && !*keys[i].def && is_null(c->raw[i].text)) continue; /* the public model takes no null */
+            if (!stands(c, i)) continue;
             append(&t, pass == 0 ? "  " : pass == 1 ? "    " : "");
             append(&t, pass == 0 ? name + 5 : pass == 1 ? name + 10 : name);
             append(&t, ": ");
@@ -777,6 +992,11 @@ char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length)
         snprintf(line, sizeof line, "seq_len: %d\nvocab_size: %d\nnum_puzzle_identifiers: %d\n", desc->seq_len,
                  desc->vocab_size, desc->num_puzzle_identifiers);
         append(&t, line);
+    }
+    if (c->H_layers == 0) { /* what the public TRM code calls it */
+        append(&t, "data_paths: ");
+        append_list(&t, c->data_path);
+        append(&t, "\n");
     }
     if (!t.data) tool_error("no memory for all_config.yaml");
     *length = t.length;
@@ -805,6 +1025,35 @@ void config_model_desc(const config *c, hrm_model_desc *d)
     d->seed = (uint64_t)c->seed;
 }
 
+void config_train_desc(const config *c, hrm_train_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    HRM_RATE_KEYS(FROM, 0)
+    HRM_TRAINING_KEYS(FROM, 0)
+    d->batch_size = (int)c->global_batch_size;
+    d->lr_warmup_steps = c->lr_warmup_steps;
+    d->no_warmup = c->lr_warmup_steps == 0;
+    d->seed = (uint64_t)c->seed;
+}
+
+config_work config_work_of(const hrm_model_desc *m, int activation_checkpointing)
+{
+    /* products alone: what is between them is a few hundredths */
+    config_work w;
+    double D = m->hidden_size, V = m->vocab_size, width = ceil(rint((double)m->expansion * D * 2 / 3) / 256) * 256;
+    double P = m->puzzle_emb_len ? m->puzzle_emb_len : ceil(m->puzzle_emb_ndim / D), S = m->seq_len + (m->no_puzzle_emb ? 0 : P);
+    double mixed = ceil(rint((double)m->expansion * S * 2 / 3) / 256) * 256;
+    double block = 2 * 3 * S * D * width + (m->mlp_t ? 2 * 3 * D * S * mixed : 2 * 4 * S * D * D + 2 * 2 * S * S * D);
+    int slow = m->one_network ? m->L_layers : m->H_layers, H = m->grad_H_cycles ? m->grad_H_cycles : 1;
+    int last = H * ((m->grad_H_cycles ? m->L_cycles : 1) * m->L_layers + slow); /* blocks that the way back goes through */
+    double heads = 2 * m->seq_len * D * V;
+    w.layers = m->H_cycles * (m->L_cycles * m->L_layers + slow);
+    w.forward = w.layers * block + heads;
+    w.backward = (activation_checkpointing ? 3 : 2) * last * block + 2 * heads;
+    w.train = w.forward * (m->halt_max_steps > 1 && !m->no_ACT_continue ? 2 : 1) + w.backward;
+    return w;
+}
+
 hrm_forward_dtype config_forward_dtype(const config *c)
 {
     static const hrm_forward_dtype kinds[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8};
@@ -827,30 +1076,25 @@ static void stated_values(config_stated s[STATED], const hrm_model_desc *d)
 {
     /* the keys of a model with their values; a 0 mostly means that nobody said it */
     int n = 0;
-#define STATED_VALUE(a, kind, key, field, ...) s[n].index = CONFIG_##field, s[n].value = (double)d->field, s[n].said = d->field != 0, n++;
+#define STATED_INT(field, standard, low, high, none, help) \
+    (d->field != 0 || (offsetof(hrm_model_desc, field) != offsetof(hrm_model_desc, none) && d->none != 0))
+#define STATED_FLOAT       STATED_INT
+#define STATED_FLAG(...)   1
+#define STATED_WORD(...)   1
+#define STATED_VALUE(a, kind, key, field, ...) \
+    s[n].index = CONFIG_##field, s[n].said = STATED_##kind(field, __VA_ARGS__), s[n].value = (double)d->field, n++;
     HRM_ARCH_KEYS(STATED_VALUE, 0)
 #undef STATED_VALUE
-    for (int i = 0; i < STATED; i++) {
-        int kind = (int)keys[s[i].index].kind;
-        if (s[i].index == CONFIG_puzzle_emb_ndim && d->no_puzzle_emb) s[i].value = 0, s[i].said = 1;
-        if (s[i].index == CONFIG_halt_exploration_prob && d->no_halt_exploration) s[i].value = 0, s[i].said = 1;
-        if (kind == CONFIG_KIND_WORD || kind == CONFIG_KIND_FLAG) s[i].said = 1;
-    }
-}
-
-static double value_of(const config *c, int index)
-{
-    const config_key *k = &keys[index];
-    const char *field = (const char *)c + k->offset;
-    return k->kind == CONFIG_KIND_INT    ? (double)*(const int64_t *)(const void *)field
-           : k->kind == CONFIG_KIND_REAL ? (double)(float)*(const double *)(const void *)field
-                                         : (double)*(const int *)(const void *)field;
+#undef STATED_WORD
+#undef STATED_FLAG
+#undef STATED_FLOAT
+#undef STATED_INT
 }
 
 static const char *value_text(char text[40], const config_stated *s)
 {
     const config_key *k = &keys[s->index];
-    if (k->kind == CONFIG_KIND_FLAG) return strcpy(text, s->value != 0 ? "true" : "false");
+    if (k->kind == CONFIG_KIND_FLAG) return strcpy(text, s->value > 0 ? "true" : "false");
     if (k->kind != CONFIG_KIND_WORD) return tool_number_float(text, (float)s->value);
     const char *word = k->words;
     for (int n = (int)s->value; n > 0; n--) word = strchr(word, '|') + 1;
@@ -858,36 +1102,77 @@ static const char *value_text(char text[40], const config_stated *s)
     return text;
 }
 
-static const char *own_name(int index) { return strrchr(keys[index].name, '.') + 1; } /* of a model's key, in the library */
+void config_metadata(char *text, size_t size, const hrm_model_desc *d)
+{
+    char number[40];
+    config_stated all[STATED];
+    size_t n = (size_t)snprintf(text, size, "{");
+    stated_values(all, d);
+#define PUT_SHAPE(a, kind, key, field, ...) \
+    if (d->field > 0) n += (size_t)snprintf(text + n, size - n, "\"%s\":%d,", key, d->field);
+    HRM_DATA_KEYS(PUT_SHAPE, 0)
+#undef PUT_SHAPE
+    for (int loss = 0; loss < 2; loss++) {
+        if (loss) n += (size_t)snprintf(text + n, size - n, "\"loss\":{");
+        for (int i = 0; i < STATED; i++) {
+            const config_key *k = &keys[all[i].index];
+            int trm = d->one_network && (all[i].index == CONFIG_puzzle_emb_len || all[i].index == CONFIG_no_ACT_continue);
+            int wanted = all[i].said && !(is_family(all[i].index) && is_standard(all[i].index, all[i].value));
+            const char *quote = k->kind == CONFIG_KIND_WORD ? "\"" : "";
+            if (loss == !strncmp(k->name, "arch.loss.", 10) && (wanted || trm))
+                n += (size_t)snprintf(text + n, size - n, "\"%s\":%s%s%s,", own_name(all[i].index), quote,
+                                      value_text(number, &all[i]), quote);
+        }
+    }
+    snprintf(text + n - 1, size - n + 1, "}}"); /* for the last comma */
+}
 
 static int is_rule(int index)
 {
-    /* no weight depends on them: training has its own */
-    return index == CONFIG_halt_max_steps || index == CONFIG_halt_exploration_prob || index == CONFIG_loss_type;
+    /* no weight depends on it */
+    return index == CONFIG_halt_max_steps || index == CONFIG_halt_exploration_prob ||
+           (is_family(index) && index != CONFIG_mlp_t && index != CONFIG_mlp_norm && index != CONFIG_puzzle_emb_len &&
+            index != CONFIG_no_ACT_continue);
 }
 
-static void said_desc(const config *c, hrm_model_desc *d)
+static int is_own(const config *c, int index)
 {
-    /* what the command line and --config say, and nothing else */
+    /* what a new training may have otherwise than that of the weights it starts from, if it says so */
+    return c->command == CONFIG_TRAIN && (index == CONFIG_loss_type || index == CONFIG_no_ACT_continue) &&
+           c->raw[index].origin == CONFIG_COMMAND;
+}
+
+static void said_desc(const config *c, const unsigned char gives_way[CONFIG_COUNT], hrm_model_desc *d)
+{
+    /* what the command line, --config and arch=NAME say, and nothing else */
     hrm_model_desc all;
     memset(&all, 0, sizeof all);
     memset(d, 0, sizeof *d);
     config_model_desc(c, &all);
-    all.halt_exploration_prob = all.no_halt_exploration ? 0 : all.halt_exploration_prob;
+#define SAID_INT(field, standard, low, high, none, help) d->none = all.none, d->field = all.field;
+#define SAID_FLOAT                                       SAID_INT
+#define SAID_FLAG(field, help)                           d->field = all.field ? 1 : -1;
+#define SAID_WORD(field, words, help)                    d->field = all.field;
 #define SAID(a, kind, key, field, ...) \
-    if (config_is_set(c, CONFIG_##field) && !(c->command == CONFIG_TRAIN && is_rule(CONFIG_##field))) d->field = all.field;
+    if (config_is_set(c, CONFIG_##field) && !gives_way[CONFIG_##field] && !is_own(c, CONFIG_##field)) { \
+        SAID_##kind(field, __VA_ARGS__) \
+    }
     HRM_ARCH_KEYS(SAID, 0)
 #undef SAID
-    if (config_is_set(c, CONFIG_puzzle_emb_ndim)) d->no_puzzle_emb = all.no_puzzle_emb;
-    if (c->command == CONFIG_TRAIN) return;
-    if (config_is_set(c, CONFIG_halt_exploration_prob)) d->no_halt_exploration = all.no_halt_exploration;
+#undef SAID_WORD
+#undef SAID_FLAG
+#undef SAID_FLOAT
+#undef SAID_INT
 }
 
 int config_merge(const config *c, const char *path, hrm_model_desc *merged, hrm_sources *sources)
 {
     hrm_model_desc said, stated;
     config_stated all[STATED];
-    char text[40];
+    unsigned char gives_way[CONFIG_COUNT];
+    char text[40], list[512] = "";
+    size_t n = 0;
+    memset(gives_way, 0, sizeof gives_way);
     if (hrm_checkpoint_merge(&stated, sources, path, NULL) != HRM_OK) return tool_failed();
     stated_values(all, &stated);
     for (int i = 0; i < STATED; i++) { /* of the expansion only the width is known, which the library compares */
@@ -895,12 +1180,17 @@ int config_merge(const config *c, const char *path, hrm_model_desc *merged, hrm_
         const char *from = hrm_sources_of(sources, own_name(index)), *where = c->raw[index].where;
         int known =
             from && strcmp(from, "the default") != 0 && !(index == CONFIG_expansion && strcmp(from, "its tensors") == 0);
-        int free_here = index == CONFIG_loss_type ? c->command == CONFIG_TRAIN : is_rule(index);
-        if (known && !free_here && config_is_set(c, index) && value_of(c, index) != all[i].value)
-            return tool_error("%s is %.60s (%s), but %s in %s (%s)", keys[index].name, c->raw[index].text,
-                              *where ? where : "command line", value_text(text, &all[i]), path, from);
+        if (!known || !config_is_set(c, index) || value_of(c, index) == all[i].value) continue;
+        gives_way[index] = c->raw[index].origin == CONFIG_FILE;
+        if (gives_way[index] && n < sizeof list - 160)
+            n += (size_t)snprintf(list + n, sizeof list - n, "%s%s %.40s (%s) to %s", n ? ", " : "", keys[index].name,
+                                  c->raw[index].text, where, value_text(text, &all[i]));
+        if (gives_way[index] || (c->raw[index].origin == CONFIG_COMMAND && (is_rule(index) || is_own(c, index)))) continue;
+        return tool_error("%s is %.60s (%s), but %s in %s (%s)", keys[index].name, c->raw[index].text,
+                          *where ? where : "command line", value_text(text, &all[i]), path, from);
     }
-    said_desc(c, &said);
+    if (n) tool_note("%s is as it says itself; what gives way: %s", path, list);
+    said_desc(c, gives_way, &said);
     if (hrm_checkpoint_merge(merged, sources, path, &said) != HRM_OK) return tool_failed();
     if (!merged->halt_max_steps) merged->halt_max_steps = (int)c->max_steps; /* in eval and solve it says the same */
     return TOOL_OK;
@@ -918,9 +1208,9 @@ int config_checkpoint(config *c, const char *path, hrm_model_desc *merged, hrm_s
     if (hrm_checkpoint_complete(&whole, path) != HRM_OK) return tool_failed();
     stated_values(all, merged);
     for (int i = 0; i < STATED && status == TOOL_OK; i++)
-        if (all[i].said && !(c->command == CONFIG_TRAIN && is_rule(all[i].index)))
+        if (all[i].said && !is_own(c, all[i].index))
             status = take(c, all[i].index, value_text(text, &all[i]), tool_basename(path));
-    return status;
+    return status == TOOL_OK ? settle_class(c) : status;
 }
 
 int config_load_model(const config *c, hrm_model **model, const char *path, const hrm_model_desc *merged,
@@ -955,5 +1245,5 @@ int config_from_desc(config *c, const hrm_model_desc *d)
     stated_values(all, d);
     for (int i = 0; i < STATED && status == TOOL_OK; i++)
         if (all[i].said) status = take(c, all[i].index, value_text(text, &all[i]), "");
-    return status;
+    return status == TOOL_OK ? settle_class(c) : status;
 }

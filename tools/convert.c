@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct conversion {
     config *c; /* what the command line says of the model */
@@ -79,39 +80,6 @@ static int parse_arguments(conversion *v, int argc, char **argv)
     return status == TOOL_OK ? config_newest_step(v->source, source) : status;
 }
 
-static void config_json(char *text, size_t size, const hrm_model_desc *d)
-{
-    /* what hrm.h reads from a safetensors file's metadata: the public keys; what is not known is left out */
-    size_t n = 0;
-    char number[40];
-#define PUT(...) n += (size_t)snprintf(text + n, size - n, __VA_ARGS__)
-#define PUT_INT(name, value) if ((value) > 0) PUT("\"%s\":%d,", name, value)
-#define PUT_REAL(name, value) if ((value) > 0) PUT("\"%s\":%s,", name, tool_number_float(number, value))
-    PUT("{");
-    PUT_INT("seq_len", d->seq_len);
-    PUT_INT("vocab_size", d->vocab_size);
-    PUT_INT("num_puzzle_identifiers", d->num_puzzle_identifiers);
-    PUT_INT("hidden_size", d->hidden_size);
-    PUT_INT("num_heads", d->num_heads);
-    PUT_INT("H_layers", d->H_layers);
-    PUT_INT("L_layers", d->L_layers);
-    PUT_INT("H_cycles", d->H_cycles);
-    PUT_INT("L_cycles", d->L_cycles);
-    PUT_INT("halt_max_steps", d->halt_max_steps);
-    PUT_REAL("expansion", d->expansion);
-    PUT_REAL("rms_norm_eps", d->rms_norm_eps);
-    PUT_REAL("rope_theta", d->rope_theta);
-    PUT_REAL("halt_exploration_prob", d->halt_exploration_prob);
-    if (d->no_halt_exploration) PUT("\"halt_exploration_prob\":0,");
-    if (d->causal) PUT("\"causal\":true,");
-    PUT("\"puzzle_emb_ndim\":%d,\"pos_encodings\":\"%s\",\"loss\":{\"loss_type\":\"%s\"}}",
-        d->no_puzzle_emb ? 0 : d->puzzle_emb_ndim, d->pos_encodings == HRM_LEARNED ? "learned" : "rope",
-        d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy");
-#undef PUT
-#undef PUT_INT
-#undef PUT_REAL
-}
-
 static int write_config(const conversion *v, const hrm_model_desc *desc, const char *path)
 {
     /* as the source's run said it, with what the model is */
@@ -131,7 +99,9 @@ static int may_replace(const char *path)
     /* NAME.yaml may be another's file, which is no configuration of a model */
     hrm_json_document *doc;
     if (!tool_exists(path)) return TOOL_OK;
-    int ours = hrm_json_open(&doc, path, NULL) == HRM_OK;
+    hrm_status status = hrm_json_open(&doc, path, NULL);
+    if (status == HRM_ERR_IO || status == HRM_ERR_MEMORY) return tool_failed();
+    int ours = status == HRM_OK;
     if (ours) {
         ours = hrm_json_get(hrm_json_root(doc), "arch") != NULL;
         hrm_json_close(doc);
@@ -141,25 +111,53 @@ static int may_replace(const char *path)
                              path);
 }
 
+static int put_in_place(const char *from[2], const char *to[2], const char *before)
+{
+    /* both files, or neither and all as it was; before: a name for what to[0] was meanwhile */
+    int had = tool_exists(to[0]), moved = 0;
+    if (had && rename(to[0], before) != 0)
+        return tool_error("%s: renaming to %s failed: %s", to[0], before, strerror(errno));
+    for (; moved < 2; moved++) {
+#ifdef _WIN32
+        if (moved) remove(to[1]); /* nothing is renamed over a file there */
+#endif
+        if (rename(from[moved], to[moved]) != 0) break;
+    }
+    int reason = errno;
+    if (moved == 1) remove(to[0]);
+    if (had && moved == 2) remove(before);
+    if (had && moved < 2 && rename(before, to[0]) != 0)
+        tool_note("%s: renaming back to %s failed: %s", before, to[0], strerror(errno));
+    return moved == 2 ? TOOL_OK
+                      : tool_error("%s: renaming to %s failed: %s", from[moved], to[moved], strerror(reason));
+}
+
 static int write_torch(const conversion *v, const hrm_tensor *tensors, size_t count, const hrm_model_desc *desc)
 {
-    /* a PyTorch file cannot carry its configuration: NAME.yaml, ready under another name before the file takes its place */
-    char path[TOOL_PATH + 8], aside[TOOL_PATH + 16];
+    /* a PyTorch file cannot carry its configuration: NAME.yaml. Both are written under other names before they take their
+     * places */
+    enum { ROOM = TOOL_PATH + 16 };
+    char path[TOOL_PATH + 8], settings[ROOM], weights[ROOM], before[ROOM];
+    const char *from[2] = {settings, weights}, *to[2] = {path, v->target};
+    struct stat there;
     snprintf(path, sizeof path, "%s", v->target);
     char *dot = strrchr(path, '.');
     if (dot && dot > path + (tool_basename(path) - path)) *dot = 0;
     strcat(path, ".yaml");
-    snprintf(aside, sizeof aside, "%s.new", path);
+    snprintf(settings, ROOM, "%s.new", path);
+    snprintf(before, ROOM, "%s.old", path);
+    snprintf(weights, ROOM, "%s.new", v->target);
     int status = may_replace(path);
-    if (status == TOOL_OK) status = write_config(v, desc, aside);
+    if (status == TOOL_OK && stat(v->target, &there) == 0 && !S_ISREG(there.st_mode)) /* renaming over it would be a mischief */
+        status = tool_error("%s: cannot be written: it is not a regular file", v->target);
     if (status != TOOL_OK) return status;
-    if (hrm_torch_save(v->target, tensors, count, v->dtype, NULL) != HRM_OK) status = tool_failed();
-#ifdef _WIN32
-    if (status == TOOL_OK) remove(path);
-#endif
-    if (status == TOOL_OK && rename(aside, path) != 0) /* it stays: the file needs it */
-        return tool_error("%s: renaming to %s failed: %s", aside, path, strerror(errno));
-    if (status != TOOL_OK) remove(aside);
+    status = write_config(v, desc, settings);
+    if (status == TOOL_OK && hrm_torch_save(weights, tensors, count, v->dtype, NULL) != HRM_OK) status = tool_failed();
+    if (status == TOOL_OK) status = put_in_place(from, to, before);
+    if (status != TOOL_OK) {
+        remove(settings);
+        remove(weights);
+    }
     return status;
 }
 
@@ -167,7 +165,7 @@ static int write_target(const conversion *v, const hrm_tensors *file, const hrm_
 {
     hrm_model_desc desc;
     hrm_sources sources;
-    char text[1024], step[24];
+    char text[4096], step[24];
     int status = config_checkpoint(v->c, v->source, &desc, &sources);
     if (status != TOOL_OK) return status;
     if (v->seq_len && desc.seq_len && v->seq_len != desc.seq_len)
@@ -177,7 +175,7 @@ static int write_target(const conversion *v, const hrm_tensors *file, const hrm_
     if (v->to_torch) return write_torch(v, tensors, count, &desc);
     const char *known = hrm_tensors_metadata(file, "step");
     snprintf(step, sizeof step, "%lld", (long long)tool_step_of(v->source));
-    config_json(text, sizeof text, &desc);
+    config_metadata(text, sizeof text, &desc);
     const hrm_metadata metadata[3] = {{"format", "pt"}, {"hrm.config", text}, {"step", known ? known : step}};
     size_t n = known || tool_step_of(v->source) >= 0 ? 3 : 2;
     return hrm_safetensors_save(v->target, tensors, count, metadata, n, v->dtype, NULL) == HRM_OK ? TOOL_OK : tool_failed();

@@ -236,7 +236,7 @@ static int data__clear(const char *dir, int in_split, int remove_it)
 
 static void data__clear_stale(const data_build *b)
 {
-    /* what killed builds of this directory left beside it; we have the lock, so they are nobody's */
+    /* what killed builds of this directory left beside it: with the lock they are nobody's, without they may be at work */
     char folder[TOOL_PATH], path[TOOL_PATH], **names;
     const char *base = tool_basename(b->dir);
     size_t count, n = strlen(base);
@@ -244,7 +244,9 @@ static void data__clear_stale(const data_build *b)
     for (size_t i = 0; i < count; i++) {
         const char *rest = names[i] + n;
         if (strncmp(names[i], base, n) != 0 || strncmp(rest, ".tmp", 4) != 0 || rest[4 + strspn(rest + 4, "0123456789")]) continue;
-        if (tool_join(path, folder, names[i]) && tool_is_directory(path)) (void)data__clear(path, 0, 1);
+        if (!tool_join(path, folder, names[i]) || !tool_is_directory(path)) continue;
+        if (b->lock.alone) (void)data__clear(path, 0, 1);
+        else tool_note("%s: of another build, killed or at work: it stays, as no lock tells which", path);
     }
     data_list_free(names, count);
 }
@@ -294,14 +296,14 @@ int data_build_open(data_build *b, const data_options *o)
     status = tool_lock_take(&b->lock, lock, b->dir);
     if (status != TOOL_OK) return status;
     data__clear_stale(b);
-    if (tool_is_directory(b->old) && data__clear(b->old, 0, 0) == 0) { /* a build was killed between its two renames */
+    if (b->lock.alone && tool_is_directory(b->old) && data__clear(b->old, 0, 0) == 0) { /* a build was killed between its two renames */
         if (!tool_exists(b->dir)) {
             if (rename(b->old, b->dir) == 0) tool_note("%s: restored what stood there before a build that was killed", b->dir);
         } else (void)data__clear(b->old, 0, 1);
     }
     if (tool_exists(b->old)) status = tool_error("%s is in the way: remove it", b->old);
     else if (hrm_pool_create(&b->pool, o->threads > 0 ? (int)o->threads : 0, NULL) != HRM_OK) status = tool_failed();
-    else if (tool_make_directories(b->work) != 0) status = TOOL_ERROR;
+    else if (data__mkdir(b->work) != 0) status = tool_error("%s: the folder could not be made: %s", b->work, strerror(errno));
     if (status == TOOL_OK) {
         b->threads = hrm_pool_size(b->pool);
         return TOOL_OK;

@@ -171,14 +171,16 @@ int tool_terminal_width(int descriptor)
 }
 
 /* The lock is on the open file, not its being there: a killed process leaves none. The holder removes the file while it has the
- * lock, so whoever waited for that name looks again which file it is. Where a file system has no locks, nobody is kept out. */
+ * lock, so whoever waited for that name looks again which file it is. Where a file system has no locks nobody is kept out: that
+ * is said, and whoever takes it must leave alone what may be another's. */
 #ifdef _WIN32
 int tool_lock_take(tool_lock *lock, const char *path, const char *what)
 {
     memset(lock, 0, sizeof *lock);
     HANDLE file = CreateFileA(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE, NULL);
     if (file == INVALID_HANDLE_VALUE && GetLastError() == ERROR_SHARING_VIOLATION) return tool_error("%s: another process is at work on it", what);
-    lock->held = file != INVALID_HANDLE_VALUE;
+    if (file == INVALID_HANDLE_VALUE) return tool_error("%s: cannot be written: error %lu", path, GetLastError());
+    lock->held = lock->alone = 1;
     lock->handle = (intptr_t)file;
     return TOOL_OK;
 }
@@ -202,20 +204,31 @@ int tool_lock_take(tool_lock *lock, const char *path, const char *what)
         memset(&range, 0, sizeof range);
         range.l_type = F_WRLCK;
         range.l_whence = SEEK_SET;
-        if (fcntl(file, F_SETLK, &range) != 0 && (errno == EACCES || errno == EAGAIN)) {
+        int refused = fcntl(file, F_SETLK, &range) != 0 ? errno : 0;
+        if (refused == EACCES || refused == EAGAIN) {
             ssize_t n = read(file, text, sizeof text - 1);
             text[n > 0 ? n : 0] = 0;
             close(file);
             return tool_error("%s: %s is at work on it", what, *text ? text : "another process");
         }
+        errno = 0;
         if (fstat(file, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
             char host[200] = "";
             (void)gethostname(host, sizeof host - 1);
             int n = snprintf(text, sizeof text, "process %ld on %s", (long)getpid(), host);
             if (ftruncate(file, 0) != 0 || write(file, text, (size_t)n) != n) text[0] = 0; /* a full disk: then it says less */
+            if (refused)
+                tool_note("%s: no lock can be had here (%s): another process at work on %s would not be noticed", path,
+                          strerror(refused), what);
             lock->handle = file;
             lock->held = 1;
+            lock->alone = !refused;
             return TOOL_OK;
+        }
+        if (errno && errno != ENOENT) {
+            tool_error("%s: cannot be looked at: %s", path, strerror(errno));
+            close(file);
+            return TOOL_ERROR;
         }
         close(file); /* the one before removed it meanwhile */
     }
@@ -296,19 +309,23 @@ char *tool_read_text(const char *path, size_t *length)
     if (!f) return tool_error("%s: %s", path, strerror(errno)), (char *)NULL;
     size_t n = 0, room = 4096;
     char *text = (char *)malloc(room);
+    int large = 0;
+    errno = 0;
     while (text) {
         n += fread(text + n, 1, room - n - 1, f);
         if (n < room - 1) break;
-        char *more = room < ((size_t)1 << 26) ? (char *)realloc(text, room *= 2) : NULL;
+        large = room >= (size_t)1 << 26;
+        char *more = large ? NULL : (char *)realloc(text, room *= 2);
         if (!more) free(text);
         text = more;
     }
-    int failed = ferror(f);
+    int failed = ferror(f) ? errno ? errno : EIO : 0;
     if (!standard) fclose(f);
-    if (!text) return tool_error("%s: too large to be read as a text", path), (char *)NULL;
+    if (!text && large) return tool_error("%s: too large to be read as a text", path), (char *)NULL;
+    if (!text) return tool_error("%s: no memory to read it", path), (char *)NULL;
     if (failed) {
         free(text);
-        return tool_error("%s: reading failed: %s", path, strerror(errno)), (char *)NULL;
+        return tool_error("%s: reading failed: %s", path, strerror(failed)), (char *)NULL;
     }
     text[n] = 0;
     *length = n;

@@ -64,11 +64,13 @@ static hrm_status plot_read(plot_run *run, const char *text, size_t length, cons
         if (blank < n) {
             hrm_json_document *doc = NULL;
             run->lines++;
-            run->last_broken = hrm_json_parse(&doc, p, n, path, NULL) != HRM_OK;
+            hrm_status status = hrm_json_parse(&doc, p, n, path, NULL);
+            if (status == HRM_ERR_MEMORY) return status; /* which says nothing of the line */
+            run->last_broken = status != HRM_OK;
             const hrm_json *root = run->last_broken ? NULL : hrm_json_root(doc), *step = hrm_json_get(root, "step");
             if (!run->last_broken && (!step || step->type != HRM_JSON_NUMBER)) run->last_broken = 1;
             run->broken += run->last_broken;
-            hrm_status status = HRM_OK;
+            status = HRM_OK;
             for (const hrm_json *m = run->last_broken ? NULL : root->child; m && status == HRM_OK; m = m->next)
                 if (m->type == HRM_JSON_NUMBER && m != step && m->number - m->number == 0 /* finite */) status = plot_add(run, m->key, step->number, m->number);
             hrm_json_close(doc);

@@ -2,6 +2,7 @@
 #include "config.h"
 #include "score.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,17 +242,25 @@ static void draw(const puzzle *p, const int32_t *tokens, drawing *out)
     else draw_arc(tokens, out);
 }
 
-typedef struct show { const puzzle *p; drawing out; } show;
+typedef struct show { const puzzle *p; drawing out; int halt_only; /* no_ACT_continue: it halts when q_halt > 0 */ } show;
+
+static const char *q_text(char text[64], const hrm_solve_result *r, int halt_only)
+{
+    if (halt_only) snprintf(text, 64, "q_halt %.3f", (double)r->q_halt);
+    else snprintf(text, 64, "q_halt %.3f, q_continue %.3f", (double)r->q_halt, (double)r->q_continue);
+    return text;
+}
 
 static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
                        const hrm_solve_result *results)
 {
     show *s = (show *)user;
+    char q[64];
     (void)rows;
     if (num_rows < 1) return;
     if (s->out.colour && s->out.lines) printf("\033[%dA\033[J", s->out.lines); /* over the last board */
     s->out.lines = 1;
-    printf("segment %d: q_halt %.3f, q_continue %.3f\n", segment, (double)results[0].q_halt, (double)results[0].q_continue);
+    printf("segment %d: %s\n", segment, q_text(q, &results[0], s->halt_only));
     draw(s->p, answers, &s->out);
     if (!s->out.colour) printf("\n");
     fflush(stdout);
@@ -299,10 +308,11 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     hrm_solve_desc desc;
     hrm_solve_result result;
     show shown;
-    char verdict[160];
+    char verdict[160], q[64];
     memset(&desc, 0, sizeof desc);
     memset(&shown, 0, sizeof shown);
     shown.p = p;
+    shown.halt_only = hrm_model_describe(model)->no_ACT_continue;
     shown.out.colour = tool_is_terminal(1);
     desc.puzzle_identifiers = &p->identifier;
     desc.max_steps = (int)c->max_steps;
@@ -314,8 +324,8 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     if (shown.out.colour && shown.out.lines) printf("\033[%dA\033[J", shown.out.lines);
     draw(p, p->answer, &shown.out);
     int valid = judge(p, verdict);
-    printf("%d segment%s, q_halt %.3f, q_continue %.3f%s; %s\n", result.segments, result.segments == 1 ? "" : "s",
-           (double)result.q_halt, (double)result.q_continue, result.halted ? "" : " (did not halt by itself)", verdict);
+    printf("%d segment%s, %s%s; %s\n", result.segments, result.segments == 1 ? "" : "s", q_text(q, &result, shown.halt_only),
+           result.halted ? "" : " (did not halt by itself)", verdict);
     fflush(stdout); /* before what is said of the next board */
     return valid ? TOOL_OK : TOOL_ERROR;
 }
@@ -453,14 +463,14 @@ static int is_file_name(task kind, const char *text)
     return 0;
 }
 
-static char *gather(const config *c, size_t *length, const char **file)
+static char *gather(const config *c, task kind, size_t *length, const char **file)
 {
     /* the puzzle's text: a file, "-" or nothing for standard input, or the arguments themselves, a line each */
     int n = c->num_positional - 1;
     char **rest = c->positional + 1;
     *file = n > 0 ? rest[0] : "-";
     if (n == 0 && tool_is_terminal(0)) tool_note("reading the puzzle from standard input");
-    if (n == 0 || (n == 1 && (strcmp(rest[0], "-") == 0 || tool_exists(rest[0])))) return tool_read_text(*file, length);
+    if (n == 0 || (n == 1 && (strcmp(rest[0], "-") == 0 || is_file_name(kind, rest[0]) || tool_exists(rest[0])))) return tool_read_text(*file, length);
     size_t bytes = 1;
     for (int i = 0; i < n; i++) bytes += strlen(rest[i]) + 1;
     char *text = (char *)malloc(bytes);
@@ -485,10 +495,10 @@ static int run(config *c)
     for (int i = 1; i < c->num_positional; i++) {
         const char *word = c->positional[i];
         if (strcmp(word, "-") == 0 || !is_file_name((task)kind, word)) continue;
-        if (!tool_exists(word)) return tool_error("%s: no such file", word);
+        if (!tool_exists(word)) return tool_error("%s: %s", word, errno == ENOENT ? "no such file" : strerror(errno));
         if (c->num_positional > 2) return tool_usage("solve: one file at a time; there are \"%.60s\" and %d more", word, c->num_positional - 2);
     }
-    char *text = gather(c, &length, &file);
+    char *text = gather(c, (task)kind, &length, &file);
     puzzle *p = (puzzle *)calloc(1, sizeof *p);
     int status = text && p ? TOOL_OK : TOOL_ERROR;
     if (text && !p) tool_error("no memory for the puzzle");

@@ -44,9 +44,15 @@ long        tool_process(void);                      /* its number */
 int64_t     tool_step_of(const char *path);          /* 12 of "…/step_12" and "step_12.safetensors", else -1 */
 
 /* A file beside what one process at a time may work on; it says who does, and goes with its process, however that ends. */
-typedef struct tool_lock { char path[TOOL_PATH]; intptr_t handle; int held; } tool_lock;
-int  tool_lock_take(tool_lock *lock, const char *path, const char *what); /* 0, or an exit status after it has said who has `what` */
-void tool_lock_release(tool_lock *lock);                                  /* one that was never taken is fine */
+typedef struct tool_lock {
+    char     path[TOOL_PATH];
+    intptr_t handle;
+    int      held;
+    int      alone; /* 0 when held: there are no locks here, which was said; another process may be at work on the same */
+} tool_lock;
+/* 0, or an exit status after it has said who has `what`. */
+int  tool_lock_take(tool_lock *lock, const char *path, const char *what);
+void tool_lock_release(tool_lock *lock); /* one that was never taken is fine */
 
 double tool_seconds(void); /* of a clock that never goes back */
 void   tool_sleep(double seconds);

@@ -39,9 +39,11 @@ typedef struct train_run {
 } train_run;
 
 /* ---- logs ------------------------------------------------------------------------------------------------------------- */
-#define TRAIN_METRICS(X) \
-    X("lm_loss", lm_loss) X("q_halt_loss", q_halt_loss) X("q_continue_loss", q_continue_loss) X("accuracy", accuracy) \
-    X("exact_accuracy", exact_accuracy) X("q_halt_accuracy", q_halt_accuracy) X("steps", steps) X("count", count) X("lr", lr)
+#define TRAIN_METRICS(X) /* name, field, when it is logged */ \
+    X("lm_loss", lm_loss, 1) X("q_halt_loss", q_halt_loss, 1) X("q_continue_loss", q_continue_loss, !d->no_ACT_continue) \
+    X("ponder_loss", ponder_loss, d->ponder_weight > 0) X("accuracy", accuracy, 1) X("exact_accuracy", exact_accuracy, 1) \
+    X("q_halt_accuracy", q_halt_accuracy, 1) X("steps", steps, 1) X("count", count, 1) X("lr", lr, 1) \
+    X("grad_norm", grad_norm, r->c->grad_clip > 0 && !r->c->freeze_weights)
 #define EVAL_METRICS(X) \
     X("lm_loss", lm_loss) X("q_halt_loss", q_halt_loss) X("accuracy", accuracy) X("exact_accuracy", exact_accuracy) \
     X("q_halt_accuracy", q_halt_accuracy) X("steps", steps)
@@ -62,8 +64,10 @@ static void log_value(train_run *r, int64_t step, const char *name, double value
 
 static int log_metrics(train_run *r, int64_t step, const hrm_metrics *m, int is_eval)
 {
+    const hrm_model_desc *d = hrm_model_describe(r->model);
     fprintf(r->log, "{\"step\": %lld", (long long)step);
-#define LOG(name, field) log_value(r, step, "train/" name, m->field);
+#define LOG(name, field, when) \
+    if (when) log_value(r, step, "train/" name, m->field);
     if (!is_eval) { TRAIN_METRICS(LOG) }
 #undef LOG
 #define LOG(name, field) log_value(r, step, "eval/all/" name, m->field);
@@ -110,7 +114,7 @@ static int open_logs(train_run *r, int64_t step)
 
 /* ---- saving and going on ---------------------------------------------------------------------------------------------- */
 typedef struct saved_value { const char *key; double *real; int64_t *whole; } saved_value;
-enum { SAVED_VALUES = 16 };
+enum { SAVED_VALUES = 18 };
 
 static void saved_values(train_run *r, saved_value values[SAVED_VALUES])
 {
@@ -128,6 +132,8 @@ static void saved_values(train_run *r, saved_value values[SAVED_VALUES])
         {"run.window.lm_loss", &w->lm_loss, NULL},
         {"run.window.q_halt_loss", &w->q_halt_loss, NULL},
         {"run.window.q_continue_loss", &w->q_continue_loss, NULL},
+        {"run.window.ponder_loss", &w->ponder_loss, NULL},
+        {"run.window.grad_norm", &w->grad_norm, NULL},
         {"run.best", &r->best, NULL},
         {"run.last_eval", NULL, &r->last_eval},
         {"run.calm", NULL, &r->calm},
@@ -194,9 +200,16 @@ static int save_weights(train_run *r, const char *name)
     return hrm_model_save_as(r->model, path, HRM_F32, &more, 1) == HRM_OK ? TOOL_OK : tool_failed();
 }
 
+static int show_average(train_run *r)
+{
+    /* what is evaluated and saved from here on: the weights' average, where there is one; the next step changes them back */
+    return !r->c->ema || hrm_trainer_use_average(r->trainer, 1) == HRM_OK ? TOOL_OK : tool_failed();
+}
+
 static int save_step(train_run *r)
 {
     char name[64];
+    if (show_average(r) != TOOL_OK) return TOOL_ERROR;
     snprintf(name, sizeof name, "step_%lld.safetensors", (long long)hrm_trainer_steps_done(r->trainer));
     return save_weights(r, name);
 }
@@ -207,6 +220,8 @@ static int evaluate(train_run *r)
     char folder[TOOL_PATH], name[64];
     evaluation e;
     int64_t step = hrm_trainer_steps_done(r->trainer);
+    if ((int64_t)hrm_trainer_position(r->trainer).iteration < r->c->min_eval_interval) return TOOL_OK; /* as the public code */
+    if (show_average(r) != TOOL_OK) return TOOL_ERROR;
     if (r->test) {
         memset(&e, 0, sizeof e);
         e.title = "eval";
@@ -368,17 +383,9 @@ static int loop(train_run *r)
 
 static void train_desc(const train_run *r, hrm_train_desc *d)
 {
-    const config *c = r->c;
-    memset(d, 0, sizeof *d);
+    config_train_desc(r->c, d);
     d->steps = r->total;
-    d->batch_size = (int)c->global_batch_size;
     d->epochs_per_iter = r->epochs_per_iter;
-    d->lr_warmup_steps = c->lr_warmup_steps;
-    d->no_warmup = c->lr_warmup_steps == 0;
-#define RATE(a, kind, key, field, standard, low, high, none, help) d->none = c->field == 0, d->field = (float)c->field;
-    HRM_RATE_KEYS(RATE, 0)
-#undef RATE
-    d->seed = (uint64_t)c->seed;
 }
 
 static int count_steps(train_run *r)
@@ -560,9 +567,10 @@ static int open_data(train_run *r)
     const config *c = r->c;
     if (!*c->data_path) return tool_usage("train: data_path=DIR is missing");
     if (hrm_dataset_open(&r->train, c->data_path, "train", NULL) != HRM_OK) return tool_failed();
-    if (!tool_join(test, c->data_path, "test") || !tool_exists(test))
-        return tool_note("%s has no test split: no evaluations", c->data_path), TOOL_OK;
-    return hrm_dataset_open(&r->test, c->data_path, "test", NULL) == HRM_OK ? TOOL_OK : tool_failed();
+    const char *from = *c->data_paths_test ? c->data_paths_test : c->data_path;
+    if (!*c->data_paths_test && (!tool_join(test, from, "test") || !tool_exists(test)))
+        return tool_note("%s has no test split: no evaluations", from), TOOL_OK;
+    return hrm_dataset_open(&r->test, from, "test", NULL) == HRM_OK ? TOOL_OK : tool_failed();
 }
 
 static int make_model(train_run *r)
@@ -587,7 +595,7 @@ static int make_model(train_run *r)
     desc.num_threads = (int)c->threads;
     desc.forward_dtype = config_forward_dtype(c);
     if (r->test) {
-        snprintf(test, sizeof test, "%.1000s, test split", c->data_path);
+        snprintf(test, sizeof test, "%.1000s, test split", *c->data_paths_test ? c->data_paths_test : c->data_path);
         status = evaluation_check_data(&desc, "its train split", r->test, test);
         if (status != TOOL_OK) return status;
     }
@@ -617,16 +625,6 @@ static int go_on(train_run *r)
 }
 
 /* ---- how long it will take -------------------------------------------------------------------------------------------- */
-static double step_work(const hrm_model_desc *m, double rows, int positions)
-{
-    /* multiplications and additions of a training step: all passes forward, again for the next segment's value, and backward
-     * through the last of each level at twice the forward's cost */
-    double D = m->hidden_size, width = ceil(m->expansion * D * 2 / 3 / 256) * 256, S = positions;
-    double block = 2 * (4 * D * D + 3 * D * width) + 4 * S * D;
-    double forward = m->H_cycles * (m->L_cycles * (double)m->L_layers + m->H_layers), last = m->L_layers + m->H_layers;
-    return rows * S * block * (forward * (m->halt_max_steps > 1 ? 2 : 1) + 2 * last);
-}
-
 static const char *duration(char text[40], double seconds)
 {
     if (seconds < 5400) snprintf(text, 40, "%.0f minutes", ceil(seconds / 60));
@@ -644,12 +642,12 @@ static void foretell(train_run *r)
     const hrm_model_desc *m = hrm_model_describe(r->model);
     const config *c = r->c;
     int64_t left = r->total - hrm_trainer_steps_done(r->trainer);
-    int positions = m->seq_len + (m->no_puzzle_emb ? 0 : (m->puzzle_emb_ndim + m->hidden_size - 1) / m->hidden_size);
-    double work = step_work(m, (double)c->global_batch_size, positions) * (double)left, least = 1e30;
+    config_work row = config_work_of(m, c->activation_checkpointing);
+    double work = row.train * (double)c->global_batch_size * (double)left, least = 1e30;
     hrm_evaluate_desc e;
     hrm_metrics metrics;
     char text[40], other[40];
-    if (m->device != HRM_CPU || work < 1e13) return; /* minutes at most */
+    if (m->device != HRM_CPU || work < 2e13) return; /* minutes at most */
     memset(&e, 0, sizeof e);
     e.max_examples = e.batch_size = 4;
     e.max_steps = 1;
@@ -659,9 +657,7 @@ static void foretell(train_run *r)
         double took = tool_seconds() - start;
         if (took < least) least = took;
     }
-    double one = step_work(m, 4, positions), forward = m->H_cycles * (m->L_cycles * (double)m->L_layers + m->H_layers);
-    one *= forward / (forward * (m->halt_max_steps > 1 ? 2 : 1) +
-                      2 * (m->L_layers + m->H_layers)); /* of which this was the forward part */
+    double one = 4 * row.forward;
     double seconds = work / one * least;
     if (seconds < 600) return;
     tool_note("about %s on this CPU, %.3g s a step", duration(text, seconds), seconds / (double)left);
@@ -669,13 +665,15 @@ static void foretell(train_run *r)
     for (int i = 0; i < 3; i++) {
         hrm_model_desc s = *m;
         s.hidden_size = smaller[i].hidden;
-        s.H_layers = s.L_layers = smaller[i].layers;
-        double time =
-            1.5 * step_work(&s, smaller[i].batch, positions) * smaller[i].steps / one * least; /* small products are slower */
+        s.L_layers = smaller[i].layers;
+        if (!s.one_network) s.H_layers = s.L_layers;
+        s.puzzle_emb_ndim = s.hidden_size;
+        double time = 1.5 * config_work_of(&s, c->activation_checkpointing).train * smaller[i].batch * smaller[i].steps / one *
+                      least; /* small products are slower */
         if (time > 21600 && i < 2) continue;
         tool_note("smaller: arch.hidden_size=%d arch.num_heads=%d arch.H_layers=%d arch.L_layers=%d global_batch_size=%d "
                   "steps=%d takes about %s",
-                  smaller[i].hidden, smaller[i].heads, smaller[i].layers, smaller[i].layers, smaller[i].batch, smaller[i].steps,
+                  smaller[i].hidden, smaller[i].heads, s.H_layers, smaller[i].layers, smaller[i].batch, smaller[i].steps,
                   duration(other, time));
         return;
     }
@@ -684,9 +682,10 @@ static void foretell(train_run *r)
 static void describe_run(const train_run *r)
 {
     const hrm_dataset_info *d = hrm_dataset_describe(r->train);
+    const hrm_train_desc *how = hrm_trainer_describe(r->trainer);
     hrm_memory memory;
     char size[48] = "";
-    if (hrm_model_memory(&memory, hrm_model_describe(r->model), (int)r->c->global_batch_size) == HRM_OK)
+    if (hrm_trainer_memory(&memory, hrm_model_describe(r->model), how) == HRM_OK)
         snprintf(size, sizeof size, ", %.2f GB of memory", (double)(memory.model + memory.train) / 1e9);
     tool_note("%lld parameters%s; %lld examples in %lld groups; %lld steps; %s", (long long)hrm_model_parameters(r->model), size,
               (long long)d->total_examples, (long long)d->total_groups, (long long)r->total, r->dir);
@@ -699,6 +698,7 @@ static int run(train_run *r)
     int status = evaluation_check_outputs(c->eval_save_outputs);
     if (status == TOOL_OK && *c->resume && *c->load_checkpoint && c->raw[CONFIG_load_checkpoint].origin == CONFIG_COMMAND)
         status = tool_usage("resume and load_checkpoint exclude each other");
+    if (status == TOOL_OK) config_skip_evaluators(c);
     if (status == TOOL_OK) status = open_data(r);
     if (status == TOOL_OK) status = count_steps(r);
     if (status == TOOL_OK && *c->resume) status = run_folder(r);

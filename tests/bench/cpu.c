@@ -6,7 +6,8 @@
  *                                                       --no-batch leaves out solving the whole batch
  *   cpu [--threads N] --products                        a JSON line a matrix product
  *
- * CASE is NAME:BATCH[:KEY=VALUE,…], NAME one of sudoku4 sudoku maze, KEY a field of the description: sudoku:8:hidden_size=256.
+ * CASE is NAME:BATCH[:KEY=VALUE,…], NAME one of sudoku4 sudoku maze, KEY a field of the description: sudoku:8:hidden_size=256,
+ * or arch: sudoku:4:arch=fast, which is trained by its own recipe too.
  */
 #define _POSIX_C_SOURCE 200809L
 #define HRM_IMPLEMENTATION
@@ -165,7 +166,7 @@ static int key_set(hrm_model_desc *d, const char *key, double value)
 static int parse(const char *text, hrm_model_desc *d, int *batch)
 {
     static const struct { const char *name; int T, V; } tasks[] = {{"sudoku4", 16, 6}, {"sudoku", 81, 11}, {"maze", 900, 6}};
-    char name[16], key[32];
+    char name[16], key[32], word[16];
     int used = 0;
     double value;
     memset(d, 0, sizeof *d);
@@ -173,7 +174,10 @@ static int parse(const char *text, hrm_model_desc *d, int *batch)
     for (size_t i = 0; i < HRM__COUNT(tasks); i++)
         if (!strcmp(tasks[i].name, name)) d->seq_len = tasks[i].T, d->vocab_size = tasks[i].V;
     for (text += used; *text == ':' || *text == ','; text += used)
-        if (sscanf(text + 1, "%31[^=]=%lf%n", key, &value, &used) != 2 || !key_set(d, key, value)) return 0;
+        if (sscanf(text + 1, "arch=%15[a-z_]%n", word, &used) == 1) {
+            if (hrm_arch_find(&d->arch, word) != HRM_OK) return 0;
+            used++;
+        } else if (sscanf(text + 1, "%31[^=]=%lf%n", key, &value, &used) != 2 || !key_set(d, key, value)) return 0;
         else used++;
     return *text == 0 && d->seq_len > 0;
 }
@@ -220,6 +224,7 @@ static result measure(const hrm_model_desc *desc, int batch, int what, int runs)
         arrays.seq_len = d->seq_len, arrays.vocab_size = d->vocab_size, arrays.num_examples = batch;
         arrays.inputs = inputs, arrays.labels = labels;
         check(hrm_dataset_from_arrays(&data, &arrays, NULL));
+        train.arch = desc->arch;
         train.steps = 1000000;
         train.batch_size = batch;
         check(hrm_trainer_create(&trainer, model, &train));
@@ -248,8 +253,9 @@ static result measure(const hrm_model_desc *desc, int batch, int what, int runs)
         r.peak_mb = (double)usage.ru_maxrss * 1024e-6;
     }
     hrm_dims m = model->d; /* matrix products and attention, two a multiply-add, counted as bench_torch.py does */
-    double D = m.D, block = 2 * (4 * D * D + 3 * D * m.I) + 4.0 * m.S * D, forward = block * m.H_cycles * (m.L_cycles * m.layers[1] + m.layers[0]);
-    r.train_gflop = 1e-9 * batch * m.S * (2 * forward + 2 * block * (m.layers[0] + m.layers[1]));
+    double D = m.D, mix = m.mixer ? 6 * D * m.I_t : 8 * D * D + 4.0 * m.S * D, block = mix + 6 * D * m.I;
+    double forward = block * m.H_cycles * (m.L_cycles * m.layers[m.nets - 1] + m.layers[0]);
+    r.train_gflop = 1e-9 * batch * m.S * ((m.no_continue ? 1 : 2) * forward + 2 * block * m.kept.blocks);
     r.solve_gflop = 1e-9 * m.S * forward * d->halt_max_steps;
     hrm_model_destroy(model);
     return r;

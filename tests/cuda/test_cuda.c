@@ -1,8 +1,9 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32 and bfloat16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors]   light: small cases only, wide: two for the wgmma kernels, both for a memory checker;
- * errors: prints every error */
+ * usage: test_cuda [light|wide|errors|family [NAME]]   light: small cases only, wide: two for the wgmma kernels, both for a memory
+ * checker; errors: prints every error; family: those cases only,
+ * whose name has NAME in it */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 #include "harness.h"
@@ -595,6 +596,178 @@ static void check_recurrences(void)
     }
 }
 
+/* The family: what a run may be told besides HRM as published. Segments, gradients and updates on both devices, from the same
+ * weights; what is computed again must be the same bits. */
+typedef struct family_case {
+    const char *name;
+    int T, ndim, len, D, heads, L_layers;
+    int one, mixer, norm, H_cycles, L_cycles, grad, no_continue, causal;
+    hrm_pos_encodings positions;
+    int softmax, mse;
+    float smoothing, q_weight, ponder, dropout;
+    hrm_optimizer optimizer;
+    float clip;
+    int ema, freeze, checkpointing;
+} family_case;
+static const family_case family_cases[] = {
+    {"TRM", 9, 32, 3, 32, 2, 2, 1, 0, 0, 2, 2, 1, 1, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 1, 0, 0},
+    {"TRM, AdamW", 20, 40, 2, 32, 4, 1, 1, 0, 1, 2, 1, 2, 1, 1, HRM_NO_POSITIONS, 1, 1, 0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0,
+     1},
+    {"fast", 21, 16, 1, 32, 2, 1, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0},
+    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1},
+    {"mixer, no puzzle", 7, 0, 0, 15, 3, 1, 0, 1, 0, 1, 1, 0, 0, 0, HRM_NO_POSITIONS, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0},
+    {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0},
+    {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1},
+    {"dropout, odd sizes", 10, 0, 0, 15, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0},
+    {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1},
+    {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0},
+};
+
+/* the gradients of all tensors, and what they are called */
+static float *family_gradient(hrm_run *run, const hrm_model *model, int i, int rows, size_t *n, const char **name, int freeze)
+{
+    hrm_tensor t;
+    hrm_role role;
+    CHECK_OK(hrm_model_tensor(model, i, &t, &role));
+    *name = t.name;
+    *n = 1;
+    for (int k = 0; k < t.ndim; k++) *n *= (size_t)t.shape[k];
+    if (role == HRM_PUZZLE_TABLE) *n = (size_t)rows * (size_t)t.shape[1];
+    if (role == HRM_BUFFER || (freeze && role == HRM_TRAINED)) return NULL;
+    float *g = (float *)malloc((*n + 1) * sizeof *g);
+    CHECK_OK(hrm_run_gradient(run, i, g));
+    return g;
+}
+
+static void check_family_case(const family_case *f, int half)
+{
+    enum { B = 5, STEPS = 3, CPU_RUN = 0, GPU_RUN = 1, OTHER_RUN = 2 }; /* the last: checkpointing the other way round */
+    hrm_model *model[3] = {NULL, NULL, NULL};
+    hrm_run *run[3] = {NULL, NULL, NULL};
+    hrm_model_desc d;
+    hrm_run_desc rd;
+    hrm_update_desc u;
+    hrm_batch batch;
+    memset(&d, 0, sizeof d), memset(&rd, 0, sizeof rd), memset(&u, 0, sizeof u);
+    d.seq_len = f->T, d.vocab_size = 9, d.num_puzzle_identifiers = 3, d.puzzle_emb_ndim = f->ndim, d.no_puzzle_emb = f->ndim == 0;
+    d.puzzle_emb_len = f->len, d.hidden_size = f->D, d.num_heads = f->heads, d.L_layers = f->L_layers;
+    d.one_network = f->one, d.H_layers = f->one ? 0 : 1, d.mlp_t = f->mixer, d.mlp_norm = f->norm, d.causal = f->causal;
+    d.H_cycles = f->H_cycles, d.L_cycles = f->L_cycles, d.grad_H_cycles = f->grad, d.no_ACT_continue = f->no_continue;
+    d.pos_encodings = f->positions;
+    d.loss_type = f->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY;
+    d.label_smoothing = f->smoothing, d.q_loss_type = f->mse ? HRM_Q_MSE : HRM_Q_BCE, d.q_loss_weight = f->q_weight;
+    d.ponder_weight = f->ponder, d.dropout = f->dropout, d.halt_max_steps = 4, d.halt_exploration_prob = 0.5f, d.seed = 5;
+    rd.rows = B, rd.train = rd.update = 1, rd.seed = 3, rd.optimizer = f->optimizer, rd.ema = f->ema, rd.freeze_weights = f->freeze;
+    u.lr = 1e-3f, u.weight_decay = 0.1f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.puzzle_emb_lr = 1e-3f, u.adam_eps = 1e-8f;
+    u.muon_lr = 0.02f, u.muon_weight_decay = 0.01f, u.muon_momentum = 0.6f, u.grad_clip = f->clip, u.ema_rate = 0.9f;
+    for (int i = 0; i < 3; i++) {
+        d.device = i ? HRM_CUDA : HRM_CPU;
+        d.forward_dtype = i && half ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
+        rd.activation_checkpointing = i == OTHER_RUN ? !f->checkpointing : f->checkpointing;
+        CHECK_OK(hrm_model_create(&model[i], &d));
+        if (model[i]) CHECK_OK(hrm_run_create(&run[i], model[i], &rd));
+    }
+    const char *type = half ? "bf16" : "f32";
+    double all = half ? 6e-2 : 2e-4;
+    batch_make(&batch, B, d.seq_len);
+    hrm_random r = hrm_random_make(4, 7);
+    for (int step = 0; run[0] && run[1] && run[2] && step < STEPS; step++) {
+        double norm[3] = {0, 0, 0};
+        hrm_metrics m[3];
+        batch_draw(&batch, hrm_model_describe(model[0]), &r);
+        for (int i = 0; i < 3; i++) {
+            CHECK_OK(hrm_run_segment(run[i], &batch, NULL));
+            CHECK_OK(hrm_run_backward(run[i]));
+            if (!f->freeze) CHECK_OK(hrm_run_gradient_norm(run[i], &norm[i]));
+            CHECK_OK(hrm_run_metrics(run[i], &m[i]));
+        }
+        CHECK(norm[2] == norm[1] && m[2].lm_loss == m[1].lm_loss, "%s, %s, step %d: computed again the norm is %.17g, not %.17g",
+              f->name, type, step, norm[2], norm[1]);
+        if (half && step > 0) { /* on a way of its own */
+            for (int i = 0; i < 3; i++) CHECK_OK(hrm_run_update(run[i], &u));
+            continue;
+        }
+        CHECK(fabs(norm[1] - norm[0]) <= all * norm[0], "%s, %s, step %d: norm %g, expected %g", f->name, type, step, norm[1], norm[0]);
+        const double told[2][4] = {{m[0].lm_loss, m[0].q_halt_loss, m[0].q_continue_loss, m[0].ponder_loss},
+                                   {m[1].lm_loss, m[1].q_halt_loss, m[1].q_continue_loss, m[1].ponder_loss}};
+        for (int k = 0; k < 4; k++)
+            CHECK(fabs(told[1][k] - told[0][k]) <= all * (1e-3 + fabs(told[0][k])), "%s, %s, step %d: loss %d is %g, expected %g",
+                  f->name, type, step, k, told[1][k], told[0][k]);
+        for (int t = 0; t < hrm_model_tensor_count(model[0]); t++) {
+            size_t n = 0;
+            const char *name;
+            float *g[3];
+            for (int i = 0; i < 3; i++) g[i] = family_gradient(run[i], model[i], t, B, &n, &name, f->freeze);
+            if (g[0]) {
+                double error = relative_error(g[1], g[0], n);
+                CHECK(error <= 2 * all, "%s, %s, step %d: gradient of %s off by %.2e", f->name, type, step, name, error);
+                CHECK(memcmp(g[1], g[2], n * sizeof *g[1]) == 0, "%s, %s: gradient of %s is not the same bits computed again",
+                      f->name, type, name);
+                if (verbose) printf("%.2e of %.0e  %s, %s, step %d: gradient of %s\n", error, 2 * all, f->name, type, step, name);
+            }
+            for (int i = 0; i < 3; i++) free(g[i]);
+        }
+        for (int i = 0; i < 3; i++) CHECK_OK(hrm_run_update(run[i], &u));
+    }
+    for (int averaged = 0; averaged <= f->ema && run[0] && run[1] && run[2]; averaged++) {
+        for (int i = 0; i < 3 && averaged; i++) CHECK_OK(hrm_run_use_average(run[i], 1));
+        for (int t = 0; t < hrm_model_tensor_count(model[0]); t++) {
+            size_t n = 0;
+            hrm_tensor x;
+            float *w[3];
+            for (int i = 0; i < 3; i++) w[i] = tensor_values(model[i], t, &n, &x);
+            double error = relative_error(w[1], w[0], n);
+            CHECK(half || error <= 2e-3, "%s, %s: %s%s off by %.2e after the updates", f->name, type, x.name,
+                  averaged ? "'s average" : "", error);
+            CHECK(memcmp(w[1], w[2], n * sizeof *w[1]) == 0, "%s, %s: %s is not the same bits computed again", f->name, type, x.name);
+            for (int i = 0; i < 3; i++) free(w[i]);
+        }
+    }
+    for (int i = 0; i < 3; i++) hrm_run_destroy(run[i]), hrm_model_destroy(model[i]);
+    batch_free(&batch);
+}
+
+static void check_family(const char *name)
+{
+    for (size_t i = 0; i < HRM__COUNT(family_cases); i++)
+        for (int half = 0; half < 2 && strstr(family_cases[i].name, name); half++) check_family_case(&family_cases[i], half);
+}
+
+/* A batch in parts, on the GPU, is the batch as one, on the CPU; and the second replay of a step in parts is the step. */
+static void check_parts(void)
+{
+    enum { STEPS = 6 };
+    double loss[3][STEPS] = {{0}}, norm[3][STEPS] = {{0}};
+    hrm_dataset *data = toy_data();
+    for (int k = 0; k < 3 && data; k++) {
+        hrm_model *model = NULL;
+        hrm_trainer *trainer = NULL;
+        hrm_model_desc d = hrm_model_desc_for(data);
+        hrm_train_desc td;
+        memset(&td, 0, sizeof td);
+        d.hidden_size = 32, d.num_heads = 2, d.one_network = 1, d.L_layers = 1, d.grad_H_cycles = 1;
+        d.halt_max_steps = 4, d.seed = 1, d.dropout = 0.2f, d.device = k ? HRM_CUDA : HRM_CPU, d.forward_dtype = HRM_FORWARD_FLOAT32;
+        td.steps = 100, td.batch_size = 12, td.lr = 1e-3f, td.no_warmup = 1, td.seed = 2, td.grad_accumulation = k == 2 ? 3 : 1;
+        td.grad_clip = 0.5f, td.ema = 1, td.optimizer = HRM_ADAMW;
+        CHECK_OK(hrm_model_create(&model, &d));
+        if (model) CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+        for (int i = 0; trainer && i < STEPS; i++) {
+            hrm_metrics m;
+            memset(&m, 0, sizeof m);
+            CHECK_OK(hrm_trainer_step(trainer, data, &m));
+            loss[k][i] = m.lm_loss, norm[k][i] = m.grad_norm;
+        }
+        hrm_trainer_destroy(trainer);
+        hrm_model_destroy(model);
+    }
+    for (int k = 1; k < 3; k++)
+        for (int i = 0; i < STEPS; i++)
+            CHECK(fabs(loss[k][i] - loss[0][i]) <= 1e-3 * loss[0][i] && fabs(norm[k][i] - norm[0][i]) <= 1e-2 * norm[0][i],
+                  "in %d parts, step %d: loss %g, expected %g; norm %g, expected %g", k == 2 ? 3 : 1, i + 1, loss[k][i],
+                  loss[0][i], norm[k][i], norm[0][i]);
+    hrm_dataset_close(data);
+}
+
 /* steps begun ahead of their metrics, from batches gathered ahead, are the steps waited for */
 static void check_ahead(void)
 {
@@ -700,6 +873,11 @@ int main(int argc, char **argv)
         return test_summary();
     }
     hrm_cuda_device()->close(dev);
+    if (argc > 1 && strcmp(argv[1], "family") == 0) {
+        check_family(argc > 2 ? argv[2] : "");
+        check_parts();
+        return test_summary();
+    }
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape *s = &shapes[i];
         if (light ? s->heavy : wide && s->heavy < 2) continue;
@@ -710,7 +888,11 @@ int main(int argc, char **argv)
         check_entries(s, HRM_FORWARD_BFLOAT16, " (mma)");
         unsetenv("HRM_CUDA_NO_WGMMA");
     }
-    if (!wide) check_recurrences();
+    if (!wide) {
+        check_recurrences();
+        check_family("");
+        check_parts();
+    }
     if (light || wide) return test_summary();
     check_determinism();
     check_ahead();
