@@ -283,6 +283,45 @@ static void check_frozen(void)
 }
 
 /* ---- dropout ----------------------------------------------------------------------------------------------------------- */
+/* The target of q_continue is what the next segment says without dropout. */
+static void check_dropout_target(void)
+{
+    hrm_model_desc d = small_desc();
+    hrm_run_desc rd;
+    hrm_run *run = NULL, *next = NULL;
+    hrm_batch batch;
+    hrm_run_outputs o;
+    hrm_position position;
+    hrm_real target[ROWS], halt[ROWS], go[ROWS];
+    double worst = 0;
+    d.dropout = 0.5f;
+    pair p = pair_make(&d, NULL);
+    memset(&rd, 0, sizeof rd);
+    memset(&o, 0, sizeof o);
+    memset(&position, 0, sizeof position);
+    batch_make(&batch, ROWS, TOKENS);
+    CHECK_OK(hrm_dataset_next(data, &position, 1, 1, &batch, NULL));
+    rd.rows = ROWS;
+    CHECK_OK(hrm_run_create(&next, p.model, &rd));
+    rd.train = 1;
+    CHECK_OK(hrm_run_create(&run, p.model, &rd));
+    CHECK_OK(hrm_run_segment(next, &batch, NULL)); /* takes the puzzles */
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    o.target_q_continue = target;
+    CHECK_OK(hrm_run_read(run, &o));
+    for (int i = 0; i < next->w.d.states; i++) memcpy(next->w.z[i], run->w.z[i], ROWS * (size_t)next->w.d.S * (size_t)next->w.d.D * sizeof(hrm_real));
+    CHECK_OK(hrm_run_segment(next, &batch, NULL)); /* and goes on from there */
+    memset(&o, 0, sizeof o);
+    o.q_halt = halt, o.q_continue = go;
+    CHECK_OK(hrm_run_read(next, &o));
+    for (int i = 0; i < ROWS; i++) worst = fmax(worst, fabs((double)target[i] - 1 / (1 + exp(-fmax((double)halt[i], (double)go[i])))));
+    CHECK(worst < 1e-6, "the target is %g off what the next segment says", worst);
+    hrm_run_destroy(run);
+    hrm_run_destroy(next);
+    batch_free(&batch);
+    pair_free(&p);
+}
+
 static void check_dropout(void)
 {
     hrm_step s;
@@ -734,6 +773,7 @@ int main(void)
     check_run_average();
     check_frozen();
     check_dropout();
+    check_dropout_target();
     check_segments_allowed();
     check_cycles_grow(mixer_desc());
     check_cycles_grow(small_desc());
