@@ -5,7 +5,9 @@
  *   sudoku --solve BOARD [--load FILE]      solves one board with what was saved; '.' or 0 is an empty cell
  *
  * A 4x4 board has 288 solutions, which are 12 up to renaming the digits. Some of these 12 are set aside: boards with such a
- * solution are for testing, and training never sees one of them under any names.
+ * solution are for testing, and training never sees one of them under any names. What learns 4x4 is the fast recipe of
+ * HRM_ARCH_FAST, smaller: one network that mixes cells without attention. Its strong decay makes it find rules rather than boards:
+ * with Muon's usual 0.005 it knows all it was trained on as soon, and of the hardest unseen boards one in thirteen fewer.
  */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
@@ -19,7 +21,7 @@
     #include <unistd.h>
 #endif
 
-enum { TEST_BOARDS = 2000, HARD_BOARDS = 500, MAX_GIVENS = 10, MIN_GIVENS = 6 };
+enum { TEST_BOARDS = 2000, HARD_BOARDS = 500, MAX_GIVENS = 10, MIN_GIVENS = 6, HARD_GIVENS = 4 };
 
 typedef struct options {
     const char *csv, *test_csv, *board, *load, *save;
@@ -115,13 +117,12 @@ static void generate(boards *train, boards *test, boards *hard, const options *o
     }
     for (uint64_t n = 1; train->count < (size_t)o->boards || test->count < TEST_BOARDS || hard->count < HARD_BOARDS; n++) {
         r = hrm_random_make(o->seed, n);
-        int aim = n % 2 ? MIN_GIVENS + (int)hrm_random_below(&r, MAX_GIVENS - MIN_GIVENS + 1) : 4;
+        int aim = n % 2 ? MIN_GIVENS + (int)hrm_random_below(&r, MAX_GIVENS - MIN_GIVENS + 1) : HARD_GIVENS;
         int givens = sudoku_generate(&train->shape, &r, aim, puzzle, solution), unseen = 0;
         uint64_t class = sudoku_class(&train->shape, solution);
         for (int i = 0; i < o->test_classes; i++) unseen |= classes[i] == class;
         if (givens > MAX_GIVENS) continue;
         boards *b = !unseen ? train : givens >= MIN_GIVENS ? test : hard;
-        if (!unseen && givens < MIN_GIVENS) continue;
         if (b->count < (b == train ? (size_t)o->boards : b == test ? TEST_BOARDS : HARD_BOARDS)) boards_add(b, puzzle, solution);
     }
 }
@@ -263,6 +264,12 @@ static void train(hrm_model *model, hrm_dataset *data, const options *o)
     td.lr = o->lr;
     td.lr_warmup_steps = o->steps < 500 ? o->steps / 10 : 50;
     td.lr_min_ratio = 0.02f; /* the last steps settle what the first ones found */
+    if (!o->csv) {
+        td.arch = HRM_ARCH_FAST; /* Muon, clipping, the average of the weights … */
+        td.muon_weight_decay = 1;
+        td.ema_rate = 0.95f;
+        td.no_ema_from = 1; /* … from the start */
+    }
     td.weight_decay = o->weight_decay;
     td.seed = o->seed;
     check(hrm_trainer_create(&trainer, model, &td));
@@ -278,6 +285,7 @@ static void train(hrm_model *model, hrm_dataset *data, const options *o)
     }
     fprintf(stderr, on_terminal() ? "\n" : "");
     if (status != HRM_END) fail(hrm_error_message());
+    if (td.arch == HRM_ARCH_FAST) check(hrm_trainer_use_average(trainer, 1));
     printf("Trained %d steps in %.0f seconds.\n", (int)hrm_trainer_steps_done(trainer), seconds() - start);
     hrm_trainer_destroy(trainer);
 }
@@ -382,8 +390,8 @@ static options parse(int argc, char **argv)
     memset(&o, 0, sizeof o);
     o.save = "sudoku.safetensors";
     o.boards = 60000, o.test_classes = 2, o.variants = 200, o.limit = 1000;
-    o.hidden = 64, o.heads = 4, o.layers = 2, o.cycles = 2, o.segments = 4, o.batch = 128, o.lr = 3e-3f, o.weight_decay = 0.5f;
-    for (int i = 1; i < argc; i++) { /* 9x9 boards ask for another size of model */
+    o.hidden = 48, o.heads = 4, o.layers = 2, o.cycles = 2, o.segments = 4, o.batch = 64, o.lr = 3e-3f, o.weight_decay = 0.5f;
+    for (int i = 1; i < argc; i++) { /* 9x9 boards ask for another model */
         if (strcmp(argv[i], "--csv") == 0) o.hidden = 128, o.batch = 32, o.segments = 8, o.lr = 1e-3f, o.weight_decay = 1;
     }
     for (int i = 1; i < argc; i++) {
@@ -410,7 +418,7 @@ static options parse(int argc, char **argv)
         else *known[k].string = value;
         if (end && (*end || end == value)) usage();
     }
-    if (!o.steps) o.steps = o.csv ? 400 : 800;
+    if (!o.steps) o.steps = 400;
     if (o.boards < 1 || o.test_classes < 1 || o.test_classes > 11 || o.variants < 0 || o.steps < 1 || o.limit < 1) usage();
     return o;
 }
@@ -439,19 +447,26 @@ int main(int argc, char **argv)
     } else {
         generate(&train_set, &test_set, &hard_set, &o);
         printf("%d boards to train on, %d to %d givens; %d others to test, whose solutions never occur in training, whatever the digits are called (%.1f s)\n",
-               (int)train_set.count, MIN_GIVENS, MAX_GIVENS, (int)test_set.count, seconds() - start);
+               (int)train_set.count, HARD_GIVENS, MAX_GIVENS, (int)(test_set.count + hard_set.count), seconds() - start);
     }
     hrm_dataset *data = boards_dataset(&train_set, groups, num_groups);
     hrm_model *model;
     hrm_model_desc desc = hrm_model_desc_for(data);
     desc.hidden_size = o.hidden;
     desc.num_heads = o.heads;
-    desc.H_layers = desc.L_layers = o.layers;
+    desc.L_layers = o.layers;
     desc.H_cycles = desc.L_cycles = o.cycles;
     desc.halt_max_steps = o.segments;
-    desc.loss_type = HRM_SOFTMAX_CROSS_ENTROPY;
-    desc.pos_encodings = HRM_LEARNED; /* a cell's row, column and box are facts to know by heart: learned several times faster than RoPE */
     desc.no_puzzle_emb = 1; /* all boards are one task */
+    if (o.csv) {
+        desc.H_layers = o.layers;
+        desc.loss_type = HRM_SOFTMAX_CROSS_ENTROPY;
+        desc.pos_encodings = HRM_LEARNED; /* a cell's row, column and box are facts to know by heart: learned several times faster than RoPE */
+    } else {
+        desc.arch = HRM_ARCH_FAST;
+        desc.label_smoothing = 0.1f;
+        desc.q_loss_weight = 0.5f;
+    }
     desc.num_threads = o.threads;
     desc.seed = o.seed;
     check(hrm_model_create(&model, &desc));
