@@ -155,10 +155,10 @@ enum ending_kind {
     END_RESIDUAL,    /* out = acc + rs x; sums of squares of out for the next norm */
     END_SWIGLU,      /* out = silu(rs gate) (rs up), half as many columns */
     END_ADD,         /* out = acc + x */
-    END_SWIGLU_NORM, /* the same; sums of squares of gate times up for the norm inside */
-    END_RESIDUAL_NORM, /* END_RESIDUAL with acc times that norm's factor of the row */
     END_SWIGLU_BACK, /* acc = dh; x holds gate and up and becomes their gradient; out = h */
-    END_PART         /* part = acc in float: one split of a weight gradient */
+    END_PART,        /* part = acc in float: one split of a product */
+    END_SWIGLU_NORM, /* END_SWIGLU; sums of squares of gate times up for the norm inside */
+    END_RESIDUAL_NORM /* END_RESIDUAL with acc times that norm's factor of the row */
 };
 
 template <class T> struct ending {
@@ -178,9 +178,9 @@ template <class T> struct ending {
     int           inner_slots;
     float         inv_I;
 };
-constexpr bool ends_swiglu(int kind) { return kind == END_SWIGLU || kind == END_SWIGLU_NORM; }
-constexpr bool ends_residual(int kind) { return kind == END_RESIDUAL || kind == END_RESIDUAL_NORM; }
-constexpr bool ends_with_squares(int kind) { return kind == END_SWIGLU_NORM || ends_residual(kind); }
+__host__ __device__ constexpr bool ends_swiglu(int kind) { return kind == END_SWIGLU || kind == END_SWIGLU_NORM; }
+__host__ __device__ constexpr bool ends_residual(int kind) { return kind == END_RESIDUAL || kind == END_RESIDUAL_NORM; }
+__host__ __device__ constexpr bool ends_with_squares(int kind) { return kind == END_SWIGLU_NORM || ends_residual(kind); }
 
 template <class T> __device__ __forceinline__ float row_factor(const ending<T> &e, int row)
 {
