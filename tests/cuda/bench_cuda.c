@@ -40,14 +40,18 @@ static void bench(const char *name, int batch, int T, int V, int ids)
     int examples = batch * 4;
     size_t n = (size_t)examples * (size_t)T;
     uint8_t *inputs = (uint8_t *)malloc(2 * n), *labels = inputs + n;
-    int32_t *puzzles = (int32_t *)malloc(2 * (size_t)batch * (size_t)T * sizeof *puzzles), *answers = puzzles + (size_t)batch * (size_t)T;
+    int32_t *puzzles = (int32_t *)malloc(2 * (size_t)batch * (size_t)T * sizeof *puzzles),
+            *answers = puzzles + (size_t)batch * (size_t)T;
     hrm_random r = hrm_random_make(1, 1);
-    for (size_t i = 0; i < n; i++) inputs[i] = (uint8_t)hrm_random_below(&r, (uint32_t)V), labels[i] = (uint8_t)(1 + hrm_random_below(&r, (uint32_t)V - 1));
+    for (size_t i = 0; i < n; i++)
+        inputs[i] = (uint8_t)hrm_random_below(&r, (uint32_t)V),
+        labels[i] = (uint8_t)(1 + hrm_random_below(&r, (uint32_t)V - 1));
     for (size_t i = 0; i < (size_t)batch * (size_t)T; i++) puzzles[i] = inputs[i];
     hrm_dataset_arrays a;
     hrm_dataset *data;
     memset(&a, 0, sizeof a);
-    a.seq_len = T, a.vocab_size = V, a.num_puzzle_identifiers = ids, a.num_examples = examples, a.inputs = inputs, a.labels = labels;
+    a.seq_len = T, a.vocab_size = V, a.num_puzzle_identifiers = ids, a.num_examples = examples, a.inputs = inputs,
+    a.labels = labels;
     OK(hrm_dataset_from_arrays(&data, &a, NULL));
     hrm_model_desc d = hrm_model_desc_for(data);
     d.device = HRM_CUDA;
@@ -86,10 +90,13 @@ static void bench(const char *name, int batch, int T, int V, int ids)
         }
         solve[k] = median(times + 2, 5);
     }
-    double S = T + 1, D = 512, I = 1536, block = 2 * (4 * D * D + 3 * D * I) + 4 * S * D, forward = block * 24, flop = batch * S * (2 * forward + 16 * block);
-    printf("{\"case\": \"%s:%d\", \"train_ms\": %.2f, \"train_queued_ms\": %.2f, \"train_tflops\": %.0f, \"solve_ms\": %.1f, \"solve1_ms\": %.2f, "
+    double S = T + 1, D = 512, I = 1536, block = 2 * (4 * D * D + 3 * D * I) + 4 * S * D, forward = block * 24,
+           flop = batch * S * (2 * forward + 16 * block);
+    printf("{\"case\": \"%s:%d\", \"train_ms\": %.2f, \"train_queued_ms\": %.2f, \"train_tflops\": %.0f, \"solve_ms\": %.1f, "
+           "\"solve1_ms\": %.2f, "
            "\"model_GB\": %.2f, \"train_GB\": %.2f, \"loss\": %.4f}\n",
-           name, batch, train, queued, flop / train * 1e-9, solve[0], solve[1], (double)memory.model * 1e-9, (double)memory.train * 1e-9, loss);
+           name, batch, train, queued, flop / train * 1e-9, solve[0], solve[1], (double)memory.model * 1e-9,
+           (double)memory.train * 1e-9, loss);
     fflush(stdout);
     hrm_model_destroy(model);
     hrm_dataset_close(data);
