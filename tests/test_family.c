@@ -216,6 +216,46 @@ static void check_average(int from)
     pair_free(&p);
 }
 
+/* The same of a run; before its first update the average is the weights. */
+static void check_run_average(void)
+{
+    hrm_model_desc d = mixer_desc();
+    hrm_run_desc rd;
+    hrm_update_desc u;
+    hrm_run *run = NULL;
+    hrm_batch batch;
+    hrm_position position;
+    pair p = pair_make(&d, NULL), same = pair_make(&d, NULL);
+    memset(&rd, 0, sizeof rd);
+    memset(&u, 0, sizeof u);
+    memset(&position, 0, sizeof position);
+    rd.rows = ROWS, rd.train = rd.update = 1, rd.ema = 1;
+    u.lr = 1e-2f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.ema_rate = 0.5f;
+    batch_make(&batch, ROWS, TOKENS);
+    CHECK_OK(hrm_dataset_next(data, &position, 1, 1, &batch, NULL));
+    CHECK_OK(hrm_run_create(&run, p.model, &rd));
+    CHECK_OK(hrm_run_use_average(run, 1));
+    CHECK(models_equal(p.model, same.model), "before the first update the average is not the weights");
+    CHECK_OK(hrm_run_use_average(run, 0));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_update(run, &u));
+    size_t n = 0;
+    int tensor = hrm_model_tensor_find(p.model, "inner.lm_head.weight");
+    hrm_real *before = tensor_values(same.model, tensor, &n, NULL), *live = tensor_values(p.model, tensor, &n, NULL);
+    CHECK_OK(hrm_run_use_average(run, 1));
+    hrm_real *average = tensor_values(p.model, tensor, &n, NULL);
+    for (size_t i = 0; i < n; i++) live[i] = (hrm_real)0.5 * (live[i] + before[i]);
+    CHECK(relative_error(average, live, n) < 1e-6 && relative_error(average, before, n) > 1e-6, "the average after one update");
+    free(average);
+    free(live);
+    free(before);
+    hrm_run_destroy(run);
+    batch_free(&batch);
+    pair_free(&same);
+    pair_free(&p);
+}
+
 /* ---- frozen weights ---------------------------------------------------------------------------------------------------- */
 static void check_frozen(void)
 {
@@ -725,6 +765,7 @@ int main(void)
     check_parts("attention, AdamW", attention, adamw);
     check_average(0);
     check_average(3);
+    check_run_average();
     check_frozen();
     check_dropout();
     check_segments_allowed();

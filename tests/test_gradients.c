@@ -391,6 +391,7 @@ typedef struct segment {
     hrm_run *run;
     hrm_batch *batch;
     int before; /* segments before this one */
+    double *own; /* a loss of one's own: these times logits and q's; NULL: the model's */
     int fixed;  /* targets hold the fixed targets */
     double targets[8];
 } segment;
@@ -421,6 +422,18 @@ static double segment_loss(segment *s, int tensor, const double *values, const d
     must(hrm_run_read(s->run, &out));
     must(hrm_run_metrics(s->run, &m));
     s->fixed = 1;
+    if (s->own) {
+        size_t n = (size_t)s->batch->rows, logits = n * (size_t)d->seq_len * (size_t)d->vocab_size;
+        double *x = (double *)malloc((logits + 2 * n) * sizeof *x), *q = x + logits;
+        memset(&out, 0, sizeof out);
+        out.logits = x, out.q_halt = q, out.q_continue = q + n;
+        must(hrm_run_read(s->run, &out));
+        loss = 0;
+        for (size_t i = 0; i < logits; i++) loss += s->own[i] * x[i];
+        for (size_t i = 0; i < 2 * n; i++) loss += s->own[logits + i] * q[i % 2 * n + i / 2]; /* [rows,2] */
+        free(x);
+        return loss;
+    }
     loss = m.lm_loss + (double)d->q_loss_weight * m.q_halt_loss + (double)d->ponder_weight * m.ponder_loss;
     for (int i = 0; i < s->batch->rows && continues; i++)
         loss += (double)d->q_loss_weight * hrm__q_loss(mse, q_continue[i], s->targets[i], &ignored) / s->batch->rows;
@@ -428,6 +441,8 @@ static double segment_loss(segment *s, int tensor, const double *values, const d
 }
 
 static size_t most_samples = 60; /* of a tensor */
+
+static int own_loss; /* of what follows */
 
 static void check_segment(const char *name, const hrm_model_desc *desc, int before, int (*differentiable)(const char *tensor))
 {
@@ -438,6 +453,8 @@ static void check_segment(const char *name, const hrm_model_desc *desc, int befo
     hrm_batch batch;
     batch_make(&batch, 3, desc->seq_len);
     s.batch = &batch;
+    size_t logits = 3 * (size_t)desc->seq_len * (size_t)desc->vocab_size;
+    if (own_loss) s.own = draw(logits + 6, &r, 1);
     CHECK_OK(hrm_model_create(&s.model, desc));
     if (!s.model) return;
     desc = hrm_model_describe(s.model);
@@ -470,7 +487,9 @@ static void check_segment(const char *name, const hrm_model_desc *desc, int befo
         s.fixed = 0;
         (void)segment_loss(&s, tensor, values, original);
         CHECK_OK(hrm_run_zero_gradients(s.run));
+        if (own_loss) CHECK_OK(hrm_run_set_gradient(s.run, s.own, s.own + logits));
         CHECK_OK(hrm_run_backward(s.run));
+        if (own_loss) CHECK_FAILS(hrm_run_set_gradient(s.run, s.own, NULL), HRM_ERR_ARGUMENT, "segment before it");
         if (role == HRM_PUZZLE_TABLE) { /* rows in flight -> rows of the table */
             double *rows = (double *)calloc(3 * ndim, sizeof *rows);
             CHECK_OK(hrm_run_gradient(s.run, tensor, rows));
@@ -499,6 +518,7 @@ static void check_segment(const char *name, const hrm_model_desc *desc, int befo
         free(values);
         free(analytic);
     }
+    free(s.own);
     hrm_run_destroy(s.run);
     hrm_model_destroy(s.model);
     batch_free(&batch);
@@ -590,6 +610,9 @@ static void check_family(void)
     base.H_cycles = base.grad_H_cycles = 2;
     d = base;
     check_segment("one network", &d, 0, everything);
+    own_loss = 1;
+    check_segment("one network, a loss of one's own", &d, 1, everything);
+    own_loss = 0;
     d.no_ACT_continue = 1;
     check_segment("one network, no continue", &d, 1, everything);
     d.mlp_t = 1;
