@@ -410,8 +410,8 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, wm = warp / WARPS_N * WM, wn = warp % WARPS_N * WN;
     int n_tiles = ceil_div(e.N, BN), tile = (int)blockIdx.x, split = (int)blockIdx.y;
     int m0 = tile / n_tiles * BM, n0 = tile % n_tiles * BN;
-    int all = ceil_div(K, MMA_K), step = (int)((long long)all * split / splits),
-        last = (int)((long long)all * (split + 1) / splits);
+    unsigned all = (unsigned)ceil_div(K, MMA_K); /* times the splits, at most 64 of them, still below 2^32 */
+    int step = (int)(all * (unsigned)split / (unsigned)splits), last = (int)(all * (unsigned)(split + 1) / (unsigned)splits);
     float acc[MT][NT][4] = {};
 
     auto fetch_a = [&](int s, int slot) {
@@ -428,9 +428,12 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
     int fetched = step;
     chain_allow_next();
     if (TRANS) chain_wait();
+    /* loops, not a hundred lines of straight code that a small product has to fetch before it can begin */
+#pragma unroll 1
     for (int i = 0; i < STAGES - 1; i++)
         if (step + i < last) fetch_b(step + i, i);
     if (!TRANS) chain_wait();
+#pragma unroll 1
     for (int i = 0; i < STAGES - 1; i++) {
         if (fetched < last) fetch_a(fetched, i);
         fetched++;

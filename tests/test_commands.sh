@@ -57,7 +57,93 @@ done
 [ $worst -eq 0 ] && [ $failures -gt 0 ]
 check $? "hrm plot with too little memory ends with status $worst; $failures of 13 failed"
 
-if command -v script > /dev/null 2>&1; then
+# ---- the first, the second, … allocation or call of the system fails -----------------------------------------------------
+cat > "$dir/fail.c" <<'C'
+/* Preloaded: call number N of one kind fails, FAIL=memory:N or the like; that it came to it is told by the file FAILED. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+static int fails(const char *kind, int error)
+{
+    static int left = -1;
+    const char *said = getenv("FAIL");
+    size_t n = strlen(kind);
+    if (!said || strncmp(said, kind, n) != 0 || said[n] != ':') return 0;
+    if (left < 0) left = atoi(said + n + 1);
+    if (left == 0 || --left > 0) return 0;
+    close(open(getenv("FAILED"), O_WRONLY | O_CREAT, 0666));
+    errno = error;
+    return 1;
+}
+#define NEXT(type, name, ...) ((type(*)(__VA_ARGS__))dlsym(RTLD_NEXT, #name))
+void *malloc(size_t n) { return fails("memory", ENOMEM) ? NULL : __libc_malloc(n); }
+void *calloc(size_t n, size_t m) { return fails("memory", ENOMEM) ? NULL : __libc_calloc(n, m); }
+void *realloc(void *p, size_t n) { return fails("memory", ENOMEM) ? NULL : __libc_realloc(p, n); }
+int rename(const char *a, const char *b) { return fails("rename", EIO) ? -1 : NEXT(int, rename, const char *, const char *)(a, b); }
+int fsync(int file) { return fails("fsync", EIO) ? -1 : NEXT(int, fsync, int)(file); }
+ssize_t write(int file, const void *p, size_t n)
+{
+    return fails("write", ENOSPC) ? -1 : NEXT(ssize_t, write, int, const void *, size_t)(file, p, n);
+}
+C
+fail() # KIND:N ARGUMENTS…: hrm with that call failing; not 0 when it did not come to it
+{
+    local what=$1
+    shift
+    rm -f "$dir/failed"
+    FAIL=$what FAILED=$dir/failed LD_PRELOAD=$dir/fail.so "$hrm" "$@" > "$dir/out" 2> "$dir/log"
+    status=$?
+    [ -e "$dir/failed" ]
+}
+state() # of $dir/at; a picture's two ends, as without memory for a palette it is another one
+{
+    (cd "$dir/at" && for f in *; do
+        echo "$f"
+        case $f in *.png) head -c 8 "$f"; tail -c 8 "$f" ;; *) cat "$f" ;; esac
+    done) | cksum
+}
+again() { rm -rf "$dir/at" && cp -r "$dir/before" "$dir/at"; }
+every() # KIND TEXT ARGUMENTS…: one line with the text, status 1 and $dir/at as before, whichever of these calls fails; or all as ever
+{
+    local kind=$1 text=$2 n=1 before wrong= usual want want_state
+    shift 2
+    again && before=$(state)
+    "$hrm" "$@" > "$dir/want" 2> "$dir/usual"
+    usual=$? want_state=$(state)
+    while again && fail "$kind:$n" "$@"; do
+        if [ $status -eq $usual ] && cmp -s "$dir/out" "$dir/want" && [ "$(state)" = "$want_state" ]; then :; # it does without
+        elif [ $status -eq 1 ] && [ "$(grep -vxFf "$dir/usual" "$dir/log" | grep -c "^hrm: .*$text")" -eq 1 ] &&
+            [ "$(grep -cvxFf "$dir/usual" "$dir/log")" -eq 1 ] && [ "$(state)" = "$before" ]; then :;
+        else wrong="$wrong $n"; cp "$dir/log" "$dir/wrong"; fi
+        n=$((n < 60 ? n + 1 : n + 89)) # an encoder's are many and alike
+    done
+    [ -z "$wrong" ] && [ $n -gt 1 ] || cp "$dir/wrong" "$dir/log" 2> /dev/null
+    [ -z "$wrong" ] && [ $n -gt 1 ]
+    check $? "hrm $*: of the failures of $kind, up to $n, these went wrong:$wrong"
+}
+mkdir "$dir/before"
+"$hrm" convert "$model" "$dir/before/old.pt" > "$dir/log" 2>&1 && sed -i 's/^epochs: .*/epochs: 77/' "$dir/before/old.yaml" && echo old > "$dir/before/old.png"
+check $? "what stands there before"
+if ${CC:-cc} -shared -fPIC "$dir/fail.c" -o "$dir/fail.so" -ldl > "$dir/log" 2>&1 && fail memory:1 info "$model"; then
+    echo $good > "$dir/board.txt"
+    every memory '\(memory\|allocate\)' solve sudoku threads=1 checkpoint="$model" "$dir/board.txt"
+    every memory '\(memory\|allocate\)' render "$dir/data" -o "$dir/at/old.png"
+    for kind in rename fsync write; do
+        case $kind in write) text='[Nn]o space' ;; *) text='[Ii]nput/output error' ;; esac
+        every $kind "$text" convert "$model" "$dir/at/old.pt"
+        every $kind "$text" convert "$model" "$dir/at/new.pt"
+        every $kind "$text" render "$dir/data" -o "$dir/at/old.png"
+    done
+else
+    echo "skipped: nothing can be preloaded here, calls that fail are not tried"
+fi
+
+if script -qec "stty cols 60" /dev/null > /dev/null 2>&1 < /dev/null; then
     for columns in 60 80 100; do # a bar that reached the edge would wrap, and could not be drawn over
         script -qec "stty cols $columns; '$hrm' train data_path='$dir/data' checkpoint_path='$dir/run$columns' steps=40 global_batch_size=8 threads=1 \
             arch.hidden_size=16 arch.num_heads=2 arch.H_layers=1 arch.L_layers=1 arch.halt_max_steps=2 log_interval=1" /dev/null > "$dir/screen" 2>&1 < /dev/null
@@ -67,7 +153,7 @@ if command -v script > /dev/null 2>&1; then
         check $? "the bar at $columns columns is $widest wide"
     done
 else
-    echo "skipped: no script(1), bars are not measured"
+    echo "skipped: no terminal by script(1), bars are not measured"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -4,7 +4,7 @@
 B=${B:-build}
 passed=0 failed=0
 for path in scalar avx2 avx512 neon; do
-    for t in test_golden test_threads test_act; do
+    for t in test_golden test_family test_threads test_act; do
         ${MAKE:-make} --no-print-directory "$B/tests/$t" > /dev/null || exit 1
         out=$(HRM_CPU=$path "$B/tests/$t" 2>&1)
         status=$?

@@ -726,7 +726,8 @@ static int apply_names(config *c)
         if (arch == HRM_ARCH_FAST && status == TOOL_OK && !config_is_set(c, CONFIG_lr_warmup_steps))
             status = config_set(c, "lr_warmup_steps", "0", CONFIG_NAMED, where);
     }
-    if (status != TOOL_OK || !is_trm(c->arch_name) || c->command != CONFIG_TRAIN) return status;
+    if (status != TOOL_OK || !is_trm(c->arch_name) || c->command != CONFIG_TRAIN || !config_is_set(c, CONFIG_arch_name))
+        return status;
     status = apply_sets(c, HRM_ARCH_TRM, CONFIG_DEFAULT, "arch.name");
     return status == TOOL_OK ? take(c, CONFIG_H_layers, "0", "arch.name") : status; /* which looks at no H_layers */
 }
@@ -756,6 +757,14 @@ static int check_model(const config *c)
     if (c->puzzle_emb_ndim > P * c->hidden_size)
         return tool_usage("arch.puzzle_emb_ndim is %lld, more than arch.puzzle_emb_len, %lld, times arch.hidden_size, %lld, holds",
                           (long long)c->puzzle_emb_ndim, (long long)P, (long long)c->hidden_size);
+    if ((c->H_cycles_start || c->L_cycles_start || c->halt_max_steps_start) && !c->curriculum_steps)
+        return tool_usage("arch.%s is %lld, but curriculum_steps=0: it says after how many steps the end is reached",
+                          c->H_cycles_start   ? "H_cycles_start"
+                          : c->L_cycles_start ? "L_cycles_start"
+                                              : "halt_max_steps_start",
+                          (long long)(c->H_cycles_start   ? c->H_cycles_start
+                                      : c->L_cycles_start ? c->L_cycles_start
+                                                          : c->halt_max_steps_start));
     if (c->freeze_weights && c->puzzle_emb_ndim == 0)
         return tool_usage("freeze_weights leaves the puzzle table alone to learn, but arch.puzzle_emb_ndim=0 means there is none");
     if (c->freeze_weights && c->ema)

@@ -31,9 +31,10 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(REAL, field, key, #standard, CONFIG__LOW(hrm_train_desc, field, none, low), high, CONFIG_LEARNS, 0, help)
 #define CONFIG__TRAIN_FLAG(X, key, field, help)        X(FLAG, field, key, "false", CONFIG_LEARNS, 0, help)
 #define CONFIG__TRAIN_WORD(X, key, field, words, help) X(WORD, field, key, words, words, CONFIG_LEARNS, 0, help)
+#define CONFIG__ARCH_NAME(index, name, sets) name " "
 #define CONFIG_KEYS(X) \
     X(TEXT, arch, "arch", "", CONFIG_ANY, CONFIG_LOCAL, \
-         "defaults by name, of what nothing else says: hrm_v1, trm, trm_mlp, fast, micro, tiny, small, base, large, xlarge; with --config a file of its folder arch") \
+         "defaults by name, of what nothing else says: " HRM_ARCHS(CONFIG__ARCH_NAME) "- with --config a file of its folder arch") \
     X(TEXT, data_path, "data_path", "", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE, "folder of the data set; also as data_paths=[DIR]") \
     X(TEXT, data_paths_test, "data_paths_test", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE, "[DIR] whose test split is evaluated instead") \
     X(TEXT, evaluators, "evaluators", "", CONFIG_TRAIN, CONFIG_LOCAL, "[…] the public TRM code's; there is none here: they are named and skipped") \

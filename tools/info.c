@@ -235,14 +235,14 @@ static int print_arch(const config *c, const hrm_dataset *data)
 {
     /* a model as the keys say it, for the data set, or for one like the published Sudoku's */
     hrm_model_desc desc;
-    teller who = {NULL, c, data ? c->data_path : "as of 9x9 Sudoku; data_path=DIR tells"};
+    teller who = {NULL, c, data ? c->data_path : "as of 9x9 Sudoku"};
     memset(&desc, 0, sizeof desc);
     if (data) desc = hrm_model_desc_for(data);
     else desc.seq_len = 81, desc.vocab_size = 11, desc.num_puzzle_identifiers = 1;
     config_model_desc(c, &desc);
     desc.device = (hrm_device_kind)c->device;
     desc.forward_dtype = config_forward_dtype(c);
-    printf("arch=%s\n\n", c->arch);
+    printf("arch=%s%s\n\n", c->arch, data ? "" : ", for 9x9 Sudoku; with data_path=DIR for that data set");
     print_config(&desc, &who);
     config_print_named(c);
     printf("\n");
