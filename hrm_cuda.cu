@@ -1747,8 +1747,8 @@ template <class T> __global__ void swiglu_norm_backward_kernel(T *gate_up, T *dh
     }
 }
 
-/* from [B,rows,ld_from], its first `columns` -> to [B,columns,ld_to], filled up with zeros from `rows` on. With squares [.,slots]
- * from's rows are multiplied by their norms' factors. A block a tile of 32x32. */
+/* from [B,rows,ld_from], its first `columns` -> to [B,columns,ld_to], filled up with zeros from `rows` on. With squares
+ * [.,slots] from's rows are multiplied by their norms' factors. A block a tile of 32x32. */
 template <class T>
 __global__ void turn_kernel(T *to, const T *from, const float *squares, int slots, float inverse, float eps, int rows,
                             int columns, int ld_from, int ld_to)
@@ -1836,8 +1836,8 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
 struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
 
 template <class T>
-__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns, int N, int K, int kind,
-                               int head_dim)
+__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns, int N, int K,
+                               int kind, int head_dim)
 {
     __shared__ float tile[32][33];
     int layer = (int)blockIdx.z, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
@@ -2012,7 +2012,8 @@ __global__ void act_end_kernel(hrm_work w, int rows)
 {
     int b = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (b >= rows) return;
-    int32_t steps = w.steps[b] + 1, minimum = w.step->fixed_exploration ? w.min_halt_steps[b] : hrm__exploration(w.step, w.first_row + b);
+    int32_t steps = w.steps[b] + 1,
+            minimum = w.step->fixed_exploration ? w.min_halt_steps[b] : hrm__exploration(w.step, w.first_row + b);
     w.steps[b] = steps;
     w.halted[b] = hrm__halts(w.step, w.train, steps, w.q + 2 * b, minimum);
 }
@@ -3304,8 +3305,8 @@ static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T
     if (c.drops) {
         e.out = (T *)c.p.f, e.squares = a.squares, e.slots = a.slots, e.inv_D = 1.0f / (float)K;
         TRY((gemm<END_STORE, T>(c.dev, a.at, W, h.M, h.N, K, e)));
-        CHAIN_ROWS(c.dev, drop_join_kernel, h.N, h.M, out, out2, r, (const T *)s->at, (const T *)c.p.f, drop_for(c, h), h.M, h.N,
-                   h.count, eps);
+        CHAIN_ROWS(c.dev, drop_join_kernel, h.N, h.M, out, out2, r, (const T *)s->at, (const T *)c.p.f, drop_for(c, h), h.M,
+                   h.N, h.count, eps);
     } else {
         e.out = out, e.residual = s->at, e.squares = s->squares, e.slots = s->slots, e.squares_out = c.p.squares[h.branch];
         e.inner = a.squares, e.inner_slots = a.slots, e.inv_I = 1.0f / (float)K;
@@ -3511,7 +3512,8 @@ static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_
  *   ds = rms'(dz);  [gate,up] = x Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dx = ds + d[gate,up] Wgu
  * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted. */
 template <class T>
-static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r, const T **df)
+static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r,
+                                  const T **df)
 {
     T *ds = (T *)c.p.o;
     CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count);
@@ -3520,7 +3522,8 @@ static hrm_status branch_gradient(const block_call &c, const half_block &h, cons
     return HRM_OK;
 }
 template <class T>
-static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r, T *dz, float *grads)
+static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r, T *dz,
+                                float *grads)
 {
     T *gate_up = (T *)c.p.big, *product = (T *)c.p.h;
     const T *df;
