@@ -11,8 +11,8 @@
  *   hrm_run_backward      adds to the weights' gradients: several segments may share an update
  *   hrm_run_update        clipping, the optimizer, the average of the weights; all at the rates given
  *
- * The loss is focal (Lin et al. 2017): sum of -(1 - p)^2 log p, which leaves alone what is already known. Nothing learns when to
- * stop: a row stops once two segments have given it the same answer.
+ * The loss is focal (Lin et al. 2017): sum of -(1 - p)^2 log p, which leaves alone what is already known. Nothing learns when
+ * to stop: a row stops once two segments have given it the same answer.
  */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
@@ -131,8 +131,9 @@ static void test(hrm_model *model, hrm_random *r)
         averaged += sorted(mean);
         stopped += sorted(kept);
     }
-    printf("of %d: sorted after %d segments %d, by the mean of their logits %d, stopping at the same answer twice %d with %.2f segments\n", B * TESTS, SEGMENTS, last,
-           averaged, stopped, (double)segments / (B * TESTS));
+    printf("of %d: sorted after %d segments %d, by the mean of their logits %d, stopping at the same answer twice %d with %.2f "
+           "segments\n",
+           B * TESTS, SEGMENTS, last, averaged, stopped, (double)segments / (B * TESTS));
     hrm_run_destroy(run);
 }
 

@@ -2,12 +2,12 @@
  *
  *   cc -O3 -pthread text.c -lm -o text && ./text [STEPS]
  *
- * The text is lines such as "stone>enots.". A position attends to itself and those before it, and its label is the next character;
- * the word's own characters have none (255 here, the data set's ignore label). Any text will do: tokens are numbers below
- * vocab_size, here the index in an alphabet.
+ * The text is lines such as "stone>enots.". A position attends to itself and those before it, and its label is the next
+ * character; the word's own characters have none (255 here, the data set's ignore label). Any text will do: tokens are numbers
+ * below vocab_size, here the index in an alphabet.
  *
- * The q head reads position 0, which with causal attention sees a single character and cannot know when to stop. So segments are
- * a fixed number: with no q loss and no continue head q stays below 0, and nothing halts before halt_max_steps.
+ * The q head reads position 0, which with causal attention sees a single character and cannot know when to stop. So segments
+ * are a fixed number: with no q loss and no continue head q stays below 0, and nothing halts before halt_max_steps.
  */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
@@ -63,7 +63,8 @@ int main(int argc, char **argv)
         }
     }
     hrm_dataset *data;
-    hrm_dataset_arrays a = {.seq_len = T, .vocab_size = sizeof alphabet - 1, .num_puzzle_identifiers = 1, .num_examples = LINES};
+    hrm_dataset_arrays a = {
+        .seq_len = T, .vocab_size = sizeof alphabet - 1, .num_puzzle_identifiers = 1, .num_examples = LINES};
     a.inputs = inputs, a.labels = labels;
     a.has_ignore_label = 1, a.ignore_label_id = IGNORED;
     check(hrm_dataset_from_arrays(&data, &a, NULL));
@@ -89,7 +90,9 @@ int main(int argc, char **argv)
     td.steps = argc > 1 ? atoi(argv[1]) : 150;
     check(hrm_trainer_create(&trainer, model, &td));
     while ((status = hrm_trainer_step(trainer, data, &m)) == HRM_OK)
-        if (m.step % 50 == 0) printf("step %3d  loss %.3f  exact %5.1f %%  segments %.0f\n", (int)m.step, m.lm_loss, 100 * m.exact_accuracy, m.steps);
+        if (m.step % 50 == 0)
+            printf("step %3d  loss %.3f  exact %5.1f %%  segments %.0f\n", (int)m.step, m.lm_loss, 100 * m.exact_accuracy,
+                   m.steps);
     if (status != HRM_END) check(status);
     int right = 0;
     for (int i = 0; i < TEST; i++) {

@@ -2,8 +2,8 @@
  *
  *   cc -O3 -pthread trm.c -lm -o trm && ./trm [STEPS]
  *
- * One network does the work of both levels, mixes positions by a SwiGLU instead of attention, and learns through the passes of the
- * last H cycle; Muon moves its matrices, AdamW the rest, and the average of the weights solves. All of that is `desc.arch =
+ * One network does the work of both levels, mixes positions by a SwiGLU instead of attention, and learns through the passes of
+ * the last H cycle; Muon moves its matrices, AdamW the rest, and the average of the weights solves. All of that is `desc.arch =
  * HRM_ARCH_FAST`, for the model and for training: what stands below is what differs. In full size it is `hrm train arch=fast`.
  *
  * A 4x4 board has 288 solutions, 12 up to the digits' names: boards with one of these 12 are set aside for the test.
@@ -26,7 +26,8 @@ static void check(hrm_status status)
 
 static hrm_dataset *make_boards(int count, int unseen)
 {
-    /* boards of 6 to 10 givens whose solution is, or is not, of the class set aside; tokens: 1 an empty cell, 2 to 5 the digits */
+    /* boards of 6 to 10 givens whose solution is, or is not, of the class set aside; tokens: 1 an empty cell, 2 to 5 the
+     * digits */
     static uint8_t inputs[BOARDS * CELLS], labels[BOARDS * CELLS];
     uint8_t puzzle[SUDOKU_MAX_CELLS], solution[SUDOKU_MAX_CELLS];
     sudoku_shape shape;
@@ -45,7 +46,12 @@ static hrm_dataset *make_boards(int count, int unseen)
         n++;
     }
     hrm_dataset *data;
-    hrm_dataset_arrays a = {.seq_len = CELLS, .vocab_size = 6, .num_puzzle_identifiers = 1, .num_examples = count, .inputs = inputs, .labels = labels};
+    hrm_dataset_arrays a = {.seq_len = CELLS,
+                            .vocab_size = 6,
+                            .num_puzzle_identifiers = 1,
+                            .num_examples = count,
+                            .inputs = inputs,
+                            .labels = labels};
     check(hrm_dataset_from_arrays(&data, &a, NULL));
     return data;
 }
@@ -74,7 +80,9 @@ int main(int argc, char **argv)
     check(hrm_trainer_create(&trainer, model, &td));
     printf("%.1f thousand parameters\n", (double)hrm_model_parameters(model) / 1000);
     while ((status = hrm_trainer_step(trainer, data, &m)) == HRM_OK)
-        if (m.step % 50 == 0) printf("step %3d  loss %.3f  exact %5.1f %%  gradient %.2f\n", (int)m.step, m.lm_loss, 100 * m.exact_accuracy, m.grad_norm);
+        if (m.step % 50 == 0)
+            printf("step %3d  loss %.3f  exact %5.1f %%  gradient %.2f\n", (int)m.step, m.lm_loss, 100 * m.exact_accuracy,
+                   m.grad_norm);
     if (status != HRM_END) check(status);
     hrm_dataset_close(data); /* what it was made of is used again */
 
@@ -82,8 +90,8 @@ int main(int argc, char **argv)
     for (int average = 0; average < 2; average++) {
         check(hrm_trainer_use_average(trainer, average));
         check(hrm_evaluate(model, data, &(hrm_evaluate_desc){.batch_size = 250, .adaptive = 1}, &m));
-        printf("%s: %.1f %% of %d unseen boards exact, %.1f %% of the cells, %.2f segments\n", average ? "their average" : "the last weights", 100 * m.exact_accuracy, TEST,
-               100 * m.accuracy, m.steps);
+        printf("%s: %.1f %% of %d unseen boards exact, %.1f %% of the cells, %.2f segments\n",
+               average ? "their average" : "the last weights", 100 * m.exact_accuracy, TEST, 100 * m.accuracy, m.steps);
     }
     check(hrm_model_save(model, "trm.safetensors")); /* of the average, which is in use */
     hrm_trainer_destroy(trainer);
