@@ -45,6 +45,7 @@ run; check "no command: usage" test $? -eq 2
 "$hrm" train --help > out; "$hrm" eval --help >> out; "$hrm" solve --help >> out
 for key in $(sed -n 's/^  \([A-Za-z_.0-9]*\)=.*/\1/p' out | sort -u); do
     check "$key is in the manual page" grep -q "^\.BI $key=" "$root/docs/hrm.1"
+    check "$key is in docs/options.md" grep -q "^| \`$key\` |" "$root/docs/options.md"
 done
 
 # ---- configuration -----------------------------------------------------------------------------------------------------
