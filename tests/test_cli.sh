@@ -45,7 +45,7 @@ run; check "no command: usage" test $? -eq 2
 "$hrm" train --help > out; "$hrm" eval --help >> out; "$hrm" solve --help >> out
 for key in $(sed -n 's/^  \([A-Za-z_.0-9]*\)=.*/\1/p' out | sort -u); do
     check "$key is in the manual page" grep -q "^\.BI $key=" "$root/docs/hrm.1"
-    check "$key is in docs/options.md" grep -q "^| \`$key\` |" "$root/docs/options.md"
+    [ $key = arch.KEY ] || check "$key is in docs/options.md" grep -q "^| \`$key\` |" "$root/docs/options.md"
 done
 
 # ---- configuration -----------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ check "no lock is left" test ! -e over/train.lock
 # one trainer in a folder; a signal is answered at once, and a second one ends it
 "$hrm" train data_path=data global_batch_size=512 threads=1 epochs=1000000 checkpoint_path=busy tensorboard=false > out1 2> err1 < /dev/null &
 pid=$!
-for i in $(seq 200); do grep -q 'a step' err1 && break; sleep 0.05; done
+for i in $(seq 800); do grep -q 'a step' err1 && break; sleep 0.05; done
 check "it says how long it will take" grep -q 'on this CPU, .* s a step' err1
 check "and what is smaller" grep -q 'smaller: arch.hidden_size=' err1
 refuse 1 "process $pid on" train data_path=data $small steps=3 checkpoint_path=busy
