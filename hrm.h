@@ -636,6 +636,9 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
 /* Gradient of (sum of the losses / rows) of the segment just run, added to the run's gradients. Of the puzzle table each row
  * has its own: a row that takes a puzzle of another identifier starts it from 0, so it is read, or applied, before. */
 HRM_API hrm_status hrm_run_backward(hrm_run *run);
+/* A loss of one's own: between a segment and its backward pass, the gradient of (its sum / rows) with respect to the logits
+ * [rows,T,V] and the q's [rows,2], halt then continue; NULL: as the segment left it. */
+HRM_API hrm_status hrm_run_set_gradient(hrm_run *run, const hrm_real *dlogits, const hrm_real *dq);
 HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run);
 /* The puzzle table's is [rows, ndim], of the ids in flight. */
 HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *values);
@@ -6305,22 +6308,23 @@ static hrm_status hrm__update(hrm_run *run, int clip)
     return t->prepare(dev, &w);
 }
 
-HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on)
-{
-    hrm_work w = hrm__whole(run);
-    if (!w.average) return hrm__fail(HRM_ERR_ARGUMENT, "this run keeps no average of the weights: it was created without ema");
-    if (run->averaged == (on != 0)) return HRM_OK;
-    HRM__TRY(run->model->table->average(run->model->dev, &w, 1));
-    run->averaged = on != 0;
-    run->model->stale = 1;
-    return HRM_OK;
-}
-
 static hrm_status hrm__average_begin(hrm_run *run)
 {
     /* before the first update the average is of the initial weights */
     const hrm_model *m = run->model;
     return m->table->copy(m->dev, run->w.average, run->w.params, m->at.trained * sizeof *run->w.average);
+}
+
+HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on)
+{
+    hrm_work w = hrm__whole(run);
+    if (!w.average) return hrm__fail(HRM_ERR_ARGUMENT, "this run keeps no average of the weights: it was created without ema");
+    if (run->averaged == (on != 0)) return HRM_OK;
+    if (!run->owned && run->updates == 0 && on) HRM__TRY(hrm__average_begin(run));
+    HRM__TRY(run->model->table->average(run->model->dev, &w, 1));
+    run->averaged = on != 0;
+    run->model->stale = 1;
+    return HRM_OK;
 }
 
 static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t number)
@@ -6380,13 +6384,29 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     return HRM_OK;
 }
 
+static hrm_status hrm__check_segment_done(const hrm_run *run)
+{
+    HRM__TRY(hrm__check_gradients(run));
+    return run->ran == 1 ? HRM_OK
+                         : hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
+}
+
+HRM_API hrm_status hrm_run_set_gradient(hrm_run *run, const hrm_real *dlogits, const hrm_real *dq)
+{
+    const hrm_device_table *t = run->model->table;
+    const hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows;
+    HRM__TRY(hrm__check_segment_done(run));
+    if (dlogits)
+        HRM__TRY(t->upload(run->model->dev, w->dlogits, dlogits, n * (size_t)w->d.T * (size_t)w->d.V * sizeof *dlogits));
+    return dq ? t->upload(run->model->dev, w->dq, dq, 2 * n * sizeof *dq) : HRM_OK;
+}
+
 HRM_API hrm_status hrm_run_backward(hrm_run *run)
 {
     const hrm_device_table *t = run->model->table;
     int replayed;
-    HRM__TRY(hrm__check_gradients(run));
-    if (run->ran != 1)
-        return hrm__fail(HRM_ERR_ARGUMENT, "a backward pass needs a segment before it, and each segment has one");
+    HRM__TRY(hrm__check_segment_done(run));
     HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD), &replayed));
     if (!replayed) HRM__TRY(hrm__backward(run, &run->w));
     HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD)));

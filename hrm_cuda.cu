@@ -156,7 +156,9 @@ enum ending_kind {
     END_SWIGLU,      /* out = silu(rs gate) (rs up), half as many columns */
     END_ADD,         /* out = acc + x */
     END_SWIGLU_BACK, /* acc = dh; x holds gate and up and becomes their gradient; out = h */
-    END_PART         /* part = acc in float: one split of a weight gradient */
+    END_PART,        /* part = acc in float: one split of a product */
+    END_SWIGLU_NORM, /* END_SWIGLU; sums of squares of gate times up for the norm inside */
+    END_RESIDUAL_NORM /* END_RESIDUAL with acc times that norm's factor of the row */
 };
 
 template <class T> struct ending {
@@ -172,7 +174,13 @@ template <class T> struct ending {
     int           S, head_dim, rope_columns;
     int           vector;   /* eight elements may be moved at once */
     float         inv_D, eps;
+    const float  *inner;    /* [M,inner_slots] END_RESIDUAL_NORM: squares of gate times up, I of them */
+    int           inner_slots;
+    float         inv_I;
 };
+__host__ __device__ constexpr bool ends_swiglu(int kind) { return kind == END_SWIGLU || kind == END_SWIGLU_NORM; }
+__host__ __device__ constexpr bool ends_residual(int kind) { return kind == END_RESIDUAL || kind == END_RESIDUAL_NORM; }
+__host__ __device__ constexpr bool ends_with_squares(int kind) { return kind == END_SWIGLU_NORM || ends_residual(kind); }
 
 template <class T> __device__ __forceinline__ float row_factor(const ending<T> &e, int row)
 {
@@ -180,6 +188,14 @@ template <class T> __device__ __forceinline__ float row_factor(const ending<T> &
     float sum = 0;
     for (int i = 0; i < e.slots; i++) sum += e.squares[(size_t)row * e.slots + i];
     return rsqrtf(sum * e.inv_D + e.eps);
+}
+
+template <class T> __device__ __forceinline__ float inner_factor(const ending<T> &e, int row)
+{
+    float sum = 0;
+    if (row >= e.M) return 1.0f;
+    for (int i = 0; i < e.inner_slots; i++) sum += e.inner[(size_t)row * e.inner_slots + i];
+    return rsqrtf(sum * e.inv_I + e.eps);
 }
 
 __device__ __forceinline__ float silu(float x) { return __fdividef(x, 1.0f + __expf(-x)); }
@@ -206,7 +222,7 @@ __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, 
             }
         }
         store_some(e.out + at, v, n, e.vector);
-    } else if (KIND == END_RESIDUAL) {
+    } else if (ends_residual(KIND)) { /* END_RESIDUAL_NORM expects v multiplied by the inner norm's factor */
         float x[8];
         load_some(x, e.residual + at, n, e.vector);
 #pragma unroll
@@ -221,8 +237,6 @@ __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, 
 #pragma unroll
         for (int i = 0; i < 8; i++) v[i] += x[i];
         store_some(e.out + at, v, n, e.vector);
-    } else if (KIND == END_SWIGLU) {
-        store<8>(e.out + at, v); /* the width is a multiple of 256 */
     } else if (KIND == END_SWIGLU_BACK) {
         /* gate and up of columns col..col+7 are the sixteen elements from 2 col on */
         float g[8], u[8], h[8];
@@ -246,7 +260,7 @@ __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, 
 template <int KIND, class T, int BM, int BN, int THREADS>
 __device__ __forceinline__ void end_tile(const ending<T> &e, const float *C, int ldc, int m0, int n0, int slot, int split)
 {
-    constexpr int STEP = KIND == END_SWIGLU ? 16 : 8, PER_ROW = BN / STEP;
+    constexpr int STEP = ends_swiglu(KIND) ? 16 : 8, PER_ROW = BN / STEP;
     for (int i = (int)threadIdx.x; i < BM * PER_ROW; i += THREADS) {
         int r = i / PER_ROW, c = i % PER_ROW * STEP, row = m0 + r, col = n0 + c;
         int inside = row < e.M && col < e.N;
@@ -257,14 +271,19 @@ __device__ __forceinline__ void end_tile(const ending<T> &e, const float *C, int
                 float *part = e.part + ((size_t)split * e.M + row) * e.N + col;
                 for (int j = 0; j < 8 && col + j < e.N; j++) part[j] = from[j];
             }
-        } else if (KIND == END_SWIGLU) {
-            for (int j = 0; j < 8; j++) v[j] = silu(rs * from[j]) * (rs * from[8 + j]);
+        } else if (ends_swiglu(KIND)) { /* the width is a multiple of 256 */
+            for (int j = 0; j < 8; j++) {
+                float g = rs * from[j], u = rs * from[8 + j];
+                v[j] = silu(g) * u;
+                if (KIND == END_SWIGLU_NORM) squares += g * u * (g * u);
+            }
             if (inside) store<8>(e.out + (size_t)row * (e.N / 2) + col / 2, v);
         } else {
-            for (int j = 0; j < 8; j++) v[j] = KIND == END_STORE ? rs * from[j] : from[j];
+            float f = KIND == END_STORE ? rs : KIND == END_RESIDUAL_NORM ? inner_factor(e, row) : 1.0f;
+            for (int j = 0; j < 8; j++) v[j] = f * from[j];
             if (inside) end_chunk<KIND, T>(e, row, col, v, rs, &squares);
         }
-        if (KIND == END_RESIDUAL) {
+        if (ends_with_squares(KIND)) {
             for (int j = PER_ROW / 2; j > 0; j >>= 1) squares += __shfl_xor_sync(0xffffffffu, squares, j);
             if (c == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + slot] = squares;
         }
@@ -556,7 +575,7 @@ __device__ __forceinline__ void transpose4(uint32_t *p, int t)
 /* What an ending reads, asked for while the last products still run: one row at a time, the latency would cost more than
  * the products. Rows and columns past the end are read at the end instead, and not used. */
 struct ahead {
-    float  rs[2];
+    float  rs[2], inner[2];
     uint4  x[2][8];       /* residual of both rows; four of SwiGLU's gates and ups */
     float2 turn[2][8];    /* cosine and sine of each pair of columns: they repeat every 64 */
 };
@@ -581,8 +600,9 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = min(m0 + g + 8 * half, e.M - 1);
-        if (KIND == END_STORE || KIND == END_SWIGLU || KIND == END_RESIDUAL) p.rs[half] = row_factor(e, row);
-        if (KIND == END_RESIDUAL || KIND == END_ADD) {
+        if (KIND == END_STORE || ends_swiglu(KIND) || ends_residual(KIND)) p.rs[half] = row_factor(e, row);
+        if (KIND == END_RESIDUAL_NORM) p.inner[half] = inner_factor(e, row);
+        if (ends_residual(KIND) || KIND == END_ADD) {
 #pragma unroll
             for (int i = 0; i < 8; i++)
                 p.x[half][i] = *(const uint4 *)(e.residual + (size_t)row * e.N + min(n0 + 8 * (4 * i + t), e.N - 8));
@@ -645,7 +665,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
             for (int i = 0; i < 32; i++)
                 if (inside && n0 + 8 * i < e.N)
                     *(float2 *)(part + 8 * i) = make_float2(d[4 * i + 2 * half], d[4 * i + 2 * half + 1]);
-        } else if (KIND == END_SWIGLU) {
+        } else if (ends_swiglu(KIND)) {
             float rs = p.rs[half];
 #pragma unroll
             for (int i = 0; i < 32; i += 8) {
@@ -655,6 +675,10 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
                     const float *gate = d + 4 * (i + 2 * j) + 2 * half, *up = gate + 4;
                     float a = rs * gate[0], b = rs * gate[1];
                     q[j] = pack2(a * sigmoid_fast(a) * (rs * up[0]), b * sigmoid_fast(b) * (rs * up[1]));
+                    if (KIND == END_SWIGLU_NORM) {
+                        float c = a * (rs * up[0]), d_ = b * (rs * up[1]);
+                        squares = fmaf(c, c, fmaf(d_, d_, squares));
+                    }
                 }
                 transpose4(q, t);
                 int col = n0 / 2 + 4 * i + 8 * t;
@@ -665,7 +689,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
 #pragma unroll
             for (int i = 0; i < 8; i++) {
                 uint32_t q[4];
-                float v[8], x[8], f = KIND == END_STORE ? p.rs[half] : 1.0f;
+                float v[8], x[8], f = KIND == END_STORE ? p.rs[half] : KIND == END_RESIDUAL_NORM ? p.inner[half] : 1.0f;
 #pragma unroll
                 for (int j = 0; j < 4; j++)
                     q[j] = pack2(f * d[4 * (4 * i + j) + 2 * half], f * d[4 * (4 * i + j) + 2 * half + 1]);
@@ -697,20 +721,20 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
                     if (i == 7 && half == 0) load_gate_up(e, p, row + 8, n0, t, 0);
                 } else {
                     unpack8(x, p.x[half][i]);
-                    float rs = KIND == END_RESIDUAL ? p.rs[half] : 1.0f;
+                    float rs = ends_residual(KIND) ? p.rs[half] : 1.0f;
 #pragma unroll
                     for (int j = 0; j < 8; j++) {
                         v[j] = fmaf(rs, x[j], v[j]);
-                        if (KIND == END_RESIDUAL && col < e.N) squares = fmaf(v[j], v[j], squares);
+                        if (ends_residual(KIND) && col < e.N) squares = fmaf(v[j], v[j], squares);
                     }
                     if (there) store<8>(out, v);
                 }
             }
-            if (KIND == END_RESIDUAL) {
-                squares += __shfl_xor_sync(0xffffffffu, squares, 1);
-                squares += __shfl_xor_sync(0xffffffffu, squares, 2);
-                if (inside && t == 0) e.squares_out[(size_t)row * e.slots_out + slot] = squares;
-            }
+        }
+        if (ends_with_squares(KIND)) {
+            squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+            squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+            if (inside && t == 0) e.squares_out[(size_t)row * e.slots_out + slot] = squares;
         }
     }
 }
@@ -1693,26 +1717,8 @@ __global__ void drop_join_kernel(T *y, T *y2, float *r, const T *x, const T *f, 
     if (r && lane == 0) r[row] = scale;
 }
 
-/* SwiGLU with a norm inside, formulas at hrm.h >>swiglu: gate_up [M,2I] in groups of eight -> h [M,I] */
-template <class T> __global__ void swiglu_norm_kernel(T *h, const T *gate_up, int M, int I, float eps)
-{
-    chain();
-    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
-    if (row >= M) return;
-    gate_up += (size_t)row * 2 * I, h += (size_t)row * I;
-    float sum = 0, g[8], u[8];
-    for (int d = lane * 8; d < I; d += 256) {
-        load<8>(g, gate_up + 2 * d), load<8>(u, gate_up + 2 * d + 8);
-        for (int j = 0; j < 8; j++) u[j] *= g[j], sum += u[j] * u[j];
-    }
-    float r = rsqrtf(warp_sum(sum) / (float)I + eps);
-    for (int d = lane * 8; d < I; d += 256) {
-        load<8>(g, gate_up + 2 * d), load<8>(u, gate_up + 2 * d + 8);
-        for (int j = 0; j < 8; j++) u[j] = __fdividef(1.0f, 1.0f + __expf(-g[j])) * (u[j] * g[j] * r);
-        store<8>(h + d, u);
-    }
-}
-/* gate_up becomes its gradient, and dh becomes h */
+/* SwiGLU with a norm inside, formulas at hrm.h >>swiglu: gate_up [M,2I] in groups of eight becomes its gradient, and dh [M,I]
+ * becomes h. On the way forward h is SwiGLU's product times a factor per row, which the next product's ending multiplies by. */
 template <class T> __global__ void swiglu_norm_backward_kernel(T *gate_up, T *dh, int M, int I, float eps)
 {
     chain();
@@ -1741,8 +1747,8 @@ template <class T> __global__ void swiglu_norm_backward_kernel(T *gate_up, T *dh
     }
 }
 
-/* from [B,rows,ld_from], its first `columns` -> to [B,columns,ld_to], filled up with zeros from `rows` on. With squares [.,slots]
- * from's rows are multiplied by their norms' factors. A block a tile of 32x32. */
+/* from [B,rows,ld_from], its first `columns` -> to [B,columns,ld_to], filled up with zeros from `rows` on. With squares
+ * [.,slots] from's rows are multiplied by their norms' factors. A block a tile of 32x32. */
 template <class T>
 __global__ void turn_kernel(T *to, const T *from, const float *squares, int slots, float inverse, float eps, int rows,
                             int columns, int ld_from, int ld_to)
@@ -1830,8 +1836,8 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
 struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
 
 template <class T>
-__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns, int N, int K, int kind,
-                               int head_dim)
+__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns, int N, int K,
+                               int kind, int head_dim)
 {
     __shared__ float tile[32][33];
     int layer = (int)blockIdx.z, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
@@ -2006,7 +2012,8 @@ __global__ void act_end_kernel(hrm_work w, int rows)
 {
     int b = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (b >= rows) return;
-    int32_t steps = w.steps[b] + 1, minimum = w.step->fixed_exploration ? w.min_halt_steps[b] : hrm__exploration(w.step, w.first_row + b);
+    int32_t steps = w.steps[b] + 1,
+            minimum = w.step->fixed_exploration ? w.min_halt_steps[b] : hrm__exploration(w.step, w.first_row + b);
     w.steps[b] = steps;
     w.halted[b] = hrm__halts(w.step, w.train, steps, w.q + 2 * b, minimum);
 }
@@ -2779,7 +2786,7 @@ struct work_plan {
     char    *s;                   /* [flows,M,D] stream, and the gradients of states and e behind it */
     char    *o, *big, *h;         /* attention, a mixer's stream, and ds; qkv, swiglu or its product; swiglu */
     char    *f, *turned;          /* a branch before, or its gradient after dropout; the gradient of a mixer's stream */
-    float   *squares[2];          /* [M,slots] */
+    float   *squares[2], *inner;  /* [M,slots] */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
     double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS] */
     int32_t *rows;                /* [B] */
@@ -2801,7 +2808,6 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
     size_t B = (size_t)d->B, M = B * (size_t)d->S, D = (size_t)d->D, at = 0;
     size_t mix = d->mixer ? (size_t)mix_width(d) : 0, MT = B * D * mix; /* a mixer's stream [B D,mix] */
     size_t products = most_of(M * (size_t)d->I, d->mixer ? B * D * (size_t)d->I_t : 0), stream = most_of(M * D, MT);
-    int whole = train || d->mlp_norm; /* gate and up, not their product alone */
     auto take = [&](size_t bytes) {
         char *q = (char *)base + at;
         at += align_up(bytes, 256);
@@ -2811,13 +2817,14 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
     p.row_bytes = align_up(M * D * element, 256);
     p.s = take(p.row_bytes * (size_t)(train ? d->kept.flows : 1));
     p.o = take(stream * element);
-    p.big = take(most_of(whole ? 2 * products : products, d->mixer ? stream : 3 * M * D) * element);
+    p.big = take(most_of(train ? 2 * products : products, d->mixer ? stream : 3 * M * D) * element);
     for (int i = 0; i < 2; i++)
         p.squares[i] = (float *)take(most_of(M * ((D + 31) / 32), B * D * ((mix + 31) / 32)) * sizeof(float));
+    if (d->mlp_norm) p.inner = (float *)take(products / 16 * sizeof(float));
     p.sums = (double *)take(B * HRM_METRIC_SUMS * sizeof(double));
     p.rows = (int32_t *)take(B * sizeof(int32_t));
-    if (whole) p.h = take(most_of(products, stream) * element);
     if (train) {
+        p.h = take(most_of(products, stream) * element);
         if (d->dropout) p.f = take(stream * element);
         if (d->mixer) p.turned = take(MT * element);
         else p.delta = (float *)take(per_head_bytes(d));
@@ -3287,21 +3294,24 @@ static hrm_status turn(const block_call &c, T *to, const stream<T> &from, int ro
 }
 
 /* s -> out = s + a W^T, through dropout: normalised where `now`, with r kept and a copy in out2 (both may be NULL), else with
- * its squares */
+ * its squares. a's rows may have a factor of their own to come, of a norm over K. */
 template <class T>
-static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now, const T *a, int K,
-                       int tensor)
+static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now,
+                       const stream<T> &a, int K, int tensor)
 {
     ending<T> e = ending_for<T>(&c.w->d, h.count);
+    const T *W = weight_of<T>(c, tensor, 0);
     float eps = c.w->d.eps;
     if (c.drops) {
-        e.out = (T *)c.p.f;
-        TRY((gemm<END_STORE, T>(c.dev, a, weight_of<T>(c, tensor, 0), h.M, h.N, K, e)));
-        CHAIN_ROWS(c.dev, drop_join_kernel, h.N, h.M, out, out2, r, (const T *)s->at, (const T *)c.p.f, drop_for(c, h), h.M, h.N,
-                   h.count, eps);
+        e.out = (T *)c.p.f, e.squares = a.squares, e.slots = a.slots, e.inv_D = 1.0f / (float)K;
+        TRY((gemm<END_STORE, T>(c.dev, a.at, W, h.M, h.N, K, e)));
+        CHAIN_ROWS(c.dev, drop_join_kernel, h.N, h.M, out, out2, r, (const T *)s->at, (const T *)c.p.f, drop_for(c, h), h.M,
+                   h.N, h.count, eps);
     } else {
         e.out = out, e.residual = s->at, e.squares = s->squares, e.slots = s->slots, e.squares_out = c.p.squares[h.branch];
-        TRY((gemm<END_RESIDUAL, T>(c.dev, a, weight_of<T>(c, tensor, 0), h.M, h.N, K, e)));
+        e.inner = a.squares, e.inner_slots = a.slots, e.inv_I = 1.0f / (float)K;
+        if (a.squares) TRY((gemm<END_RESIDUAL_NORM, T>(c.dev, a.at, W, h.M, h.N, K, e)));
+        else TRY((gemm<END_RESIDUAL, T>(c.dev, a.at, W, h.M, h.N, K, e)));
         if (now) TRY(normalise<T>(c.dev, out, out2, r, out, h.M, h.N, h.count, eps));
     }
     s->at = out;
@@ -3312,15 +3322,15 @@ static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T
 template <class T>
 static hrm_status half_forward(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now)
 {
-    const T *gate_up = weight_of<T>(c, h.gate_up, 0);
-    T *product = (T *)(c.w->d.mlp_norm ? c.p.h : c.p.big);
+    const T *W = weight_of<T>(c, h.gate_up, 0);
+    stream<T> product = {(T *)c.p.big, NULL, 0};
     ending<T> e = ending_for<T>(&c.w->d, h.count);
-    e.out = (T *)c.p.big, e.squares = s->squares, e.slots = s->slots;
+    e.out = product.at, e.squares = s->squares, e.slots = s->slots;
     if (c.w->d.mlp_norm) {
-        TRY((gemm<END_STORE, T>(c.dev, s->at, gate_up, h.M, 2 * h.I, h.N, e)));
-        CHAIN(c.dev, swiglu_norm_kernel<T>, row_blocks(h.M), 32 * ROW_WARPS, 0, product, (const T *)c.p.big, h.M, h.I,
-              c.w->d.eps);
-    } else TRY((gemm<END_SWIGLU, T>(c.dev, s->at, gate_up, h.M, 2 * h.I, h.N, e)));
+        e.squares_out = c.p.inner;
+        TRY((gemm<END_SWIGLU_NORM, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
+        product.squares = c.p.inner, product.slots = e.slots_out;
+    } else TRY((gemm<END_SWIGLU, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
     return join<T>(c, h, s, out, out2, r, now, product, h.I, h.down);
 }
 
@@ -3349,7 +3359,8 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
         attention_args<T> x = attention_for<T>(c.w, &c.pre);
         x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
         TRY(attention_forward(c.dev, x, c.w->rows));
-        TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, o, d->D, HRM_O_PROJ));
+        stream<T> a = {o, NULL, 0};
+        TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }
     return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, now);
 }
@@ -3501,7 +3512,8 @@ static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_
  *   ds = rms'(dz);  [gate,up] = x Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dx = ds + d[gate,up] Wgu
  * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted. */
 template <class T>
-static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r, const T **df)
+static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r,
+                                  const T **df)
 {
     T *ds = (T *)c.p.o;
     CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count);
@@ -3510,7 +3522,8 @@ static hrm_status branch_gradient(const block_call &c, const half_block &h, cons
     return HRM_OK;
 }
 template <class T>
-static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r, T *dz, float *grads)
+static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r, T *dz,
+                                float *grads)
 {
     T *gate_up = (T *)c.p.big, *product = (T *)c.p.h;
     const T *df;

@@ -1,9 +1,9 @@
 /* An ARC task as a picture: its demonstrations, the test input, the model's prediction, the truth.
  *
- *   arc                                                    trains for a few minutes on four tasks written down below, then shows one of each
- *   arc --checkpoint FILE --data DIR [--index N]           example N of the test split of what `hrm data arc` built
- *   arc --checkpoint FILE --data DIR --task FILE.json      a task's own file; DIR/identifiers.json tells which puzzle the model knows it as
- *   arc --checkpoint FILE --task FILE.json --id N          the same with the puzzle's number given
+ *   arc                                                    trains for a few minutes on four tasks written down below, then
+ * shows one of each arc --checkpoint FILE --data DIR [--index N]           example N of the test split of what `hrm data arc`
+ * built arc --checkpoint FILE --data DIR --task FILE.json      a task's own file; DIR/identifiers.json tells which puzzle the
+ * model knows it as arc --checkpoint FILE --task FILE.json --id N          the same with the puzzle's number given
  */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
@@ -38,7 +38,7 @@ static void board_of(int32_t *board, int side, const grid *g)
     for (int x = 0; x < g->cols && g->rows < side; x++) board[g->rows * side + x] = 1;
 }
 
-/* ---- one task, one picture ------------------------------------------------------------------------------------------------ */
+/* ---- one task, one picture ----------------------------------------------------------------------------------------------- */
 
 typedef struct task {
     char    name[64];
@@ -83,8 +83,11 @@ static void draw_task(hrm_model *model, const task *t, const char *path)
         }
         used = strlen(subtitle);
         snprintf(title, sizeof title, "%d of %d cells wrong, ", wrong, labelled);
-        snprintf(subtitle + used, sizeof subtitle - used, "%s %s%d segment%s", k ? ";" : "", !t->has_truth ? "" : wrong ? title : "exact, ", result.segments,
-                 result.segments == 1 ? "" : "s");
+        snprintf(subtitle + used, sizeof subtitle - used, "%s %s%d segment%s", k ? ";" : "",
+                 !t->has_truth ? ""
+                 : wrong       ? title
+                               : "exact, ",
+                 result.segments, result.segments == 1 ? "" : "s");
     }
     picture_panels_scale(panels, 2 * columns, columns > 8 ? 180 : 300);
     snprintf(title, sizeof title, "ARC task %s", t->name);
@@ -99,7 +102,7 @@ static void draw_task(hrm_model *model, const task *t, const char *path)
     canvas_destroy(&c);
 }
 
-/* ---- tasks from files ------------------------------------------------------------------------------------------------------ */
+/* ---- tasks from files ---------------------------------------------------------------------------------------------------- */
 
 static int grid_read(grid *g, const hrm_json *rows)
 {
@@ -107,7 +110,8 @@ static int grid_read(grid *g, const hrm_json *rows)
     memset(g, 0, sizeof *g);
     if (!rows || rows->type != HRM_JSON_ARRAY || rows->count < 1 || rows->count > MAX_SIDE) return 0;
     for (const hrm_json *row = rows->child; row; row = row->next, g->rows++) {
-        if (row->type != HRM_JSON_ARRAY || row->count < 1 || row->count > MAX_SIDE || (g->rows && (int)row->count != g->cols)) return 0;
+        if (row->type != HRM_JSON_ARRAY || row->count < 1 || row->count > MAX_SIDE || (g->rows && (int)row->count != g->cols))
+            return 0;
         g->cols = 0;
         for (const hrm_json *cell = row->child; cell; cell = cell->next) {
             if (cell->type != HRM_JSON_NUMBER || !(cell->number >= 0 && cell->number <= 9)) return 0;
@@ -144,7 +148,8 @@ static void task_from_json(task *t, const char *path)
     TRY(hrm_json_open(&doc, path, NULL));
     const hrm_json *root = hrm_json_root(doc), *train = hrm_json_get(root, "train"), *test = hrm_json_get(root, "test");
     int has_output = 0;
-    snprintf(message, sizeof message, "%.160s: not an ARC task: {\"train\": [{\"input\": grid, \"output\": grid}, …], \"test\": […]}", path);
+    snprintf(message, sizeof message,
+             "%.160s: not an ARC task: {\"train\": [{\"input\": grid, \"output\": grid}, …], \"test\": […]}", path);
     if (!train || !test || !test->count) die(message);
     for (const hrm_json *pair = train->child; pair && t->demonstrations < MAX_DEMONSTRATIONS; pair = pair->next)
         if (!pair_read(t->demonstration[t->demonstrations++], t->side, pair, &has_output) || !has_output) die(message);
@@ -218,18 +223,21 @@ static void task_from_data(task *t, const char *dir, int64_t index)
         int32_t this_id, begin, end;
         const unsigned char *from = (const unsigned char *)indices.tensor.data;
         size_t size = hrm_dtype_size(indices.tensor.dtype);
-        TRY(hrm_convert(&this_id, HRM_I32, (const unsigned char *)ids.tensor.data + (size_t)p * hrm_dtype_size(ids.tensor.dtype), ids.tensor.dtype, 1));
+        TRY(hrm_convert(&this_id, HRM_I32,
+                        (const unsigned char *)ids.tensor.data + (size_t)p * hrm_dtype_size(ids.tensor.dtype), ids.tensor.dtype,
+                        1));
         if (this_id != id) continue;
         TRY(hrm_convert(&begin, HRM_I32, from + (size_t)p * size, indices.tensor.dtype, 1));
         TRY(hrm_convert(&end, HRM_I32, from + (size_t)(p + 1) * size, indices.tensor.dtype, 1));
-        for (int32_t e = begin; e < end && t->demonstrations < MAX_DEMONSTRATIONS; e++) read_example(data, e, t->demonstration[t->demonstrations++], &pair_id);
+        for (int32_t e = begin; e < end && t->demonstrations < MAX_DEMONSTRATIONS; e++)
+            read_example(data, e, t->demonstration[t->demonstrations++], &pair_id);
     }
     hrm_npy_close(&ids);
     hrm_npy_close(&indices);
     hrm_dataset_close(data);
 }
 
-/* ---- tasks of our own ------------------------------------------------------------------------------------------------------- */
+/* ---- tasks of our own ---------------------------------------------------------------------------------------------------- */
 
 enum { OWN_TASKS = 4, OWN_SIDE = 7, OWN_CELLS = OWN_SIDE * OWN_SIDE, OWN_DEMONSTRATIONS = 3 };
 static const char *const own_names[OWN_TASKS] = {"mirror", "gravity", "fill", "unfold"};
@@ -242,7 +250,8 @@ static void own_pair(int which, hrm_random *r, grid *in, grid *out)
     if (which == 2) { /* an empty box */
         in->rows = 4 + (int)hrm_random_below(r, 3), in->cols = 4 + (int)hrm_random_below(r, 3);
         int top = (int)hrm_random_below(r, (uint32_t)in->rows - 3), left = (int)hrm_random_below(r, (uint32_t)in->cols - 3);
-        int bottom = top + 2 + (int)hrm_random_below(r, (uint32_t)(in->rows - top - 2)), right = left + 2 + (int)hrm_random_below(r, (uint32_t)(in->cols - left - 2));
+        int bottom = top + 2 + (int)hrm_random_below(r, (uint32_t)(in->rows - top - 2)),
+            right = left + 2 + (int)hrm_random_below(r, (uint32_t)(in->cols - left - 2));
         uint8_t colour = (uint8_t)(1 + hrm_random_below(r, 9));
         for (int y = top; y <= bottom; y++)
             for (int x = left; x <= right; x++)
@@ -327,8 +336,8 @@ static hrm_model *own_model(long steps, long pairs, long threads)
         if (status != HRM_OK) die(hrm_error_message());
         hrm_metrics_add(&sum, &m);
         if (m.step % 100 && m.step != steps) continue;
-        fprintf(stderr, "step %5ld of %ld   loss %.3f   exact %5.1f %%   segments %4.1f   %ld s\n", (long)m.step, steps, sum.lm_loss, 100 * sum.exact_accuracy,
-                sum.steps, (long)(time(NULL) - begin));
+        fprintf(stderr, "step %5ld of %ld   loss %.3f   exact %5.1f %%   segments %4.1f   %ld s\n", (long)m.step, steps,
+                sum.lm_loss, 100 * sum.exact_accuracy, sum.steps, (long)(time(NULL) - begin));
         memset(&sum, 0, sizeof sum);
     }
     hrm_trainer_destroy(trainer);
@@ -355,15 +364,17 @@ static void own_task(task *t, int which, uint64_t seed)
     }
 }
 
-/* ---- options -------------------------------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
 {
     static task t;
     const char *checkpoint = NULL, *dir = NULL, *file = NULL, *out = "arc";
     long index = 0, id = -1, steps = 1000, pairs = 20000, threads = 0, seed = 0;
-    const struct { const char *name; const char **text; long *number; long low; const char *help; } list[] = {
-        {"--checkpoint", &checkpoint, NULL, 0, "a trained model; without one a small model is trained on the tasks in this file"},
+    const struct { const char *name; const char **text; long *number; long low; const char *help;
+    } list[] = {
+        {"--checkpoint", &checkpoint, NULL, 0,
+         "a trained model; without one a small model is trained on the tasks in this file"},
         {"--data", &dir, NULL, 0, "a folder that `hrm data arc` built"},
         {"--index", NULL, &index, 0, "which example of its test split [0]"},
         {"--task", &file, NULL, 0, "a task as ARC publishes it, JSON"},
@@ -388,7 +399,8 @@ int main(int argc, char **argv)
         if (list[k].text) *list[k].text = value;
         else *list[k].number = strtol(value, &end, 10);
         if (!value[0] || (end && (*end || *list[k].number < list[k].low || *list[k].number > 100000000))) {
-            fprintf(stderr, "arc: %s is \"%s\", expected %s\n", list[k].name, value, list[k].text ? "a text" : "a whole number");
+            fprintf(stderr, "arc: %s is \"%s\", expected %s\n", list[k].name, value,
+                    list[k].text ? "a text" : "a whole number");
             return 2;
         }
     }
@@ -415,7 +427,8 @@ int main(int argc, char **argv)
         memset(&desc, 0, sizeof desc);
         desc.num_threads = (int)threads;
         TRY(hrm_model_load(&model, checkpoint, &desc));
-        if (hrm_model_describe(model)->seq_len != MAX_CELLS || hrm_model_describe(model)->vocab_size < 12) die("the checkpoint is not a model of ARC: its boards are not 30 x 30");
+        if (hrm_model_describe(model)->seq_len != MAX_CELLS || hrm_model_describe(model)->vocab_size < 12)
+            die("the checkpoint is not a model of ARC: its boards are not 30 x 30");
         if (file) task_from_json(&t, file);
         else task_from_data(&t, dir, index);
         if (file && id < 0 && dir) id = identifier_of(dir, t.name);

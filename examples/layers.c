@@ -2,9 +2,9 @@
  *
  *   cc -O3 layers.c -lm -pthread -o layers && ./layers [STEPS]
  *
- * It learns to sort eight digits. z1 is fast, z2 slower, z3 slowest; each level is one transformer block with weights of its own:
- *   z1 = block1(z1 + z2 + e),   z2 = block2(z2 + z1 + z3) after two of these,   z3 = block3(z3 + z2) after two of those
- * Only the last pass of each level is differentiated, as in HRM. The loss is cross entropy with smoothed labels.
+ * It learns to sort eight digits. z1 is fast, z2 slower, z3 slowest; each level is one transformer block with weights of its
+ * own: z1 = block1(z1 + z2 + e),   z2 = block2(z2 + z1 + z3) after two of these,   z3 = block3(z3 + z2) after two of those Only
+ * the last pass of each level is differentiated, as in HRM. The loss is cross entropy with smoothed labels.
  */
 #define HRM_IMPLEMENTATION
 #include "../hrm.h"
@@ -24,7 +24,8 @@ static float cosines[S * D / HEADS / 2], sines[S * D / HEADS / 2], *scratch;
 
 /* What one block keeps for its backward pass. */
 typedef struct acts {
-    float x[M * D], qkv[M * 3 * D], o[M * D], lse[M * HEADS], f[M * D], y1[M * D], r1[M], gate_up[M * 2 * I], h[M * I], y[M * D], r2[M];
+    float x[M * D], qkv[M * 3 * D], o[M * D], lse[M * HEADS], f[M * D], y1[M * D], r1[M], gate_up[M * 2 * I], h[M * I],
+        y[M * D], r2[M];
 } acts;
 static acts level[LEVELS];
 
@@ -146,7 +147,8 @@ int main(int argc, char **argv)
     static float logits[M * V], dlogits[M * V];
     int steps = argc > 1 ? atoi(argv[1]) : 600;
     hrm_random r = hrm_random_make(1, 0);
-    size_t need = hrm_attention_scratch(S, D / HEADS), linear[] = {hrm_linear_scratch(3 * D, D), hrm_linear_scratch(2 * I, D), hrm_linear_scratch(D, I)};
+    size_t need = hrm_attention_scratch(S, D / HEADS),
+           linear[] = {hrm_linear_scratch(3 * D, D), hrm_linear_scratch(2 * I, D), hrm_linear_scratch(D, I)};
     for (int i = 0; i < 3; i++) need = linear[i] > need ? linear[i] : need;
     scratch = (float *)malloc(need * sizeof *scratch);
     if (!scratch) return fprintf(stderr, "layers: no memory\n"), 1;
@@ -158,7 +160,8 @@ int main(int argc, char **argv)
         double loss = smoothed_loss(dlogits, logits, labels);
         backward(dlogits, tokens);
         hrm_adam_atan2(w, adam_m, adam_v, g, WEIGHTS, hrm_schedule(step, 3e-3, 30, steps, 0.05), 0.9, 0.95, 0.1, step);
-        if (step % 100 == 0 || step == steps) printf("step %4d  loss %.3f  sorted %.0f %%\n", step, loss, 100 * exact(logits, labels));
+        if (step % 100 == 0 || step == steps)
+            printf("step %4d  loss %.3f  sorted %.0f %%\n", step, loss, 100 * exact(logits, labels));
     }
     double sorted = 0;
     for (int i = 0; i < 8; i++) {

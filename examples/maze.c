@@ -41,7 +41,8 @@ static void *room(size_t count, size_t size)
 
 static void make_mazes(uint8_t *inputs, uint8_t *labels, long count, const options *o, uint64_t first_stream)
 {
-    /* `count` mazes -> tokens [count, size * size]; each maze has a random stream of its own, so training and test never share one */
+    /* `count` mazes -> tokens [count, size * size]; each maze has a random stream of its own, so training and test never share
+     * one */
     char question[MAZE_MAX_CELLS], answer[MAZE_MAX_CELLS];
     int cells = (int)(o->size * o->size);
     for (long i = 0; i < count; i++) {
@@ -93,22 +94,23 @@ static void train(hrm_model *model, hrm_dataset *data, const options *o)
         if (status != HRM_OK) die(hrm_error_message());
         hrm_metrics_add(&sum, &m);
         if (m.step % 100 == 0 || m.step == o->steps) {
-            fprintf(stderr, "step %5ld of %ld   loss %.3f   exact %5.1f %%   segments %4.1f   %ld s\n", (long)m.step, o->steps, sum.lm_loss,
-                    100 * sum.exact_accuracy, sum.steps, (long)(time(NULL) - begin));
+            fprintf(stderr, "step %5ld of %ld   loss %.3f   exact %5.1f %%   segments %4.1f   %ld s\n", (long)m.step, o->steps,
+                    sum.lm_loss, 100 * sum.exact_accuracy, sum.steps, (long)(time(NULL) - begin));
             memset(&sum, 0, sizeof sum);
         }
     }
     hrm_trainer_destroy(trainer);
 }
 
-/* ---- what becomes of an answer from segment to segment -------------------------------------------------------------------- */
+/* ---- what becomes of an answer from segment to segment ------------------------------------------------------------------- */
 
 typedef struct story {
     int      cells, segments, halted_at;
     int32_t *answers; /* [MAX_SEGMENTS, cells] */
 } story;
 
-static void tell(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers, const hrm_solve_result *results)
+static void tell(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
+                 const hrm_solve_result *results)
 {
     /* one row only; segments count from 1 */
     story *s = (story *)user;
@@ -143,7 +145,11 @@ static void draw_story(hrm_model *model, const int32_t *maze, const int32_t *tru
         int valid = score_maze(maze, now, (int)o->size, &optimal);
         snprintf(title, sizeof title, "segment %d%s", k + 1, k + 1 == s.halted_at ? ": halts" : "");
         panels[k] = picture_panel_make(PICTURE_MAZE_PREDICTED, (int)o->size, maze, now, NULL, title);
-        snprintf(panels[k].note, sizeof panels[k].note, "%d changed, %s", changed, !valid ? "no path yet" : wrong == 0 ? "exact" : optimal ? "a shortest path" : "a longer path");
+        snprintf(panels[k].note, sizeof panels[k].note, "%d changed, %s", changed,
+                 !valid       ? "no path yet"
+                 : wrong == 0 ? "exact"
+                 : optimal    ? "a shortest path"
+                              : "a longer path");
     }
     panels[s.segments] = picture_panel_make(PICTURE_MAZE_TRUE, (int)o->size, maze, NULL, truth, "true path");
     int columns = s.segments + 1 <= 5 ? s.segments + 1 : (s.segments + 2) / 2 <= 6 ? (s.segments + 2) / 2 : 6;
@@ -188,7 +194,8 @@ static void solve(hrm_model *model, const uint8_t *inputs, const uint8_t *labels
         segments += results[r].segments;
         if (results[r].segments > results[longest].segments) longest = (long)r;
         if (r >= (size_t)o->show) continue;
-        static const picture_kind kinds[4] = {PICTURE_MAZE, PICTURE_MAZE_TRUE, PICTURE_MAZE_PREDICTED, PICTURE_MAZE_DIFFERENCES};
+        static const picture_kind kinds[4] = {PICTURE_MAZE, PICTURE_MAZE_TRUE, PICTURE_MAZE_PREDICTED,
+                                              PICTURE_MAZE_DIFFERENCES};
         static const char *const names[4] = {"maze", "true path", "predicted path", "differences"};
         for (int k = 0; k < 4; k++) {
             picture_panel *p = &panels[r * 4 + (size_t)k];
@@ -196,15 +203,21 @@ static void solve(hrm_model *model, const uint8_t *inputs, const uint8_t *labels
             if (k == 0) snprintf(p->title, sizeof p->title, "maze %ld", (long)r);
         }
         valid = score_maze(mazes + r * T, answers + r * T, side, &optimal);
-        snprintf(panels[r * 4 + 2].note, sizeof panels[0].note, "%d segment%s, %s", results[r].segments, results[r].segments == 1 ? "" : "s",
-                 wrong == 0 ? "exact" : !valid ? "no valid path" : optimal ? "a shortest path" : "a longer path");
+        snprintf(panels[r * 4 + 2].note, sizeof panels[0].note, "%d segment%s, %s", results[r].segments,
+                 results[r].segments == 1 ? "" : "s",
+                 wrong == 0 ? "exact"
+                 : !valid   ? "no valid path"
+                 : optimal  ? "a shortest path"
+                            : "a longer path");
         snprintf(panels[r * 4 + 3].note, sizeof panels[0].note, "%d of %d cells differ", wrong, (int)T);
     }
     char rules[96], text[192], path[1024];
     score_text(&judged, rules, sizeof rules);
-    snprintf(text, sizeof text, "%ld new mazes: exact %.2f %%, %s, %.1f segments", o->test, 100.0 * (double)exact / (double)rows, rules, (double)segments / (double)rows);
+    snprintf(text, sizeof text, "%ld new mazes: exact %.2f %%, %s, %.1f segments", o->test,
+             100.0 * (double)exact / (double)rows, rules, (double)segments / (double)rows);
     printf("%s\n", text);
-    picture_sheet sheet = picture_sheet_make("Mazes never seen in training", panels, 4 * (int)(o->show < o->test ? o->show : o->test), 4);
+    picture_sheet sheet =
+        picture_sheet_make("Mazes never seen in training", panels, 4 * (int)(o->show < o->test ? o->show : o->test), 4);
     sheet.subtitle = text;
     canvas c;
     TRY(picture_sheet_draw(&c, &sheet));
@@ -219,17 +232,26 @@ static void solve(hrm_model *model, const uint8_t *inputs, const uint8_t *labels
 
 /* ---- options ------------------------------------------------------------------------------------------------------------ */
 
-typedef struct option { const char *name; long *number; double *real; const char **text; long low, high; const char *help; } option;
+typedef struct option {
+    const char *name;
+    long *number;
+    double *real;
+    const char **text;
+    long low, high;
+    const char *help;
+} option;
 
 static void parse(options *o, int argc, char **argv)
 {
     memset(o, 0, sizeof *o);
-    o->size = 6, o->train = 100000, o->test = 500, o->steps = 1500, o->batch = 64, o->hidden = 64, o->layers = 2, o->heads = 4, o->segments = 4, o->show = 3;
+    o->size = 6, o->train = 100000, o->test = 500, o->steps = 1500, o->batch = 64, o->hidden = 64, o->layers = 2, o->heads = 4,
+    o->segments = 4, o->show = 3;
     o->lr = 2e-3;
     o->out = "maze";
     const option list[] = {
         {"--size", &o->size, NULL, NULL, 3, MAZE_MAX_SIZE, "cells each way"},
-        {"--path", &o->path, NULL, NULL, 0, MAZE_MAX_CELLS, "cells of the shortest path at least, both ends counted (0: by the size)"},
+        {"--path", &o->path, NULL, NULL, 0, MAZE_MAX_CELLS,
+         "cells of the shortest path at least, both ends counted (0: by the size)"},
         {"--train", &o->train, NULL, NULL, 1, 10000000, "mazes to train on"},
         {"--test", &o->test, NULL, NULL, 1, 1000000, "new mazes to solve"},
         {"--steps", &o->steps, NULL, NULL, 1, 100000000, "updates"},
@@ -282,7 +304,8 @@ int main(int argc, char **argv)
     size_t T = (size_t)(o.size * o.size), n = (size_t)(o.train + o.test);
     uint8_t *inputs = (uint8_t *)room(n * T, 1), *labels = (uint8_t *)room(n * T, 1);
     make_mazes(inputs, labels, o.test + o.train, &o, 0);
-    const uint8_t *train_inputs = inputs + (size_t)o.test * T, *train_labels = labels + (size_t)o.test * T; /* the test mazes come first */
+    const uint8_t *train_inputs = inputs + (size_t)o.test * T,
+                  *train_labels = labels + (size_t)o.test * T; /* the test mazes come first */
     hrm_dataset *data = dataset_of(train_inputs, train_labels, o.train, &o);
 
     hrm_model *model;
@@ -295,7 +318,8 @@ int main(int argc, char **argv)
     desc.num_threads = (int)o.threads;
     TRY(hrm_model_create(&model, &desc));
     if (o.load) TRY(hrm_model_load_weights(model, o.load));
-    printf("%ldx%ld mazes, shortest paths of at least %ld cells; %lld parameters\n", o.size, o.size, o.path, (long long)hrm_model_parameters(model));
+    printf("%ldx%ld mazes, shortest paths of at least %ld cells; %lld parameters\n", o.size, o.size, o.path,
+           (long long)hrm_model_parameters(model));
     if (!o.load || o.save) train(model, data, &o);
     if (o.save) TRY(hrm_model_save(model, o.save));
     solve(model, inputs, labels, &o);

@@ -29,9 +29,11 @@ int main(int argc, char **argv)
     desc.H_layers = desc.L_layers = 2;
     desc.halt_max_steps = 4;
     check(hrm_model_create(&model, &desc));
-    check(hrm_trainer_create(&trainer, model, &(hrm_train_desc){.lr = 3e-3f, .batch_size = 64, .steps = argc > 2 ? atoi(argv[2]) : 300}));
+    check(hrm_trainer_create(&trainer, model,
+                             &(hrm_train_desc){.lr = 3e-3f, .batch_size = 64, .steps = argc > 2 ? atoi(argv[2]) : 300}));
     while ((status = hrm_trainer_step(trainer, data, &metrics)) == HRM_OK)
-        if (metrics.step % 50 == 0) printf("step %d  loss %.3f  exact %.1f %%\n", (int)metrics.step, metrics.lm_loss, 100 * metrics.exact_accuracy);
+        if (metrics.step % 50 == 0)
+            printf("step %d  loss %.3f  exact %.1f %%\n", (int)metrics.step, metrics.lm_loss, 100 * metrics.exact_accuracy);
     if (status != HRM_END) check(status);
     check(hrm_model_save(model, "minimal.safetensors"));
 

@@ -122,7 +122,8 @@ static void generate(boards *train, boards *test, boards *hard, const options *o
         if (givens > MAX_GIVENS) continue;
         boards *b = !unseen ? train : givens >= MIN_GIVENS ? test : hard;
         if (!unseen && givens < MIN_GIVENS) continue;
-        if (b->count < (b == train ? (size_t)o->boards : b == test ? TEST_BOARDS : HARD_BOARDS)) boards_add(b, puzzle, solution);
+        if (b->count < (b == train ? (size_t)o->boards : b == test ? TEST_BOARDS : HARD_BOARDS))
+            boards_add(b, puzzle, solution);
     }
 }
 
@@ -199,7 +200,8 @@ static void read_csv(boards *b, const char *path, const options *o, int variants
         text = next;
         if (line == 1) { /* the header */
             for (int i = 0; i < n; i++) {
-                if ((lengths[i] == 8 && !memcmp(fields[i], "question", 8)) || (lengths[i] == 1 && *fields[i] == 'q')) question = i;
+                if ((lengths[i] == 8 && !memcmp(fields[i], "question", 8)) || (lengths[i] == 1 && *fields[i] == 'q'))
+                    question = i;
                 if ((lengths[i] == 6 && !memcmp(fields[i], "answer", 6)) || (lengths[i] == 1 && *fields[i] == 'a')) answer = i;
             }
             if (question < 0 || answer < 0) {
@@ -210,7 +212,8 @@ static void read_csv(boards *b, const char *path, const options *o, int variants
         }
         if (n == 1 && lengths[0] == 0) continue;
         if (question >= n || answer >= n || !parse_board(&b->shape, fields[question], lengths[question], puzzle) ||
-            !parse_board(&b->shape, fields[answer], lengths[answer], solution) || !sudoku_is_solution(&b->shape, puzzle, solution)) {
+            !parse_board(&b->shape, fields[answer], lengths[answer], solution) ||
+            !sudoku_is_solution(&b->shape, puzzle, solution)) {
             fprintf(stderr, "sudoku: %s:%d: not a puzzle of %d cells and its solution\n", path, line, b->shape.cells);
             exit(1);
         }
@@ -246,8 +249,9 @@ static void progress(const hrm_metrics *m, int64_t total, double elapsed)
     char bar[11];
     for (int i = 0; i < 10; i++) bar[i] = i < (int)(10 * m->step / total) ? '#' : '.';
     bar[10] = 0;
-    fprintf(stderr, "%s[%s] step %d/%d  loss %.3f  exact %5.1f %%  segments %.2f  %d:%02d left %s", on_terminal() ? "\r" : "", bar, (int)m->step,
-            (int)total, m->lm_loss, 100 * m->exact_accuracy, m->steps, (int)left / 60, (int)left % 60, on_terminal() ? "" : "\n");
+    fprintf(stderr, "%s[%s] step %d/%d  loss %.3f  exact %5.1f %%  segments %.2f  %d:%02d left %s", on_terminal() ? "\r" : "",
+            bar, (int)m->step, (int)total, m->lm_loss, 100 * m->exact_accuracy, m->steps, (int)left / 60, (int)left % 60,
+            on_terminal() ? "" : "\n");
 }
 
 static void train(hrm_model *model, hrm_dataset *data, const options *o)
@@ -259,7 +263,8 @@ static void train(hrm_model *model, hrm_dataset *data, const options *o)
     memset(&td, 0, sizeof td);
     td.steps = o->steps;
     td.batch_size = o->batch;
-    td.epochs_per_iter = (int)(1 + 10 * (int64_t)o->batch / hrm_dataset_describe(data)->total_groups); /* few puzzles still fill batches */
+    td.epochs_per_iter =
+        (int)(1 + 10 * (int64_t)o->batch / hrm_dataset_describe(data)->total_groups); /* few puzzles still fill batches */
     td.lr = o->lr;
     td.lr_warmup_steps = o->steps < 500 ? o->steps / 10 : 50;
     td.lr_min_ratio = 0.02f; /* the last steps settle what the first ones found */
@@ -324,7 +329,8 @@ static int solve(hrm_model *model, const sudoku_shape *s, const int32_t *puzzle,
         count += puzzle[i] > 1;
     }
     int right = sudoku_is_solution(s, givens, board);
-    printf("\n%s: %d givens, %d segment%s, %s\n", title, count, result.segments, result.segments == 1 ? "" : "s", right ? "right" : "wrong");
+    printf("\n%s: %d givens, %d segment%s, %s\n", title, count, result.segments, result.segments == 1 ? "" : "s",
+           right ? "right" : "wrong");
     print_board(s, puzzle, answer);
     return right;
 }
@@ -339,8 +345,10 @@ static void evaluate(hrm_model *model, const boards *b, const char *what)
     check(hrm_evaluate(model, data, &ed, &all));
     ed.adaptive = 1;
     check(hrm_evaluate(model, data, &ed, &adaptive));
-    printf("%s: %d of %d exact = %.2f %%, %.2f %% of the cells (all %.0f segments); halting by itself %.2f %% with %.2f segments\n", what,
-           (int)(all.exact_accuracy * all.count + 0.5), (int)all.count, 100 * all.exact_accuracy, 100 * all.accuracy, all.steps, 100 * adaptive.exact_accuracy, adaptive.steps);
+    printf("%s: %d of %d exact = %.2f %%, %.2f %% of the cells (all %.0f segments); halting by itself %.2f %% with %.2f "
+           "segments\n",
+           what, (int)(all.exact_accuracy * all.count + 0.5), (int)all.count, 100 * all.exact_accuracy, 100 * all.accuracy,
+           all.steps, 100 * adaptive.exact_accuracy, adaptive.steps);
     hrm_dataset_close(data);
 }
 
@@ -357,7 +365,8 @@ static int solve_one(const options *o)
     int cells = hrm_model_describe(model)->seq_len, size = cells == 16 ? 4 : cells == 36 ? 6 : 9;
     if (!sudoku_shape_make(&shape, size) || shape.cells != cells) fail("the checkpoint is not of a Sudoku");
     if (!parse_board(&shape, o->board, strlen(o->board), board)) {
-        fprintf(stderr, "sudoku: the board has %d characters, expected %d: digits 1 to %d, '.' or 0 for an empty cell\n", (int)strlen(o->board), cells, size);
+        fprintf(stderr, "sudoku: the board has %d characters, expected %d: digits 1 to %d, '.' or 0 for an empty cell\n",
+                (int)strlen(o->board), cells, size);
         exit(2);
     }
     for (int i = 0; i < cells; i++) puzzle[i] = board[i] + 1;
@@ -371,7 +380,8 @@ static int solve_one(const options *o)
 /* ---- the program ------------------------------------------------------------------------------------------------------ */
 static void usage(void)
 {
-    fprintf(stderr, "usage: sudoku [--csv FILE [--test FILE]] [--steps N] [--batch N] [--lr X] [--hidden N] [--layers N] [--segments N] [--seed N]\n"
+    fprintf(stderr, "usage: sudoku [--csv FILE [--test FILE]] [--steps N] [--batch N] [--lr X] [--hidden N] [--layers N] "
+                    "[--segments N] [--seed N]\n"
                     "              [--boards N] [--variants N] [--threads N] [--save FILE] | --solve BOARD [--load FILE]\n");
     exit(2);
 }
@@ -438,7 +448,8 @@ int main(int argc, char **argv)
         printf("%d puzzles, %d variants of each\n", (int)num_groups, o.variants);
     } else {
         generate(&train_set, &test_set, &hard_set, &o);
-        printf("%d boards to train on, %d to %d givens; %d others to test, whose solutions never occur in training, whatever the digits are called (%.1f s)\n",
+        printf("%d boards to train on, %d to %d givens; %d others to test, whose solutions never occur in training, whatever "
+               "the digits are called (%.1f s)\n",
                (int)train_set.count, MIN_GIVENS, MAX_GIVENS, (int)test_set.count, seconds() - start);
     }
     hrm_dataset *data = boards_dataset(&train_set, groups, num_groups);
@@ -450,12 +461,14 @@ int main(int argc, char **argv)
     desc.H_cycles = desc.L_cycles = o.cycles;
     desc.halt_max_steps = o.segments;
     desc.loss_type = HRM_SOFTMAX_CROSS_ENTROPY;
-    desc.pos_encodings = HRM_LEARNED; /* a cell's row, column and box are facts to know by heart: learned several times faster than RoPE */
+    desc.pos_encodings =
+        HRM_LEARNED; /* a cell's row, column and box are facts to know by heart: learned several times faster than RoPE */
     desc.no_puzzle_emb = 1; /* all boards are one task */
     desc.num_threads = o.threads;
     desc.seed = o.seed;
     check(hrm_model_create(&model, &desc));
-    printf("%.1f thousand parameters, %d threads\n", (double)hrm_model_parameters(model) / 1000, hrm_model_describe(model)->num_threads);
+    printf("%.1f thousand parameters, %d threads\n", (double)hrm_model_parameters(model) / 1000,
+           hrm_model_describe(model)->num_threads);
     train(model, data, &o);
 
     if (test_set.count) evaluate(model, &test_set, "Unseen boards");
@@ -474,7 +487,8 @@ int main(int argc, char **argv)
         int token = shown->inputs[3 % shown->count * (size_t)shown->shape.cells + (size_t)i];
         example[i] = (char)(token > 1 ? '0' + token - 1 : '.');
     }
-    printf("\nSaved as %s (%.0f s in all). Your own board:\n  %s --load %s --solve %s\n", o.save, seconds() - start, argv[0], o.save, example);
+    printf("\nSaved as %s (%.0f s in all). Your own board:\n  %s --load %s --solve %s\n", o.save, seconds() - start, argv[0],
+           o.save, example);
     hrm_model_destroy(model);
     hrm_dataset_close(data);
     boards_free(&train_set);

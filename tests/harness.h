@@ -24,11 +24,12 @@ static int test_passed, test_failed;
 /* A call that must succeed, and says hrm's message when it does not. */
 #define CHECK_OK(call) CHECK((call) == HRM_OK, "%s", hrm_error_message())
 /* A call that must fail with `status` and a message that contains `text`. */
-#define CHECK_FAILS(call, status, text) \
-    do { \
-        hrm_status check_status = (call); \
-        CHECK(check_status == (status) && strstr(hrm_error_message(), (text)), "status \"%s\", message \"%s\", expected \"%s\" with \"%s\"", \
-              hrm_status_text(check_status), hrm_error_message(), hrm_status_text(status), (text)); \
+#define CHECK_FAILS(call, status, text)                                                                                        \
+    do {                                                                                                                       \
+        hrm_status check_status = (call);                                                                                      \
+        CHECK(check_status == (status) && strstr(hrm_error_message(), (text)),                                                 \
+              "status \"%s\", message \"%s\", expected \"%s\" with \"%s\"", hrm_status_text(check_status),                     \
+              hrm_error_message(), hrm_status_text(status), (text));                                                           \
     } while (0)
 
 /* The last line of every test program; 1 when anything failed, or nothing ran. */

@@ -76,9 +76,11 @@ static void check_exploration(void)
     }
     for (int k = 1; k <= M; k++) {
         double p = (double)0.4f * (M - k) / (M - 1), sigma = sqrt(p * (1 - p) / seen[k]);
-        CHECK(fabs(went_on[k] / seen[k] - p) <= 4.5 * sigma + 1e-12, "segment %d: %g of %g rows explored, expected %.4f", k, went_on[k], seen[k], p);
+        CHECK(fabs(went_on[k] / seen[k] - p) <= 4.5 * sigma + 1e-12, "segment %d: %g of %g rows explored, expected %.4f", k,
+              went_on[k], seen[k], p);
     }
-    CHECK(fabs(both / neighbours - (singles / neighbours) * 0.4) < 4.5 * sqrt(0.16 / neighbours), "neighbouring rows explore together: %g of %g", both, neighbours);
+    CHECK(fabs(both / neighbours - (singles / neighbours) * 0.4) < 4.5 * sqrt(0.16 / neighbours),
+          "neighbouring rows explore together: %g of %g", both, neighbours);
     CHECK(!same_seed_differs, "one seed, two explorations");
     CHECK(other_seed_differs, "two seeds, one exploration");
     for (int k = 0; k < 3; k++) hrm_run_destroy(runs[k]);
@@ -114,8 +116,8 @@ static void check_halting(void)
             read_steps(run, steps, halted);
             int expected = s % cases[c].halts_at + 1;
             for (int i = 0; i < ROWS; i++)
-                CHECK(steps[i] == expected && halted[i] == (expected == cases[c].halts_at), "%s: segment %d: steps %d halted %d", cases[c].what, s,
-                      (int)steps[i], (int)halted[i]);
+                CHECK(steps[i] == expected && halted[i] == (expected == cases[c].halts_at),
+                      "%s: segment %d: steps %d halted %d", cases[c].what, s, (int)steps[i], (int)halted[i]);
         }
         if (cases[c].max_steps == 1) {
             hrm_metrics m;
@@ -134,7 +136,8 @@ static void check_halting(void)
         int32_t steps[ROWS], halted[ROWS];
         CHECK_OK(hrm_run_segment(run, &batch, minima));
         read_steps(run, steps, halted);
-        for (int i = 0; i < ROWS; i++) CHECK(halted[i] == halts[s][i], "given minimum %d, segment %d: halted %d", (int)minima[i], s, (int)halted[i]);
+        for (int i = 0; i < ROWS; i++)
+            CHECK(halted[i] == halts[s][i], "given minimum %d, segment %d: halted %d", (int)minima[i], s, (int)halted[i]);
     }
     hrm_run_destroy(run);
     hrm_model_destroy(model);
@@ -173,7 +176,8 @@ static void check_carry(void)
     out.logits = lf;
     CHECK_OK(hrm_run_read(fresh, &out));
     for (size_t i = 0; i < ROWS; i += 2)
-        CHECK(memcmp(la + i * per_row, lb + i * per_row, per_row * sizeof *la) == 0, "a running row took the puzzle offered to it");
+        CHECK(memcmp(la + i * per_row, lb + i * per_row, per_row * sizeof *la) == 0,
+              "a running row took the puzzle offered to it");
     CHECK(memcmp(la + per_row, lf + per_row, per_row * sizeof *la) == 0, "a row that had halted did not start anew");
     CHECK(memcmp(la + per_row, lb + per_row, per_row * sizeof *la) != 0, "a row that had halted did not take the new puzzle");
     CHECK_OK(hrm_run_reset(a)); /* halted everywhere again */
@@ -215,8 +219,10 @@ static void check_metrics(void)
     CHECK_OK(hrm_run_reset(run));
     CHECK_OK(hrm_run_segment(run, &batch, minima));
     CHECK_OK(hrm_run_metrics(run, &m));
-    CHECK(fabs(m.count - 1) <= 0 && fabs(m.exact_accuracy - 1) <= 0 && fabs(m.accuracy - 1) < 1e-6 && fabs(m.q_halt_accuracy - 1) <= 0 && fabs(m.steps - 1) <= 0,
-          "count %g exact %g accuracy %g q %g steps %g, expected 1 of each", m.count, m.exact_accuracy, m.accuracy, m.q_halt_accuracy, m.steps);
+    CHECK(fabs(m.count - 1) <= 0 && fabs(m.exact_accuracy - 1) <= 0 && fabs(m.accuracy - 1) < 1e-6 &&
+              fabs(m.q_halt_accuracy - 1) <= 0 && fabs(m.steps - 1) <= 0,
+          "count %g exact %g accuracy %g q %g steps %g, expected 1 of each", m.count, m.exact_accuracy, m.accuracy,
+          m.q_halt_accuracy, m.steps);
     CHECK(fabs(m.rows - ROWS) <= 0, "losses are means over %g rows", m.rows);
     /* rows 0 and 1 count as right in the halting loss (nothing in row 1 is wrong), 2 and 3 as wrong */
     double expected = (2 * hrm_bce(0.5, 1, NULL) + 2 * hrm_bce(0.5, 0, NULL)) / ROWS;
@@ -225,7 +231,8 @@ static void check_metrics(void)
     CHECK_OK(hrm_run_reset(run));
     CHECK_OK(hrm_run_segment(run, &batch, minima));
     CHECK_OK(hrm_run_metrics(run, &m));
-    CHECK(fabs(m.count) <= 0 && fabs(m.lm_loss) <= 0 && fabs(m.accuracy) <= 0, "without labels: count %g, loss %g, accuracy %g", m.count, m.lm_loss, m.accuracy);
+    CHECK(fabs(m.count) <= 0 && fabs(m.lm_loss) <= 0 && fabs(m.accuracy) <= 0, "without labels: count %g, loss %g, accuracy %g",
+          m.count, m.lm_loss, m.accuracy);
 
     hrm_metrics a, b;
     memset(&a, 0, sizeof a);
@@ -233,8 +240,9 @@ static void check_metrics(void)
     a.step = 3, a.rows = 2, a.count = 1, a.accuracy = 0.5, a.lm_loss = 4, a.steps = 2;
     b.step = 4, b.rows = 6, b.count = 3, b.accuracy = 0.9, b.lm_loss = 2, b.steps = 4, b.lr = 0.25;
     hrm_metrics_add(&a, &b);
-    CHECK(a.step == 4 && fabs(a.lr - 0.25) <= 0 && fabs(a.rows - 8) <= 0 && fabs(a.count - 4) <= 0 && fabs(a.accuracy - 0.8) < 1e-12 &&
-              fabs(a.lm_loss - 2.5) < 1e-12 && fabs(a.steps - 3.5) < 1e-12, "metrics do not add up: accuracy %g loss %g steps %g", a.accuracy, a.lm_loss, a.steps);
+    CHECK(a.step == 4 && fabs(a.lr - 0.25) <= 0 && fabs(a.rows - 8) <= 0 && fabs(a.count - 4) <= 0 &&
+              fabs(a.accuracy - 0.8) < 1e-12 && fabs(a.lm_loss - 2.5) < 1e-12 && fabs(a.steps - 3.5) < 1e-12,
+          "metrics do not add up: accuracy %g loss %g steps %g", a.accuracy, a.lm_loss, a.steps);
     memset(&b, 0, sizeof b);
     hrm_metrics_add(&a, &b);
     CHECK(fabs(a.accuracy - 0.8) < 1e-12, "adding nothing changes the mean to %g", a.accuracy);
@@ -247,10 +255,12 @@ static void check_metrics(void)
 
 static void check_schedule(void)
 {
-    static const struct { int64_t step; double lr; int64_t warmup, total; double min_ratio, expected; } cases[] = {
-        {1, 0.1, 10, 110, 0.1, 0.01},     {9, 0.1, 10, 110, 0.1, 0.09},   {10, 0.1, 10, 110, 0.1, 0.1}, {60, 0.1, 10, 110, 0.1, 0.055},
-        {110, 0.1, 10, 110, 0.1, 0.01},   {1, 0.1, 0, 100, 1, 0.1},       {50, 2, 0, 100, 0, 1},        {100, 2, 0, 100, 0, 0},
-        {35, 0.1, 10, 110, 0, 0.0853553390593274}, {5, 1, 5, 5, 0.5, 1},
+    static const struct { int64_t step; double lr; int64_t warmup, total; double min_ratio, expected;
+    } cases[] = {
+        {1, 0.1, 10, 110, 0.1, 0.01},   {9, 0.1, 10, 110, 0.1, 0.09},   {10, 0.1, 10, 110, 0.1, 0.1},
+        {60, 0.1, 10, 110, 0.1, 0.055}, {110, 0.1, 10, 110, 0.1, 0.01}, {1, 0.1, 0, 100, 1, 0.1},
+        {50, 2, 0, 100, 0, 1},          {100, 2, 0, 100, 0, 0},         {35, 0.1, 10, 110, 0, 0.0853553390593274},
+        {5, 1, 5, 5, 0.5, 1},
     };
     for (size_t i = 0; i < HRM__COUNT(cases); i++) {
         double lr = hrm_schedule(cases[i].step, cases[i].lr, cases[i].warmup, cases[i].total, cases[i].min_ratio);
@@ -267,13 +277,15 @@ static void check_optimizers(void)
     for (int i = 0; i < N; i++) P[i] = (double)(p[i] = (hrm_real)(hrm_random_uniform(&r) - 0.5));
     for (int64_t t = 1; t <= 5; t++) {
         double lr = 1e-2 / (double)t, wd = 0.3, b1 = 0.9, b2 = 0.95, worst = 0;
-        for (int i = 0; i < N; i++) g[i] = i % 7 == 0 ? (hrm_real)0 : (hrm_real)((hrm_random_uniform(&r) - 0.5) * pow(10, (double)(i % 9) - 6));
+        for (int i = 0; i < N; i++)
+            g[i] = i % 7 == 0 ? (hrm_real)0 : (hrm_real)((hrm_random_uniform(&r) - 0.5) * pow(10, (double)(i % 9) - 6));
         hrm_adam_atan2(p, m, v, g, N, lr, b1, b2, wd, t);
         for (int i = 0; i < N; i++) {
             double gi = (double)g[i];
             M[i] += (gi - M[i]) * (1 - b1);
             V[i] += (gi * gi - V[i]) * (1 - b2);
-            P[i] = P[i] * (1 - lr * wd) - lr / (1 - pow(b1, (double)t)) * atan2(M[i], sqrt(V[i]) / sqrt(1 - pow(b2, (double)t)));
+            P[i] =
+                P[i] * (1 - lr * wd) - lr / (1 - pow(b1, (double)t)) * atan2(M[i], sqrt(V[i]) / sqrt(1 - pow(b2, (double)t)));
             worst = fmax(worst, fabs((double)p[i] - P[i]));
         }
         CHECK(worst < 1e-6, "Adam-atan2 off by %g at step %d", worst, (int)t);
@@ -284,7 +296,9 @@ static void check_optimizers(void)
     const int32_t ids[4] = {1, 3, 1, 1};
     hrm_sign_sgd(table, grad, ids, 4, 2, 0.125, 2);
     const double expected[5 * 2] = {1, 1, 2 * 0.75 - 0.125, 2 * 0.75, 3, 3, 4 * 0.75 + 0.125, 4 * 0.75, 5, 5};
-    for (int i = 0; i < 10; i++) CHECK(fabs((double)table[i] - expected[i]) < 1e-6, "SignSGD: element %d is %g, expected %g", i, (double)table[i], expected[i]);
+    for (int i = 0; i < 10; i++)
+        CHECK(fabs((double)table[i] - expected[i]) < 1e-6, "SignSGD: element %d is %g, expected %g", i, (double)table[i],
+              expected[i]);
 }
 
 /* The trainer against the same loop written with the public parts. */
@@ -322,7 +336,8 @@ static void check_trainer(void)
     model_decide(ours, 3);
     hrm_train_desc td;
     memset(&td, 0, sizeof td);
-    td.steps = STEPS, td.batch_size = ROWS, td.lr = 1e-2f, td.lr_warmup_steps = 4, td.lr_min_ratio = 0.5f, td.weight_decay = 0.2f;
+    td.steps = STEPS, td.batch_size = ROWS, td.lr = 1e-2f, td.lr_warmup_steps = 4, td.lr_min_ratio = 0.5f,
+    td.weight_decay = 0.2f;
     td.puzzle_emb_lr = 3e-2f, td.puzzle_emb_weight_decay = 0.4f, td.seed = 17;
     hrm_trainer *trainer = NULL;
     CHECK_OK(hrm_trainer_create(&trainer, model, &td));
@@ -346,11 +361,13 @@ static void check_trainer(void)
         CHECK_OK(hrm_run_segment(run, &batch, NULL));
         read_steps(run, steps, halted);
         CHECK_OK(hrm_run_metrics(run, &mine));
-        CHECK(theirs.step == step && fabs(theirs.lm_loss - mine.lm_loss) < 1e-5 * mine.lm_loss && fabs(theirs.count - mine.count) <= 0, "step %d: loss %.9g and %.9g, count %g and %g",
-              step, theirs.lm_loss, mine.lm_loss, theirs.count, mine.count);
+        CHECK(theirs.step == step && fabs(theirs.lm_loss - mine.lm_loss) < 1e-5 * mine.lm_loss &&
+                  fabs(theirs.count - mine.count) <= 0,
+              "step %d: loss %.9g and %.9g, count %g and %g", step, theirs.lm_loss, mine.lm_loss, theirs.count, mine.count);
         CHECK_OK(hrm_run_zero_gradients(run));
         CHECK_OK(hrm_run_backward(run));
-        double lr = hrm_schedule(step, (double)td.lr, 4, STEPS, 0.5), puzzle_lr = hrm_schedule(step, (double)td.puzzle_emb_lr, 4, STEPS, 0.5);
+        double lr = hrm_schedule(step, (double)td.lr, 4, STEPS, 0.5),
+               puzzle_lr = hrm_schedule(step, (double)td.puzzle_emb_lr, 4, STEPS, 0.5);
         CHECK(fabs(theirs.lr - lr) < 1e-8, "step %d: lr %.9g, expected %.9g", step, theirs.lr, lr);
         for (int i = 0; i < hrm_model_tensor_count(ours); i++) {
             hrm_tensor t;
@@ -393,9 +410,12 @@ static void check_trainer(void)
     CHECK_OK(hrm_trainer_create(&trainer, model, &td));
     int steps_taken = 0;
     while (trainer && hrm_trainer_step(trainer, little.data, NULL) == HRM_OK) steps_taken++;
-    CHECK(steps_taken == 12 && hrm_trainer_steps_total(trainer) == 12, "2.5 epochs are %d steps, expected 12: %s", steps_taken, hrm_error_message());
+    CHECK(steps_taken == 12 && hrm_trainer_steps_total(trainer) == 12, "2.5 epochs are %d steps, expected 12: %s", steps_taken,
+          hrm_error_message());
     const hrm_train_desc *resolved = hrm_trainer_describe(trainer);
-    CHECK(fabs((double)resolved->lr - 1e-4) < 1e-9 && fabs((double)resolved->beta2 - 0.95) < 1e-6 && fabs((double)resolved->weight_decay - 0.1) < 1e-6, "defaults");
+    CHECK(fabs((double)resolved->lr - 1e-4) < 1e-9 && fabs((double)resolved->beta2 - 0.95) < 1e-6 &&
+              fabs((double)resolved->weight_decay - 0.1) < 1e-6,
+          "defaults");
     hrm_trainer_destroy(trainer);
 
     /* a loss that is not finite stops with the step named and the weights as they were */
@@ -486,7 +506,8 @@ static void check_resume(void)
     write_old_state(old, path, a, 1);
     CHECK_FAILS(hrm_trainer_load(b, old), HRM_ERR_UNSUPPORTED, "format 99, written by a later version");
     CHECK_OK(hrm_trainer_load(b, path));
-    memset(b->run->w.m, 0, b->model->at.trained * sizeof(hrm_real)); /* whatever the old format does not bring would be missed */
+    memset(b->run->w.m, 0,
+           b->model->at.trained * sizeof(hrm_real)); /* whatever the old format does not bring would be missed */
     memset(b->run->w.v, 0, b->model->at.trained * sizeof(hrm_real));
     write_old_state(old, path, a, 0);
     CHECK_OK(hrm_trainer_load(b, old));
@@ -554,13 +575,22 @@ static int same_file(const char *path, char *kept, size_t *size)
 static void check_bad_values(void)
 {
     const char *good = own_file("state"), *bad = own_file("bad"), *weights = own_file("weights");
-    static const struct { const char *tensor; size_t at; double value; hrm_status status; } cases[] = {
-        {"optimizer.v.inner.lm_head.weight", 3, -1, HRM_ERR_RANGE}, {"optimizer.v.inner.q_head.bias", 0, HUGE_VAL, HRM_ERR_NAN},
+    static const struct { const char *tensor; size_t at; double value; hrm_status status;
+    } cases[] = {
+        {"optimizer.v.inner.lm_head.weight", 3, -1, HRM_ERR_RANGE},
+        {"optimizer.v.inner.q_head.bias", 0, HUGE_VAL, HRM_ERR_NAN},
         {"optimizer.m.inner.L_level.layers.0.mlp.down_proj.weight", 5, -HUGE_VAL, HRM_ERR_NAN},
-        {"carry.z_H", 7, HUGE_VAL, HRM_ERR_NAN},   {"carry.z_L", 1, -HUGE_VAL, HRM_ERR_NAN},  {"carry.steps", 2, 5, HRM_ERR_RANGE},
-        {"carry.steps", 2, -1, HRM_ERR_RANGE},     {"carry.halted", 0, 2, HRM_ERR_RANGE},     {"carry.inputs", 4, 200, HRM_ERR_RANGE},
-        {"carry.inputs", 4, -1, HRM_ERR_RANGE},    {"carry.labels", 4, 5, HRM_ERR_RANGE},     {"carry.labels", 4, -7, HRM_ERR_RANGE},
-        {"carry.puzzle_identifiers", 1, 4, HRM_ERR_RANGE}, {"inner.lm_head.weight", 2, HUGE_VAL, HRM_ERR_NAN},
+        {"carry.z_H", 7, HUGE_VAL, HRM_ERR_NAN},
+        {"carry.z_L", 1, -HUGE_VAL, HRM_ERR_NAN},
+        {"carry.steps", 2, 5, HRM_ERR_RANGE},
+        {"carry.steps", 2, -1, HRM_ERR_RANGE},
+        {"carry.halted", 0, 2, HRM_ERR_RANGE},
+        {"carry.inputs", 4, 200, HRM_ERR_RANGE},
+        {"carry.inputs", 4, -1, HRM_ERR_RANGE},
+        {"carry.labels", 4, 5, HRM_ERR_RANGE},
+        {"carry.labels", 4, -7, HRM_ERR_RANGE},
+        {"carry.puzzle_identifiers", 1, 4, HRM_ERR_RANGE},
+        {"inner.lm_head.weight", 2, HUGE_VAL, HRM_ERR_NAN},
     };
     static char kept[1 << 20];
     static little_data little;
@@ -597,11 +627,14 @@ static void check_bad_values(void)
     CHECK(same_file(good, kept, &state_size), "no state");
     for (int how = 0; how < 2; how++) {
         CHECK_OK(hrm_trainer_load(trainer, good));
-        if (how == 0) trainer->run->w.v[trainer->model->at.embed_tokens] = -1; /* as in memory gone bad: the update makes no number of it */
+        if (how == 0)
+            trainer->run->w.v[trainer->model->at.embed_tokens] =
+                -1; /* as in memory gone bad: the update makes no number of it */
         else model->params[model->at.lm_head] = (hrm_real)HUGE_VAL, model->stale = 1;
         hrm_status status = HRM_OK;
         for (int i = 0; i < 3 && status == HRM_OK; i++) status = hrm_trainer_step(trainer, little.data, &metrics);
-        CHECK(status == HRM_ERR_NAN && strstr(hrm_error_message(), "load an earlier state"), "status %d, message \"%s\"", (int)status, hrm_error_message());
+        CHECK(status == HRM_ERR_NAN && strstr(hrm_error_message(), "load an earlier state"), "status %d, message \"%s\"",
+              (int)status, hrm_error_message());
         CHECK_FAILS(hrm_trainer_save(trainer, good, NULL, 0), HRM_ERR_NAN, "tensor inner.");
         CHECK_FAILS(hrm_model_save(model, weights), HRM_ERR_NAN, "tensor inner.");
         CHECK(same_file(good, kept, &state_size), "the good state was written over");
@@ -622,7 +655,8 @@ static void check_bad_values(void)
 
     /* a bad carry alone: a fresh one is enough */
     CHECK_OK(hrm_trainer_load(trainer, good));
-    for (int i = 0; i < 8; i++) ((hrm_real *)hrm_trainer_run(trainer)->w.z[0])[i] = (hrm_real)HUGE_VAL, hrm_trainer_run(trainer)->w.halted[0] = 0;
+    for (int i = 0; i < 8; i++)
+        ((hrm_real *)hrm_trainer_run(trainer)->w.z[0])[i] = (hrm_real)HUGE_VAL, hrm_trainer_run(trainer)->w.halted[0] = 0;
     CHECK_FAILS(hrm_trainer_step(trainer, little.data, &metrics), HRM_ERR_NAN, "the weights are those before it");
     CHECK(models_equal(model, whole), "the weights moved");
     CHECK_OK(hrm_run_reset(hrm_trainer_run(trainer)));
@@ -677,14 +711,17 @@ static void check_puzzle_gradient(void)
     CHECK_OK(hrm_run_segment(run, &batch, never));
     CHECK_OK(hrm_run_backward(run));
     CHECK_OK(hrm_run_gradient(run, table, sum));
-    for (int i = 0; i < B * 12; i++) CHECK(sum[i] == once[i] + twice[i] && once[i] != 0, "element %d: %g, expected %g", i, (double)sum[i], (double)(once[i] + twice[i]));
+    for (int i = 0; i < B * 12; i++)
+        CHECK(sum[i] == once[i] + twice[i] && once[i] != 0, "element %d: %g, expected %g", i, (double)sum[i],
+              (double)(once[i] + twice[i]));
 
     /* row 0 takes another identifier: nothing of the one before is in its gradient */
     CHECK_OK(hrm_run_reset(run));
     batch.puzzle_identifiers[0] = 3;
     CHECK_OK(hrm_run_segment(run, &batch, never));
     CHECK_OK(hrm_run_gradient(run, table, sum));
-    for (int i = 0; i < 12; i++) CHECK(sum[i] == 0 && sum[12 + i] != 0, "element %d: %g and %g", i, (double)sum[i], (double)sum[12 + i]);
+    for (int i = 0; i < 12; i++)
+        CHECK(sum[i] == 0 && sum[12 + i] != 0, "element %d: %g and %g", i, (double)sum[i], (double)sum[12 + i]);
     hrm_run_destroy(run);
 
     /* what a run does not have is not left unwritten */
@@ -711,7 +748,8 @@ static void check_zeros(void)
     hrm_metrics m;
     size_t n = 0;
     memset(&td, 0, sizeof td);
-    td.steps = 4, td.batch_size = 8, td.lr = 1e-2f, td.no_warmup = 1, td.no_lr_min_ratio = td.no_beta1 = td.no_puzzle_emb_lr = td.no_weight_decay = 1;
+    td.steps = 4, td.batch_size = 8, td.lr = 1e-2f, td.no_warmup = 1,
+    td.no_lr_min_ratio = td.no_beta1 = td.no_puzzle_emb_lr = td.no_weight_decay = 1;
     CHECK_OK(hrm_model_create(&model, &d));
     model_decide(model, 6);
     int table = hrm_model_tensor_find(model, "inner.puzzle_emb.weights");
@@ -719,7 +757,8 @@ static void check_zeros(void)
     CHECK_OK(hrm_trainer_create(&trainer, model, &td));
     if (!trainer) return;
     const hrm_train_desc *r = hrm_trainer_describe(trainer);
-    CHECK(r->lr_min_ratio == 0 && r->beta1 == 0 && r->puzzle_emb_lr == 0 && r->weight_decay == 0 && r->beta2 > 0.9f, "zeros become defaults");
+    CHECK(r->lr_min_ratio == 0 && r->beta1 == 0 && r->puzzle_emb_lr == 0 && r->weight_decay == 0 && r->beta2 > 0.9f,
+          "zeros become defaults");
     for (int i = 0; i < 4; i++) CHECK_OK(hrm_trainer_step(trainer, little.data, &m));
     CHECK(m.lr >= 0 && m.lr < 1e-9, "the last rate is %g", m.lr);
     after = tensor_values(model, table, &n, NULL);
@@ -790,11 +829,12 @@ static void check_own_loop(void)
         CHECK(norm > 0 && fabs(norm * norm - sum) <= 1e-9 * sum, "step %d: norm %g, expected %g", step, norm, sqrt(sum));
         CHECK_OK(hrm_run_update(run, &u));
         CHECK_OK(hrm_run_gradient_norm(run, &norm));
-        CHECK(norm == 0 && hrm_run_updates(run) == step, "gradients of norm %g are left after update %d", norm, (int)hrm_run_updates(run));
+        CHECK(norm == 0 && hrm_run_updates(run) == step, "gradients of norm %g are left after update %d", norm,
+              (int)hrm_run_updates(run));
         CHECK_OK(hrm_run_metrics(run, &metrics));
         CHECK_OK(hrm_trainer_step(trainer, little.data, &expected));
-        CHECK(metrics.lm_loss == expected.lm_loss && metrics.q_halt_loss == expected.q_halt_loss, "step %d: loss %g, the trainer's %g", step, metrics.lm_loss,
-              expected.lm_loss);
+        CHECK(metrics.lm_loss == expected.lm_loss && metrics.q_halt_loss == expected.q_halt_loss,
+              "step %d: loss %g, the trainer's %g", step, metrics.lm_loss, expected.lm_loss);
     }
     CHECK(models_equal(ours, theirs), "weights differ from the trainer's");
 
@@ -831,7 +871,8 @@ static void check_own_loop(void)
     remove(path);
 }
 
-/* Two trainers of one model that do not wait: each is told its own metrics, and a step that nobody asks about still tells of errors. */
+/* Two trainers of one model that do not wait: each is told its own metrics, and a step that nobody asks about still tells of
+ * errors. */
 static void check_two_trainers(void)
 {
     static little_data little;
@@ -855,14 +896,16 @@ static void check_two_trainers(void)
         for (int step = 0; step < 8; step++)
             for (int i = 0; i < 2; i++) {
                 hrm_metrics m;
-                CHECK_OK(pass ? hrm_trainer_step_ahead(t[i], little.data, &m) : hrm_trainer_step(t[i], little.data, &plain[i][step]));
+                CHECK_OK(pass ? hrm_trainer_step_ahead(t[i], little.data, &m)
+                              : hrm_trainer_step(t[i], little.data, &plain[i][step]));
                 if (pass && step) ahead[i][step - 1] = m;
             }
         if (pass)
             for (int i = 0; i < 2; i++) {
                 CHECK_OK(hrm_trainer_catch_up(t[i], &ahead[i][7]));
                 for (int step = 0; step < 8; step++)
-                    CHECK(memcmp(&ahead[i][step], &plain[i][step], sizeof plain[0][0]) == 0, "trainer %d is told of step %d: %g rows, loss %g, expected %g and %g", i, step + 1,
+                    CHECK(memcmp(&ahead[i][step], &plain[i][step], sizeof plain[0][0]) == 0,
+                          "trainer %d is told of step %d: %g rows, loss %g, expected %g and %g", i, step + 1,
                           ahead[i][step].rows, ahead[i][step].lm_loss, plain[i][step].rows, plain[i][step].lm_loss);
             }
         if (pass) { /* no metrics asked for: the error comes with the step after */
@@ -898,7 +941,8 @@ static void check_gathering(void)
         hrm_metrics m[2];
         hrm_dataset *data = step % 5 == 0 ? other.data : little.data;
         for (int i = 0; i < 2; i++) {
-            if (step == 12 && i == 1) { /* the set that the next batch was gathered from goes, another comes, maybe where it stood */
+            if (step == 12 &&
+                i == 1) { /* the set that the next batch was gathered from goes, another comes, maybe where it stood */
                 hrm_dataset_close(little.data);
                 little_open(&little);
                 data = little.data;
@@ -933,7 +977,8 @@ static void check_gathering(void)
             found[i][k] = hrm_trainer_step(trainer, bad.data, NULL);
             if (found[i][k] != HRM_OK) snprintf(message[i], sizeof message[i], "%s", hrm_error_message());
         }
-        CHECK(found[i][9] == HRM_ERR_RANGE && found[i][0] == HRM_OK, "a token outside the vocabulary: %d, first %d", (int)found[i][9], (int)found[i][0]);
+        CHECK(found[i][9] == HRM_ERR_RANGE && found[i][0] == HRM_OK, "a token outside the vocabulary: %d, first %d",
+              (int)found[i][9], (int)found[i][0]);
         if (i) hrm_dataset_close(bad.data); /* before the trainer that draws from it */
         hrm_trainer_destroy(trainer);
         hrm_model_destroy(model);

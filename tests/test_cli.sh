@@ -33,6 +33,7 @@ refuse() # STATUS TEXT ARGUMENTS: hrm must end with that status and one line on 
     run "$@"; status=$?
     if [ $status -eq "$want" ] && grep -qF -- "$text" err && [ "$(grep -c '' err)" -eq 1 ]; then ok; else bad "$*: status $status, expected $want and one line with \"$text\""; fi
 }
+await() { for _ in $(seq 1200); do grep -q -- "$1" "$2" 2> /dev/null && return; sleep 0.05; done; } # PATTERN FILE: a minute at most
 same() { if cmp -s "$1" "$2"; then ok; else bad "$1 and $2 differ"; fi; }
 
 # ---- the command itself ------------------------------------------------------------------------------------------------
@@ -216,13 +217,14 @@ check "no lock is left" test ! -e over/train.lock
 # one trainer in a folder; a signal is answered at once, and a second one ends it
 "$hrm" train data_path=data global_batch_size=512 threads=1 epochs=1000000 checkpoint_path=busy tensorboard=false > out1 2> err1 < /dev/null &
 pid=$!
-for i in $(seq 800); do grep -q 'a step' err1 && break; sleep 0.05; done
+await 'a step' err1
 check "it says how long it will take" grep -q 'on this CPU, .* s a step' err1
 check "and what is smaller" grep -q 'smaller: arch.hidden_size=' err1
 refuse 1 "process $pid on" train data_path=data $small steps=3 checkpoint_path=busy
 refuse 1 "process $pid on" train resume=busy
 sleep 0.5
-kill -TERM $pid; sleep 0.3
+kill -TERM $pid
+await 'finishing the step' err1
 check "a signal during a step is answered" grep -q 'finishing the step; again to stop at once' err1
 kill -TERM $pid; wait $pid; status=$?
 check "the second ends it, not $status" test $status -eq 143
@@ -237,7 +239,7 @@ for signal in INT TERM; do
     rm -rf part
     "$hrm" train $long checkpoint_path=part > out 2> err < /dev/null &
     pid=$!
-    for i in $(seq 200); do [ -s part/metrics.jsonl ] && [ "$(grep -c '' part/metrics.jsonl)" -ge 10 ] && break; sleep 0.05; done
+    for i in $(seq 1200); do [ -s part/metrics.jsonl ] && [ "$(grep -c '' part/metrics.jsonl)" -ge 10 ] && break; sleep 0.05; done
     kill -$signal $pid; wait $pid; status=$?
     check "SIG$signal ends it with its status, not $status" test $status -eq $([ $signal = INT ] && echo 130 || echo 143)
     check "it says how to go on" grep -q 'hrm train resume=part' err

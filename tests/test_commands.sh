@@ -143,7 +143,7 @@ else
     echo "skipped: nothing can be preloaded here, calls that fail are not tried"
 fi
 
-if command -v script > /dev/null 2>&1; then
+if script -qec "stty cols 60" /dev/null > /dev/null 2>&1 < /dev/null; then
     for columns in 60 80 100; do # a bar that reached the edge would wrap, and could not be drawn over
         script -qec "stty cols $columns; '$hrm' train data_path='$dir/data' checkpoint_path='$dir/run$columns' steps=40 global_batch_size=8 threads=1 \
             arch.hidden_size=16 arch.num_heads=2 arch.H_layers=1 arch.L_layers=1 arch.halt_max_steps=2 log_interval=1" /dev/null > "$dir/screen" 2>&1 < /dev/null
@@ -153,7 +153,7 @@ if command -v script > /dev/null 2>&1; then
         check $? "the bar at $columns columns is $widest wide"
     done
 else
-    echo "skipped: no script(1), bars are not measured"
+    echo "skipped: no terminal by script(1), bars are not measured"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -16,7 +16,10 @@
 
 /* A file system without locks, when a test says so. */
 static int unlocked;
-static int lock_file(int file, int what, struct flock *range) { return unlocked ? (errno = unlocked, -1) : fcntl(file, what, range); }
+static int lock_file(int file, int what, struct flock *range)
+{
+    return unlocked ? (errno = unlocked, -1) : fcntl(file, what, range);
+}
 
 #define main tool_main /* the command as it is, in this program */
 #define run tool_run
@@ -48,7 +51,7 @@ int command_info(int argc, char **argv) { return (void)argv, none(argc); }
 int command_plot(int argc, char **argv) { return (void)argv, none(argc); }
 int command_render(int argc, char **argv) { return (void)argv, none(argc); }
 
-/* ---- running the command --------------------------------------------------------------------------------------------------- */
+/* ---- running the command ------------------------------------------------------------------------------------------------- */
 static char dir[128], shared[512];
 static char said[4096]; /* on stderr */
 
@@ -103,12 +106,13 @@ static int lines_said(void)
         CHECK(run_status == 0, "status %d: %s", run_status, said); \
     } while (0)
 /* One line that holds `text`, the status, and nothing left behind at dir/out. */
-#define CHECK_REFUSED(status, text, ...) \
-    do { \
-        int run_status = command(__VA_ARGS__); \
-        CHECK(run_status == (status) && strstr(said, (text)), "status %d, expected %d with \"%s\": %s", run_status, (status), (text), said); \
-        CHECK(lines_said() == 1, "%d lines: %s", lines_said(), said); \
-        CHECK(!exists("out") && !beside("out", ""), "something was left behind"); \
+#define CHECK_REFUSED(status, text, ...)                                                                                       \
+    do {                                                                                                                       \
+        int run_status = command(__VA_ARGS__);                                                                                 \
+        CHECK(run_status == (status) && strstr(said, (text)), "status %d, expected %d with \"%s\": %s", run_status, (status),  \
+              (text), said);                                                                                                   \
+        CHECK(lines_said() == 1, "%d lines: %s", lines_said(), said);                                                          \
+        CHECK(!exists("out") && !beside("out", ""), "something was left behind");                                              \
     } while (0)
 
 static const char *in_dir(const char *name)
@@ -169,17 +173,24 @@ static int same_file(const char *a, const char *b)
 
 static void check_same(const char *a, const char *b)
 {
-    static const char *const files[] = {"dataset.json", "all__inputs.npy", "all__labels.npy", "all__puzzle_identifiers.npy", "all__puzzle_indices.npy", "all__group_indices.npy"};
+    static const char *const files[] = {
+        "dataset.json",          "all__inputs.npy", "all__labels.npy", "all__puzzle_identifiers.npy", "all__puzzle_indices.npy",
+        "all__group_indices.npy"};
     char x[300], y[300];
     for (int i = 0; i < 14; i++) {
-        const char *f = i < 12 ? files[i % 6] : i == 12 ? "identifiers.json" : "test_puzzles.json", *s = i < 6 ? "train/" : i < 12 ? "test/" : "";
+        const char *f = i < 12    ? files[i % 6]
+                        : i == 12 ? "identifiers.json"
+                                  : "test_puzzles.json",
+                   *s = i < 6    ? "train/"
+                        : i < 12 ? "test/"
+                                 : "";
         snprintf(x, sizeof x, "%s/%s/%s%s", dir, a, s, f);
         snprintf(y, sizeof y, "%s/%s/%s%s", dir, b, s, f);
         CHECK(same_file(x, y), "%s and %s differ", x, y);
     }
 }
 
-/* ---- a split, read whole ----------------------------------------------------------------------------------------------------- */
+/* ---- a split, read whole ------------------------------------------------------------------------------------------------- */
 typedef struct whole { hrm_dataset_info info; hrm_batch batch; int32_t *puzzles, *groups; } whole;
 
 static int32_t *read_indices(const char *name, const char *split, const char *field)
@@ -226,7 +237,7 @@ static void free_whole(whole *w)
     free(w->groups);
 }
 
-/* ---- Sudoku -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Sudoku -------------------------------------------------------------------------------------------------------------- */
 static int compare_ints(const void *a, const void *b)
 {
     int x, y;
@@ -239,18 +250,23 @@ static void box_counts(const sudoku_shape *s, const uint8_t *puzzle, int counts[
 {
     /* givens of each box, sorted: the same for every symmetric variant */
     memset(counts, 0, SUDOKU_MAX_SIZE * sizeof *counts);
-    for (int c = 0; c < s->cells; c++) counts[c / s->size / s->box_rows * (s->size / s->box_cols) + c % s->size / s->box_cols] += puzzle[c] != 0;
+    for (int c = 0; c < s->cells; c++)
+        counts[c / s->size / s->box_rows * (s->size / s->box_cols) + c % s->size / s->box_cols] += puzzle[c] != 0;
     qsort(counts, (size_t)s->size, sizeof *counts, compare_ints);
 }
 
-static void check_sudoku(const char *name, const char *split, int size, int variants, int groups, int min_rating, int givens, data_table *classes, int own_value)
+static void check_sudoku(const char *name, const char *split, int size, int variants, int groups, int min_rating, int givens,
+                         data_table *classes, int own_value)
 {
     whole w;
     sudoku_shape s;
     int bad = 0, many = 0, easy = 0, few = 0, apart = 0, foreign = 0, repeated = 0, first[SUDOKU_MAX_SIZE] = {0};
     if (!sudoku_shape_make(&s, size) || !read_whole(&w, name, split)) return;
-    CHECK(w.info.seq_len == size * size && w.info.vocab_size == size + 2 && w.info.num_puzzle_identifiers == 1 && w.info.ignore_label_id == 0, "metadata");
-    CHECK(w.info.total_groups == groups && w.info.total_examples == (int64_t)groups * variants, "%d groups", (int)w.info.total_groups);
+    CHECK(w.info.seq_len == size * size && w.info.vocab_size == size + 2 && w.info.num_puzzle_identifiers == 1 &&
+              w.info.ignore_label_id == 0,
+          "metadata");
+    CHECK(w.info.total_groups == groups && w.info.total_examples == (int64_t)groups * variants, "%d groups",
+          (int)w.info.total_groups);
     for (int e = 0; e < w.batch.rows; e++) {
         uint8_t puzzle[81], solution[81], found[81];
         int counts[SUDOKU_MAX_SIZE], rating = 0, n = 0;
@@ -260,13 +276,17 @@ static void check_sudoku(const char *name, const char *split, int size, int vari
             n += puzzle[c] != 0;
         }
         bad += !sudoku_is_solution(&s, puzzle, solution);
-        if (e % 7 == 0 || groups < 200) many += sudoku_count_solutions(&s, puzzle, 2, found, &rating) != 1 || memcmp(found, solution, (size_t)s.cells) != 0;
-        if (e % variants == 0) easy += min_rating > 0 && rating < min_rating; /* the search depends on the order of cells a little */
+        if (e % 7 == 0 || groups < 200)
+            many += sudoku_count_solutions(&s, puzzle, 2, found, &rating) != 1 || memcmp(found, solution, (size_t)s.cells) != 0;
+        if (e % variants == 0)
+            easy += min_rating > 0 && rating < min_rating; /* the search depends on the order of cells a little */
         few += n < givens;
         box_counts(&s, puzzle, counts);
         if (e % variants == 0) memcpy(first, counts, sizeof first);
         apart += memcmp(first, counts, sizeof first) != 0;
-        if (e % variants) repeated += memcmp(&w.batch.inputs[e * s.cells], &w.batch.inputs[(e - e % variants) * s.cells], (size_t)s.cells * 4) == 0;
+        if (e % variants)
+            repeated +=
+                memcmp(&w.batch.inputs[e * s.cells], &w.batch.inputs[(e - e % variants) * s.cells], (size_t)s.cells * 4) == 0;
         if (classes) {
             int added;
             int32_t *value = data_table_find(classes, sudoku_class(&s, solution), &added);
@@ -274,7 +294,8 @@ static void check_sudoku(const char *name, const char *split, int size, int vari
             foreign += *value != own_value;
         }
     }
-    for (int g = 0; g < groups; g++) bad += w.groups[g + 1] != (g + 1) * variants || w.puzzles[w.groups[g + 1]] != w.groups[g + 1];
+    for (int g = 0; g < groups; g++)
+        bad += w.groups[g + 1] != (g + 1) * variants || w.puzzles[w.groups[g + 1]] != w.groups[g + 1];
     CHECK(bad == 0, "%s %s: %d boards are no Sudoku with its solution", name, split, bad);
     CHECK(many == 0, "%s %s: %d puzzles have another solution", name, split, many);
     CHECK(easy == 0 && few == 0, "%s %s: %d too easy, %d with too few givens", name, split, easy, few);
@@ -286,18 +307,22 @@ static void check_sudoku(const char *name, const char *split, int size, int vari
 
 static void test_sudoku_generated(void)
 {
-    static const struct { int size, train, test, aug, givens, rating; } cases[] = {{4, 150, 40, 3, 7, 0}, {6, 60, 20, 4, 0, 0}, {9, 40, 30, 5, 0, 0}, {9, 6, 2, 1, 0, 20}, {4, 1000, 50, 0, 6, 0}};
+    static const struct {
+        int size, train, test, aug, givens, rating;
+    } cases[] = {
+        {4, 150, 40, 3, 7, 0}, {6, 60, 20, 4, 0, 0}, {9, 40, 30, 5, 0, 0}, {9, 6, 2, 1, 0, 20}, {4, 1000, 50, 0, 6, 0}};
     for (int k = 0; k < 5; k++) {
         data_table classes;
         char more[64] = "";
         if (cases[k].givens) snprintf(more, sizeof more, " --givens %d", cases[k].givens);
         if (cases[k].rating) snprintf(more, sizeof more, " --min-difficulty %d", cases[k].rating);
         for (int threads = 1; threads <= 3; threads += 2)
-            CHECK_RUN("sudoku --output-dir %s/s%d --generate %d --test-size=%d --size %d --num-aug %d%s --seed 5 --threads %d", dir, threads, cases[k].train,
-                      cases[k].test, cases[k].size, cases[k].aug, more, threads);
+            CHECK_RUN("sudoku --output-dir %s/s%d --generate %d --test-size=%d --size %d --num-aug %d%s --seed 5 --threads %d",
+                      dir, threads, cases[k].train, cases[k].test, cases[k].size, cases[k].aug, more, threads);
         check_same("s1", "s3");
         CHECK(data_table_open(&classes, 10000) == 0, "memory");
-        check_sudoku("s1", "train", cases[k].size, 1 + cases[k].aug, cases[k].train, cases[k].rating, cases[k].givens, &classes, 0);
+        check_sudoku("s1", "train", cases[k].size, 1 + cases[k].aug, cases[k].train, cases[k].rating, cases[k].givens, &classes,
+                     0);
         check_sudoku("s1", "test", cases[k].size, 1, cases[k].test, cases[k].rating, cases[k].givens, &classes, 1);
         data_table_close(&classes);
     }
@@ -323,30 +348,38 @@ static void write_csv(const char *name, const char *text)
 
 static void test_sudoku_sources(void)
 {
-    write_csv("csv/train.csv", "source,question,answer,rating\nx," Q9 "," A9 ",3\r\n\"a, \"\"b\"\"\"," Q9 "," A9 ",12\n\nx," Q9 "," A9 ",25");
+    write_csv("csv/train.csv",
+              "source,question,answer,rating\nx," Q9 "," A9 ",3\r\n\"a, \"\"b\"\"\"," Q9 "," A9 ",12\n\nx," Q9 "," A9 ",25");
     write_csv("csv/test.csv", "source,q,a,rating\nx," Q9 "," A9 ",30\n");
     CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv --num-aug 10", dir, dir);
     check_sudoku("out", "train", 9, 11, 3, 0, 0, NULL, 0);
     check_sudoku("out", "test", 9, 1, 1, 0, 0, NULL, 0);
-    CHECK_RUN("sudoku --output-dir %s/out/ --source-dir %s/csv --min-difficulty 12 --subsample-size 1", dir, dir); /* replaces it */
+    CHECK_RUN("sudoku --output-dir %s/out/ --source-dir %s/csv --min-difficulty 12 --subsample-size 1", dir,
+              dir); /* replaces it */
     check_sudoku("out", "train", 9, 1, 1, 0, 0, NULL, 0);
     remove_tree("out");
 
-    static const struct { const char *text, *message; } broken[] = {
+    static const struct { const char *text, *message;
+    } broken[] = {
         {"", "train.csv: the file is empty"},
         {"a,b,c\n", "train.csv:1: expected a header"},
         {"source,question,answer,rating\n", "train.csv: no rows"},
         {"source,question,answer,rating\nx," Q9 "," A9 ",0\nx," Q9 "," A9 "\n", "train.csv:3: 3 columns, expected 4"},
-        {"source,question,answer,rating\nx," Q9 "5," A9 ",0\n", "train.csv:2: question of 82 and answer of 81 characters, expected 81"},
+        {"source,question,answer,rating\nx," Q9 "5," A9 ",0\n",
+         "train.csv:2: question of 82 and answer of 81 characters, expected 81"},
         {"source,question,answer,rating\nx,x" Q9 "," A9 ",0\n", "train.csv:2: question of 82"},
-        {"source,question,answer,rating\nx,7..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9.....x," A9 ",0\n",
+        {"source,question,answer,rating\nx,7..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9....."
+         "x," A9 ",0\n",
          "train.csv:2: the question has 'x' at character 81"},
-        {"source,question,answer,rating\nx," Q9 "," A9 ",0\nx," Q9 ",76129584359386471284217365992478136567593248131845692718632957423754819645961723.,1\n",
+        {"source,question,answer,rating\nx," Q9 "," A9 ",0\nx," Q9
+         ",76129584359386471284217365992478136567593248131845692718632957423754819645961723.,1\n",
          "train.csv:3: the answer has '.' at character 81"},
-        {"source,question,answer,rating\nx,6..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9......," A9 ",0\n",
+        {"source,question,answer,rating\nx,6..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9......"
+         "," A9 ",0\n",
          "train.csv:2: the answer has 7 at character 1, where the question gives 6"},
         {"source,question,answer,rating\nx,.................................................................................,"
-         "161295843593864712842173659924781365675932481318456927186329574237548196459617238,0\n", "train.csv:2: the answer has a digit twice"},
+         "161295843593864712842173659924781365675932481318456927186329574237548196459617238,0\n",
+         "train.csv:2: the answer has a digit twice"},
         {"source,question,answer,rating\n\"x," Q9 "," A9 ",0\n", "train.csv:2: a double quote that does not close"},
         {"question,answer\n" Q9 ",\"" A9 "\"x\n", "train.csv:2: a double quote that does not close"},
     };
@@ -355,9 +388,11 @@ static void test_sudoku_sources(void)
         CHECK_REFUSED(1, broken[i].message, "sudoku --output-dir %s/out --source-dir %s/csv", dir, dir);
     }
     write_csv("csv/train.csv", "q,a,rating\n" Q9 "," A9 ",hard\n");
-    CHECK_REFUSED(1, "train.csv:2: the rating \"hard\" is no number", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 1", dir, dir);
+    CHECK_REFUSED(1, "train.csv:2: the rating \"hard\" is no number",
+                  "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 1", dir, dir);
     write_csv("csv/train.csv", "q,a,rating\n" Q9 "," A9 ",7\n");
-    CHECK_REFUSED(1, "no row of a rating of at least 8", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 8", dir, dir);
+    CHECK_REFUSED(1, "no row of a rating of at least 8", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 8",
+                  dir, dir);
     /* files as people have them: names of columns, their order and case, separators, blanks, line ends, marks */
     static const struct { const char *text; int rows, rated; } forms[] = {
         {"quizzes,solutions\n" K9 "," A9 "\n" K9 "," A9 "\n", 2, 0},
@@ -371,7 +406,8 @@ static void test_sudoku_sources(void)
     remove(in_dir("csv/test.csv"));
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         write_csv("csv/train.csv", forms[i].text);
-        CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv%s%s", dir, dir, i % 2 ? "/train.csv" : "", forms[i].rated ? " --min-difficulty 5" : "");
+        CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv%s%s", dir, dir, i % 2 ? "/train.csv" : "",
+                  forms[i].rated ? " --min-difficulty 5" : "");
         CHECK(strstr(said, "there is no test.csv"), "%s", said);
         CHECK(!exists("out/test"), "a test split from nowhere");
         check_sudoku("out", "train", 9, 1, forms[i].rows, 0, 0, NULL, 0);
@@ -380,7 +416,7 @@ static void test_sudoku_sources(void)
     remove_tree("csv");
 }
 
-/* ---- mazes --------------------------------------------------------------------------------------------------------------------- */
+/* ---- mazes --------------------------------------------------------------------------------------------------------------- */
 static void turn(char *out, const char *in, int n, int t)
 {
     /* quarter turns counter-clockwise, then for 4.. a mirror, by their definition on coordinates */
@@ -401,9 +437,12 @@ static void check_mazes(const char *name, const char *split, int size, int group
     whole w;
     int bad = 0, short_paths = 0, longer = 0, turned = 0, n = size * size;
     if (!read_whole(&w, name, split)) return;
-    CHECK(w.info.seq_len == n && w.info.vocab_size == 6 && w.info.total_groups == groups && w.info.total_examples == (int64_t)groups * variants, "metadata");
+    CHECK(w.info.seq_len == n && w.info.vocab_size == 6 && w.info.total_groups == groups &&
+              w.info.total_examples == (int64_t)groups * variants,
+          "metadata");
     for (int e = 0; e < w.batch.rows; e++) {
-        static char question[MAZE_MAX_CELLS], answer[MAZE_MAX_CELLS], first[MAZE_MAX_CELLS], expected[MAZE_MAX_CELLS], way[MAZE_MAX_CELLS];
+        static char question[MAZE_MAX_CELLS], answer[MAZE_MAX_CELLS], first[MAZE_MAX_CELLS], expected[MAZE_MAX_CELLS],
+            way[MAZE_MAX_CELLS];
         static int32_t distance[MAZE_MAX_CELLS], queue[MAZE_MAX_CELLS];
         int start = -1, goal = -1, path = 2;
         for (int c = 0; c < n; c++) {
@@ -438,7 +477,8 @@ static void check_mazes(const char *name, const char *split, int size, int group
 static void test_mazes(void)
 {
     uint8_t grid[4] = {1, 2, 3, 4}, out[4];
-    static const uint8_t turns[8][4] = {{1, 2, 3, 4}, {2, 4, 1, 3}, {4, 3, 2, 1}, {3, 1, 4, 2}, {2, 1, 4, 3}, {3, 4, 1, 2}, {1, 3, 2, 4}, {4, 2, 3, 1}};
+    static const uint8_t turns[8][4] = {{1, 2, 3, 4}, {2, 4, 1, 3}, {4, 3, 2, 1}, {3, 1, 4, 2},
+                                        {2, 1, 4, 3}, {3, 4, 1, 2}, {1, 3, 2, 4}, {4, 2, 3, 1}};
     for (int t = 0; t < 8; t++) {
         data_dihedral(out, grid, 2, 2, t);
         CHECK(memcmp(out, turns[t], 4) == 0, "dihedral transform %d", t);
@@ -466,7 +506,8 @@ static void test_mazes(void)
     remove_tree("m2");
     remove_tree("n1");
     remove_tree("n2");
-    CHECK_REFUSED(1, "no maze of size 3 with a shortest path of 9", "maze --output-dir %s/out --generate 1 --size 3 --min-path 9", dir);
+    CHECK_REFUSED(1, "no maze of size 3 with a shortest path of 9",
+                  "maze --output-dir %s/out --generate 1 --size 3 --min-path 9", dir);
     CHECK_REFUSED(1, "different mazes of size 3", "maze --output-dir %s/out --generate 10000 --size 3", dir);
 
     write_csv("csv/test.csv", "source,question,answer,rating\n,S  #  G  ,S  #ooG  ,5\n");
@@ -487,7 +528,7 @@ static void test_mazes(void)
     remove_tree("csv");
 }
 
-/* ---- ARC ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- ARC ----------------------------------------------------------------------------------------------------------------- */
 typedef struct arc_board { int rows, cols, top, left; uint8_t cells[ARC_CELLS]; } arc_board;
 
 static int read_board(arc_board *b, const int32_t *tokens)
@@ -549,7 +590,9 @@ static void check_arc(const char *name, const char *split, int groups, int max_v
     const char **names = (const char **)malloc((size_t)num_ids * sizeof *names);
     for (const hrm_json *j = hrm_json_root(doc)->child; names && j; j = j->next) names[n++] = j->string;
     if (!names) exit(2);
-    CHECK(w.info.seq_len == 900 && w.info.vocab_size == 12 && w.info.num_puzzle_identifiers == num_ids && strcmp(names[0], "<blank>") == 0, "metadata");
+    CHECK(w.info.seq_len == 900 && w.info.vocab_size == 12 && w.info.num_puzzle_identifiers == num_ids &&
+              strcmp(names[0], "<blank>") == 0,
+          "metadata");
     CHECK(w.info.total_groups == groups, "%d groups, expected %d", (int)w.info.total_groups, groups);
     for (int g = 0; g < (int)w.info.total_groups; g++) {
         int first = w.groups[g], variants = w.groups[g + 1] - first, size = w.puzzles[first + 1] - w.puzzles[first];
@@ -562,7 +605,8 @@ static void check_arc(const char *name, const char *split, int groups, int max_v
                 arc_board b[2], original[2];
                 int e = w.puzzles[p] + i, o = w.puzzles[first] + i;
                 if (!read_board(&b[0], w.batch.inputs + e * 900) || !read_board(&b[1], w.batch.labels + e * 900) ||
-                    !read_board(&original[0], w.batch.inputs + o * 900) || !read_board(&original[1], w.batch.labels + o * 900)) {
+                    !read_board(&original[0], w.batch.inputs + o * 900) ||
+                    !read_board(&original[1], w.batch.labels + o * 900)) {
                     bad++;
                     continue;
                 }
@@ -573,7 +617,8 @@ static void check_arc(const char *name, const char *split, int groups, int max_v
                     int cells = b[k].rows * b[k].cols;
                     same &= b[k].rows == original[k].rows && memcmp(b[k].cells, original[k].cells, (size_t)cells) == 0;
                     if (!undo(&b[k], names[w.batch.puzzle_identifiers[e]], base)) names_bad++;
-                    differ += b[k].rows != original[k].rows || b[k].cols != original[k].cols || memcmp(b[k].cells, original[k].cells, (size_t)cells) != 0;
+                    differ += b[k].rows != original[k].rows || b[k].cols != original[k].cols ||
+                              memcmp(b[k].cells, original[k].cells, (size_t)cells) != 0;
                 }
             }
             equal += p > first && same;
@@ -584,20 +629,25 @@ static void check_arc(const char *name, const char *split, int groups, int max_v
     CHECK(bad == 0, "%s %s: %d boards or groups are malformed", name, split, bad);
     CHECK(names_bad == 0, "%s %s: %d names that tell no transform", name, split, names_bad);
     CHECK(differ == 0, "%s %s: %d grids are not the task's when their transform is undone", name, split, differ);
-    CHECK(equal == 0 || !is_train || max_variants < 10, "%s %s: %d variants are the task itself", name, split, equal); /* a part of a task's pairs may look the same */
+    CHECK(equal == 0 || !is_train || max_variants < 10, "%s %s: %d variants are the task itself", name, split,
+          equal); /* a part of a task's pairs may look the same */
     CHECK(placed == 0, "%s %s: %d inputs and outputs stand apart", name, split, placed);
-    CHECK(in_place_missing == 0 && (is_train || moved == 0), "%s %s: %d puzzles without an example in place", name, split, in_place_missing);
+    CHECK(in_place_missing == 0 && (is_train || moved == 0), "%s %s: %d puzzles without an example in place", name, split,
+          in_place_missing);
     CHECK(!is_train || moved > 0, "%s: no translations", name);
     free(names);
     free_whole(&w);
     hrm_json_close(doc);
 }
 
-static const char task_a[] = "{\"train\": [{\"input\": [[1, 2, 3], [0, 0, 4]], \"output\": [[5]]}, {\"input\": [[7]], \"output\": [[1, 2], [3, 4], [5, 6]]}],\n"
+static const char task_a[] = "{\"train\": [{\"input\": [[1, 2, 3], [0, 0, 4]], \"output\": [[5]]}, {\"input\": [[7]], "
+                             "\"output\": [[1, 2], [3, 4], [5, 6]]}],\n"
                              " \"test\": [{\"input\": [[9, 8]], \"output\": [[8, 9]]}]}";
-static const char task_b[] = "{\"test\": [{\"output\": [[1, 1, 2]], \"input\": [[2, 1, 1]]}], \"name\": \"named \\\"b\\\"\",\n"
-                             " \"train\": [{\"input\": [[1, 2]], \"output\": [[2, 3]]}, {\"input\": [[4, 2]], \"output\": [[2, 6]]}]}";
-static const char task_black[] = "{\"train\": [{\"input\": [[0]], \"output\": [[0]]}], \"test\": [{\"input\": [[0]], \"output\": [[0]]}]}";
+static const char task_b[] =
+    "{\"test\": [{\"output\": [[1, 1, 2]], \"input\": [[2, 1, 1]]}], \"name\": \"named \\\"b\\\"\",\n"
+    " \"train\": [{\"input\": [[1, 2]], \"output\": [[2, 3]]}, {\"input\": [[4, 2]], \"output\": [[2, 6]]}]}";
+static const char task_black[] =
+    "{\"train\": [{\"input\": [[0]], \"output\": [[0]]}], \"test\": [{\"input\": [[0]], \"output\": [[0]]}]}";
 
 static void write_tasks(void)
 {
@@ -611,36 +661,50 @@ static void write_tasks(void)
     write_file("arc/evaluation/notes.txt", "no task");
 }
 
-/* ARC as people have it: one folder of tasks, a repository, Kaggle's files, re-arc's lists, outputs that are not known, strays. */
+/* ARC as people have it: one folder of tasks, a repository, Kaggle's files, re-arc's lists, outputs that are not known,
+ * strays. */
 #define PAIR(a, b) "{\"input\": [[" a "]], \"output\": [[" b "]]}"
 static int arc_examples(const char *name, const char *split, int groups, int examples)
 {
     whole w;
     if (!read_whole(&w, name, split)) return 0;
-    CHECK(w.info.total_groups == groups && w.info.total_examples == examples, "%s/%s: %d groups, %d examples, expected %d and %d: %s", name, split,
-          (int)w.info.total_groups, (int)w.info.total_examples, groups, examples, said);
+    CHECK(w.info.total_groups == groups && w.info.total_examples == examples,
+          "%s/%s: %d groups, %d examples, expected %d and %d: %s", name, split, (int)w.info.total_groups,
+          (int)w.info.total_examples, groups, examples, said);
     free_whole(&w);
     return 1;
 }
 
 static void test_arc_forms(void)
 {
-    static const char *const folders[] = {"forms", "forms/lone", "forms/repo", "forms/repo/apps", "forms/repo/data", "forms/repo/data/training",
-                                          "forms/repo/data/evaluation", "forms/kaggle", "forms/large"};
+    static const char *const folders[] = {"forms",
+                                          "forms/lone",
+                                          "forms/repo",
+                                          "forms/repo/apps",
+                                          "forms/repo/data",
+                                          "forms/repo/data/training",
+                                          "forms/repo/data/evaluation",
+                                          "forms/kaggle",
+                                          "forms/large"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) make_dir(folders[i]);
-    write_file("forms/lone/a.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("3", "4") "], \"comment\": {\"by\": \"me\"}}");
+    write_file("forms/lone/a.json",
+               "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("3", "4") "], \"comment\": {\"by\": \"me\"}}");
     write_file("forms/lone/b.json", "[" PAIR("1,1", "2") "," PAIR("3,3", "4") "," PAIR("5,5", "6") "]"); /* re-arc */
     write_file("forms/lone/._a.json", "\x00\x05\x16 junk");
     write_file("forms/repo/apps/x.html", "<html>");
     write_file("forms/repo/data/training/a.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("3", "4") "]}");
     write_file("forms/repo/data/evaluation/b.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[7,7]]}]}");
-    write_file("forms/kaggle/arc-agi_training_challenges.json", "{\"a\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}");
+    write_file("forms/kaggle/arc-agi_training_challenges.json",
+               "{\"a\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}");
     write_file("forms/kaggle/arc-agi_training_solutions.json", "{\"a\": [[[4]]]}");
-    write_file("forms/kaggle/arc-agi_evaluation_challenges.json", "{\"b\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}, {\"input\": [[5]]}]}}");
+    write_file("forms/kaggle/arc-agi_evaluation_challenges.json",
+               "{\"b\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}, {\"input\": [[5]]}]}}");
     write_file("forms/kaggle/arc-agi_evaluation_solutions.json", "{\"b\": [[[4]], [[6]]]}");
-    write_file("forms/kaggle/arc-agi_test_challenges.json", "{\"c\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}");
+    write_file("forms/kaggle/arc-agi_test_challenges.json",
+               "{\"c\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}");
     write_file("forms/kaggle/sample_submission.json", "{\"c\": [{\"attempt_1\": [[0]]}]}");
-    write_file("forms/large/a.json", "{\"train\": [" PAIR("0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0", "1") "], \"test\": [" PAIR("1", "1") "]}");
+    write_file("forms/large/a.json", "{\"train\": [" PAIR("0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0",
+                                                          "1") "], \"test\": [" PAIR("1", "1") "]}");
     write_file("forms/large/b.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("1", "1") "]}");
 
     CHECK_RUN("arc --output-dir %s/f --dataset-dirs %s/forms/lone --num-aug 0", dir, dir);
@@ -652,7 +716,8 @@ static void test_arc_forms(void)
         if (read_whole(&w, "f", "test")) {
             int labelled = 0;
             for (int i = 0; i < 900; i++) labelled += w.batch.labels[i] != -100;
-            CHECK(labelled == 0 && w.batch.inputs[0] == 9 && w.batch.inputs[1] == 9, "%d labels of an output that is not known", labelled);
+            CHECK(labelled == 0 && w.batch.inputs[0] == 9 && w.batch.inputs[1] == 9, "%d labels of an output that is not known",
+                  labelled);
             free_whole(&w);
         }
     }
@@ -663,9 +728,12 @@ static void test_arc_forms(void)
     CHECK(strstr(said, "task a is left out") && strstr(said, "1 tasks were left out"), "%s", said);
     arc_examples("f", "train", 1, 2);
     write_file("forms/kaggle/arc-agi_evaluation_solutions.json", "{\"b\": [[[4]]]}");
-    CHECK_REFUSED(1, "the solutions of b are 1, its test inputs 2", "arc --output-dir %s/out --dataset-dirs %s/forms/kaggle", dir, dir);
+    CHECK_REFUSED(1, "the solutions of b are 1, its test inputs 2", "arc --output-dir %s/out --dataset-dirs %s/forms/kaggle",
+                  dir, dir);
     remove(in_dir("forms/large/b.json"));
-    CHECK(command("arc --output-dir %s/out --dataset-dirs %s/forms/large", dir, dir) == 1 && strstr(said, "every task has a grid of more than"), "%s", said);
+    CHECK(command("arc --output-dir %s/out --dataset-dirs %s/forms/large", dir, dir) == 1 &&
+              strstr(said, "every task has a grid of more than"),
+          "%s", said);
     remove_tree("forms");
     remove_tree("f");
 }
@@ -700,17 +768,25 @@ static void test_arc(void)
     remove_tree("a1");
     remove_tree("a3");
 
-    static const struct { const char *text, *message; } broken[] = {
+    static const struct { const char *text, *message;
+    } broken[] = {
         {"{\"train\": [", "b.json"},
         {"1", "b.json:1: expected an object"},
         {"[]", "b.json:1: \"train\" is no list of pairs"},
         {"{\"train\": []}", "b.json:1: \"train\" is no list of pairs"},
-        {"{\"train\": [{\"input\": [[1]]}],\n\"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "b.json:1: the pair has no \"output\""},
-        {"{\"train\": [{\"input\": [[1]], \"output\": [[1]]}],\n\"test\": [{\"output\": [[1]]}]}", "b.json:2: the pair has no \"input\""},
-        {"{\"train\": [{\"input\": [[1]],\n\"output\": [[1, 10]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "b.json:2: \"output\" holds 10, expected a colour"},
-        {"{\"train\": [{\"input\": [[1]],\n\"output\": [[1, 1],\n[1]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "b.json:3: a row of \"output\" has 1 colours, expected 2"},
-        {"{\"train\": [{\"input\": [[1.5]], \"output\": [[1]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}", "holds 1.5"},
-        {"{\"train\": [{\"input\": [[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]], \"output\": [[1]]}], \"test\": []}", "b.json:1: \"test\" is no list"},
+        {"{\"train\": [{\"input\": [[1]]}],\n\"test\": [{\"input\": [[1]], \"output\": [[1]]}]}",
+         "b.json:1: the pair has no \"output\""},
+        {"{\"train\": [{\"input\": [[1]], \"output\": [[1]]}],\n\"test\": [{\"output\": [[1]]}]}",
+         "b.json:2: the pair has no \"input\""},
+        {"{\"train\": [{\"input\": [[1]],\n\"output\": [[1, 10]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}",
+         "b.json:2: \"output\" holds 10, expected a colour"},
+        {"{\"train\": [{\"input\": [[1]],\n\"output\": [[1, 1],\n[1]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}",
+         "b.json:3: a row of \"output\" has 1 colours, expected 2"},
+        {"{\"train\": [{\"input\": [[1.5]], \"output\": [[1]]}], \"test\": [{\"input\": [[1]], \"output\": [[1]]}]}",
+         "holds 1.5"},
+        {"{\"train\": [{\"input\": [[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]], \"output\": [[1]]}], "
+         "\"test\": []}",
+         "b.json:1: \"test\" is no list"},
     };
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         write_file("arc/evaluation/b.json", broken[i].text);
@@ -723,14 +799,15 @@ static void test_arc(void)
     remove_tree("arc");
 }
 
-/* ---- grids of one's own -------------------------------------------------------------------------------------------------------- */
+/* ---- grids of one's own -------------------------------------------------------------------------------------------------- */
 static void check_rows(const char *split, int rows, int T, const int *inputs, const int *labels, const int *ids)
 {
     whole w;
     if (!read_whole(&w, "out", split)) return;
     int bad = 0;
     CHECK(w.batch.rows == rows && w.info.seq_len == T, "%d rows of %d", w.batch.rows, w.info.seq_len);
-    for (int i = 0; i < rows * T && w.batch.rows == rows && w.info.seq_len == T; i++) bad += w.batch.inputs[i] != inputs[i] || w.batch.labels[i] != (labels[i] ? labels[i] : -100);
+    for (int i = 0; i < rows * T && w.batch.rows == rows && w.info.seq_len == T; i++)
+        bad += w.batch.inputs[i] != inputs[i] || w.batch.labels[i] != (labels[i] ? labels[i] : -100);
     for (int i = 0; i < rows && ids && w.batch.rows == rows; i++) bad += w.batch.puzzle_identifiers[i] != ids[i];
     CHECK(bad == 0, "%s: %d wrong values", split, bad);
     free_whole(&w);
@@ -740,7 +817,8 @@ static void check_text(const char *name, const char *expected)
 {
     hrm_file_map m;
     CHECK_OK(hrm_file_map_open(&m, in_dir(name)));
-    CHECK(m.size == strlen(expected) && memcmp(m.data, expected, m.size) == 0, "%s is \"%.*s\", expected \"%s\"", name, (int)m.size, (const char *)m.data, expected);
+    CHECK(m.size == strlen(expected) && memcmp(m.data, expected, m.size) == 0, "%s is \"%.*s\", expected \"%s\"", name,
+          (int)m.size, (const char *)m.data, expected);
     hrm_file_map_close(&m);
 }
 
@@ -750,13 +828,16 @@ static void test_grid(void)
     write_file("own/train.txt", "abc -> cba\nbbb -> bbb\r\n\ncab -> bac");
     write_file("own/test.txt", "a\xc3\xa9z -> z\xc3\xa9" "a\n");
     CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
-    static const int in1[] = {1, 2, 3, 2, 2, 2, 3, 1, 2}, out1[] = {3, 2, 1, 2, 2, 2, 2, 1, 3}, in2[] = {1, 5, 4}, out2[] = {4, 5, 1};
+    static const int in1[] = {1, 2, 3, 2, 2, 2, 3, 1, 2}, out1[] = {3, 2, 1, 2, 2, 2, 2, 1, 3}, in2[] = {1, 5, 4},
+                     out2[] = {4, 5, 1};
     check_rows("train", 3, 3, in1, out1, NULL);
     check_rows("test", 1, 3, in2, out2, NULL);
-    check_text("out/vocabulary.json", "{\"rows\": 1, \"columns\": 3, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"z\", \"\xc3\xa9\"]}\n");
+    check_text("out/vocabulary.json",
+               "{\"rows\": 1, \"columns\": 3, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"z\", \"\xc3\xa9\"]}\n");
     remove(in_dir("own/test.txt"));
 
-    write_file("own/train.txt", "10 2\n-1 x\n->\nx x\n2 2\n\n\n2 2\n2 2\n->\n2 2\n2 10\n"); /* words, numbers by value before texts */
+    write_file("own/train.txt",
+               "10 2\n-1 x\n->\nx x\n2 2\n\n\n2 2\n2 2\n->\n2 2\n2 10\n"); /* words, numbers by value before texts */
     CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
     static const int in3[] = {3, 2, 1, 4, 2, 2, 2, 2}, out3[] = {4, 4, 2, 2, 2, 2, 2, 3};
     check_rows("train", 2, 4, in3, out3, NULL);
@@ -766,18 +847,22 @@ static void test_grid(void)
     CHECK_RUN("grid --output-dir %s/out --source-dir %s/own --tokens characters", dir, dir);
     static const int in4[] = {2, 1, 1, 2}, out4[] = {2, 2, 1, 1};
     check_rows("train", 1, 4, in4, out4, NULL);
-    write_file("own/train.txt", "\xef\xbb\xbf" "2 1 -> 1 2 \r1 1 -> 2 2\t\r"); /* a mark in front, blanks at the end, other line ends */
+    write_file("own/train.txt", "\xef\xbb\xbf"
+                                "2 1 -> 1 2 \r1 1 -> 2 2\t\r"); /* a mark in front, blanks at the end, other line ends */
     CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
     static const int in7[] = {2, 1, 1, 1}, out7[] = {1, 2, 2, 2};
     check_rows("train", 2, 2, in7, out7, NULL);
     check_text("out/vocabulary.json", "{\"rows\": 1, \"columns\": 2, \"tokens\": [\"<pad>\", \"1\", \"2\"]}\n");
     remove(in_dir("own/train.txt"));
 
-    write_file("own/train.json", "[{\"input\": [[1, 2]], \"output\": [[2, null]], \"puzzle\": \"p\"}, {\"input\": [2, 2], \"output\": [1, 1]},\n"
-                                 " {\"input\": \"ab\", \"output\": \"ba\", \"puzzle\": \"q\"}, {\"puzzle\": \"p\", \"input\": [\"a\", 1], \"output\": [1, \"a\"]}]");
+    write_file("own/train.json",
+               "[{\"input\": [[1, 2]], \"output\": [[2, null]], \"puzzle\": \"p\"}, {\"input\": [2, 2], \"output\": [1, 1]},\n"
+               " {\"input\": \"ab\", \"output\": \"ba\", \"puzzle\": \"q\"}, {\"puzzle\": \"p\", \"input\": [\"a\", 1], "
+               "\"output\": [1, \"a\"]}]");
     write_file("own/test.json", "[{\"input\": [1, 1], \"output\": [2, 2], \"puzzle\": \"q\"}]");
     CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
-    static const int in5[] = {1, 2, 3, 1, 2, 2, 3, 4}, out5[] = {2, 0, 1, 3, 1, 1, 4, 3}, ids5[] = {1, 1, 0, 2}, in6[] = {1, 1}, out6[] = {2, 2}, ids6[] = {2};
+    static const int in5[] = {1, 2, 3, 1, 2, 2, 3, 4}, out5[] = {2, 0, 1, 3, 1, 1, 4, 3}, ids5[] = {1, 1, 0, 2}, in6[] = {1, 1},
+                     out6[] = {2, 2}, ids6[] = {2};
     check_rows("train", 4, 2, in5, out5, ids5); /* examples of one puzzle stand together */
     check_rows("test", 1, 2, in6, out6, ids6);
     check_text("out/identifiers.json", "[\"<blank>\", \"p\", \"q\"]");
@@ -789,14 +874,17 @@ static void test_grid(void)
     remove_tree("out");
     remove(in_dir("own/test.json"));
 
-    static const struct { const char *name, *text, *message; } broken[] = {
+    static const struct { const char *name, *text, *message;
+    } broken[] = {
         {"own/train.json", "{}", "train.json:1: expected a list"},
         {"own/train.json", "[]", "train.json: no examples"},
         {"own/train.json", "[1]", "train.json:1: expected an object"},
         {"own/train.json", "[{\"input\": [1]}]", "train.json:1: the example has no \"output\""},
-        {"own/train.json", "[{\"input\": [1], \"output\": [1]},\n{\"input\": [1, 2], \"output\": [1, 2]}]", "train.json:2: the input is 1 x 2, expected 1 x 1"},
+        {"own/train.json", "[{\"input\": [1], \"output\": [1]},\n{\"input\": [1, 2], \"output\": [1, 2]}]",
+         "train.json:2: the input is 1 x 2, expected 1 x 1"},
         {"own/train.json", "[{\"input\": [1], \"output\": [[1], [1]]}]", "train.json:1: the output is 2 x 1"},
-        {"own/train.json", "[{\"input\": [[1, 2],\n[1]], \"output\": [[1], [1]]}]", "train.json:2: a row of 1 tokens, expected 2"},
+        {"own/train.json", "[{\"input\": [[1, 2],\n[1]], \"output\": [[1], [1]]}]",
+         "train.json:2: a row of 1 tokens, expected 2"},
         {"own/train.json", "[{\"input\": [[1], 2], \"output\": [1]}]", "holds rows and something else"},
         {"own/train.json", "[{\"input\": [null], \"output\": [1]}]", "expected a number or a text"},
         {"own/train.json", "[{\"input\": [], \"output\": [1]}]", "an empty row"},
@@ -810,7 +898,10 @@ static void test_grid(void)
         {"own/train.txt", "->\nab\n", "train.txt:1: an arrow without an input"},
         {"own/train.txt", "ab\nabc\n->\nab\nab\n", "train.txt:2: a row of 3 tokens, expected 2"},
         {"own/train.txt", "ab\nab -> ab\n", "train.txt:2: a sequence in the middle"},
-        {"own/train.txt", "ab -> ba\na\xe9 -> \xe9" "a\n", "train.txt:2: the line is not UTF-8"}, /* Latin-1 */
+        {"own/train.txt",
+         "ab -> ba\na\xe9 -> \xe9"
+         "a\n",
+         "train.txt:2: the line is not UTF-8"}, /* Latin-1 */
         {"own/train.txt", "a\xed\xa0\x80 -> a\xed\xa0\x80\n", "train.txt:1: the line is not UTF-8"},
         {"own/train.txt", "ab -> ab\nab -> abc\n", "train.txt:2: the output is 1 x 3, expected 1 x 2"},
     };
@@ -839,7 +930,7 @@ static void test_grid(void)
     remove_tree("out");
 }
 
-/* ---- options, directories, interrupts ------------------------------------------------------------------------------------------ */
+/* ---- options, directories, interrupts ------------------------------------------------------------------------------------ */
 static void test_options(void)
 {
     static const struct { const char *words, *message; } wrong[] = {
@@ -894,10 +985,12 @@ static void test_options(void)
     CHECK_RUN("sudoku --output-dir %s/mine --generate 2 --size 4", dir);
     CHECK(exists("mine/train/dataset.json") && !beside("mine", ""), "an empty directory is a good place");
 
-    /* killed between two renames: the set that was there before is whole, aside, and comes back whatever becomes of the next build */
+    /* killed between two renames: the set that was there before is whole, aside, and comes back whatever becomes of the next
+     * build */
     CHECK(rename(in_dir("mine"), in_dir("mine.old")) == 0, "no rename");
     status = command("sudoku --output-dir %s/mine --source-dir %s/nowhere", dir, dir);
-    CHECK(status == 1 && strstr(said, "restored") && exists("mine/train/dataset.json") && !beside("mine", ""), "status %d: %s", status, said);
+    CHECK(status == 1 && strstr(said, "restored") && exists("mine/train/dataset.json") && !beside("mine", ""), "status %d: %s",
+          status, said);
     remove_tree("mine");
 }
 
@@ -909,7 +1002,8 @@ static void test_places(void)
     for (int k = 0; k < 2; k++) {
         struct stat s;
         CHECK_RUN("sudoku --output-dir %s/link --generate %d --size 4", dir, 2 + k);
-        CHECK(lstat(in_dir("link"), &s) == 0 && S_ISLNK(s.st_mode) && exists("real/train/dataset.json"), "the link was replaced");
+        CHECK(lstat(in_dir("link"), &s) == 0 && S_ISLNK(s.st_mode) && exists("real/train/dataset.json"),
+              "the link was replaced");
         CHECK(!beside("link", "") && !beside("real", ""), "something was left behind");
     }
     CHECK_REFUSED(1, "loose is a link that leads nowhere", "sudoku --output-dir %s/loose --generate 2 --size 4", dir);
@@ -933,22 +1027,29 @@ static void test_places(void)
     write_file("out.tmp1/train/dataset.json", "{}");
     unlocked = ENOLCK;
     CHECK_RUN("sudoku --output-dir %s/out --generate 2 --size 4", dir);
-    CHECK(strstr(said, "out.lock: no lock can be had here (") && strstr(said, "out.tmp1: of another build, killed or at work: it stays"), "%s", said);
+    CHECK(strstr(said, "out.lock: no lock can be had here (") &&
+              strstr(said, "out.tmp1: of another build, killed or at work: it stays"),
+          "%s", said);
     CHECK(exists("out.tmp1/train/dataset.json") && beside("out", "") == 1, "another build's folder was touched");
     CHECK(rename(in_dir("out"), in_dir("out.old")) == 0, "no set before");
-    CHECK(command("sudoku --output-dir %s/out --generate 2 --size 4", dir) == 1 && strstr(said, "out.old is in the way"), "%s", said);
-    CHECK(exists("out.old/train/dataset.json") && exists("out.tmp1/train/dataset.json") && !exists("out"), "another build's folder was touched");
+    CHECK(command("sudoku --output-dir %s/out --generate 2 --size 4", dir) == 1 && strstr(said, "out.old is in the way"), "%s",
+          said);
+    CHECK(exists("out.old/train/dataset.json") && exists("out.tmp1/train/dataset.json") && !exists("out"),
+          "another build's folder was touched");
     unlocked = 0;
     CHECK_RUN("sudoku --output-dir %s/out --generate 2 --size 4", dir);
     CHECK(!beside("out", ""), "with a lock what is left goes");
     remove_tree("out");
 
     /* what cannot be looked at is not taken for what is not there */
-    static const struct { const char *file, *text, *loop, *words; } hidden[] = {
+    static const struct { const char *file, *text, *loop, *words;
+    } hidden[] = {
         {"h/train.csv", "q,a\n1234341221434321,1234341221434321\n", "h/test.csv", "sudoku --size 4 --source-dir"},
         {"h/train.txt", "1 2 -> 2 1\n", "h/test.txt", "grid --source-dir"},
-        {"h/x_challenges.json", "{\"a\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}", "h/x_solutions.json", "arc --num-aug 0 --dataset-dirs"},
-        {"h/a.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("1", "2") "]}", "h/evaluation", "arc --num-aug 0 --dataset-dirs"},
+        {"h/x_challenges.json", "{\"a\": {\"train\": [" PAIR("1", "2") "], \"test\": [{\"input\": [[3]]}]}}",
+         "h/x_solutions.json", "arc --num-aug 0 --dataset-dirs"},
+        {"h/a.json", "{\"train\": [" PAIR("1", "2") "], \"test\": [" PAIR("1", "2") "]}", "h/evaluation",
+         "arc --num-aug 0 --dataset-dirs"},
     };
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
         make_dir("h");
@@ -962,7 +1063,8 @@ static void test_places(void)
             unread = n;
             int status = command("%s %s/h --output-dir %s/out", hidden[i].words, dir, dir), whole_list = unread > 0;
             unread = 0;
-            CHECK(status == 0 || (status == 1 && strstr(said, "Input/output error")), "entry %d: status %d: %s", n, status, said);
+            CHECK(status == 0 || (status == 1 && strstr(said, "Input/output error")), "entry %d: status %d: %s", n, status,
+                  said);
             if (status == 0) arc_examples("out", "train", 1, 2);
             remove_tree("out");
             if (whole_list) break;
@@ -1023,7 +1125,8 @@ static void test_exchange(void)
     }
     hrm_dataset *data = NULL;
     e.when = 3, e.every = n - 3, e.left = 1000; /* once in every try: its allocations are all but the two for the path */
-    CHECK_FAILS(hrm_dataset_open(&data, set, "train", &desc), HRM_ERR_IO, "train/dataset.json: it was replaced again and again");
+    CHECK_FAILS(hrm_dataset_open(&data, set, "train", &desc), HRM_ERR_IO,
+                "train/dataset.json: it was replaced again and again");
     CHECK(!data && e.left > 0, "it ended otherwise");
     remove_tree("g");
     remove_tree("set");
@@ -1038,7 +1141,8 @@ static void test_interrupts(void)
         fflush(NULL);
         pid_t child = fork();
         if (child == 0) {
-            int status = k ? command("maze --output-dir %s/out --generate 1000000", dir) : command("sudoku --output-dir %s/out --generate 1000000 --min-difficulty 20", dir);
+            int status = k ? command("maze --output-dir %s/out --generate 1000000", dir)
+                           : command("sudoku --output-dir %s/out --generate 1000000 --min-difficulty 20", dir);
             _exit(strstr(said, "interrupted") ? status : 99);
         }
         struct timespec pause = {0, 10000000};
@@ -1047,14 +1151,17 @@ static void test_interrupts(void)
         int second = command("sudoku --output-dir %s/out --generate 3 --size 4", dir); /* another one meanwhile */
         char who[40];
         snprintf(who, sizeof who, "process %ld on ", (long)child);
-        CHECK(second == 1 && strstr(said, who) && strstr(said, "is at work on it") && lines_said() == 1, "status %d: %s", second, said);
+        CHECK(second == 1 && strstr(said, who) && strstr(said, "is at work on it") && lines_said() == 1, "status %d: %s",
+              second, said);
         nanosleep(&pause, NULL);
         kill(child, k ? SIGTERM : SIGINT);
         int status = 0;
-        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 128 + (k ? SIGTERM : SIGINT), "status %d", WEXITSTATUS(status));
+        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 128 + (k ? SIGTERM : SIGINT),
+              "status %d", WEXITSTATUS(status));
         CHECK(!beside("out", "") && exists("out/train/dataset.json"), "after an interrupt");
     }
-    /* killed where it cannot clean up, again and again while it replaces a set: one of the two is there, whole, at every moment */
+    /* killed where it cannot clean up, again and again while it replaces a set: one of the two is there, whole, at every
+     * moment */
     for (int k = 0; k < 12; k++) {
         fflush(NULL);
         pid_t child = fork();
@@ -1086,7 +1193,7 @@ static void test_interrupts(void)
     remove_tree("log");
 }
 
-/* ---- the published data -------------------------------------------------------------------------------------------------------- */
+/* ---- the published data -------------------------------------------------------------------------------------------------- */
 static void copy_csv(const char *from, const char *to)
 {
     char path[700], text[4096];
@@ -1123,7 +1230,8 @@ static void test_published(void)
     check_mazes("out", "test", 30, 800, 1, 110);
     remove_tree("out");
 
-    CHECK_RUN("arc --output-dir %s/out --dataset-dirs %s/arc/ARC-AGI-1/data %s/arc/ConceptARC/corpus --num-aug 3", dir, path, path);
+    CHECK_RUN("arc --output-dir %s/out --dataset-dirs %s/arc/ARC-AGI-1/data %s/arc/ConceptARC/corpus --num-aug 3", dir, path,
+              path);
     check_arc("out", "train", 960, 4, NULL);
     check_arc("out", "test", 400, 4, NULL);
     CHECK_RUN("arc --output-dir %s/out --dataset-dirs %s/arc/ARC-AGI-2/data --num-aug 1", dir, path);

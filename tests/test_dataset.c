@@ -12,7 +12,7 @@
 
 enum { T = 4, V = 9, SETS = 2 };
 
-/* ---- a small data set on disk ------------------------------------------------------------------------------------------------ */
+/* ---- a small data set on disk -------------------------------------------------------------------------------------------- */
 static char root[256];
 
 static const char *path_of(const char *split, const char *name)
@@ -28,7 +28,8 @@ static void write_text(const char *split, const char *name, const char *text)
     if (!f || fputs(text, f) < 0 || fclose(f) != 0) exit(2);
 }
 
-static void write_npy(const char *split, const char *name, hrm_dtype dtype, int ndim, int64_t rows, int64_t cols, const int *values)
+static void write_npy(const char *split, const char *name, hrm_dtype dtype, int ndim, int64_t rows, int64_t cols,
+                      const int *values)
 {
     hrm_npy_writer w;
     int64_t shape[2] = {0, cols};
@@ -40,7 +41,10 @@ static void write_npy(const char *split, const char *name, hrm_dtype dtype, int 
         int64_t i64 = values[i];
         static unsigned char row[64];
         size_t size = hrm_dtype_size(dtype);
-        const void *p = size == 1 ? (const void *)&u8 : size == 2 ? (const void *)&i16 : size == 4 ? (const void *)&i32 : (const void *)&i64;
+        const void *p = size == 1   ? (const void *)&u8
+                        : size == 2 ? (const void *)&i16
+                        : size == 4 ? (const void *)&i32
+                                    : (const void *)&i64;
         memcpy(row + size * (size_t)(i % cols), p, size);
         if (i % cols == cols - 1) CHECK_OK(hrm_npy_writer_write(&w, row, 1));
     }
@@ -51,8 +55,9 @@ static void write_npy(const char *split, const char *name, hrm_dtype dtype, int 
 static const int a_puzzles[] = {0, 1, 4, 6, 7}, a_groups[] = {0, 3, 4}, a_ids[] = {1, 2, 3, 4};
 static const int b_puzzles[] = {0, 1, 2}, b_groups[] = {0, 1, 2}, b_ids[] = {5, 5};
 
-static const char good_json[] = "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": 9, \"seq_len\": 4, "
-                                "\"num_puzzle_identifiers\": 6, \"total_groups\": 4, \"mean_puzzle_examples\": 1.5, \"sets\": [\"a\", \"b\"]}";
+static const char good_json[] =
+    "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": 9, \"seq_len\": 4, "
+    "\"num_puzzle_identifiers\": 6, \"total_groups\": 4, \"mean_puzzle_examples\": 1.5, \"sets\": [\"a\", \"b\"]}";
 
 static int token(int row, int column) { return (row * 3 + column * 5) % V; } /* some labels are 0: ignored */
 
@@ -102,7 +107,8 @@ static hrm_batch batch_of(int rows)
 
 static void test_files(void)
 {
-    static const hrm_dtype tokens[] = {HRM_U8, HRM_I8, HRM_I16, HRM_I32, HRM_U8}, indices[] = {HRM_I32, HRM_I32, HRM_I32, HRM_I16, HRM_I64};
+    static const hrm_dtype tokens[] = {HRM_U8, HRM_I8, HRM_I16, HRM_I32, HRM_U8},
+                           indices[] = {HRM_I32, HRM_I32, HRM_I32, HRM_I16, HRM_I64};
     for (int k = 0; k < 5; k++) {
         hrm_dataset *data = NULL;
         write_good(tokens[k], indices[k]);
@@ -111,8 +117,11 @@ static void test_files(void)
         if (!data) return;
         const hrm_dataset_info *info = hrm_dataset_describe(data);
         CHECK(info->seq_len == T && info->vocab_size == V && info->num_puzzle_identifiers == 6, "shapes");
-        CHECK(info->total_examples == 9 && info->total_puzzles == 6 && info->total_groups == 4 && info->num_sets == 2, "totals");
-        CHECK(info->ignore_label_id == 0 && info->pad_id == 0 && info->blank_identifier_id == 0 && info->mean_puzzle_examples == 1.5, "metadata");
+        CHECK(info->total_examples == 9 && info->total_puzzles == 6 && info->total_groups == 4 && info->num_sets == 2,
+              "totals");
+        CHECK(info->ignore_label_id == 0 && info->pad_id == 0 && info->blank_identifier_id == 0 &&
+                  info->mean_puzzle_examples == 1.5,
+              "metadata");
         for (int first = 0; first < 9; first++) { /* from every example, over the boundary of the sets and past the end */
             static const int ids[] = {1, 2, 2, 2, 3, 3, 4, 5, 5};
             hrm_batch b = batch_of(4);
@@ -122,7 +131,8 @@ static void test_files(void)
             for (int i = 0; i < 4; i++)
                 for (int t = 0; t < T; t++) {
                     int row = first + i, label = token(row + 1, t), real = row < 9;
-                    bad += b.inputs[i * T + t] != (real ? token(row, t) : 0) || b.labels[i * T + t] != (real && label ? label : -100);
+                    bad += b.inputs[i * T + t] != (real ? token(row, t) : 0) ||
+                           b.labels[i * T + t] != (real && label ? label : -100);
                     bad += b.puzzle_identifiers[i] != (real ? ids[row] : 0);
                 }
             CHECK(bad == 0, "%d wrong values from example %d", bad, first);
@@ -138,13 +148,15 @@ static void test_files(void)
 
 static void test_broken(void)
 {
-    static const struct { const char *from, *to; hrm_status status; const char *message; } json[] = {
+    static const struct { const char *from, *to; hrm_status status; const char *message;
+    } json[] = {
         {"\"seq_len\": 4, ", "", HRM_ERR_FORMAT, "seq_len"},
         {"\"seq_len\": 4", "\"seq_len\": 5", HRM_ERR_SHAPE, "a__inputs.npy: rows of 4 tokens"},
         {"\"seq_len\": 4", "\"seq_len\": \"four\"", HRM_ERR_FORMAT, "seq_len"},
         {"\"vocab_size\": 9", "\"vocab_size\": 1", HRM_ERR_RANGE, "vocab_size"},
         {"\"pad_id\": 0", "\"pad_id\": 9", HRM_ERR_RANGE, "pad_id"},
-        {"\"num_puzzle_identifiers\": 6", "\"num_puzzle_identifiers\": 5", HRM_ERR_RANGE, "b__puzzle_identifiers.npy: row 0 is 5"},
+        {"\"num_puzzle_identifiers\": 6", "\"num_puzzle_identifiers\": 5", HRM_ERR_RANGE,
+         "b__puzzle_identifiers.npy: row 0 is 5"},
         {"\"total_groups\": 4", "\"total_groups\": 5", HRM_ERR_FORMAT, "\"total_groups\" is 5, but the sets have 4"},
         {"\"mean_puzzle_examples\": 1.5", "\"mean_puzzle_examples\": 2", HRM_ERR_FORMAT, "mean_puzzle_examples"},
         {"[\"a\", \"b\"]", "[]", HRM_ERR_FORMAT, "sets"},
@@ -159,13 +171,15 @@ static void test_broken(void)
         snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good_json), good_json, json[i].to, at + strlen(json[i].from));
         write_text("train", "dataset.json", text);
         hrm_status status = open_train(0);
-        CHECK(status != HRM_OK && (status == json[i].status || json[i].status == HRM_ERR_RANGE) && strstr(hrm_error_message(), json[i].message),
+        CHECK(status != HRM_OK && (status == json[i].status || json[i].status == HRM_ERR_RANGE) &&
+                  strstr(hrm_error_message(), json[i].message),
               "%s: status \"%s\", message \"%s\"", json[i].to, hrm_status_text(status), hrm_error_message());
     }
     write_text("train", "dataset.json", good_json);
     CHECK_OK(open_train(0));
 
-    static const struct { const char *name; int n; int values[6]; hrm_status status; const char *message; } arrays[] = {
+    static const struct { const char *name; int n; int values[6]; hrm_status status; const char *message;
+    } arrays[] = {
         {"a__puzzle_indices.npy", 5, {1, 2, 4, 6, 7}, HRM_ERR_RANGE, "a__puzzle_indices.npy: row 0 is 1"},
         {"a__puzzle_indices.npy", 5, {0, 4, 1, 6, 7}, HRM_ERR_RANGE, "a__puzzle_indices.npy: row 2 is 1 after 4"},
         {"a__puzzle_indices.npy", 5, {0, 4, 4, 6, 7}, HRM_ERR_RANGE, "row 2 is 4 after 4"},
@@ -175,7 +189,11 @@ static void test_broken(void)
         {"a__group_indices.npy", 3, {0, 3, 3}, HRM_ERR_RANGE, "a__group_indices.npy: row 2"},
         {"a__group_indices.npy", 3, {0, 2, 3}, HRM_ERR_RANGE, "the number of puzzles, 4"},
         {"a__puzzle_identifiers.npy", 4, {1, 2, -3, 4}, HRM_ERR_RANGE, "a__puzzle_identifiers.npy: row 2 is -3"},
-        {"a__puzzle_identifiers.npy", 4, {1, 2, 6, 4}, HRM_ERR_RANGE, "a__puzzle_identifiers.npy: row 2 is 6, expected an identifier of 0 to 5"},
+        {"a__puzzle_identifiers.npy",
+         4,
+         {1, 2, 6, 4},
+         HRM_ERR_RANGE,
+         "a__puzzle_identifiers.npy: row 2 is 6, expected an identifier of 0 to 5"},
     };
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         write_npy("train", arrays[i].name, HRM_I32, 1, arrays[i].n, 1, arrays[i].values);
@@ -229,7 +247,7 @@ static void test_broken(void)
     CHECK_FAILS(hrm_dataset_open(&data, NULL, "train", NULL), HRM_ERR_ARGUMENT, "dir");
 }
 
-/* ---- the training order -------------------------------------------------------------------------------------------------------- */
+/* ---- the training order -------------------------------------------------------------------------------------------------- */
 enum { GROUPS = 37, ROWS = 10 };
 
 typedef struct world { /* group g has 1 + g % 3 puzzles, puzzle p has 1 + p % 5 examples; an example's tokens name it */
@@ -285,7 +303,8 @@ static void test_order(void)
     hrm_position p;
     memset(&p, 0, sizeof p);
     uint64_t iteration = 0;
-    int bad = 0, seen_example[1000] = {0}, seen_first[GROUPS] = {0}, visits[GROUPS] = {0}, batches = 0, dropped = 0, filled_groups = 0;
+    int bad = 0, seen_example[1000] = {0}, seen_first[GROUPS] = {0}, visits[GROUPS] = {0}, batches = 0, dropped = 0,
+        filled_groups = 0;
     for (;;) {
         hrm_batch b = batch_of(ROWS);
         hrm_position before = p;
@@ -296,10 +315,12 @@ static void test_order(void)
         nothing.rows = ROWS;
         CHECK_OK(hrm_dataset_next(data, &alone, 42, EPOCHS, &nothing, &alone_fresh));
         CHECK_OK(hrm_dataset_next(data, &p, 42, EPOCHS, &b, &fresh));
-        CHECK(memcmp(&alone, &p, sizeof p) == 0 && alone_fresh == fresh && nothing.filled == ROWS, "a position that moves alone goes elsewhere");
+        CHECK(memcmp(&alone, &p, sizeof p) == 0 && alone_fresh == fresh && nothing.filled == ROWS,
+              "a position that moves alone goes elsewhere");
         CHECK(b.filled == ROWS, "a batch of %d", b.filled);
         CHECK(fresh == (p.iteration != before.iteration), "new_iteration %d", fresh);
-        if (p.iteration != iteration) { /* the last is over: every group came at most EPOCHS times, the missing ones were dropped */
+        if (p.iteration !=
+            iteration) { /* the last is over: every group came at most EPOCHS times, the missing ones were dropped */
             int missing = 0;
             for (int g = 0; g < GROUPS; g++) {
                 bad += visits[g] > EPOCHS;
@@ -318,11 +339,13 @@ static void test_order(void)
         hrm_position q = before;
         hrm_dataset *other = again;
         CHECK_OK(hrm_dataset_next(other, &q, 42, EPOCHS, &b, NULL));
-        CHECK(memcmp(&p, &q, sizeof p) == 0 && memcmp(inputs, b.inputs, sizeof inputs) == 0 && memcmp(ids, b.puzzle_identifiers, sizeof ids) == 0,
+        CHECK(memcmp(&p, &q, sizeof p) == 0 && memcmp(inputs, b.inputs, sizeof inputs) == 0 &&
+                  memcmp(ids, b.puzzle_identifiers, sizeof ids) == 0,
               "batch %d differs when resumed", batches);
         /* rows of one puzzle stand together, without repetition, complete but for the last */
         for (int i = 0; i < ROWS;) {
-            int first = example_of(&b, i), puzzle = w.puzzle_of[first], n = 0, used = 0, size = w.puzzles[puzzle + 1] - w.puzzles[puzzle];
+            int first = example_of(&b, i), puzzle = w.puzzle_of[first], n = 0, used = 0,
+                size = w.puzzles[puzzle + 1] - w.puzzles[puzzle];
             for (; i < ROWS && n < size && w.puzzle_of[example_of(&b, i)] == puzzle; i++, n++) {
                 int k = example_of(&b, i) - w.puzzles[puzzle];
                 bad += used >> k & 1;
@@ -391,7 +414,8 @@ static void test_order(void)
         CHECK_OK(hrm_dataset_next(again, &p, 1, 0, &b, &fresh));
         CHECK(p.iteration == (uint64_t)k / 2 && fresh == (k == 2 || k == 4), "batch %d in iteration %d", k, (int)p.iteration);
     }
-    CHECK(hrm_dataset_describe(again)->total_groups == 20 && hrm_dataset_describe(again)->ignore_label_id == INT_MIN, "defaults");
+    CHECK(hrm_dataset_describe(again)->total_groups == 20 && hrm_dataset_describe(again)->ignore_label_id == INT_MIN,
+          "defaults");
     b = batch_of(21);
     hrm_position at = p;
     CHECK_FAILS(hrm_dataset_next(again, &p, 1, 1, &b, NULL), HRM_ERR_ARGUMENT, "21 rows");
@@ -423,10 +447,17 @@ static void test_sets(void)
 static void test_arrays(void)
 {
     static world w;
-    static const struct { const char *message; hrm_status status; } expected[] = {
-        {"seq_len", HRM_ERR_ARGUMENT}, {"vocab_size", HRM_ERR_ARGUMENT}, {"num_examples", HRM_ERR_ARGUMENT}, {"labels is NULL", HRM_ERR_ARGUMENT},
-        {"puzzle_indices: row 0", HRM_ERR_RANGE}, {"group_indices: the last row", HRM_ERR_RANGE}, {"puzzle_identifiers: row 3", HRM_ERR_RANGE},
-        {"pad_id", HRM_ERR_RANGE}, {"blank_identifier_id", HRM_ERR_RANGE}, {"puzzle_indices: the last row", HRM_ERR_RANGE}};
+    static const struct { const char *message; hrm_status status;
+    } expected[] = {{"seq_len", HRM_ERR_ARGUMENT},
+                    {"vocab_size", HRM_ERR_ARGUMENT},
+                    {"num_examples", HRM_ERR_ARGUMENT},
+                    {"labels is NULL", HRM_ERR_ARGUMENT},
+                    {"puzzle_indices: row 0", HRM_ERR_RANGE},
+                    {"group_indices: the last row", HRM_ERR_RANGE},
+                    {"puzzle_identifiers: row 3", HRM_ERR_RANGE},
+                    {"pad_id", HRM_ERR_RANGE},
+                    {"blank_identifier_id", HRM_ERR_RANGE},
+                    {"puzzle_indices: the last row", HRM_ERR_RANGE}};
     for (int k = 0; k < (int)(sizeof expected / sizeof *expected); k++) {
         hrm_dataset *data = NULL;
         make_world(&w);
@@ -447,7 +478,7 @@ static void test_arrays(void)
     }
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------------------------- */
 static int allocations_left;
 static long live;
 static void *limited_alloc(size_t size, void *user)

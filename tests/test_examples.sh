@@ -62,5 +62,24 @@ fi
 [ $? -eq 1 ]
 check $? "minimal without data is a failure"
 says "nothing" "which data set is missing"
+
+# the family's: what they print, and that it was learned
+(cd "$dir" && "$B/examples/trm" 100 > log 2>&1)
+check $? "trm ends well"
+says "^step 100  loss .* gradient [0-9]" "trm's steps with the gradient's norm"
+awk '/^their average: / && $3 > 50 { found = 1 } END { exit !found }' "$dir/log"
+check $? "trm's average solves more than half of the unseen boards"
+[ -s "$dir/trm.safetensors" ]
+check $? "trm's checkpoint"
+"$B/examples/loop" 100 > "$dir/log" 2>&1
+check $? "loop ends well"
+awk '/^batch +50 / { first = $5 } /^batch 100 / { second = $5 } /^of 384: / { mean = $14 + 0 } END { exit !(second < first && mean > 50) }' "$dir/log"
+check $? "loop's focal loss falls, many are sorted"
+says "stopping at the same answer twice [0-9]* with [1-4]\.[0-9]* segments" "loop's own halting"
+"$B/examples/text" > "$dir/log" 2>&1
+check $? "text ends well"
+says "^[a-z]*>[a-z]*\. right" "a word backwards"
+awk '/ new words are right/ && $1 > 100 { found = 1 } END { exit !found }' "$dir/log"
+check $? "most of the new words are right"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -111,10 +111,11 @@ static void check_same_bits(const char *name, hrm_model_desc d, hrm_train_desc t
         pair other = pair_make(&d, &t);
         for (int i = 0; i < STEPS; i++) {
             CHECK_OK(hrm_trainer_step(other.trainer, data, &m));
-            CHECK(memcmp(&m, &metrics[i], sizeof m) == 0, "%s: metrics of step %d with %d threads, checkpointing %d", name, i + 1, threads[k],
-                  t.activation_checkpointing);
+            CHECK(memcmp(&m, &metrics[i], sizeof m) == 0, "%s: metrics of step %d with %d threads, checkpointing %d", name,
+                  i + 1, threads[k], t.activation_checkpointing);
         }
-        CHECK(models_equal(one.model, other.model), "%s: weights with %d threads, checkpointing %d", name, threads[k], t.activation_checkpointing);
+        CHECK(models_equal(one.model, other.model), "%s: weights with %d threads, checkpointing %d", name, threads[k],
+              t.activation_checkpointing);
         pair_free(&other);
     }
     pair_free(&one);
@@ -135,18 +136,23 @@ static void check_parts(const char *name, hrm_model_desc d, hrm_train_desc t)
             CHECK_OK(hrm_trainer_step(whole.trainer, data, &a));
             CHECK_OK(hrm_trainer_step(part.trainer, data, &b));
             if (i == 0) b.grad_norm = a.grad_norm; /* of the first step nothing else is summed in another order */
-            if (i == 0) CHECK(memcmp(&a, &b, sizeof a) == 0, "%s: the first step's metrics in %d parts", name, t.grad_accumulation);
-            CHECK(fabs(a.lm_loss - b.lm_loss) < 1e-4 * a.lm_loss && fabs(a.q_halt_loss - b.q_halt_loss) < 1e-3 && fabs(a.ponder_loss - b.ponder_loss) < 1e-4 &&
-                      fabs(a.q_continue_loss - b.q_continue_loss) < 1e-3 && fabs(a.count - b.count) <= 0 && fabs(a.steps - b.steps) <= 0 &&
-                      fabs(a.accuracy - b.accuracy) < 1e-6 && fabs(a.rows - ROWS) <= 0 && fabs(b.rows - ROWS) <= 0 && fabs(a.grad_norm - b.grad_norm) < 1e-3,
-                  "%s: metrics of step %d in %d parts: loss %g, in one %g", name, i + 1, t.grad_accumulation, b.lm_loss, a.lm_loss);
+            if (i == 0)
+                CHECK(memcmp(&a, &b, sizeof a) == 0, "%s: the first step's metrics in %d parts", name, t.grad_accumulation);
+            CHECK(fabs(a.lm_loss - b.lm_loss) < 1e-4 * a.lm_loss && fabs(a.q_halt_loss - b.q_halt_loss) < 1e-3 &&
+                      fabs(a.ponder_loss - b.ponder_loss) < 1e-4 && fabs(a.q_continue_loss - b.q_continue_loss) < 1e-3 &&
+                      fabs(a.count - b.count) <= 0 && fabs(a.steps - b.steps) <= 0 && fabs(a.accuracy - b.accuracy) < 1e-6 &&
+                      fabs(a.rows - ROWS) <= 0 && fabs(b.rows - ROWS) <= 0 && fabs(a.grad_norm - b.grad_norm) < 1e-3,
+                  "%s: metrics of step %d in %d parts: loss %g, in one %g", name, i + 1, t.grad_accumulation, b.lm_loss,
+                  a.lm_loss);
             rows_read(hrm_trainer_run(whole.trainer), &x);
             rows_read(hrm_trainer_run(part.trainer), &y);
-            CHECK(memcmp(x.steps, y.steps, sizeof x.steps) == 0 && memcmp(x.halted, y.halted, sizeof x.halted) == 0, "%s: the carry after step %d in %d parts", name,
-                  i + 1, t.grad_accumulation);
-            CHECK(relative_error(x.q_halt, y.q_halt, ROWS) < 1e-3, "%s: q after step %d in %d parts", name, i + 1, t.grad_accumulation);
+            CHECK(memcmp(x.steps, y.steps, sizeof x.steps) == 0 && memcmp(x.halted, y.halted, sizeof x.halted) == 0,
+                  "%s: the carry after step %d in %d parts", name, i + 1, t.grad_accumulation);
+            CHECK(relative_error(x.q_halt, y.q_halt, ROWS) < 1e-3, "%s: q after step %d in %d parts", name, i + 1,
+                  t.grad_accumulation);
         }
-        CHECK(weights_differ(whole.model, part.model, "") < 2e-4, "%s: weights in %d parts off by %.2e", name, t.grad_accumulation, weights_differ(whole.model, part.model, ""));
+        CHECK(weights_differ(whole.model, part.model, "") < 2e-4, "%s: weights in %d parts off by %.2e", name,
+              t.grad_accumulation, weights_differ(whole.model, part.model, ""));
         hrm_run_outputs o;
         hrm_real logits[ROWS * TOKENS * WORDS];
         memset(&o, 0, sizeof o);
@@ -178,11 +184,13 @@ static void check_average(int from)
         CHECK_OK(hrm_trainer_step(p.trainer, data, &m)); /* back from the average by itself */
         hrm_real *live = tensor_values(p.model, tensor, &n, NULL);
         if (before) CHECK(relative_error(live, before, n) > 1e-6, "step %d moved nothing", step);
-        for (size_t i = 0; i < n; i++) average[i] = step <= from ? live[i] : (hrm_real)0.8f * average[i] + (1 - (hrm_real)0.8f) * live[i];
+        for (size_t i = 0; i < n; i++)
+            average[i] = step <= from ? live[i] : (hrm_real)0.8f * average[i] + (1 - (hrm_real)0.8f) * live[i];
         CHECK_OK(hrm_model_save(p.model, STATE));
         CHECK_OK(hrm_trainer_use_average(p.trainer, 1));
         hrm_real *used = tensor_values(p.model, tensor, &n, NULL);
-        CHECK(relative_error(used, average, n) <= (step <= from ? 0 : 1e-6), "the average after step %d, from %d, is off by %.2e", step, from, relative_error(used, average, n));
+        CHECK(relative_error(used, average, n) <= (step <= from ? 0 : 1e-6),
+              "the average after step %d, from %d, is off by %.2e", step, from, relative_error(used, average, n));
         CHECK((relative_error(used, live, n) > 1e-6) == (step > from), "the average after step %d, from %d", step, from);
         CHECK_OK(hrm_evaluate(p.model, data, NULL, &with));
         CHECK_OK(hrm_trainer_use_average(p.trainer, 1)); /* it is on */
@@ -205,6 +213,46 @@ static void check_average(int from)
     t.ema = 0;
     p = pair_make(&d, &t);
     CHECK_FAILS(hrm_trainer_use_average(p.trainer, 1), HRM_ERR_ARGUMENT, "ema");
+    pair_free(&p);
+}
+
+/* The same of a run; before its first update the average is the weights. */
+static void check_run_average(void)
+{
+    hrm_model_desc d = mixer_desc();
+    hrm_run_desc rd;
+    hrm_update_desc u;
+    hrm_run *run = NULL;
+    hrm_batch batch;
+    hrm_position position;
+    pair p = pair_make(&d, NULL), same = pair_make(&d, NULL);
+    memset(&rd, 0, sizeof rd);
+    memset(&u, 0, sizeof u);
+    memset(&position, 0, sizeof position);
+    rd.rows = ROWS, rd.train = rd.update = 1, rd.ema = 1;
+    u.lr = 1e-2f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.ema_rate = 0.5f;
+    batch_make(&batch, ROWS, TOKENS);
+    CHECK_OK(hrm_dataset_next(data, &position, 1, 1, &batch, NULL));
+    CHECK_OK(hrm_run_create(&run, p.model, &rd));
+    CHECK_OK(hrm_run_use_average(run, 1));
+    CHECK(models_equal(p.model, same.model), "before the first update the average is not the weights");
+    CHECK_OK(hrm_run_use_average(run, 0));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_update(run, &u));
+    size_t n = 0;
+    int tensor = hrm_model_tensor_find(p.model, "inner.lm_head.weight");
+    hrm_real *before = tensor_values(same.model, tensor, &n, NULL), *live = tensor_values(p.model, tensor, &n, NULL);
+    CHECK_OK(hrm_run_use_average(run, 1));
+    hrm_real *average = tensor_values(p.model, tensor, &n, NULL);
+    for (size_t i = 0; i < n; i++) live[i] = (hrm_real)0.5 * (live[i] + before[i]);
+    CHECK(relative_error(average, live, n) < 1e-6 && relative_error(average, before, n) > 1e-6, "the average after one update");
+    free(average);
+    free(live);
+    free(before);
+    hrm_run_destroy(run);
+    batch_free(&batch);
+    pair_free(&same);
     pair_free(&p);
 }
 
@@ -256,7 +304,8 @@ static void check_dropout(void)
             hrm__dropout_factors(f, &drop, i);
             for (int k = 0; k < 4; k++) f[k] > 0 ? (kept += (double)f[k]) : (dropped += 1);
         }
-    CHECK(fabs(dropped / 16000 - 0.3) < 0.015 && fabs(kept / 16000 - 1) < 0.02, "%g dropped, the rest sums up to %g", dropped / 16000, kept / 16000);
+    CHECK(fabs(dropped / 16000 - 0.3) < 0.015 && fabs(kept / 16000 - 1) < 0.02, "%g dropped, the rest sums up to %g",
+          dropped / 16000, kept / 16000);
     hrm__dropout first = hrm__dropout_of(&s, 3, 1, 0, 2);
     for (int k = 0; k < 5; k++) { /* every one of these draws by itself */
         hrm_real a[4], b[4];
@@ -359,8 +408,9 @@ static void check_cycles_grow(hrm_model_desc d)
         double norm = 0;
         CHECK_OK(hrm_run_gradient_norm(run, &norm));
         CHECK_OK(hrm_trainer_step(p.trainer, data, &b));
-        CHECK(fabs(a.lm_loss - b.lm_loss) <= 0 && fabs(norm - b.grad_norm) <= 1e-9 * norm, "step %d: loss %.9g and norm %.9g, with %d x %d cycles they are %.9g and %.9g", k,
-              b.lm_loss, b.grad_norm, fixed.H_cycles, fixed.L_cycles, a.lm_loss, norm);
+        CHECK(fabs(a.lm_loss - b.lm_loss) <= 0 && fabs(norm - b.grad_norm) <= 1e-9 * norm,
+              "step %d: loss %.9g and norm %.9g, with %d x %d cycles they are %.9g and %.9g", k, b.lm_loss, b.grad_norm,
+              fixed.H_cycles, fixed.L_cycles, a.lm_loss, norm);
         batch_free(&batch);
         hrm_run_destroy(run);
         hrm_model_destroy(model);
@@ -384,7 +434,8 @@ static void check_kept(void)
                     hrm_kept a = hrm_passes_place(list, list, n, d.layers), b = hrm__kept_of(&d);
                     for (int i = 0; i < n; i++) gradients += list[i].slot >= 0;
                     wrong += a.slots != b.slots || a.blocks != b.blocks || a.outs != b.outs || a.flows != b.flows;
-                    wrong += n != H * (L + 1) || hrm_passes_lay(NULL, nets, H, L, gradient) != n || gradients != (gradient ? gradient * (L + 1) : 2);
+                    wrong += n != H * (L + 1) || hrm_passes_lay(NULL, nets, H, L, gradient) != n ||
+                             gradients != (gradient ? gradient * (L + 1) : 2);
                 }
     CHECK(wrong == 0, "%d lists of passes are not what was counted", wrong);
 }
@@ -443,7 +494,9 @@ static void check_update(hrm_optimizer optimizer, double clip)
             hrm_real *now = tensor_values(one.model, i, &n, NULL), *g = (hrm_real *)calloc(n, sizeof *g);
             CHECK_OK(hrm_model_tensor(one.model, i, &t, &role));
             if (role == HRM_TRAINED) {
-                if (!m[i]) p[i] = (hrm_real *)calloc(n, sizeof *now), m[i] = (hrm_real *)calloc(n, sizeof *now), v[i] = (hrm_real *)calloc(n, sizeof *now);
+                if (!m[i])
+                    p[i] = (hrm_real *)calloc(n, sizeof *now), m[i] = (hrm_real *)calloc(n, sizeof *now),
+                    v[i] = (hrm_real *)calloc(n, sizeof *now);
                 memcpy(p[i], now, n * sizeof *now);
                 CHECK_OK(hrm_run_gradient(run, i, g));
                 for (size_t k = 0; k < n; k++) {
@@ -453,12 +506,15 @@ static void check_update(hrm_optimizer optimizer, double clip)
                 if (optimizer == HRM_MUON && strstr(t.name, ".layers.")) {
                     size_t height = (size_t)t.shape[0], width = (size_t)t.shape[1];
                     hrm_real *scratch = (hrm_real *)malloc(hrm_muon_scratch(height, width) * sizeof *scratch);
-                    hrm_muon(p[i], m[i], g, height, width, (double)u.muon_lr, (double)u.muon_momentum, (double)u.muon_weight_decay, 5, scratch);
+                    hrm_muon(p[i], m[i], g, height, width, (double)u.muon_lr, (double)u.muon_momentum,
+                             (double)u.muon_weight_decay, 5, scratch);
                     free(scratch);
                 } else if (optimizer == HRM_ADAM_ATAN2) {
-                    hrm_adam_atan2(p[i], m[i], v[i], g, n, (double)u.lr, (double)u.beta1, (double)u.beta2, (double)u.weight_decay, step);
+                    hrm_adam_atan2(p[i], m[i], v[i], g, n, (double)u.lr, (double)u.beta1, (double)u.beta2,
+                                   (double)u.weight_decay, step);
                 } else {
-                    hrm_adamw(p[i], m[i], v[i], g, n, (double)u.lr, (double)u.beta1, (double)u.beta2, (double)u.adam_eps, (double)u.weight_decay, step);
+                    hrm_adamw(p[i], m[i], v[i], g, n, (double)u.lr, (double)u.beta1, (double)u.beta2, (double)u.adam_eps,
+                              (double)u.weight_decay, step);
                 }
             }
             free(now);
@@ -471,7 +527,8 @@ static void check_update(hrm_optimizer optimizer, double clip)
             hrm_tensor t;
             if (!p[i]) continue;
             hrm_real *now = tensor_values(one.model, i, &n, &t);
-            CHECK(relative_error(now, p[i], n) < 2e-6, "optimizer %d, clip %g: %s after update %d off by %.2e", (int)optimizer, clip, t.name, step, relative_error(now, p[i], n));
+            CHECK(relative_error(now, p[i], n) < 2e-6, "optimizer %d, clip %g: %s after update %d off by %.2e", (int)optimizer,
+                  clip, t.name, step, relative_error(now, p[i], n));
             free(now);
         }
     }
@@ -489,7 +546,8 @@ static void check_muon_direction(void)
     static const size_t shapes[2][2] = {{R, C}, {C, R}};
     for (int k = 0; k < 2; k++) {
         size_t height = shapes[k][0], width = shapes[k][1];
-        hrm_real g[R * C], p[R * C] = {0}, m[R * C] = {0}, *scratch = (hrm_real *)malloc(hrm_muon_scratch(height, width) * sizeof *scratch);
+        hrm_real g[R * C], p[R * C] = {0}, m[R * C] = {0},
+                                 *scratch = (hrm_real *)malloc(hrm_muon_scratch(height, width) * sizeof *scratch);
         for (int i = 0; i < R * C; i++) g[i] = (hrm_real)(hrm_random_uniform(&r) - 0.5);
         hrm_muon(p, m, g, height, width, 1, 0, 0, 8, scratch);
         double scale = height > width ? sqrt((double)height / (double)width) : 1, worst = 0, along = 0, size = 0;
@@ -497,7 +555,8 @@ static void check_muon_direction(void)
             for (size_t j = 0; j < C; j++) {
                 double sum = 0;
                 for (size_t t = 0; t < R; t++)
-                    sum += height > width ? (double)p[t * C + i] * (double)p[t * C + j] : (double)p[i * R + t] * (double)p[j * R + t];
+                    sum += height > width ? (double)p[t * C + i] * (double)p[t * C + j]
+                                          : (double)p[i * R + t] * (double)p[j * R + t];
                 worst = fmax(worst, fabs(sum / scale / scale - (i == j)));
             }
         for (int i = 0; i < R * C; i++) along -= (double)p[i] * (double)g[i], size += (double)g[i] * (double)g[i];
@@ -548,9 +607,11 @@ static void check_memory(const char *name, hrm_model_desc d, hrm_train_desc t)
     d.allocator = &c.allocator;
     CHECK_OK(hrm_trainer_memory(&memory, &d, &t));
     CHECK_OK(hrm_model_create(&model, &d));
-    CHECK(c.live_bytes == memory.model, "%s: the model has %zu bytes, hrm_trainer_memory says %zu", name, c.live_bytes, memory.model);
+    CHECK(c.live_bytes == memory.model, "%s: the model has %zu bytes, hrm_trainer_memory says %zu", name, c.live_bytes,
+          memory.model);
     CHECK_OK(hrm_trainer_create(&trainer, model, &t));
-    CHECK(c.live_bytes == memory.model + memory.train, "%s: the trainer has %zu bytes, hrm_trainer_memory says %zu", name, c.live_bytes - memory.model, memory.train);
+    CHECK(c.live_bytes == memory.model + memory.train, "%s: the trainer has %zu bytes, hrm_trainer_memory says %zu", name,
+          c.live_bytes - memory.model, memory.train);
     size_t live = c.live_bytes;
     for (int i = 0; i < 2; i++) CHECK_OK(hrm_trainer_step(trainer, data, &m));
     CHECK(c.live_bytes == live && c.peak_bytes == live, "%s: a step allocates", name);
@@ -562,14 +623,15 @@ static void check_memory(const char *name, hrm_model_desc d, hrm_train_desc t)
         live = c.live_bytes;
         status = hrm_trainer_create(&trainer, model, &t);
         c.fail_at = 0;
-        CHECK(status == HRM_OK ? trainer != NULL : status == HRM_ERR_MEMORY && !trainer && c.live_bytes == live, "%s: allocation %zu failed: \"%s\", %zu bytes left", name, n,
-              hrm_error_message(), c.live_bytes - live);
+        CHECK(status == HRM_OK ? trainer != NULL : status == HRM_ERR_MEMORY && !trainer && c.live_bytes == live,
+              "%s: allocation %zu failed: \"%s\", %zu bytes left", name, n, hrm_error_message(), c.live_bytes - live);
     }
     CHECK(trainer && n > 3, "%s: no allocation failed", name);
     if (trainer) CHECK_OK(hrm_trainer_step(trainer, data, &m));
     hrm_trainer_destroy(trainer);
     hrm_model_destroy(model);
-    CHECK(c.live_blocks == 0 && c.wrong_sizes == 0, "%s: %zu blocks left, %zu freed with another size", name, c.live_blocks, c.wrong_sizes);
+    CHECK(c.live_blocks == 0 && c.wrong_sizes == 0, "%s: %zu blocks left, %zu freed with another size", name, c.live_blocks,
+          c.wrong_sizes);
 }
 
 static void check_less_memory(void)
@@ -583,8 +645,8 @@ static void check_less_memory(void)
     CHECK_OK(hrm_trainer_memory(&parts, &d, &t));
     t.grad_accumulation = 1, t.activation_checkpointing = 1;
     CHECK_OK(hrm_trainer_memory(&checkpointing, &d, &t));
-    CHECK(parts.train < plain.train / 2 && checkpointing.train < plain.train * 3 / 4, "%zu bytes to train, %zu in parts, %zu with checkpointing", plain.train, parts.train,
-          checkpointing.train);
+    CHECK(parts.train < plain.train / 2 && checkpointing.train < plain.train * 3 / 4,
+          "%zu bytes to train, %zu in parts, %zu with checkpointing", plain.train, parts.train, checkpointing.train);
 }
 
 /* ---- descriptions ------------------------------------------------------------------------------------------------------ */
@@ -599,8 +661,9 @@ static void check_descriptions(void)
     CHECK_OK(hrm_model_create(&model, &d));
     if (model) {
         const hrm_model_desc *r = hrm_model_describe(model);
-        CHECK(r->arch == HRM_ARCH_HRM && r->one_network == 1 && r->H_layers == 0 && r->L_layers == 2 && r->H_cycles == 3 && r->L_cycles == 6 && r->grad_H_cycles == 1 &&
-                  r->puzzle_emb_len == 16 && r->no_ACT_continue == 1 && r->mlp_t == 0 && r->pos_encodings == HRM_ROPE && r->hidden_size == 16,
+        CHECK(r->arch == HRM_ARCH_HRM && r->one_network == 1 && r->H_layers == 0 && r->L_layers == 2 && r->H_cycles == 3 &&
+                  r->L_cycles == 6 && r->grad_H_cycles == 1 && r->puzzle_emb_len == 16 && r->no_ACT_continue == 1 &&
+                  r->mlp_t == 0 && r->pos_encodings == HRM_ROPE && r->hidden_size == 16,
               "TRM's defaults");
         CHECK(hrm_model_tensor_find(model, "inner.H_level.layers.0.self_attn.o_proj.weight") < 0 &&
                   hrm_model_tensor_find(model, "inner.L_level.layers.1.self_attn.o_proj.weight") >= 0,
@@ -610,13 +673,15 @@ static void check_descriptions(void)
     d.arch = HRM_ARCH_FAST;
     model = NULL;
     CHECK_OK(hrm_model_create(&model, &d) == HRM_ERR_SHAPE ? HRM_OK : HRM_ERR_ARGUMENT); /* 40 columns and one position of 16 */
-    CHECK(strstr(hrm_error_message(), "puzzle_emb_ndim is 40") && strstr(hrm_error_message(), "puzzle_emb_len 1"), "message \"%s\"", hrm_error_message());
+    CHECK(strstr(hrm_error_message(), "puzzle_emb_ndim is 40") && strstr(hrm_error_message(), "puzzle_emb_len 1"),
+          "message \"%s\"", hrm_error_message());
     d.puzzle_emb_ndim = 0, d.mlp_norm = -1, d.no_label_smoothing = 1, d.no_grad_H_cycles = 1; /* all but these */
     CHECK_OK(hrm_model_create(&model, &d));
     if (model) {
         const hrm_model_desc *r = hrm_model_describe(model);
-        CHECK(r->mlp_t == 1 && r->mlp_norm == 0 && r->grad_H_cycles == 0 && fabs((double)r->label_smoothing) <= 0 && fabs((double)r->q_loss_weight - 0.05) < 1e-7 &&
-                  r->puzzle_emb_len == 1 && r->puzzle_emb_ndim == 16 && r->loss_type == HRM_SOFTMAX_CROSS_ENTROPY && r->pos_encodings == HRM_NO_POSITIONS,
+        CHECK(r->mlp_t == 1 && r->mlp_norm == 0 && r->grad_H_cycles == 0 && fabs((double)r->label_smoothing) <= 0 &&
+                  fabs((double)r->q_loss_weight - 0.05) < 1e-7 && r->puzzle_emb_len == 1 && r->puzzle_emb_ndim == 16 &&
+                  r->loss_type == HRM_SOFTMAX_CROSS_ENTROPY && r->pos_encodings == HRM_NO_POSITIONS,
               "the fast recipe's defaults, but for some");
         hrm_train_desc t;
         hrm_trainer *trainer = NULL;
@@ -625,8 +690,9 @@ static void check_descriptions(void)
         CHECK_OK(hrm_trainer_create(&trainer, model, &t));
         if (trainer) {
             const hrm_train_desc *s = hrm_trainer_describe(trainer);
-            CHECK(s->optimizer == HRM_MUON && s->steps == 8000 && s->lr_warmup_steps == 0 && s->ema == 1 && fabs((double)s->ema_rate - 0.9) < 1e-7 && s->ema_from == 5000 &&
-                      fabs((double)s->grad_clip) <= 0 && fabs((double)s->muon_lr - 0.02) < 1e-8 && fabs((double)s->lr_min_ratio) <= 0 && s->batch_size == ROWS &&
+            CHECK(s->optimizer == HRM_MUON && s->steps == 8000 && s->lr_warmup_steps == 0 && s->ema == 1 &&
+                      fabs((double)s->ema_rate - 0.9) < 1e-7 && s->ema_from == 5000 && fabs((double)s->grad_clip) <= 0 &&
+                      fabs((double)s->muon_lr - 0.02) < 1e-8 && fabs((double)s->lr_min_ratio) <= 0 && s->batch_size == ROWS &&
                       fabs((double)s->weight_decay - 1) <= 0,
                   "the fast recipe's training, but for the batch and clipping");
         }
@@ -641,8 +707,14 @@ static void check_descriptions(void)
     CHECK_FAILS(hrm_arch_find(&arch, "fats"), HRM_ERR_ARGUMENT, "fast");
 
     /* what contradicts itself is told by both its names */
-    static const struct { const char *one, *other; } says[] = {{"mlp_t", "causal"}, {"grad_H_cycles is 3", "2 of H_cycles"}, {"label_smoothing is 1", "expected 0 to"},
-                                                                {"halt_max_steps_start is 9", "4"}, {"L_cycles_start is 3", "2"}, {"arch is 99", "expected 0 to"}};
+    static const struct {
+        const char *one, *other;
+    } says[] = {{"mlp_t", "causal"},
+                {"grad_H_cycles is 3", "2 of H_cycles"},
+                {"label_smoothing is 1", "expected 0 to"},
+                {"halt_max_steps_start is 9", "4"},
+                {"L_cycles_start is 3", "2"},
+                {"arch is 99", "expected 0 to"}};
     for (size_t k = 0; k < HRM__COUNT(says); k++) {
         d = small_desc();
         model = NULL;
@@ -653,7 +725,9 @@ static void check_descriptions(void)
         if (k == 4) d.L_cycles_start = 3;
         if (k == 5) d.arch = (hrm_arch)99;
         hrm_status status = hrm_model_create(&model, &d);
-        CHECK(status != HRM_OK && !model && strstr(hrm_error_message(), says[k].one) && strstr(hrm_error_message(), says[k].other), "case %zu: \"%s\"", k, hrm_error_message());
+        CHECK(status != HRM_OK && !model && strstr(hrm_error_message(), says[k].one) &&
+                  strstr(hrm_error_message(), says[k].other),
+              "case %zu: \"%s\"", k, hrm_error_message());
     }
     d = mixer_desc();
     d.seq_len = TOKENS + 3;
@@ -691,6 +765,7 @@ int main(void)
     check_parts("attention, AdamW", attention, adamw);
     check_average(0);
     check_average(3);
+    check_run_average();
     check_frozen();
     check_dropout();
     check_segments_allowed();

@@ -102,12 +102,18 @@ static void test_half(hrm_dtype dtype, int exp_bits, int man_bits)
         float f;
         int special = (int)(h >> man_bits & (unsigned)top) == top, nan = special && (h & ((1u << man_bits) - 1));
         if (hrm_convert(&v, HRM_F64, &bits, dtype, 1) != HRM_OK || hrm_convert(&f, HRM_F32, &bits, dtype, 1) != HRM_OK) wrong++;
-        if (nan ? !(v != v && f != f) : special ? !(fabs(v) > 1e300 && (v < 0) == (h >= 0x8000)) : !(v <= half_value(h, exp_bits, man_bits) && v >= half_value(h, exp_bits, man_bits))) wrong++;
-        if (hrm_convert(&back, dtype, &v, HRM_F64, 1) != HRM_OK || hrm_convert(&from_float, dtype, &f, HRM_F32, 1) != HRM_OK) wrong++;
+        if (nan       ? !(v != v && f != f)
+            : special ? !(fabs(v) > 1e300 && (v < 0) == (h >= 0x8000))
+                      : !(v <= half_value(h, exp_bits, man_bits) && v >= half_value(h, exp_bits, man_bits)))
+            wrong++;
+        if (hrm_convert(&back, dtype, &v, HRM_F64, 1) != HRM_OK || hrm_convert(&from_float, dtype, &f, HRM_F32, 1) != HRM_OK)
+            wrong++;
         if (nan ? !((back & ((1u << man_bits) - 1)) && (back >> man_bits & top) == top) : back != h) wrong++;
         if (from_float != back && !nan) wrong++;
         if (special || h >= 0x8000) continue;
-        double next = h + 1 == (unsigned)top << man_bits ? ldexp(1, (1 << (exp_bits - 1))) : half_value(h + 1, exp_bits, man_bits), tie = (v + next) / 2;
+        double next =
+                   h + 1 == (unsigned)top << man_bits ? ldexp(1, (1 << (exp_bits - 1))) : half_value(h + 1, exp_bits, man_bits),
+               tie = (v + next) / 2;
         double near_by[3];
         near_by[0] = tie, near_by[1] = tie * (1 - 1e-15), near_by[2] = tie * (1 + 1e-15);
         uint16_t got[3] = {0, 0, 0}, negative = 0;
@@ -136,9 +142,17 @@ static void test_convert(void)
             CHECK_OK(hrm_convert(back, HRM_I8, to + 1, (hrm_dtype)b, 700));
             CHECK(memcmp(back, seven, 700) == 0, "%s to %s", hrm_dtype_name((hrm_dtype)a), hrm_dtype_name((hrm_dtype)b));
         }
-    static const struct { hrm_dtype dtype; int64_t good, bad; } edges[] = {
-        {HRM_I8, -128, -129}, {HRM_I8, 127, 128}, {HRM_U8, 255, 256}, {HRM_U8, 0, -1}, {HRM_I16, 32767, 32768}, {HRM_I16, -32768, -32769},
-        {HRM_I32, INT32_MAX, (int64_t)INT32_MAX + 1}, {HRM_I32, INT32_MIN, (int64_t)INT32_MIN - 1}, {HRM_BOOL, 1, 2}, {HRM_BOOL, 0, -1}};
+    static const struct { hrm_dtype dtype; int64_t good, bad;
+    } edges[] = {{HRM_I8, -128, -129},
+                 {HRM_I8, 127, 128},
+                 {HRM_U8, 255, 256},
+                 {HRM_U8, 0, -1},
+                 {HRM_I16, 32767, 32768},
+                 {HRM_I16, -32768, -32769},
+                 {HRM_I32, INT32_MAX, (int64_t)INT32_MAX + 1},
+                 {HRM_I32, INT32_MIN, (int64_t)INT32_MIN - 1},
+                 {HRM_BOOL, 1, 2},
+                 {HRM_BOOL, 0, -1}};
     for (size_t i = 0; i < HRM__COUNT(edges); i++) {
         int64_t again;
         double d = (double)edges[i].bad;
@@ -162,7 +176,8 @@ static void test_convert(void)
     }
     CHECK(wrong == 0, "%d integers rounded wrongly", wrong);
     CHECK_FAILS(hrm_convert(to, HRM_DTYPE_COUNT, from, HRM_F32, 1), HRM_ERR_ARGUMENT, "no such dtype");
-    CHECK(hrm_dtype_size(HRM_BF16) == 2 && hrm_dtype_size(HRM_DTYPE_COUNT) == 0 && strcmp(hrm_dtype_name(HRM_I64), "I64") == 0, "names and sizes");
+    CHECK(hrm_dtype_size(HRM_BF16) == 2 && hrm_dtype_size(HRM_DTYPE_COUNT) == 0 && strcmp(hrm_dtype_name(HRM_I64), "I64") == 0,
+          "names and sizes");
 }
 
 /* ---- map and writer --------------------------------------------------------------------------------------------------- */
@@ -220,7 +235,8 @@ static void test_writer(void)
     free(data);
     free(big);
     hrm_writer_abort(NULL);
-    CHECK_FAILS(hrm_writer_open(&w, in_folder("no/such/file"), NULL), HRM_ERR_IO, "no/such/file: cannot be written: no such file or folder");
+    CHECK_FAILS(hrm_writer_open(&w, in_folder("no/such/file"), NULL), HRM_ERR_IO,
+                "no/such/file: cannot be written: no such file or folder");
     CHECK_FAILS(hrm_writer_open(&w, folder, NULL), HRM_ERR_IO, "not a regular file");
     CHECK_FAILS(hrm_writer_open(&w, "", NULL), HRM_ERR_ARGUMENT, "no path");
     /* what a killed process left is removed by the next writer, other names are not, nor what a living one holds */
@@ -322,7 +338,8 @@ static void accept(const char *text, int yaml, const char *expected)
     char out[2000] = "";
     hrm_status status = parse(&doc, text, strlen(text), yaml);
     if (status == HRM_OK) show(out, sizeof out, hrm_json_root(doc));
-    CHECK(status == HRM_OK && strcmp(out, expected) == 0, "\"%.60s\": %s, expected %s", text, status == HRM_OK ? out : hrm_error_message(), expected);
+    CHECK(status == HRM_OK && strcmp(out, expected) == 0, "\"%.60s\": %s, expected %s", text,
+          status == HRM_OK ? out : hrm_error_message(), expected);
     hrm_json_close(doc);
 }
 
@@ -333,20 +350,54 @@ static void test_json(void)
     accept("null", 0, "null");
     accept(" [ ] ", 0, "[]");
     accept("{}", 0, "{}");
-    accept("\xef\xbb\xbf{\"a\":[1,-2.5e-3,{\"b\":true}],\r\n\t\"c\" : \"\" }", 0, "{a:[#1 #-0.0025000000000000001 {b:~true}] c:''}");
+    accept("\xef\xbb\xbf{\"a\":[1,-2.5e-3,{\"b\":true}],\r\n\t\"c\" : \"\" }", 0,
+           "{a:[#1 #-0.0025000000000000001 {b:~true}] c:''}");
     accept("[0,-0.0,1E2,0.5,1e-400,123456789012345678]", 0, "[#0 #-0 #100 #0.5 #0 #1.2345678901234568e+17]");
     accept("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20AC\\ud83d\\ude00\xf0\x9f\x98\x80\"", 0,
            "'\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf0\x9f\x98\x80'");
-    static const struct { const char *text, *message; } bad[] = {
-        {"", "line 1: the text ends"}, {" \n\n", "line 3"}, {"[1,]", "expected a value"}, {"[1 2]", "expected ',' or ']'"}, {"{\"a\":1,}", "expected a key"},
-        {"{\"a\" 1}", "expected ':'"}, {"{a:1}", "expected a key"}, {"[1]]", "more text"}, {"nul", "expected a value"}, {"NaN", "expected a value"},
-        {"[-]", "expected a value"}, {"[01]", "expected a value"}, {"[1.]", "expected a value"}, {"[.5]", "expected a value"}, {"[+1]", "expected a value"},
-        {"[1e]", "expected a value"}, {"[1e5.5]", "expected a value"}, {"1e999", "too large"}, {"[-1e999]", "line 1: the number -1e999 is too large"},
-        {"\"a", "does not end"}, {"\"a\nb\"", "control character"}, {"\"\\x\"", "escape"}, {"\"\\u12g4\"", "escape"}, {"\"\\u123\"", "escape"},
-        {"\"\\ud800\"", "surrogate"}, {"\"\\ud800\\u0041\"", "surrogate"}, {"\"\\udc00\"", "surrogate"}, {"\"\\u0000\"", "zero character"},
-        {"\"\xff\"", "UTF-8"}, {"\"\xc0\xaf\"", "UTF-8"}, {"\"\xed\xa0\x80\"", "UTF-8"}, {"\"\xe2\x82\"", "UTF-8"}, {"\"\xf5\x80\x80\x80\"", "UTF-8"},
-        {"[\n\n1,\n\n}", "line 5: expected a value"}, {"{\"a\":1,\"b\":2,\n\"a\":3}", "line 2: the key \"a\""}, {"[", "the text ends"}, {"{", "expected a key"},
-        {"{\"a\":", "the text ends"}, {"[1", "expected ',' or ']'"}, {"'a'", "expected a value"}, {"tru", "expected a value"}, {"[true1]", "expected ','"}};
+    static const struct { const char *text, *message;
+    } bad[] = {{"", "line 1: the text ends"},
+               {" \n\n", "line 3"},
+               {"[1,]", "expected a value"},
+               {"[1 2]", "expected ',' or ']'"},
+               {"{\"a\":1,}", "expected a key"},
+               {"{\"a\" 1}", "expected ':'"},
+               {"{a:1}", "expected a key"},
+               {"[1]]", "more text"},
+               {"nul", "expected a value"},
+               {"NaN", "expected a value"},
+               {"[-]", "expected a value"},
+               {"[01]", "expected a value"},
+               {"[1.]", "expected a value"},
+               {"[.5]", "expected a value"},
+               {"[+1]", "expected a value"},
+               {"[1e]", "expected a value"},
+               {"[1e5.5]", "expected a value"},
+               {"1e999", "too large"},
+               {"[-1e999]", "line 1: the number -1e999 is too large"},
+               {"\"a", "does not end"},
+               {"\"a\nb\"", "control character"},
+               {"\"\\x\"", "escape"},
+               {"\"\\u12g4\"", "escape"},
+               {"\"\\u123\"", "escape"},
+               {"\"\\ud800\"", "surrogate"},
+               {"\"\\ud800\\u0041\"", "surrogate"},
+               {"\"\\udc00\"", "surrogate"},
+               {"\"\\u0000\"", "zero character"},
+               {"\"\xff\"", "UTF-8"},
+               {"\"\xc0\xaf\"", "UTF-8"},
+               {"\"\xed\xa0\x80\"", "UTF-8"},
+               {"\"\xe2\x82\"", "UTF-8"},
+               {"\"\xf5\x80\x80\x80\"", "UTF-8"},
+               {"[\n\n1,\n\n}", "line 5: expected a value"},
+               {"{\"a\":1,\"b\":2,\n\"a\":3}", "line 2: the key \"a\""},
+               {"[", "the text ends"},
+               {"{", "expected a key"},
+               {"{\"a\":", "the text ends"},
+               {"[1", "expected ',' or ']'"},
+               {"'a'", "expected a value"},
+               {"tru", "expected a value"},
+               {"[true1]", "expected ','"}};
     for (size_t i = 0; i < HRM__COUNT(bad); i++) refuse(bad[i].text, 0, bad[i].message);
     CHECK_FAILS(parse(&doc, "[1,\0 2]", 7, 0), HRM_ERR_FORMAT, "zero bytes");
     for (int depth = 63; depth < 67; depth++) {
@@ -359,7 +410,8 @@ static void test_json(void)
     memset(text, '[', sizeof text);
     CHECK_FAILS(parse(&doc, text, sizeof text, 0), HRM_ERR_FORMAT, "64 levels");
     for (int i = 0; i < 3; i++) /* every proper beginning of an object is none */
-        for (size_t n = 0; n < strlen(fuzz_json_seeds[i]); n++) CHECK(parse(&doc, fuzz_json_seeds[i], n, 0) == HRM_ERR_FORMAT, "seed %d cut at %zu", i, n);
+        for (size_t n = 0; n < strlen(fuzz_json_seeds[i]); n++)
+            CHECK(parse(&doc, fuzz_json_seeds[i], n, 0) == HRM_ERR_FORMAT, "seed %d cut at %zu", i, n);
     /* numbers: the nearest double, whatever the locale */
     hrm_random r = hrm_random_make(3, 4);
     int wrong = 0, other_locale = setlocale(LC_ALL, "de_DE.UTF-8") != NULL || setlocale(LC_ALL, "fr_FR.UTF-8") != NULL;
@@ -391,11 +443,13 @@ static void test_json(void)
     big[n++] = ']';
     clock_t start = clock();
     CHECK_OK(hrm_json_parse(&doc, big, n, "identifiers.json", NULL));
-    CHECK(hrm_json_root(doc)->count == 1000000 && strcmp(hrm_json_root(doc)->child->next->string, "id_1") == 0, "a million names");
+    CHECK(hrm_json_root(doc)->count == 1000000 && strcmp(hrm_json_root(doc)->child->next->string, "id_1") == 0,
+          "a million names");
     hrm_json_close(doc);
     printf("a million names parsed in %.2f s\n", (double)(clock() - start) / CLOCKS_PER_SEC);
     n = 0;
-    for (int i = 0; i < 5000; i++) n += (size_t)snprintf(big + n, room - n, "%s\"k%d\": %d", i ? ",\n" : "{", i == 4000 ? 17 : i, i);
+    for (int i = 0; i < 5000; i++)
+        n += (size_t)snprintf(big + n, room - n, "%s\"k%d\": %d", i ? ",\n" : "{", i == 4000 ? 17 : i, i);
     big[n++] = '}';
     big[n] = 0;
     refuse(big, 0, "line 4001: the key \"k17\" stands there a second time, first in line 18");
@@ -405,14 +459,17 @@ static void test_json(void)
 static void test_json_read(void)
 {
     hrm_json_document *doc;
-    const char *text = "{\"i\": 7, \"big\": 9007199254740993, \"low\": -9223372036854775808, \"over\": 9223372036854775808, \"e\": 1e3, \"f\": 0.5,\n"
-                       "\"s\": \"x\", \"t\": true, \"n\": null, \"a\": [1]}", *s = "";
+    const char *text = "{\"i\": 7, \"big\": 9007199254740993, \"low\": -9223372036854775808, \"over\": 9223372036854775808, "
+                       "\"e\": 1e3, \"f\": 0.5,\n"
+                       "\"s\": \"x\", \"t\": true, \"n\": null, \"a\": [1]}",
+               *s = "";
     int64_t i = -1;
     double d = -1;
     int b = -1;
     CHECK_OK(parse(&doc, text, strlen(text), 0));
     const hrm_json *o = hrm_json_root(doc);
-    CHECK(hrm_json_get(o, "zz") == NULL && hrm_json_get(NULL, "a") == NULL && hrm_json_get(hrm_json_get(o, "a"), "a") == NULL, "absent members");
+    CHECK(hrm_json_get(o, "zz") == NULL && hrm_json_get(NULL, "a") == NULL && hrm_json_get(hrm_json_get(o, "a"), "a") == NULL,
+          "absent members");
     CHECK_OK(hrm_json_read_integer(o, "i", 0, 7, 1, &i, "c.json"));
     CHECK(i == 7, "%lld", (long long)i);
     CHECK_OK(hrm_json_read_integer(o, "big", 0, INT64_MAX, 1, &i, "c.json"));
@@ -426,10 +483,12 @@ static void test_json_read(void)
     CHECK(i == 1000, "an absent one leaves the value");
     CHECK_FAILS(hrm_json_read_integer(o, "zz", 0, 1, 1, &i, "c.json"), HRM_ERR_FORMAT, "c.json: \"zz\" is missing");
     CHECK_FAILS(hrm_json_read_integer(o, "n", 0, 1, 1, &i, "c.json"), HRM_ERR_FORMAT, "\"n\" is null, expected a number");
-    CHECK_FAILS(hrm_json_read_integer(o, "i", 8, 9, 1, &i, "c.json"), HRM_ERR_RANGE, "c.json: line 1: \"i\" is 7, expected 8 to 9");
+    CHECK_FAILS(hrm_json_read_integer(o, "i", 8, 9, 1, &i, "c.json"), HRM_ERR_RANGE,
+                "c.json: line 1: \"i\" is 7, expected 8 to 9");
     CHECK_FAILS(hrm_json_read_integer(o, "over", 0, INT64_MAX, 1, &i, "c.json"), HRM_ERR_FORMAT, "whole number");
     CHECK_FAILS(hrm_json_read_integer(o, "f", 0, 9, 1, &i, "c.json"), HRM_ERR_FORMAT, "\"f\" is 0.5, expected a whole number");
-    CHECK_FAILS(hrm_json_read_integer(o, "s", 0, 9, 1, &i, "c.json"), HRM_ERR_FORMAT, "line 2: \"s\" is a string, expected a number");
+    CHECK_FAILS(hrm_json_read_integer(o, "s", 0, 9, 1, &i, "c.json"), HRM_ERR_FORMAT,
+                "line 2: \"s\" is a string, expected a number");
     CHECK_OK(hrm_json_read_number(o, "f", 0, 1, 1, &d, "c.json"));
     CHECK(fabs(d - 0.5) < 1e-12, "%g", d);
     CHECK_FAILS(hrm_json_read_number(o, "f", 1, 2, 1, &d, "c.json"), HRM_ERR_RANGE, "\"f\" is 0.5, expected 1 to 2");
@@ -451,15 +510,21 @@ static void test_yaml(void)
     accept("--- # start\na: 1\n", 1, "{a:#1}");
     accept("# first\n---\na: 1", 1, "{a:#1}");
     accept("--- # start\na: 1\n...\n# end\n", 1, "{a:#1}");
-    accept("- name: |\n    x\n      y\n  b: &l\n  - 1\n  c: *l\n- d: [\n  2,\n{e: 3}\n]\n", 1, "[{name:'x\n  y\n' b:[#1] c:[#1]} {d:[#2 {e:#3}]}]");
+    accept("- name: |\n    x\n      y\n  b: &l\n  - 1\n  c: *l\n- d: [\n  2,\n{e: 3}\n]\n", 1,
+           "[{name:'x\n  y\n' b:[#1] c:[#1]} {d:[#2 {e:#3}]}]");
     accept("a: 1e-4\nb: 1e-05\nc: .5\nd: +3\ne: 1.\nf: -.5\ng: 0x1f\nh: 1_000\ni: 007\nj: 1.2.3\nk: .\nl: '1'", 1,
            "{a:#0.0001 b:#1.0000000000000001e-05 c:#0.5 d:#3 e:#1 f:#-0.5 g:'0x1f' h:'1_000' i:'007' j:'1.2.3' k:'.' l:'1'}");
-    accept("a: true\nb: False\nc: null\nd: ~\ne:\nf: yes\ng: truer", 1, "{a:~true b:~false c:null d:null e:null f:~true g:'truer'}");
-    accept("a: x # c\nb: x#c\nc: '# c'\nd: \"a\\tb\" # c\ne: a:b\nf: http://x/y", 1, "{a:'x' b:'x#c' c:'# c' d:'a\tb' e:'a:b' f:'http://x/y'}");
-    accept("size: ${.hidden_size}\nname: hrm.hrm_act_v1@Model\nit: 'it''s'", 1, "{size:'${.hidden_size}' name:'hrm.hrm_act_v1@Model' it:'it's'}");
-    accept("defaults:\n  - arch: hrm_v1\n  - _self_\n\nhydra:\n  output_subdir: null\n", 1, "{defaults:[{arch:'hrm_v1'} '_self_'] hydra:{output_subdir:null}}");
+    accept("a: true\nb: False\nc: null\nd: ~\ne:\nf: yes\ng: truer", 1,
+           "{a:~true b:~false c:null d:null e:null f:~true g:'truer'}");
+    accept("a: x # c\nb: x#c\nc: '# c'\nd: \"a\\tb\" # c\ne: a:b\nf: http://x/y", 1,
+           "{a:'x' b:'x#c' c:'# c' d:'a\tb' e:'a:b' f:'http://x/y'}");
+    accept("size: ${.hidden_size}\nname: hrm.hrm_act_v1@Model\nit: 'it''s'", 1,
+           "{size:'${.hidden_size}' name:'hrm.hrm_act_v1@Model' it:'it's'}");
+    accept("defaults:\n  - arch: hrm_v1\n  - _self_\n\nhydra:\n  output_subdir: null\n", 1,
+           "{defaults:[{arch:'hrm_v1'} '_self_'] hydra:{output_subdir:null}}");
     accept("a:\n- 1\n- b: 2\n  c: 3\n-\n  d: 4\n- - 5\n  - 6\n-\ne: []\n", 1, "{a:[#1 {b:#2 c:#3} {d:#4} [#5 #6] null] e:[]}");
-    accept("- a\n-   b: 1\n    c: 2\n- [x, 'y', \"z\", 1, {k: v, l: [2]}, ]\n", 1, "['a' {b:#1 c:#2} ['x' 'y' 'z' #1 {k:'v' l:[#2]}]]");
+    accept("- a\n-   b: 1\n    c: 2\n- [x, 'y', \"z\", 1, {k: v, l: [2]}, ]\n", 1,
+           "['a' {b:#1 c:#2} ['x' 'y' 'z' #1 {k:'v' l:[#2]}]]");
     accept("a: [1,\n  2, # two\n  3]\nb: {}\n", 1, "{a:[#1 #2 #3] b:{}}");
     accept("a: one\n  two\n   three # c\nb:\n  four\n  five\n", 1, "{a:'one two three' b:'four five'}");
     accept("a:\r\n  b: 1\r\n  c: x\r\n", 1, "{a:{b:#1 c:'x'}}");
@@ -468,26 +533,61 @@ static void test_yaml(void)
     accept("a:\n    b:\n        c: 1\n    d: 2\ne: 3", 1, "{a:{b:{c:#1} d:#2} e:#3}");
     accept("a: &x 1\nb: *x\nc: [&y two, *y, *x]\nd: &z\n  e: [3]\nf: *z\ng:\n- &l\n  h: 4\n- *l\n- &m [5]\n- *m", 1,
            "{a:#1 b:#1 c:['two' 'two' #1] d:{e:[#3]} f:{e:[#3]} g:[{h:#4} {h:#4} [#5] [#5]]}");
-    accept("base: &base\n  lr: 1\n  arch: {size: 2}\nmore: &more {seed: 3, lr: 9}\nrun:\n  <<: *base\n  lr: 4\nboth: {a: 0, <<: [*base, *more]}", 1,
-           "{base:{lr:#1 arch:{size:#2}} more:{seed:#3 lr:#9} run:{lr:#4 arch:{size:#2}} both:{a:#0 lr:#1 arch:{size:#2} seed:#3}}");
+    accept("base: &base\n  lr: 1\n  arch: {size: 2}\nmore: &more {seed: 3, lr: 9}\nrun:\n  <<: *base\n  lr: 4\nboth: {a: 0, "
+           "<<: [*base, *more]}",
+           1,
+           "{base:{lr:#1 arch:{size:#2}} more:{seed:#3 lr:#9} run:{lr:#4 arch:{size:#2}} both:{a:#0 lr:#1 arch:{size:#2} "
+           "seed:#3}}");
     accept("a: |\n  one\n    two\n\n  three # no comment\n\nb: |- # comment\n  x\nc: |+\n  y\n\nd: |2\n    z\n  w\ne: 1", 1,
            "{a:'one\n  two\n\nthree # no comment\n' b:'x' c:'y\n\n' d:'  z\nw\n' e:#1}");
     accept("a: >\n  one\n  two\n\n  three\n    four\n  five\nb: >-\r\n  x\r\n  y\r\nc: |\nd:\n- |\n  z\n- >-\n\n   q", 1,
            "{a:'one two\nthree\n  four\nfive\n' b:'x y' c:'' d:['z\n' '\nq']}");
-    accept("a: 'one\n  two\n\n  it''s'\nb: \"x \\\n   y\\x41\\u00e9\\U0001F600\\ud83d\\ude00\\_ \\e\"\nc: ['a\n b', {k:\n  v,\n  # more\n  l: [1,\n2]}]", 1,
-           "{a:'one two\nit's' b:'x yA\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xc2\xa0 \x1b' c:['a b' {k:'v' l:[#1 #2]}]}");
+    accept("a: 'one\n  two\n\n  it''s'\nb: \"x \\\n   y\\x41\\u00e9\\U0001F600\\ud83d\\ude00\\_ \\e\"\nc: ['a\n b', {k:\n  "
+           "v,\n  # more\n  l: [1,\n2]}]",
+           1, "{a:'one two\nit's' b:'x yA\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xc2\xa0 \x1b' c:['a b' {k:'v' l:[#1 #2]}]}");
     accept("defaults:\n  - /arch: hrm_v1\n  - override /data@train: x\n  - _self_\nrun: ${oc.env:HOME}/${now:%Y-%m-%d}\n", 1,
            "{defaults:[{/arch:'hrm_v1'} {override /data@train:'x'} '_self_'] run:'${oc.env:HOME}/${now:%Y-%m-%d}'}");
-    accept("wandb_version: 1\nlr:\n  desc: null\n  value: 0.5\narch:\n  desc: null\n  value:\n    loss:\n      loss_type: x\n", 1,
-           "{wandb_version:#1 lr:{desc:null value:#0.5} arch:{desc:null value:{loss:{loss_type:'x'}}}}");
-    static const struct { const char *text, *message; } bad[] = {
-        {"a: 1\n\tb: 2", "line 2: a tab"}, {"a: 1\n  b: 2", "line 2: indented deeper"}, {"a:\n    b: 1\n  c: 2", "line 3: the indentation fits"},
-        {"  a: 1\nb: 2", "line 2: the indentation"}, {"a: 1\na: 2", "line 2: the key \"a\""}, {"a: *x", "line 1: *x: no value above"}, {"a: &x {b: *x}", "no value above"},
-        {"a: &x\n  b: *x", "no value above"}, {"a: & 1", "without a name"}, {"<<: 1", "takes a mapping"}, {"a: &x [1]\nb:\n  <<: *x", "line 3: << takes"},
-        {"a: !!str 1", "'!'"}, {"a: |x\n  y", "more text after | or >"}, {"a: |\n   x\n  y", "line 3"}, {"a: \"\\q\"", "an escape"}, {"a: \"\\ud800\"", "an escape"}, {"a: 1\n---\nb: 2", "line 2: more than one"}, {"a: 1\n...\nb: 2", "line 3: more than one"}, {"... x", "more text after"}, {"a: 'x", "does not end"},
-        {"a: \"x", "does not end"}, {"a: [1, 2", "'[' without"}, {"a: {b: 1", "'{' without"}, {"a: [1 2}", "expected ',' or ']'"}, {"a: [1] x", "more text after"},
-        {"a: 'x' y", "more text after"}, {"a: b: c", "second ':'"}, {"- 1\nb: 2", "line 2"}, {"a: 1\n- 2", "line 2"}, {"a: 1\njust text", "line 2: expected \"key: value\""},
-        {"a: \xff", "UTF-8"}, {"a: '\xff'", "UTF-8"}, {"a: \"\xff\"", "UTF-8"}, {"\xff: 1", "UTF-8"}, {"a: {b}", "expected \"key: value\""}, {"a: [,]", "expected a value"}, {"? a", "expected"}, {"--- a", "more text after ---"}};
+    accept("wandb_version: 1\nlr:\n  desc: null\n  value: 0.5\narch:\n  desc: null\n  value:\n    loss:\n      loss_type: x\n",
+           1, "{wandb_version:#1 lr:{desc:null value:#0.5} arch:{desc:null value:{loss:{loss_type:'x'}}}}");
+    static const struct { const char *text, *message;
+    } bad[] = {{"a: 1\n\tb: 2", "line 2: a tab"},
+               {"a: 1\n  b: 2", "line 2: indented deeper"},
+               {"a:\n    b: 1\n  c: 2", "line 3: the indentation fits"},
+               {"  a: 1\nb: 2", "line 2: the indentation"},
+               {"a: 1\na: 2", "line 2: the key \"a\""},
+               {"a: *x", "line 1: *x: no value above"},
+               {"a: &x {b: *x}", "no value above"},
+               {"a: &x\n  b: *x", "no value above"},
+               {"a: & 1", "without a name"},
+               {"<<: 1", "takes a mapping"},
+               {"a: &x [1]\nb:\n  <<: *x", "line 3: << takes"},
+               {"a: !!str 1", "'!'"},
+               {"a: |x\n  y", "more text after | or >"},
+               {"a: |\n   x\n  y", "line 3"},
+               {"a: \"\\q\"", "an escape"},
+               {"a: \"\\ud800\"", "an escape"},
+               {"a: 1\n---\nb: 2", "line 2: more than one"},
+               {"a: 1\n...\nb: 2", "line 3: more than one"},
+               {"... x", "more text after"},
+               {"a: 'x", "does not end"},
+               {"a: \"x", "does not end"},
+               {"a: [1, 2", "'[' without"},
+               {"a: {b: 1", "'{' without"},
+               {"a: [1 2}", "expected ',' or ']'"},
+               {"a: [1] x", "more text after"},
+               {"a: 'x' y", "more text after"},
+               {"a: b: c", "second ':'"},
+               {"- 1\nb: 2", "line 2"},
+               {"a: 1\n- 2", "line 2"},
+               {"a: 1\njust text", "line 2: expected \"key: value\""},
+               {"a: \xff", "UTF-8"},
+               {"a: '\xff'", "UTF-8"},
+               {"a: \"\xff\"", "UTF-8"},
+               {"\xff: 1", "UTF-8"},
+               {"a: {b}", "expected \"key: value\""},
+               {"a: [,]", "expected a value"},
+               {"? a", "expected"},
+               {"--- a", "more text after ---"}};
     for (size_t i = 0; i < HRM__COUNT(bad); i++)
         if (strcmp(bad[i].text, "? a") != 0) refuse(bad[i].text, 1, bad[i].message);
     char deep[10000];
@@ -511,7 +611,8 @@ static void test_yaml(void)
     }
     for (size_t i = 0; i < HRM__COUNT(fuzz_yaml_seeds); i++)
         for (size_t n = 0; n < strlen(fuzz_yaml_seeds[i]); n++)
-            if (parse(&doc, fuzz_yaml_seeds[i], n, 1) == HRM_OK) hrm_json_close(doc); /* many beginnings are whole; none may crash */
+            if (parse(&doc, fuzz_yaml_seeds[i], n, 1) == HRM_OK)
+                hrm_json_close(doc); /* many beginnings are whole; none may crash */
     /* aliases of aliases, each ten times over and eight deep, would be a hundred million */
     size_t bomb = (size_t)snprintf(deep, sizeof deep, "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for (int i = 1; i <= 8; i++) {
@@ -541,20 +642,27 @@ static void test_expand(void)
     setenv("HRM_TEST_WORD", "a b", 1);
     setenv("HRM_TEST_NUMBER", "3e-4", 1);
     unsetenv("HRM_TEST_NONE");
-    const char *yaml = "lr: ${oc.env:HRM_TEST_NUMBER}\nname: run-${oc.env:HRM_TEST_WORD}-${seed}\nseed: 7\nsteps: ${oc.env:HRM_TEST_NONE,50}\nnone: ${oc.env:HRM_TEST_NONE}\n"
-                       "arch:\n  hidden_size: 8\n  ndim: ${.hidden_size}\n  loss:\n    size: ${..ndim}\n  list: [\"${arch.loss.size}\", \"x${lr}\"]\n"
-                       "date: ${now:%Y}-${now:%q}\nyear: ${now:%Y}\nround: ${.about}\nabout: ${.round}\nodd: \"${\"\nother: ${hydra:run.dir}\nall: ${arch}\n";
+    const char *yaml = "lr: ${oc.env:HRM_TEST_NUMBER}\nname: run-${oc.env:HRM_TEST_WORD}-${seed}\nseed: 7\nsteps: "
+                       "${oc.env:HRM_TEST_NONE,50}\nnone: ${oc.env:HRM_TEST_NONE}\n"
+                       "arch:\n  hidden_size: 8\n  ndim: ${.hidden_size}\n  loss:\n    size: ${..ndim}\n  list: "
+                       "[\"${arch.loss.size}\", \"x${lr}\"]\n"
+                       "date: ${now:%Y}-${now:%q}\nyear: ${now:%Y}\nround: ${.about}\nabout: ${.round}\nodd: \"${\"\nother: "
+                       "${hydra:run.dir}\nall: ${arch}\n";
     CHECK_OK(hrm_yaml_parse(&doc, yaml, strlen(yaml), "t.yaml", NULL));
     CHECK_OK(hrm_json_expand(doc, 0));
     show(out, sizeof out, hrm_json_root(doc));
-    CHECK(strstr(out, "{lr:#0.000299") && strstr(out, "name:'run-a b-${seed}'") && strstr(out, " ndim:'${.hidden_size}'") && strstr(out, "steps:#50"),
+    CHECK(strstr(out, "{lr:#0.000299") && strstr(out, "name:'run-a b-${seed}'") && strstr(out, " ndim:'${.hidden_size}'") &&
+              strstr(out, "steps:#50"),
           "%s", out);
     CHECK_OK(hrm_json_expand(doc, 1));
     *out = 0;
     show(out, sizeof out, hrm_json_root(doc));
-    CHECK(strstr(out, " name:'run-a b-7' seed:#7 steps:#50 none:'${oc.env:HRM_TEST_NONE}' arch:{hidden_size:#8 ndim:#8 loss:{size:#8} list:[#8 'x3e-4']} date:'20"),
+    CHECK(strstr(out, " name:'run-a b-7' seed:#7 steps:#50 none:'${oc.env:HRM_TEST_NONE}' arch:{hidden_size:#8 ndim:#8 "
+                      "loss:{size:#8} list:[#8 'x3e-4']} date:'20"),
           "%s", out);
-    CHECK(strstr(out, " year:#20") && strstr(out, " round:'${.about}' about:'${.round}' odd:'${' other:'${hydra:run.dir}' all:'${arch}'}"), "%s", out);
+    CHECK(strstr(out, " year:#20") &&
+              strstr(out, " round:'${.about}' about:'${.round}' odd:'${' other:'${hydra:run.dir}' all:'${arch}'}"),
+          "%s", out);
     hrm_json_close(doc);
 #endif
     /* strings that double thirty times over, and a thousand of them: bounded, and they stay what they are */
@@ -563,7 +671,9 @@ static void test_expand(void)
     for (int i = 0; i < 1000; i++) n += (size_t)snprintf(text + n, sizeof text - n, "b%d: ${a7}${none}${b%d}\n", i, i);
     CHECK_OK(hrm_yaml_parse(&doc, text, n, "t.yaml", NULL));
     CHECK_OK(hrm_json_expand(doc, 1));
-    CHECK(strlen(hrm_json_get(hrm_json_root(doc), "a7")->string) == 1024 && strcmp(hrm_json_get(hrm_json_root(doc), "a29")->string, "${a28}${a28}") == 0, "doubled strings");
+    CHECK(strlen(hrm_json_get(hrm_json_root(doc), "a7")->string) == 1024 &&
+              strcmp(hrm_json_get(hrm_json_root(doc), "a29")->string, "${a28}${a28}") == 0,
+          "doubled strings");
     hrm_json_close(doc);
 }
 
@@ -610,8 +720,9 @@ static void test_npy(void)
             CHECK_OK(hrm_npy_writer_commit(&w));
             hrm_npy_writer_abort(&w); /* nothing left to drop */
             CHECK_OK(hrm_npy_open(&npy, path));
-            int same = npy.tensor.dtype == dtype && npy.tensor.ndim == ndim && npy.tensor.shape[0] == 50 && npy.tensor.bytes == 50 * row &&
-                       (uintptr_t)npy.tensor.data % 64 == (uintptr_t)npy.map.data % 64 && memcmp(npy.tensor.data, values, 50 * row) == 0;
+            int same = npy.tensor.dtype == dtype && npy.tensor.ndim == ndim && npy.tensor.shape[0] == 50 &&
+                       npy.tensor.bytes == 50 * row && (uintptr_t)npy.tensor.data % 64 == (uintptr_t)npy.map.data % 64 &&
+                       memcmp(npy.tensor.data, values, 50 * row) == 0;
             for (int i = 1; i < ndim; i++) same = same && npy.tensor.shape[i] == shape[i];
             CHECK(same, "%s with %d dimensions", hrm_dtype_name(dtype), ndim);
             hrm_npy_close(&npy);
@@ -625,14 +736,16 @@ static void test_npy(void)
     CHECK_FAILS(hrm_npy_writer_open(&w, path, HRM_I32, 9, shape, NULL), HRM_ERR_ARGUMENT, "9 dimensions");
     shape[1] = INT64_MAX;
     CHECK_FAILS(hrm_npy_writer_open(&w, path, HRM_I32, 2, shape, NULL), HRM_ERR_ARGUMENT, "too large");
-    static const struct { const char *header; int version; size_t bytes; hrm_status status; const char *message; } cases[] = {
+    static const struct { const char *header; int version; size_t bytes; hrm_status status; const char *message;
+    } cases[] = {
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }  \n", 1, 24, HRM_OK, ""},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }  \n", 2, 24, HRM_OK, ""},
         {"{'shape':(2,3),'descr':'|u1','fortran_order':False}\n", 3, 6, HRM_OK, ""},
         {"{'descr': '<i2', 'fortran_order': False, 'shape': (), }\n", 1, 2, HRM_OK, ""},
         {"{'descr': '>u1', 'fortran_order': False, 'shape': (1L,), }\n", 1, 1, HRM_OK, ""},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 4, 24, HRM_ERR_UNSUPPORTED, "version 4"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 23, HRM_ERR_FORMAT, "23 bytes of data, but the header says 24"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 23, HRM_ERR_FORMAT,
+         "23 bytes of data, but the header says 24"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 25, HRM_ERR_FORMAT, "25 bytes"},
         {"{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n", 1, 24, HRM_ERR_UNSUPPORTED, "Fortran"},
         {"{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 24, HRM_OK, ""},
@@ -644,7 +757,8 @@ static void test_npy(void)
         {"{'descr': '<U4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 48, HRM_ERR_UNSUPPORTED, "'<U4'"},
         {"{'descr': '', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 48, HRM_ERR_FORMAT, "descr"},
         {"{'descr': '<', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 48, HRM_ERR_FORMAT, "descr"},
-        {"{'descr': '<ffffffffffffffffffffffffffffff4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 48, HRM_ERR_FORMAT, "descr"},
+        {"{'descr': '<ffffffffffffffffffffffffffffff4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 48, HRM_ERR_FORMAT,
+         "descr"},
         {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 3), }\n", 1, 24, HRM_ERR_UNSUPPORTED, "records"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }\n", 1, 0, HRM_ERR_FORMAT, "too large"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }\n", 1, 0, HRM_ERR_FORMAT, "too large"},
@@ -652,7 +766,8 @@ static void test_npy(void)
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3), }\n", 1, 0, HRM_ERR_FORMAT, "shape"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (1 2), }\n", 1, 8, HRM_ERR_FORMAT, "shape"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': 3, }\n", 1, 12, HRM_ERR_FORMAT, "not a tuple"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }\n", 1, 4, HRM_ERR_UNSUPPORTED, "more than 8"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }\n", 1, 4, HRM_ERR_UNSUPPORTED,
+         "more than 8"},
         {"{'descr': '<f4', 'fortran_order': False, }\n", 1, 4, HRM_ERR_FORMAT, "damaged"},
         {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,), }\n", 1, 4, HRM_ERR_FORMAT, "other keys"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'x': 1}\n", 1, 4, HRM_ERR_FORMAT, "other keys"},
@@ -664,12 +779,18 @@ static void test_npy(void)
         {"{", 1, 0, HRM_ERR_FORMAT, "other keys"}};
     for (size_t i = 0; i < HRM__COUNT(cases); i++) {
         hrm_status status = npy_from(cases[i].header, cases[i].version, cases[i].bytes);
-        CHECK(status == cases[i].status && (status == HRM_OK || (strstr(hrm_error_message(), cases[i].message) && strstr(hrm_error_message(), "h.npy"))),
+        CHECK(status == cases[i].status &&
+                  (status == HRM_OK || (strstr(hrm_error_message(), cases[i].message) && strstr(hrm_error_message(), "h.npy"))),
               "%s: %s, %s", cases[i].header, hrm_status_text(status), hrm_error_message());
     }
     /* what no view can be of: the same numbers in every form */
-    static const struct { const char *descr; int bytes; hrm_dtype dtype; } forms[] = {{"<u2", 2, HRM_I32}, {"<u4", 4, HRM_I64}, {"<u8", 8, HRM_I64}, {">u2", 2, HRM_I32},
-        {">u4", 4, HRM_I64}, {">u8", 8, HRM_I64}, {">i2", 2, HRM_I16}, {">i4", 4, HRM_I32}, {">i8", 8, HRM_I64}, {">f8", 8, HRM_F64}, {"|b1", 1, HRM_BOOL}, {"?", 1, HRM_BOOL}};
+    static const struct {
+        const char *descr;
+        int bytes;
+        hrm_dtype dtype;
+    } forms[] = {{"<u2", 2, HRM_I32}, {"<u4", 4, HRM_I64}, {"<u8", 8, HRM_I64},  {">u2", 2, HRM_I32},
+                 {">u4", 4, HRM_I64}, {">u8", 8, HRM_I64}, {">i2", 2, HRM_I16},  {">i4", 4, HRM_I32},
+                 {">i8", 8, HRM_I64}, {">f8", 8, HRM_F64}, {"|b1", 1, HRM_BOOL}, {"?", 1, HRM_BOOL}};
     for (size_t i = 0; i < HRM__COUNT(forms); i++) {
         unsigned char file[400];
         char header[100];
@@ -691,14 +812,17 @@ static void test_npy(void)
         put_file(path, file, (size_t)(10 + n + 3 * size_of));
         hrm_status status = hrm_npy_open(&npy, path);
         if (i + 1 == HRM__COUNT(forms)) { /* NumPy always writes an order before it */
-            CHECK(status == HRM_ERR_FORMAT && strstr(hrm_error_message(), "descr"), "%s: %s", forms[i].descr, hrm_error_message());
+            CHECK(status == HRM_ERR_FORMAT && strstr(hrm_error_message(), "descr"), "%s: %s", forms[i].descr,
+                  hrm_error_message());
             continue;
         }
         CHECK(status == HRM_OK, "%s: %s", forms[i].descr, hrm_error_message());
         if (status != HRM_OK) continue;
-        CHECK(npy.tensor.dtype == forms[i].dtype && npy.tensor.bytes == 3 * hrm_dtype_size(forms[i].dtype), "%s: %s", forms[i].descr, hrm_dtype_name(npy.tensor.dtype));
+        CHECK(npy.tensor.dtype == forms[i].dtype && npy.tensor.bytes == 3 * hrm_dtype_size(forms[i].dtype), "%s: %s",
+              forms[i].descr, hrm_dtype_name(npy.tensor.dtype));
         CHECK_OK(hrm_convert(back, HRM_I64, npy.tensor.data, npy.tensor.dtype, 3));
-        CHECK(memcmp(back, numbers, sizeof back) == 0, "%s: %lld %lld %lld", forms[i].descr, (long long)back[0], (long long)back[1], (long long)back[2]);
+        CHECK(memcmp(back, numbers, sizeof back) == 0, "%s: %lld %lld %lld", forms[i].descr, (long long)back[0],
+              (long long)back[1], (long long)back[2]);
         hrm_npy_close(&npy);
         if (strstr(forms[i].descr, "u8")) {
             file[10 + n + (*forms[i].descr == '>' ? 0 : 7)] = 0x80;
@@ -724,9 +848,11 @@ static double sample_values[SAMPLES][24];
 
 static void make_samples(void)
 {
-    static const struct { const char *name; hrm_dtype dtype; int ndim; int64_t shape[4]; } list[SAMPLES] = {
-        {"inner.q_head.bias", HRM_F32, 1, {2}}, {"scalar", HRM_F64, 0, {0}}, {"bytes", HRM_U8, 2, {3, 5}}, {"a \"quoted\"\n\xc3\xa4 name", HRM_F16, 3, {2, 3, 4}},
-        {"none", HRM_F32, 2, {0, 4}}, {"long", HRM_I64, 1, {3}}, {"b", HRM_BF16, 4, {1, 2, 1, 5}}};
+    static const struct { const char *name; hrm_dtype dtype; int ndim; int64_t shape[4];
+    } list[SAMPLES] = {{"inner.q_head.bias", HRM_F32, 1, {2}}, {"scalar", HRM_F64, 0, {0}},
+                       {"bytes", HRM_U8, 2, {3, 5}},           {"a \"quoted\"\n\xc3\xa4 name", HRM_F16, 3, {2, 3, 4}},
+                       {"none", HRM_F32, 2, {0, 4}},           {"long", HRM_I64, 1, {3}},
+                       {"b", HRM_BF16, 4, {1, 2, 1, 5}}};
     for (int i = 0; i < SAMPLES; i++) {
         double numbers[24];
         size_t n = 0;
@@ -747,7 +873,8 @@ static void check_samples(const char *path, hrm_dtype as, int torch)
     hrm_tensors *file = NULL;
     CHECK_OK(hrm_tensors_open(&file, path, NULL));
     if (!file) return;
-    CHECK(hrm_tensors_count(file) == SAMPLES && hrm_tensors_is_torch(file) == torch && !hrm_tensors_at(file, SAMPLES), "%zu tensors", hrm_tensors_count(file));
+    CHECK(hrm_tensors_count(file) == SAMPLES && hrm_tensors_is_torch(file) == torch && !hrm_tensors_at(file, SAMPLES),
+          "%zu tensors", hrm_tensors_count(file));
     for (int i = 0; i < SAMPLES; i++) {
         const hrm_tensor *t = hrm_tensors_find(file, sample[i].name), *s = &sample[i];
         hrm_dtype dtype = hrm__dtype_is_float(s->dtype) && as < HRM_DTYPE_COUNT ? as : s->dtype;
@@ -761,7 +888,9 @@ static void check_samples(const char *path, hrm_dtype as, int torch)
     CHECK(hrm_tensors_find(file, "absent") == NULL && hrm_tensors_find(file, "") == NULL, "absent tensors");
     if (!torch) {
         const char *odd = hrm_tensors_metadata(file, "odd \\ \"");
-        CHECK(hrm_tensors_metadata_count(file) == 2 && odd && strcmp(odd, "\x01\n\xe2\x82\xac") == 0 && !hrm_tensors_metadata(file, "x"), "metadata");
+        CHECK(hrm_tensors_metadata_count(file) == 2 && odd && strcmp(odd, "\x01\n\xe2\x82\xac") == 0 &&
+                  !hrm_tensors_metadata(file, "x"),
+              "metadata");
         CHECK(hrm_tensors_metadata_at(file, 9).key == NULL, "past the metadata");
     }
     hrm_tensors_close(file);
@@ -775,7 +904,8 @@ static void test_save(void)
     for (size_t k = 0; k < HRM__COUNT(types); k++) {
         CHECK_OK(hrm_safetensors_save(st, sample, SAMPLES, metadata, 2, types[k], NULL));
         check_samples(st, types[k], 0);
-        for (int wide = 0; wide < 3; wide++) { /* also as a zip64 file from the first byte, or from somewhere in the middle on */
+        for (int wide = 0; wide < 3;
+             wide++) { /* also as a zip64 file from the first byte, or from somewhere in the middle on */
             test_zip_limit = wide == 1 ? 1 : wide == 2 ? 700 : 0xffffffffu;
             CHECK_OK(hrm_torch_save(pt, sample, SAMPLES, types[k], NULL));
             check_samples(pt, types[k], 1);
@@ -794,7 +924,9 @@ static void test_save(void)
     CHECK_FAILS(hrm_safetensors_save(st, sample, 1, metadata, 3, HRM_F32, NULL), HRM_ERR_ARGUMENT, "metadata \"format\" twice");
     hrm_tensor bad[2];
     for (int k = 0; k < 8; k++) {
-        static const char *const messages[] = {"no name", "no name", "no name", "fit together", "fit together", "fit together", "two tensors are named \"b\"", "no name"};
+        static const char *const messages[] = {
+            "no name", "no name", "no name", "fit together", "fit together", "fit together", "two tensors are named \"b\"",
+            "no name"};
         bad[0] = sample[6], bad[1] = sample[0];
         if (k == 0) bad[1].name = NULL;
         if (k == 1) bad[1].name = "";
@@ -828,10 +960,12 @@ static hrm_status open_bytes(const char *name, const void *data, size_t size)
 
 static void test_safetensors_bad(void)
 {
-    static const struct { const char *header; size_t bytes; hrm_status status; const char *message; } cases[] = {
+    static const struct { const char *header; size_t bytes; hrm_status status; const char *message;
+    } cases[] = {
 #define T(name, shape, offsets) "\"" name "\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
         {"{" T("a", "[2]", "[0,8]") "}", 8, HRM_OK, ""},
-        {"{" T("b", "[1]", "[4,8]") "," T("a", "[]", "[0,4]") "," T("z", "[0]", "[4,4]") ",\"__metadata__\":{}}   ", 8, HRM_OK, ""},
+        {"{" T("b", "[1]", "[4,8]") "," T("a", "[]", "[0,4]") "," T("z", "[0]", "[4,4]") ",\"__metadata__\":{}}   ", 8, HRM_OK,
+         ""},
         {"{}", 0, HRM_OK, ""},
         {"{}", 4, HRM_ERR_FORMAT, "4 bytes after the last"},
         {"{" T("a", "[2]", "[0,8]") "}", 7, HRM_ERR_FORMAT, "\"a\" lies at 0 to 8 of 7"},
@@ -854,8 +988,10 @@ static void test_safetensors_bad(void)
         {"{" T("a", "[2]", "[0,8]") "," T("a", "[0]", "[8,8]") "}", 8, HRM_ERR_FORMAT, "\"a\" stands there a second time"},
         {"{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, HRM_OK, ""},
         {"{\"a\":{\"dtype\":\"F4\",\"shape\":[4],\"data_offsets\":[0,2]}," T("b", "[1]", "[2,6]") "}", 6, HRM_OK, ""},
-        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[4],\"data_offsets\":[0,4]}," T("b", "[1]", "[2,6]") "}", 6, HRM_ERR_FORMAT, "overlaps"},
-        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[4],\"data_offsets\":[0,2]}," T("b", "[1]", "[3,7]") "}", 7, HRM_ERR_FORMAT, "has a gap"},
+        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[4],\"data_offsets\":[0,4]}," T("b", "[1]", "[2,6]") "}", 6, HRM_ERR_FORMAT,
+         "overlaps"},
+        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[4],\"data_offsets\":[0,2]}," T("b", "[1]", "[3,7]") "}", 7, HRM_ERR_FORMAT,
+         "has a gap"},
         {"{\"a\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,1]}}", 1, HRM_ERR_FORMAT, "needs dtype"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":1}}", 1, HRM_ERR_FORMAT, "needs dtype"},
         {"{\"a\":[]}", 0, HRM_ERR_FORMAT, "needs dtype"},
@@ -873,14 +1009,16 @@ static void test_safetensors_bad(void)
         hrm__put_le(file, n, 8);
         memcpy(file + 8, cases[i].header, n);
         hrm_status status = open_bytes("bad.safetensors", file, 8 + n + cases[i].bytes);
-        CHECK(status == cases[i].status && (status == HRM_OK || (strstr(hrm_error_message(), cases[i].message) && strstr(hrm_error_message(), "bad.safetensors"))),
+        CHECK(status == cases[i].status && (status == HRM_OK || (strstr(hrm_error_message(), cases[i].message) &&
+                                                                 strstr(hrm_error_message(), "bad.safetensors"))),
               "%s: %s, %s", cases[i].header, hrm_status_text(status), hrm_error_message());
     }
     static const uint64_t lengths[] = {0, 1, 3, 100, 100000001, (uint64_t)1 << 32, INT64_MAX, UINT64_MAX, UINT64_MAX - 7};
     for (size_t i = 0; i < HRM__COUNT(lengths); i++) {
         memcpy(file, "        {}", 10);
         hrm__put_le(file, lengths[i], 8);
-        CHECK(open_bytes("bad.safetensors", file, 10) == HRM_ERR_FORMAT, "a header of %llu bytes", (unsigned long long)lengths[i]);
+        CHECK(open_bytes("bad.safetensors", file, 10) == HRM_ERR_FORMAT, "a header of %llu bytes",
+              (unsigned long long)lengths[i]);
     }
     CHECK_FAILS(open_bytes("bad.safetensors", "", 0), HRM_ERR_FORMAT, "neither");
     CHECK_OK(hrm_safetensors_save(in_folder("s.safetensors"), sample, SAMPLES, NULL, 0, HRM_DTYPE_COUNT, NULL));
@@ -951,92 +1089,125 @@ static size_t find_bytes(const unsigned char *data, size_t size, const char *wha
 static void test_torch_bad(void)
 {
     static unsigned char file[200000];
-    static const struct { const char *pickle; size_t size; hrm_status status; const char *message; } cases[] = {
+    static const struct { const char *pickle; size_t size; hrm_status status; const char *message;
+    } cases[] = {
 #define P(text, status, message) {text, sizeof text - 1, status, message}
         P("\x80\2}" KEY W "s.", HRM_OK, ""),
         P("\x80\2ccollections\nOrderedDict\n)R(" KEY W "u}X\1\0\0\0m}sb.", HRM_OK, ""), /* with _metadata */
-        P("\x80\4\x95\0\0\0\0\0\0\0\0}\x94\x8c\1m\x94}\x94\x8c\1w\x94\x8c\14torch._utils\x94\x8c\22_rebuild_tensor_v2\x94\x93\x94(" STORAGE "K\0K\20\x85K\1\x85" HOOKS "t\x94R\x94ss.", HRM_OK, ""),
+        P("\x80\4\x95\0\0\0\0\0\0\0\0}\x94\x8c\1m\x94}\x94\x8c\1w\x94\x8c\14torch._utils\x94\x8c\22_rebuild_tensor_"
+          "v2\x94\x93\x94(" STORAGE "K\0K\20\x85K\1\x85" HOOKS "t\x94R\x94ss.",
+          HRM_OK, ""),
         P("\x80\2}" KEY TENSOR("K\2", "K\1K\3\x86", "K\200K\1\x86") "s.", HRM_OK, ""), /* a side of 1 may have any stride */
         P("\x80\2}" KEY TENSOR("K\20", "K\0\x85", "K\1\x85") "s.", HRM_OK, ""),
         P("\x80\2}" KEY TENSOR("K\17", ")", ")") "s.", HRM_OK, ""),
-        P("\x80\2}(" KEY W "X\1\0\0\0a]q\0(K\1Ne." , HRM_ERR_FORMAT, "ends with more or less"),
-        P("\x80\2}(" KEY W "X\1\0\0\0a]q\0(K\1NG\0\0\0\0\0\0\0\0\x8a\1\xff" "eh\0X\1\0\0\0bu.", HRM_OK, ""), /* a key that is no name is passed over */
-        P("\x80\2}(" KEY W "X\1\0\0\0a]q\0(K\1NG\0\0\0\0\0\0\0\0\x8a\1\xff" "eX\1\0\0\0b\x88u.", HRM_OK, ""),
+        P("\x80\2}(" KEY W "X\1\0\0\0a]q\0(K\1Ne.", HRM_ERR_FORMAT, "ends with more or less"),
+        P("\x80\2}(" KEY W "X\1\0\0\0a]q\0(K\1NG\0\0\0\0\0\0\0\0\x8a\1\xff"
+          "eh\0X\1\0\0\0bu.",
+          HRM_OK, ""), /* a key that is no name is passed over */
+        P("\x80\2}(" KEY W "X\1\0\0\0a]q\0(K\1NG\0\0\0\0\0\0\0\0\x8a\1\xff"
+          "eX\1\0\0\0b\x88u.",
+          HRM_OK, ""),
         P("\x80\2}" KEY "ctorch._utils\n_rebuild_parameter\n(" W "\x88" HOOKS "tRs.", HRM_OK, ""),
         P("\x80\2}" KEY TENSOR("K\1", "K\4K\4\x86", "K\4K\1\x86") "s.", HRM_ERR_FORMAT, "\"w\" reaches past its storage"),
         P("\x80\2}" KEY TENSOR("K\21", "K\0\x85", "K\1\x85") "s.", HRM_ERR_FORMAT, "\"w\" reaches past"),
         P("\x80\2}" KEY TENSOR("K\0", "K\4K\4\x86", "K\1K\4\x86") "s.", HRM_OK, ""), /* not contiguous: passed over */
         P("\x80\2}" KEY TENSOR("K\0", "K\4K\4\x86", "K\0K\0\x86") "s.", HRM_OK, ""),
         P("\x80\2}" KEY TENSOR("J\xff\xff\xff\xff", "K\1\x85", "K\1\x85") "s.", HRM_ERR_FORMAT, "storage, offset, shape"),
-        P("\x80\2}" KEY TENSOR("\x8a\10\xff\xff\xff\xff\xff\xff\xff\x7f", "K\1\x85", "K\1\x85") "s.", HRM_ERR_FORMAT, "\"w\" reaches past"),
+        P("\x80\2}" KEY TENSOR("\x8a\10\xff\xff\xff\xff\xff\xff\xff\x7f", "K\1\x85", "K\1\x85") "s.", HRM_ERR_FORMAT,
+          "\"w\" reaches past"),
         P("\x80\2}" KEY TENSOR("K\0", "J\xff\xff\xff\xff\x85", "K\1\x85") "s.", HRM_ERR_FORMAT, "\"w\" has a shape"),
-        P("\x80\2}" KEY TENSOR("K\0", "\x8a\10\0\0\0\0\0\0\0\x40K\4\x86", "K\4K\1\x86") "s.", HRM_ERR_FORMAT, "\"w\" has a shape"),
+        P("\x80\2}" KEY TENSOR("K\0", "\x8a\10\0\0\0\0\0\0\0\x40K\4\x86", "K\4K\1\x86") "s.", HRM_ERR_FORMAT,
+          "\"w\" has a shape"),
         P("\x80\2}" KEY TENSOR("K\0", "N\x85", "K\1\x85") "s.", HRM_ERR_FORMAT, "\"w\" has a shape"),
         P("\x80\2}" KEY TENSOR("K\0", "K\1\x85", "K\1K\1\x86") "s.", HRM_ERR_FORMAT, "storage, offset, shape"),
         P("\x80\2}" KEY TENSOR("K\0", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t") "s.", HRM_OK, ""),
         P("\x80\2}" KEY REBUILD "(" STORAGE "K\0)tRs.", HRM_ERR_FORMAT, "storage, offset, shape"),
         P("\x80\2}" KEY REBUILD "(K\1K\0))" HOOKS "tRs.", HRM_ERR_FORMAT, "storage, offset, shape"),
-        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" "9" "X\3\0\0\0cpuK\20tQK\0))" HOOKS "tRs.", HRM_ERR_FORMAT, "no entry \"x/data/9\""),
-        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\5\0\0\0../..X\3\0\0\0cpuK\20tQK\0))" HOOKS "tRs.", HRM_ERR_FORMAT, "no entry"),
-        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" "0" "X\3\0\0\0cpuK\17tQK\0))" HOOKS "tRs.", HRM_ERR_FORMAT, "not 15 elements of 4"),
-        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nDoubleStorage\nX\1\0\0\0" "0" "X\3\0\0\0cpuK\20tQK\0))" HOOKS "tRs.", HRM_ERR_FORMAT, "not 16 elements of 8"),
-        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" "0" "X\3\0\0\0cpuJ\xff\xff\xff\xfftQK\0))" HOOKS "tRs.", HRM_ERR_FORMAT, "not to a storage"),
+        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"
+          "9"
+          "X\3\0\0\0cpuK\20tQK\0))" HOOKS "tRs.",
+          HRM_ERR_FORMAT, "no entry \"x/data/9\""),
+        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\5\0\0\0../..X\3\0\0\0cpuK\20tQK\0))" HOOKS "tRs.",
+          HRM_ERR_FORMAT, "no entry"),
+        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"
+          "0"
+          "X\3\0\0\0cpuK\17tQK\0))" HOOKS "tRs.",
+          HRM_ERR_FORMAT, "not 15 elements of 4"),
+        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nDoubleStorage\nX\1\0\0\0"
+          "0"
+          "X\3\0\0\0cpuK\20tQK\0))" HOOKS "tRs.",
+          HRM_ERR_FORMAT, "not 16 elements of 8"),
+        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"
+          "0"
+          "X\3\0\0\0cpuJ\xff\xff\xff\xfftQK\0))" HOOKS "tRs.",
+          HRM_ERR_FORMAT, "not to a storage"),
         /* what no dictionary of tensors needs is passed over, and never called */
         P("\x80\2}" KEY "cos\nsystem\n(X\7\0\0\0echo hitRs.", HRM_OK, ""),
         P("\x80\2cos\nsystem\n(X\7\0\0\0echo hitR.", HRM_ERR_UNSUPPORTED, "an object of class system"),
         P("\x80\4\x8c\5posix\x8c\6system\x93X\1\0\0\0l\x85R.", HRM_ERR_UNSUPPORTED, "an object of class system"),
         P("\x80\2ctorch\nload\n.", HRM_ERR_UNSUPPORTED, "an object of class load"),
-        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nQUInt8Storage\nX\1\0\0\0" "0" "X\3\0\0\0cpuK\20tQK\0))" HOOKS "tRs.", HRM_OK, ""),
-        P("\x80\4}(" KEY "ctorch\nfloat32\nX\1\0\0\0a\x8f(K\1K\2\x90X\1\0\0\0b(K\1K\2\x91X\1\0\0\0cC\2abX\1\0\0\0dB\2\0\0\0abu.", HRM_OK, ""),
-        P("\x80\4}(X\1\0\0\0e\x8a\11xxxxxxxxxX\1\0\0\0f\x8b\3\0\0\0xxxX\1\0\0\0g\x96\2\0\0\0\0\0\0\0abX\1\0\0\0h\x8e\0\0\0\0\0\0\0\0u.", HRM_OK, ""),
+        P("\x80\2}" KEY REBUILD "((X\7\0\0\0storagectorch\nQUInt8Storage\nX\1\0\0\0"
+          "0"
+          "X\3\0\0\0cpuK\20tQK\0))" HOOKS "tRs.",
+          HRM_OK, ""),
+        P("\x80\4}(" KEY
+          "ctorch\nfloat32\nX\1\0\0\0a\x8f(K\1K\2\x90X\1\0\0\0b(K\1K\2\x91X\1\0\0\0cC\2abX\1\0\0\0dB\2\0\0\0abu.",
+          HRM_OK, ""),
+        P("\x80\4}("
+          "X\1\0\0\0e\x8a\11xxxxxxxxxX\1\0\0\0f\x8b\3\0\0\0xxxX\1\0\0\0g\x96\2\0\0\0\0\0\0\0abX\1\0\0\0h\x8e\0\0\0\0\0\0\0\0u.",
+          HRM_OK, ""),
         P("\x80\4}(X\1\0\0\0gcx\nY\n)\x81}(X\1\0\0\0dK\1ubX\1\0\0\0hcx\nY\n)}\x92u.", HRM_OK, ""), /* objects */
         P("\x80\2}" KEY "ccollections\ndefaultdict\nc__builtin__\nlist\n\x85R" KEY W "ss.", HRM_OK, ""),
         P("\x80\2}" KEY "cx\nMyDict\n)\x81" KEY W "ss.", HRM_OK, ""),
         P("}(X\1\0\0\0aI01\nX\1\0\0\0bL12345678901234567890L\nX\1\0\0\0cF1.5\nU\1dT\1\0\0\0eu.", HRM_OK, ""), /* protocol 1 */
-        P("\x80\2}(20(K\1" "1u.", HRM_ERR_FORMAT, "the stack is empty"), /* DUP, POP, POP_MARK */
-        P("\x80\2}2" "0(K\1K\1" "1.", HRM_OK, ""),
-        P("\x80\2" "0.", HRM_ERR_FORMAT, "the stack is empty"), P("\x80\2" "1.", HRM_ERR_FORMAT, "no mark"), P("\x80\2" "2.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2\x91.", HRM_ERR_FORMAT, "no mark"), P("\x80\2\x90.", HRM_ERR_FORMAT, "no mark"), P("\x80\2C\5ab.", HRM_ERR_FORMAT, "reaches past"),
-        P("\x80\2\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", HRM_ERR_FORMAT, "reaches past"), P("\x80\2I12", HRM_ERR_FORMAT, "ends early"),
-        P("\x80\2}" KEY "ctorch._tensor\n_rebuild_from_type_v2\n(" REBUILD "ctorch.nn\nBuffer\n(" STORAGE "K\0K\4K\4\x86K\4K\1\x86" HOOKS "tNtRs.", HRM_OK, ""),
+        P("\x80\2}(20(K\1"
+          "1u.",
+          HRM_ERR_FORMAT, "the stack is empty"), /* DUP, POP, POP_MARK */
+        P("\x80\2}2"
+          "0(K\1K\1"
+          "1.",
+          HRM_OK, ""),
+        P("\x80\2"
+          "0.",
+          HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2"
+          "1.",
+          HRM_ERR_FORMAT, "no mark"),
+        P("\x80\2"
+          "2.",
+          HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2\x91.", HRM_ERR_FORMAT, "no mark"), P("\x80\2\x90.", HRM_ERR_FORMAT, "no mark"),
+        P("\x80\2C\5ab.", HRM_ERR_FORMAT, "reaches past"),
+        P("\x80\2\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", HRM_ERR_FORMAT, "reaches past"),
+        P("\x80\2I12", HRM_ERR_FORMAT, "ends early"),
+        P("\x80\2}" KEY "ctorch._tensor\n_rebuild_from_type_v2\n(" REBUILD "ctorch.nn\nBuffer\n(" STORAGE
+          "K\0K\4K\4\x86K\4K\1\x86" HOOKS "tNtRs.",
+          HRM_OK, ""),
         P("\x80\2ccollections\nOrderedDict\n\x81.", HRM_ERR_FORMAT, "the stack is empty"), /* NEWOBJ */
-        P("\x80\2}i__main__\nX\n.", HRM_ERR_FORMAT, "opcode 0x69 at 3"),                  /* INST */
-        P("\x80\2}\x82\1.", HRM_ERR_FORMAT, "opcode 0x82"),                               /* EXT1 */
+        P("\x80\2}i__main__\nX\n.", HRM_ERR_FORMAT, "opcode 0x69 at 3"),                   /* INST */
+        P("\x80\2}\x82\1.", HRM_ERR_FORMAT, "opcode 0x82"),                                /* EXT1 */
         P("\x80\2ccollections\nOrderedDict\n]\x85R.", HRM_ERR_FORMAT, "OrderedDict made from"),
         P("\x80\2ccollections\nOrderedDict\n]R.", HRM_ERR_FORMAT, "without a tuple"),
-        P("\x80\2})R.", HRM_ERR_FORMAT, "cannot be called"),
-        P("\x80\2)R.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2R.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2Q.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2}Q.", HRM_ERR_FORMAT, "not to a storage"),
-        P("\x80\2\x93.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2K\1K\2\x93.", HRM_ERR_FORMAT, "no string"),
-        P("\x80\2}K\1b.", HRM_OK, ""),
+        P("\x80\2})R.", HRM_ERR_FORMAT, "cannot be called"), P("\x80\2)R.", HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2R.", HRM_ERR_FORMAT, "the stack is empty"), P("\x80\2Q.", HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2}Q.", HRM_ERR_FORMAT, "not to a storage"), P("\x80\2\x93.", HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2K\1K\2\x93.", HRM_ERR_FORMAT, "no string"), P("\x80\2}K\1b.", HRM_OK, ""),
         P("\x80\2]K\1b.", HRM_ERR_UNSUPPORTED, "not a dictionary of tensors"),
-        P("\x80\2K\1b.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2t.", HRM_ERR_FORMAT, "there is no mark"),
-        P("\x80\2u.", HRM_ERR_FORMAT, "there is no mark"),
-        P("\x80\2(u.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2}(K\1u.", HRM_ERR_FORMAT, "takes none"),
-        P("\x80\2}(K\1e.", HRM_ERR_FORMAT, "takes none"),
+        P("\x80\2K\1b.", HRM_ERR_FORMAT, "the stack is empty"), P("\x80\2t.", HRM_ERR_FORMAT, "there is no mark"),
+        P("\x80\2u.", HRM_ERR_FORMAT, "there is no mark"), P("\x80\2(u.", HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2}(K\1u.", HRM_ERR_FORMAT, "takes none"), P("\x80\2}(K\1e.", HRM_ERR_FORMAT, "takes none"),
         P("\x80\2](K\1K\2u.", HRM_ERR_FORMAT, "takes none"),
         P("\x80\2K\1(K\1\x86.", HRM_ERR_FORMAT, "the stack is empty"), /* reaches below the mark */
-        P("\x80\2}(K\1K\2s.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2s.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2a.", HRM_ERR_FORMAT, "the stack is empty"),
-        P("\x80\2\x87.", HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2}(K\1K\2s.", HRM_ERR_FORMAT, "the stack is empty"), P("\x80\2s.", HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2a.", HRM_ERR_FORMAT, "the stack is empty"), P("\x80\2\x87.", HRM_ERR_FORMAT, "the stack is empty"),
         P("\x80\2h\0.", HRM_ERR_FORMAT, "recalls what was not stored"),
         P("\x80\2}r\xff\xff\xff\x7f.", HRM_ERR_FORMAT, "memo index"),
-        P("\x80\2}r\xff\xff\xff\xff.", HRM_ERR_FORMAT, "memo index"),
-        P("\x80\2q\0.", HRM_ERR_FORMAT, "the stack is empty"),
+        P("\x80\2}r\xff\xff\xff\xff.", HRM_ERR_FORMAT, "memo index"), P("\x80\2q\0.", HRM_ERR_FORMAT, "the stack is empty"),
         P("\x80\2X\xff\xff\xff\xff.", HRM_ERR_FORMAT, "a string reaches past"),
         P("\x80\4\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", HRM_ERR_FORMAT, "a string reaches past"),
-        P("\x80\2\x8a\10.", HRM_ERR_FORMAT, "ends early"),
-        P("\x80\7}.", HRM_ERR_FORMAT, "protocol"),
-        P("\x80\2}", HRM_ERR_FORMAT, "does not end"),
-        P("", HRM_ERR_FORMAT, "does not end"),
-        P("\x80\2.", HRM_ERR_FORMAT, "more or less than one"),
-        P("\x80\2}}.", HRM_ERR_FORMAT, "more or less than one"),
+        P("\x80\2\x8a\10.", HRM_ERR_FORMAT, "ends early"), P("\x80\7}.", HRM_ERR_FORMAT, "protocol"),
+        P("\x80\2}", HRM_ERR_FORMAT, "does not end"), P("", HRM_ERR_FORMAT, "does not end"),
+        P("\x80\2.", HRM_ERR_FORMAT, "more or less than one"), P("\x80\2}}.", HRM_ERR_FORMAT, "more or less than one"),
         P("\x80\2].", HRM_ERR_UNSUPPORTED, "not a dictionary of tensors"),
         P("\x80\2" W ".", HRM_ERR_UNSUPPORTED, "not a dictionary of tensors"),
         P("\x80\2}(" KEY W KEY W "u.", HRM_ERR_FORMAT, "two tensors are named \"w\""),
@@ -1048,7 +1219,8 @@ static void test_torch_bad(void)
     for (size_t i = 0; i < HRM__COUNT(cases); i++) {
         size_t n = make_zip(file, cases[i].pickle, cases[i].size, NULL, NULL);
         hrm_status status = open_bytes("bad.pt", file, n);
-        CHECK(status == cases[i].status && (status == HRM_OK || (strstr(hrm_error_message(), cases[i].message) && strstr(hrm_error_message(), "bad.pt"))),
+        CHECK(status == cases[i].status && (status == HRM_OK || (strstr(hrm_error_message(), cases[i].message) &&
+                                                                 strstr(hrm_error_message(), "bad.pt"))),
               "pickle %zu (\"%s\"): %s, %s", i, cases[i].message, hrm_status_text(status), hrm_error_message());
     }
     /* dictionaries in one another, each ten times over and seven deep, would be ten million tensors */
@@ -1078,21 +1250,31 @@ static void test_torch_bad(void)
 #undef PUT
     /* the zip around it */
     static const char good[] = "\x80\2}" KEY W "s.";
-    static const struct { const char *name, *text; hrm_status status; const char *message; } extras[] = {
-        {"x/byteorder", "little", HRM_OK, ""}, {"x/byteorder", "big", HRM_ERR_UNSUPPORTED, "big-endian"}, {"x/../../etc/passwd", "", HRM_ERR_FORMAT, "leads out"},
-        {"..", "", HRM_ERR_FORMAT, "leads out"}, {"/x", "", HRM_ERR_FORMAT, "leads out"}, {"x\\y", "", HRM_ERR_FORMAT, "leads out"}, {"", "", HRM_ERR_FORMAT, "leads out"},
-        {"x/..y/z..", "", HRM_OK, ""}, {"x/version", "", HRM_ERR_FORMAT, "two entries have one name"}, {"y/data.pkl", "", HRM_ERR_FORMAT, "more than one data.pkl"},
-        {"x/.data/serialization_id", "123", HRM_OK, ""}};
+    static const struct { const char *name, *text; hrm_status status; const char *message;
+    } extras[] = {{"x/byteorder", "little", HRM_OK, ""},
+                  {"x/byteorder", "big", HRM_ERR_UNSUPPORTED, "big-endian"},
+                  {"x/../../etc/passwd", "", HRM_ERR_FORMAT, "leads out"},
+                  {"..", "", HRM_ERR_FORMAT, "leads out"},
+                  {"/x", "", HRM_ERR_FORMAT, "leads out"},
+                  {"x\\y", "", HRM_ERR_FORMAT, "leads out"},
+                  {"", "", HRM_ERR_FORMAT, "leads out"},
+                  {"x/..y/z..", "", HRM_OK, ""},
+                  {"x/version", "", HRM_ERR_FORMAT, "two entries have one name"},
+                  {"y/data.pkl", "", HRM_ERR_FORMAT, "more than one data.pkl"},
+                  {"x/.data/serialization_id", "123", HRM_OK, ""}};
     for (size_t i = 0; i < HRM__COUNT(extras); i++) {
         size = make_zip(file, good, sizeof good - 1, extras[i].name, extras[i].text);
         hrm_status status = open_bytes("bad.pt", file, size);
-        CHECK(status == extras[i].status && (status == HRM_OK || strstr(hrm_error_message(), extras[i].message)), "%s: %s", extras[i].name, hrm_error_message());
+        CHECK(status == extras[i].status && (status == HRM_OK || strstr(hrm_error_message(), extras[i].message)), "%s: %s",
+              extras[i].name, hrm_error_message());
     }
     for (int k = 0; k < 14; k++) {
-        static const char *const messages[] = {"compressed", "damaged", "encrypted", "overlap", "does not begin", "past its end", "disagree", "directory",
-                                               "directory", "no directory", "disagree", "compressed", "compressed", "without NAME/data.pkl"};
+        static const char *const messages[] = {
+            "compressed", "damaged",   "encrypted",    "overlap",  "does not begin", "past its end", "disagree",
+            "directory",  "directory", "no directory", "disagree", "compressed",     "compressed",   "without NAME/data.pkl"};
         size = make_zip(file, good, sizeof good - 1, NULL, NULL);
-        size_t central = find_bytes(file, size, "PK\1\2", 0), second = find_bytes(file, size, "PK\1\2", central + 4), end = size - 22;
+        size_t central = find_bytes(file, size, "PK\1\2", 0), second = find_bytes(file, size, "PK\1\2", central + 4),
+               end = size - 22;
         size_t local_second = find_bytes(file, size, "PK\3\4", 4);
         switch (k) {
         case 0: file[second + 10] = file[local_second + 8] = 8; break;           /* deflated */
@@ -1108,17 +1290,22 @@ static void test_torch_bad(void)
         case 10: file[second + 10] = 8; break;
         case 11: hrm__put_le(file + second + 24, 4, 4); break;                   /* sizes differ */
         case 12: file[central + 10] = file[8] = 8; break;
-        default: memcpy(file + central + 46, "y", 1), memcpy(file + 30, "y", 1), memcpy(file + central + 46 + 2, "Data", 4), memcpy(file + 32, "Data", 4); break;
+        default:
+            memcpy(file + central + 46, "y", 1), memcpy(file + 30, "y", 1), memcpy(file + central + 46 + 2, "Data", 4),
+                memcpy(file + 32, "Data", 4);
+            break;
         }
         hrm_status status = open_bytes("bad.pt", file, size);
-        CHECK((status == HRM_ERR_FORMAT || status == HRM_ERR_UNSUPPORTED) && strstr(hrm_error_message(), messages[k]), "zip damage %d: %s, %s", k, hrm_status_text(status), hrm_error_message());
+        CHECK((status == HRM_ERR_FORMAT || status == HRM_ERR_UNSUPPORTED) && strstr(hrm_error_message(), messages[k]),
+              "zip damage %d: %s, %s", k, hrm_status_text(status), hrm_error_message());
     }
     CHECK_FAILS(open_bytes("bad.pt", "\x80\2\x8a\nl\xfc\x9c""F\xf9 j\xa8P\x19.", 16), HRM_ERR_UNSUPPORTED, "before 1.6");
     for (int wide = 0; wide < 2; wide++) {
         test_zip_limit = wide ? 1 : 0xffffffffu;
         CHECK_OK(hrm_torch_save(in_folder("s.pt"), sample, SAMPLES, HRM_DTYPE_COUNT, NULL));
         unsigned char *data = get_file(in_folder("s.pt"), &size);
-        for (size_t cut_at = 0; data && cut_at < size; cut_at++) CHECK(!fuzz_checkpoint(data, cut_at), "accepted when cut off at %zu of %zu", cut_at, size);
+        for (size_t cut_at = 0; data && cut_at < size; cut_at++)
+            CHECK(!fuzz_checkpoint(data, cut_at), "accepted when cut off at %zu of %zu", cut_at, size);
         CHECK(data && fuzz_checkpoint(data, size), "the whole file: %s", hrm_error_message());
         free(data);
     }
@@ -1155,23 +1342,31 @@ static void test_torch_objects(void)
     CHECK_OK(hrm_tensors_open(&file, "tests/files/objects.pt", NULL));
     if (file) {
         const hrm_tensor *w = hrm_tensors_find(file, "state_dict.w");
-        CHECK(w && w->dtype == HRM_F32 && w->ndim == 2 && w->bytes == sizeof want && memcmp(w->data, want, sizeof want) == 0, "state_dict.w");
-        CHECK(hrm_tensors_count(file) == 2 && hrm_tensors_find(file, "parameter") && !hrm_tensors_find(file, "float8"), "%zu tensors", hrm_tensors_count(file));
-        CHECK_FAILS(hrm__tensors_missing(file, "o.pt", "float8"), HRM_ERR_UNSUPPORTED, "o.pt: tensor \"float8\" has dtype float8_e4m3fn, which is not supported");
-        CHECK_FAILS(hrm__tensors_missing(file, "o.pt", "transposed"), HRM_ERR_UNSUPPORTED, "is not contiguous; save tensor.contiguous()");
+        CHECK(w && w->dtype == HRM_F32 && w->ndim == 2 && w->bytes == sizeof want && memcmp(w->data, want, sizeof want) == 0,
+              "state_dict.w");
+        CHECK(hrm_tensors_count(file) == 2 && hrm_tensors_find(file, "parameter") && !hrm_tensors_find(file, "float8"),
+              "%zu tensors", hrm_tensors_count(file));
+        CHECK_FAILS(hrm__tensors_missing(file, "o.pt", "float8"), HRM_ERR_UNSUPPORTED,
+                    "o.pt: tensor \"float8\" has dtype float8_e4m3fn, which is not supported");
+        CHECK_FAILS(hrm__tensors_missing(file, "o.pt", "transposed"), HRM_ERR_UNSUPPORTED,
+                    "is not contiguous; save tensor.contiguous()");
         CHECK_FAILS(hrm__tensors_missing(file, "o.pt", "config"), HRM_ERR_FORMAT, "\"config\" is missing");
         hrm_tensors_close(file);
     }
-    CHECK_FAILS(hrm_tensors_open(&file, "tests/files/legacy.pt", NULL), HRM_ERR_UNSUPPORTED, "legacy.pt: PyTorch's form from before 1.6");
+    CHECK_FAILS(hrm_tensors_open(&file, "tests/files/legacy.pt", NULL), HRM_ERR_UNSUPPORTED,
+                "legacy.pt: PyTorch's form from before 1.6");
     CHECK_FAILS(open_bytes("bad.pt", "\x80\4\x95\0\0\0\0\0\0\0\0}.", 13), HRM_ERR_UNSUPPORTED, "a bare Python pickle");
 }
 
 static void test_content(void)
 {
     /* what often lies where a file should */
-    static const struct { const char *text, *message; } cases[] = {
-        {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "a git-lfs pointer, not the file itself; run git lfs pull"},
-        {"<!DOCTYPE html>\n<html lang=\"en\">", "an HTML page"}, {"\xef\xbb\xbf\n <HTML><head>", "an HTML page"}, {"<!doctype HTML PUBLIC", "an HTML page"}};
+    static const struct { const char *text, *message;
+    } cases[] = {{"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+                  "a git-lfs pointer, not the file itself; run git lfs pull"},
+                 {"<!DOCTYPE html>\n<html lang=\"en\">", "an HTML page"},
+                 {"\xef\xbb\xbf\n <HTML><head>", "an HTML page"},
+                 {"<!doctype HTML PUBLIC", "an HTML page"}};
     hrm_json_document *doc;
     hrm_npy npy;
     for (size_t i = 0; i < HRM__COUNT(cases); i++) {
@@ -1193,8 +1388,10 @@ static hrm_model_desc tiny_desc(void)
 {
     hrm_model_desc d;
     memset(&d, 0, sizeof d);
-    d.seq_len = 4, d.vocab_size = 3, d.num_puzzle_identifiers = 2, d.hidden_size = 8, d.num_heads = 2, d.H_layers = 1, d.L_layers = 2, d.H_cycles = 3, d.L_cycles = 1;
-    d.halt_max_steps = 5, d.expansion = 3, d.rope_theta = 500, d.rms_norm_eps = 1e-6f, d.halt_exploration_prob = 0.25f, d.puzzle_emb_ndim = 8, d.num_threads = 1;
+    d.seq_len = 4, d.vocab_size = 3, d.num_puzzle_identifiers = 2, d.hidden_size = 8, d.num_heads = 2, d.H_layers = 1,
+    d.L_layers = 2, d.H_cycles = 3, d.L_cycles = 1;
+    d.halt_max_steps = 5, d.expansion = 3, d.rope_theta = 500, d.rms_norm_eps = 1e-6f, d.halt_exploration_prob = 0.25f,
+    d.puzzle_emb_ndim = 8, d.num_threads = 1;
     return d;
 }
 
@@ -1252,34 +1449,59 @@ static void test_configuration(void)
     char bare[800], own[800];
     snprintf(bare, sizeof bare, "%s", in_folder("bare.pt"));
     snprintf(own, sizeof own, "%s", in_folder("tiny.safetensors"));
-    for (int torch = 0; torch < 2; torch++) { /* without a configuration: what is not known is named, one line, and nothing assumed */
+    for (int torch = 0; torch < 2;
+         torch++) { /* without a configuration: what is not known is named, one line, and nothing assumed */
         strip_tiny(bare, torch ? "_orig_mod.model." : "", torch, HRM_ROPE);
-        CHECK_FAILS(load_with(bare, NULL, NULL), HRM_ERR_ARGUMENT,
-                    "bare.pt: nothing tells its num_heads, H_cycles, L_cycles, halt_max_steps and seq_len: say arch.num_heads=");
-        CHECK(strstr(hrm_error_message(), "put its bare.yaml, all_config.yaml or config.json beside it") && !strchr(hrm_error_message(), '\n'), "%s", hrm_error_message());
+        CHECK_FAILS(
+            load_with(bare, NULL, NULL), HRM_ERR_ARGUMENT,
+            "bare.pt: nothing tells its num_heads, H_cycles, L_cycles, halt_max_steps and seq_len: say arch.num_heads=");
+        CHECK(strstr(hrm_error_message(), "put its bare.yaml, all_config.yaml or config.json beside it") &&
+                  !strchr(hrm_error_message(), '\n'),
+              "%s", hrm_error_message());
         memset(&want, 0, sizeof want);
         want.num_threads = 1, want.num_heads = 2, want.H_cycles = 3, want.halt_max_steps = 5, want.seq_len = 4;
         CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_ARGUMENT, "nothing tells its L_cycles: say arch.L_cycles=");
         want.L_cycles = 1, want.seq_len = 0;
         CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_ARGUMENT, "nothing tells its seq_len, the puzzle's length");
         CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, &want));
-        CHECK(got.num_heads == 2 && got.seq_len == 0 && got.hidden_size == 8 && got.L_layers == 2 && got.vocab_size == 3, "merged: heads %d", got.num_heads);
-        CHECK(from(&sources, NULL, NULL) && from(&sources, "num_heads", "the description") && from(&sources, "hidden_size", "its tensors") && from(&sources, "seq_len", NULL) &&
-                  from(&sources, "rope_theta", "the default") && from(&sources, "expansion", "its tensors") && from(&sources, "no such key", NULL), "sources");
+        CHECK(got.num_heads == 2 && got.seq_len == 0 && got.hidden_size == 8 && got.L_layers == 2 && got.vocab_size == 3,
+              "merged: heads %d", got.num_heads);
+        CHECK(from(&sources, NULL, NULL) && from(&sources, "num_heads", "the description") &&
+                  from(&sources, "hidden_size", "its tensors") && from(&sources, "seq_len", NULL) &&
+                  from(&sources, "rope_theta", "the default") && from(&sources, "expansion", "its tensors") &&
+                  from(&sources, "no such key", NULL),
+              "sources");
         want.seq_len = 4;
         CHECK_OK(load_with(bare, &want, &got));
-        CHECK(got.H_cycles == 3 && got.L_cycles == 1 && got.halt_max_steps == 5 && fabs((double)got.rope_theta - 10000) < 1 && !got.no_halt_exploration, "what was said");
+        CHECK(got.H_cycles == 3 && got.L_cycles == 1 && got.halt_max_steps == 5 && fabs((double)got.rope_theta - 10000) < 1 &&
+                  !got.no_halt_exploration,
+              "what was said");
         CHECK_OK(hrm_checkpoint_describe(&got, bare, NULL));
-        CHECK(got.num_heads == 0 && got.H_layers == 1 && got.puzzle_emb_ndim == 8 && got.num_puzzle_identifiers == 2, "described: heads %d", got.num_heads);
+        CHECK(got.num_heads == 0 && got.H_layers == 1 && got.puzzle_emb_ndim == 8 && got.num_puzzle_identifiers == 2,
+              "described: heads %d", got.num_heads);
     }
     CHECK_OK(load_with(bare, &all, &got)); /* everything said */
-    CHECK(fabs((double)got.expansion - 3) < 1e-6 && fabs((double)got.rope_theta - 500) < 1e-3, "expansion %g, theta %g", (double)got.expansion, (double)got.rope_theta);
+    CHECK(fabs((double)got.expansion - 3) < 1e-6 && fabs((double)got.rope_theta - 500) < 1e-3, "expansion %g, theta %g",
+          (double)got.expansion, (double)got.rope_theta);
     /* item by item against a file that says everything: the field and both values are named, or the description's is taken */
-    static const struct { const char *field, *one, *two; } wrong[] = {
-        {"seq_len", "4", "5"}, {"vocab_size", "3", "7"}, {"num_puzzle_identifiers", "2", "9"}, {"puzzle_emb_ndim", "8", "16"}, {"puzzle_emb_ndim", "8", "0"}, {"hidden_size", "8", "16"},
-        {"num_heads", "2", "1"}, {"H_layers", "1", "3"}, {"L_layers", "2", "1"}, {"H_cycles", "3", "2"}, {"L_cycles", "1", "2"}, {"expansion", "3", "4"},
-        {"pos_encodings", "rope", "learned"}, {"rms_norm_eps", "1e-06", "1e-05"}, {"rope_theta", "500", "501"}, {"causal", "false", "true"},
-        {"loss_type", "stablemax_cross_entropy", "softmax_cross_entropy"}};
+    static const struct { const char *field, *one, *two;
+    } wrong[] = {{"seq_len", "4", "5"},
+                 {"vocab_size", "3", "7"},
+                 {"num_puzzle_identifiers", "2", "9"},
+                 {"puzzle_emb_ndim", "8", "16"},
+                 {"puzzle_emb_ndim", "8", "0"},
+                 {"hidden_size", "8", "16"},
+                 {"num_heads", "2", "1"},
+                 {"H_layers", "1", "3"},
+                 {"L_layers", "2", "1"},
+                 {"H_cycles", "3", "2"},
+                 {"L_cycles", "1", "2"},
+                 {"expansion", "3", "4"},
+                 {"pos_encodings", "rope", "learned"},
+                 {"rms_norm_eps", "1e-06", "1e-05"},
+                 {"rope_theta", "500", "501"},
+                 {"causal", "false", "true"},
+                 {"loss_type", "stablemax_cross_entropy", "softmax_cross_entropy"}};
     CHECK_OK(load_with(own, &all, NULL));
     for (int i = 0; i < (int)HRM__COUNT(wrong); i++) {
         char one[100], two[100];
@@ -1318,62 +1540,98 @@ static void test_configuration(void)
     CHECK_OK(load_with(bare, &want, &got));
     CHECK(fabs((double)got.expansion - 40) < 1e-6, "expansion %g", (double)got.expansion);
     want.expansion = 49;
-    CHECK_FAILS(load_with(bare, &want, NULL), HRM_ERR_SHAPE, "bare.pt: expansion is 49 (the description), which makes the SwiGLU 512 wide, but it is 256 wide (its tensors)");
-    CHECK(fabs(hrm__swiglu_width(48.046875, 8) - 256) < 1e-9 && fabs(hrm__swiglu_width(48.28125, 8) - 512) < 1e-9, "256.25 and 257.5");
-    CHECK(fabs(hrm__swiglu_width(3.005859375, 128) - 256) < 1e-9, "256.5 goes to the even 256, not %g", hrm__swiglu_width(3.005859375, 128));
+    CHECK_FAILS(
+        load_with(bare, &want, NULL), HRM_ERR_SHAPE,
+        "bare.pt: expansion is 49 (the description), which makes the SwiGLU 512 wide, but it is 256 wide (its tensors)");
+    CHECK(fabs(hrm__swiglu_width(48.046875, 8) - 256) < 1e-9 && fabs(hrm__swiglu_width(48.28125, 8) - 512) < 1e-9,
+          "256.25 and 257.5");
+    CHECK(fabs(hrm__swiglu_width(3.005859375, 128) - 256) < 1e-9, "256.5 goes to the even 256, not %g",
+          hrm__swiglu_width(3.005859375, 128));
     /* beside the file: its name with .yaml before all_config.yaml before config.json, each under its own keys */
-    const char *rest = "  num_heads: 2\n  L_cycles: 1\n  halt_max_steps: 5\n  puzzle_emb_ndim: ${.hidden_size}\n  hidden_size: 8\n  loss: {name: losses@ACTLossHead, loss_type: softmax_cross_entropy}\n";
+    const char *rest = "  num_heads: 2\n  L_cycles: 1\n  halt_max_steps: 5\n  puzzle_emb_ndim: ${.hidden_size}\n  hidden_size: "
+                       "8\n  loss: {name: losses@ACTLossHead, loss_type: softmax_cross_entropy}\n";
     char yaml[1000];
-    BESIDE("config.json", "{\"config\": {\"batch_size\": 5, \"num_heads\": 2, \"H_cycles\": 1, \"L_cycles\": 1, \"halt_max_steps\": 5, \"seq_len\": 4, \"loss_type\": \"softmax_cross_entropy\"}}");
+    BESIDE("config.json", "{\"config\": {\"batch_size\": 5, \"num_heads\": 2, \"H_cycles\": 1, \"L_cycles\": 1, "
+                          "\"halt_max_steps\": 5, \"seq_len\": 4, \"loss_type\": \"softmax_cross_entropy\"}}");
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
-    CHECK(got.H_cycles == 1 && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY && from(&sources, NULL, "/config.json") && from(&sources, "H_cycles", "/config.json"), "config.json");
-    snprintf(yaml, sizeof yaml, "arch:\n  H_cycles: 2\n  name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\n%slr: 1e-4\nseq_len: 4\n", rest);
+    CHECK(got.H_cycles == 1 && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY && from(&sources, NULL, "/config.json") &&
+              from(&sources, "H_cycles", "/config.json"),
+          "config.json");
+    snprintf(yaml, sizeof yaml,
+             "arch:\n  H_cycles: 2\n  name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\n%slr: 1e-4\nseq_len: 4\n", rest);
     BESIDE("all_config.yaml", yaml);
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
-    CHECK(got.H_cycles == 2 && got.seq_len == 4 && from(&sources, NULL, "/all_config.yaml") && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY, "all_config.yaml");
-    BESIDE("bare.yaml", "wandb_version: 1\narch:\n  desc: null\n  value:\n    num_heads: 2\n    H_cycles: 3\n    L_cycles: 1\n    halt_max_steps: 5\nseq_len:\n  value: 4\n");
+    CHECK(got.H_cycles == 2 && got.seq_len == 4 && from(&sources, NULL, "/all_config.yaml") &&
+              got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY,
+          "all_config.yaml");
+    BESIDE("bare.yaml", "wandb_version: 1\narch:\n  desc: null\n  value:\n    num_heads: 2\n    H_cycles: 3\n    L_cycles: 1\n "
+                        "   halt_max_steps: 5\nseq_len:\n  value: 4\n");
     CHECK_OK(load_with(bare, NULL, &got)); /* as Weights & Biases has it */
     CHECK(got.H_cycles == 3, "NAME.yaml: %d", got.H_cycles);
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, own, NULL)); /* its own metadata wins, whatever lies there */
-    CHECK(got.H_cycles == 3 && got.loss_type == HRM_STABLEMAX_CROSS_ENTROPY && from(&sources, NULL, "its own metadata") && from(&sources, "H_cycles", "its own metadata"), "metadata");
+    CHECK(got.H_cycles == 3 && got.loss_type == HRM_STABLEMAX_CROSS_ENTROPY && from(&sources, NULL, "its own metadata") &&
+              from(&sources, "H_cycles", "its own metadata"),
+          "metadata");
     remove(in_folder("bare.yaml"));
     remove(in_folder("config.json"));
-    static const struct { const char *text; hrm_status status; const char *message; } lines[] = {
-        {"arch:\n  num_heads: 2\n  H_layers: 2.7\n", HRM_ERR_FORMAT, "all_config.yaml: line 3: arch.H_layers is \"2.7\", expected a whole number"},
-        {"arch:\n  H_layers: '1'\n", HRM_ERR_FORMAT, "arch.H_layers is \"1\""}, {"arch:\n  H_layers: true\n", HRM_ERR_FORMAT, "arch.H_layers is \"true\""},
-        {"arch:\n  causal: 2\n", HRM_ERR_FORMAT, "arch.causal is \"2\", expected true or false"}, {"arch:\n  expansion: -1\n", HRM_ERR_FORMAT, "arch.expansion is \"-1\""},
-        {"arch:\n  halt_exploration_prob: 1.5\n", HRM_ERR_FORMAT, "expected a number from 0 to 1"}, {"arch:\n  pos_encodings: sine\n", HRM_ERR_FORMAT, "expected one of rope|learned|none"},
-        {"arch:\n  num_head: 2\n", HRM_ERR_UNSUPPORTED, "all_config.yaml: line 2: this version knows no key arch.num_head; the nearest is num_heads"},
-        {"arch:\n  loss:\n    smoothing: 0.1\n", HRM_ERR_UNSUPPORTED, "no key arch.loss.smoothing; the nearest is label_smoothing"},
-        {"arch:\n  loss:\n    label_smoothing: 1\n", HRM_ERR_FORMAT, "all_config.yaml: line 3: arch.loss.label_smoothing is \"1\", expected a number from 0 to"},
-        {"arch:\n  loss:\n    hidden_size: 8\n", HRM_ERR_UNSUPPORTED, "no key arch.loss.hidden_size"}, {"arch:\n  mlp_t: true\n", HRM_ERR_SHAPE, "mlp_t is true ("},
-        {"arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_SHAPE, "bare.pt: H_layers is 0 ("},
-        {"arch:\n  name: recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_UNSUPPORTED, "line 2: arch.name is \"recursive_reasoning.trm_singlez@"},
-        {"arch:\n  name: recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1\n", HRM_OK, ""},
-        {"arch:\n  vocab_size: 4\n", HRM_ERR_SHAPE, "all_config.yaml), but 3 (its tensors)"}, {"arch:\n  expansion: 49\n", HRM_ERR_SHAPE, "expansion is 49 ("},
-        {"arch: [1\n", HRM_ERR_FORMAT, "all_config.yaml: line"}, {"- 1\n", HRM_OK, ""}, {"lr: 1e-4\n", HRM_OK, ""}};
+    static const struct { const char *text; hrm_status status; const char *message;
+    } lines[] = {{"arch:\n  num_heads: 2\n  H_layers: 2.7\n", HRM_ERR_FORMAT,
+                  "all_config.yaml: line 3: arch.H_layers is \"2.7\", expected a whole number"},
+                 {"arch:\n  H_layers: '1'\n", HRM_ERR_FORMAT, "arch.H_layers is \"1\""},
+                 {"arch:\n  H_layers: true\n", HRM_ERR_FORMAT, "arch.H_layers is \"true\""},
+                 {"arch:\n  causal: 2\n", HRM_ERR_FORMAT, "arch.causal is \"2\", expected true or false"},
+                 {"arch:\n  expansion: -1\n", HRM_ERR_FORMAT, "arch.expansion is \"-1\""},
+                 {"arch:\n  halt_exploration_prob: 1.5\n", HRM_ERR_FORMAT, "expected a number from 0 to 1"},
+                 {"arch:\n  pos_encodings: sine\n", HRM_ERR_FORMAT, "expected one of rope|learned|none"},
+                 {"arch:\n  num_head: 2\n", HRM_ERR_UNSUPPORTED,
+                  "all_config.yaml: line 2: this version knows no key arch.num_head; the nearest is num_heads"},
+                 {"arch:\n  loss:\n    smoothing: 0.1\n", HRM_ERR_UNSUPPORTED,
+                  "no key arch.loss.smoothing; the nearest is label_smoothing"},
+                 {"arch:\n  loss:\n    label_smoothing: 1\n", HRM_ERR_FORMAT,
+                  "all_config.yaml: line 3: arch.loss.label_smoothing is \"1\", expected a number from 0 to"},
+                 {"arch:\n  loss:\n    hidden_size: 8\n", HRM_ERR_UNSUPPORTED, "no key arch.loss.hidden_size"},
+                 {"arch:\n  mlp_t: true\n", HRM_ERR_SHAPE, "mlp_t is true ("},
+                 {"arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_SHAPE,
+                  "bare.pt: H_layers is 0 ("},
+                 {"arch:\n  name: recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1\n", HRM_ERR_UNSUPPORTED,
+                  "line 2: arch.name is \"recursive_reasoning.trm_singlez@"},
+                 {"arch:\n  name: recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1\n", HRM_OK, ""},
+                 {"arch:\n  vocab_size: 4\n", HRM_ERR_SHAPE, "all_config.yaml), but 3 (its tensors)"},
+                 {"arch:\n  expansion: 49\n", HRM_ERR_SHAPE, "expansion is 49 ("},
+                 {"arch: [1\n", HRM_ERR_FORMAT, "all_config.yaml: line"},
+                 {"- 1\n", HRM_OK, ""},
+                 {"lr: 1e-4\n", HRM_OK, ""}};
     for (size_t i = 0; i < HRM__COUNT(lines); i++) {
         BESIDE("all_config.yaml", lines[i].text);
         hrm_status status = hrm_checkpoint_merge(&got, NULL, bare, NULL);
-        CHECK(status == lines[i].status && (status == HRM_OK || strstr(hrm_error_message(), lines[i].message)), "%s: %s", lines[i].text, hrm_error_message());
+        CHECK(status == lines[i].status && (status == HRM_OK || strstr(hrm_error_message(), lines[i].message)), "%s: %s",
+              lines[i].text, hrm_error_message());
     }
     remove(in_folder("all_config.yaml"));
-    BESIDE("config.json", "{\"model_type\": \"bert\", \"hidden_size\": 768, \"num_attention_heads\": 12}"); /* another's: passed over */
+    BESIDE("config.json",
+           "{\"model_type\": \"bert\", \"hidden_size\": 768, \"num_attention_heads\": 12}"); /* another's: passed over */
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
     CHECK(from(&sources, NULL, NULL), "%s", hrm_sources_of(&sources, NULL) ? hrm_sources_of(&sources, NULL) : "");
-    BESIDE("config.json", "{\"model_type\": \"hrm\", \"_note\": [1], \"lr\": 1, \"num_heads\": 2, \"H_cycles\": 1, \"seq_len\": 4}"); /* keys at the top */
+    BESIDE("config.json",
+           "{\"model_type\": \"hrm\", \"_note\": [1], \"lr\": 1, \"num_heads\": 2, \"H_cycles\": 1, \"seq_len\": 4}"); /* keys
+                                                                                                                          at the
+                                                                                                                          top */
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
     CHECK(got.num_heads == 2 && got.seq_len == 4, "a flat config.json: heads %d", got.num_heads);
     BESIDE("config.json", "{\"config\": {\"hidden_size\": 768, \"layers\": 12}}"); /* another's */
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
     CHECK(from(&sources, NULL, NULL), "%s", hrm_sources_of(&sources, NULL) ? hrm_sources_of(&sources, NULL) : "");
-    BESIDE("bare.pt.yaml", "name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\nloss:\n  name: losses@ACTLossHead\n  loss_type: softmax_cross_entropy\n"
-                           "H_cycles: 3\nhidden_size: 8\npuzzle_emb_ndim: ${.hidden_size}\n"); /* the public code's config/arch/hrm_v1.yaml */
+    BESIDE("bare.pt.yaml",
+           "name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\nloss:\n  name: losses@ACTLossHead\n  loss_type: "
+           "softmax_cross_entropy\n"
+           "H_cycles: 3\nhidden_size: 8\npuzzle_emb_ndim: ${.hidden_size}\n"); /* the public code's config/arch/hrm_v1.yaml */
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, NULL));
-    CHECK(got.H_cycles == 3 && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY && from(&sources, "puzzle_emb_ndim", "/bare.pt.yaml"), "bare.pt.yaml");
+    CHECK(got.H_cycles == 3 && got.loss_type == HRM_SOFTMAX_CROSS_ENTROPY && from(&sources, "puzzle_emb_ndim", "/bare.pt.yaml"),
+          "bare.pt.yaml");
     remove(in_folder("bare.pt.yaml"));
     BESIDE("config.json", "{\"H_cycles\": 1, \"mlp_x\": true}");
-    CHECK_FAILS(hrm_checkpoint_merge(&got, &sources, bare, NULL), HRM_ERR_UNSUPPORTED, "config.json: line 1: this version knows no key mlp_x; the nearest is mlp_t");
+    CHECK_FAILS(hrm_checkpoint_merge(&got, &sources, bare, NULL), HRM_ERR_UNSUPPORTED,
+                "config.json: line 1: this version knows no key mlp_x; the nearest is mlp_t");
     remove(in_folder("config.json"));
     strip_tiny(bare, "", 1, HRM_LEARNED); /* learned positions tell the length */
     want = tiny_desc();
@@ -1399,36 +1657,51 @@ static void test_family_configuration(void)
     hrm_model_desc d = tiny_desc(), want, got;
     hrm_sources sources;
     char text[2048], bare[800], own[800];
-    const char *trm = "arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n  num_heads: 2\n  halt_max_steps: 5\n";
+    const char *trm =
+        "arch:\n  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\n  num_heads: 2\n  halt_max_steps: 5\n";
     char yaml[1000];
     snprintf(bare, sizeof bare, "%s", in_folder("bare.pt"));
     snprintf(own, sizeof own, "%s", in_folder("tiny.safetensors"));
     /* HRM as published says nothing of the family; one network always what the public TRM code takes otherwise */
     strip_model(bare, "", 1, &d);
     stored(text);
-    CHECK(!strstr(text, "mlp_t") && !strstr(text, "puzzle_emb_len") && !strstr(text, "no_ACT") && !strstr(text, "dropout"), "%s", text);
+    CHECK(!strstr(text, "mlp_t") && !strstr(text, "puzzle_emb_len") && !strstr(text, "no_ACT") && !strstr(text, "dropout"),
+          "%s", text);
     CHECK(strstr(text, ",\"loss\":{\"loss_type\":\"stablemax_cross_entropy\"}}"), "%s", text);
     d.one_network = 1, d.H_layers = 0;
     strip_model(bare, "", 1, &d);
     stored(text);
-    CHECK(strstr(text, "\"H_layers\":0,") && strstr(text, "\"puzzle_emb_len\":0,\"no_ACT_continue\":false,\"loss\":"), "%s", text);
+    CHECK(strstr(text, "\"H_layers\":0,") && strstr(text, "\"puzzle_emb_len\":0,\"no_ACT_continue\":false,\"loss\":"), "%s",
+          text);
     CHECK_OK(load_with(own, NULL, &got));
-    CHECK(got.one_network && got.H_layers == 0 && got.L_layers == 2 && !got.no_ACT_continue && got.grad_H_cycles == 0, "one network: H_layers %d", got.H_layers);
+    CHECK(got.one_network && got.H_layers == 0 && got.L_layers == 2 && !got.no_ACT_continue && got.grad_H_cycles == 0,
+          "one network: H_layers %d", got.H_layers);
     /* everything that has a value comes back as it was, through metadata */
-    d.mlp_t = 1, d.mlp_norm = 1, d.pos_encodings = HRM_NO_POSITIONS, d.puzzle_emb_len = 3, d.no_ACT_continue = 1, d.grad_H_cycles = 2, d.label_smoothing = 0.2f, d.q_loss_type = HRM_Q_MSE;
-    d.no_q_loss = 1, d.ponder_weight = 0.01f, d.dropout = 0.1f, d.halt_exploration_end = 0.02f, d.halt_max_steps_start = 2, d.H_cycles_start = 1, d.L_cycles_start = 1;
+    d.mlp_t = 1, d.mlp_norm = 1, d.pos_encodings = HRM_NO_POSITIONS, d.puzzle_emb_len = 3, d.no_ACT_continue = 1,
+    d.grad_H_cycles = 2, d.label_smoothing = 0.2f, d.q_loss_type = HRM_Q_MSE;
+    d.no_q_loss = 1, d.ponder_weight = 0.01f, d.dropout = 0.1f, d.halt_exploration_end = 0.02f, d.halt_max_steps_start = 2,
+    d.H_cycles_start = 1, d.L_cycles_start = 1;
     strip_model(bare, "_orig_mod.model.", 1, &d);
     stored(text);
-    CHECK(strlen(text) < 1000 && strstr(text, "\"loss\":{\"loss_type\":\"stablemax_cross_entropy\",\"label_smoothing\":0.2,\"q_loss_type\":\"mse\",\"q_loss_weight\":0,\"ponder_weight\":0.01}}"), "%s", text);
+    CHECK(strlen(text) < 1000 && strstr(text, "\"loss\":{\"loss_type\":\"stablemax_cross_entropy\",\"label_smoothing\":0.2,\"q_"
+                                              "loss_type\":\"mse\",\"q_loss_weight\":0,\"ponder_weight\":0.01}}"),
+          "%s", text);
     CHECK_OK(load_with(own, NULL, &got));
-    CHECK(got.mlp_t == 1 && got.mlp_norm == 1 && got.pos_encodings == HRM_NO_POSITIONS && got.puzzle_emb_len == 3 && got.no_ACT_continue == 1 && got.grad_H_cycles == 2, "shape");
-    CHECK(fabsf(got.label_smoothing - 0.2f) < 1e-7f && got.q_loss_type == HRM_Q_MSE && got.no_q_loss && fabsf(got.ponder_weight - 0.01f) < 1e-8f && fabsf(got.dropout - 0.1f) < 1e-7f, "losses");
-    CHECK(fabsf(got.halt_exploration_end - 0.02f) < 1e-8f && got.halt_max_steps_start == 2 && got.H_cycles_start == 1 && got.L_cycles_start == 1, "curricula");
+    CHECK(got.mlp_t == 1 && got.mlp_norm == 1 && got.pos_encodings == HRM_NO_POSITIONS && got.puzzle_emb_len == 3 &&
+              got.no_ACT_continue == 1 && got.grad_H_cycles == 2,
+          "shape");
+    CHECK(fabsf(got.label_smoothing - 0.2f) < 1e-7f && got.q_loss_type == HRM_Q_MSE && got.no_q_loss &&
+              fabsf(got.ponder_weight - 0.01f) < 1e-8f && fabsf(got.dropout - 0.1f) < 1e-7f,
+          "losses");
+    CHECK(fabsf(got.halt_exploration_end - 0.02f) < 1e-8f && got.halt_max_steps_start == 2 && got.H_cycles_start == 1 &&
+              got.L_cycles_start == 1,
+          "curricula");
     /* what only training looks at is the description's, what a weight depends on is not */
     memset(&want, 0, sizeof want);
     want.num_threads = 1, want.no_label_smoothing = 1, want.grad_H_cycles = 1, want.dropout = 0.3f;
     CHECK_OK(load_with(own, &want, &got));
-    CHECK(got.label_smoothing <= 0 && got.grad_H_cycles == 1 && fabsf(got.dropout - 0.3f) < 1e-7f, "rules: %g", (double)got.dropout);
+    CHECK(got.label_smoothing <= 0 && got.grad_H_cycles == 1 && fabsf(got.dropout - 0.3f) < 1e-7f, "rules: %g",
+          (double)got.dropout);
     want.mlp_norm = -1;
     CHECK_FAILS(load_with(own, &want, NULL), HRM_ERR_SHAPE, "mlp_norm is true (its own metadata), but false (the description)");
     want.mlp_norm = 0, want.arch = HRM_ARCH_TRM; /* an arch that does not fit */
@@ -1438,7 +1711,9 @@ static void test_family_configuration(void)
     memset(&want, 0, sizeof want);
     want.num_threads = 1, want.num_heads = 2, want.H_cycles = 3, want.L_cycles = 1, want.halt_max_steps = 5, want.seq_len = 4;
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, &want));
-    CHECK(got.mlp_t == 1 && got.H_layers == 0 && got.one_network && got.puzzle_emb_len == 3 && from(&sources, "puzzle_emb_len", "its tensors") && from(&sources, "mlp_t", "its tensors"), "tensors");
+    CHECK(got.mlp_t == 1 && got.H_layers == 0 && got.one_network && got.puzzle_emb_len == 3 &&
+              from(&sources, "puzzle_emb_len", "its tensors") && from(&sources, "mlp_t", "its tensors"),
+          "tensors");
     want.seq_len = 0, want.puzzle_emb_len = 3;
     CHECK_OK(hrm_checkpoint_merge(&got, &sources, bare, &want));
     CHECK(got.seq_len == 4 && from(&sources, "seq_len", "its tensors"), "seq_len %d", got.seq_len);
@@ -1448,11 +1723,16 @@ static void test_family_configuration(void)
     d = tiny_desc();
     d.arch = HRM_ARCH_TRM, d.H_layers = 0, d.H_cycles = d.L_cycles = 0;
     strip_model(bare, "_orig_mod.model.", 1, &d);
-    snprintf(yaml, sizeof yaml, "%s  H_layers: 7\nseq_len: 4\ndata_paths:\n- a\nevaluators:\n- name: arc@ARC\nema: true\n", trm);
+    snprintf(yaml, sizeof yaml, "%s  H_layers: 7\nseq_len: 4\ndata_paths:\n- a\nevaluators:\n- name: arc@ARC\nema: true\n",
+             trm);
     BESIDE("all_config.yaml", yaml);
     CHECK_OK(load_with(bare, NULL, &got));
-    CHECK(got.one_network && got.H_layers == 0 && got.L_layers == 2 && got.H_cycles == 3 && got.L_cycles == 6 && got.grad_H_cycles == 1 && got.puzzle_emb_len == 16 && got.no_ACT_continue == 1, "TRM's");
-    snprintf(yaml, sizeof yaml, "%s  no_ACT_continue: false\n  L_cycles: 4\n  puzzle_emb_len: 0\n  mlp_t: False\n  causal: false\nseq_len: 4\n", trm);
+    CHECK(got.one_network && got.H_layers == 0 && got.L_layers == 2 && got.H_cycles == 3 && got.L_cycles == 6 &&
+              got.grad_H_cycles == 1 && got.puzzle_emb_len == 16 && got.no_ACT_continue == 1,
+          "TRM's");
+    snprintf(yaml, sizeof yaml,
+             "%s  no_ACT_continue: false\n  L_cycles: 4\n  puzzle_emb_len: 0\n  mlp_t: False\n  causal: false\nseq_len: 4\n",
+             trm);
     BESIDE("all_config.yaml", yaml);
     CHECK_OK(load_with(bare, NULL, &got));
     CHECK(got.no_ACT_continue == 0 && got.L_cycles == 4 && got.puzzle_emb_len == 0 && got.H_cycles == 3, "what is said");
@@ -1474,7 +1754,15 @@ static void test_family_configuration(void)
 static void test_wrappers(void)
 {
     /* the model behind anything that training code puts before its names */
-    static const char *const prefixes[] = {"", "model.", "module.", "_orig_mod.", "module.module._orig_mod.model.model.", "state_dict.model.", "model_state_dict._orig_mod.", "ema.module.", "net."};
+    static const char *const prefixes[] = {"",
+                                           "model.",
+                                           "module.",
+                                           "_orig_mod.",
+                                           "module.module._orig_mod.model.model.",
+                                           "state_dict.model.",
+                                           "model_state_dict._orig_mod.",
+                                           "ema.module.",
+                                           "net."};
     hrm_model_desc all = tiny_desc();
     hrm_tensors *file = NULL;
     char path[800];
@@ -1496,15 +1784,23 @@ static void test_wrappers(void)
             snprintf(names[i], sizeof names[i], "%s%s", i < n ? second : "model.", list[i].name);
             list[i].name = names[i];
         }
-        if (k == 0) list[2 * n] = list[0], list[2 * n].name = "ema.inner.L_level.layers.7.mlp.down_proj.weight"; /* no part of the model that is read */
+        if (k == 0)
+            list[2 * n] = list[0],
+                     list[2 * n].name =
+                         "ema.inner.L_level.layers.7.mlp.down_proj.weight"; /* no part of the model that is read */
         CHECK_OK(hrm_torch_save(in_folder("several.pt"), list, 2 * n + (k == 0), HRM_F32, NULL));
         hrm_tensors_close(file);
         hrm_status status = load_with(in_folder("several.pt"), &all, NULL);
         if (k < 2) CHECK(status == HRM_OK, "%s: %s", second, hrm_error_message());
-        else CHECK(status == HRM_ERR_UNSUPPORTED && strstr(hrm_error_message(), "it holds several models, under \"mod"), "%s", hrm_error_message());
+        else
+            CHECK(status == HRM_ERR_UNSUPPORTED && strstr(hrm_error_message(), "it holds several models, under \"mod"), "%s",
+                  hrm_error_message());
         CHECK_OK(hrm_tensors_open(&file, in_folder("several.pt"), NULL));
         const hrm_tensor *t = hrm_tensors_find(file, "model.inner.H_init");
-        if (k < 2) CHECK(t && strcmp(hrm_tensors_model_name(file, t), "inner.H_init") == 0 && !hrm_tensors_model_name(file, hrm_tensors_at(file, 0)), "names");
+        if (k < 2)
+            CHECK(t && strcmp(hrm_tensors_model_name(file, t), "inner.H_init") == 0 &&
+                      !hrm_tensors_model_name(file, hrm_tensors_at(file, 0)),
+                  "names");
         hrm_tensors_close(file);
     }
     /* a tensor that is needed and of a dtype that is not here says so */
@@ -1515,20 +1811,25 @@ static void test_wrappers(void)
     memcpy(data + at, "F33", 3);
     put_file(path, data, size);
     free(data);
-    CHECK_FAILS(load_with(path, &all, NULL), HRM_ERR_UNSUPPORTED, "wrapped.pt: tensor \"model.inner.lm_head.weight\" has dtype F33, which is not supported");
+    CHECK_FAILS(load_with(path, &all, NULL), HRM_ERR_UNSUPPORTED,
+                "wrapped.pt: tensor \"model.inner.lm_head.weight\" has dtype F33, which is not supported");
 }
 
 static void test_claims(void)
 {
     /* small files that claim large models are refused before anything of that size is allocated */
     static const char *const configs[] = {
-        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"H_layers\":1024,\"L_layers\":1024}",
-        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"num_puzzle_identifiers\":2000000000,\"puzzle_emb_ndim\":1000}",
-        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"expansion\":1024}",
+        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"H_layers\":1024,"
+        "\"L_layers\":1024}",
+        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"num_puzzle_"
+        "identifiers\":2000000000,\"puzzle_emb_ndim\":1000}",
+        "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"expansion\":"
+        "1024}",
         "{\"hidden_size\":8,\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":1048576}",
         "{\"num_heads\":1,\"H_cycles\":1,\"L_cycles\":1,\"halt_max_steps\":1,\"seq_len\":4,\"vocab_size\":1048576}"};
     static const float zeros[64];
-    static const char *const names[] = {"inner.embed_tokens.embedding_weight", "inner.H_level.layers.0.mlp.down_proj.weight", "inner.L_level.layers.0.mlp.down_proj.weight"};
+    static const char *const names[] = {"inner.embed_tokens.embedding_weight", "inner.H_level.layers.0.mlp.down_proj.weight",
+                                        "inner.L_level.layers.0.mlp.down_proj.weight"};
     hrm_tensor list[3];
     memset(list, 0, sizeof list);
     for (int i = 0; i < 3; i++) {
@@ -1553,7 +1854,8 @@ static void test_claims(void)
             metadata.value = configs[k];
             CHECK_OK(hrm_safetensors_save(in_folder("claim.safetensors"), list, n, &metadata, 1, HRM_F32, NULL));
             hrm_status status = hrm_model_load(&model, in_folder("claim.safetensors"), &d);
-            CHECK(status != HRM_OK && !model && strstr(hrm_error_message(), "claim.safetensors"), "claim %zu: %s", k, hrm_error_message());
+            CHECK(status != HRM_OK && !model && strstr(hrm_error_message(), "claim.safetensors"), "claim %zu: %s", k,
+                  hrm_error_message());
             CHECK(count.peak_bytes < 100000 && count.live_blocks == 0, "claim %zu: %zu bytes at once", k, count.peak_bytes);
         }
 }
@@ -1606,7 +1908,8 @@ static void test_faults(void)
     put_file(in_folder("f.yaml"), fuzz_yaml_seeds[1], strlen(fuzz_yaml_seeds[1]));
     CHECK_OK(hrm_torch_save(in_folder("f.pt"), sample, SAMPLES, HRM_DTYPE_COUNT, NULL));
     CHECK_OK(hrm_safetensors_save(in_folder("f.safetensors"), sample, SAMPLES, NULL, 0, HRM_DTYPE_COUNT, NULL));
-    CHECK(npy_from("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }  \n", 1, 24) == HRM_OK, "%s", hrm_error_message());
+    CHECK(npy_from("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }  \n", 1, 24) == HRM_OK, "%s",
+          hrm_error_message());
     rename(in_folder("h.npy"), in_folder("f.npy"));
     for (int which = 0; which < OPERATIONS; which++) {
         put_file(in_folder("out"), "old", 3);
@@ -1616,14 +1919,17 @@ static void test_faults(void)
             counting_init(&count);
             count.fail_at = n;
             hrm_status status = operation(which, &count.allocator);
-            CHECK(count.live_blocks == 0 && count.wrong_sizes == 0, "operation %d, allocation %zu: %zu blocks left", which, n, count.live_blocks);
+            CHECK(count.live_blocks == 0 && count.wrong_sizes == 0, "operation %d, allocation %zu: %zu blocks left", which, n,
+                  count.live_blocks);
             if (count.calls < n) {
                 CHECK(status == HRM_OK, "operation %d: %s", which, hrm_error_message());
                 allocations = n - 1;
                 break;
             }
-            CHECK(status == HRM_ERR_MEMORY && strstr(hrm_error_message(), "no memory"), "operation %d, allocation %zu: %s", which, n, hrm_error_message());
-            CHECK(file_is(in_folder("out"), "old") && files_left() == 0, "operation %d, allocation %zu: the old file is gone", which, n);
+            CHECK(status == HRM_ERR_MEMORY && strstr(hrm_error_message(), "no memory"), "operation %d, allocation %zu: %s",
+                  which, n, hrm_error_message());
+            CHECK(file_is(in_folder("out"), "old") && files_left() == 0, "operation %d, allocation %zu: the old file is gone",
+                  which, n);
         }
         CHECK(allocations > 0 || which == 2, "operation %d allocates nothing", which);
         put_file(in_folder("out"), "old", 3);
@@ -1638,9 +1944,11 @@ static void test_faults(void)
                 CHECK(status == HRM_OK, "operation %d: %s", which, hrm_error_message());
                 break;
             }
-            CHECK(status == HRM_ERR_IO && strstr(hrm_error_message(), "input/output error") && strstr(hrm_error_message(), folder), "operation %d, call %ld: %s, %s", which,
-                  n, hrm_status_text(status), hrm_error_message());
-            CHECK(file_is(in_folder("out"), "old") && files_left() == 0, "operation %d, call %ld: the old file is gone", which, n);
+            CHECK(status == HRM_ERR_IO && strstr(hrm_error_message(), "input/output error") &&
+                      strstr(hrm_error_message(), folder),
+                  "operation %d, call %ld: %s, %s", which, n, hrm_status_text(status), hrm_error_message());
+            CHECK(file_is(in_folder("out"), "old") && files_left() == 0, "operation %d, call %ld: the old file is gone", which,
+                  n);
         }
     }
     /* the first error sticks: later writes repeat it, and the commit fails */
@@ -1672,10 +1980,12 @@ static void test_mutations(void)
         size_t room = seeds[i].size + 64;
         unsigned char *copy = (unsigned char *)malloc(room);
         int accepted = 0, times = seeds[i].run == fuzz_checkpoint ? 30000 : 20000;
-        CHECK(seeds[i].run(seeds[i].data, seeds[i].size), "seed %d (%s) is not accepted: %s", i, seeds[i].name, hrm_error_message());
+        CHECK(seeds[i].run(seeds[i].data, seeds[i].size), "seed %d (%s) is not accepted: %s", i, seeds[i].name,
+              hrm_error_message());
         for (int k = 0; copy && k < times; k++) {
             memcpy(copy, seeds[i].data, seeds[i].size);
-            accepted += seeds[i].run(copy, fuzz_mutate(copy, seeds[i].size, room, &r)); /* stops the program when a promise breaks */
+            accepted +=
+                seeds[i].run(copy, fuzz_mutate(copy, seeds[i].size, room, &r)); /* stops the program when a promise breaks */
         }
         CHECK(accepted < times, "%s: every mutation accepted", seeds[i].name);
         free(copy);
@@ -1714,7 +2024,9 @@ static void test_golden(void)
             const hrm_json *other = hrm_json_get(a, c->key);
             if (!other) continue;
             compared++;
-            CHECK(c->type == other->type && !(fabs(c->number - other->number) > 0) && (c->type != HRM_JSON_STRING || strcmp(c->string, other->string) == 0), "%s: %s", path, c->key);
+            CHECK(c->type == other->type && !(fabs(c->number - other->number) > 0) &&
+                      (c->type != HRM_JSON_STRING || strcmp(c->string, other->string) == 0),
+                  "%s: %s", path, c->key);
         }
         CHECK(compared > 8, "%s: %d keys in common", path, compared);
         hrm_json_close(doc);
@@ -1731,13 +2043,16 @@ static void test_golden(void)
         snprintf(path, sizeof path, "%s/golden/%s/checkpoint.pt", shared(), names[i]);
         CHECK_OK(hrm_tensors_open(&torch, path, NULL));
         if (!file || !torch) return;
-        CHECK(hrm_tensors_is_torch(torch) && hrm_tensors_count(torch) == hrm_tensors_count(file), "%zu and %zu tensors", hrm_tensors_count(torch), hrm_tensors_count(file));
+        CHECK(hrm_tensors_is_torch(torch) && hrm_tensors_count(torch) == hrm_tensors_count(file), "%zu and %zu tensors",
+              hrm_tensors_count(torch), hrm_tensors_count(file));
         for (size_t k = 0; k < hrm_tensors_count(torch); k++) {
             const hrm_tensor *t = hrm_tensors_at(torch, k);
             const char *prefix = "_orig_mod.model.";
-            const hrm_tensor *s = strncmp(t->name, prefix, strlen(prefix)) == 0 ? hrm_tensors_find(file, t->name + strlen(prefix)) : NULL;
-            CHECK(s && s->dtype == t->dtype && s->ndim == t->ndim && s->bytes == t->bytes && memcmp(s->shape, t->shape, sizeof s->shape) == 0 &&
-                  memcmp(s->data, t->data, s->bytes) == 0, "%s: %s", path, t->name);
+            const hrm_tensor *s =
+                strncmp(t->name, prefix, strlen(prefix)) == 0 ? hrm_tensors_find(file, t->name + strlen(prefix)) : NULL;
+            CHECK(s && s->dtype == t->dtype && s->ndim == t->ndim && s->bytes == t->bytes &&
+                      memcmp(s->shape, t->shape, sizeof s->shape) == 0 && memcmp(s->data, t->data, s->bytes) == 0,
+                  "%s: %s", path, t->name);
         }
         CHECK_OK(hrm_torch_save(in_folder("again.pt"), hrm_tensors_at(torch, 0), hrm_tensors_count(torch), HRM_BF16, NULL));
         hrm_tensors_close(torch);

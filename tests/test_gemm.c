@@ -49,10 +49,11 @@ static void run(const problem *p, hrm_real *c, size_t begin, size_t end, int acc
     hrm__team t = {0, 0, NULL};
     t.size = size;
     for (t.id = 0; t.id < size; t.id++)
-        if (p->kind == TN) hrm__gemm_tn(c, p->ldc, p->a, p->lda, p->b, p->ldb, p->inner, p->rows, p->cols, accumulate, p->scratch, &t);
+        if (p->kind == TN)
+            hrm__gemm_tn(c, p->ldc, p->a, p->lda, p->b, p->ldb, p->inner, p->rows, p->cols, accumulate, p->scratch, &t);
         else
-            hrm__gemm(c + begin * p->ldc, p->ldc, p->a + begin * p->lda, p->lda, p->packed, end - begin, p->cols, p->inner, accumulate,
-                      p->scratch, &t);
+            hrm__gemm(c + begin * p->ldc, p->ldc, p->a + begin * p->lda, p->lda, p->packed, end - begin, p->cols, p->inner,
+                      accumulate, p->scratch, &t);
 }
 
 static void pack(const problem *p, size_t N, size_t K, int size)
@@ -104,7 +105,8 @@ static void test_shape(const char *cpu, size_t M, size_t N, size_t K, size_t gap
         a_size = (M - 1) * p.lda + p.lda - gap, b_size = kind == TN ? (M - 1) * p.ldb + K : N * K;
         c_size = (p.rows - 1) * p.ldc + p.cols;
         p.a = array_new(a_size, 1, 0), p.b = array_new(b_size, 1, 0);
-        p.packed = array_new(hrm__pack_size(N, K), 0, (hrm_real)NAN), p.scratch = array_new(hrm__gemm_scratch(), 0, (hrm_real)NAN);
+        p.packed = array_new(hrm__pack_size(N, K), 0, (hrm_real)NAN),
+        p.scratch = array_new(hrm__gemm_scratch(), 0, (hrm_real)NAN);
         if (kind != TN) pack(&p, N, K, 1), pack(&p, N, K, 3);
         for (accumulate = 0; accumulate <= 1; accumulate++) {
             hrm_real *first = array_new(c_size, 0, accumulate ? 1 : (hrm_real)NAN);
@@ -128,14 +130,15 @@ static void test_shape(const char *cpu, size_t M, size_t N, size_t K, size_t gap
                 if (cut > 0) run(&p, c, 0, cut, accumulate, 1);
                 run(&p, c, cut, next, accumulate, 2);
                 if (next < M) run(&p, c, next, M, accumulate, 1);
-                CHECK(same(c, first, p.ldc, p.rows, p.cols), "%s %s M %zu N %zu K %zu: pieces differ", cpu, names[kind], M, N, K);
+                CHECK(same(c, first, p.ldc, p.rows, p.cols), "%s %s M %zu N %zu K %zu: pieces differ", cpu, names[kind], M, N,
+                      K);
                 intact &= array_free(c, c_size);
             }
             intact &= array_free(first, c_size);
             CHECK(kept && intact, "%s %s M %zu N %zu K %zu: written outside the result", cpu, names[kind], M, N, K);
         }
-        CHECK(array_free(p.packed, hrm__pack_size(N, K)) && array_free(p.scratch, hrm__gemm_scratch()) && array_free(p.a, a_size) &&
-                  array_free(p.b, b_size),
+        CHECK(array_free(p.packed, hrm__pack_size(N, K)) && array_free(p.scratch, hrm__gemm_scratch()) &&
+                  array_free(p.a, a_size) && array_free(p.b, b_size),
               "%s %s M %zu N %zu K %zu: written outside the scratch or an operand", cpu, names[kind], M, N, K);
     }
 }
@@ -181,7 +184,8 @@ HRM__FAST_END
  * taken as that. */
 static void test_adam_ends(const char *cpu)
 {
-    static const double sizes[] = {1e-45, 1e-40, 1e-38, 1e-30, 3e-23, 1e-21, 1e-19, 1e-10, 1, 1e10, 1e18, 3e19, 1e20, 1e30, 3e38};
+    static const double sizes[] = {1e-45, 1e-40, 1e-38, 1e-30, 3e-23, 1e-21, 1e-19, 1e-10,
+                                   1,     1e10,  1e18,  3e19,  1e20,  1e30,  3e38};
     enum { N = 2 * HRM__COUNT(sizes) };
     hrm_real p[N], m[N], v[N], g[N];
     double P[N], b1 = (double)(hrm_real)0.1, b2 = (double)(hrm_real)0.05;
@@ -198,8 +202,8 @@ static void test_adam_ends(const char *cpu)
         }
         hrm_adam_atan2(p, m, v, g, N, 1e-3, 0.9, 0.95, 0, t);
         for (int i = 0; i < N; i++) /* a denormal square has few bits, and the two roundings of it may differ by one */
-            CHECK(fabs((double)p[i] - P[i]) < (sizes[i / 2] < 1e-20 && sizes[i / 2] > 1e-24 ? 2e-4 : 1e-8), "%s step %d, gradient %g: moved to %g, expected %g", cpu, t,
-                  (double)g[i], (double)p[i], P[i]);
+            CHECK(fabs((double)p[i] - P[i]) < (sizes[i / 2] < 1e-20 && sizes[i / 2] > 1e-24 ? 2e-4 : 1e-8),
+                  "%s step %d, gradient %g: moved to %g, expected %g", cpu, t, (double)g[i], (double)p[i], P[i]);
     }
 }
 
@@ -251,7 +255,8 @@ static void test_math(const char *cpu)
                 if ((double)x[j] > most) most = (double)x[j];
             }
             reduce(out, x, y, n);
-            CHECK(fabs((double)out[0] - sum) < 1e-5 * scale && fabs((double)out[1] - dot) < 1e-5 * scale && (double)out[2] == most,
+            CHECK(fabs((double)out[0] - sum) < 1e-5 * scale && fabs((double)out[1] - dot) < 1e-5 * scale &&
+                      (double)out[2] == most,
                   "%s reductions of %zu", cpu, n);
         }
     }
@@ -275,7 +280,8 @@ static void force(const char *name)
 int main(void)
 {
     static const char *const cpus[] = {"scalar", "neon", "avx2", "avx512"};
-    static const size_t M[] = {1, 2, 5, 13, 14, 15, 29, 82}, N[] = {2, 6, 11, 16, 17, 31, 33, 64, 130}, K[] = {2, 3, 17, 32, 47, 128};
+    static const size_t M[] = {1, 2, 5, 13, 14, 15, 29, 82}, N[] = {2, 6, 11, 16, 17, 31, 33, 64, 130},
+                        K[] = {2, 3, 17, 32, 47, 128};
     size_t c, i, j, k;
     for (c = 0; c < 4; c++) {
         force(cpus[c]);
@@ -302,6 +308,7 @@ int main(void)
     int chosen = hrm__cpu();
     force_late("scalar"); /* too late: weights may be packed */
     CHECK_OK(hrm__cpu_select());
-    CHECK(hrm__cpu() == chosen, "the instruction set changed from %s to %s", hrm__cpu_names[chosen], hrm__cpu_names[hrm__cpu()]);
+    CHECK(hrm__cpu() == chosen, "the instruction set changed from %s to %s", hrm__cpu_names[chosen],
+          hrm__cpu_names[hrm__cpu()]);
     return test_summary();
 }

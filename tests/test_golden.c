@@ -78,7 +78,8 @@ static hrm_real *reals(const hrm_tensor *t) /* a copy, malloc'ed: the file's dat
     return v;
 }
 
-static void compare(const golden *g, const char *what, int step, const hrm_real *ours, const hrm_tensor *theirs, double tolerance)
+static void compare(const golden *g, const char *what, int step, const hrm_real *ours, const hrm_tensor *theirs,
+                    double tolerance)
 {
     if (!theirs) {
         CHECK(0, "%s: no %s.%d", g->dir, what, step);
@@ -165,7 +166,9 @@ static int golden_open(golden *g, const char *dir)
     d->rope_theta = (float)number(c, "rope_theta");
     d->halt_max_steps = (int)number(c, "halt_max_steps");
     d->no_halt_exploration = 1;
-    d->pos_encodings = is(c, "pos_encodings", "learned") ? HRM_LEARNED : is(c, "pos_encodings", "none") ? HRM_NO_POSITIONS : HRM_ROPE;
+    d->pos_encodings = is(c, "pos_encodings", "learned") ? HRM_LEARNED
+                       : is(c, "pos_encodings", "none")  ? HRM_NO_POSITIONS
+                                                         : HRM_ROPE;
     d->loss_type = is(c, "loss_type", "softmax_cross_entropy") ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY;
     d->num_threads = 2;
     g->run.rows = g->rows;
@@ -252,7 +255,8 @@ static void update(const golden *g, hrm_model *model, hrm_run *run, moments *sta
         double norm = 0, theirs = 0;
         CHECK_OK(hrm_run_gradient_norm(run, &norm));
         memcpy(&theirs, at_step(g->trace, "gradient_norm", step)->data, sizeof theirs);
-        CHECK(fabs(norm - theirs) <= TOLERANCE * theirs, "%s: the gradients' norm at step %d is %.9g, expected %.9g", g->dir, step, norm, theirs);
+        CHECK(fabs(norm - theirs) <= TOLERANCE * theirs, "%s: the gradients' norm at step %d is %.9g, expected %.9g", g->dir,
+              step, norm, theirs);
     }
     hrm_update_desc u = g->update;
     u.lr = (float)lr;
@@ -270,8 +274,8 @@ static void compare_weights(const golden *g, const hrm_model *model, const hrm_t
         compare(g, t.name, g->steps, p, hrm_tensors_find(file, t.name), TOLERANCE);
         free(p);
     }
-    CHECK(hrm_tensors_count(file) == (size_t)hrm_model_tensor_count(model), "%s: %zu tensors in the file, %d in the model", g->dir,
-          hrm_tensors_count(file), hrm_model_tensor_count(model));
+    CHECK(hrm_tensors_count(file) == (size_t)hrm_model_tensor_count(model), "%s: %zu tensors in the file, %d in the model",
+          g->dir, hrm_tensors_count(file), hrm_model_tensor_count(model));
 }
 
 /* Every step of training; leaves the model with the final weights, or their average. */
@@ -285,7 +289,8 @@ static void train(const golden *g, hrm_model *model)
     hrm_batch batch;
     batch_make(&batch, g->rows, g->desc.seq_len);
     hrm_real *logits = (hrm_real *)calloc(B * T * V, sizeof(hrm_real)), *q = (hrm_real *)calloc(3 * B, sizeof(hrm_real));
-    int32_t *ints = (int32_t *)calloc(3 * B + B * T, sizeof(int32_t)), *steps = ints, *halted = ints + B, *ids = ints + 2 * B, *predictions = ints + 3 * B;
+    int32_t *ints = (int32_t *)calloc(3 * B + B * T, sizeof(int32_t)), *steps = ints, *halted = ints + B, *ids = ints + 2 * B,
+            *predictions = ints + 3 * B;
     moments *state = (moments *)calloc((size_t)hrm_model_tensor_count(model), sizeof *state);
     for (size_t i = 0; i < B; i++) halted[i] = 1;
     for (int step = 1; step <= g->steps; step++) {
@@ -307,8 +312,10 @@ static void train(const golden *g, hrm_model *model)
         compare(g, "q_halt", step, q, at_step(g->trace, "q_halt", step), TOLERANCE);
         compare(g, "q_continue", step, q + B, at_step(g->trace, "q_continue", step), TOLERANCE);
         if (has_target) compare(g, "target_q", step, q + 2 * B, at_step(g->trace, "target_q", step), TOLERANCE);
-        CHECK(memcmp(steps, at_step(g->trace, "steps", step)->data, B * sizeof(int32_t)) == 0, "%s: steps at step %d", g->dir, step);
-        CHECK(memcmp(halted, at_step(g->trace, "halted", step)->data, B * sizeof(int32_t)) == 0, "%s: halted at step %d", g->dir, step);
+        CHECK(memcmp(steps, at_step(g->trace, "steps", step)->data, B * sizeof(int32_t)) == 0, "%s: steps at step %d", g->dir,
+              step);
+        CHECK(memcmp(halted, at_step(g->trace, "halted", step)->data, B * sizeof(int32_t)) == 0, "%s: halted at step %d",
+              g->dir, step);
         int first = 1;
         for (size_t i = 0; i < B * T; i++) {
             size_t best = 0;
@@ -322,14 +329,15 @@ static void train(const golden *g, hrm_model *model)
         double theirs[8];
         CHECK_OK(hrm_run_metrics(run, &m));
         memcpy(theirs, at_step(g->trace, "metrics", step)->data, sizeof theirs);
-        double ours[8] = {m.count, m.accuracy * m.count, m.exact_accuracy * m.count, m.q_halt_accuracy * m.count, m.steps * m.count,
-                          m.lm_loss * m.rows, m.q_halt_loss * m.rows, m.q_continue_loss * m.rows};
+        double ours[8] = {m.count,           m.accuracy * m.count, m.exact_accuracy * m.count, m.q_halt_accuracy * m.count,
+                          m.steps * m.count, m.lm_loss * m.rows,   m.q_halt_loss * m.rows,     m.q_continue_loss * m.rows};
         for (int k = 0; k < 8; k++)
-            CHECK(fabs(ours[k] - theirs[k]) <= TOLERANCE * fmax(1e-2, fabs(theirs[k])), "%s: metric %d at step %d is %.9g, expected %.9g", g->dir, k, step, ours[k], theirs[k]);
+            CHECK(fabs(ours[k] - theirs[k]) <= TOLERANCE * fmax(1e-2, fabs(theirs[k])),
+                  "%s: metric %d at step %d is %.9g, expected %.9g", g->dir, k, step, ours[k], theirs[k]);
         if (at_step(g->trace, "ponder_loss", step)) {
             memcpy(theirs, at_step(g->trace, "ponder_loss", step)->data, sizeof *theirs);
-            CHECK(fabs(m.ponder_loss * m.rows - *theirs) <= TOLERANCE * *theirs, "%s: the ponder loss at step %d is %.9g, expected %.9g", g->dir, step,
-                  m.ponder_loss * m.rows, *theirs);
+            CHECK(fabs(m.ponder_loss * m.rows - *theirs) <= TOLERANCE * *theirs,
+                  "%s: the ponder loss at step %d is %.9g, expected %.9g", g->dir, step, m.ponder_loss * m.rows, *theirs);
         } else CHECK(m.ponder_loss <= 0, "%s: a ponder loss of %g", g->dir, m.ponder_loss);
         CHECK_OK(hrm_run_zero_gradients(run));
         CHECK_OK(hrm_run_backward(run));
@@ -388,11 +396,12 @@ static void evaluate(const golden *g, hrm_model *model, const char *file)
         ed.batch_size = batch_size;
         CHECK_OK(hrm_evaluate(model, data, &ed, &m));
         double ours[6] = {m.accuracy, m.exact_accuracy, m.q_halt_accuracy, m.steps, m.lm_loss, m.q_halt_loss};
-        static const char *const names[6] = {"accuracy", "exact_accuracy", "q_halt_accuracy", "steps", "lm_loss", "q_halt_loss"};
+        static const char *const names[6] = {"accuracy", "exact_accuracy", "q_halt_accuracy",
+                                             "steps",    "lm_loss",        "q_halt_loss"};
         for (int k = 0; k < 6; k++) {
             double theirs = number(expected, names[k]);
-            CHECK(fabs(ours[k] - theirs) <= tolerance * fmax(1e-2, fabs(theirs)), "%s/%s: %s is %.9g, expected %.9g (batches of %d)", g->dir, file,
-                  names[k], ours[k], theirs, batch_size);
+            CHECK(fabs(ours[k] - theirs) <= tolerance * fmax(1e-2, fabs(theirs)),
+                  "%s/%s: %s is %.9g, expected %.9g (batches of %d)", g->dir, file, names[k], ours[k], theirs, batch_size);
         }
     }
     hrm_dataset_close(data);
@@ -436,11 +445,13 @@ static void check_case(const char *dir)
 
 int main(void)
 {
-    static const char *const own[] = {"golden/small_rope_softmax", "golden/small_learned_stablemax", "golden/small_no_puzzle",
-                                      "golden_family/small_mixer_muon", "golden_family/small_attention_adamw", "golden_family/small_two_nets_deep"};
+    static const char *const own[] = {
+        "golden/small_rope_softmax",      "golden/small_learned_stablemax",      "golden/small_no_puzzle",
+        "golden_family/small_mixer_muon", "golden_family/small_attention_adamw", "golden_family/small_two_nets_deep"};
     static const char *const shared[] = {
-        "golden/rope_stablemax", "golden/learned_softmax", "golden/no_puzzle_one_step", "golden_family/trm_attention", "golden_family/trm_mixer",
-        "golden_family/fast_recipe", "golden_family/two_nets_deep", "golden_family/one_step_clipped", "golden_family/frozen"};
+        "golden/rope_stablemax",       "golden/learned_softmax",         "golden/no_puzzle_one_step",
+        "golden_family/trm_attention", "golden_family/trm_mixer",        "golden_family/fast_recipe",
+        "golden_family/two_nets_deep", "golden_family/one_step_clipped", "golden_family/frozen"};
     char dir[1024];
     for (size_t i = 0; i < HRM__COUNT(own); i++) {
         snprintf(dir, sizeof dir, "tests/%s", own[i]);

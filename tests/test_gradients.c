@@ -87,7 +87,10 @@ static double layer_error(layer *l)
 }
 
 /* ---- the layers ------------------------------------------------------------------------------------------------------ */
-static void linear_forward(layer *l) { hrm_linear_forward(l->y, l->x[0], l->x[1], l->flag ? l->x[2] : NULL, l->a, l->b, l->c, l->scratch); }
+static void linear_forward(layer *l)
+{
+    hrm_linear_forward(l->y, l->x[0], l->x[1], l->flag ? l->x[2] : NULL, l->a, l->b, l->c, l->scratch);
+}
 static void linear_backward(layer *l)
 {
     hrm_linear_backward(l->dx[0], l->dx[1], l->flag ? l->dx[2] : NULL, l->u, l->x[0], l->x[1], l->a, l->b, l->c, l->scratch);
@@ -107,7 +110,10 @@ static void rope_backward(layer *l)
     memcpy(l->dx[0], l->u, l->outputs * sizeof(double));
     hrm_rope_backward(l->dx[0], l->cache, l->cache + l->b * l->d / 2, l->a, l->b, l->c, l->d, rope_stride(l));
 }
-static void attention_forward(layer *l) { hrm_attention_forward(l->y, l->cache, l->x[0], l->a, l->b, l->c, l->d, l->flag, l->scratch); }
+static void attention_forward(layer *l)
+{
+    hrm_attention_forward(l->y, l->cache, l->x[0], l->a, l->b, l->c, l->d, l->flag, l->scratch);
+}
 static void attention_backward(layer *l)
 {
     hrm_attention_backward(l->dx[0], l->u, l->x[0], l->y, l->cache, l->a, l->b, l->c, l->d, l->flag, l->scratch);
@@ -116,7 +122,10 @@ static void swiglu_forward(layer *l) { hrm_swiglu_forward(l->y, l->x[0], l->a, l
 static void swiglu_backward(layer *l) { hrm_swiglu_backward(l->dx[0], l->u, l->x[0], l->a, l->b); }
 static void swiglu_norm_forward(layer *l) { hrm_swiglu_norm_forward(l->y, l->x[0], l->a, l->b, 1e-3); }
 static void swiglu_norm_backward(layer *l) { hrm_swiglu_norm_backward(l->dx[0], l->u, l->x[0], l->a, l->b, 1e-3); }
-static void rms_norm_forward(layer *l) { hrm_rms_norm_forward(l->y, l->cache, l->x[0], l->flag ? l->x[1] : NULL, l->a, l->b, 1e-3); }
+static void rms_norm_forward(layer *l)
+{
+    hrm_rms_norm_forward(l->y, l->cache, l->x[0], l->flag ? l->x[1] : NULL, l->a, l->b, 1e-3);
+}
 static void rms_norm_backward(layer *l)
 {
     hrm_rms_norm_backward(l->dx[0], l->u, l->y, l->cache, l->a, l->b);
@@ -125,12 +134,14 @@ static void rms_norm_backward(layer *l)
 static void cross_entropy_forward(layer *l)
 {
     int correct = 0, labelled = 0;
-    l->y[0] = hrm_cross_entropy_smoothed((hrm_loss_type)l->flag, l->smoothing, NULL, l->x[0], l->tokens, l->a, l->b, 1, &correct, &labelled);
+    l->y[0] = hrm_cross_entropy_smoothed((hrm_loss_type)l->flag, l->smoothing, NULL, l->x[0], l->tokens, l->a, l->b, 1,
+                                         &correct, &labelled);
 }
 static void cross_entropy_backward(layer *l)
 {
     int correct = 0, labelled = 0;
-    (void)hrm_cross_entropy_smoothed((hrm_loss_type)l->flag, l->smoothing, l->dx[0], l->x[0], l->tokens, l->a, l->b, l->u[0], &correct, &labelled);
+    (void)hrm_cross_entropy_smoothed((hrm_loss_type)l->flag, l->smoothing, l->dx[0], l->x[0], l->tokens, l->a, l->b, l->u[0],
+                                     &correct, &labelled);
 }
 static void bce_forward(layer *l)
 {
@@ -202,7 +213,8 @@ static void cross_entropy_ignored_counted(layer *l) /* ignored tokens pull at th
 static void check_layer(layer *l, void (*broken)(layer *l), hrm_random *r)
 {
     double error = layer_error(l);
-    CHECK(error < TOLERANCE, "%s (%zu, %zu, %zu, %zu, %d): gradient off by %.2e", l->name, l->a, l->b, l->c, l->d, l->flag, error);
+    CHECK(error < TOLERANCE, "%s (%zu, %zu, %zu, %zu, %d): gradient off by %.2e", l->name, l->a, l->b, l->c, l->d, l->flag,
+          error);
     if (broken) {
         void (*right)(layer *) = l->backward;
         l->backward = broken;
@@ -219,9 +231,10 @@ static void check_layer(layer *l, void (*broken)(layer *l), hrm_random *r)
         (void)layer_value(l);
         l->backward(l);
         for (size_t j = 0; j < l->n[k]; j++) norm += l->dx[k][j] * l->dx[k][j];
-        CHECK(fabs(l->dx[k][i] - numeric_gradient) <= TOLERANCE * sqrt(norm), "%s: input %d element %zu: %.12g, numeric %.12g", l->name, k, i,
-              l->dx[k][i], numeric_gradient);
-        CHECK(fabs(l->dx[k][i] + 1e-4 * sqrt(norm) - numeric_gradient) > TOLERANCE * sqrt(norm), "%s: input %d: a wrong element was not seen", l->name, k);
+        CHECK(fabs(l->dx[k][i] - numeric_gradient) <= TOLERANCE * sqrt(norm), "%s: input %d element %zu: %.12g, numeric %.12g",
+              l->name, k, i, l->dx[k][i], numeric_gradient);
+        CHECK(fabs(l->dx[k][i] + 1e-4 * sqrt(norm) - numeric_gradient) > TOLERANCE * sqrt(norm),
+              "%s: input %d: a wrong element was not seen", l->name, k);
     }
 }
 
@@ -239,7 +252,8 @@ static void check_accumulates(layer *l, const int *accumulates)
     l->backward(l);
     for (int k = 0; k < l->num_inputs; k++) {
         for (size_t i = 0; i < l->n[k]; i++) once[k][i] *= accumulates[k] ? 2 : 1;
-        CHECK(relative_error(l->dx[k], once[k], l->n[k]) < 1e-14, "%s: input %d %s", l->name, k, accumulates[k] ? "is not accumulated" : "is not assigned");
+        CHECK(relative_error(l->dx[k], once[k], l->n[k]) < 1e-14, "%s: input %d %s", l->name, k,
+              accumulates[k] ? "is not accumulated" : "is not assigned");
         free(once[k]);
     }
 }
@@ -348,9 +362,12 @@ static void check_layers(void)
         check_layer(&l, cross_entropy_ignored_counted, &r);
         for (size_t i = 0; i < l.a; i++) l.tokens[i] = -100; /* no label: no loss, no gradient, divisor 1 */
         int correct = -1, labelled = -1;
-        double loss = hrm_cross_entropy_smoothed((hrm_loss_type)type, l.smoothing, l.dx[0], l.x[0], l.tokens, l.a, l.b, 1, &correct, &labelled), sum = 0;
+        double loss = hrm_cross_entropy_smoothed((hrm_loss_type)type, l.smoothing, l.dx[0], l.x[0], l.tokens, l.a, l.b, 1,
+                                                 &correct, &labelled),
+               sum = 0;
         for (size_t i = 0; i < l.n[0]; i++) sum += fabs(l.dx[0][i]);
-        CHECK(fabs(loss) <= 0 && sum <= 0 && correct == 0 && labelled == 0, "%s: a row without labels has loss %g", l.name, loss);
+        CHECK(fabs(loss) <= 0 && sum <= 0 && correct == 0 && labelled == 0, "%s: a row without labels has loss %g", l.name,
+              loss);
         layer_close(&l);
     }
     layer l;
@@ -361,7 +378,8 @@ static void check_layers(void)
     check_layer(&l, NULL, &r);
     layer_close(&l);
     double g;
-    CHECK(hrm_bce(1000, 0, &g) > 999 && fabs(g - 1) < 1e-12 && hrm_bce(-1000, 1, &g) > 999 && fabs(g + 1) < 1e-12, "bce overflows on large logits");
+    CHECK(hrm_bce(1000, 0, &g) > 999 && fabs(g - 1) < 1e-12 && hrm_bce(-1000, 1, &g) > 999 && fabs(g + 1) < 1e-12,
+          "bce overflows on large logits");
 }
 
 /* ---- the whole segment ------------------------------------------------------------------------------------------------
@@ -373,6 +391,7 @@ typedef struct segment {
     hrm_run *run;
     hrm_batch *batch;
     int before; /* segments before this one */
+    double *own; /* a loss of one's own: these times logits and q's; NULL: the model's */
     int fixed;  /* targets hold the fixed targets */
     double targets[8];
 } segment;
@@ -403,6 +422,18 @@ static double segment_loss(segment *s, int tensor, const double *values, const d
     must(hrm_run_read(s->run, &out));
     must(hrm_run_metrics(s->run, &m));
     s->fixed = 1;
+    if (s->own) {
+        size_t n = (size_t)s->batch->rows, logits = n * (size_t)d->seq_len * (size_t)d->vocab_size;
+        double *x = (double *)malloc((logits + 2 * n) * sizeof *x), *q = x + logits;
+        memset(&out, 0, sizeof out);
+        out.logits = x, out.q_halt = q, out.q_continue = q + n;
+        must(hrm_run_read(s->run, &out));
+        loss = 0;
+        for (size_t i = 0; i < logits; i++) loss += s->own[i] * x[i];
+        for (size_t i = 0; i < 2 * n; i++) loss += s->own[logits + i] * q[i % 2 * n + i / 2]; /* [rows,2] */
+        free(x);
+        return loss;
+    }
     loss = m.lm_loss + (double)d->q_loss_weight * m.q_halt_loss + (double)d->ponder_weight * m.ponder_loss;
     for (int i = 0; i < s->batch->rows && continues; i++)
         loss += (double)d->q_loss_weight * hrm__q_loss(mse, q_continue[i], s->targets[i], &ignored) / s->batch->rows;
@@ -410,6 +441,8 @@ static double segment_loss(segment *s, int tensor, const double *values, const d
 }
 
 static size_t most_samples = 60; /* of a tensor */
+
+static int own_loss; /* of what follows */
 
 static void check_segment(const char *name, const hrm_model_desc *desc, int before, int (*differentiable)(const char *tensor))
 {
@@ -420,6 +453,8 @@ static void check_segment(const char *name, const hrm_model_desc *desc, int befo
     hrm_batch batch;
     batch_make(&batch, 3, desc->seq_len);
     s.batch = &batch;
+    size_t logits = 3 * (size_t)desc->seq_len * (size_t)desc->vocab_size;
+    if (own_loss) s.own = draw(logits + 6, &r, 1);
     CHECK_OK(hrm_model_create(&s.model, desc));
     if (!s.model) return;
     desc = hrm_model_describe(s.model);
@@ -446,16 +481,20 @@ static void check_segment(const char *name, const hrm_model_desc *desc, int befo
         if (role == HRM_BUFFER || !differentiable(t.name)) continue;
         size_t n = 0, ndim = (size_t)desc->puzzle_emb_ndim;
         double *original = tensor_values(s.model, tensor, &n, NULL);
-        double *values = (double *)malloc(n * sizeof *values), *analytic = (double *)calloc(n > 3 * ndim ? n : 3 * ndim, sizeof *analytic);
+        double *values = (double *)malloc(n * sizeof *values),
+               *analytic = (double *)calloc(n > 3 * ndim ? n : 3 * ndim, sizeof *analytic);
         memcpy(values, original, n * sizeof *values);
         s.fixed = 0;
         (void)segment_loss(&s, tensor, values, original);
         CHECK_OK(hrm_run_zero_gradients(s.run));
+        if (own_loss) CHECK_OK(hrm_run_set_gradient(s.run, s.own, s.own + logits));
         CHECK_OK(hrm_run_backward(s.run));
+        if (own_loss) CHECK_FAILS(hrm_run_set_gradient(s.run, s.own, NULL), HRM_ERR_ARGUMENT, "segment before it");
         if (role == HRM_PUZZLE_TABLE) { /* rows in flight -> rows of the table */
             double *rows = (double *)calloc(3 * ndim, sizeof *rows);
             CHECK_OK(hrm_run_gradient(s.run, tensor, rows));
-            for (size_t i = 0; i < 3 * ndim; i++) analytic[(size_t)batch.puzzle_identifiers[i / ndim] * ndim + i % ndim] += rows[i];
+            for (size_t i = 0; i < 3 * ndim; i++)
+                analytic[(size_t)batch.puzzle_identifiers[i / ndim] * ndim + i % ndim] += rows[i];
             free(rows);
         } else {
             CHECK_OK(hrm_run_gradient(s.run, tensor, analytic));
@@ -479,6 +518,7 @@ static void check_segment(const char *name, const hrm_model_desc *desc, int befo
         free(values);
         free(analytic);
     }
+    free(s.own);
     hrm_run_destroy(s.run);
     hrm_model_destroy(s.model);
     batch_free(&batch);
@@ -524,7 +564,8 @@ static void check_truncated(hrm_model_desc d, int cycles, int n)
         double *a = (double *)malloc(2 * size * sizeof *a), *b = a + size;
         CHECK_OK(hrm_run_gradient(runs[0], i, a));
         CHECK_OK(hrm_run_gradient(runs[1], i, b));
-        CHECK(relative_error(a, b, size) < 1e-11, "%d of %d cycles: gradient of %s off by %.2e", n, cycles, t.name, relative_error(a, b, size));
+        CHECK(relative_error(a, b, size) < 1e-11, "%d of %d cycles: gradient of %s off by %.2e", n, cycles, t.name,
+              relative_error(a, b, size));
         free(a);
         free(v);
     }
@@ -534,16 +575,23 @@ static void check_truncated(hrm_model_desc d, int cycles, int n)
 
 /* Recurrences as lists: {state, network, inputs, index, slot, …}. States 0 is read by the heads. */
 #define E HRM_INPUT_E
-static const hrm_pass three_levels[] = { /* z2 fast, z1 slower, z0 slowest, each with a network of its own: examples/layers.c as a list */
-    {2, 2, 2 | E, 0, 0, 0, 0}, {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0}, {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0},
-    {0, 0, 2, 0, 0, 0, 0}, {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
+static const hrm_pass three_levels[] = {
+    /* z2 fast, z1 slower, z0 slowest, each with a network of its own: examples/layers.c as a list */
+    {2, 2, 2 | E, 0, 0, 0, 0}, {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0},
+    {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
+    {2, 2, 2 | E, 0, 0, 0, 0}, {1, 1, 4 | 1, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
 };
-static const hrm_pass one_network[] = { /* two states, one network for both */
-    {1, 0, 1 | E, 0, 0, 0, 0}, {1, 0, 1 | E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0}, {1, 0, 1 | E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
+static const hrm_pass one_network[] = {
+    /* two states, one network for both */
+    {1, 0, 1 | E, 0, 0, 0, 0}, {1, 0, 1 | E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
+    {1, 0, 1 | E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
 };
-static const hrm_pass one_state[] = {{0, 1, E, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0}, {0, 1, E, 0, 0, 0, 0}}; /* a plain recurrent network, two layers in turns */
-static const hrm_pass everywhere[] = { /* every state into every other, and e into all */
-    {0, 0, 6 | E, 0, 0, 0, 0}, {1, 1, 5 | E, 0, 0, 0, 0}, {2, 0, 3 | E, 0, 0, 0, 0}, {1, 1, 5 | E, 0, 0, 0, 0}, {0, 0, 6 | E, 0, 0, 0, 0},
+static const hrm_pass one_state[] = {
+    {0, 1, E, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0}, {0, 1, E, 0, 0, 0, 0}}; /* a plain recurrent network, two layers in turns */
+static const hrm_pass everywhere[] = {
+    /* every state into every other, and e into all */
+    {0, 0, 6 | E, 0, 0, 0, 0}, {1, 1, 5 | E, 0, 0, 0, 0}, {2, 0, 3 | E, 0, 0, 0, 0},
+    {1, 1, 5 | E, 0, 0, 0, 0}, {0, 0, 6 | E, 0, 0, 0, 0},
 };
 #undef E
 static const struct { const char *name; hrm_recurrence r; } recurrences[] = {
@@ -562,6 +610,9 @@ static void check_family(void)
     base.H_cycles = base.grad_H_cycles = 2;
     d = base;
     check_segment("one network", &d, 0, everything);
+    own_loss = 1;
+    check_segment("one network, a loss of one's own", &d, 1, everything);
+    own_loss = 0;
     d.no_ACT_continue = 1;
     check_segment("one network, no continue", &d, 1, everything);
     d.mlp_t = 1;

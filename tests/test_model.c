@@ -19,7 +19,8 @@ static void little_init(little_data *l)
     }
     for (int i = 0; i < 24; i++) l->ids[i] = (int32_t)hrm_random_below(&r, 4);
     l->arrays.seq_len = 6, l->arrays.vocab_size = 5, l->arrays.num_puzzle_identifiers = 4;
-    l->arrays.num_examples = 24, l->arrays.inputs = l->inputs, l->arrays.labels = l->labels, l->arrays.puzzle_identifiers = l->ids;
+    l->arrays.num_examples = 24, l->arrays.inputs = l->inputs, l->arrays.labels = l->labels,
+    l->arrays.puzzle_identifiers = l->ids;
 }
 
 /* ---- the paper's size ------------------------------------------------------------------------------------------------ */
@@ -36,11 +37,13 @@ static void check_full_size(void)
     CHECK_OK(hrm_model_memory(&memory, &d, 1));
     CHECK_OK(hrm_model_create(&model, &d));
     if (!model) return;
-    CHECK(hrm_model_parameters(model) == 27275266, "%lld parameters for Sudoku, expected 27275266", (long long)hrm_model_parameters(model));
+    CHECK(hrm_model_parameters(model) == 27275266, "%lld parameters for Sudoku, expected 27275266",
+          (long long)hrm_model_parameters(model));
     const hrm_model_desc *r = hrm_model_describe(model);
-    CHECK(r->hidden_size == 512 && r->num_heads == 8 && r->H_layers == 4 && r->L_layers == 4 && r->H_cycles == 2 && r->L_cycles == 2 &&
-              r->puzzle_emb_ndim == 512 && r->num_puzzle_identifiers == 1 && fabs((double)r->expansion - 4) <= 0 && r->halt_max_steps == 2 &&
-              fabs((double)r->rope_theta - 10000) <= 0 && r->pos_encodings == HRM_ROPE && r->loss_type == HRM_STABLEMAX_CROSS_ENTROPY,
+    CHECK(r->hidden_size == 512 && r->num_heads == 8 && r->H_layers == 4 && r->L_layers == 4 && r->H_cycles == 2 &&
+              r->L_cycles == 2 && r->puzzle_emb_ndim == 512 && r->num_puzzle_identifiers == 1 &&
+              fabs((double)r->expansion - 4) <= 0 && r->halt_max_steps == 2 && fabs((double)r->rope_theta - 10000) <= 0 &&
+              r->pos_encodings == HRM_ROPE && r->loss_type == HRM_STABLEMAX_CROSS_ENTROPY,
           "defaults are not the paper's");
     int64_t trained = 0;
     for (int i = 0; i < hrm_model_tensor_count(model); i++) {
@@ -53,10 +56,14 @@ static void check_full_size(void)
     CHECK(trained == 27275266, "the trained tensors have %lld elements", (long long)trained);
 
     /* the initial weights: standard deviations as asked for, cut off at two of the raw normal's */
-    static const struct { const char *name; double std; } weights[] = {
-        {"inner.embed_tokens.embedding_weight", 0.044194}, {"inner.lm_head.weight", 0.044194}, {"inner.H_init", 1}, {"inner.L_init", 1},
-        {"inner.H_level.layers.0.self_attn.qkv_proj.weight", 0.044194}, {"inner.L_level.layers.3.mlp.down_proj.weight", 0.025516},
-        {"inner.H_level.layers.3.mlp.gate_up_proj.weight", 0.044194}};
+    static const struct { const char *name; double std;
+    } weights[] = {{"inner.embed_tokens.embedding_weight", 0.044194},
+                   {"inner.lm_head.weight", 0.044194},
+                   {"inner.H_init", 1},
+                   {"inner.L_init", 1},
+                   {"inner.H_level.layers.0.self_attn.qkv_proj.weight", 0.044194},
+                   {"inner.L_level.layers.3.mlp.down_proj.weight", 0.025516},
+                   {"inner.H_level.layers.3.mlp.gate_up_proj.weight", 0.044194}};
     for (size_t k = 0; k < HRM__COUNT(weights); k++) {
         int index = hrm_model_tensor_find(model, weights[k].name);
         CHECK(index >= 0, "no tensor %s", weights[k].name);
@@ -72,8 +79,10 @@ static void check_full_size(void)
         }
         double std = sqrt(square - mean * mean), sigma = weights[k].std / sqrt((double)n);
         CHECK(fabs(mean) < 4.5 * sigma, "%s: mean %g", weights[k].name, mean);
-        CHECK(fabs(std - weights[k].std) < 4 * sigma + 1e-5, "%s: standard deviation %g, expected %g", weights[k].name, std, weights[k].std);
-        CHECK(largest <= 2 * weights[k].std / 0.87962 && largest > 1.8 * weights[k].std, "%s: largest %g", weights[k].name, largest);
+        CHECK(fabs(std - weights[k].std) < 4 * sigma + 1e-5, "%s: standard deviation %g, expected %g", weights[k].name, std,
+              weights[k].std);
+        CHECK(largest <= 2 * weights[k].std / 0.87962 && largest > 1.8 * weights[k].std, "%s: largest %g", weights[k].name,
+              largest);
         free(v);
     }
     size_t n = 0;
@@ -98,7 +107,8 @@ static void check_full_size(void)
     CHECK_OK(hrm_trainer_create(&trainer, model, &td));
     if (trainer) CHECK_OK(hrm_trainer_step(trainer, data, &m));
     CHECK(m.lm_loss > 1 && m.lm_loss < 10, "a first loss of %g", m.lm_loss);
-    CHECK(c.live_bytes <= memory.model + memory.train, "%zu bytes to train, hrm_model_memory says %zu", c.live_bytes, memory.model + memory.train);
+    CHECK(c.live_bytes <= memory.model + memory.train, "%zu bytes to train, hrm_model_memory says %zu", c.live_bytes,
+          memory.model + memory.train);
     hrm_trainer_destroy(trainer);
     int32_t puzzle[81], answer[81];
     for (int i = 0; i < 81; i++) puzzle[i] = inputs[i], answer[i] = -1;
@@ -110,13 +120,15 @@ static void check_full_size(void)
         }
     hrm_dataset_close(data);
     hrm_model_destroy(model);
-    CHECK(c.live_blocks == 0 && c.wrong_sizes == 0, "%zu blocks left, %zu freed with another size", c.live_blocks, c.wrong_sizes);
+    CHECK(c.live_blocks == 0 && c.wrong_sizes == 0, "%zu blocks left, %zu freed with another size", c.live_blocks,
+          c.wrong_sizes);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 static void check_near(const char *what, size_t found, size_t predicted)
 {
-    CHECK(found <= predicted && (double)predicted <= (double)found * 1.05 + 4096, "%s: %zu bytes, hrm_model_memory says %zu", what, found, predicted);
+    CHECK(found <= predicted && (double)predicted <= (double)found * 1.05 + 4096, "%s: %zu bytes, hrm_model_memory says %zu",
+          what, found, predicted);
 }
 
 static void check_memory(void)
@@ -166,7 +178,8 @@ static void check_memory(void)
         CHECK(c.calls == calls, "%zu allocations in 5 more calls of hrm_solve", c.calls - calls);
         hrm_trainer_destroy(trainer);
         hrm_model_destroy(model);
-        CHECK(c.live_blocks == 0 && c.live_bytes == 0 && c.wrong_sizes == 0, "%zu blocks left, %zu freed with another size", c.live_blocks, c.wrong_sizes);
+        CHECK(c.live_blocks == 0 && c.live_bytes == 0 && c.wrong_sizes == 0, "%zu blocks left, %zu freed with another size",
+              c.live_blocks, c.wrong_sizes);
     }
     hrm_dataset_close(data);
 }
@@ -194,8 +207,9 @@ static void check_failing_allocations(void)
     hrm_solve_desc sd;
     memset(&sd, 0, sizeof sd);
     sd.rows = 2;
-    static const char *const calls[] = {"hrm_solve", "hrm_model_create", "hrm_run_create", "hrm_trainer_create", "hrm_model_load", "hrm_model_load_weights", "hrm_model_save",
-                                        "hrm_dataset_from_arrays", "hrm_evaluate", "hrm_trainer_save"};
+    static const char *const calls[] = {"hrm_solve",      "hrm_model_create",       "hrm_run_create", "hrm_trainer_create",
+                                        "hrm_model_load", "hrm_model_load_weights", "hrm_model_save", "hrm_dataset_from_arrays",
+                                        "hrm_evaluate",   "hrm_trainer_save"};
     { /* the answer to expect, from a model of its own */
         hrm_model *other = NULL;
         hrm_model_desc plain = d;
@@ -244,7 +258,9 @@ static void check_failing_allocations(void)
             if (status == HRM_ERR_MEMORY) {
                 CHECK(!m && !run && !trainer && !arrays, "%s: an output was set although allocation %zu failed", calls[k], n);
                 CHECK(strstr(hrm_error_message(), "memory"), "%s: message \"%s\"", calls[k], hrm_error_message());
-                if (k != 0 && k != 8) CHECK(c.live_blocks == blocks, "%s: %zu blocks left after allocation %zu failed", calls[k], c.live_blocks - blocks, n);
+                if (k != 0 && k != 8)
+                    CHECK(c.live_blocks == blocks, "%s: %zu blocks left after allocation %zu failed", calls[k],
+                          c.live_blocks - blocks, n);
             }
             hrm_run_destroy(run);
             hrm_trainer_destroy(trainer);
@@ -260,7 +276,8 @@ static void check_failing_allocations(void)
     (void)base_blocks;
     hrm_model_destroy(model);
     hrm_dataset_close(data);
-    CHECK(c.live_blocks == 0 && c.wrong_sizes == 0, "%zu blocks left, %zu freed with another size", c.live_blocks, c.wrong_sizes);
+    CHECK(c.live_blocks == 0 && c.wrong_sizes == 0, "%zu blocks left, %zu freed with another size", c.live_blocks,
+          c.wrong_sizes);
     remove(PATH);
 }
 
@@ -269,8 +286,11 @@ static void check_round_trip(void)
 {
     for (int variant = 0; variant < 4; variant++) {
         hrm_model_desc d = small_desc();
-        d.H_cycles = 3, d.L_cycles = 1, d.expansion = 3.5f, d.rms_norm_eps = 2e-5f, d.rope_theta = 77, d.halt_max_steps = 7, d.halt_exploration_prob = 0.25f;
-        if (variant & 1) d.pos_encodings = HRM_LEARNED, d.loss_type = HRM_SOFTMAX_CROSS_ENTROPY, d.no_halt_exploration = 1, d.halt_exploration_prob = 0;
+        d.H_cycles = 3, d.L_cycles = 1, d.expansion = 3.5f, d.rms_norm_eps = 2e-5f, d.rope_theta = 77, d.halt_max_steps = 7,
+        d.halt_exploration_prob = 0.25f;
+        if (variant & 1)
+            d.pos_encodings = HRM_LEARNED, d.loss_type = HRM_SOFTMAX_CROSS_ENTROPY, d.no_halt_exploration = 1,
+            d.halt_exploration_prob = 0;
         if (variant & 2) d.no_puzzle_emb = 1, d.puzzle_emb_ndim = 0, d.causal = 1;
         hrm_model *model = NULL, *copy = NULL;
         CHECK_OK(hrm_model_create(&model, &d));
@@ -280,13 +300,17 @@ static void check_round_trip(void)
         if (!model || !copy) return;
         CHECK(models_equal(model, copy), "weights changed on the way through a file");
         hrm_model_desc a = *hrm_model_describe(model), b = *hrm_model_describe(copy);
-        CHECK(a.seq_len == b.seq_len && a.vocab_size == b.vocab_size && a.num_puzzle_identifiers == b.num_puzzle_identifiers && a.puzzle_emb_ndim == b.puzzle_emb_ndim &&
-                  a.no_puzzle_emb == b.no_puzzle_emb && a.hidden_size == b.hidden_size && a.num_heads == b.num_heads && a.H_layers == b.H_layers &&
-                  a.L_layers == b.L_layers && a.H_cycles == b.H_cycles && a.L_cycles == b.L_cycles && a.causal == b.causal && a.pos_encodings == b.pos_encodings &&
-                  a.loss_type == b.loss_type && a.halt_max_steps == b.halt_max_steps && a.no_halt_exploration == b.no_halt_exploration,
+        CHECK(a.seq_len == b.seq_len && a.vocab_size == b.vocab_size && a.num_puzzle_identifiers == b.num_puzzle_identifiers &&
+                  a.puzzle_emb_ndim == b.puzzle_emb_ndim && a.no_puzzle_emb == b.no_puzzle_emb &&
+                  a.hidden_size == b.hidden_size && a.num_heads == b.num_heads && a.H_layers == b.H_layers &&
+                  a.L_layers == b.L_layers && a.H_cycles == b.H_cycles && a.L_cycles == b.L_cycles && a.causal == b.causal &&
+                  a.pos_encodings == b.pos_encodings && a.loss_type == b.loss_type && a.halt_max_steps == b.halt_max_steps &&
+                  a.no_halt_exploration == b.no_halt_exploration,
               "the configuration changed on the way through a file");
-        CHECK(fabs((double)(a.expansion - b.expansion)) <= 0 && fabs((double)(a.rms_norm_eps - b.rms_norm_eps)) <= 0 && fabs((double)(a.rope_theta - b.rope_theta)) <= 0 &&
-                  fabs((double)(a.halt_exploration_prob - b.halt_exploration_prob)) <= 0, "floats of the configuration changed on the way through a file");
+        CHECK(fabs((double)(a.expansion - b.expansion)) <= 0 && fabs((double)(a.rms_norm_eps - b.rms_norm_eps)) <= 0 &&
+                  fabs((double)(a.rope_theta - b.rope_theta)) <= 0 &&
+                  fabs((double)(a.halt_exploration_prob - b.halt_exploration_prob)) <= 0,
+              "floats of the configuration changed on the way through a file");
         hrm_model_destroy(copy);
 
         hrm_model_desc stated;
@@ -314,7 +338,8 @@ static void check_round_trip(void)
         }
         hrm_tensors *file = NULL;
         CHECK_OK(hrm_tensors_open(&file, PATH, NULL));
-        CHECK(file && hrm_tensors_metadata(file, "note") && strcmp(hrm_tensors_metadata(file, "note"), "half as wide") == 0, "metadata");
+        CHECK(file && hrm_tensors_metadata(file, "note") && strcmp(hrm_tensors_metadata(file, "note"), "half as wide") == 0,
+              "metadata");
         hrm_tensors_close(file);
         hrm_model_destroy(copy);
 
@@ -367,18 +392,29 @@ static void check_round_trip(void)
 /* ---- arguments ------------------------------------------------------------------------------------------------------- */
 static void check_arguments(void)
 {
-    static const struct { size_t offset; int value; const char *says; } wrong[] = {
-        {offsetof(hrm_model_desc, seq_len), 0, "seq_len"},          {offsetof(hrm_model_desc, seq_len), -3, "seq_len"},
-        {offsetof(hrm_model_desc, vocab_size), 0, "vocab_size"},    {offsetof(hrm_model_desc, vocab_size), 1, "vocab_size"},
-        {offsetof(hrm_model_desc, hidden_size), -8, "hidden_size"}, {offsetof(hrm_model_desc, hidden_size), 9, "hidden_size"},
-        {offsetof(hrm_model_desc, hidden_size), 6, "head"},         {offsetof(hrm_model_desc, num_heads), 3, "num_heads"},
-        {offsetof(hrm_model_desc, num_heads), -2, "num_heads"},     {offsetof(hrm_model_desc, H_layers), -1, "H_layers"},
-        {offsetof(hrm_model_desc, L_layers), -1, "L_layers"},       {offsetof(hrm_model_desc, H_cycles), -1, "H_cycles"},
-        {offsetof(hrm_model_desc, L_cycles), -1, "L_cycles"},       {offsetof(hrm_model_desc, halt_max_steps), -1, "halt_max_steps"},
+    static const struct { size_t offset; int value; const char *says;
+    } wrong[] = {
+        {offsetof(hrm_model_desc, seq_len), 0, "seq_len"},
+        {offsetof(hrm_model_desc, seq_len), -3, "seq_len"},
+        {offsetof(hrm_model_desc, vocab_size), 0, "vocab_size"},
+        {offsetof(hrm_model_desc, vocab_size), 1, "vocab_size"},
+        {offsetof(hrm_model_desc, hidden_size), -8, "hidden_size"},
+        {offsetof(hrm_model_desc, hidden_size), 9, "hidden_size"},
+        {offsetof(hrm_model_desc, hidden_size), 6, "head"},
+        {offsetof(hrm_model_desc, num_heads), 3, "num_heads"},
+        {offsetof(hrm_model_desc, num_heads), -2, "num_heads"},
+        {offsetof(hrm_model_desc, H_layers), -1, "H_layers"},
+        {offsetof(hrm_model_desc, L_layers), -1, "L_layers"},
+        {offsetof(hrm_model_desc, H_cycles), -1, "H_cycles"},
+        {offsetof(hrm_model_desc, L_cycles), -1, "L_cycles"},
+        {offsetof(hrm_model_desc, halt_max_steps), -1, "halt_max_steps"},
         {offsetof(hrm_model_desc, num_puzzle_identifiers), -1, "num_puzzle_identifiers"},
-        {offsetof(hrm_model_desc, puzzle_emb_ndim), -1, "puzzle_emb_ndim"}, {offsetof(hrm_model_desc, num_threads), -1, "num_threads"},
-        {offsetof(hrm_model_desc, hidden_size), INT_MAX - 7, ""},   {offsetof(hrm_model_desc, seq_len), INT_MAX, ""},
-        {offsetof(hrm_model_desc, vocab_size), INT_MAX, ""},        {offsetof(hrm_model_desc, num_puzzle_identifiers), INT_MAX, ""},
+        {offsetof(hrm_model_desc, puzzle_emb_ndim), -1, "puzzle_emb_ndim"},
+        {offsetof(hrm_model_desc, num_threads), -1, "num_threads"},
+        {offsetof(hrm_model_desc, hidden_size), INT_MAX - 7, ""},
+        {offsetof(hrm_model_desc, seq_len), INT_MAX, ""},
+        {offsetof(hrm_model_desc, vocab_size), INT_MAX, ""},
+        {offsetof(hrm_model_desc, num_puzzle_identifiers), INT_MAX, ""},
         {offsetof(hrm_model_desc, L_layers), INT_MAX, ""},
     };
     for (size_t i = 0; i < HRM__COUNT(wrong); i++) {
@@ -392,10 +428,14 @@ static void check_arguments(void)
         memcpy((char *)&d + wrong[i].offset, &wrong[i].value, sizeof(int));
         hrm_status status = hrm_model_create(&model, &d);
         CHECK(status != HRM_OK && !model && c.live_blocks == 0, "wrong case %zu was taken", i);
-        CHECK(strstr(hrm_error_message(), wrong[i].says), "case %zu: message \"%s\" does not name %s", i, hrm_error_message(), wrong[i].says);
-        if (*wrong[i].says) CHECK(status == HRM_ERR_ARGUMENT || status == HRM_ERR_SHAPE || status == HRM_ERR_RANGE, "case %zu: status \"%s\"", i, hrm_status_text(status));
+        CHECK(strstr(hrm_error_message(), wrong[i].says), "case %zu: message \"%s\" does not name %s", i, hrm_error_message(),
+              wrong[i].says);
+        if (*wrong[i].says)
+            CHECK(status == HRM_ERR_ARGUMENT || status == HRM_ERR_SHAPE || status == HRM_ERR_RANGE, "case %zu: status \"%s\"",
+                  i, hrm_status_text(status));
         hrm_memory memory;
-        if (*wrong[i].says && strcmp(wrong[i].says, "num_threads") != 0) CHECK(hrm_model_memory(&memory, &d, 1) != HRM_OK, "hrm_model_memory takes wrong case %zu", i);
+        if (*wrong[i].says && strcmp(wrong[i].says, "num_threads") != 0)
+            CHECK(hrm_model_memory(&memory, &d, 1) != HRM_OK, "hrm_model_memory takes wrong case %zu", i);
     }
     hrm_model_desc d = small_desc();
     hrm_model *model = NULL;
@@ -425,8 +465,11 @@ static void check_arguments(void)
     CHECK(models_equal(model, before), "a refused write changed the weights");
     hrm_tensor t;
     hrm_role role;
-    CHECK(hrm_model_tensor(model, -1, &t, &role) != HRM_OK && hrm_model_tensor(model, hrm_model_tensor_count(model), &t, &role) != HRM_OK, "tensors out of range");
-    CHECK(hrm_model_tensor_read(model, -1, w) != HRM_OK && hrm_model_tensor_write(model, 1000, w) != HRM_OK, "tensors out of range");
+    CHECK(hrm_model_tensor(model, -1, &t, &role) != HRM_OK &&
+              hrm_model_tensor(model, hrm_model_tensor_count(model), &t, &role) != HRM_OK,
+          "tensors out of range");
+    CHECK(hrm_model_tensor_read(model, -1, w) != HRM_OK && hrm_model_tensor_write(model, 1000, w) != HRM_OK,
+          "tensors out of range");
     CHECK(hrm_model_tensor_find(model, "inner.nothing") == -1, "found a tensor that is not there");
     free(w);
 
@@ -519,7 +562,8 @@ static void check_arguments(void)
 
 /* hrm_solve: rows do not influence each other, a row stops when it says so, callbacks see each segment. */
 typedef struct watch { int calls, last_rows, wrong; int32_t last[3 * 6]; } watch;
-static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers, const hrm_solve_result *results)
+static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
+                       const hrm_solve_result *results)
 {
     watch *w = (watch *)user;
     w->calls++;
@@ -557,19 +601,23 @@ static void check_solve(void)
             memset(&single, 0, sizeof single);
             single.results = &one, single.puzzle_identifiers = ids + i;
             CHECK_OK(hrm_solve(model, puzzles + i * 6, alone, &single));
-            CHECK(memcmp(alone, together + i * 6, sizeof alone) == 0 && one.segments == results[i].segments, "row %d depends on the rows beside it (%d and %d segments)", i,
-                  one.segments, results[i].segments);
-            CHECK(one.halted == (one.q_halt > one.q_continue) && (one.halted || one.segments == 6), "row %d stops without reason", i);
+            CHECK(memcmp(alone, together + i * 6, sizeof alone) == 0 && one.segments == results[i].segments,
+                  "row %d depends on the rows beside it (%d and %d segments)", i, one.segments, results[i].segments);
+            CHECK(one.halted == (one.q_halt > one.q_continue) && (one.halted || one.segments == 6),
+                  "row %d stops without reason", i);
             if (results[i].segments > longest) longest = results[i].segments;
             stopped_early += results[i].segments < 6;
             different += results[i].segments != results[0].segments;
         }
-        CHECK(w.calls == longest && !w.wrong && memcmp(w.last, together, sizeof together) == 0, "the callback saw %d segments of %d, or other answers", w.calls, longest);
+        CHECK(w.calls == longest && !w.wrong && memcmp(w.last, together, sizeof together) == 0,
+              "the callback saw %d segments of %d, or other answers", w.calls, longest);
         sd.no_halting = 1, sd.max_steps = 9, sd.on_segment = NULL;
         CHECK_OK(hrm_solve(model, puzzles, together, &sd));
-        for (int i = 0; i < 3; i++) CHECK(results[i].segments == 9, "without halting row %d ran %d of 9 segments", i, results[i].segments);
+        for (int i = 0; i < 3; i++)
+            CHECK(results[i].segments == 9, "without halting row %d ran %d of 9 segments", i, results[i].segments);
     }
-    CHECK(stopped_early > 5 && different > 2, "only %d rows stopped early, %d unlike their neighbour: the test shows little", stopped_early, different);
+    CHECK(stopped_early > 5 && different > 2, "only %d rows stopped early, %d unlike their neighbour: the test shows little",
+          stopped_early, different);
     hrm_model_destroy(model);
 }
 

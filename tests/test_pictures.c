@@ -6,7 +6,8 @@
 /* No memory for a line of metrics, when a test says so. */
 static int short_of_memory;
 #define hrm_json_parse(doc, text, n, path, a)                                                                                  \
-    (short_of_memory && --short_of_memory == 0 ? hrm_error_set(HRM_ERR_MEMORY, "out of memory") : hrm_json_parse(doc, text, n, path, a))
+    (short_of_memory && --short_of_memory == 0 ? hrm_error_set(HRM_ERR_MEMORY, "out of memory")                                \
+                                               : hrm_json_parse(doc, text, n, path, a))
 #include "../tools/plot.c"
 #undef hrm_json_parse
 #include "../tools/render.c"
@@ -32,7 +33,7 @@ static const char *own_path(const char *name)
     return path;
 }
 
-/* ---- canvas --------------------------------------------------------------------------------------------------------------- */
+/* ---- canvas -------------------------------------------------------------------------------------------------------------- */
 
 static long inked(const canvas *c, int x0, int y0, int x1, int y1)
 {
@@ -51,7 +52,8 @@ static void test_shapes(void)
     CHECK_OK(canvas_create(&c, 60, 40, CANVAS_WHITE));
     CHECK(inked(&c, 0, 0, 60, 40) == 0, "a new canvas has its background");
     canvas_rect(&c, 10, 5, 4, 3, CANVAS_BLUE);
-    CHECK(inked(&c, 0, 0, 60, 40) == 12 && canvas_pixel(&c, 10, 5) == CANVAS_BLUE && canvas_pixel(&c, 13, 7) == CANVAS_BLUE && canvas_pixel(&c, 14, 5) == CANVAS_WHITE,
+    CHECK(inked(&c, 0, 0, 60, 40) == 12 && canvas_pixel(&c, 10, 5) == CANVAS_BLUE && canvas_pixel(&c, 13, 7) == CANVAS_BLUE &&
+              canvas_pixel(&c, 14, 5) == CANVAS_WHITE,
           "a rectangle is exact");
     canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
     canvas_rect(&c, -5, -5, 8, 8, CANVAS_BLUE);
@@ -70,7 +72,8 @@ static void test_shapes(void)
     CHECK(canvas_pixel(&c, 30, 20) == CANVAS_GREEN && canvas_pixel(&c, 30, 31) == CANVAS_WHITE, "inside and outside");
     canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
     canvas_line(&c, 5, 10.5, 55, 10.5, 3, CANVAS_BLACK);
-    CHECK(canvas_pixel(&c, 30, 9) == 0 && canvas_pixel(&c, 30, 11) == 0 && canvas_pixel(&c, 30, 8) == CANVAS_WHITE && canvas_pixel(&c, 30, 12) == CANVAS_WHITE,
+    CHECK(canvas_pixel(&c, 30, 9) == 0 && canvas_pixel(&c, 30, 11) == 0 && canvas_pixel(&c, 30, 8) == CANVAS_WHITE &&
+              canvas_pixel(&c, 30, 12) == CANVAS_WHITE,
           "a level line of thickness 3 covers three rows");
     unsigned grey = canvas_mix(0, 0xFFFFFF, 0.5);
     CHECK(grey == 0x808080, "half of white is %06x", grey);
@@ -79,7 +82,8 @@ static void test_shapes(void)
     const double there[4] = {10, 20.5, 50, 20.5}, again[6] = {10, 30.5, 50, 30.5, 10, 30.5};
     canvas_polyline(&c, there, 2, 3, CANVAS_BLACK, 0.5);
     canvas_polyline(&c, again, 3, 3, CANVAS_BLACK, 0.5);
-    CHECK(canvas_pixel(&c, 30, 20) == canvas_pixel(&c, 30, 30) && canvas_pixel(&c, 30, 20) == 0x808080, "%06x, %06x", canvas_pixel(&c, 30, 20), canvas_pixel(&c, 30, 30));
+    CHECK(canvas_pixel(&c, 30, 20) == canvas_pixel(&c, 30, 30) && canvas_pixel(&c, 30, 20) == 0x808080, "%06x, %06x",
+          canvas_pixel(&c, 30, 20), canvas_pixel(&c, 30, 30));
     /* nothing outside is touched, whatever the numbers: checked for by the memory checkers */
     canvas_rect(&c, 0, 0, 60, 40, CANVAS_WHITE);
     canvas_line(&c, -1e9, 20, 1e9, 20, 2, CANVAS_BLACK);
@@ -124,10 +128,12 @@ static void test_text(void)
     double width = canvas_text_width("align", 20);
     canvas_rect(&c, 0, 0, 200, 60, CANVAS_WHITE);
     canvas_text(&c, 100, 40, "align", canvas_style_make(20, CANVAS_BLACK, CANVAS_RIGHT));
-    CHECK(inked(&c, 103, 0, 200, 60) == 0 && inked(&c, 0, 0, (int)(97 - width), 60) == 0 && inked(&c, 0, 0, 200, 60) > 100, "right-aligned text ends where told");
+    CHECK(inked(&c, 103, 0, 200, 60) == 0 && inked(&c, 0, 0, (int)(97 - width), 60) == 0 && inked(&c, 0, 0, 200, 60) > 100,
+          "right-aligned text ends where told");
     canvas_rect(&c, 0, 0, 200, 60, CANVAS_WHITE);
     canvas_text(&c, 100, 40, "align", canvas_style_make(20, CANVAS_BLACK, CANVAS_CENTRE));
-    CHECK(labs(inked(&c, 0, 0, 100, 60) - inked(&c, 100, 0, 200, 60)) < 200 && inked(&c, 0, 0, 200, 60) > 100, "centred text lies on both sides");
+    CHECK(labs(inked(&c, 0, 0, 100, 60) - inked(&c, 100, 0, 200, 60)) < 200 && inked(&c, 0, 0, 200, 60) > 100,
+          "centred text lies on both sides");
     canvas_style up = canvas_style_make(10, CANVAS_BLACK, CANVAS_LEFT);
     up.upwards = 1;
     canvas_rect(&c, 0, 0, 200, 60, CANVAS_WHITE);
@@ -136,10 +142,13 @@ static void test_text(void)
     canvas_destroy(&c);
 }
 
-/* ---- PNG ------------------------------------------------------------------------------------------------------------------ */
+/* ---- PNG ----------------------------------------------------------------------------------------------------------------- */
 
 #ifdef CANVAS_HAS_PNG
-static uint32_t big_endian(const unsigned char *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
+static uint32_t big_endian(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 
 static uint32_t crc(const unsigned char *p, size_t n)
 {
@@ -158,7 +167,8 @@ static void test_png(int many_colours)
     char name[300];
     snprintf(name, sizeof name, "%s", own_path("picture.png"));
     CHECK_OK(canvas_create(&c, 123, 45, CANVAS_PALE));
-    for (int i = 0; many_colours && i < 123 * 45; i++) canvas_rect(&c, i % 123, i / 123, 1, 1, (unsigned)(i * 7919)); /* more than a palette holds */
+    for (int i = 0; many_colours && i < 123 * 45; i++)
+        canvas_rect(&c, i % 123, i / 123, 1, 1, (unsigned)(i * 7919)); /* more than a palette holds */
     canvas_text(&c, 10, 30, "PNG 123", canvas_style_make(16, CANVAS_VERMILION, CANVAS_LEFT));
     canvas_disc(&c, 100, 20, 12, CANVAS_SKY);
 #ifdef CANVAS_HAS_PNG
@@ -170,10 +180,13 @@ static void test_png(int many_colours)
     while (at + 12 <= map.size) {
         size_t length = big_endian(map.data + at);
         if (length > map.size - at - 12) break;
-        CHECK(crc(map.data + at + 4, length + 4) == big_endian(map.data + at + 8 + length), "the checksum of chunk %zu", chunks);
+        CHECK(crc(map.data + at + 4, length + 4) == big_endian(map.data + at + 8 + length), "the checksum of chunk %zu",
+              chunks);
         if (chunks++ == 0)
-            CHECK(memcmp(map.data + at + 4, "IHDR", 4) == 0 && big_endian(map.data + at + 8) == 123 && big_endian(map.data + at + 12) == 45 && map.data[at + 16] == 8 &&
-                      map.data[at + 17] == (many_colours ? 2 : 3), "a header for 123 x 45, with a palette where that is enough");
+            CHECK(memcmp(map.data + at + 4, "IHDR", 4) == 0 && big_endian(map.data + at + 8) == 123 &&
+                      big_endian(map.data + at + 12) == 45 && map.data[at + 16] == 8 &&
+                      map.data[at + 17] == (many_colours ? 2 : 3),
+                  "a header for 123 x 45, with a palette where that is enough");
         last = memcmp(map.data + at + 4, "IEND", 4) == 0;
         at += length + 12;
     }
@@ -193,7 +206,7 @@ static void test_png(int many_colours)
     canvas_destroy(&c);
 }
 
-/* ---- sheets ---------------------------------------------------------------------------------------------------------------- */
+/* ---- sheets -------------------------------------------------------------------------------------------------------------- */
 
 /* Where the first board of a sheet with a title and without a subtitle begins, found as users see it: by its border. */
 static int find_first(const canvas *c, unsigned colour, int *x0, int *y0)
@@ -286,16 +299,22 @@ static void test_maze_sheet(void)
             unsigned corner = canvas_pixel(&c, x0 + i % SIDE * cell + 3, y0 + i / SIDE * cell + 3);
             int near_mark = 0; /* start and goal are larger than their cells */
             for (int j = 0; j < SIDE * SIDE; j++)
-                if (input[j] == SCORE_START || input[j] == SCORE_GOAL) near_mark |= abs(j % SIDE - i % SIDE) <= 1 && abs(j / SIDE - i / SIDE) <= 1;
+                if (input[j] == SCORE_START || input[j] == SCORE_GOAL)
+                    near_mark |= abs(j % SIDE - i % SIDE) <= 1 && abs(j / SIDE - i / SIDE) <= 1;
             if (near_mark) continue;
             unsigned expected = input[i] == SCORE_WALL ? (unsigned)PICTURE_WALL : (unsigned)CANVAS_WHITE;
             CHECK(corner == expected, "kind %d: cell %d has the corner %06x", k, i, corner);
             if (k == 1) expected = label[i] == SCORE_PATH ? (unsigned)CANVAS_BLUE : expected;
             if (k == 2) expected = answer[i] == SCORE_PATH ? (unsigned)CANVAS_VERMILION : expected;
-            if (k == 3) expected = i == extra ? (unsigned)CANVAS_VERMILION : i == missed ? (unsigned)CANVAS_WHITE : label[i] == SCORE_PATH ? (unsigned)CANVAS_GREY : expected;
+            if (k == 3)
+                expected = i == extra               ? (unsigned)CANVAS_VERMILION
+                           : i == missed            ? (unsigned)CANVAS_WHITE
+                           : label[i] == SCORE_PATH ? (unsigned)CANVAS_GREY
+                                                    : expected;
             CHECK(middle == expected, "kind %d: cell %d is %06x, expected %06x", k, i, middle, expected);
             if (k == 3 && i == missed) {
-                unsigned ring = canvas_pixel(&c, x0 + i % SIDE * cell + cell / 2, y0 + i / SIDE * cell + cell / 2 - (int)(cell * 0.3));
+                unsigned ring =
+                    canvas_pixel(&c, x0 + i % SIDE * cell + cell / 2, y0 + i / SIDE * cell + cell / 2 - (int)(cell * 0.3));
                 CHECK(ring != CANVAS_WHITE, "a ring around what was missed, %06x", ring);
             }
         }
@@ -309,10 +328,12 @@ static void test_arc_sheet(void)
     static int32_t truth[SIDE * SIDE], answer[SIDE * SIDE], moved[SIDE * SIDE];
     int rows, cols, top, left;
     for (int y = 0; y < 10; y++)
-        for (int x = 0; x < 10; x++) answer[y * SIDE + x] = truth[y * SIDE + x] = moved[(y + 7) * SIDE + x + 4] = (x + y) % 10 + 2;
+        for (int x = 0; x < 10; x++)
+            answer[y * SIDE + x] = truth[y * SIDE + x] = moved[(y + 7) * SIDE + x + 4] = (x + y) % 10 + 2;
     for (int k = 0; k < 10; k++) truth[10 * SIDE + k] = truth[k * SIDE + 10] = 1;
     answer[3 * SIDE + 4] = 2;
-    CHECK(picture_arc_find(moved, SIDE, &top, &left, &rows, &cols) && top == 7 && left == 4 && rows == 10 && cols == 10, "a moved grid is found");
+    CHECK(picture_arc_find(moved, SIDE, &top, &left, &rows, &cols) && top == 7 && left == 4 && rows == 10 && cols == 10,
+          "a moved grid is found");
     CHECK(!picture_arc_find(truth + 11 * SIDE, 5, &top, &left, &rows, &cols), "no grid, none found");
     picture_arc_crop(truth, SIDE, 0, 0, &rows, &cols);
     CHECK(rows == 10 && cols == 10, "the grid is %d x %d", rows, cols);
@@ -331,7 +352,8 @@ static void test_arc_sheet(void)
     CHECK(find_first(&c, 0x606060, &x0, &y0), "a grid's border");
     for (int y = 0; y < 10; y++)
         for (int x = 0; x < 10; x++) {
-            unsigned corner = canvas_pixel(&c, x0 + x * 24 + 2, y0 + y * 24 + 2), middle = canvas_pixel(&c, x0 + x * 24 + 12, y0 + y * 24 + 12);
+            unsigned corner = canvas_pixel(&c, x0 + x * 24 + 2, y0 + y * 24 + 2),
+                     middle = canvas_pixel(&c, x0 + x * 24 + 12, y0 + y * 24 + 12);
             CHECK(corner == picture_arc_colour((int)answer[y * SIDE + x] - 2), "row %d, column %d is %06x", y, x, corner);
             if (y == 3 && x == 4) CHECK(middle == CANVAS_WHITE, "a wrong cell is crossed out, %06x", middle);
         }
@@ -345,15 +367,18 @@ static void test_arc_sheet(void)
     CHECK_FAILS(picture_sheet_draw(&c, &sheet), HRM_ERR_ARGUMENT, "without any");
 }
 
-/* ---- judging ---------------------------------------------------------------------------------------------------------------- */
+/* ---- judging ------------------------------------------------------------------------------------------------------------- */
 
 static void test_detection(void)
 {
-    static const struct { int vocab, length; score_task task; } cases[] = {
-        {11, 81, SCORE_SUDOKU}, {8, 36, SCORE_SUDOKU}, {6, 16, SCORE_SUDOKU}, {6, 900, SCORE_MAZE}, {6, 64, SCORE_MAZE}, {6, 36, SCORE_MAZE}, {12, 900, SCORE_ARC},
-        {11, 80, SCORE_NONE}, {7, 81, SCORE_NONE}, {6, 17, SCORE_NONE}, {6, 0, SCORE_NONE}, {6, -4, SCORE_NONE}, {6, 1 << 30, SCORE_NONE}};
+    static const struct { int vocab, length; score_task task;
+    } cases[] = {{11, 81, SCORE_SUDOKU},  {8, 36, SCORE_SUDOKU}, {6, 16, SCORE_SUDOKU}, {6, 900, SCORE_MAZE},
+                 {6, 64, SCORE_MAZE},     {6, 36, SCORE_MAZE},   {12, 900, SCORE_ARC},  {11, 80, SCORE_NONE},
+                 {7, 81, SCORE_NONE},     {6, 17, SCORE_NONE},   {6, 0, SCORE_NONE},    {6, -4, SCORE_NONE},
+                 {6, 1 << 30, SCORE_NONE}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        CHECK(score_task_detect(cases[i].vocab, cases[i].length) == cases[i].task, "vocabulary %d, length %d", cases[i].vocab, cases[i].length);
+        CHECK(score_task_detect(cases[i].vocab, cases[i].length) == cases[i].task, "vocabulary %d, length %d", cases[i].vocab,
+              cases[i].length);
 }
 
 static void test_sudoku_score(void)
@@ -410,7 +435,8 @@ static void enumerate_paths(const int32_t *maze, int cell, unsigned visited, int
     }
     for (int next = 0; next < SMALL_CELLS; next++) {
         int beside = abs(next % SMALL - cell % SMALL) + abs(next / SMALL - cell / SMALL) == 1;
-        if (beside && maze[next] != SCORE_WALL && !(visited >> next & 1)) enumerate_paths(maze, next, visited | 1u << next, length + 1);
+        if (beside && maze[next] != SCORE_WALL && !(visited >> next & 1))
+            enumerate_paths(maze, next, visited | 1u << next, length + 1);
     }
 }
 
@@ -421,7 +447,8 @@ static void test_maze_score_exhaustively(void)
         int32_t maze[SMALL_CELLS], answer[SMALL_CELLS];
         hrm_random r = hrm_random_make(21, (uint64_t)trial);
         for (int i = 0; i < SMALL_CELLS; i++) maze[i] = hrm_random_below(&r, 4) ? SCORE_FLOOR : SCORE_WALL;
-        int start = (int)hrm_random_below(&r, SMALL_CELLS), goal = (start + 1 + (int)hrm_random_below(&r, SMALL_CELLS - 1)) % SMALL_CELLS;
+        int start = (int)hrm_random_below(&r, SMALL_CELLS),
+            goal = (start + 1 + (int)hrm_random_below(&r, SMALL_CELLS - 1)) % SMALL_CELLS;
         maze[start] = SCORE_START, maze[goal] = SCORE_GOAL;
         memset(path_sets, 0, sizeof path_sets);
         shortest_set = 1000;
@@ -442,7 +469,8 @@ static void test_maze_score_exhaustively(void)
         }
     }
     CHECK(wrong == 0, "%ld of %ld answers judged otherwise than by listing all paths", wrong, tried);
-    CHECK(optimal_count > 20 && valid_count > optimal_count, "all kinds occur: %ld valid, %ld optimal of %ld", valid_count, optimal_count, tried);
+    CHECK(optimal_count > 20 && valid_count > optimal_count, "all kinds occur: %ld valid, %ld optimal of %ld", valid_count,
+          optimal_count, tried);
 }
 
 static void test_maze_score(void)
@@ -478,7 +506,9 @@ static void test_maze_score(void)
         }
     CHECK(strcmp(score_text(&total, text, sizeof text), "valid 50.00 %, optimal 50.00 %") == 0, "%s", text);
     /* an open field: a detour is valid, and two shortest paths are both optimal, whatever the label */
-    static const char *const fields[7] = {"SoooG               ", "Soo     oG          ", "S   GoooooG         ", " ooo So oG          ", "S o Go o            ", "So oG ooo           ", "SooG  oo            "};
+    static const char *const fields[7] = {"SoooG               ", "Soo     oG          ", "S   GoooooG         ",
+                                          " ooo So oG          ", "S o Go o            ", "So oG ooo           ",
+                                          "SooG  oo            "};
     static const int expected[7][2] = {{1, 1}, {0, 0}, {0, 0}, {1, 0}, {0, 0}, {1, 0}, {1, 0}};
     for (int f = 0; f < 7; f++) { /* rows of five */
         int optimal, valid;
@@ -500,7 +530,7 @@ static void test_maze_score(void)
     CHECK(!score_maze(maze, answer, MAZE_MAX_SIZE + 1, NULL) && !score_maze(maze, answer, 1, NULL), "sizes out of range");
 }
 
-/* ---- the commands ------------------------------------------------------------------------------------------------------------ */
+/* ---- the commands -------------------------------------------------------------------------------------------------------- */
 
 static char said[1024]; /* the last line that a command reported */
 
@@ -566,7 +596,8 @@ static void write_text(const char *path, const char *text)
     if (f) fclose(f);
 }
 
-static void write_array(const char *dir, const char *name, hrm_dtype dtype, int ndim, int64_t rows, int64_t cols, const void *data)
+static void write_array(const char *dir, const char *name, hrm_dtype dtype, int ndim, int64_t rows, int64_t cols,
+                        const void *data)
 {
     char path[512];
     hrm_npy_writer w;
@@ -578,7 +609,8 @@ static void write_array(const char *dir, const char *name, hrm_dtype dtype, int 
     CHECK_OK(hrm_npy_writer_commit(&w));
 }
 
-static void write_data(const char *dir, int vocab, int cells, int count, const uint8_t *inputs, const uint8_t *labels, int ignore)
+static void write_data(const char *dir, int vocab, int cells, int count, const uint8_t *inputs, const uint8_t *labels,
+                       int ignore)
 {
     char split[400], text[512];
     int32_t ids[16] = {0}, indices[17];
@@ -587,7 +619,8 @@ static void write_data(const char *dir, int vocab, int cells, int count, const u
     (void)mkdir(dir, 0777);
     (void)mkdir(split, 0777);
     snprintf(text, sizeof text,
-             "{\"pad_id\": 0, \"ignore_label_id\": %s, \"blank_identifier_id\": 0, \"vocab_size\": %d, \"seq_len\": %d, \"num_puzzle_identifiers\": 1, "
+             "{\"pad_id\": 0, \"ignore_label_id\": %s, \"blank_identifier_id\": 0, \"vocab_size\": %d, \"seq_len\": %d, "
+             "\"num_puzzle_identifiers\": 1, "
              "\"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}",
              ignore ? "0" : "null", vocab, cells, count);
     char path[512];
@@ -602,8 +635,18 @@ static void write_data(const char *dir, int vocab, int cells, int count, const u
 
 static void remove_data(const char *dir)
 {
-    static const char *const names[] = {"test/dataset.json", "test/all__inputs.npy", "test/all__labels.npy", "test/all__puzzle_identifiers.npy",
-                                        "test/all__puzzle_indices.npy", "test/all__group_indices.npy", "p.npy", "logits.npy", "x.png", "y.png", "test", ""};
+    static const char *const names[] = {"test/dataset.json",
+                                        "test/all__inputs.npy",
+                                        "test/all__labels.npy",
+                                        "test/all__puzzle_identifiers.npy",
+                                        "test/all__puzzle_indices.npy",
+                                        "test/all__group_indices.npy",
+                                        "p.npy",
+                                        "logits.npy",
+                                        "x.png",
+                                        "y.png",
+                                        "test",
+                                        ""};
     char path[512];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
@@ -641,7 +684,8 @@ static void test_render(void)
                 }
             } else {
                 for (int y = 0; y < 4 + n; y++)
-                    for (int x = 0; x < 3 + n; x++) in[y * 30 + x] = (uint8_t)(2 + hrm_random_below(&r, 10)), out[x * 30 + y] = in[y * 30 + x];
+                    for (int x = 0; x < 3 + n; x++)
+                        in[y * 30 + x] = (uint8_t)(2 + hrm_random_below(&r, 10)), out[x * 30 + y] = in[y * 30 + x];
             }
         }
         for (int i = 0; i < COUNT * cells; i++) answers[i] = labels[i];
@@ -651,7 +695,9 @@ static void test_render(void)
 #ifdef CANVAS_HAS_PNG
         CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
         CHECK(command(command_render, "render %s --count %d -o %s/x.png", dir, COUNT, dir) == TOOL_OK, "%s", said);
-        CHECK(command(command_render, "render %s --index 1 --count 2 --predictions %s/p.npy --task %s -o %s/y.png", dir, dir, score_task_name(tasks[t]), dir) == TOOL_OK, "%s", said);
+        CHECK(command(command_render, "render %s --index 1 --count 2 --predictions %s/p.npy --task %s -o %s/y.png", dir, dir,
+                      score_task_name(tasks[t]), dir) == TOOL_OK,
+              "%s", said);
         char path[400];
         hrm_file_map map;
         snprintf(path, sizeof path, "%s/y.png", dir);
@@ -668,8 +714,10 @@ static void test_render(void)
             CHECK_OK(hrm_npy_writer_open(&w, path, HRM_F32, 3, shape, NULL));
             CHECK_OK(hrm_npy_writer_write(&w, logits, COUNT));
             CHECK_OK(hrm_npy_writer_commit(&w));
-            CHECK(command(command_render, "render %s --predictions %s/p.npy -o %s/x.png", dir, dir, dir) == TOOL_OK, "%s", said);
-            CHECK(command(command_render, "render %s --predictions %s/logits.npy -o %s/y.png", dir, dir, dir) == TOOL_OK, "%s", said);
+            CHECK(command(command_render, "render %s --predictions %s/p.npy -o %s/x.png", dir, dir, dir) == TOOL_OK, "%s",
+                  said);
+            CHECK(command(command_render, "render %s --predictions %s/logits.npy -o %s/y.png", dir, dir, dir) == TOOL_OK, "%s",
+                  said);
             hrm_file_map a, b;
             CHECK_OK(hrm_file_map_open(&b, (snprintf(path, sizeof path, "%s/x.png", dir), path)));
             CHECK_OK(hrm_file_map_open(&a, (snprintf(path, sizeof path, "%s/y.png", dir), path)));
@@ -677,18 +725,30 @@ static void test_render(void)
             hrm_file_map_close(&a);
             hrm_file_map_close(&b);
         }
-        CHECK(command(command_render, "render %s -o %s/no/x.png", dir, dir) == TOOL_ERROR && strstr(said, "/no/x.png"), "%s", said);
+        CHECK(command(command_render, "render %s -o %s/no/x.png", dir, dir) == TOOL_ERROR && strstr(said, "/no/x.png"), "%s",
+              said);
 #else
-        CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "libstb-dev"), "%s", said);
+        CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "libstb-dev"), "%s",
+              said);
 #endif
-        CHECK(command(command_render, "render %s --index 6 -o x.png", dir) == TOOL_ERROR && strstr(said, "has 6 examples"), "%s", said);
-        CHECK(command(command_render, "render %s --split train -o x.png", dir) == TOOL_ERROR && strstr(said, "train"), "%s", said);
-        if (side == 10) CHECK(command(command_render, "render %s --task sudoku -o x.png", dir) == TOOL_ERROR && strstr(said, "100 cells"), "%s", said);
+        CHECK(command(command_render, "render %s --index 6 -o x.png", dir) == TOOL_ERROR && strstr(said, "has 6 examples"),
+              "%s", said);
+        CHECK(command(command_render, "render %s --split train -o x.png", dir) == TOOL_ERROR && strstr(said, "train"), "%s",
+              said);
+        if (side == 10)
+            CHECK(command(command_render, "render %s --task sudoku -o x.png", dir) == TOOL_ERROR && strstr(said, "100 cells"),
+                  "%s", said);
         write_array(dir, "p.npy", HRM_I32, 2, 2, cells, answers);
-        CHECK(command(command_render, "render %s --index 2 --predictions %s/p.npy -o x.png", dir, dir) == TOOL_ERROR && strstr(said, "2 predictions"), "%s", said);
+        CHECK(command(command_render, "render %s --index 2 --predictions %s/p.npy -o x.png", dir, dir) == TOOL_ERROR &&
+                  strstr(said, "2 predictions"),
+              "%s", said);
         write_array(dir, "p.npy", HRM_I32, 2, 2, cells - 1, answers);
-        CHECK(command(command_render, "render %s --predictions %s/p.npy -o x.png", dir, dir) == TOOL_ERROR && strstr(said, "shape"), "%s", said);
-        CHECK(command(command_render, "render %s --predictions %s/none.npy -o x.png", dir, dir) == TOOL_ERROR && strstr(said, "none.npy"), "%s", said);
+        CHECK(command(command_render, "render %s --predictions %s/p.npy -o x.png", dir, dir) == TOOL_ERROR &&
+                  strstr(said, "shape"),
+              "%s", said);
+        CHECK(command(command_render, "render %s --predictions %s/none.npy -o x.png", dir, dir) == TOOL_ERROR &&
+                  strstr(said, "none.npy"),
+              "%s", said);
         remove_data(dir);
     }
     CHECK(command(command_render, "render") == TOOL_USAGE && strstr(said, "which data set"), "%s", said);
@@ -699,7 +759,8 @@ static void test_render(void)
     CHECK(command(command_render, "render a --count 0 -o c") == TOOL_USAGE && strstr(said, "from 1"), "%s", said);
     CHECK(command(command_render, "render a --task chess -o c") == TOOL_USAGE && strstr(said, "chess"), "%s", said);
     CHECK(command(command_render, "render a -o") == TOOL_USAGE && strstr(said, "needs a value"), "%s", said);
-    CHECK(command(command_render, "render no_such_folder -o c.png") == TOOL_ERROR && strstr(said, "no_such_folder"), "%s", said);
+    CHECK(command(command_render, "render no_such_folder -o c.png") == TOOL_ERROR && strstr(said, "no_such_folder"), "%s",
+          said);
 }
 
 static void test_axes(void)
@@ -709,7 +770,8 @@ static void test_axes(void)
         for (int k = 0; k < 20; k++) {
             double low = size * k / 7, high = low + size * (1 + k % 3);
             plot_axis a = plot_axis_make(low, high, 5, 1);
-            CHECK(a.low <= low + size * 1e-9 && a.high >= high - size * 1e-9 && a.count >= 2 && a.count <= 8, "%g to %g: %d ticks from %g to %g", low, high, a.count, a.low, a.high);
+            CHECK(a.low <= low + size * 1e-9 && a.high >= high - size * 1e-9 && a.count >= 2 && a.count <= 8,
+                  "%g to %g: %d ticks from %g to %g", low, high, a.count, a.low, a.high);
             char before[32] = "";
             for (int i = 0; i < a.count; i++) {
                 char text[32];
@@ -720,7 +782,8 @@ static void test_axes(void)
         }
     plot_axis flat = plot_axis_make(3, 3, 5, 1), zero = plot_axis_make(0, 0, 5, 1), logs = plot_axis_log(0.003, 40);
     CHECK(flat.high > flat.low && flat.count >= 2 && zero.high > zero.low, "a constant has an axis too");
-    CHECK(logs.log && logs.count >= 3 && fabs(plot_at(&logs, 1) - (0 - logs.low) / (logs.high - logs.low)) < 1e-12, "a logarithmic axis");
+    CHECK(logs.log && logs.count >= 3 && fabs(plot_at(&logs, 1) - (0 - logs.low) / (logs.high - logs.low)) < 1e-12,
+          "a logarithmic axis");
     char text[32];
     plot_axis steps = plot_axis_make(0, 20000, 5, 0), rate = plot_axis_make(0, 1e-4, 5, 1);
     plot_label(text, 15000, &steps);
@@ -742,16 +805,21 @@ static void test_plot(void)
     CHECK_OK(plot_read(run, text, sizeof text - 1, "m.jsonl"));
     CHECK(run->lines == 7 && run->broken == 2 && run->last_broken, "%ld lines, %ld broken", run->lines, run->broken);
     CHECK(run->count == 5 && strcmp(run->curves[0].key, "train/lm_loss") == 0, "%d curves", run->count);
-    CHECK(run->curves[0].n == 2 && run->curves[0].xy[2] > 19 && run->curves[0].xy[2] < 21 && fabs(run->curves[0].xy[3] - 0.9) < 1e-9, "steps gone through twice count once");
+    CHECK(run->curves[0].n == 2 && run->curves[0].xy[2] > 19 && run->curves[0].xy[2] < 21 &&
+              fabs(run->curves[0].xy[3] - 0.9) < 1e-9,
+          "steps gone through twice count once");
     plot_panel *panels = (plot_panel *)calloc(PLOT_PANELS, sizeof *panels);
     int count = plot_find_panels(run, panels);
-    CHECK(count == 4 && panels[0].count == 2 && strcmp(panels[0].names[0], "training") == 0 && strcmp(panels[0].names[1], "evaluation") == 0, "%d panels", count);
+    CHECK(count == 4 && panels[0].count == 2 && strcmp(panels[0].names[0], "training") == 0 &&
+              strcmp(panels[0].names[1], "evaluation") == 0,
+          "%d panels", count);
     canvas c;
     CHECK_OK(plot_draw(&c, run, "run"));
     CHECK(inked(&c, 0, 0, c.width, c.height) > 5000, "a picture");
     long blue = 0, vermilion = 0;
     for (int y = 0; y < c.height; y++)
-        for (int x = 0; x < c.width; x++) blue += canvas_pixel(&c, x, y) == CANVAS_BLUE, vermilion += canvas_pixel(&c, x, y) == CANVAS_VERMILION;
+        for (int x = 0; x < c.width; x++)
+            blue += canvas_pixel(&c, x, y) == CANVAS_BLUE, vermilion += canvas_pixel(&c, x, y) == CANVAS_VERMILION;
     CHECK(blue > 100 && vermilion > 20, "training is blue, evaluation vermilion: %ld, %ld", blue, vermilion);
     canvas_destroy(&c);
     for (int i = 0; i < run->count; i++) free(run->curves[i].xy);

@@ -22,7 +22,8 @@ static hrm_real *random_array(size_t n)
 
 static void test_products(size_t M, size_t N, size_t K)
 {
-    hrm_real *a = random_array(M * K), *w = random_array(N * K), *rounded = random_array(N * K), *c = random_array(M * N), *expected = random_array(M * N);
+    hrm_real *a = random_array(M * K), *w = random_array(N * K), *rounded = random_array(N * K), *c = random_array(M * N),
+             *expected = random_array(M * N);
     hrm_real *packed = random_array(hrm__pack_size(N, K)), *scratch;
     hrm__bytes plan;
     hrm__bytes_space space;
@@ -35,7 +36,8 @@ static void test_products(size_t M, size_t N, size_t K)
     uint16_t *packed16 = (uint16_t *)malloc((hrm__bf16_size(N, K) + 1) * sizeof *packed16);
     hrm_real *a16 = random_array(M * K), *first = random_array(M * N);
 
-    /* bfloat16: as float32 with rounded weights, bit for bit; where pairs are multiplied, with both rounded, the order of sums aside */
+    /* bfloat16: as float32 with rounded weights, bit for bit; where pairs are multiplied, with both rounded, the order of sums
+     * aside */
     int pairs = hrm__cpu_has(HRM__CPU_BF16);
     for (size_t i = 0; i < N * K; i++) rounded[i] = (hrm_real)hrm__bf16_to_f32(hrm__f32_to_bf16((float)w[i]));
     for (size_t i = 0; i < M * K; i++) a16[i] = pairs ? (hrm_real)hrm__bf16_to_f32(hrm__f32_to_bf16((float)a[i])) : a[i];
@@ -50,10 +52,12 @@ static void test_products(size_t M, size_t N, size_t K)
         double off = 0, whole = 0;
         if (members == 1) memcpy(first, c, M * N * sizeof *c);
         for (size_t i = 0; i < M * N; i++) {
-            off += ((double)c[i] - (double)expected[i]) * ((double)c[i] - (double)expected[i]), whole += (double)expected[i] * (double)expected[i];
+            off += ((double)c[i] - (double)expected[i]) * ((double)c[i] - (double)expected[i]),
+                whole += (double)expected[i] * (double)expected[i];
             differ += c[i] != first[i] || (!pairs && c[i] != expected[i]);
         }
-        CHECK(differ == 0 && sqrt(off) <= 1e-6 * sqrt(whole), "bfloat16 %zu x %zu x %zu, %d threads: %d differ, off by %g", M, N, K, members, differ, sqrt(off / whole));
+        CHECK(differ == 0 && sqrt(off) <= 1e-6 * sqrt(whole), "bfloat16 %zu x %zu x %zu, %d threads: %d differ, off by %g", M,
+              N, K, members, differ, sqrt(off / whole));
     }
 
     hrm__pack_bytes(bytes, w, N, K, &alone);
@@ -65,7 +69,8 @@ static void test_products(size_t M, size_t N, size_t K)
             int32_t sum = 0;
             double exact = 0;
             for (size_t k = 0; k < K; k++) {
-                sum += ((int32_t)q[i * (K + 3) + k] - 128) * plan.panels[((j / 32 * plan.groups + k / 4) * 32 + j % 32) * 4 + k % 4];
+                sum += ((int32_t)q[i * (K + 3) + k] - 128) *
+                       plan.panels[((j / 32 * plan.groups + k / 4) * 32 + j % 32) * 4 + k % 4];
                 exact += (double)a[i * K + k] * (double)w[j * K + k];
             }
             expected[i * N + j] = (hrm_real)((float)sum * (scales[i] * plan.scales[j]));
@@ -84,7 +89,7 @@ static void test_products(size_t M, size_t N, size_t K)
     free(a), free(w), free(rounded), free(c), free(expected), free(packed), free(scratch), free(bytes), free(q), free(scales);
 }
 
-/* ---- 4x4 Sudoku: PUZZLES boards, each a relabelled and shuffled square with some cells blank ------------------------------ */
+/* ---- 4x4 Sudoku: PUZZLES boards, each a relabelled and shuffled square with some cells blank ----------------------------- */
 enum { PUZZLES = 32, CELLS = 16 };
 static uint8_t puzzles[PUZZLES * CELLS], answers[PUZZLES * CELLS];
 
@@ -177,7 +182,8 @@ static void test_refusals(void)
 int main(void)
 {
     static const char *const paths[] = {"scalar", "neon", "avx2", "avx512"};
-    static const size_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {14, 32, 64}, {15, 33, 65}, {82, 96, 130}, {127, 70, 1030}, {230, 17, 40}};
+    static const size_t shapes[][3] = {{1, 1, 1},     {3, 5, 7},       {14, 32, 64}, {15, 33, 65},
+                                       {82, 96, 130}, {127, 70, 1030}, {230, 17, 40}};
     const char *file = own_file("quantized.safetensors");
     char *asked = getenv("HRM_CPU") ? strdup(getenv("HRM_CPU")) : NULL;
     make_puzzles();
@@ -187,10 +193,12 @@ int main(void)
         hrm__cpu_chosen = HRM__CPU_UNKNOWN; /* as in a process that has not looked yet */
         if (hrm__cpu_select() != HRM_OK) continue; /* not this machine's */
         for (size_t k = 0; k < HRM__COUNT(shapes); k++) test_products(shapes[k][0], shapes[k][1], shapes[k][2]);
-        double plain = solved(file, HRM_FORWARD_FLOAT32), half = solved(file, HRM_FORWARD_BFLOAT16), bytes = solved(file, HRM_FORWARD_INT8);
+        double plain = solved(file, HRM_FORWARD_FLOAT32), half = solved(file, HRM_FORWARD_BFLOAT16),
+               bytes = solved(file, HRM_FORWARD_INT8);
         printf("%s: float32 %.1f, bfloat16 %.1f, int8 %.1f %% solved\n", paths[i], plain, half, bytes);
         CHECK(plain > 90, "%s: the model solves %g %% only", paths[i], plain);
-        CHECK(half >= plain - 0.5 && bytes >= plain - 0.5, "%s: %g %% in float32, %g in bfloat16, %g in int8", paths[i], plain, half, bytes);
+        CHECK(half >= plain - 0.5 && bytes >= plain - 0.5, "%s: %g %% in float32, %g in bfloat16, %g in int8", paths[i], plain,
+              half, bytes);
     }
     if (asked) setenv("HRM_CPU", asked, 1);
     else unsetenv("HRM_CPU");

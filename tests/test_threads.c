@@ -70,9 +70,16 @@ static void check_pool(void)
     hrm_pool_destroy(NULL);
 }
 
-typedef struct outcome { hrm_model *model; hrm_metrics metrics[8]; int32_t answers[4 * 13]; hrm_solve_result results[4]; hrm_metrics evaluation; } outcome;
+typedef struct outcome {
+    hrm_model *model;
+    hrm_metrics metrics[8];
+    int32_t answers[4 * 13];
+    hrm_solve_result results[4];
+    hrm_metrics evaluation;
+} outcome;
 
-static void train(outcome *o, const hrm_model_desc *desc, int threads, hrm_dataset *data, int batch_size, const int32_t *puzzles)
+static void train(outcome *o, const hrm_model_desc *desc, int threads, hrm_dataset *data, int batch_size,
+                  const int32_t *puzzles)
 {
     hrm_model_desc d = *desc;
     d.num_threads = threads;
@@ -120,9 +127,13 @@ static void check_bitwise(const char *name, hrm_model_desc d, int batch_size)
         outcome many;
         train(&many, &d, counts[k], data, batch_size, puzzles);
         CHECK(models_equal(one.model, many.model), "%s: weights with %d threads differ from those with one", name, counts[k]);
-        CHECK(memcmp(one.metrics, many.metrics, sizeof one.metrics) == 0, "%s: metrics with %d threads differ", name, counts[k]);
-        CHECK(memcmp(one.answers, many.answers, sizeof one.answers) == 0 && memcmp(one.results, many.results, sizeof one.results) == 0, "%s: answers with %d threads differ", name, counts[k]);
-        CHECK(memcmp(&one.evaluation, &many.evaluation, sizeof one.evaluation) == 0, "%s: evaluation with %d threads differs", name, counts[k]);
+        CHECK(memcmp(one.metrics, many.metrics, sizeof one.metrics) == 0, "%s: metrics with %d threads differ", name,
+              counts[k]);
+        CHECK(memcmp(one.answers, many.answers, sizeof one.answers) == 0 &&
+                  memcmp(one.results, many.results, sizeof one.results) == 0,
+              "%s: answers with %d threads differ", name, counts[k]);
+        CHECK(memcmp(&one.evaluation, &many.evaluation, sizeof one.evaluation) == 0, "%s: evaluation with %d threads differs",
+              name, counts[k]);
         hrm_model_destroy(many.model);
     }
     outcome again;
@@ -145,7 +156,8 @@ static int train_and_solve(hrm_trainer *trainer, hrm_dataset *data, hrm_model *m
     return hrm_solve(model, puzzle, answer, NULL) == HRM_OK;
 }
 
-/* A child trains and solves with what its parent made, as its parent does afterwards; nobody waits for threads that are not there. */
+/* A child trains and solves with what its parent made, as its parent does afterwards; nobody waits for threads that are not
+ * there. */
 static void check_fork(void)
 {
     hrm_model_desc d = small_desc();
@@ -158,7 +170,8 @@ static void check_fork(void)
     for (int i = 0; i < d.seq_len; i++) puzzle[i] = inputs[i];
     hrm_dataset_arrays a;
     memset(&a, 0, sizeof a);
-    a.seq_len = d.seq_len, a.vocab_size = d.vocab_size, a.num_examples = EXAMPLES, a.inputs = inputs, a.labels = inputs + tokens;
+    a.seq_len = d.seq_len, a.vocab_size = d.vocab_size, a.num_examples = EXAMPLES, a.inputs = inputs,
+    a.labels = inputs + tokens;
     hrm_dataset *data = NULL;
     hrm_model *model = NULL;
     hrm_trainer *trainer = NULL;
@@ -189,7 +202,9 @@ static void check_fork(void)
     int32_t its_answer[64];
     char its_weights[512];
     hrm_tensor last;
-    CHECK(read(pipes[0], its_answer, sizeof its_answer) == (ssize_t)sizeof its_answer && read(pipes[0], its_weights, 512) == 512, "the child's results");
+    CHECK(read(pipes[0], its_answer, sizeof its_answer) == (ssize_t)sizeof its_answer &&
+              read(pipes[0], its_weights, 512) == 512,
+          "the child's results");
     CHECK(train_and_solve(trainer, data, model, puzzle, answer), "%s", hrm_error_message());
     CHECK_OK(hrm_model_tensor(model, hrm_model_tensor_count(model) - 1, &last, NULL));
     CHECK(memcmp(its_answer, answer, (size_t)d.seq_len * sizeof *answer) == 0, "the child's answer differs");
@@ -244,8 +259,13 @@ int main(void)
     d.puzzle_emb_ndim = 64;
     d.causal = 1;
     check_bitwise("learned, causal", d, 16);
-    static const hrm_pass list[] = { /* three states, gradients through several passes of one network */
-        {1, 1, 5 | HRM_INPUT_E, 0, -1, 0, 0}, {1, 1, 5 | HRM_INPUT_E, 0, 0, 0, 0}, {2, 0, 2, 0, 0, 0, 0}, {1, 1, 5, 0, 0, 0, 0}, {0, 0, 6, 0, 0, 0, 0},
+    static const hrm_pass list[] = {
+        /* three states, gradients through several passes of one network */
+        {1, 1, 5 | HRM_INPUT_E, 0, -1, 0, 0},
+        {1, 1, 5 | HRM_INPUT_E, 0, 0, 0, 0},
+        {2, 0, 2, 0, 0, 0, 0},
+        {1, 1, 5, 0, 0, 0, 0},
+        {0, 0, 6, 0, 0, 0, 0},
     };
     static const int layers[] = {1, 2};
     hrm_recurrence recurrence = {3, 2, layers, (int)HRM__COUNT(list), list};

@@ -126,7 +126,8 @@ HRM__UNUSED static void batch_draw(hrm_batch *batch, const hrm_model_desc *desc,
         if (hrm_random_below(random, 5) == 0) batch->labels[i] = -100;
     }
     for (int i = 0; i < batch->rows; i++)
-        batch->puzzle_identifiers[i] = (int32_t)hrm_random_below(random, (uint32_t)(desc->num_puzzle_identifiers ? desc->num_puzzle_identifiers : 1));
+        batch->puzzle_identifiers[i] =
+            (int32_t)hrm_random_below(random, (uint32_t)(desc->num_puzzle_identifiers ? desc->num_puzzle_identifiers : 1));
 }
 
 HRM__UNUSED static void batch_free(hrm_batch *batch)

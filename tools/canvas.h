@@ -24,8 +24,8 @@
 
 #ifdef CANVAS_HAS_PNG
     #include <setjmp.h>
-/* stb_image_write asserts that there is memory. Here a block that cannot be had ends the encoding, wherever it is, and all of its
- * blocks, which are kept in a ring for that, are freed. */
+/* stb_image_write asserts that there is memory. Here a block that cannot be had ends the encoding, wherever it is, and all of
+ * its blocks, which are kept in a ring for that, are freed. */
 typedef struct canvas__block { struct canvas__block *next, *before; double aligned; } canvas__block;
 static canvas__block canvas__blocks = {&canvas__blocks, &canvas__blocks, 0};
 static jmp_buf       canvas__no_memory;
@@ -82,7 +82,8 @@ static inline void canvas_rect(canvas *c, int x, int y, int width, int height, u
     if (y < 0) y = 0;
     for (int j = y; j < y1; j++) {
         unsigned char *p = c->pixels + ((size_t)j * (size_t)c->width + (size_t)x) * 3;
-        for (int i = x; i < x1; i++, p += 3) p[0] = (unsigned char)(colour >> 16), p[1] = (unsigned char)(colour >> 8), p[2] = (unsigned char)colour;
+        for (int i = x; i < x1; i++, p += 3)
+            p[0] = (unsigned char)(colour >> 16), p[1] = (unsigned char)(colour >> 8), p[2] = (unsigned char)colour;
     }
 }
 
@@ -201,7 +202,10 @@ static inline void canvas_polyline(canvas *c, const double *xy, size_t n, double
     canvas__lay(c, colour, opacity);
 }
 
-static inline void canvas_disc(canvas *c, double x, double y, double radius, unsigned colour) { canvas_line(c, x, y, x, y, 2 * radius, colour); }
+static inline void canvas_disc(canvas *c, double x, double y, double radius, unsigned colour)
+{
+    canvas_line(c, x, y, x, y, 2 * radius, colour);
+}
 
 static inline void canvas_ring(canvas *c, double x, double y, double radius, double thickness, unsigned colour)
 {
@@ -361,7 +365,9 @@ static inline void canvas__draw_glyph(canvas__pen *pen, const char *p)
 /* x, y: the base line's left end, middle or right end. Characters that the font lacks appear as question marks. */
 static inline void canvas_text(canvas *c, double x, double y, const char *text, canvas_style style)
 {
-    double shift = canvas_text_width(text, style.size) * (style.align == CANVAS_LEFT ? 0 : style.align == CANVAS_CENTRE ? 0.5 : 1);
+    double shift = canvas_text_width(text, style.size) * (style.align == CANVAS_LEFT     ? 0
+                                                          : style.align == CANVAS_CENTRE ? 0.5
+                                                                                         : 1);
     canvas__pen pen;
     pen.c = c;
     pen.scale = style.size / CANVAS__UNITS;
@@ -379,8 +385,9 @@ static inline void canvas_text(canvas *c, double x, double y, const char *text, 
 }
 
 /* ---- files --------------------------------------------------------------------------------------------------------------
- * Drawings have few colours but for the blends at smooth edges; a byte a pixel and a palette make a file a third as large. Where
- * 256 are not enough the rarest blends take the nearest colour of the palette, if one is near: single pixels, which nobody sees.
+ * Drawings have few colours but for the blends at smooth edges; a byte a pixel and a palette make a file a third as large.
+ * Where 256 are not enough the rarest blends take the nearest colour of the palette, if one is near: single pixels, which
+ * nobody sees.
  */
 #ifdef CANVAS_HAS_PNG
 enum { CANVAS__SLOTS = 8192, CANVAS__COLOURS = 4096, CANVAS__NEAR = 48 /* of 255, each channel */ };
@@ -477,13 +484,15 @@ static inline void canvas__chunk(hrm_writer *writer, const char *name, const uns
     canvas__put(writer, &ignored, number, 4);
 }
 
-static inline int canvas__write_indexed(hrm_writer *writer, const canvas *c, unsigned char *rows, const unsigned *colours, int count)
+static inline int canvas__write_indexed(hrm_writer *writer, const canvas *c, unsigned char *rows, const unsigned *colours,
+                                        int count)
 {
     unsigned char header[13], palette[768];
     int bytes = 0;
     unsigned char *packed = stbi_zlib_compress(rows, (c->width + 1) * c->height, &bytes, 64);
     if (!packed) return 0;
-    for (int i = 0; i < 4; i++) header[i] = (unsigned char)(c->width >> (24 - 8 * i)), header[4 + i] = (unsigned char)(c->height >> (24 - 8 * i));
+    for (int i = 0; i < 4; i++)
+        header[i] = (unsigned char)(c->width >> (24 - 8 * i)), header[4 + i] = (unsigned char)(c->height >> (24 - 8 * i));
     header[8] = 8, header[9] = 3, header[10] = header[11] = header[12] = 0; /* 8 bits, palette */
     for (int i = 0; i < 3 * count; i++) palette[i] = (unsigned char)(colours[i / 3] >> (16 - 8 * (i % 3)));
     (void)hrm_writer_write(writer, "\x89PNG\r\n\x1a\n", 8);
@@ -495,7 +504,10 @@ static inline int canvas__write_indexed(hrm_writer *writer, const canvas *c, uns
     return 1;
 }
 
-static inline void canvas__to_writer(void *writer, void *data, int bytes) { (void)hrm_writer_write((hrm_writer *)writer, data, (size_t)bytes); }
+static inline void canvas__to_writer(void *writer, void *data, int bytes)
+{
+    (void)hrm_writer_write((hrm_writer *)writer, data, (size_t)bytes);
+}
 #endif
 
 /* The picture as a PNG file, whole or not at all. */
@@ -523,7 +535,9 @@ static inline hrm_status canvas_save(const canvas *c, const char *path)
     return hrm_writer_commit(writer); /* reports what a write before it met */
 #else
     (void)c;
-    return hrm_error_set(HRM_ERR_UNSUPPORTED, "%s: built without PNG; install stb_image_write (Debian, Ubuntu: apt install libstb-dev) and rebuild", path);
+    return hrm_error_set(HRM_ERR_UNSUPPORTED,
+                         "%s: built without PNG; install stb_image_write (Debian, Ubuntu: apt install libstb-dev) and rebuild",
+                         path);
 #endif
 }
 

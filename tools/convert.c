@@ -58,7 +58,8 @@ static int parse_arguments(conversion *v, int argc, char **argv)
             static const hrm_dtype types[] = {HRM_F32, HRM_BF16, HRM_F16};
             for (int k = 0; k < 3; k++)
                 if (strcmp(value, words[k]) == 0) v->dtype = types[k];
-            if (v->dtype == HRM_DTYPE_COUNT) return tool_usage("convert: --dtype is \"%.40s\", expected f32, bf16 or f16", value);
+            if (v->dtype == HRM_DTYPE_COUNT)
+                return tool_usage("convert: --dtype is \"%.40s\", expected f32, bf16 or f16", value);
         } else if (strncmp(option, "--prefix", name) == 0 && name == 8) {
             if (strlen(value) > 64) return tool_usage("convert: --prefix has %zu letters, expected 64 at most", strlen(value));
             v->prefix = value;
@@ -74,7 +75,8 @@ static int parse_arguments(conversion *v, int argc, char **argv)
     if (strlen(v->target) >= TOOL_PATH) return tool_usage("convert: %.80s…: the path is too long", v->target);
     const char *dot = strrchr(tool_basename(v->target), '.');
     if (ends_with(v->target, ".safetensors")) v->to_torch = 0;
-    else if (!dot || ends_with(v->target, ".pt") || ends_with(v->target, ".pth") || ends_with(v->target, ".bin")) v->to_torch = 1;
+    else if (!dot || ends_with(v->target, ".pt") || ends_with(v->target, ".pth") || ends_with(v->target, ".bin"))
+        v->to_torch = 1;
     else return tool_usage("convert: \"%.80s\" tells no format; end it in .safetensors or .pt", v->target);
     status = config_finish(v->c);
     return status == TOOL_OK ? config_newest_step(v->source, source) : status;

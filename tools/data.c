@@ -31,7 +31,7 @@ typedef struct stat data__status;
 
 #include "data.h"
 
-/* ---- small things --------------------------------------------------------------------------------------------------------- */
+/* ---- small things -------------------------------------------------------------------------------------------------------- */
 void *data_alloc(size_t count, size_t size)
 {
     void *p = calloc(count ? count : 1, size);
@@ -193,7 +193,7 @@ void data_list_free(char **names, size_t count)
     free(names);
 }
 
-/* ---- the directory -------------------------------------------------------------------------------------------------------- */
+/* ---- the directory ------------------------------------------------------------------------------------------------------- */
 int data_stopped(void) { return tool_signal != 0; }
 
 static int data__ends_with(const char *text, const char *end)
@@ -213,8 +213,8 @@ static int data__is_ours(const char *name, int in_split)
 
 static int data__clear(const char *dir, int in_split, int remove_it)
 {
-    /* -> 0 when `dir` is not there or holds nothing but a data set, with remove_it: and is gone now; 1 when it holds more; -1 after
-     * it has said what failed */
+    /* -> 0 when `dir` is not there or holds nothing but a data set, with remove_it: and is gone now; 1 when it holds more; -1
+     * after it has said what failed */
     char **names, path[TOOL_PATH];
     size_t count;
     int state = 0;
@@ -243,7 +243,8 @@ static void data__clear_stale(const data_build *b)
     if (!tool_directory(folder, b->dir) || data_list(folder, &names, &count) != 0) return;
     for (size_t i = 0; i < count; i++) {
         const char *rest = names[i] + n;
-        if (strncmp(names[i], base, n) != 0 || strncmp(rest, ".tmp", 4) != 0 || rest[4 + strspn(rest + 4, "0123456789")]) continue;
+        if (strncmp(names[i], base, n) != 0 || strncmp(rest, ".tmp", 4) != 0 || rest[4 + strspn(rest + 4, "0123456789")])
+            continue;
         if (!tool_join(path, folder, names[i]) || !tool_is_directory(path)) continue;
         if (b->lock.alone) (void)data__clear(path, 0, 1);
         else tool_note("%s: of another build, killed or at work: it stays, as no lock tells which", path);
@@ -291,12 +292,14 @@ int data_build_open(data_build *b, const data_options *o)
     state = data__clear(b->dir, 0, 0);
     if (state < 0) return TOOL_ERROR;
     if (state) return tool_error("%s is there already and is no data set: remove it or choose another --output-dir", b->dir);
-    if (!tool_directory(b->work, b->dir) || tool_make_directories(b->work) != 0) return TOOL_ERROR; /* the folder for all of them */
+    if (!tool_directory(b->work, b->dir) || tool_make_directories(b->work) != 0)
+        return TOOL_ERROR; /* the folder for all of them */
     snprintf(b->work, sizeof b->work, "%.*s.tmp%ld", n, b->dir, tool_process());
     status = tool_lock_take(&b->lock, lock, b->dir);
     if (status != TOOL_OK) return status;
     data__clear_stale(b);
-    if (b->lock.alone && tool_is_directory(b->old) && data__clear(b->old, 0, 0) == 0) { /* a build was killed between its two renames */
+    if (b->lock.alone && tool_is_directory(b->old) &&
+        data__clear(b->old, 0, 0) == 0) { /* a build was killed between its two renames */
         if (!tool_exists(b->dir)) {
             if (rename(b->old, b->dir) == 0) tool_note("%s: restored what stood there before a build that was killed", b->dir);
         } else (void)data__clear(b->old, 0, 1);
@@ -373,19 +376,22 @@ int data_build_text(const data_build *b, const char *name, const char *text)
     return hrm_writer_commit(w) == HRM_OK ? TOOL_OK : tool_failed();
 }
 
-static const char *const data__fields[DATA_FIELDS] = {"inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices"};
+static const char *const data__fields[DATA_FIELDS] = {"inputs", "labels", "puzzle_identifiers", "puzzle_indices",
+                                                      "group_indices"};
 
 int data_split_open(data_split *s, const data_build *b, const char *name, int seq_len, hrm_dtype dtype)
 {
     memset(s, 0, sizeof *s);
     s->seq_len = seq_len;
-    if (!tool_join(s->dir, b->work, name) || strlen(s->dir) + 40 > TOOL_PATH) return tool_error("%s: the path is too long", b->work);
+    if (!tool_join(s->dir, b->work, name) || strlen(s->dir) + 40 > TOOL_PATH)
+        return tool_error("%s: the path is too long", b->work);
     if (tool_make_directories(s->dir) != 0) return TOOL_ERROR;
     for (int f = 0; f < DATA_FIELDS; f++) {
         char path[TOOL_PATH + 40];
         int64_t shape[2] = {0, seq_len};
         snprintf(path, sizeof path, "%s/all__%s.npy", s->dir, data__fields[f]);
-        if (hrm_npy_writer_open(&s->file[f], path, f <= DATA_LABELS ? dtype : HRM_I32, f <= DATA_LABELS ? 2 : 1, shape, NULL) != HRM_OK) {
+        if (hrm_npy_writer_open(&s->file[f], path, f <= DATA_LABELS ? dtype : HRM_I32, f <= DATA_LABELS ? 2 : 1, shape, NULL) !=
+            HRM_OK) {
             int status = tool_failed();
             s->file[f].writer = NULL;
             data_split_abort(s);
@@ -393,7 +399,8 @@ int data_split_open(data_split *s, const data_build *b, const char *name, int se
         }
     }
     const int32_t zero = 0;
-    if (hrm_npy_writer_write(&s->file[DATA_PUZZLES], &zero, 1) != HRM_OK || hrm_npy_writer_write(&s->file[DATA_GROUPS], &zero, 1) != HRM_OK) {
+    if (hrm_npy_writer_write(&s->file[DATA_PUZZLES], &zero, 1) != HRM_OK ||
+        hrm_npy_writer_write(&s->file[DATA_GROUPS], &zero, 1) != HRM_OK) {
         data_split_abort(s);
         return tool_failed();
     }
@@ -435,11 +442,14 @@ int data_split_commit(data_split *s, int vocab_size, int64_t num_identifiers)
     snprintf(text, sizeof text,
              "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %d, \"seq_len\": %d, "
              "\"num_puzzle_identifiers\": %lld, \"total_groups\": %lld, \"mean_puzzle_examples\": %.17g, \"sets\": [\"all\"]}",
-             vocab_size, s->seq_len, (long long)num_identifiers, (long long)s->groups, (double)s->examples / (double)(s->puzzles ? s->puzzles : 1));
-    if (status == TOOL_OK && (!tool_join(path, s->dir, "dataset.json") || tool_write_text(path, text, strlen(text)) != 0)) status = TOOL_ERROR;
+             vocab_size, s->seq_len, (long long)num_identifiers, (long long)s->groups,
+             (double)s->examples / (double)(s->puzzles ? s->puzzles : 1));
+    if (status == TOOL_OK && (!tool_join(path, s->dir, "dataset.json") || tool_write_text(path, text, strlen(text)) != 0))
+        status = TOOL_ERROR;
     if (status == TOOL_OK)
-        tool_note("%s: %lld groups, %lld puzzles, %lld examples of %d tokens", strrchr(s->dir, '/') ? strrchr(s->dir, '/') + 1 : s->dir,
-                  (long long)s->groups, (long long)s->puzzles, (long long)s->examples, s->seq_len);
+        tool_note("%s: %lld groups, %lld puzzles, %lld examples of %d tokens",
+                  strrchr(s->dir, '/') ? strrchr(s->dir, '/') + 1 : s->dir, (long long)s->groups, (long long)s->puzzles,
+                  (long long)s->examples, s->seq_len);
     data_split_abort(s);
     return status;
 }
@@ -452,7 +462,7 @@ void data_split_abort(data_split *s)
     }
 }
 
-/* ---- CSV ------------------------------------------------------------------------------------------------------------------- */
+/* ---- CSV ----------------------------------------------------------------------------------------------------------------- */
 enum { DATA_CSV_COLUMNS = 16 };
 typedef struct data__field { const char *text; size_t length; } data__field;
 
@@ -460,8 +470,8 @@ static int data__line_ends(const char *p, const char *end) { return p == end || 
 
 static const char *data__csv_line(const char *p, const char *end, char separator, data__field *fields, int *count)
 {
-    /* one line -> the start of the next; *count -1: a quote that does not close where the field ends. Doubled quotes within quotes
-     * stay as they are. Lines end in LF, CR LF or CR */
+    /* one line -> the start of the next; *count -1: a quote that does not close where the field ends. Doubled quotes within
+     * quotes stay as they are. Lines end in LF, CR LF or CR */
     int n = 0;
     for (;; p++) {
         const char *quote = p;
@@ -534,13 +544,17 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         else if (rating < 0 && data__field_is(f[i], "rating difficulty")) rating = i;
     }
     if (question < 0 || answer < 0 || columns > DATA_CSV_COLUMNS)
-        return tool_error("%s:1: expected a header that names a question and an answer (or q and a, puzzle and solution, quizzes and solutions)", csv->path);
-    if (rating < 0 && min_rating >= 0) return tool_error("%s:1: there is no column rating, which --min-difficulty needs", csv->path);
+        return tool_error("%s:1: expected a header that names a question and an answer (or q and a, puzzle and solution, "
+                          "quizzes and solutions)",
+                          csv->path);
+    if (rating < 0 && min_rating >= 0)
+        return tool_error("%s:1: there is no column rating, which --min-difficulty needs", csv->path);
     for (int64_t line = 2; p < end; line++) {
         int n;
         p = data__csv_line(p, end, separator, f, &n);
         if (n == 1 && columns > 1 && data__trimmed(f[0]).length == 0) continue; /* an empty line */
-        if (n < 0) return tool_error("%s:%lld: a double quote that does not close at its field's end", csv->path, (long long)line);
+        if (n < 0)
+            return tool_error("%s:%lld: a double quote that does not close at its field's end", csv->path, (long long)line);
         if (n != columns)
             return tool_error("%s:%lld: %d columns, expected %d as in the header", csv->path, (long long)line, n, columns);
         if (csv->length == 0) csv->length = (int64_t)f[question].length;
@@ -549,15 +563,16 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
             if ((int64_t)bare.length == csv->length) *field = bare;
         }
         if ((int64_t)f[question].length != csv->length || (int64_t)f[answer].length != csv->length || csv->length == 0)
-            return tool_error("%s:%lld: question of %zu and answer of %zu characters, expected %lld", csv->path, (long long)line, f[question].length,
-                              f[answer].length, (long long)csv->length);
+            return tool_error("%s:%lld: question of %zu and answer of %zu characters, expected %lld", csv->path,
+                              (long long)line, f[question].length, f[answer].length, (long long)csv->length);
         if (min_rating >= 0) {
             char text[40] = "", *rest;
             data__field r = data__trimmed(f[rating]);
             if (r.length < sizeof text) memcpy(text, r.text, r.length);
             double value = strtod(text, &rest);
             if (rest == text || *rest || !(value - value == 0))
-                return tool_error("%s:%lld: the rating \"%.*s\" is no number", csv->path, (long long)line, (int)(r.length < 60 ? r.length : 60), r.text);
+                return tool_error("%s:%lld: the rating \"%.*s\" is no number", csv->path, (long long)line,
+                                  (int)(r.length < 60 ? r.length : 60), r.text);
             if (value < (double)min_rating) continue;
         }
         if ((size_t)csv->count == room) {
@@ -571,7 +586,8 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         csv->rows[csv->count++].line = line;
     }
     if (csv->count > 0) return TOOL_OK;
-    return min_rating >= 0 ? tool_error("%s: no row of a rating of at least %lld", csv->path, (long long)min_rating) : tool_error("%s: no rows", csv->path);
+    return min_rating >= 0 ? tool_error("%s: no row of a rating of at least %lld", csv->path, (long long)min_rating)
+                           : tool_error("%s: no rows", csv->path);
 }
 
 int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int64_t min_rating)
@@ -581,7 +597,8 @@ int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int6
     data_kind kind = data_look(dir);
     int lone = kind == DATA_FILE; /* one file is the training split */
     if (kind == DATA_UNKNOWN) return TOOL_ERROR;
-    if (lone ? snprintf(csv->path, sizeof csv->path, "%s", dir) >= (int)sizeof csv->path : !tool_join(csv->path, dir, test ? "test.csv" : "train.csv"))
+    if (lone ? snprintf(csv->path, sizeof csv->path, "%s", dir) >= (int)sizeof csv->path
+             : !tool_join(csv->path, dir, test ? "test.csv" : "train.csv"))
         return tool_error("%s: the path is too long", dir);
     kind = test && !lone ? data_look(csv->path) : DATA_NONE;
     if (kind == DATA_UNKNOWN) return TOOL_ERROR;
@@ -602,14 +619,16 @@ void data_csv_close(data_csv *csv)
     memset(csv, 0, sizeof *csv);
 }
 
-/* ---- the command ---------------------------------------------------------------------------------------------------------- */
+/* ---- the command --------------------------------------------------------------------------------------------------------- */
 static const char data__help[] =
-    "usage: hrm data sudoku --output-dir DIR (--source-dir DIR | --generate N) [--size 4|6|9] [--subsample-size N] [--num-aug N] ...\n"
+    "usage: hrm data sudoku --output-dir DIR (--source-dir DIR | --generate N) [--size 4|6|9] [--subsample-size N] [--num-aug "
+    "N] ...\n"
     "       hrm data maze   --output-dir DIR (--source-dir DIR | --generate N) [--size N] [--subsample-size N] [--aug] ...\n"
     "       hrm data arc    --output-dir DIR --dataset-dirs DIR... [--num-aug N] [--seed S]\n"
     "       hrm data grid   --output-dir DIR --source-dir DIR [--tokens characters|words]\n"
     "\n"
-    "Builds a data set in the layout that training reads: DIR/{train,test}/. The same seed gives the same bytes, on every machine\n"
+    "Builds a data set in the layout that training reads: DIR/{train,test}/. The same seed gives the same bytes, on every "
+    "machine\n"
     "and with any number of threads. DIR appears when the set is complete.\n"
     "\n"
     "  --output-dir DIR      where to; a data set that is there is replaced\n"
@@ -620,14 +639,16 @@ static const char data__help[] =
     "  --test-size M         and M for testing [N/10, 1 to 1000]; no solution in both, whatever its digits are called\n"
     "  --size S              sudoku: 4, 6 or 9 [9]; maze: the side, 3 to 128 [30]\n"
     "  --givens N            sudoku, generated: stop taking givens away at N [as few as possible]\n"
-    "  --min-difficulty N    sudoku: only puzzles rated N or more. Sources state their rating; of our own puzzles it is the number\n"
+    "  --min-difficulty N    sudoku: only puzzles rated N or more. Sources state their rating; of our own puzzles it is the "
+    "number\n"
     "                        of dead ends of a search that fills in naked and hidden singles and else tries the first cell\n"
     "                        with the fewest candidates\n"
     "  --min-path N          maze, generated: cells of the shortest path, both ends counted [110 for 30x30, less for smaller]\n"
     "  --subsample-size N    N rows of train.csv, at random [all]\n"
     "  --num-aug N           sudoku [0]: N variants of every training puzzle; arc [1000]: N variants of every task\n"
     "  --aug                 maze: the 8 rotations and reflections of every training maze\n"
-    "  --dataset-dirs DIR... arc: the repository of ARC-AGI or ConceptARC, its data folder or one folder of tasks (*.json), or\n"
+    "  --dataset-dirs DIR... arc: the repository of ARC-AGI or ConceptARC, its data folder or one folder of tasks (*.json), "
+    "or\n"
     "                        Kaggle's *_challenges.json with their *_solutions.json\n"
     "  --tokens KIND         grid: characters or words in text files [words when a line of train.txt has a blank in it]\n"
     "  --seed S              [0; arc 42]\n"
@@ -635,9 +656,11 @@ static const char data__help[] =
     "\n"
     "grid reads pairs of equally sized grids or sequences of tokens, and writes what it found to vocabulary.json.\n"
     "  JSON: [{\"input\": G, \"output\": G, \"puzzle\": \"name\"}, ...]; G is a list of rows, a list of tokens, or a text of\n"
-    "        characters with its rows on lines. Tokens are numbers or texts; null in an output is not trained on. Examples of one\n"
+    "        characters with its rows on lines. Tokens are numbers or texts; null in an output is not trained on. Examples of "
+    "one\n"
     "        \"puzzle\", which may be left out, share a puzzle embedding.\n"
-    "  text: a sequence is a line `input -> output`; a grid is its input's rows, a line `->`, its output's rows, an empty line.\n";
+    "  text: a sequence is a line `input -> output`; a grid is its input's rows, a line `->`, its output's rows, an empty "
+    "line.\n";
 
 typedef struct data__option { const char *name; int kinds; int64_t *number, low, high; const char **text; } data__option;
 
@@ -672,7 +695,8 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         }
         if (n == 14 && memcmp(argv[i], "--dataset-dirs", 14) == 0 && kind == 4) {
             if (value) o->dataset_dirs[o->num_dataset_dirs++] = value + 1;
-            while (!value && i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0) o->dataset_dirs[o->num_dataset_dirs++] = argv[++i];
+            while (!value && i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0)
+                o->dataset_dirs[o->num_dataset_dirs++] = argv[++i];
             continue;
         }
         data__option *found = NULL;
@@ -692,7 +716,8 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         errno = 0;
         long long number = strtoll(value, &rest, 10);
         if (rest == value || *rest || errno || number < found->low || number > found->high)
-            return tool_usage("data %s: %s is %s, expected a number of %lld to %lld", command, found->name, value, (long long)found->low, (long long)found->high);
+            return tool_usage("data %s: %s is %s, expected a number of %lld to %lld", command, found->name, value,
+                              (long long)found->low, (long long)found->high);
         *found->number = number;
     }
     o->seed = seed >= 0 ? (uint64_t)seed : kind == 4 ? 42 : 0;
@@ -702,15 +727,23 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
     if (kind < 4) {
         if (!o->source_dir == (o->generate < 0)) return tool_usage("data %s: give either --source-dir or --generate", command);
         if (o->source_dir && (o->test_size >= 0 || o->givens >= 0 || o->min_path >= 0))
-            return tool_usage("data %s: %s goes with --generate", command, o->test_size >= 0 ? "--test-size" : o->givens >= 0 ? "--givens" : "--min-path");
-        if (!o->source_dir && o->subsample_size >= 0) return tool_usage("data %s: --subsample-size goes with --source-dir", command);
-        if (o->generate >= 0 && o->test_size < 0) o->test_size = o->generate < 10 ? 1 : o->generate > 10000 ? 1000 : o->generate / 10;
+            return tool_usage("data %s: %s goes with --generate", command,
+                              o->test_size >= 0 ? "--test-size"
+                              : o->givens >= 0  ? "--givens"
+                                                : "--min-path");
+        if (!o->source_dir && o->subsample_size >= 0)
+            return tool_usage("data %s: --subsample-size goes with --source-dir", command);
+        if (o->generate >= 0 && o->test_size < 0)
+            o->test_size = o->generate < 10 ? 1 : o->generate > 10000 ? 1000 : o->generate / 10;
     }
     if (kind == 1) {
         if (o->size < 0) o->size = 9;
-        if (o->size != 4 && o->size != 6 && o->size != 9) return tool_usage("data sudoku: --size is %lld, expected 4, 6 or 9", (long long)o->size);
-        if (o->givens > o->size * o->size) return tool_usage("data sudoku: --givens is %lld, more than the cells", (long long)o->givens);
-        if (o->givens >= 0 && o->min_difficulty > 0) return tool_usage("data sudoku: --givens and --min-difficulty exclude each other");
+        if (o->size != 4 && o->size != 6 && o->size != 9)
+            return tool_usage("data sudoku: --size is %lld, expected 4, 6 or 9", (long long)o->size);
+        if (o->givens > o->size * o->size)
+            return tool_usage("data sudoku: --givens is %lld, more than the cells", (long long)o->givens);
+        if (o->givens >= 0 && o->min_difficulty > 0)
+            return tool_usage("data sudoku: --givens and --min-difficulty exclude each other");
     }
     if (kind == 2 && o->source_dir && o->size >= 0) return tool_usage("data maze: --size goes with --generate");
     if (kind == 8 && o->tokens && strcmp(o->tokens, "characters") != 0 && strcmp(o->tokens, "words") != 0)

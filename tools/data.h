@@ -22,8 +22,8 @@ int data_grid(const data_options *o);
 
 /* ---- the directory ---------------------------------------------------------------------------------------------------------
  * Everything is written into DIR.tmpPID; data_build_close puts it in DIR's place when all went well and removes it otherwise,
- * interrupts included. A set that stood there goes when the new one is in place: exchanged in one step where the system can, else
- * by way of DIR.old, from which the next build restores it. One build at a time has DIR.lock.
+ * interrupts included. A set that stood there goes when the new one is in place: exchanged in one step where the system can,
+ * else by way of DIR.old, from which the next build restores it. One build at a time has DIR.lock.
  */
 typedef struct data_build {
     char dir[TOOL_PATH], work[TOOL_PATH], old[TOOL_PATH];
@@ -31,7 +31,8 @@ typedef struct data_build {
     hrm_pool *pool;
     int threads;
 } data_build;
-int data_build_open(data_build *b, const data_options *o); /* DIR may exist when it is empty or a data set, which is replaced at the end */
+int data_build_open(data_build *b,
+                    const data_options *o); /* DIR may exist when it is empty or a data set, which is replaced at the end */
 int data_build_close(data_build *b, int status);           /* -> the exit status */
 int data_build_text(const data_build *b, const char *name, const char *text); /* a small file */
 int data_stopped(void); /* 1 after an interrupt */
@@ -45,7 +46,8 @@ typedef struct data_split { /* one split's arrays, streamed */
 } data_split;
 int  data_split_open(data_split *s, const data_build *b, const char *name, int seq_len, hrm_dtype dtype);
 int  data_split_rows(data_split *s, const void *inputs, const void *labels, int64_t rows);
-int  data_split_puzzle(data_split *s, int32_t identifier, int64_t rows); /* the next `rows` rows, written before or after, make a puzzle */
+int data_split_puzzle(data_split *s, int32_t identifier,
+                      int64_t rows);  /* the next `rows` rows, written before or after, make a puzzle */
 int  data_split_group(data_split *s); /* the puzzles since the last make a group */
 int  data_split_commit(data_split *s, int vocab_size, int64_t num_identifiers);
 void data_split_abort(data_split *s); /* after commit: nothing */
@@ -67,7 +69,7 @@ void data_csv_close(data_csv *csv);
 /* `take` different ones of 0..n-1 at random (all, in order, when take is -1 or not smaller than n); freed by the caller. */
 int32_t *data_choose(int64_t n, int64_t take, uint64_t seed, int64_t *count);
 
-/* ---- small things ----------------------------------------------------------------------------------------------------------- */
+/* ---- small things -------------------------------------------------------------------------------------------------------- */
 typedef struct data_table { uint64_t *keys; int32_t *values; size_t room, count; } data_table; /* from hashes to numbers */
 int  data_table_open(data_table *t, size_t most);
 void data_table_close(data_table *t);
@@ -77,7 +79,16 @@ uint64_t data_mix(uint64_t x);                                     /* spreads a 
 #define DATA_HASH 0xcbf29ce484222325u
 
 /* The random numbers of one item: `kind` tells the uses apart, `item` the puzzles, `part` attempts or variants of a puzzle. */
-enum { DATA_SUBSAMPLE = 1, DATA_SHUFFLE, DATA_SUDOKU, DATA_SUDOKU_VARIANT, DATA_SUDOKU_CLASS, DATA_MAZE, DATA_ARC_VARIANT, DATA_ARC_PLACE };
+enum {
+    DATA_SUBSAMPLE = 1,
+    DATA_SHUFFLE,
+    DATA_SUDOKU,
+    DATA_SUDOKU_VARIANT,
+    DATA_SUDOKU_CLASS,
+    DATA_MAZE,
+    DATA_ARC_VARIANT,
+    DATA_ARC_PLACE
+};
 hrm_random data_random(uint64_t seed, int kind, int split, int64_t item, int64_t part);
 
 /* out = grid [rows, cols] under dihedral transform t: 0 none, 1..3 quarter turns counter-clockwise, 4 left-right, 5 up-down,

@@ -2,7 +2,8 @@
  *
  * DIRS hold folders of tasks, {"train": [{"input": grid, "output": grid}…], "test": […]}; other forms that people have are at
  * arc_read. The training split takes the demonstrations of every task and the test pairs of all but those in folders named
- * `evaluation`; the test split the test pairs of these. A test pair may lack its output: its labels are then left out of scoring. A task is a group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30:
+ * `evaluation`; the test split the test pairs of these. A test pair may lack its output: its labels are then left out of
+ * scoring. A task is a group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30:
  * pad 0, end of the grid 1, colours from 2.
  */
 #include <stdio.h>
@@ -12,9 +13,18 @@
 #include "data.h"
 #include "progress.h"
 
-enum { ARC_SIDE = 30, ARC_CELLS = ARC_SIDE * ARC_SIDE, ARC_COLOURS = 10, ARC_TRIES = 5, ARC_ROOM = 16384 /* examples in memory at once */ };
+enum {
+    ARC_SIDE = 30,
+    ARC_CELLS = ARC_SIDE * ARC_SIDE,
+    ARC_COLOURS = 10,
+    ARC_TRIES = 5,
+    ARC_ROOM = 16384 /* examples in memory at once */
+};
 
-typedef struct arc_grid { int rows, cols; uint8_t *cells[8]; } arc_grid; /* [0] as given, the others turned; only [0] stays after the task */
+typedef struct arc_grid {
+    int rows, cols;
+    uint8_t *cells[8];
+} arc_grid; /* [0] as given, the others turned; only [0] stays after the task */
 typedef struct arc_pair { arc_grid grid[2]; } arc_pair;                  /* input, output */
 typedef struct arc_variant { uint8_t turn, colour[ARC_COLOURS]; } arc_variant;
 
@@ -46,7 +56,7 @@ typedef struct arc_build {
     uint8_t *inputs, *labels;    /* [ARC_ROOM, ARC_CELLS] */
 } arc_build;
 
-/* ---- reading --------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
 static void arc_free_task(arc_task *t)
 {
     for (int p = 0; t->pairs && p < t->num_train + t->num_test; p++)
@@ -68,11 +78,13 @@ enum { ARC_SKIP = -1, ARC_MOST_PAIRS = 16384 }; /* ARC_SKIP beside the exit stat
 
 static int arc_read_grid(arc_grid *g, const hrm_json *j, const char *key, const char *path)
 {
-    if (j->type != HRM_JSON_ARRAY || j->count < 1) return tool_error("%s:%d: \"%s\" is no list of 1 to 30 rows", path, j->line, key);
+    if (j->type != HRM_JSON_ARRAY || j->count < 1)
+        return tool_error("%s:%d: \"%s\" is no list of 1 to 30 rows", path, j->line, key);
     if (j->count > ARC_SIDE) return ARC_SKIP;
     g->rows = (int)j->count;
     for (const hrm_json *row = j->child; row; row = row->next) {
-        if (row->type != HRM_JSON_ARRAY || row->count < 1) return tool_error("%s:%d: a row of \"%s\" is no list of 1 to 30 colours", path, row->line, key);
+        if (row->type != HRM_JSON_ARRAY || row->count < 1)
+            return tool_error("%s:%d: a row of \"%s\" is no list of 1 to 30 colours", path, row->line, key);
         if (row->count > ARC_SIDE) return ARC_SKIP;
         if (!g->cells[0]) {
             g->cols = (int)row->count;
@@ -80,13 +92,15 @@ static int arc_read_grid(arc_grid *g, const hrm_json *j, const char *key, const 
             if (!g->cells[0]) return TOOL_ERROR;
         }
         if ((int)row->count != g->cols)
-            return tool_error("%s:%d: a row of \"%s\" has %d colours, expected %d as in the first", path, row->line, key, (int)row->count, g->cols);
+            return tool_error("%s:%d: a row of \"%s\" has %d colours, expected %d as in the first", path, row->line, key,
+                              (int)row->count, g->cols);
     }
     int n = 0;
     for (const hrm_json *row = j->child; row; row = row->next)
         for (const hrm_json *cell = row->child; cell; cell = cell->next) {
             if (cell->type != HRM_JSON_NUMBER || !(cell->number >= 0 && cell->number <= 9) || cell->number != (int)cell->number)
-                return tool_error("%s:%d: \"%s\" holds %s, expected a colour of 0 to 9", path, cell->line, key, cell->string ? cell->string : "something else");
+                return tool_error("%s:%d: \"%s\" holds %s, expected a colour of 0 to 9", path, cell->line, key,
+                                  cell->string ? cell->string : "something else");
             g->cells[0][n++] = (uint8_t)cell->number;
         }
     return TOOL_OK;
@@ -101,7 +115,8 @@ static int arc_read_pairs(arc_task *t, int *n, const hrm_json *list, int is_test
         const hrm_json *input = hrm_json_get(j, "input"), *output = hrm_json_get(j, "output");
         if (!output) output = answer;
         if (output && output->type == HRM_JSON_NULL) output = NULL;
-        if (!input || (!output && !is_test)) return tool_error("%s:%d: the pair has no \"%s\"", t->path, j->line, input ? "output" : "input");
+        if (!input || (!output && !is_test))
+            return tool_error("%s:%d: the pair has no \"%s\"", t->path, j->line, input ? "output" : "input");
         status = arc_read_grid(&t->pairs[*n].grid[0], input, "input", t->path);
         if (status == TOOL_OK && output) status = arc_read_grid(&t->pairs[*n].grid[1], output, "output", t->path);
     }
@@ -112,15 +127,18 @@ static int arc_parse_task(arc_task *t, const hrm_json *root, const hrm_json *ans
 {
     const hrm_json *part[2] = {hrm_json_get(root, "train"), hrm_json_get(root, "test")}, *name = hrm_json_get(root, "name");
     if (root->type == HRM_JSON_ARRAY) part[0] = root, part[1] = NULL; /* re-arc: a list of pairs */
-    else if (root->type != HRM_JSON_OBJECT) return tool_error("%s:%d: expected an object with \"train\" and \"test\", or a list of pairs", t->path, root->line);
+    else if (root->type != HRM_JSON_OBJECT)
+        return tool_error("%s:%d: expected an object with \"train\" and \"test\", or a list of pairs", t->path, root->line);
     size_t count[2] = {0, 0};
     for (int k = 0; k < (root->type == HRM_JSON_ARRAY ? 1 : 2); k++) {
         if (!part[k] || part[k]->type != HRM_JSON_ARRAY || part[k]->count < 1 || part[k]->count > ARC_MOST_PAIRS / 2)
-            return tool_error("%s:%d: \"%s\" is no list of pairs", t->path, part[k] ? part[k]->line : root->line, k ? "test" : "train");
+            return tool_error("%s:%d: \"%s\" is no list of pairs", t->path, part[k] ? part[k]->line : root->line,
+                              k ? "test" : "train");
         count[k] = part[k]->count;
     }
     if (answers && (answers->type != HRM_JSON_ARRAY || answers->count != count[1]))
-        return tool_error("%s:%d: the solutions of %s are %d, its test inputs %d", t->path, answers->line, t->name, (int)answers->count, (int)count[1]);
+        return tool_error("%s:%d: the solutions of %s are %d, its test inputs %d", t->path, answers->line, t->name,
+                          (int)answers->count, (int)count[1]);
     if (name && name->type == HRM_JSON_STRING) {
         free(t->name);
         t->name = arc_copy(name->string);
@@ -134,7 +152,8 @@ static int arc_parse_task(arc_task *t, const hrm_json *root, const hrm_json *ans
     return status == TOOL_OK && part[1] ? arc_read_pairs(t, &n, part[1], 1, answers) : status;
 }
 
-static int arc_add_task(arc_build *b, const char *path, const char *name, size_t length, int is_evaluation, const hrm_json *root, const hrm_json *answers)
+static int arc_add_task(arc_build *b, const char *path, const char *name, size_t length, int is_evaluation,
+                        const hrm_json *root, const hrm_json *answers)
 {
     if (b->num_tasks == b->room) {
         int64_t room = b->room ? 2 * b->room : 512;
@@ -167,7 +186,8 @@ static int arc_ends_with(const char *text, const char *end)
 
 static int arc_read_challenges(arc_build *b, const char *folder, const char *file)
 {
-    /* Kaggle's form: {"ID": task…}, the outputs of the test pairs in X_solutions.json as {"ID": [grid…]…}, where that is there */
+    /* Kaggle's form: {"ID": task…}, the outputs of the test pairs in X_solutions.json as {"ID": [grid…]…}, where that is
+     * there */
     static const char end[] = "challenges.json";
     char path[TOOL_PATH], other[TOOL_PATH];
     hrm_json_document *doc, *solved = NULL;
@@ -179,9 +199,11 @@ static int arc_read_challenges(arc_build *b, const char *folder, const char *fil
     if (look == DATA_UNKNOWN) status = TOOL_ERROR;
     else if (look != DATA_NONE && hrm_json_open(&solved, other, NULL) != HRM_OK) status = tool_failed();
     const hrm_json *root = hrm_json_root(doc), *answers = solved ? hrm_json_root(solved) : NULL;
-    if (status == TOOL_OK && root->type != HRM_JSON_OBJECT) status = tool_error("%s:%d: expected an object with a task for every name", path, root->line);
+    if (status == TOOL_OK && root->type != HRM_JSON_OBJECT)
+        status = tool_error("%s:%d: expected an object with a task for every name", path, root->line);
     for (const hrm_json *j = root->child; j && status == TOOL_OK; j = j->next) {
-        status = arc_add_task(b, path, j->key, strlen(j->key), is_evaluation, j, answers ? hrm_json_get(answers, j->key) : NULL);
+        status =
+            arc_add_task(b, path, j->key, strlen(j->key), is_evaluation, j, answers ? hrm_json_get(answers, j->key) : NULL);
         if (data_stopped()) status = TOOL_ERROR;
     }
     hrm_json_close(doc);
@@ -202,7 +224,8 @@ static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
         char path[TOOL_PATH];
         data_kind look;
         hrm_json_document *doc;
-        if (n < 6 || !arc_ends_with(names[i], ".json") || names[i][0] == '.') continue; /* "._x.json" is what some systems add */
+        if (n < 6 || !arc_ends_with(names[i], ".json") || names[i][0] == '.')
+            continue; /* "._x.json" is what some systems add */
         if (arc_ends_with(names[i], "_solutions.json") || strcmp(names[i], "sample_submission.json") == 0) continue;
         if (!tool_join(path, folder, names[i])) status = tool_error("%s/%s: the path is too long", folder, names[i]);
         else if ((look = data_look(path)) == DATA_UNKNOWN) status = TOOL_ERROR;
@@ -228,7 +251,8 @@ static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
 
 static int arc_read(arc_build *b, const char *dir)
 {
-    /* the folders of tasks in it; or it is one itself; or it is a repository with these in data (ARC-AGI) or corpus (ConceptARC) */
+    /* the folders of tasks in it; or it is one itself; or it is a repository with these in data (ARC-AGI) or corpus
+     * (ConceptARC) */
     char **names, path[TOOL_PATH];
     size_t count;
     int64_t before = b->num_tasks + b->num_skipped;
@@ -257,9 +281,13 @@ static int arc_read(arc_build *b, const char *dir)
 }
 
 /* ---- variants ---------------------------------------------------------------------------------------------------------------
- * Two variants with the same grids are one. Equality is that of a 64-bit sum over the pairs, so that their order is of no matter.
+ * Two variants with the same grids are one. Equality is that of a 64-bit sum over the pairs, so that their order is of no
+ * matter.
  */
-static int arc_rows(const arc_grid *g, int turn) { return turn == 1 || turn == 3 || turn >= 6 ? g->cols : g->rows; } /* of the turned grid */
+static int arc_rows(const arc_grid *g, int turn)
+{
+    return turn == 1 || turn == 3 || turn >= 6 ? g->cols : g->rows;
+} /* of the turned grid */
 static int arc_cols(const arc_grid *g, int turn) { return g->rows + g->cols - arc_rows(g, turn); }
 
 static uint64_t arc_hash_grid(const arc_grid *g, const arc_variant *v)
@@ -329,8 +357,8 @@ static void arc_plan_part(void *context, int thread, int num_threads)
 
 static void arc_draw(uint8_t *out, const arc_grid *g, const arc_variant *v, int top, int left)
 {
-    /* the grid with its upper left corner at (top, left), a line of 1 below and one to its right, pad elsewhere; without a grid pad alone,
-     * which as a label is ignored */
+    /* the grid with its upper left corner at (top, left), a line of 1 below and one to its right, pad elsewhere; without a grid
+     * pad alone, which as a label is ignored */
     int rows = arc_rows(g, v->turn), cols = arc_cols(g, v->turn);
     const uint8_t *cell = g->cells[v->turn];
     memset(out, 0, ARC_CELLS);
@@ -357,7 +385,8 @@ static void arc_draw_part(void *context, int thread, int num_threads)
             const arc_grid *g = t->pairs[b->first_pair + p].grid;
             int top = 0, left = 0;
             if (b->into == 0 && p != in_place) {
-                int rows[2] = {arc_rows(&g[0], v->turn), arc_rows(&g[1], v->turn)}, cols[2] = {arc_cols(&g[0], v->turn), arc_cols(&g[1], v->turn)};
+                int rows[2] = {arc_rows(&g[0], v->turn), arc_rows(&g[1], v->turn)},
+                    cols[2] = {arc_cols(&g[0], v->turn), arc_cols(&g[1], v->turn)};
                 top = (int)hrm_random_below(&r, (uint32_t)(ARC_SIDE - (rows[0] > rows[1] ? rows[0] : rows[1]) + 1));
                 left = (int)hrm_random_below(&r, (uint32_t)(ARC_SIDE - (cols[0] > cols[1] ? cols[0] : cols[1]) + 1));
             }
@@ -368,8 +397,11 @@ static void arc_draw_part(void *context, int thread, int num_threads)
     }
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------------- */
-static int arc_print(hrm_writer *w, const char *text) { return hrm_writer_write(w, text, strlen(text)) == HRM_OK ? TOOL_OK : tool_failed(); }
+/* ---- writing ------------------------------------------------------------------------------------------------------------- */
+static int arc_print(hrm_writer *w, const char *text)
+{
+    return hrm_writer_write(w, text, strlen(text)) == HRM_OK ? TOOL_OK : tool_failed();
+}
 
 static int arc_print_quoted(hrm_writer *w, const char *text)
 {
@@ -436,7 +468,8 @@ static int arc_write_tasks(arc_build *b)
     double total = 0, done = 0;
     int64_t short_of = 0;
     int status = TOOL_OK;
-    for (int64_t i = 0; i < b->num_tasks; i++) total += (double)(b->tasks[i].num_train + b->tasks[i].num_test) * (double)(1 + b->num_aug);
+    for (int64_t i = 0; i < b->num_tasks; i++)
+        total += (double)(b->tasks[i].num_train + b->tasks[i].num_test) * (double)(1 + b->num_aug);
     progress p = progress_begin("write examples", total);
     int64_t chunk = 4 * (int64_t)b->build.threads;
     for (int64_t i = 0; i < b->num_tasks && status == TOOL_OK; i++) {
@@ -448,7 +481,8 @@ static int arc_write_tasks(arc_build *b)
             if (b->failed || data_stopped()) status = TOOL_ERROR;
         }
         int train = t->is_evaluation ? t->num_train : t->num_train + t->num_test;
-        while (train > t->num_train && !t->pairs[train - 1].grid[1].rows) train--; /* without its output there is nothing to learn */
+        while (train > t->num_train && !t->pairs[train - 1].grid[1].rows)
+            train--; /* without its output there is nothing to learn */
         if (status == TOOL_OK) status = arc_write_group(b, 0, i, 0, train);
         if (status == TOOL_OK && t->is_evaluation && t->num_test) status = arc_write_group(b, 1, i, t->num_train, t->num_test);
         short_of += t->num_variants <= b->num_aug;
@@ -464,8 +498,11 @@ static int arc_write_tasks(arc_build *b)
     }
     if (status != TOOL_OK) return status;
     progress_end(&p, NULL);
-    if (b->num_skipped) tool_note("%lld tasks were left out for grids of more than 30 rows or columns", (long long)b->num_skipped);
-    if (short_of) tool_note("%lld of %lld tasks have fewer than %lld different variants", (long long)short_of, (long long)b->num_tasks, (long long)b->num_aug);
+    if (b->num_skipped)
+        tool_note("%lld tasks were left out for grids of more than 30 rows or columns", (long long)b->num_skipped);
+    if (short_of)
+        tool_note("%lld of %lld tasks have fewer than %lld different variants", (long long)short_of, (long long)b->num_tasks,
+                  (long long)b->num_aug);
     return TOOL_OK;
 }
 
@@ -483,7 +520,11 @@ static int arc_print_pairs(hrm_writer *w, const arc_pair *pairs, int n)
             int at = snprintf(text, sizeof text, "%s\"%s\": [", k ? ", " : p ? ", {" : "{", k ? "output" : "input");
             for (int r = 0; r < g->rows; r++)
                 for (int c = 0; c < g->cols; c++)
-                    at += snprintf(text + at, sizeof text - (size_t)at, "%s%d", c ? "," : r ? "],[" : "[", g->cells[0][r * g->cols + c]);
+                    at += snprintf(text + at, sizeof text - (size_t)at, "%s%d",
+                                   c   ? ","
+                                   : r ? "],["
+                                       : "[",
+                                   g->cells[0][r * g->cols + c]);
             snprintf(text + at, sizeof text - (size_t)at, "]]%s", k ? "}" : "");
             status = arc_print(w, text);
         }
@@ -492,7 +533,8 @@ static int arc_print_pairs(hrm_writer *w, const arc_pair *pairs, int n)
 
 static int arc_write_test_puzzles(const arc_build *b)
 {
-    /* {"ID": {"train": [pairs], "test": [pairs]}…} of the evaluation tasks as they were given: what answers are scored against */
+    /* {"ID": {"train": [pairs], "test": [pairs]}…} of the evaluation tasks as they were given: what answers are scored
+     * against */
     char path[TOOL_PATH];
     hrm_writer *w;
     int status = TOOL_OK, any = 0;

@@ -1,5 +1,5 @@
-/* `hrm data grid`: a user's own pairs of equally sized grids or sequences of tokens, from JSON or text (hrm data --help says how
- * they look). The vocabulary is what both splits hold: numbers in their order, then texts in byte order; pad is 0.
+/* `hrm data grid`: a user's own pairs of equally sized grids or sequences of tokens, from JSON or text (hrm data --help says
+ * how they look). The vocabulary is what both splits hold: numbers in their order, then texts in byte order; pad is 0.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,11 @@
 #include "data.h"
 #include "progress.h"
 
-typedef struct grid_example { int32_t *cells; int group; int32_t identifier; } grid_example; /* cells: input, then output; tokens by number, -1: null */
+typedef struct grid_example {
+    int32_t *cells;
+    int group;
+    int32_t identifier;
+} grid_example; /* cells: input, then output; tokens by number, -1: null */
 
 typedef struct grid_split {
     char          path[TOOL_PATH]; /* of its source; "" when there is none */
@@ -33,7 +37,7 @@ typedef struct grid_build {
     grid_split splits[2];
 } grid_build;
 
-/* ---- tokens and names ------------------------------------------------------------------------------------------------------ */
+/* ---- tokens and names ---------------------------------------------------------------------------------------------------- */
 static int32_t grid_number(data_table *table, char ***list, int32_t *count, const char *text, size_t length)
 {
     /* the number of a text, a new one when it is; -1: no memory */
@@ -95,7 +99,7 @@ static int grid_push_line(grid_build *b, const char *text, size_t length, int wo
     return status;
 }
 
-/* ---- one example ----------------------------------------------------------------------------------------------------------- */
+/* ---- one example --------------------------------------------------------------------------------------------------------- */
 typedef struct grid_size { int rows, cols; } grid_size;
 
 static int grid_row_done(const grid_build *b, grid_size *size, int64_t start, const char *path, int line)
@@ -104,7 +108,9 @@ static int grid_row_done(const grid_build *b, grid_size *size, int64_t start, co
     int cols = (int)(b->buffered - start);
     if (cols == 0) return tool_error("%s:%d: an empty row", path, line);
     if (size->rows++ == 0) size->cols = cols;
-    return cols == size->cols ? TOOL_OK : tool_error("%s:%d: a row of %d tokens, expected %d as in the row before", path, line, cols, size->cols);
+    return cols == size->cols
+               ? TOOL_OK
+               : tool_error("%s:%d: a row of %d tokens, expected %d as in the row before", path, line, cols, size->cols);
 }
 
 static int grid_add(grid_build *b, grid_split *s, const grid_size size[2], const char *puzzle, int line)
@@ -113,8 +119,8 @@ static int grid_add(grid_build *b, grid_split *s, const grid_size size[2], const
     for (int k = 0; k < 2; k++) {
         if (b->rows == 0) b->rows = size[k].rows, b->cols = size[k].cols;
         if (size[k].rows != b->rows || size[k].cols != b->cols)
-            return tool_error("%s:%d: the %s is %d x %d, expected %d x %d as everything before", s->path, line, k ? "output" : "input", size[k].rows, size[k].cols,
-                              b->rows, b->cols);
+            return tool_error("%s:%d: the %s is %d x %d, expected %d x %d as everything before", s->path, line,
+                              k ? "output" : "input", size[k].rows, size[k].cols, b->rows, b->cols);
     }
     if (s->count == s->room) {
         s->room = s->room ? 2 * s->room : 1024;
@@ -137,10 +143,11 @@ static int grid_add(grid_build *b, grid_split *s, const grid_size size[2], const
     return TOOL_OK;
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------------------ */
+/* ---- JSON ---------------------------------------------------------------------------------------------------------------- */
 static int grid_json_token(grid_build *b, const hrm_json *j, int is_output, const char *path)
 {
-    if (j->type == HRM_JSON_NUMBER || j->type == HRM_JSON_STRING || j->type == HRM_JSON_BOOL) return grid_push_text(b, j->string, strlen(j->string));
+    if (j->type == HRM_JSON_NUMBER || j->type == HRM_JSON_STRING || j->type == HRM_JSON_BOOL)
+        return grid_push_text(b, j->string, strlen(j->string));
     if (j->type == HRM_JSON_NULL && is_output) return grid_push(b, -1);
     return tool_error("%s:%d: expected a number or a text for a token", path, j->line);
 }
@@ -168,9 +175,11 @@ static int grid_json_grid(grid_build *b, const hrm_json *pair, int is_output, gr
                 status = grid_json_token(b, row, is_output, path);
                 continue;
             }
-            if (row->type != HRM_JSON_ARRAY) return tool_error("%s:%d: \"%s\" holds rows and something else", path, row->line, key);
+            if (row->type != HRM_JSON_ARRAY)
+                return tool_error("%s:%d: \"%s\" holds rows and something else", path, row->line, key);
             start = b->buffered;
-            for (const hrm_json *cell = row->child; cell && status == TOOL_OK; cell = cell->next) status = grid_json_token(b, cell, is_output, path);
+            for (const hrm_json *cell = row->child; cell && status == TOOL_OK; cell = cell->next)
+                status = grid_json_token(b, cell, is_output, path);
             if (status == TOOL_OK) status = grid_row_done(b, size, start, path, row->line);
         }
         if (status == TOOL_OK && !is_grid) status = grid_row_done(b, size, start, path, g->line);
@@ -191,7 +200,8 @@ static int grid_read_json(grid_build *b, grid_split *s)
     for (const hrm_json *pair = root->child; pair && status == TOOL_OK; pair = pair->next) {
         grid_size size[2];
         const hrm_json *puzzle = hrm_json_get(pair, "puzzle");
-        if (pair->type != HRM_JSON_OBJECT) status = tool_error("%s:%d: expected an object with \"input\" and \"output\"", s->path, pair->line);
+        if (pair->type != HRM_JSON_OBJECT)
+            status = tool_error("%s:%d: expected an object with \"input\" and \"output\"", s->path, pair->line);
         else if (puzzle && puzzle->type != HRM_JSON_STRING && puzzle->type != HRM_JSON_NUMBER)
             status = tool_error("%s:%d: \"puzzle\" is no name", s->path, puzzle->line);
         for (const hrm_json *j = pair->child; j && status == TOOL_OK; j = j->next)
@@ -205,7 +215,7 @@ static int grid_read_json(grid_build *b, grid_split *s)
     return status;
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------------------ */
+/* ---- text ---------------------------------------------------------------------------------------------------------------- */
 static const char *grid_find(const char *text, size_t length, const char *what)
 {
     size_t n = strlen(what);
@@ -254,7 +264,8 @@ static int grid_read_text(grid_build *b, grid_split *s)
             part = 1;
         } else if (n == 0) { /* the end of an example, or one more empty line */
             if (!part && !size[0].rows) continue;
-            if (!part || !size[1].rows) status = tool_error("%s:%d: the example that begins here has no output", s->path, first_line);
+            if (!part || !size[1].rows)
+                status = tool_error("%s:%d: the example that begins here has no output", s->path, first_line);
             else status = grid_add(b, s, size, NULL, first_line);
             memset(size, 0, sizeof size);
             part = 0;
@@ -279,12 +290,13 @@ static int grid_read_text(grid_build *b, grid_split *s)
     return status;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------------------------- */
 static int grid_is_number(const char *text, double *value)
 {
     char *rest;
     *value = strtod(text, &rest);
-    return rest != text && !*rest && ((*text >= '0' && *text <= '9') || ((*text == '-' || *text == '.') && text[1] >= '0' && text[1] <= '9'));
+    return rest != text && !*rest &&
+           ((*text >= '0' && *text <= '9') || ((*text == '-' || *text == '.') && text[1] >= '0' && text[1] <= '9'));
 }
 
 typedef struct grid_token { const char *text; int32_t number; } grid_token;
@@ -299,7 +311,8 @@ static int grid_compare(const void *a, const void *b)
     return strcmp(x->text, y->text);
 }
 
-static int grid_write_list(const grid_build *b, const char *name, const char *head, const char *const *texts, int32_t count, const char *tail)
+static int grid_write_list(const grid_build *b, const char *name, const char *head, const char *const *texts, int32_t count,
+                           const char *tail)
 {
     /* a small JSON file: head, the texts quoted, tail */
     size_t room = strlen(head) + strlen(tail) + 1, at;
@@ -350,7 +363,8 @@ static int grid_write_split(grid_build *b, grid_split *s, const char *name, cons
     if (status != TOOL_OK) return status;
     /* examples sorted by group, stably: first[g] counts, then tells where the next of group g goes */
     grid_group(s, b->num_names);
-    int64_t *first = (int64_t *)data_alloc((size_t)s->groups + 1, sizeof *first), *order = (int64_t *)data_alloc((size_t)s->count, sizeof *order);
+    int64_t *first = (int64_t *)data_alloc((size_t)s->groups + 1, sizeof *first),
+            *order = (int64_t *)data_alloc((size_t)s->count, sizeof *order);
     unsigned char *row = (unsigned char *)data_alloc(2 * cells, sizeof(int32_t));
     if (!first || !order || !row || !s->groups) status = TOOL_ERROR;
     for (int64_t i = 0; i < s->count && status == TOOL_OK; i++) first[s->examples[i].group + 1]++;
@@ -399,10 +413,11 @@ static int grid_write(grid_build *b)
     char head[128];
     snprintf(head, sizeof head, "{\"rows\": %d, \"columns\": %d, \"tokens\": [\"<pad>\"", b->rows, b->cols);
     if (status == TOOL_OK) status = grid_write_list(b, "vocabulary.json", head, texts, b->num_tokens, "]}\n");
-    if (status == TOOL_OK) status = grid_write_list(b, "identifiers.json", "[\"<blank>\"", (const char *const *)b->names, b->num_names, "]");
     if (status == TOOL_OK)
-        tool_note("%d x %d, vocabulary of %d with pad: %s%s%s%s", b->rows, b->cols, (int)b->num_tokens + 1, texts[0], b->num_tokens > 1 ? " to " : "",
-                  b->num_tokens > 1 ? texts[b->num_tokens - 1] : "", " (vocabulary.json)");
+        status = grid_write_list(b, "identifiers.json", "[\"<blank>\"", (const char *const *)b->names, b->num_names, "]");
+    if (status == TOOL_OK)
+        tool_note("%d x %d, vocabulary of %d with pad: %s%s%s%s", b->rows, b->cols, (int)b->num_tokens + 1, texts[0],
+                  b->num_tokens > 1 ? " to " : "", b->num_tokens > 1 ? texts[b->num_tokens - 1] : "", " (vocabulary.json)");
     free(sorted);
     free(id_of);
     free(texts);
@@ -432,7 +447,8 @@ int data_grid(const data_options *o)
                 if (status == TOOL_OK) status = kind ? grid_read_text(&b, s) : grid_read_json(&b, s);
             }
         }
-        if (status == TOOL_OK && !found && k == 0) status = tool_error("%s: there is neither train.json nor train.txt", o->source_dir);
+        if (status == TOOL_OK && !found && k == 0)
+            status = tool_error("%s: there is neither train.json nor train.txt", o->source_dir);
         if (status == TOOL_OK && found && s->count == 0) status = tool_error("%s: no examples", s->path);
     }
     if (status == TOOL_OK) status = grid_write(&b);

@@ -53,7 +53,8 @@ static int maze_add(const maze_build *b, data_split *out, const char *question, 
     for (int t = 0; t < (b->o->aug && b->split == 0 ? 8 : 1) && status == TOOL_OK; t++) {
         for (int k = 0; k < 2; k++) {
             data_dihedral(turned, (const uint8_t *)(k ? answer : question), b->size, b->size, t);
-            for (int c = 0; c < b->cells; c++) tokens[k][c] = (uint8_t)(strchr(maze_characters, turned[c]) - maze_characters + 1);
+            for (int c = 0; c < b->cells; c++)
+                tokens[k][c] = (uint8_t)(strchr(maze_characters, turned[c]) - maze_characters + 1);
         }
         status = data_split_rows(out, tokens[0], tokens[1], 1);
         if (status == TOOL_OK) status = data_split_puzzle(out, 0, 1);
@@ -82,8 +83,11 @@ static int maze_generate_split(maze_build *b, data_split *out, int64_t count, da
                 continue;
             }
             progress_clear(&p);
-            status = ok ? tool_error("only %lld different mazes of size %d were found: ask for fewer", (long long)seen->count, b->size)
-                        : tool_error("no maze of size %d with a shortest path of %d cells was found: ask for a shorter --min-path", b->size, b->min_path);
+            status =
+                ok ? tool_error("only %lld different mazes of size %d were found: ask for fewer", (long long)seen->count,
+                                b->size)
+                   : tool_error("no maze of size %d with a shortest path of %d cells was found: ask for a shorter --min-path",
+                                b->size, b->min_path);
         }
         progress_update(&p, (double)(b->first + b->count), NULL);
     }
@@ -97,14 +101,17 @@ static int maze_check(const maze_build *b, const data_csv *csv, const data_row *
     for (int c = 0; c < b->cells; c++) {
         char q = row->question[c], a = row->answer[c];
         if (!q || !strchr("# SG", q))
-            return tool_error("%s:%lld: the question has '%c' at character %d, expected one of \"# SG\"", csv->path, (long long)row->line, q, c + 1);
+            return tool_error("%s:%lld: the question has '%c' at character %d, expected one of \"# SG\"", csv->path,
+                              (long long)row->line, q, c + 1);
         if (a != q && !(a == 'o' && q == ' '))
-            return tool_error("%s:%lld: the answer has '%c' at character %d, where the question has '%c'", csv->path, (long long)row->line, a, c + 1, q);
+            return tool_error("%s:%lld: the answer has '%c' at character %d, where the question has '%c'", csv->path,
+                              (long long)row->line, a, c + 1, q);
         starts += q == 'S';
         goals += q == 'G';
     }
     if (starts != 1 || goals != 1)
-        return tool_error("%s:%lld: %d starts and %d goals, expected one of each", csv->path, (long long)row->line, starts, goals);
+        return tool_error("%s:%lld: %d starts and %d goals, expected one of each", csv->path, (long long)row->line, starts,
+                          goals);
     return TOOL_OK;
 }
 
@@ -115,8 +122,8 @@ static int maze_read_split(maze_build *b, data_csv *csv)
     b->cells = (int)(csv->length < MAZE_MAX_CELLS ? csv->length : MAZE_MAX_CELLS);
     for (b->size = 1; b->size * b->size < b->cells;) b->size++;
     if (csv->length > MAZE_MAX_CELLS || b->size * b->size != b->cells)
-        return tool_error("%s:%lld: a maze of %lld characters, expected the square of a side up to %d", csv->path, (long long)csv->rows[0].line,
-                          (long long)csv->length, MAZE_MAX_SIZE);
+        return tool_error("%s:%lld: a maze of %lld characters, expected the square of a side up to %d", csv->path,
+                          (long long)csv->rows[0].line, (long long)csv->length, MAZE_MAX_SIZE);
     for (int64_t i = 0; i < csv->count && status == TOOL_OK; i++) status = maze_check(b, csv, &csv->rows[i]);
     return status;
 }
@@ -151,7 +158,8 @@ int data_maze(const data_options *o)
         b.size = o->size > 0 ? (int)o->size : 30;
         b.cells = b.size * b.size;
         b.min_path = o->min_path > 0 ? (int)o->min_path : maze_default_path(b.size);
-        if (b.min_path > b.cells) return tool_usage("data maze: --min-path is %d, more than the cells of a maze of size %d", b.min_path, b.size);
+        if (b.min_path > b.cells)
+            return tool_usage("data maze: --min-path is %d, more than the cells of a maze of size %d", b.min_path, b.size);
     }
     int status = data_build_open(&b.build, o);
     if (status != TOOL_OK) return status;

@@ -1,4 +1,5 @@
-/* `hrm data sudoku`: from CSV or generated, with variants by the symmetries of Sudoku. Tokens: pad 0, blank 1, digits from 2. */
+/* `hrm data sudoku`: from CSV or generated, with variants by the symmetries of Sudoku. Tokens: pad 0, blank 1, digits from
+ * 2. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static int sudoku_split_of(const sudoku_build *b, const uint8_t *solution)
     return b->num_classes ? 0 : (int)(data_mix(name ^ data_mix(b->o->seed + 1)) & 1);
 }
 
-/* ---- generating ------------------------------------------------------------------------------------------------------------ */
+/* ---- generating ---------------------------------------------------------------------------------------------------------- */
 static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, sudoku_item *item)
 {
     /* -> 0: no puzzle of the difficulty wanted */
@@ -91,12 +92,14 @@ static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, su
 static void sudoku_make_part(void *context, int thread, int num_threads)
 {
     sudoku_build *b = (sudoku_build *)context;
-    for (int64_t i = thread; i < b->count && !data_stopped(); i += num_threads) b->failed[i] = !sudoku_make(b, b->first + i, 0, &b->items[b->first + i]);
+    for (int64_t i = thread; i < b->count && !data_stopped(); i += num_threads)
+        b->failed[i] = !sudoku_make(b, b->first + i, 0, &b->items[b->first + i]);
 }
 
 static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudoku_item *items, data_table *seen)
 {
-    /* `count` puzzles, none of which is in `seen`; what is made in parallel depends on its number alone, repetitions are replaced in order */
+    /* `count` puzzles, none of which is in `seen`; what is made in parallel depends on its number alone, repetitions are
+     * replaced in order */
     enum { AT_ONCE = 256 };
     int failed[AT_ONCE], status = TOOL_OK;
     int64_t at_once = b->o->min_difficulty > 0 ? AT_ONCE / 8 : AT_ONCE; /* hard ones take their time */
@@ -118,11 +121,13 @@ static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudo
             }
             if (!ok) {
                 progress_clear(&p);
-                status = tool_error("no Sudoku of size %lld with a rating of %lld or more was found: ask for a lower --min-difficulty", (long long)b->o->size,
-                                    (long long)b->o->min_difficulty);
+                status = tool_error(
+                    "no Sudoku of size %lld with a rating of %lld or more was found: ask for a lower --min-difficulty",
+                    (long long)b->o->size, (long long)b->o->min_difficulty);
             } else if (!added) {
                 progress_clear(&p);
-                status = tool_error("only %lld different puzzles of size %lld were found: ask for fewer", (long long)seen->count, (long long)b->o->size);
+                status = tool_error("only %lld different puzzles of size %lld were found: ask for fewer",
+                                    (long long)seen->count, (long long)b->o->size);
             }
         }
         progress_update(&p, (double)(b->first + b->count), NULL);
@@ -148,11 +153,13 @@ static void sudoku_axis(hrm_random *r, int size, int thickness, uint8_t *from)
     }
 }
 
-static void sudoku_variant(const sudoku_build *b, int64_t index, int64_t variant, const sudoku_item *item, uint8_t *input, uint8_t *label)
+static void sudoku_variant(const sudoku_build *b, int64_t index, int64_t variant, const sudoku_item *item, uint8_t *input,
+                           uint8_t *label)
 {
     /* variant 0 is the puzzle itself */
     const sudoku_shape *s = &b->shape;
-    uint8_t token[SUDOKU_MAX_SIZE + 1], from[SUDOKU_MAX_CELLS], rows[SUDOKU_MAX_SIZE], cols[SUDOKU_MAX_SIZE], solution[SUDOKU_MAX_CELLS];
+    uint8_t token[SUDOKU_MAX_SIZE + 1], from[SUDOKU_MAX_CELLS], rows[SUDOKU_MAX_SIZE], cols[SUDOKU_MAX_SIZE],
+        solution[SUDOKU_MAX_CELLS];
     hrm_random r = data_random(b->o->seed, DATA_SUDOKU_VARIANT, b->split, index, variant);
     for (int d = 0; d <= s->size; d++) token[d] = (uint8_t)(d + 1);
     for (int c = 0; c < s->cells; c++) from[c] = (uint8_t)c;
@@ -165,9 +172,11 @@ static void sudoku_variant(const sudoku_build *b, int64_t index, int64_t variant
         sudoku_axis(&r, s->size, s->box_rows, rows);
         sudoku_axis(&r, s->size, s->box_cols, cols);
         for (int i = 0; i < s->size; i++)
-            for (int j = 0; j < s->size; j++) from[i * s->size + j] = (uint8_t)(transpose ? cols[j] * s->size + rows[i] : rows[i] * s->size + cols[j]);
+            for (int j = 0; j < s->size; j++)
+                from[i * s->size + j] = (uint8_t)(transpose ? cols[j] * s->size + rows[i] : rows[i] * s->size + cols[j]);
         if (b->o->source_dir) break;
-        for (int c = 0; c < s->cells; c++) solution[c] = item->solution[from[c]]; /* our own: not into the other split's solutions */
+        for (int c = 0; c < s->cells; c++)
+            solution[c] = item->solution[from[c]]; /* our own: not into the other split's solutions */
         if (sudoku_split_of(b, solution) == b->split) break;
     }
     for (int c = 0; c < s->cells; c++) {
@@ -221,18 +230,20 @@ static int sudoku_write_split(sudoku_build *b, int split, sudoku_item *items, in
     return status;
 }
 
-/* ---- sources --------------------------------------------------------------------------------------------------------------- */
+/* ---- sources ------------------------------------------------------------------------------------------------------------- */
 static int sudoku_parse(const sudoku_shape *s, const data_csv *csv, const data_row *row, sudoku_item *item)
 {
     for (int c = 0; c < s->cells; c++) {
         int q = row->question[c] && strchr(".*_-", row->question[c]) ? 0 : row->question[c] - '0', a = row->answer[c] - '0';
         if (q < 0 || q > s->size)
-            return tool_error("%s:%lld: the question has '%c' at character %d, expected 0 . * _ or - for a blank, or 1 to %d", csv->path, (long long)row->line,
-                              row->question[c], c + 1, s->size);
+            return tool_error("%s:%lld: the question has '%c' at character %d, expected 0 . * _ or - for a blank, or 1 to %d",
+                              csv->path, (long long)row->line, row->question[c], c + 1, s->size);
         if (a < 1 || a > s->size)
-            return tool_error("%s:%lld: the answer has '%c' at character %d, expected 1 to %d", csv->path, (long long)row->line, row->answer[c], c + 1, s->size);
+            return tool_error("%s:%lld: the answer has '%c' at character %d, expected 1 to %d", csv->path, (long long)row->line,
+                              row->answer[c], c + 1, s->size);
         if (q && q != a)
-            return tool_error("%s:%lld: the answer has %d at character %d, where the question gives %d", csv->path, (long long)row->line, a, c + 1, q);
+            return tool_error("%s:%lld: the answer has %d at character %d, where the question gives %d", csv->path,
+                              (long long)row->line, a, c + 1, q);
         item->puzzle[c] = (uint8_t)q;
         item->solution[c] = (uint8_t)a;
     }
@@ -251,8 +262,10 @@ static int sudoku_read_split(sudoku_build *b, int split, sudoku_item **items, in
     sudoku_item unused;
     *items = chosen ? (sudoku_item *)data_alloc((size_t)*count, sizeof **items) : NULL;
     if (!*items) status = TOOL_ERROR;
-    for (int64_t i = 0; i < csv.count && status == TOOL_OK; i++) status = sudoku_parse(&b->shape, &csv, &csv.rows[i], &unused); /* those left out too */
-    for (int64_t i = 0; i < *count && status == TOOL_OK; i++) status = sudoku_parse(&b->shape, &csv, &csv.rows[chosen[i]], &(*items)[i]);
+    for (int64_t i = 0; i < csv.count && status == TOOL_OK; i++)
+        status = sudoku_parse(&b->shape, &csv, &csv.rows[i], &unused); /* those left out too */
+    for (int64_t i = 0; i < *count && status == TOOL_OK; i++)
+        status = sudoku_parse(&b->shape, &csv, &csv.rows[chosen[i]], &(*items)[i]);
     free(chosen);
     data_csv_close(&csv);
     return status;
@@ -269,7 +282,8 @@ int data_sudoku(const data_options *o)
     sudoku_item *items[2] = {NULL, NULL};
     int64_t count[2] = {o->generate, o->test_size};
     if (o->source_dir) {
-        for (int split = 0; split < 2 && status == TOOL_OK; split++) status = sudoku_read_split(&b, split, &items[split], &count[split]);
+        for (int split = 0; split < 2 && status == TOOL_OK; split++)
+            status = sudoku_read_split(&b, split, &items[split], &count[split]);
     } else {
         data_table seen;
         status = data_table_open(&seen, (size_t)(count[0] + count[1]));

@@ -257,7 +257,8 @@ static int run(config *c)
     int status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
     if (*c->data_paths_test && c->raw[CONFIG_data_path].origin != CONFIG_COMMAND) strcpy(c->data_path, c->data_paths_test);
-    if (!*c->data_path) return tool_usage("eval: data_path=DIR is missing; no all_config.yaml beside %s names it", c->checkpoint);
+    if (!*c->data_path)
+        return tool_usage("eval: data_path=DIR is missing; no all_config.yaml beside %s names it", c->checkpoint);
     if (hrm_dataset_open(&data, c->data_path, "test", NULL) != HRM_OK) return tool_failed();
     status = evaluation_check_data(&stated, c->checkpoint, data, c->data_path);
     if (status != TOOL_OK) {

@@ -162,7 +162,8 @@ int tool_terminal_width(int descriptor)
 {
 #ifdef _WIN32
     CONSOLE_SCREEN_BUFFER_INFO info;
-    if (GetConsoleScreenBufferInfo(GetStdHandle(descriptor == 2 ? STD_ERROR_HANDLE : STD_OUTPUT_HANDLE), &info)) return info.dwSize.X;
+    if (GetConsoleScreenBufferInfo(GetStdHandle(descriptor == 2 ? STD_ERROR_HANDLE : STD_OUTPUT_HANDLE), &info))
+        return info.dwSize.X;
 #elif defined(TIOCGWINSZ)
     struct winsize size;
     if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -177,8 +178,10 @@ int tool_terminal_width(int descriptor)
 int tool_lock_take(tool_lock *lock, const char *path, const char *what)
 {
     memset(lock, 0, sizeof *lock);
-    HANDLE file = CreateFileA(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE, NULL);
-    if (file == INVALID_HANDLE_VALUE && GetLastError() == ERROR_SHARING_VIOLATION) return tool_error("%s: another process is at work on it", what);
+    HANDLE file =
+        CreateFileA(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE, NULL);
+    if (file == INVALID_HANDLE_VALUE && GetLastError() == ERROR_SHARING_VIOLATION)
+        return tool_error("%s: another process is at work on it", what);
     if (file == INVALID_HANDLE_VALUE) return tool_error("%s: cannot be written: error %lu", path, GetLastError());
     lock->held = lock->alone = 1;
     lock->handle = (intptr_t)file;
@@ -195,7 +198,8 @@ int tool_lock_take(tool_lock *lock, const char *path, const char *what)
 {
     char text[300] = "";
     memset(lock, 0, sizeof *lock);
-    if (snprintf(lock->path, sizeof lock->path, "%s", path) >= (int)sizeof lock->path) return tool_error("%s: the path is too long", path);
+    if (snprintf(lock->path, sizeof lock->path, "%s", path) >= (int)sizeof lock->path)
+        return tool_error("%s: the path is too long", path);
     for (;;) {
         struct flock range;
         struct stat ours, there;

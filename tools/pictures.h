@@ -8,7 +8,8 @@
  *   picture_sheet sheet = picture_sheet_make("title", panels, 2, 2);
  *   picture_sheet_draw(&canvas, &sheet);                                   creates the canvas
  *
- * Boards are tokens of the data sets (score.h names a maze's); anything else in a board, as the -100 of an ignored label, is blank.
+ * Boards are tokens of the data sets (score.h names a maze's); anything else in a board, as the -100 of an ignored label, is
+ * blank.
  */
 #ifndef HRM_TOOLS_PICTURES_H
 #define HRM_TOOLS_PICTURES_H
@@ -38,7 +39,8 @@ enum { PICTURE_ARC_SIDE = 30, PICTURE_WALL = 0x565C64, PICTURE_GIVEN = 0xE6E6E6,
 
 static inline unsigned picture_arc_colour(int colour)
 {
-    static const unsigned palette[10] = {0x000000, 0x0074D9, 0xFF4136, 0x2ECC40, 0xFFDC00, 0xAAAAAA, 0xF012BE, 0xFF851B, 0x7FDBFF, 0x870C25};
+    static const unsigned palette[10] = {0x000000, 0x0074D9, 0xFF4136, 0x2ECC40, 0xFFDC00,
+                                         0xAAAAAA, 0xF012BE, 0xFF851B, 0x7FDBFF, 0x870C25};
     return palette[colour];
 }
 
@@ -74,7 +76,8 @@ static inline void picture_arc_crop(const int32_t *board, int side, int top, int
     }
 }
 
-static inline picture_panel picture_panel_make(picture_kind kind, int side, const int32_t *input, const int32_t *answer, const int32_t *truth, const char *title)
+static inline picture_panel picture_panel_make(picture_kind kind, int side, const int32_t *input, const int32_t *answer,
+                                               const int32_t *truth, const char *title)
 {
     picture_panel p;
     memset(&p, 0, sizeof p);
@@ -113,7 +116,8 @@ static inline picture_panel picture_panel_arc(int side, const int32_t *answer, c
     int rows = 0, cols = 0;
     if (truth && picture_arc_find(truth, side, &p.top, &p.left, &rows, &cols)) {
         picture_arc_crop(answer, side, p.top, p.left, &p.rows, &p.cols);
-        if (p.rows != rows || p.cols != cols) snprintf(p.note, sizeof p.note, "%d x %d, expected %d x %d", p.rows, p.cols, rows, cols);
+        if (p.rows != rows || p.cols != cols)
+            snprintf(p.note, sizeof p.note, "%d x %d, expected %d x %d", p.rows, p.cols, rows, cols);
     } else if (!picture_arc_find(answer, side, &p.top, &p.left, &p.rows, &p.cols)) {
         p.rows = p.cols = 0;
     }
@@ -136,7 +140,11 @@ static inline void picture__sudoku(canvas *c, int x0, int y0, const picture_pane
         canvas_rect(c, x, y, cell, cell, wrong ? PICTURE_WRONG : given ? PICTURE_GIVEN : CANVAS_WHITE);
         if (shown) {
             char text[2] = {(char)('0' + token - 1), 0};
-            canvas_style style = canvas_style_make(cell * 0.46, wrong ? CANVAS_VERMILION : given ? CANVAS_BLACK : CANVAS_BLUE, CANVAS_CENTRE);
+            canvas_style style = canvas_style_make(cell * 0.46,
+                                                   wrong   ? CANVAS_VERMILION
+                                                   : given ? CANVAS_BLACK
+                                                           : CANVAS_BLUE,
+                                                   CANVAS_CENTRE);
             style.weight = given ? 0.19 : 0.115;
             canvas_text(c, x + cell * (wrong ? 0.42 : 0.5), y + cell * (wrong ? 0.67 : 0.73), text, style);
         }
@@ -144,7 +152,8 @@ static inline void picture__sudoku(canvas *c, int x0, int y0, const picture_pane
             canvas_frame(c, x + 3, y + 3, cell - 5, cell - 5, cell / 20 > 1 ? cell / 20 : 1, CANVAS_VERMILION);
             if (p->truth[i] >= 2 && p->truth[i] <= n + 1) {
                 char text[2] = {(char)('0' + p->truth[i] - 1), 0};
-                canvas_text(c, x + cell * 0.79, y + cell * 0.87, text, canvas_style_make(cell * 0.24, CANVAS_BLACK, CANVAS_CENTRE));
+                canvas_text(c, x + cell * 0.79, y + cell * 0.87, text,
+                            canvas_style_make(cell * 0.24, CANVAS_BLACK, CANVAS_CENTRE));
             }
         }
     }
@@ -178,7 +187,8 @@ static inline void picture__goal(canvas *c, double x, double y, double cell)
     canvas_text(c, left + 0.5, top + 0.5 + cell * 0.31, "G", style);
 }
 
-static inline void picture__maze_path(canvas *c, int x0, int y0, const picture_panel *p, const int32_t *board, unsigned colour, double thickness)
+static inline void picture__maze_path(canvas *c, int x0, int y0, const picture_panel *p, const int32_t *board, unsigned colour,
+                                      double thickness)
 {
     /* steps between neighbouring path cells; a cell without any is a dot, so nothing that was predicted stays unseen */
     for (int i = 0; i < p->side * p->side; i++) {
@@ -189,7 +199,8 @@ static inline void picture__maze_path(canvas *c, int x0, int y0, const picture_p
             int j = k ? i + p->side : i + 1;
             if (k ? j >= p->side * p->side : j % p->side == 0) continue;
             int there = board[j] == SCORE_PATH, end = board[j] == SCORE_START || board[j] == SCORE_GOAL;
-            if ((here && (there || end)) || (start && there)) canvas__gather(c, x, y, k ? x : x + p->cell, k ? y + p->cell : y, thickness / 2);
+            if ((here && (there || end)) || (start && there))
+                canvas__gather(c, x, y, k ? x : x + p->cell, k ? y + p->cell : y, thickness / 2);
         }
     }
     canvas__lay(c, colour, 1);
@@ -199,7 +210,8 @@ static inline void picture__maze(canvas *c, int x0, int y0, const picture_panel 
 {
     int n = p->side, cell = p->cell;
     for (int i = 0; i < n * n; i++)
-        canvas_rect(c, x0 + i % n * cell, y0 + i / n * cell, cell, cell, p->input[i] == SCORE_WALL ? PICTURE_WALL : CANVAS_WHITE);
+        canvas_rect(c, x0 + i % n * cell, y0 + i / n * cell, cell, cell,
+                    p->input[i] == SCORE_WALL ? PICTURE_WALL : CANVAS_WHITE);
     if (cell >= 8) /* where one can walk, a faint net helps counting */
         for (int i = 0; i < n * n; i++)
             if (p->input[i] != SCORE_WALL) {
@@ -239,7 +251,8 @@ static inline void picture__arc_cell(canvas *c, int x, int y, int cell, int colo
     canvas_rect(c, x, y, cell, cell, paint);
     if (cell >= 12 && colour > 0) { /* the number, for those who do not tell the colours apart; quiet for those who do */
         char text[2] = {(char)('0' + colour), 0};
-        canvas_text(c, x + cell * 0.5 + 0.5, y + cell * 0.68, text, canvas_style_make(cell * 0.36, canvas_mix(paint, bright ? 0 : 0xFFFFFF, 0.5), CANVAS_CENTRE));
+        canvas_text(c, x + cell * 0.5 + 0.5, y + cell * 0.68, text,
+                    canvas_style_make(cell * 0.36, canvas_mix(paint, bright ? 0 : 0xFFFFFF, 0.5), CANVAS_CENTRE));
     }
 }
 
@@ -287,8 +300,20 @@ static inline picture_sheet picture_sheet_make(const char *title, const picture_
 }
 
 typedef enum picture__mark {
-    PICTURE__GIVEN, PICTURE__FILLED, PICTURE__WRONG_DIGIT, PICTURE__WALL, PICTURE__START, PICTURE__GOAL, PICTURE__TRUE_PATH, PICTURE__PREDICTED_PATH,
-    PICTURE__BOTH, PICTURE__MISSED, PICTURE__EXTRA, PICTURE__ARC_WRONG, PICTURE__PALETTE, PICTURE__MARKS
+    PICTURE__GIVEN,
+    PICTURE__FILLED,
+    PICTURE__WRONG_DIGIT,
+    PICTURE__WALL,
+    PICTURE__START,
+    PICTURE__GOAL,
+    PICTURE__TRUE_PATH,
+    PICTURE__PREDICTED_PATH,
+    PICTURE__BOTH,
+    PICTURE__MISSED,
+    PICTURE__EXTRA,
+    PICTURE__ARC_WRONG,
+    PICTURE__PALETTE,
+    PICTURE__MARKS
 } picture__mark;
 
 static inline unsigned picture__marks_of(const picture_panel *p)
@@ -320,14 +345,16 @@ enum { PICTURE__ICON = 20, PICTURE__LINE = 32 }; /* of the legend */
 static inline double picture__legend_entry(canvas *c, picture__mark mark, double x, double y)
 {
     /* draws an entry whose icon is centred at height y; c NULL: only measures. -> its width */
-    static const char *const texts[PICTURE__MARKS] = {"given", "filled in", "wrong, small: the right digit", "wall", "start", "goal", "true path",
-                                                      "predicted path", "in both", "missed", "not on the true path", "wrong cell", ""};
+    static const char *const texts[PICTURE__MARKS] = {
+        "given",   "filled in", "wrong, small: the right digit", "wall",       "start", "goal", "true path", "predicted path",
+        "in both", "missed",    "not on the true path",          "wrong cell", ""};
     const int icon = PICTURE__ICON;
     double width = (mark == PICTURE__PALETTE ? 10 * (icon + 4) : icon) + 9 + canvas_text_width(texts[mark], 10);
     if (!c) return width;
     int ix = (int)x, iy = (int)y - icon / 2;
     double cx = ix + icon / 2.0, cy = iy + icon / 2.0;
-    canvas_style text = canvas_style_make(10, CANVAS_INK, CANVAS_LEFT), digit = canvas_style_make(11, CANVAS_BLACK, CANVAS_CENTRE);
+    canvas_style text = canvas_style_make(10, CANVAS_INK, CANVAS_LEFT),
+                 digit = canvas_style_make(11, CANVAS_BLACK, CANVAS_CENTRE);
     digit.weight = 0.19;
     switch (mark) {
     case PICTURE__GIVEN:
@@ -366,7 +393,8 @@ static inline double picture__legend_entry(canvas *c, picture__mark mark, double
         for (int i = 0; i < 10; i++) {
             picture__arc_cell(c, ix + i * (icon + 4), iy, icon, i);
             canvas_frame(c, ix + i * (icon + 4), iy, icon, icon, 1, 0x606060);
-            if (i == 0) canvas_text(c, cx + 0.5, iy + icon * 0.68, "0", canvas_style_make(icon * 0.36, 0x808080, CANVAS_CENTRE));
+            if (i == 0)
+                canvas_text(c, cx + 0.5, iy + icon * 0.68, "0", canvas_style_make(icon * 0.36, 0x808080, CANVAS_CENTRE));
         }
         break;
     case PICTURE__MARKS: break;
@@ -418,12 +446,14 @@ static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
     row[0] = top;
     for (int i = 1; i <= rows; i++) row[i] += row[i - 1] + TITLE + (any_note ? NOTE : 0) + (i == rows ? 0 : GAP);
     wide = column[columns];
-    int title_right = MARGIN + (s->title ? (int)canvas_text_width(s->title, 14) + 4 : 0), sub_right = MARGIN + (s->subtitle ? (int)canvas_text_width(s->subtitle, 10) + 1 : 0);
+    int title_right = MARGIN + (s->title ? (int)canvas_text_width(s->title, 14) + 4 : 0),
+        sub_right = MARGIN + (s->subtitle ? (int)canvas_text_width(s->subtitle, 10) + 1 : 0);
     if (title_right > wide) wide = title_right;
     if (sub_right > wide) wide = sub_right;
     if (wide < 360) wide = 360;
     int legend_top = row[rows] + 16;
-    hrm_status status = canvas_create(c, wide + MARGIN, legend_top + picture__legend(NULL, marks, MARGIN, wide, 0) + MARGIN / 2, CANVAS_WHITE);
+    hrm_status status =
+        canvas_create(c, wide + MARGIN, legend_top + picture__legend(NULL, marks, MARGIN, wide, 0) + MARGIN / 2, CANVAS_WHITE);
     if (status == HRM_OK) {
         canvas_style style = canvas_style_make(14, CANVAS_INK, CANVAS_LEFT);
         style.weight = 0.17;

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char plot_help[] = "usage: hrm plot RUN_DIR [-o FILE.png]\n\n"
-                                "Draws the learning curves of a run from RUN_DIR/metrics.jsonl (or from a .jsonl file given instead): losses, accuracies,\n"
-                                "segments, learning rate; training and evaluation in one panel.\n\n"
-                                "  -o FILE.png    the picture [RUN_DIR/curves.png]\n";
+static const char plot_help[] =
+    "usage: hrm plot RUN_DIR [-o FILE.png]\n\n"
+    "Draws the learning curves of a run from RUN_DIR/metrics.jsonl (or from a .jsonl file given instead): losses, accuracies,\n"
+    "segments, learning rate; training and evaluation in one panel.\n\n"
+    "  -o FILE.png    the picture [RUN_DIR/curves.png]\n";
 
 /* ---- curves ------------------------------------------------------------------------------------------------------------- */
 
@@ -72,7 +73,8 @@ static hrm_status plot_read(plot_run *run, const char *text, size_t length, cons
             run->broken += run->last_broken;
             status = HRM_OK;
             for (const hrm_json *m = run->last_broken ? NULL : root->child; m && status == HRM_OK; m = m->next)
-                if (m->type == HRM_JSON_NUMBER && m != step && m->number - m->number == 0 /* finite */) status = plot_add(run, m->key, step->number, m->number);
+                if (m->type == HRM_JSON_NUMBER && m != step && m->number - m->number == 0 /* finite */)
+                    status = plot_add(run, m->key, step->number, m->number);
             hrm_json_close(doc);
             if (status != HRM_OK) return status;
         }
@@ -114,12 +116,14 @@ static const char *plot_metric(const char *key)
 
 static void plot_name(char name[PLOT_KEY], const char *key, const char *more)
 {
-    /* "train/lm_loss" -> "training", "eval/all/…" -> "evaluation", other sets by their name; `more` tells apart what shares a panel */
+    /* "train/lm_loss" -> "training", "eval/all/…" -> "evaluation", other sets by their name; `more` tells apart what shares a
+     * panel */
     size_t n = (size_t)(plot_metric(key) - key);
     char set[PLOT_KEY] = "";
     if (n > 1) memcpy(set, key, n - 1), set[n - 1] = 0;
     int train = strcmp(set, "train") == 0, all = strcmp(set, "eval/all") == 0;
-    if (more[0]) snprintf(name, PLOT_KEY, "%s%s%.60s%s", more, train ? "" : " (", train ? "" : all ? "eval" : set, train ? "" : ")");
+    if (more[0])
+        snprintf(name, PLOT_KEY, "%s%s%.60s%s", more, train ? "" : " (", train ? "" : all ? "eval" : set, train ? "" : ")");
     else snprintf(name, PLOT_KEY, "%.90s", train ? "training" : all ? "evaluation" : set);
 }
 
@@ -129,7 +133,8 @@ static int plot_find_panels(const plot_run *run, plot_panel *panels)
     for (int k = 0; k <= PLOT_KNOWN; k++)
         for (int i = 0; i < run->count; i++) {
             const char *metric = plot_metric(run->curves[i].key), *title = k < PLOT_KNOWN ? plot_known[k].title : metric;
-            if (taken[i] || strcmp(metric, "count") == 0 || (k < PLOT_KNOWN && strcmp(metric, plot_known[k].metric) != 0)) continue;
+            if (taken[i] || strcmp(metric, "count") == 0 || (k < PLOT_KNOWN && strcmp(metric, plot_known[k].metric) != 0))
+                continue;
             int p = 0;
             while (p < count && strcmp(panels[p].title, title) != 0) p++;
             if (p == PLOT_PANELS) continue;
@@ -215,7 +220,8 @@ static void plot_label(char text[32], double value, const plot_axis *a)
     double size = fabs(value), top = fmax(fabs(a->low), fabs(a->high));
     if (value == 0) snprintf(text, 32, "0");
     else if (a->log ? size < 0.001 || size >= 1e5 : top < 0.01) {
-        int power = (int)floor(log10(size) + 1e-9), whole = fabs(size / pow(10, power) - floor(size / pow(10, power) + 0.5)) < 1e-6;
+        int power = (int)floor(log10(size) + 1e-9),
+            whole = fabs(size / pow(10, power) - floor(size / pow(10, power) + 0.5)) < 1e-6;
         snprintf(text, 32, "%.*fe%d", whole ? 0 : 1, value / pow(10, power), power);
     } else if (a->log) snprintf(text, 32, "%g", value);
     else if (top >= 1e6 && a->step >= 1e4) snprintf(text, 32, "%gM", value / 1e6);
@@ -237,7 +243,8 @@ static plot_look plot_look_of(const char *key, const char *name, int index)
     int evaluation = strncmp(key, "eval", 4) == 0, second = strstr(name, "continue") != NULL;
     if (evaluation) look.colour = second ? CANVAS_ORANGE : CANVAS_VERMILION, look.marker = second ? 2 : 1;
     else if (second) look.colour = CANVAS_GREEN, look.dashed = 1;
-    if (evaluation && strncmp(key, "eval/all/", 9) != 0 && index > 1) look.colour = others[index % 5], look.marker = 2 + index % 2;
+    if (evaluation && strncmp(key, "eval/all/", 9) != 0 && index > 1)
+        look.colour = others[index % 5], look.marker = 2 + index % 2;
     if (!evaluation && strncmp(key, "train/", 6) != 0 && index > 0) look.colour = others[index % 5], look.dashed = 1;
     return look;
 }
@@ -259,10 +266,11 @@ static void plot_path(canvas *c, const double *xy, size_t n, double thickness, p
     for (size_t i = 0; i + 1 < n; i++) {
         double dx = xy[2 * i + 2] - xy[2 * i], dy = xy[2 * i + 3] - xy[2 * i + 1], length = sqrt(dx * dx + dy * dy), at = 0;
         while (at < length) {
-            double phase = fmod(walked + at, 12), left = phase < 7 ? 7 - phase : 12 - phase, to = at + left < length ? at + left : length;
+            double phase = fmod(walked + at, 12), left = phase < 7 ? 7 - phase : 12 - phase,
+                   to = at + left < length ? at + left : length;
             if (phase < 7)
-                canvas__gather(c, xy[2 * i] + dx * at / length, xy[2 * i + 1] + dy * at / length, xy[2 * i] + dx * to / length, xy[2 * i + 1] + dy * to / length,
-                               thickness / 2);
+                canvas__gather(c, xy[2 * i] + dx * at / length, xy[2 * i + 1] + dy * at / length, xy[2 * i] + dx * to / length,
+                               xy[2 * i + 1] + dy * to / length, thickness / 2);
             at = to > at ? to : length;
         }
         walked += length;
@@ -270,7 +278,8 @@ static void plot_path(canvas *c, const double *xy, size_t n, double thickness, p
     canvas__lay(c, look.colour, opacity);
 }
 
-static hrm_status plot_curve_draw(canvas *c, const plot_curve *curve, double scale, plot_look look, const plot_axis *ax, const plot_axis *ay, int x0, int y0)
+static hrm_status plot_curve_draw(canvas *c, const plot_curve *curve, double scale, plot_look look, const plot_axis *ax,
+                                  const plot_axis *ay, int x0, int y0)
 {
     size_t n = curve->n, window = look.marker || strcmp(plot_metric(curve->key), "lr") == 0 || n < PLOT_MANY ? 0 : n / 60;
     double *at = (double *)malloc(n * 2 * sizeof *at);
@@ -373,7 +382,8 @@ static void plot_summary(const plot_run *run, char *text, size_t size)
             if (c->xy[2 * k + 1] > best) best = c->xy[2 * k + 1], best_step = c->xy[2 * k];
     }
     int n = snprintf(text, size, "%.0f steps", last);
-    if (best >= 0 && n > 0 && (size_t)n < size) snprintf(text + n, size - (size_t)n, ", best evaluation: %.2f %% exact at step %.0f", best * 100, best_step);
+    if (best >= 0 && n > 0 && (size_t)n < size)
+        snprintf(text + n, size - (size_t)n, ", best evaluation: %.2f %% exact at step %.0f", best * 100, best_step);
     size_t used = strlen(text);
     if (smooth) snprintf(text + used, size - used, "; pale: as logged, strong: moving average");
 }
@@ -392,8 +402,9 @@ static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name)
     if (first > 0 && first < last * 0.2) first = 0;
     plot_axis ax = plot_axis_make(first, last, 5, 0);
     const int wide = PLOT_LEFT + PLOT_WIDTH + PLOT_RIGHT, high = PLOT_TOP + PLOT_HEIGHT + PLOT_BOTTOM;
-    hrm_status status = count ? canvas_create(c, columns * wide + 10, PLOT_HEAD + (count + columns - 1) / columns * high, CANVAS_WHITE)
-                              : hrm_error_set(HRM_ERR_FORMAT, "%s: nothing to draw", name);
+    hrm_status status =
+        count ? canvas_create(c, columns * wide + 10, PLOT_HEAD + (count + columns - 1) / columns * high, CANVAS_WHITE)
+              : hrm_error_set(HRM_ERR_FORMAT, "%s: nothing to draw", name);
     if (status == HRM_OK) {
         char text[160];
         canvas_style title = canvas_style_make(14, CANVAS_INK, CANVAS_LEFT);
@@ -403,7 +414,8 @@ static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name)
         canvas_text(c, PLOT_LEFT, 64, text, canvas_style_make(10, CANVAS_GREY, CANVAS_LEFT));
     }
     for (int i = 0; i < count && status == HRM_OK; i++)
-        status = plot_panel_draw(c, run, &panels[i], &ax, i % columns * wide + PLOT_LEFT, PLOT_HEAD + i / columns * high + PLOT_TOP);
+        status =
+            plot_panel_draw(c, run, &panels[i], &ax, i % columns * wide + PLOT_LEFT, PLOT_HEAD + i / columns * high + PLOT_TOP);
     free(panels);
     return status;
 }
@@ -427,7 +439,8 @@ int command_plot(int argc, char **argv)
     }
     if (!source) return tool_usage("plot: which run? usage: hrm plot RUN_DIR [-o FILE.png]");
     int folder = tool_is_directory(source);
-    if (!tool_join(metrics, folder ? source : ".", folder ? "metrics.jsonl" : source)) return tool_usage("plot: the path %.60s is too long", source);
+    if (!tool_join(metrics, folder ? source : ".", folder ? "metrics.jsonl" : source))
+        return tool_usage("plot: the path %.60s is too long", source);
     if (!output) {
         char parent[TOOL_PATH];
         if (!folder && !tool_directory(parent, source)) return tool_usage("plot: the path %.60s is too long", source);
@@ -441,11 +454,14 @@ int command_plot(int argc, char **argv)
     plot_run *run = (plot_run *)calloc(1, sizeof *run);
     canvas c;
     memset(&c, 0, sizeof c);
-    hrm_status status = run ? plot_read(run, text, length, folder ? metrics : source) : hrm_error_set(HRM_ERR_MEMORY, "no memory for the curves");
+    hrm_status status = run ? plot_read(run, text, length, folder ? metrics : source)
+                            : hrm_error_set(HRM_ERR_MEMORY, "no memory for the curves");
     free(text);
-    if (status == HRM_OK && run->last_broken) tool_note("plot: the last line of %s is incomplete, it is left out", folder ? metrics : source);
+    if (status == HRM_OK && run->last_broken)
+        tool_note("plot: the last line of %s is incomplete, it is left out", folder ? metrics : source);
     if (status == HRM_OK && run->broken - run->last_broken > 0)
-        tool_note("plot: %ld of %ld lines of %s are no metrics, they are left out", run->broken - run->last_broken, run->lines, folder ? metrics : source);
+        tool_note("plot: %ld of %ld lines of %s are no metrics, they are left out", run->broken - run->last_broken, run->lines,
+                  folder ? metrics : source);
     while (end > 1 && source[end - 1] == '/') end--; /* the run's name is the folder's */
     size_t begin = end;
     while (begin > 0 && source[begin - 1] != '/') begin--;

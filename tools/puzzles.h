@@ -272,7 +272,8 @@ static int sudoku__needs(const sudoku_shape *s, uint8_t *puzzle, int cell, uint8
 
 static int sudoku__thin(const sudoku_shape *s, hrm_random *r, int givens, uint8_t *puzzle)
 {
-    /* takes givens away in random order while the solution stays the only one and more than `givens` are left -> how many are left */
+    /* takes givens away in random order while the solution stays the only one and more than `givens` are left -> how many are
+     * left */
     int32_t order[SUDOKU_MAX_CELLS];
     int count = 0;
     for (int c = 0; c < s->cells; c++)
@@ -358,7 +359,8 @@ PUZZLES_API int sudoku_harden(const sudoku_shape *s, hrm_random *r, int min_rati
 
 /* The same with a solution drawn at random, until one gets there. Returns the rating, or -1 when `tries` solutions did not
  * (small sizes have no hard puzzles). */
-PUZZLES_API int sudoku_generate_rated(const sudoku_shape *s, hrm_random *r, int min_rating, int tries, uint8_t *puzzle, uint8_t *solution)
+PUZZLES_API int sudoku_generate_rated(const sudoku_shape *s, hrm_random *r, int min_rating, int tries, uint8_t *puzzle,
+                                      uint8_t *solution)
 {
     for (int t = 0; t < tries; t++) {
         sudoku_fill(s, r, solution);
@@ -402,7 +404,8 @@ PUZZLES_API int maze_bfs(const char *maze, int rows, int cols, int start, int32_
     queue[tail++] = start;
     while (head < tail) {
         int c = queue[head++], row = c / cols, col = c % cols;
-        int next[4] = {row + 1 < rows ? c + cols : -1, col > 0 ? c - 1 : -1, col + 1 < cols ? c + 1 : -1, row > 0 ? c - cols : -1};
+        int next[4] = {row + 1 < rows ? c + cols : -1, col > 0 ? c - 1 : -1, col + 1 < cols ? c + 1 : -1,
+                       row > 0 ? c - cols : -1};
         for (int k = 0; k < 4; k++) {
             int n = next[k];
             if (n < 0 || maze[n] == '#' || distance[n] >= 0) continue;
@@ -414,7 +417,8 @@ PUZZLES_API int maze_bfs(const char *maze, int rows, int cols, int start, int32_
     return tail;
 }
 
-/* The default of the shortest path, in cells with start and goal: 110 at 30x30, in proportion to the area below, the side above. */
+/* The default of the shortest path, in cells with start and goal: 110 at 30x30, in proportion to the area below, the side
+ * above. */
 PUZZLES_API int maze_default_path(int size)
 {
     int cells = size < 30 ? 110 * size * size / 900 : 110 * size / 30;

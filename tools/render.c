@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char render_help[] =
-    "usage: hrm render DATA_DIR [OPTION…] -o FILE.png\n\n"
-    "Draws Sudokus, mazes or ARC grids of a data set, and a model's predictions beside them.\n\n"
-    "  --split train|test        which part of the data set [test]\n"
-    "  --index N                 the first example, from 0 [0]\n"
-    "  --count N                 how many [1]\n"
-    "  --predictions FILE.npy    answers as `hrm eval` saves them: [examples, seq_len], or logits [examples, seq_len, vocab_size]\n"
-    "  --task sudoku|maze|arc    how to draw it [auto: follows from the data set's shapes]\n"
-    "  -o FILE.png               the picture\n";
+static const char render_help[] = "usage: hrm render DATA_DIR [OPTION…] -o FILE.png\n\n"
+                                  "Draws Sudokus, mazes or ARC grids of a data set, and a model's predictions beside them.\n\n"
+                                  "  --split train|test        which part of the data set [test]\n"
+                                  "  --index N                 the first example, from 0 [0]\n"
+                                  "  --count N                 how many [1]\n"
+                                  "  --predictions FILE.npy    answers as `hrm eval` saves them: [examples, seq_len], or "
+                                  "logits [examples, seq_len, vocab_size]\n"
+                                  "  --task sudoku|maze|arc    how to draw it [auto: follows from the data set's shapes]\n"
+                                  "  -o FILE.png               the picture\n";
 
 typedef struct render_options {
     const char *data, *split, *predictions, *output;
@@ -28,7 +28,8 @@ static int render_number(const char *name, const char *text, long low, long *val
 {
     char *end;
     long v = strtol(text, &end, 10);
-    if (end == text || *end || v < low || v > INT_MAX) return tool_usage("render: %s is \"%s\", expected a whole number from %ld", name, text, low);
+    if (end == text || *end || v < low || v > INT_MAX)
+        return tool_usage("render: %s is \"%s\", expected a whole number from %ld", name, text, low);
     *value = v;
     return TOOL_OK;
 }
@@ -48,7 +49,8 @@ static int render_parse(render_options *o, int argc, char **argv)
         static const char *const known[] = {"--split", "--index", "--count", "--predictions", "--task", "-o", "--output"};
         size_t k = 0;
         while (k < sizeof known / sizeof known[0] && strcmp(name, known[k]) != 0) k++;
-        if (k == sizeof known / sizeof known[0]) return tool_usage("render: no option \"%s\"; `hrm render --help` lists them", name);
+        if (k == sizeof known / sizeof known[0])
+            return tool_usage("render: no option \"%s\"; `hrm render --help` lists them", name);
         if (++i == argc) return tool_usage("render: %s needs a value", name);
         value = argv[i];
         if (k == 0) {
@@ -60,8 +62,12 @@ static int render_parse(render_options *o, int argc, char **argv)
         } else if (k == 3) {
             o->predictions = value;
         } else if (k == 4) {
-            o->task = strcmp(value, "sudoku") == 0 ? SCORE_SUDOKU : strcmp(value, "maze") == 0 ? SCORE_MAZE : strcmp(value, "arc") == 0 ? SCORE_ARC : SCORE_NONE;
-            if (o->task == SCORE_NONE && strcmp(value, "auto") != 0) return tool_usage("render: --task is \"%s\", expected sudoku, maze, arc or auto", value);
+            o->task = strcmp(value, "sudoku") == 0 ? SCORE_SUDOKU
+                      : strcmp(value, "maze") == 0 ? SCORE_MAZE
+                      : strcmp(value, "arc") == 0  ? SCORE_ARC
+                                                   : SCORE_NONE;
+            if (o->task == SCORE_NONE && strcmp(value, "auto") != 0)
+                return tool_usage("render: --task is \"%s\", expected sudoku, maze, arc or auto", value);
         } else {
             o->output = value;
         }
@@ -81,16 +87,20 @@ static hrm_status render_predictions(int32_t *answers, const char *path, const h
     size_t T = (size_t)info->seq_len, V = (size_t)info->vocab_size, size = hrm_dtype_size(t->dtype);
     int logits = t->ndim == 3;
     if ((t->ndim != 2 && t->ndim != 3) || t->shape[1] != info->seq_len || (logits && t->shape[2] != info->vocab_size)) {
-        status = hrm_error_set(HRM_ERR_SHAPE, "%s: its shape is not [examples, %d] nor [examples, %d, %d]", path, info->seq_len, info->seq_len, info->vocab_size);
+        status = hrm_error_set(HRM_ERR_SHAPE, "%s: its shape is not [examples, %d] nor [examples, %d, %d]", path, info->seq_len,
+                               info->seq_len, info->vocab_size);
     } else if (t->shape[0] < first + count) {
-        status = hrm_error_set(HRM_ERR_RANGE, "%s: has %lld predictions, asked for %ld to %ld", path, (long long)t->shape[0], first, first + count - 1);
+        status = hrm_error_set(HRM_ERR_RANGE, "%s: has %lld predictions, asked for %ld to %ld", path, (long long)t->shape[0],
+                               first, first + count - 1);
     } else if (!logits) {
-        status = hrm_convert(answers, HRM_I32, (const unsigned char *)t->data + (size_t)first * T * size, t->dtype, (size_t)count * T);
+        status = hrm_convert(answers, HRM_I32, (const unsigned char *)t->data + (size_t)first * T * size, t->dtype,
+                             (size_t)count * T);
     } else {
         float *row = (float *)malloc(T * V * sizeof *row);
         if (!row) status = hrm_error_set(HRM_ERR_MEMORY, "%s: no memory for a row of logits", path);
         for (size_t r = 0; status == HRM_OK && r < (size_t)count; r++) {
-            status = hrm_convert(row, HRM_F32, (const unsigned char *)t->data + ((size_t)first + r) * T * V * size, t->dtype, T * V);
+            status =
+                hrm_convert(row, HRM_F32, (const unsigned char *)t->data + ((size_t)first + r) * T * V * size, t->dtype, T * V);
             for (size_t i = 0; status == HRM_OK && i < T; i++) {
                 size_t best = 0;
                 for (size_t v = 1; v < V; v++)
@@ -110,15 +120,25 @@ static void render_judge(picture_panel *p, score_task task, const int32_t *input
     char rules[32] = "", size[64];
     int optimal = 0;
     if (task == SCORE_SUDOKU) snprintf(rules, sizeof rules, "%s", score_sudoku(input, answer, side) ? "valid" : "not valid");
-    if (task == SCORE_MAZE) snprintf(rules, sizeof rules, "%s", !score_maze(input, answer, side, &optimal) ? "no valid path" : optimal ? "a shortest path" : "a longer path");
+    if (task == SCORE_MAZE)
+        snprintf(rules, sizeof rules, "%s",
+                 !score_maze(input, answer, side, &optimal) ? "no valid path"
+                 : optimal                                  ? "a shortest path"
+                                                            : "a longer path");
     snprintf(size, sizeof size, "%s", p->note); /* what ARC's crop found */
     if (wrong == 0) snprintf(p->note, sizeof p->note, "exact");
-    else snprintf(p->note, sizeof p->note, "%d cell%s wrong%s%.20s%s%.24s", wrong, wrong == 1 ? "" : "s", rules[0] ? ", " : "", rules, size[0] ? ", " : "", size);
+    else
+        snprintf(p->note, sizeof p->note, "%d cell%s wrong%s%.20s%s%.24s", wrong, wrong == 1 ? "" : "s", rules[0] ? ", " : "",
+                 rules, size[0] ? ", " : "", size);
 }
 
-static int render_panel_count(score_task task, int with_answer) { return task == SCORE_MAZE ? (with_answer ? 4 : 2) : with_answer ? 3 : 2; }
+static int render_panel_count(score_task task, int with_answer)
+{
+    return task == SCORE_MAZE ? (with_answer ? 4 : 2) : with_answer ? 3 : 2;
+}
 
-static void render_panels(picture_panel *p, score_task task, int side, long index, const int32_t *input, const int32_t *label, const int32_t *answer, int *exact)
+static void render_panels(picture_panel *p, score_task task, int side, long index, const int32_t *input, const int32_t *label,
+                          const int32_t *answer, int *exact)
 {
     /* an example's inputs, labels and prediction (or NULL) [side * side] -> its panels */
     int panels = render_panel_count(task, answer != NULL), wrong = 0;
@@ -172,11 +192,13 @@ static int render_draw(const render_options *o, const hrm_dataset *data)
     int side = score_side(info->seq_len);
     score_task task = o->task != SCORE_NONE ? o->task : score_task_detect(info->vocab_size, info->seq_len);
     if (task == SCORE_NONE)
-        return tool_error("%s: boards of %d cells with a vocabulary of %d are no task known here; give --task", o->data, info->seq_len, info->vocab_size);
+        return tool_error("%s: boards of %d cells with a vocabulary of %d are no task known here; give --task", o->data,
+                          info->seq_len, info->vocab_size);
     if (!side || (task == SCORE_SUDOKU && side != 4 && side != 6 && side != 9) || (task == SCORE_MAZE && side > MAZE_MAX_SIZE))
         return tool_error("%s: boards of %d cells cannot be drawn as %s", o->data, info->seq_len, score_task_name(task));
     if (o->index + o->count > info->total_examples)
-        return tool_error("%s: the %s split has %lld examples, asked for %ld to %ld", o->data, o->split, (long long)info->total_examples, o->index, o->index + o->count - 1);
+        return tool_error("%s: the %s split has %lld examples, asked for %ld to %ld", o->data, o->split,
+                          (long long)info->total_examples, o->index, o->index + o->count - 1);
 
     size_t T = (size_t)info->seq_len, rows = (size_t)o->count;
     int panels = render_panel_count(task, o->predictions != NULL);
@@ -199,15 +221,21 @@ static int render_draw(const render_options *o, const hrm_dataset *data)
         score judged = score_make(info->vocab_size, info->seq_len);
         for (size_t r = 0; r < rows; r++) {
             int one = 0;
-            render_panels(p + r * (size_t)panels, task, side, o->index + (long)r, tokens + r * T, tokens + (rows + r) * T, answers ? answers + r * T : NULL, &one);
+            render_panels(p + r * (size_t)panels, task, side, o->index + (long)r, tokens + r * T, tokens + (rows + r) * T,
+                          answers ? answers + r * T : NULL, &one);
             if (answers) score_add(&judged, tokens + r * T, answers + r * T);
             exact += one;
         }
         char title[256], subtitle[256], rules[96];
-        if (o->count == 1) snprintf(title, sizeof title, "%.120s, %.40s: example %ld of %lld", o->data, o->split, o->index, (long long)info->total_examples);
-        else snprintf(title, sizeof title, "%.120s, %.40s: examples %ld to %ld of %lld", o->data, o->split, o->index, o->index + o->count - 1, (long long)info->total_examples);
+        if (o->count == 1)
+            snprintf(title, sizeof title, "%.120s, %.40s: example %ld of %lld", o->data, o->split, o->index,
+                     (long long)info->total_examples);
+        else
+            snprintf(title, sizeof title, "%.120s, %.40s: examples %ld to %ld of %lld", o->data, o->split, o->index,
+                     o->index + o->count - 1, (long long)info->total_examples);
         (void)score_text(&judged, rules, sizeof rules);
-        snprintf(subtitle, sizeof subtitle, "%.120s: %d of %ld exact%s%s", o->predictions ? o->predictions : "", exact, o->count, rules[0] ? ", " : "", rules);
+        snprintf(subtitle, sizeof subtitle, "%.120s: %d of %ld exact%s%s", o->predictions ? o->predictions : "", exact,
+                 o->count, rules[0] ? ", " : "", rules);
         picture_sheet sheet = picture_sheet_make(title, p, (int)rows * panels, panels * render_groups(p, panels, (int)rows));
         sheet.group = panels;
         if (answers && o->count > 1) sheet.subtitle = subtitle;

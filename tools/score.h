@@ -1,5 +1,5 @@
-/* score.h - judging answers beyond exact match: a Sudoku may be right without being asked for its label, a maze may have several
- * shortest paths. hrm.h comes first.
+/* score.h - judging answers beyond exact match: a Sudoku may be right without being asked for its label, a maze may have
+ * several shortest paths. hrm.h comes first.
  *
  *   score s = score_make(info->vocab_size, info->seq_len);      which task it is follows from the shapes
  *   score_add(&s, inputs, answer);                              for every example
@@ -64,7 +64,8 @@ static inline int score__neighbours(int cell, int side, int next[4])
     return n;
 }
 
-static inline int score__walk(const char *path, int side, int start, int goal, int cells, int32_t *order, int32_t *turn, int32_t *visited)
+static inline int score__walk(const char *path, int side, int start, int goal, int cells, int32_t *order, int32_t *turn,
+                              int32_t *visited)
 {
     /* Can the path's `cells` cells (all but '#') be walked from start to goal, each once? Where a path touches itself the
      * way goes on in more than one direction; each is tried, 64 steps a cell altogether, which no real path comes near. */
@@ -91,8 +92,8 @@ static inline int score__walk(const char *path, int side, int start, int goal, i
     return 0;
 }
 
-/* maze, answer [side * side] -> 1 when the answer keeps the maze and its path cells, with start and goal, can be walked from one
- * to the other, every cell once. *optimal (or NULL): 1 when, besides, no path is shorter. */
+/* maze, answer [side * side] -> 1 when the answer keeps the maze and its path cells, with start and goal, can be walked from
+ * one to the other, every cell once. *optimal (or NULL): 1 when, besides, no path is shorter. */
 static inline int score_maze(const int32_t *maze, const int32_t *answer, int side, int *optimal)
 {
     char free_cells[MAZE_MAX_CELLS], path[MAZE_MAX_CELLS];
@@ -152,7 +153,8 @@ static inline const char *score_text(const score *s, char *text, size_t size)
     double scale = s->count ? 100.0 / (double)s->count : 0;
     if (size) text[0] = 0;
     if (s->count && s->task == SCORE_SUDOKU) snprintf(text, size, "valid %.2f %%", (double)s->valid * scale);
-    if (s->count && s->task == SCORE_MAZE) snprintf(text, size, "valid %.2f %%, optimal %.2f %%", (double)s->valid * scale, (double)s->optimal * scale);
+    if (s->count && s->task == SCORE_MAZE)
+        snprintf(text, size, "valid %.2f %%, optimal %.2f %%", (double)s->valid * scale, (double)s->optimal * scale);
     return text;
 }
 

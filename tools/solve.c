@@ -30,10 +30,16 @@ static int contradiction(const puzzle *p)
     int rows = p->side == 9 ? 3 : 2, columns = p->side == 4 ? 2 : 3;
     for (int i = 0; i < p->cells; i++)
         for (int k = i + 1; k < p->cells; k++) {
-            int r = i / p->side, c = i % p->side, r2 = k / p->side, c2 = k % p->side, box = r / rows == r2 / rows && c / columns == c2 / columns;
+            int r = i / p->side, c = i % p->side, r2 = k / p->side, c2 = k % p->side,
+                box = r / rows == r2 / rows && c / columns == c2 / columns;
             if (p->tokens[i] < 2 || p->tokens[k] != p->tokens[i] || !(r == r2 || c == c2 || box)) continue;
-            return tool_error("the givens contradict each other: %d stands twice in a %s, at row %d, column %d and at row %d, column %d", p->tokens[i] - 1,
-                              r == r2 ? "row" : c == c2 ? "column" : "box", r + 1, c + 1, r2 + 1, c2 + 1);
+            return tool_error(
+                "the givens contradict each other: %d stands twice in a %s, at row %d, column %d and at row %d, column %d",
+                p->tokens[i] - 1,
+                r == r2   ? "row"
+                : c == c2 ? "column"
+                          : "box",
+                r + 1, c + 1, r2 + 1, c2 + 1);
         }
     return TOOL_OK;
 }
@@ -111,7 +117,8 @@ static int parse_maze(puzzle *p, const char *text)
 static int read_grid(const hrm_json *grid, const char *where, int32_t cells[ARC_CELLS], int *rows, int *columns)
 {
     /* [[0..9, …], …], 1 to 30 on a side -> rows * columns values */
-    if (!grid || grid->type != HRM_JSON_ARRAY || grid->count < 1 || grid->count > ARC_SIDE || grid->child->type != HRM_JSON_ARRAY)
+    if (!grid || grid->type != HRM_JSON_ARRAY || grid->count < 1 || grid->count > ARC_SIDE ||
+        grid->child->type != HRM_JSON_ARRAY)
         return tool_error("%s: expected a grid of 1 to 30 rows", where);
     *rows = (int)grid->count;
     *columns = (int)grid->child->count;
@@ -398,7 +405,8 @@ static int is_whole(task kind, const char *line, size_t n)
     /* whether a line holds a board of its own: all cells of a Sudoku, or a maze in one line, as in the data sets */
     size_t cells = 0;
     for (size_t i = 0; i < n; i++) cells += kind == TASK_MAZE ? line[i] != '\r' : !is_ruling(line[i]);
-    return kind == TASK_MAZE ? cells >= 16 && score_side(cells < 1000000 ? (int)cells : 0) > 0 : cells == 81 || cells == 36 || cells == 16;
+    return kind == TASK_MAZE ? cells >= 16 && score_side(cells < 1000000 ? (int)cells : 0) > 0
+                             : cells == 81 || cells == 36 || cells == 16;
 }
 
 static char *next_board(task kind, char **at, int *line, int *first)
@@ -439,7 +447,8 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
         char *next;
         int next_first = first;
         status = p->kind == TASK_SUDOKU ? parse_sudoku(p, board, first) : parse_maze(p, board);
-        if (status == TOOL_OK && model && p->cells != cells) status = tool_error("board %d has %d cells, those before it %d", number + 1, p->cells, cells);
+        if (status == TOOL_OK && model && p->cells != cells)
+            status = tool_error("board %d has %d cells, those before it %d", number + 1, p->cells, cells);
         if (status == TOOL_OK && !model) status = load(c, p, &model);
         if (status != TOOL_OK) break;
         next = next_board(p->kind, &rest, &line, &next_first);
@@ -459,7 +468,8 @@ static int is_file_name(task kind, const char *text)
     /* something that no puzzle could be: a path, or letters that stand for no cell */
     if (kind == TASK_ARC) return *text != '{';
     for (const char *c = text; *c; c++)
-        if (*c == '/' || *c == '\\' || (((*c | 32) >= 'a' && (*c | 32) <= 'z') && !(kind == TASK_MAZE && strchr("SGo", *c)))) return 1;
+        if (*c == '/' || *c == '\\' || (((*c | 32) >= 'a' && (*c | 32) <= 'z') && !(kind == TASK_MAZE && strchr("SGo", *c))))
+            return 1;
     return 0;
 }
 
@@ -470,7 +480,8 @@ static char *gather(const config *c, task kind, size_t *length, const char **fil
     char **rest = c->positional + 1;
     *file = n > 0 ? rest[0] : "-";
     if (n == 0 && tool_is_terminal(0)) tool_note("reading the puzzle from standard input");
-    if (n == 0 || (n == 1 && (strcmp(rest[0], "-") == 0 || is_file_name(kind, rest[0]) || tool_exists(rest[0])))) return tool_read_text(*file, length);
+    if (n == 0 || (n == 1 && (strcmp(rest[0], "-") == 0 || is_file_name(kind, rest[0]) || tool_exists(rest[0]))))
+        return tool_read_text(*file, length);
     size_t bytes = 1;
     for (int i = 0; i < n; i++) bytes += strlen(rest[i]) + 1;
     char *text = (char *)malloc(bytes);
@@ -496,7 +507,8 @@ static int run(config *c)
         const char *word = c->positional[i];
         if (strcmp(word, "-") == 0 || !is_file_name((task)kind, word)) continue;
         if (!tool_exists(word)) return tool_error("%s: %s", word, errno == ENOENT ? "no such file" : strerror(errno));
-        if (c->num_positional > 2) return tool_usage("solve: one file at a time; there are \"%.60s\" and %d more", word, c->num_positional - 2);
+        if (c->num_positional > 2)
+            return tool_usage("solve: one file at a time; there are \"%.60s\" and %d more", word, c->num_positional - 2);
     }
     char *text = gather(c, (task)kind, &length, &file);
     puzzle *p = (puzzle *)calloc(1, sizeof *p);

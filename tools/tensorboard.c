@@ -7,7 +7,8 @@
  *     Event   1 wall_time double   2 step int64   3 file_version string   5 summary Summary   7 session_log SessionLog
  *     Summary 1 value (repeated)   Value 1 tag string   2 simple_value float      SessionLog 1 status enum (START = 1)
  *
- * in protobuf's encoding: a key (field * 8 + wire type), then a varint (type 0), 8 bytes (1), length and bytes (2), 4 bytes (5).
+ * in protobuf's encoding: a key (field * 8 + wire type), then a varint (type 0), 8 bytes (1), length and bytes (2), 4 bytes
+ * (5).
  */
 #if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
     #define _POSIX_C_SOURCE 200809L

@@ -6,7 +6,8 @@
 
 #include "hrm.h"
 
-/* Each is called as main would be, its own name in argv[0], and returns the exit status: 0, 1 for data or a run, 2 for usage. */
+/* Each is called as main would be, its own name in argv[0], and returns the exit status: 0, 1 for data or a run, 2 for
+ * usage. */
 int command_data(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_eval(int argc, char **argv);

@@ -24,7 +24,10 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int ascending(const void *a, const void *b) { return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b; }
+static int ascending(const void *a, const void *b)
+{
+    return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b;
+}
 static double median(double *x, int n)
 {
     qsort(x, (size_t)n, sizeof *x, ascending);
@@ -39,24 +42,26 @@ static void check(hrm_status status)
 }
 
 /* ---- the floor: multiply-adds on registers alone ------------------------------------------------------------------------ */
-/* Twelve chains hide the latency of four cycles on two units. Each starts elsewhere: compilers make one of chains that agree. */
+/* Twelve chains hide the latency of four cycles on two units. Each starts elsewhere: compilers make one of chains that
+ * agree. */
 #define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define DECLARE(i) V v##i = start[i] - (V){0};
 #define MULTIPLY_ADD(i) v##i = v##i * x + y;
 #define GATHER(i) sum += v##i;
-#define PEAK(name, target, vector) \
-    static target double name(long n) /* -> operations a step */ \
-    { \
-        typedef vector V; \
-        enum { W = (int)(sizeof(V) / sizeof(hrm_real)) }; \
-        volatile hrm_real in[2] = {(hrm_real)0.999, (hrm_real)0.001}, start[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, out; \
-        V x = in[0] - (V){0}, y = in[1] - (V){0}, sum = {0}; \
-        CHAINS(DECLARE) \
-        for (long k = 0; k < n; k++) { CHAINS(MULTIPLY_ADD) } \
-        CHAINS(GATHER) \
-        out = sum[0]; \
-        (void)out; \
-        return 2.0 * 12 * W; \
+#define PEAK(name, target, vector)                                                                                             \
+    static target double name(long n) /* -> operations a step */                                                               \
+    {                                                                                                                          \
+        typedef vector V;                                                                                                      \
+        enum { W = (int)(sizeof(V) / sizeof(hrm_real)) };                                                                      \
+        volatile hrm_real in[2] = {(hrm_real)0.999, (hrm_real)0.001}, start[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},     \
+                          out;                                                                                                 \
+        V x = in[0] - (V){0}, y = in[1] - (V){0}, sum = {0};                                                                   \
+        CHAINS(DECLARE)                                                                                                        \
+        for (long k = 0; k < n; k++) { CHAINS(MULTIPLY_ADD) }                                                                  \
+        CHAINS(GATHER)                                                                                                         \
+        out = sum[0];                                                                                                          \
+        (void)out;                                                                                                             \
+        return 2.0 * 12 * W;                                                                                                   \
     }
 HRM__FAST_BEGIN
 PEAK(peak_baseline, , hrm__v16)
@@ -98,8 +103,12 @@ static void product_thread(void *context, int id, int size)
     hrm__team t = {0, 0, NULL};
     t.id = id, t.size = size;
     for (int i = 0; i < p->times; i++)
-        if (p->tn) hrm__gemm_tn(p->c, p->K, p->a, p->N, p->b, p->K, p->M, p->N, p->K, 1, p->scratch + (size_t)id * hrm__gemm_scratch(), &t);
-        else hrm__gemm(p->c, p->N, p->a, p->K, p->packed, p->M, p->N, p->K, 0, p->scratch + (size_t)id * hrm__gemm_scratch(), &t);
+        if (p->tn)
+            hrm__gemm_tn(p->c, p->K, p->a, p->N, p->b, p->K, p->M, p->N, p->K, 1, p->scratch + (size_t)id * hrm__gemm_scratch(),
+                         &t);
+        else
+            hrm__gemm(p->c, p->N, p->a, p->K, p->packed, p->M, p->N, p->K, 0, p->scratch + (size_t)id * hrm__gemm_scratch(),
+                      &t);
 }
 
 static hrm_real *array(size_t n)
@@ -114,7 +123,8 @@ static double product_gflops(hrm_pool *pool, int tn, size_t M, size_t N, size_t 
 {
     product p = {0};
     hrm__team alone = {0, 1, NULL};
-    size_t na = tn ? M * N : M * K, nb = tn ? M * K : N * K, nc = tn ? N * K : M * N, ns = hrm__gemm_scratch() * (size_t)hrm_pool_size(pool);
+    size_t na = tn ? M * N : M * K, nb = tn ? M * K : N * K, nc = tn ? N * K : M * N,
+           ns = hrm__gemm_scratch() * (size_t)hrm_pool_size(pool);
     double flop = 2.0 * (double)M * (double)N * (double)K, best = 0;
     p.tn = tn, p.M = M, p.N = N, p.K = K;
     p.a = array(na), p.b = array(nb), p.c = array(nc), p.scratch = array(ns), p.packed = array(hrm__pack_size(N, K));
@@ -131,10 +141,11 @@ static double product_gflops(hrm_pool *pool, int tn, size_t M, size_t N, size_t 
     return best;
 }
 
-static const struct { int tn; size_t M, N, K; } shapes[] = {
-    {0, 82, 1536, 512}, {0, 82, 512, 512}, {0, 82, 3072, 512}, {0, 82, 512, 1536}, {0, 656, 3072, 512}, {0, 656, 512, 1536}, {0, 656, 1536, 3072},
-    {0, 5248, 3072, 512}, {0, 2624, 2048, 256}, {0, 2624, 256, 1024}, {0, 4352, 384, 128}, {0, 4352, 128, 128}, {0, 4352, 1024, 128}, {0, 4352, 128, 512},
-    {1, 656, 3072, 512}, {1, 656, 512, 1536}, {1, 5248, 3072, 512}, {1, 2624, 2048, 256}, {1, 4352, 1024, 128}};
+static const struct { int tn; size_t M, N, K;
+} shapes[] = {{0, 82, 1536, 512},  {0, 82, 512, 512},    {0, 82, 3072, 512},   {0, 82, 512, 1536},   {0, 656, 3072, 512},
+              {0, 656, 512, 1536}, {0, 656, 1536, 3072}, {0, 5248, 3072, 512}, {0, 2624, 2048, 256}, {0, 2624, 256, 1024},
+              {0, 4352, 384, 128}, {0, 4352, 128, 128},  {0, 4352, 1024, 128}, {0, 4352, 128, 512},  {1, 656, 3072, 512},
+              {1, 656, 512, 1536}, {1, 5248, 3072, 512}, {1, 2624, 2048, 256}, {1, 4352, 1024, 128}};
 
 static void products(int threads)
 {
@@ -155,9 +166,16 @@ typedef struct result { double train, solve, solve1, halting, train_gflop, solve
 
 static int key_set(hrm_model_desc *d, const char *key, double value)
 {
-    struct { const char *name; int *field; } ints[] = {{"hidden_size", &d->hidden_size}, {"num_heads", &d->num_heads}, {"H_layers", &d->H_layers},
-                                                       {"L_layers", &d->L_layers}, {"H_cycles", &d->H_cycles}, {"L_cycles", &d->L_cycles},
-                                                       {"halt_max_steps", &d->halt_max_steps}};
+    struct {
+        const char *name;
+        int *field;
+    } ints[] = {{"hidden_size", &d->hidden_size},
+                {"num_heads", &d->num_heads},
+                {"H_layers", &d->H_layers},
+                {"L_layers", &d->L_layers},
+                {"H_cycles", &d->H_cycles},
+                {"L_cycles", &d->L_cycles},
+                {"halt_max_steps", &d->halt_max_steps}};
     for (size_t i = 0; i < HRM__COUNT(ints); i++)
         if (!strcmp(ints[i].name, key)) return *ints[i].field = (int)value, 1;
     return 0;
@@ -220,7 +238,9 @@ static result measure(const hrm_model_desc *desc, int batch, int what, int runs)
         hrm_train_desc train = {0};
         hrm_trainer *trainer;
         hrm_metrics metrics;
-        for (size_t i = 0; i < n; i++) inputs[i] = (uint8_t)(i * 7 % (size_t)d->vocab_size), labels[i] = (uint8_t)(1 + i * 5 % (size_t)(d->vocab_size - 1));
+        for (size_t i = 0; i < n; i++)
+            inputs[i] = (uint8_t)(i * 7 % (size_t)d->vocab_size),
+            labels[i] = (uint8_t)(1 + i * 5 % (size_t)(d->vocab_size - 1));
         arrays.seq_len = d->seq_len, arrays.vocab_size = d->vocab_size, arrays.num_examples = batch;
         arrays.inputs = inputs, arrays.labels = labels;
         check(hrm_dataset_from_arrays(&data, &arrays, NULL));
@@ -290,39 +310,51 @@ static result measure_apart(const char *text, int threads, hrm_forward_dtype dty
 
 static void everything(int threads)
 {
-    static const struct { const char *name, *text; } cases[] = {{"(a) 4x4, hidden 128, 2+2 layers, batch 256", "sudoku4:256:hidden_size=128,num_heads=4,H_layers=2,L_layers=2"},
-                                                                {"(b) 9x9, hidden 256, 4+4 layers, batch 32", "sudoku:32:hidden_size=256"},
-                                                                {"(c) 9x9, hidden 512, 4+4 layers, batch 8", "sudoku:8"}};
+    static const struct {
+        const char *name, *text;
+    } cases[] = {
+        {"(a) 4x4, hidden 128, 2+2 layers, batch 256", "sudoku4:256:hidden_size=128,num_heads=4,H_layers=2,L_layers=2"},
+        {"(b) 9x9, hidden 256, 4+4 layers, batch 32", "sudoku:32:hidden_size=256"},
+        {"(c) 9x9, hidden 512, 4+4 layers, batch 8", "sudoku:8"}};
     hrm_pool *one, *all;
     check(hrm_pool_create(&one, 1, NULL));
     check(hrm_pool_create(&all, threads, NULL));
     double peak1 = peak_gflops(one), peak = peak_gflops(all);
-    printf("instruction set %s, %d threads; multiply-adds on registers: %.0f GFLOP/s on one, %.0f on all\n\n", hrm__cpu_names[hrm__cpu()], threads, peak1, peak);
+    printf("instruction set %s, %d threads; multiply-adds on registers: %.0f GFLOP/s on one, %.0f on all\n\n",
+           hrm__cpu_names[hrm__cpu()], threads, peak1, peak);
     printf("matrix products (dw: summed over M)         1 thread         %d threads\n", threads);
     for (size_t i = 0; i < HRM__COUNT(shapes); i++) {
         size_t M = shapes[i].M, N = shapes[i].N, K = shapes[i].K;
         double r1 = product_gflops(one, shapes[i].tn, M, N, K), r = product_gflops(all, shapes[i].tn, M, N, K);
-        printf("  %s M %4zu  N %4zu  K %4zu   %5.0f GFLOP/s %3.0f %%   %5.0f GFLOP/s %3.0f %%\n", shapes[i].tn ? "dw" : "y ", M, N, K, r1, 100 * r1 / peak1, r,
-               100 * r / peak);
+        printf("  %s M %4zu  N %4zu  K %4zu   %5.0f GFLOP/s %3.0f %%   %5.0f GFLOP/s %3.0f %%\n", shapes[i].tn ? "dw" : "y ", M,
+               N, K, r1, 100 * r1 / peak1, r, 100 * r / peak);
         fflush(stdout);
     }
     hrm_pool_destroy(one);
     hrm_pool_destroy(all);
-    printf("\ntraining step                                  1 thread   %d threads   ratio   GFLOP/s   of peak   memory\n", threads);
+    printf("\ntraining step                                  1 thread   %d threads   ratio   GFLOP/s   of peak   memory\n",
+           threads);
     for (size_t i = 0; i < HRM__COUNT(cases); i++) {
-        result r1 = measure_apart(cases[i].text, 1, HRM_FORWARD_FLOAT32, TRAIN, 3), r = measure_apart(cases[i].text, threads, HRM_FORWARD_FLOAT32, TRAIN, 5);
-        printf("  %-43s %7.0f ms %8.0f ms   %5.2f %9.0f   %5.0f %%   %4.0f MB\n", cases[i].name, r1.train, r.train, r1.train / r.train, r.train_gflop / r.train * 1e3,
-               100 * r.train_gflop / r.train * 1e3 / peak, r.peak_mb);
+        result r1 = measure_apart(cases[i].text, 1, HRM_FORWARD_FLOAT32, TRAIN, 3),
+               r = measure_apart(cases[i].text, threads, HRM_FORWARD_FLOAT32, TRAIN, 5);
+        printf("  %-43s %7.0f ms %8.0f ms   %5.2f %9.0f   %5.0f %%   %4.0f MB\n", cases[i].name, r1.train, r.train,
+               r1.train / r.train, r.train_gflop / r.train * 1e3, 100 * r.train_gflop / r.train * 1e3 / peak, r.peak_mb);
     }
     if (threads < 8) {
-        result r = measure_apart(cases[0].text, threads, HRM_FORWARD_FLOAT32, TRAIN, 5), more = measure_apart(cases[0].text, 8, HRM_FORWARD_FLOAT32, TRAIN, 5);
-        printf("  (a) with 8 threads on %d processors: %.0f ms, %.2f of the speed with %d\n", hrm_cpu_count(), more.train, r.train / more.train, threads);
+        result r = measure_apart(cases[0].text, threads, HRM_FORWARD_FLOAT32, TRAIN, 5),
+               more = measure_apart(cases[0].text, 8, HRM_FORWARD_FLOAT32, TRAIN, 5);
+        printf("  (a) with 8 threads on %d processors: %.0f ms, %.2f of the speed with %d\n", hrm_cpu_count(), more.train,
+               r.train / more.train, threads);
     }
-    printf("\none 9x9 puzzle, full model, 16 segments        1 thread   %d threads   ratio   GFLOP/s   of peak   memory   halting at once\n", threads);
+    printf("\none 9x9 puzzle, full model, 16 segments        1 thread   %d threads   ratio   GFLOP/s   of peak   memory   "
+           "halting at once\n",
+           threads);
     for (int dtype = HRM_FORWARD_FLOAT32; dtype <= HRM_FORWARD_INT8; dtype++) {
-        result r1 = measure_apart("sudoku:1", 1, (hrm_forward_dtype)dtype, SOLVE1, 3), r = measure_apart("sudoku:1", threads, (hrm_forward_dtype)dtype, SOLVE1, 5);
-        printf("  %-43s %7.0f ms %8.0f ms   %5.2f %9.0f   %5.0f %%   %4.0f MB   %5.0f ms\n", hrm__forward_names[dtype], r1.solve1, r.solve1, r1.solve1 / r.solve1,
-               r.solve_gflop / r.solve1 * 1e3, 100 * r.solve_gflop / r.solve1 * 1e3 / peak, r.peak_mb, r.halting);
+        result r1 = measure_apart("sudoku:1", 1, (hrm_forward_dtype)dtype, SOLVE1, 3),
+               r = measure_apart("sudoku:1", threads, (hrm_forward_dtype)dtype, SOLVE1, 5);
+        printf("  %-43s %7.0f ms %8.0f ms   %5.2f %9.0f   %5.0f %%   %4.0f MB   %5.0f ms\n", hrm__forward_names[dtype],
+               r1.solve1, r.solve1, r1.solve1 / r.solve1, r.solve_gflop / r.solve1 * 1e3,
+               100 * r.solve_gflop / r.solve1 * 1e3 / peak, r.peak_mb, r.halting);
     }
 }
 
@@ -338,7 +370,8 @@ int main(int argc, char **argv)
         else {
             if (runs < 1 || runs > 64) runs = 7;
             result r = measure_apart(argv[i], threads, HRM_FORWARD_FLOAT32, what, runs);
-            printf("{\"case\": \"%s\", \"train_ms\": %.2f, \"solve_ms\": %.2f, \"solve1_ms\": %.2f, \"peak_MB\": %.1f}\n", argv[i], r.train, r.solve, r.solve1, r.peak_mb);
+            printf("{\"case\": \"%s\", \"train_ms\": %.2f, \"solve_ms\": %.2f, \"solve1_ms\": %.2f, \"peak_MB\": %.1f}\n",
+                   argv[i], r.train, r.solve, r.solve1, r.peak_mb);
             any = 1;
         }
     }

@@ -1,5 +1,6 @@
 /* Times training steps and solving on the GPU, in the cases of the paper. One JSON line a case.
- * usage: bench_cuda [CASE...]    CASE: NAME:BATCH, NAME sudoku, maze or arc    [sudoku:768 sudoku:384 maze:96] */
+ * usage: bench_cuda [CASE...]    CASE: NAME:BATCH[:ARCH], NAME sudoku, maze or arc    [sudoku:768 sudoku:384 maze:96]
+ * ARCH as in `hrm train arch=…`, trained by its recipe: sudoku:384:fast */
 #ifndef _POSIX_C_SOURCE
     #define _POSIX_C_SOURCE 200809L
 #endif
@@ -34,23 +35,28 @@ static void die(const char *what)
         if ((call) != HRM_OK) die(#call); \
     } while (0)
 
-static void bench(const char *name, int batch, int T, int V, int ids)
+static void bench(const char *name, int batch, hrm_arch arch, int T, int V, int ids)
 {
     enum { RUNS = 15, WARM = 4 };
     int examples = batch * 4;
     size_t n = (size_t)examples * (size_t)T;
     uint8_t *inputs = (uint8_t *)malloc(2 * n), *labels = inputs + n;
-    int32_t *puzzles = (int32_t *)malloc(2 * (size_t)batch * (size_t)T * sizeof *puzzles), *answers = puzzles + (size_t)batch * (size_t)T;
+    int32_t *puzzles = (int32_t *)malloc(2 * (size_t)batch * (size_t)T * sizeof *puzzles),
+            *answers = puzzles + (size_t)batch * (size_t)T;
     hrm_random r = hrm_random_make(1, 1);
-    for (size_t i = 0; i < n; i++) inputs[i] = (uint8_t)hrm_random_below(&r, (uint32_t)V), labels[i] = (uint8_t)(1 + hrm_random_below(&r, (uint32_t)V - 1));
+    for (size_t i = 0; i < n; i++)
+        inputs[i] = (uint8_t)hrm_random_below(&r, (uint32_t)V),
+        labels[i] = (uint8_t)(1 + hrm_random_below(&r, (uint32_t)V - 1));
     for (size_t i = 0; i < (size_t)batch * (size_t)T; i++) puzzles[i] = inputs[i];
     hrm_dataset_arrays a;
     hrm_dataset *data;
     memset(&a, 0, sizeof a);
-    a.seq_len = T, a.vocab_size = V, a.num_puzzle_identifiers = ids, a.num_examples = examples, a.inputs = inputs, a.labels = labels;
+    a.seq_len = T, a.vocab_size = V, a.num_puzzle_identifiers = ids, a.num_examples = examples, a.inputs = inputs,
+    a.labels = labels;
     OK(hrm_dataset_from_arrays(&data, &a, NULL));
     hrm_model_desc d = hrm_model_desc_for(data);
     d.device = HRM_CUDA;
+    d.arch = arch;
     hrm_model *model;
     hrm_trainer *trainer;
     hrm_train_desc td;
@@ -58,7 +64,7 @@ static void bench(const char *name, int batch, int T, int V, int ids)
     OK(hrm_model_memory(&memory, &d, batch));
     OK(hrm_model_create(&model, &d));
     memset(&td, 0, sizeof td);
-    td.steps = 100000, td.batch_size = batch;
+    td.arch = arch, td.steps = 100000, td.batch_size = batch;
     OK(hrm_trainer_create(&trainer, model, &td));
     double times[RUNS], loss = 0;
     for (int i = 0; i < WARM + RUNS; i++) {
@@ -86,10 +92,16 @@ static void bench(const char *name, int batch, int T, int V, int ids)
         }
         solve[k] = median(times + 2, 5);
     }
-    double S = T + 1, D = 512, I = 1536, block = 2 * (4 * D * D + 3 * D * I) + 4 * S * D, forward = block * 24, flop = batch * S * (2 * forward + 16 * block);
-    printf("{\"case\": \"%s:%d\", \"train_ms\": %.2f, \"train_queued_ms\": %.2f, \"train_tflops\": %.0f, \"solve_ms\": %.1f, \"solve1_ms\": %.2f, "
-           "\"model_GB\": %.2f, \"train_GB\": %.2f, \"loss\": %.4f}\n",
-           name, batch, train, queued, flop / train * 1e-9, solve[0], solve[1], (double)memory.model * 1e-9, (double)memory.train * 1e-9, loss);
+    const hrm_dims *m = &model->d; /* matrix products and attention, two a multiply-add */
+    double S = m->S, D = m->D, mix = m->mixer ? 6 * D * m->I_t : 8 * D * D + 4 * S * D, block = mix + 6 * D * m->I;
+    double forward = block * m->H_cycles * (m->L_cycles * m->layers[m->nets - 1] + m->layers[0]);
+    double flop = batch * S * ((m->no_continue ? 1 : 2) * forward + 2 * block * m->kept.blocks);
+    printf(
+        "{\"case\": \"%s:%d%s%s\", \"train_ms\": %.2f, \"train_queued_ms\": %.2f, \"train_tflops\": %.0f, \"solve_ms\": %.1f, "
+        "\"solve1_ms\": %.2f, "
+        "\"model_GB\": %.2f, \"train_GB\": %.2f, \"loss\": %.4f}\n",
+        name, batch, arch ? ":" : "", arch ? hrm_arch_name(arch) : "", train, queued, flop / train * 1e-9, solve[0], solve[1],
+        (double)memory.model * 1e-9, (double)memory.train * 1e-9, loss);
     fflush(stdout);
     hrm_model_destroy(model);
     hrm_dataset_close(data);
@@ -103,9 +115,12 @@ int main(int argc, char **argv)
     for (int i = 0; i < (argc > 1 ? argc - 1 : 3); i++) {
         const char *name = argc > 1 ? argv[i + 1] : standard[i], *colon = strchr(name, ':');
         int batch = colon ? atoi(colon + 1) : 64;
-        if (strncmp(name, "sudoku", 6) == 0) bench("sudoku", batch, 81, 11, 1);
-        else if (strncmp(name, "maze", 4) == 0) bench("maze", batch, 900, 6, 1);
-        else if (strncmp(name, "arc", 3) == 0) bench("arc", batch, 900, 12, 1000);
+        hrm_arch arch = HRM_ARCH_HRM;
+        colon = colon ? strchr(colon + 1, ':') : NULL;
+        if (colon && hrm_arch_find(&arch, colon + 1) != HRM_OK) die(name);
+        if (strncmp(name, "sudoku", 6) == 0) bench("sudoku", batch, arch, 81, 11, 1);
+        else if (strncmp(name, "maze", 4) == 0) bench("maze", batch, arch, 900, 6, 1);
+        else if (strncmp(name, "arc", 3) == 0) bench("arc", batch, arch, 900, 12, 1000);
         else return fprintf(stderr, "unknown case %s\n", name), 2;
     }
     return 0;

@@ -1,9 +1,8 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32 and bfloat16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|family [NAME]]   light: small cases only, wide: two for the wgmma kernels, both for a memory
- * checker; errors: prints every error; family: those cases only,
- * whose name has NAME in it */
+ * usage: test_cuda [light|wide|errors|family [NAME]]   light: small cases only, wide: two for the wgmma kernels, both for a
+ * memory checker; errors: prints every error; family: those cases only, whose name has NAME in it */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 #include "harness.h"
@@ -132,7 +131,8 @@ static int pair_open(pair *p, const shape *s, hrm_forward_dtype dtype, const cha
     memset(p, 0, sizeof *p);
     memset(&d, 0, sizeof d);
     p->s = s, p->dtype = dtype, p->variant = variant, p->round = "";
-    d.seq_len = s->T, d.vocab_size = s->V, d.num_puzzle_identifiers = s->ids, d.puzzle_emb_ndim = s->ndim, d.no_puzzle_emb = s->ndim == 0;
+    d.seq_len = s->T, d.vocab_size = s->V, d.num_puzzle_identifiers = s->ids, d.puzzle_emb_ndim = s->ndim,
+    d.no_puzzle_emb = s->ndim == 0;
     d.hidden_size = s->D, d.num_heads = s->heads, d.H_layers = d.L_layers = s->layers, d.H_cycles = d.L_cycles = s->cycles;
     d.expansion = s->expansion, d.halt_max_steps = s->halt, d.causal = s->causal, d.halt_exploration_prob = 0.5f;
     d.pos_encodings = s->learned ? HRM_LEARNED : HRM_ROPE;
@@ -217,7 +217,8 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     double entry = f32 ? 2e-5 : 2e-2;
     float scale = calm ? 0.2f : 1.0f;
 
-    set_activation(p, g->z[0], (float *)c->z[0], carry, scale, z), set_activation(p, g->z[1], (float *)c->z[1], carry + z, scale, z);
+    set_activation(p, g->z[0], (float *)c->z[0], carry, scale, z),
+        set_activation(p, g->z[1], (float *)c->z[1], carry + z, scale, z);
     set_activation(p, g->e, (float *)c->e, carry + 2 * z, scale, z);
     p->round = calm ? ", calm" : "";
     const hrm_pass *last = p->model[0]->learning + p->model[0]->num_passes - 2; /* L and H, with gradient */
@@ -265,7 +266,8 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     gpu_download(p, metrics, g->metrics, sizeof metrics), gpu_download(p, &bad, g->bad, 4);
     CHECK(bad == 0, "%s: bad is %d", s->name, (int)bad);
     for (int i = 0; i < HRM_METRIC_SUMS; i++)
-        CHECK(fabs(metrics[i] - c->metrics[i]) <= 1e-6 * (1 + fabs(c->metrics[i])), "%s: metric %d is %.9g, expected %.9g", s->name, i, metrics[i], c->metrics[i]);
+        CHECK(fabs(metrics[i] - c->metrics[i]) <= 1e-6 * (1 + fabs(c->metrics[i])), "%s: metric %d is %.9g, expected %.9g",
+              s->name, i, metrics[i], c->metrics[i]);
 
     for (size_t i = 0; calm && i < 2 * B; i++) c->dq[i] /= (float)T;
     gpu_upload(p, g->dlogits, c->dlogits, tokens * V * 4), gpu_upload(p, g->dq, c->dq, B * 8);
@@ -286,7 +288,8 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     ENTRY(norm);
     gpu_download(p, &norms[1], g->norm, sizeof *norms);
     norms[0] = *c->norm;
-    CHECK(fabs(norms[1] - norms[0]) <= 2 * all_L * norms[0], "%s: squares of the gradients %.9g, expected %.9g", s->name, norms[1], norms[0]);
+    CHECK(fabs(norms[1] - norms[0]) <= 2 * all_L * norms[0], "%s: squares of the gradients %.9g, expected %.9g", s->name,
+          norms[1], norms[0]);
     if (s->ndim) same_floats(p, "puzzle_grad", g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim, each);
     p->round = "";
 }
@@ -303,7 +306,8 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     const hrm_device_table *ct = p->model[0]->table, *gt = p->model[1]->table;
     hrm_device *cd = p->model[0]->dev, *gd = p->model[1]->dev;
     hrm_work *c = &p->run[0]->w, *g = &p->run[1]->w;
-    size_t B = (size_t)s->B, T = (size_t)s->T, V = (size_t)s->V, D = (size_t)s->D, S = (size_t)c->d.S, z = B * S * D, tokens = B * T;
+    size_t B = (size_t)s->B, T = (size_t)s->T, V = (size_t)s->V, D = (size_t)s->D, S = (size_t)c->d.S, z = B * S * D,
+           tokens = B * T;
     hrm_random r = hrm_random_make(11, (uint64_t)s->T);
 
     /* a puzzle table, a carry in mid-flight, a batch, moments */
@@ -320,12 +324,14 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     round_to_type(p, zh, z), round_to_type(p, zl, z);
     put_activation(p, g->z[0], zh, z), put_activation(p, g->z[1], zl, z);
     for (size_t i = 0; i < tokens; i++) {
-        c->inputs[i] = (int32_t)hrm_random_below(&r, (uint32_t)V), c->new_inputs[i] = (int32_t)hrm_random_below(&r, (uint32_t)V);
+        c->inputs[i] = (int32_t)hrm_random_below(&r, (uint32_t)V),
+        c->new_inputs[i] = (int32_t)hrm_random_below(&r, (uint32_t)V);
         c->labels[i] = hrm_random_below(&r, 4) ? (int32_t)hrm_random_below(&r, (uint32_t)V) : -100;
         c->new_labels[i] = i / T == 0 ? -100 : hrm_random_below(&r, 4) ? (int32_t)hrm_random_below(&r, (uint32_t)V) : -100;
     }
     for (size_t i = 0; i < B; i++) {
-        c->ids[i] = (int32_t)hrm_random_below(&r, (uint32_t)s->ids), c->new_ids[i] = (int32_t)hrm_random_below(&r, (uint32_t)s->ids);
+        c->ids[i] = (int32_t)hrm_random_below(&r, (uint32_t)s->ids),
+        c->new_ids[i] = (int32_t)hrm_random_below(&r, (uint32_t)s->ids);
         c->steps[i] = (int32_t)hrm_random_below(&r, (uint32_t)s->halt), c->halted[i] = (int32_t)(i % 3 == 0);
     }
     gpu_upload(p, g->inputs, c->inputs, tokens * 4), gpu_upload(p, g->new_inputs, c->new_inputs, tokens * 4);
@@ -343,8 +349,10 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
 
     ENTRY(prepare);
     ENTRY(act_begin);
-    same_activation(p, "act_begin: z_H", g->z[0], c->z[0], z, entry), same_activation(p, "act_begin: z_L", g->z[1], c->z[1], z, entry);
-    same_ints(p, "act_begin: inputs", g->inputs, c->inputs, tokens), same_ints(p, "act_begin: labels", g->labels, c->labels, tokens);
+    same_activation(p, "act_begin: z_H", g->z[0], c->z[0], z, entry),
+        same_activation(p, "act_begin: z_L", g->z[1], c->z[1], z, entry);
+    same_ints(p, "act_begin: inputs", g->inputs, c->inputs, tokens),
+        same_ints(p, "act_begin: labels", g->labels, c->labels, tokens);
     same_ints(p, "act_begin: ids", g->ids, c->ids, B), same_ints(p, "act_begin: steps", g->steps, c->steps, B);
 
     poison(p, g->e, activation_bytes(p, z));
@@ -380,7 +388,8 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     if (s->ndim) gpu_upload(p, g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim * 4);
     BOTH(ct->update(cd, c, groups, num_groups), gt->update(gd, g, groups, num_groups));
     same_floats(p, "params after Adam-atan2", g->params, c->params, c->at.total, 1e-6);
-    same_floats(p, "m", g->m, m, n, 1e-6), same_floats(p, "v", g->v, v, n, 1e-6), same_floats(p, "zeroed gradients", g->grads, c->grads, n, 0);
+    same_floats(p, "m", g->m, m, n, 1e-6), same_floats(p, "v", g->v, v, n, 1e-6),
+        same_floats(p, "zeroed gradients", g->grads, c->grads, n, 0);
     if (c->puzzle) {
         same_floats(p, "puzzle table", g->puzzle, c->puzzle, hrm__puzzle_count(&c->d), 1e-6);
         same_floats(p, "zeroed puzzle gradient", g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim, 0);
@@ -388,13 +397,15 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     static const float ends[] = {1e-45f, 1e-39f, 1e-30f, 3e-23f, 1e-21f, 1e-10f, 1e10f, 1e18f, 1e20f, 3e38f, HUGE_VALF};
     float moved[2 * HRM__COUNT(ends)];
     memset(m, 0, 2 * n * sizeof *m);
-    for (size_t i = 0; i < HRM__COUNT(moved); i++) c->grads[i] = (i % 2 ? -1 : 1) * ends[i / 2]; /* whose squares are no floats, or hardly */
-    gpu_upload(p, gm, m, n * 4), gpu_upload(p, gv, v, n * 4), gpu_upload(p, g->grads, c->grads, n * 4), gpu_upload(p, g->params, c->params, c->at.total * 4);
+    for (size_t i = 0; i < HRM__COUNT(moved); i++)
+        c->grads[i] = (i % 2 ? -1 : 1) * ends[i / 2]; /* whose squares are no floats, or hardly */
+    gpu_upload(p, gm, m, n * 4), gpu_upload(p, gv, v, n * 4), gpu_upload(p, g->grads, c->grads, n * 4),
+        gpu_upload(p, g->params, c->params, c->at.total * 4);
     BOTH(ct->update(cd, c, groups, 1), gt->update(gd, g, groups, 1));
     gpu_download(p, moved, g->params, sizeof moved);
     for (size_t i = 0; i < HRM__COUNT(moved); i++)
-        CHECK(fabs((double)moved[i] - (double)c->params[i]) < 1e-4, "%s: a gradient of %g moves a weight to %g, expected %g", s->name, (double)ends[i / 2],
-              (double)moved[i], (double)c->params[i]);
+        CHECK(fabs((double)moved[i] - (double)c->params[i]) < 1e-4, "%s: a gradient of %g moves a weight to %g, expected %g",
+              s->name, (double)ends[i / 2], (double)moved[i], (double)c->params[i]);
     int32_t bad = 1;
     gpu_upload(p, g->bad, &bad, 4);
     gpu_upload(p, g->grads, m, n * 4);
@@ -406,12 +417,15 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     int kept = 0;
     for (int i = 0; i < s->B && i < 64; i++)
         if (i % 3 != 0 || i == s->B - 1) rows[kept++] = i;
-    put_activation(p, g->z[0], (float *)c->z[0], z), put_activation(p, g->z[1], (float *)c->z[1], z), put_activation(p, g->e, (float *)c->e, z);
+    put_activation(p, g->z[0], (float *)c->z[0], z), put_activation(p, g->z[1], (float *)c->z[1], z),
+        put_activation(p, g->e, (float *)c->e, z);
     BOTH(ct->gather(cd, c, rows, kept), gt->gather(gd, g, rows, kept));
     size_t left = (size_t)kept;
     CHECK(g->rows == kept, "%s: %d rows left, expected %d", s->name, g->rows, kept);
-    same_activation(p, "gather: z_H", g->z[0], c->z[0], left * S * D, entry), same_activation(p, "gather: z_L", g->z[1], c->z[1], left * S * D, entry);
-    same_activation(p, "gather: e", g->e, c->e, left * S * D, entry), same_ints(p, "gather: inputs", g->inputs, c->inputs, left * T);
+    same_activation(p, "gather: z_H", g->z[0], c->z[0], left * S * D, entry),
+        same_activation(p, "gather: z_L", g->z[1], c->z[1], left * S * D, entry);
+    same_activation(p, "gather: e", g->e, c->e, left * S * D, entry),
+        same_ints(p, "gather: inputs", g->inputs, c->inputs, left * T);
     same_ints(p, "gather: labels", g->labels, c->labels, left * T), same_ints(p, "gather: ids", g->ids, c->ids, left);
     same_ints(p, "gather: steps", g->steps, c->steps, left), same_ints(p, "gather: halted", g->halted, c->halted, left);
 
@@ -420,7 +434,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     pair_close(p);
 }
 
-/* ---- trainings: tokens in, the same tokens plus one out, given in reverse -------------------------------------------------- */
+/* ---- trainings: tokens in, the same tokens plus one out, given in reverse ------------------------------------------------ */
 enum { TOY_T = 12, TOY_V = 8, TOY_N = 512 };
 static hrm_dataset *toy_data(void)
 {
@@ -433,7 +447,8 @@ static hrm_dataset *toy_data(void)
     hrm_dataset_arrays a;
     hrm_dataset *data = NULL;
     memset(&a, 0, sizeof a);
-    a.seq_len = TOY_T, a.vocab_size = TOY_V, a.num_puzzle_identifiers = 1, a.num_examples = TOY_N, a.inputs = inputs, a.labels = labels;
+    a.seq_len = TOY_T, a.vocab_size = TOY_V, a.num_puzzle_identifiers = 1, a.num_examples = TOY_N, a.inputs = inputs,
+    a.labels = labels;
     CHECK_OK(hrm_dataset_from_arrays(&data, &a, NULL));
     return data;
 }
@@ -480,10 +495,11 @@ static void check_training(void)
             all += error / STEPS;
             if (i >= STEPS - 50) tail[0] += gpu[k][i] / 50, tail[1] += cpu[i] / 50;
         }
-        printf("training 500 steps, %s: loss %.4f -> %.4f (CPU %.4f -> %.4f), first 20 within %.1e, mean difference %.1e\n", name, gpu[k][0], tail[0], cpu[0],
-               tail[1], early, all);
+        printf("training 500 steps, %s: loss %.4f -> %.4f (CPU %.4f -> %.4f), first 20 within %.1e, mean difference %.1e\n",
+               name, gpu[k][0], tail[0], cpu[0], tail[1], early, all);
         CHECK(early < (k ? 2e-2 : 1e-3), "%s: the first 20 losses differ by %.2e", name, early);
-        CHECK(fabs(tail[0] - tail[1]) < 0.1 * tail[1] + 0.02, "%s: the last 50 losses are %.4f, on the CPU %.4f", name, tail[0], tail[1]);
+        CHECK(fabs(tail[0] - tail[1]) < 0.1 * tail[1] + 0.02, "%s: the last 50 losses are %.4f, on the CPU %.4f", name, tail[0],
+              tail[1]);
     }
 }
 
@@ -502,29 +518,41 @@ static int same_weights(hrm_model *a, hrm_model *b)
 static void check_determinism(void)
 {
     hrm_metrics m[3];
-    hrm_model *a = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[0]), *b = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[1]);
+    hrm_model *a = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[0]),
+              *b = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[1]);
     setenv("HRM_CUDA_SYNC", "1", 1); /* every kernel on its own, no graphs */
     hrm_model *c = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[2]);
     unsetenv("HRM_CUDA_SYNC");
     CHECK(same_weights(a, b), "two trainings with one seed differ");
     CHECK(same_weights(a, c), "a training replayed as graphs differs from one launched kernel by kernel");
-    CHECK(m[0].lm_loss == m[1].lm_loss && m[0].lm_loss == m[2].lm_loss, "losses %.17g, %.17g, %.17g", m[0].lm_loss, m[1].lm_loss, m[2].lm_loss);
+    CHECK(m[0].lm_loss == m[1].lm_loss && m[0].lm_loss == m[2].lm_loss, "losses %.17g, %.17g, %.17g", m[0].lm_loss,
+          m[1].lm_loss, m[2].lm_loss);
     hrm_model_destroy(a), hrm_model_destroy(b), hrm_model_destroy(c);
 }
 
-/* Other lists of passes: gradients through several passes of one network, three states, none of HRM's schedule in sight. A loop of
- * one's own through hrm_run_*, on both devices. */
+/* Other lists of passes: gradients through several passes of one network, three states, none of HRM's schedule in sight. A loop
+ * of one's own through hrm_run_*, on both devices. */
 static void check_recurrences(void)
 {
     enum { B = 6, STEPS = 4 };
-    static const hrm_pass three[] = { /* state, network, inputs, index, slot: a gradient is wanted */
-        {2, 1, 2 | HRM_INPUT_E, 0, -1, 0, 0}, {2, 1, 2 | HRM_INPUT_E, 0, 0, 0, 0}, {1, 0, 4 | 1 | HRM_INPUT_E, 0, 0, 0, 0}, {2, 1, 2, 0, 0, 0, 0}, {0, 0, 6, 0, 0, 0, 0},
+    static const hrm_pass three[] = {
+        /* state, network, inputs, index, slot: a gradient is wanted */
+        {2, 1, 2 | HRM_INPUT_E, 0, -1, 0, 0},
+        {2, 1, 2 | HRM_INPUT_E, 0, 0, 0, 0},
+        {1, 0, 4 | 1 | HRM_INPUT_E, 0, 0, 0, 0},
+        {2, 1, 2, 0, 0, 0, 0},
+        {0, 0, 6, 0, 0, 0, 0},
     };
     static const hrm_pass one[] = {
-        {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0}, {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0}, {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0}, {0, 0, 2, 0, 0, 0, 0},
+        {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0},
+        {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0},
+        {0, 0, 2, 0, 0, 0, 0},
+        {1, 0, 1 | HRM_INPUT_E, 0, 0, 0, 0},
+        {0, 0, 2, 0, 0, 0, 0},
     };
     static const int layers[] = {1, 2};
-    static const hrm_recurrence recurrences[] = {{3, 2, layers, (int)HRM__COUNT(three), three}, {2, 1, layers + 1, (int)HRM__COUNT(one), one}};
+    static const hrm_recurrence recurrences[] = {{3, 2, layers, (int)HRM__COUNT(three), three},
+                                                 {2, 1, layers + 1, (int)HRM__COUNT(one), one}};
     for (int k = 0; k < 4; k++) {
         int half = k % 2;
         hrm_model *model[2] = {NULL, NULL};
@@ -534,7 +562,8 @@ static void check_recurrences(void)
         hrm_update_desc u;
         hrm_batch batch;
         memset(&d, 0, sizeof d), memset(&rd, 0, sizeof rd), memset(&u, 0, sizeof u);
-        d.seq_len = 20, d.vocab_size = 9, d.num_puzzle_identifiers = 3, d.hidden_size = 64, d.num_heads = 2, d.halt_max_steps = 4, d.seed = 5;
+        d.seq_len = 20, d.vocab_size = 9, d.num_puzzle_identifiers = 3, d.hidden_size = 64, d.num_heads = 2,
+        d.halt_max_steps = 4, d.seed = 5;
         d.recurrence = &recurrences[k / 2];
         rd.rows = B, rd.train = rd.update = 1, rd.seed = 3;
         u.lr = 1e-3f, u.weight_decay = 0.1f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.puzzle_emb_lr = 1e-3f;
@@ -560,7 +589,8 @@ static void check_recurrences(void)
             double all = half ? 6e-2 : 2e-4;
             if (!half || step == 0) /* later bfloat16 is on a way of its own */
                 CHECK(fabs(norm[1] - norm[0]) < all * norm[0] && fabs(m[1].lm_loss - m[0].lm_loss) < all * m[0].lm_loss,
-                      "recurrence %d, step %d: norm %g, expected %g; loss %g, expected %g", k, step, norm[1], norm[0], m[1].lm_loss, m[0].lm_loss);
+                      "recurrence %d, step %d: norm %g, expected %g; loss %g, expected %g", k, step, norm[1], norm[0],
+                      m[1].lm_loss, m[0].lm_loss);
             for (int t = 0; step == 0 && t < hrm_model_tensor_count(model[0]); t++) {
                 size_t n = 0;
                 hrm_tensor x;
@@ -571,8 +601,11 @@ static void check_recurrences(void)
                 CHECK_OK(hrm_run_gradient(run[0], t, a));
                 CHECK_OK(hrm_run_gradient(run[1], t, b));
                 double difference = 0, size = 0;
-                for (size_t j = 0; j < n; j++) difference += ((double)a[j] - (double)b[j]) * ((double)a[j] - (double)b[j]), size += (double)a[j] * (double)a[j];
-                CHECK(sqrt(difference) <= 2 * all * sqrt(size), "recurrence %d: gradient of %s off by %.2e", k, x.name, sqrt(difference / size));
+                for (size_t j = 0; j < n; j++)
+                    difference += ((double)a[j] - (double)b[j]) * ((double)a[j] - (double)b[j]),
+                        size += (double)a[j] * (double)a[j];
+                CHECK(sqrt(difference) <= 2 * all * sqrt(size), "recurrence %d: gradient of %s off by %.2e", k, x.name,
+                      sqrt(difference / size));
                 free(a), free(b);
             }
             for (int i = 0; i < 2; i++) CHECK_OK(hrm_run_update(run[i], &u));
@@ -611,14 +644,15 @@ typedef struct family_case {
 } family_case;
 static const family_case family_cases[] = {
     {"TRM", 9, 32, 3, 32, 2, 2, 1, 0, 0, 2, 2, 1, 1, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 1, 0, 0},
-    {"TRM, AdamW", 20, 40, 2, 32, 4, 1, 1, 0, 1, 2, 1, 2, 1, 1, HRM_NO_POSITIONS, 1, 1, 0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0,
-     1},
+    {"TRM, AdamW",     20, 40, 2,    32,   4,    1, 1,         0,    1, 2, 1, 2, 1, 1,
+     HRM_NO_POSITIONS, 1,  1,  0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0, 1},
     {"fast", 21, 16, 1, 32, 2, 1, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0},
     {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1},
-    {"mixer, no puzzle", 7, 0, 0, 15, 3, 1, 0, 1, 0, 1, 1, 0, 0, 0, HRM_NO_POSITIONS, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0},
+    {"mixer, no puzzle", 7, 0, 0, 15,   3, 1, 0,        1, 0, 1, 1, 0, 0, 0,
+     HRM_NO_POSITIONS,   0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0},
     {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0},
     {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1},
-    {"dropout, odd sizes", 10, 0, 0, 15, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0},
+    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0},
     {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1},
     {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0},
 };
@@ -649,7 +683,8 @@ static void check_family_case(const family_case *f, int half)
     hrm_update_desc u;
     hrm_batch batch;
     memset(&d, 0, sizeof d), memset(&rd, 0, sizeof rd), memset(&u, 0, sizeof u);
-    d.seq_len = f->T, d.vocab_size = 9, d.num_puzzle_identifiers = 3, d.puzzle_emb_ndim = f->ndim, d.no_puzzle_emb = f->ndim == 0;
+    d.seq_len = f->T, d.vocab_size = 9, d.num_puzzle_identifiers = 3, d.puzzle_emb_ndim = f->ndim,
+    d.no_puzzle_emb = f->ndim == 0;
     d.puzzle_emb_len = f->len, d.hidden_size = f->D, d.num_heads = f->heads, d.L_layers = f->L_layers;
     d.one_network = f->one, d.H_layers = f->one ? 0 : 1, d.mlp_t = f->mixer, d.mlp_norm = f->norm, d.causal = f->causal;
     d.H_cycles = f->H_cycles, d.L_cycles = f->L_cycles, d.grad_H_cycles = f->grad, d.no_ACT_continue = f->no_continue;
@@ -657,7 +692,8 @@ static void check_family_case(const family_case *f, int half)
     d.loss_type = f->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY;
     d.label_smoothing = f->smoothing, d.q_loss_type = f->mse ? HRM_Q_MSE : HRM_Q_BCE, d.q_loss_weight = f->q_weight;
     d.ponder_weight = f->ponder, d.dropout = f->dropout, d.halt_max_steps = 4, d.halt_exploration_prob = 0.5f, d.seed = 5;
-    rd.rows = B, rd.train = rd.update = 1, rd.seed = 3, rd.optimizer = f->optimizer, rd.ema = f->ema, rd.freeze_weights = f->freeze;
+    rd.rows = B, rd.train = rd.update = 1, rd.seed = 3, rd.optimizer = f->optimizer, rd.ema = f->ema,
+    rd.freeze_weights = f->freeze;
     u.lr = 1e-3f, u.weight_decay = 0.1f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.puzzle_emb_lr = 1e-3f, u.adam_eps = 1e-8f;
     u.muon_lr = 0.02f, u.muon_weight_decay = 0.01f, u.muon_momentum = 0.6f, u.grad_clip = f->clip, u.ema_rate = 0.9f;
     for (int i = 0; i < 3; i++) {
@@ -681,18 +717,19 @@ static void check_family_case(const family_case *f, int half)
             if (!f->freeze) CHECK_OK(hrm_run_gradient_norm(run[i], &norm[i]));
             CHECK_OK(hrm_run_metrics(run[i], &m[i]));
         }
-        CHECK(norm[2] == norm[1] && m[2].lm_loss == m[1].lm_loss, "%s, %s, step %d: computed again the norm is %.17g, not %.17g",
-              f->name, type, step, norm[2], norm[1]);
+        CHECK(norm[2] == norm[1] && m[2].lm_loss == m[1].lm_loss,
+              "%s, %s, step %d: computed again the norm is %.17g, not %.17g", f->name, type, step, norm[2], norm[1]);
         if (half && step > 0) { /* on a way of its own */
             for (int i = 0; i < 3; i++) CHECK_OK(hrm_run_update(run[i], &u));
             continue;
         }
-        CHECK(fabs(norm[1] - norm[0]) <= all * norm[0], "%s, %s, step %d: norm %g, expected %g", f->name, type, step, norm[1], norm[0]);
+        CHECK(fabs(norm[1] - norm[0]) <= all * norm[0], "%s, %s, step %d: norm %g, expected %g", f->name, type, step, norm[1],
+              norm[0]);
         const double told[2][4] = {{m[0].lm_loss, m[0].q_halt_loss, m[0].q_continue_loss, m[0].ponder_loss},
                                    {m[1].lm_loss, m[1].q_halt_loss, m[1].q_continue_loss, m[1].ponder_loss}};
         for (int k = 0; k < 4; k++)
-            CHECK(fabs(told[1][k] - told[0][k]) <= all * (1e-3 + fabs(told[0][k])), "%s, %s, step %d: loss %d is %g, expected %g",
-                  f->name, type, step, k, told[1][k], told[0][k]);
+            CHECK(fabs(told[1][k] - told[0][k]) <= all * (1e-3 + fabs(told[0][k])),
+                  "%s, %s, step %d: loss %d is %g, expected %g", f->name, type, step, k, told[1][k], told[0][k]);
         for (int t = 0; t < hrm_model_tensor_count(model[0]); t++) {
             size_t n = 0;
             const char *name;
@@ -703,7 +740,8 @@ static void check_family_case(const family_case *f, int half)
                 CHECK(error <= 2 * all, "%s, %s, step %d: gradient of %s off by %.2e", f->name, type, step, name, error);
                 CHECK(memcmp(g[1], g[2], n * sizeof *g[1]) == 0, "%s, %s: gradient of %s is not the same bits computed again",
                       f->name, type, name);
-                if (verbose) printf("%.2e of %.0e  %s, %s, step %d: gradient of %s\n", error, 2 * all, f->name, type, step, name);
+                if (verbose)
+                    printf("%.2e of %.0e  %s, %s, step %d: gradient of %s\n", error, 2 * all, f->name, type, step, name);
             }
             for (int i = 0; i < 3; i++) free(g[i]);
         }
@@ -719,7 +757,8 @@ static void check_family_case(const family_case *f, int half)
             double error = relative_error(w[1], w[0], n);
             CHECK(half || error <= 2e-3, "%s, %s: %s%s off by %.2e after the updates", f->name, type, x.name,
                   averaged ? "'s average" : "", error);
-            CHECK(memcmp(w[1], w[2], n * sizeof *w[1]) == 0, "%s, %s: %s is not the same bits computed again", f->name, type, x.name);
+            CHECK(memcmp(w[1], w[2], n * sizeof *w[1]) == 0, "%s, %s: %s is not the same bits computed again", f->name, type,
+                  x.name);
             for (int i = 0; i < 3; i++) free(w[i]);
         }
     }
@@ -746,7 +785,8 @@ static void check_parts(void)
         hrm_train_desc td;
         memset(&td, 0, sizeof td);
         d.hidden_size = 32, d.num_heads = 2, d.one_network = 1, d.L_layers = 1, d.grad_H_cycles = 1;
-        d.halt_max_steps = 4, d.seed = 1, d.dropout = 0.2f, d.device = k ? HRM_CUDA : HRM_CPU, d.forward_dtype = HRM_FORWARD_FLOAT32;
+        d.halt_max_steps = 4, d.seed = 1, d.dropout = 0.2f, d.device = k ? HRM_CUDA : HRM_CPU,
+        d.forward_dtype = HRM_FORWARD_FLOAT32;
         td.steps = 100, td.batch_size = 12, td.lr = 1e-3f, td.no_warmup = 1, td.seed = 2, td.grad_accumulation = k == 2 ? 3 : 1;
         td.grad_clip = 0.5f, td.ema = 1, td.optimizer = HRM_ADAMW;
         CHECK_OK(hrm_model_create(&model, &d));
@@ -826,11 +866,13 @@ static void check_solving(void)
             sd.results = results[0];
             CHECK_OK(hrm_solve(cpu, puzzles, answers[0], &sd));
             sd.results = results[1];
-            for (int again = 0; again < 3; again++) CHECK_OK(hrm_solve(gpu, puzzles, answers[1], &sd)); /* eager, recorded, replayed */
+            for (int again = 0; again < 3; again++)
+                CHECK_OK(hrm_solve(gpu, puzzles, answers[1], &sd)); /* eager, recorded, replayed */
             int wrong = 0, steps = 0;
             for (int i = 0; i < rows * TOY_T; i++) wrong += answers[0][i] != answers[1][i];
             for (int i = 0; i < rows; i++) steps += results[0][i].segments != results[1][i].segments;
-            CHECK(wrong <= rows * TOY_T / 50 && steps == 0, "%d rows: %d tokens and %d numbers of segments differ", rows, wrong, steps);
+            CHECK(wrong <= rows * TOY_T / 50 && steps == 0, "%d rows: %d tokens and %d numbers of segments differ", rows, wrong,
+                  steps);
         }
     hrm_model_destroy(gpu), hrm_model_destroy(cpu);
 }

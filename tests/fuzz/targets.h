@@ -19,7 +19,8 @@ static size_t fuzz_nodes(const hrm_json *node, int depth)
     }
     FUZZ_CHECK(count == node->count);
     FUZZ_CHECK(node->type == HRM_JSON_ARRAY || node->type == HRM_JSON_OBJECT || count == 0);
-    FUZZ_CHECK((node->string != NULL) == (node->type == HRM_JSON_STRING || node->type == HRM_JSON_NUMBER || node->type == HRM_JSON_BOOL));
+    FUZZ_CHECK((node->string != NULL) ==
+               (node->type == HRM_JSON_STRING || node->type == HRM_JSON_NUMBER || node->type == HRM_JSON_BOOL));
     if (node->string) FUZZ_CHECK(hrm__utf8_bad(node->string, strlen(node->string)) == strlen(node->string));
     return nodes + 1;
 }
@@ -104,11 +105,13 @@ static int fuzz_checkpoint(const unsigned char *data, size_t size)
         const char *name = hrm_tensors_model_name(f, hrm_tensors_at(f, i));
         FUZZ_CHECK(!name || strncmp(name, "inner.", 6) == 0);
     }
-    if (status == HRM_OK && hrm_tensors_metadata(f, "hrm.config")) { /* a model as far as its shapes; none is made, nothing beside it looked for */
+    if (status == HRM_OK &&
+        hrm_tensors_metadata(f, "hrm.config")) { /* a model as far as its shapes; none is made, nothing beside it looked for */
         hrm_model_desc desc, merged;
         hrm_sources sources;
         memset(&desc, 0, sizeof desc);
-        if (hrm__checkpoint_merge(&merged, &sources, f, "fuzz.pt", &desc) == HRM_OK && hrm_checkpoint_complete(&merged, "fuzz.pt") == HRM_OK) {
+        if (hrm__checkpoint_merge(&merged, &sources, f, "fuzz.pt", &desc) == HRM_OK &&
+            hrm_checkpoint_complete(&merged, "fuzz.pt") == HRM_OK) {
             FUZZ_CHECK(hrm_sources_of(&sources, NULL) && hrm_sources_of(&sources, "num_heads"));
             (void)hrm__check_plan(&merged, f, "fuzz.pt");
         }
@@ -128,15 +131,20 @@ typedef struct fuzz_seed { const char *name; fuzz_function run; unsigned char *d
 #define FUZZ_TENSORS 6
 
 static const char *const fuzz_json_seeds[] = {
-    "{\"a\": [1, -2.5e-3, true, false, null, \"x\\u00e4\\ud83d\\ude00\\n\\\"\"], \"b\": {\"c\": {}, \"d\": []}, \"e\": 12345678901234567890}",
+    "{\"a\": [1, -2.5e-3, true, false, null, \"x\\u00e4\\ud83d\\ude00\\n\\\"\"], \"b\": {\"c\": {}, \"d\": []}, \"e\": "
+    "12345678901234567890}",
     "[[[[[[[[]]]]]]], 0, 0.1, 1e22, 123456789012345678, \"\\u0041\\/\"]",
     "{\"config\": {\"seq_len\": 16, \"rms_norm_eps\": 1e-05}, \"names\": [\"\", \"id_t0_1234567890\"]}"};
 static const char *const fuzz_yaml_seeds[] = {
-    "# a configuration\ndefaults:\n  - arch: hrm_v1\n  - _self_\n\nhydra:\n  output_subdir: null\ndata_path: data/arc  # where\nlr: 1e-4\nbetas: [0.9, .95]\n",
-    "arch:\n  name: hrm@V1\n  loss:\n    type: 'it''s'\n  size: ${.hidden_size}\nlist:\n- 1\n- - 2\n  - a: \"x\\ty\"\n    b: {}\nlong: one\n  two\n  three\n",
+    "# a configuration\ndefaults:\n  - arch: hrm_v1\n  - _self_\n\nhydra:\n  output_subdir: null\ndata_path: data/arc  # "
+    "where\nlr: 1e-4\nbetas: [0.9, .95]\n",
+    "arch:\n  name: hrm@V1\n  loss:\n    type: 'it''s'\n  size: ${.hidden_size}\nlist:\n- 1\n- - 2\n  - a: \"x\\ty\"\n    b: "
+    "{}\nlong: one\n  two\n  three\n",
     "---\na: {b: [1, {c: d}], e: null}\n\"q r\": yes\n'k': ~\n-k: -1\n",
-    "b: &b\n  lr: 1\n  l: &l [1, &x two, *x]\nc:\n  <<: *b\n  lr: 2\nd: {<<: [*b, {m: *l}], e: &e {}}\nf:\n- &g\n  h: *e\n- *g\n",
-    "a: |-\n  one\n    two\n\n  three\nb: >+\n  x\n  y\n\n   z\n\nc: 'q\n  r\n\n  it''s'\nd: \"s\\\n  t\\x41\\U0001F600\"\ne: ${.a}-${oc.env:HRM_NONE,1}${now:%Y}\nf: ${e}${f}\ng: |2\n   h\n"};
+    "b: &b\n  lr: 1\n  l: &l [1, &x two, *x]\nc:\n  <<: *b\n  lr: 2\nd: {<<: [*b, {m: *l}], e: &e {}}\nf:\n- &g\n  h: *e\n- "
+    "*g\n",
+    "a: |-\n  one\n    two\n\n  three\nb: >+\n  x\n  y\n\n   z\n\nc: 'q\n  r\n\n  it''s'\nd: \"s\\\n  t\\x41\\U0001F600\"\ne: "
+    "${.a}-${oc.env:HRM_NONE,1}${now:%Y}\nf: ${e}${f}\ng: |2\n   h\n"};
 
 static int fuzz_seed_read(fuzz_seed *seed, const char *name, fuzz_function run, const char *path)
 {
@@ -179,8 +187,12 @@ static int fuzz_seeds(fuzz_seed *seeds, const char *path /* of a file to write a
     int n = 0;
     memset(tensors, 0, sizeof tensors);
     for (int i = 0; i < FUZZ_TENSORS; i++) {
-        static const char *const names[FUZZ_TENSORS] = {"inner.H_init", "inner.lm_head.weight", "inner.embed_tokens.embedding_weight",
-            "inner.H_level.layers.0.mlp.down_proj.weight", "inner.L_level.layers.0.mlp.down_proj.weight", "n"};
+        static const char *const names[FUZZ_TENSORS] = {"inner.H_init",
+                                                        "inner.lm_head.weight",
+                                                        "inner.embed_tokens.embedding_weight",
+                                                        "inner.H_level.layers.0.mlp.down_proj.weight",
+                                                        "inner.L_level.layers.0.mlp.down_proj.weight",
+                                                        "n"};
         tensors[i].name = names[i];
         tensors[i].dtype = names[i][1] ? HRM_F32 : HRM_U8;
         tensors[i].ndim = i == 0 ? 1 : names[i][1] ? 2 : 0;
@@ -190,7 +202,8 @@ static int fuzz_seeds(fuzz_seed *seeds, const char *path /* of a file to write a
         tensors[i].bytes = i == 0 ? 16 : names[i][1] ? 48 : 1;
     }
     metadata.key = "hrm.config";
-    metadata.value = "{\"seq_len\": 4, \"num_heads\": 2, \"H_cycles\": 2, \"L_cycles\": 1, \"halt_max_steps\": 4, \"loss\": {\"loss_type\": \"softmax_cross_entropy\"}, \"causal\": false}";
+    metadata.value = "{\"seq_len\": 4, \"num_heads\": 2, \"H_cycles\": 2, \"L_cycles\": 1, \"halt_max_steps\": 4, \"loss\": "
+                     "{\"loss_type\": \"softmax_cross_entropy\"}, \"causal\": false}";
     for (size_t i = 0; i < HRM__COUNT(fuzz_json_seeds); i++)
         if (!fuzz_seed_text(&seeds[n++], "json", fuzz_json, fuzz_json_seeds[i])) return 0;
     for (size_t i = 0; i < HRM__COUNT(fuzz_yaml_seeds); i++)
@@ -198,9 +211,12 @@ static int fuzz_seeds(fuzz_seed *seeds, const char *path /* of a file to write a
     if (hrm_npy_writer_open(&w, path, HRM_F32, 2, rows, NULL) != HRM_OK || hrm_npy_writer_write(&w, values, 3) != HRM_OK ||
         hrm_npy_writer_commit(&w) != HRM_OK || !fuzz_seed_file(&seeds[n++], "npy", fuzz_npy, path))
         return 0;
-    if (hrm_safetensors_save(path, tensors, FUZZ_TENSORS, &metadata, 1, HRM_BF16, NULL) != HRM_OK || !fuzz_seed_file(&seeds[n++], "safetensors", fuzz_checkpoint, path))
+    if (hrm_safetensors_save(path, tensors, FUZZ_TENSORS, &metadata, 1, HRM_BF16, NULL) != HRM_OK ||
+        !fuzz_seed_file(&seeds[n++], "safetensors", fuzz_checkpoint, path))
         return 0;
-    if (hrm_torch_save(path, tensors, FUZZ_TENSORS, HRM_DTYPE_COUNT, NULL) != HRM_OK || !fuzz_seed_file(&seeds[n++], "torch", fuzz_checkpoint, path)) return 0;
+    if (hrm_torch_save(path, tensors, FUZZ_TENSORS, HRM_DTYPE_COUNT, NULL) != HRM_OK ||
+        !fuzz_seed_file(&seeds[n++], "torch", fuzz_checkpoint, path))
+        return 0;
     if (!fuzz_seed_read(&seeds[n++], "objects", fuzz_checkpoint, "tests/files/objects.pt")) return 0;
     return n;
 }
@@ -208,7 +224,8 @@ static int fuzz_seeds(fuzz_seed *seeds, const char *path /* of a file to write a
 static size_t fuzz_mutate(unsigned char *data, size_t size, size_t room, hrm_random *r)
 {
     /* one to four small damages -> the new size */
-    static const uint32_t interesting[] = {0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffffu, 0x80000000u, 0xfffffffeu, 0xffffffffu};
+    static const uint32_t interesting[] = {0,      1,           0x7f,        0x80,        0xff,       0x7fff,
+                                           0xffff, 0x7fffffffu, 0x80000000u, 0xfffffffeu, 0xffffffffu};
     for (uint32_t times = 1 + hrm_random_below(r, 4); times > 0; times--) {
         size_t at = size ? hrm_random_below(r, (uint32_t)size) : 0, n = 1 + hrm_random_below(r, 8), from;
         if (n > size - at) n = size - at;
