@@ -46,6 +46,7 @@ run; check "no command: usage" test $? -eq 2
 "$hrm" train --help > out; "$hrm" eval --help >> out; "$hrm" solve --help >> out
 for key in $(sed -n 's/^  \([A-Za-z_.0-9]*\)=.*/\1/p' out | sort -u); do
     check "$key is in the manual page" grep -q "^\.BI $key=" "$root/docs/hrm.1"
+    [ $key = arch.KEY ] || check "$key is in docs/options.md" grep -q "^| \`$key\` |" "$root/docs/options.md"
 done
 
 # ---- configuration -----------------------------------------------------------------------------------------------------
@@ -420,49 +421,6 @@ head -c 20000 torch/step_480 > cut.pt
 refuse 1 'cut.pt' info cut.pt
 
 # ---- the golden cases: their first batch as a data set, evaluated from both formats ------------------------------------------
-cat > dataset.c <<'C'
-/* batches.safetensors and the sizes -> DIR/test in the public layout: batch 1 as a data set. */
-#include "hrm.h"
-#include <stdio.h>
-#include <string.h>
-#include <stdlib.h>
-static void die(void) { fprintf(stderr, "%s\n", hrm_error_message()); exit(1); }
-static void write_array(const char *dir, const char *name, int ndim, const int64_t *shape, const int32_t *values)
-{
-    char path[600];
-    hrm_npy_writer w;
-    snprintf(path, sizeof path, "%s/test/all__%s.npy", dir, name);
-    if (hrm_npy_writer_open(&w, path, HRM_I32, ndim, shape, NULL) != HRM_OK || hrm_npy_writer_write(&w, values, (size_t)shape[0]) != HRM_OK ||
-        hrm_npy_writer_commit(&w) != HRM_OK) die();
-}
-int main(int argc, char **argv)
-{
-    static int32_t inputs[4096], labels[4096], ids[64], index[65];
-    hrm_tensors *file;
-    char path[600];
-    if (argc != 6 || hrm_tensors_open(&file, argv[1], NULL) != HRM_OK) die();
-    const hrm_tensor *x = hrm_tensors_find(file, "inputs.1"), *y = hrm_tensors_find(file, "labels.1"), *p = hrm_tensors_find(file, "puzzle_identifiers.1");
-    int64_t n = x->shape[0], T = x->shape[1], shape[2] = {n, T}, one[1] = {n + 1};
-    memcpy(inputs, x->data, x->bytes);
-    memcpy(labels, y->data, y->bytes);
-    memcpy(ids, p->data, p->bytes);
-    for (int64_t i = 0; i < n * T; i++)
-        if (labels[i] == -100) labels[i] = 0; /* never a label there: the data set's ignore id */
-    for (int i = 0; i <= n; i++) index[i] = i;
-    write_array(argv[2], "inputs", 2, shape, inputs);
-    write_array(argv[2], "labels", 2, shape, labels);
-    write_array(argv[2], "puzzle_identifiers", 1, shape, ids);
-    write_array(argv[2], "puzzle_indices", 1, one, index);
-    write_array(argv[2], "group_indices", 1, one, index);
-    snprintf(path, sizeof path, "%s/test/dataset.json", argv[2]);
-    FILE *f = fopen(path, "w");
-    fprintf(f, "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %s, \"seq_len\": %d, \"num_puzzle_identifiers\": %s, "
-               "\"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}\n", argv[3], (int)T, argv[4], (int)n);
-    fclose(f);
-    hrm_tensors_close(file);
-    return argv[5][0] != 'x';
-}
-C
 number() { sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p" "$2" | head -1; }
 close() # NAME EXPECTED.json RESULT
 {
@@ -472,14 +430,14 @@ close() # NAME EXPECTED.json RESULT
         if awk "BEGIN { a = $a + 0; b = ${b:-1e9} + 0; d = a - b; if (d < 0) d = -d; exit !(d <= 1e-4 * (a > 1 ? a : 1)) }"; then ok; else bad "$1: $k is $b, expected $a"; fi
     done
 }
-if ${CC:-cc} -std=c99 -O1 -I"$root" dataset.c "$B/hrm.o" -lm -pthread -o dataset 2> err; then
+if ${CC:-cc} -std=c99 -O1 -I"$root" "$root/tests/golden_dataset.c" "$B/hrm.o" -lm -pthread -o dataset 2> err; then
     golden=
     for g in "$root"/tests/golden/*/ "$shared"/golden/*/; do
         [ -s "$g/config.json" ] || continue
         case $g in "$shared"*) golden=yes ;; esac
         name=$(basename "$g")
         mkdir -p "$name/test"
-        check "$name as a data set" ./dataset "$g/batches.safetensors" "$name" "$(number vocab_size "$g/config.json")" "$(number num_puzzle_identifiers "$g/config.json")" x
+        check "$name as a data set" ./dataset "$g/batches.safetensors" "$name" "$(number vocab_size "$g/config.json")" "$(number num_puzzle_identifiers "$g/config.json")"
         cp "$g/all_config.yaml" "$name/"
         for f in final.safetensors:eval init.safetensors:eval_init checkpoint.pt:eval_init; do
             [ -s "$g/${f%:*}" ] || continue

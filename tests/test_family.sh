@@ -211,15 +211,18 @@ same run_ema/step_6.safetensors run_one/step_6.safetensors
 good "only the table" train data_path=data load_checkpoint=run_plain threads=1 tensorboard=false global_batch_size=8 steps=2 freeze_weights=true grad_clip=1 puzzle_emb_lr=0.1 checkpoint_path=run_frozen log_interval=1
 silent run_frozen train/grad_norm
 cat > moved.c <<'C'
-/* A.safetensors B.safetensors -> which tensors differ */
-#define HRM_IMPLEMENTATION_DONE
+/* A.safetensors B.safetensors -> which tensors differ; A.safetensors TENSOR -> the first value of every row */
 #include "hrm.h"
 #include <stdio.h>
 #include <string.h>
 int main(int argc, char **argv)
 {
     hrm_tensors *a, *b;
-    if (argc != 3 || hrm_tensors_open(&a, argv[1], NULL) != HRM_OK || hrm_tensors_open(&b, argv[2], NULL) != HRM_OK) return 1;
+    if (argc != 3 || hrm_tensors_open(&a, argv[1], NULL) != HRM_OK) return 1;
+    const hrm_tensor *t = hrm_tensors_find(a, argv[2]);
+    for (int64_t i = 0; t && i < t->shape[0]; i++) printf("%.9g\n", (double)((const float *)t->data)[i * t->shape[1]]);
+    if (t) return 0;
+    if (hrm_tensors_open(&b, argv[2], NULL) != HRM_OK) return 1;
     for (size_t i = 0; i < hrm_tensors_count(a); i++) {
         const hrm_tensor *x = hrm_tensors_at(a, i), *y = hrm_tensors_find(b, x->name);
         if (!y || x->bytes != y->bytes || memcmp(x->data, y->data, x->bytes)) printf("%s\n", x->name);
@@ -230,6 +233,16 @@ int main(int argc, char **argv)
 }
 C
 if ${CC:-cc} -std=c99 -O1 -I"$root" moved.c "$B/hrm.o" -lm -pthread -o moved 2> err; then
+    # more puzzles than the table has rows: a table of their number, each row the mean of those that were
+    for n in 3 5; do cp -r data data$n; sed -i "s/\"num_puzzle_identifiers\": 1/\"num_puzzle_identifiers\": $n/" data$n/*/dataset.json; done
+    good "a larger table" train data_path=data3 load_checkpoint=run_plain $tiny data_path=data3 steps=2 puzzle_emb_lr=0.5 checkpoint_path=run_three
+    good "another" train data_path=data5 load_checkpoint=run_three threads=1 tensorboard=false global_batch_size=8 steps=1 freeze_weights=true puzzle_emb_lr=0 checkpoint_path=run_five
+    check "it is told" grep -q 'its puzzle table has 3 rows, the data set 5 puzzles: each begins as the mean of those' err
+    ./moved run_three/step_2.safetensors inner.puzzle_emb.weights > three
+    mean=$(awk '{ s += $1 } END { print s / 3 }' three)
+    check "rows that differ" test "$(sort -u three | wc -l)" -gt 1
+    check "five means" test "$(./moved run_five/step_1.safetensors inner.puzzle_emb.weights | awk -v m="$mean" '{ d = $1 - m } d < 1e-5 && d > -1e-5' | wc -l)" -eq 5
+    refuse 1 'num_puzzle_identifiers is 5, more than the 3' eval checkpoint=run_three data_path=data5
     check "nothing but the table moved" test "$(./moved run_plain/step_4.safetensors run_frozen/step_2.safetensors)" = inner.puzzle_emb.weights
 else
     bad "the comparison does not build"
@@ -284,52 +297,8 @@ refuse 2 'optimizer is "sgd", expected adam_atan2|adamw|muon' train data_path=da
 refuse 2 'grad_clip is -1, expected 0 to' train data_path=data grad_clip=-1
 refuse 2 'did you mean arch.loss.label_smoothing?' train data_path=data label_smoothing=0.1
 
-# ---- the golden cases: PyTorch's files as they are, with the configuration beside them -------------------------------------------------
+# ---- the golden cases: the files as they are, with the configuration beside them -------------------------------------------------
 golden=
-cat > dataset.c <<'C'
-/* batches.safetensors and the sizes -> DIR/test in the public layout: batch 1 as a data set. */
-#define HRM_IMPLEMENTATION_DONE
-#include "hrm.h"
-#include <stdio.h>
-#include <string.h>
-#include <stdlib.h>
-static void die(void) { fprintf(stderr, "%s\n", hrm_error_message()); exit(1); }
-static void write_array(const char *dir, const char *name, int ndim, const int64_t *shape, const int32_t *values)
-{
-    char path[600];
-    hrm_npy_writer w;
-    snprintf(path, sizeof path, "%s/test/all__%s.npy", dir, name);
-    if (hrm_npy_writer_open(&w, path, HRM_I32, ndim, shape, NULL) != HRM_OK || hrm_npy_writer_write(&w, values, (size_t)shape[0]) != HRM_OK ||
-        hrm_npy_writer_commit(&w) != HRM_OK) die();
-}
-int main(int argc, char **argv)
-{
-    static int32_t inputs[4096], labels[4096], ids[64], index[65];
-    hrm_tensors *file;
-    char path[600];
-    if (argc != 5 || hrm_tensors_open(&file, argv[1], NULL) != HRM_OK) die();
-    const hrm_tensor *x = hrm_tensors_find(file, "inputs.1"), *y = hrm_tensors_find(file, "labels.1"), *p = hrm_tensors_find(file, "puzzle_identifiers.1");
-    int64_t n = x->shape[0], T = x->shape[1], shape[2] = {n, T}, one[1] = {n + 1};
-    memcpy(inputs, x->data, x->bytes);
-    memcpy(labels, y->data, y->bytes);
-    memcpy(ids, p->data, p->bytes);
-    for (int64_t i = 0; i < n * T; i++)
-        if (labels[i] == -100) labels[i] = 0; /* never a label there: the data set's ignore id */
-    for (int i = 0; i <= n; i++) index[i] = i;
-    write_array(argv[2], "inputs", 2, shape, inputs);
-    write_array(argv[2], "labels", 2, shape, labels);
-    write_array(argv[2], "puzzle_identifiers", 1, shape, ids);
-    write_array(argv[2], "puzzle_indices", 1, one, index);
-    write_array(argv[2], "group_indices", 1, one, index);
-    snprintf(path, sizeof path, "%s/test/dataset.json", argv[2]);
-    FILE *f = fopen(path, "w");
-    fprintf(f, "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %s, \"seq_len\": %d, \"num_puzzle_identifiers\": %s, "
-               "\"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}\n", argv[3], (int)T, argv[4], (int)n);
-    fclose(f);
-    hrm_tensors_close(file);
-    return 0;
-}
-C
 first() { sed -n "s/.*\"$1\": *\([-0-9.e+]*\).*/\1/p" "$2" | head -1; }
 close() # NAME EXPECTED.json RESULT
 {
@@ -340,20 +309,24 @@ close() # NAME EXPECTED.json RESULT
         if near "$a" "${b:-1e9}" "$(awk "BEGIN { print $t * ($a > 1 ? $a : 1) }")"; then ok; else bad "$1: $k is $b, expected $a"; fi
     done
 }
-if ${CC:-cc} -std=c99 -O1 -I"$root" dataset.c "$B/hrm.o" -lm -pthread -o dataset 2> err; then
-    for g in "$shared"/golden_family/*/; do
+if ${CC:-cc} -std=c99 -O1 -I"$root" "$root/tests/golden_dataset.c" "$B/hrm.o" -lm -pthread -o dataset 2> err; then
+    for g in "$root"/tests/golden_family/*/ "$shared"/golden_family/*/; do
         [ -s "$g/config.json" ] || continue
-        golden=yes name=g_$(basename "$g")
+        case $g in "$shared"*) golden=yes ;; esac
+        name=g_$(basename "$g")
         mkdir -p "$name/test"
         check "$name as a data set" ./dataset "$g/batches.safetensors" "$name" "$(first vocab_size "$g/config.json")" "$(first num_puzzle_identifiers "$g/config.json")"
         final=final.safetensors; [ -s "$g/ema.safetensors" ] && final=ema.safetensors # what eval.json is of
-        cp "$g/all_config.yaml" "$g/$final" "$g/init.safetensors" "$g/checkpoint.pt" "$name/"
+        cp "$g/all_config.yaml" "$name/"
         for f in $final:eval init.safetensors:eval_init checkpoint.pt:eval_init; do
+            [ -s "$g/${f%:*}" ] && cp "$g/${f%:*}" "$name/" || continue
             good "$name: eval ${f%:*}" eval checkpoint="$name/${f%:*}" data_path="$name" threads=1
             close "$name ${f%:*}" "$g/${f#*:}.json" out
         done
-        good "$name: info" info "$name/checkpoint.pt" data_path= 
-        good "$name: convert" convert "$name/checkpoint.pt" "$name/own.safetensors"
+        file=$name/checkpoint.pt; [ -s "$file" ] || file=$name/init.safetensors
+        run info "$file"
+        check "$name: info" grep -q '^  parameters, trained' out
+        good "$name: convert" convert "$file" "$name/own.safetensors"
         mkdir -p alone; cp "$name/own.safetensors" alone/
         good "$name: the converted file by itself" eval checkpoint=alone/own.safetensors data_path="$name" threads=1
         close "$name converted" "$g/eval_init.json" out

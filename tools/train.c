@@ -573,6 +573,48 @@ static int open_data(train_run *r)
     return hrm_dataset_open(&r->test, from, "test", NULL) == HRM_OK ? TOOL_OK : tool_failed();
 }
 
+static int copy_tensor(train_run *r, const hrm_model *from, int index)
+{
+    /* of the puzzle table, for each of its rows the mean of the rows there: nobody has seen these puzzles */
+    hrm_tensor ours, theirs;
+    hrm_role role;
+    if (hrm_model_tensor(r->model, index, &ours, &role) != HRM_OK) return tool_failed();
+    int there = hrm_model_tensor_find(from, ours.name);
+    if (there < 0 || hrm_model_tensor(from, there, &theirs, &role) != HRM_OK) return tool_failed();
+    size_t n = theirs.bytes / sizeof(hrm_real), most = ours.bytes / sizeof(hrm_real), width = (size_t)ours.shape[1];
+    hrm_real *values = (hrm_real *)malloc((n > most ? n : most) * sizeof *values);
+    if (!values) return tool_error("no memory for %s", ours.name);
+    hrm_status status = hrm_model_tensor_read(from, there, values);
+    for (size_t k = 0; status == HRM_OK && role == HRM_PUZZLE_TABLE && k < width; k++) {
+        double sum = 0;
+        for (size_t i = k; i < n; i += width) sum += (double)values[i];
+        values[k] = (hrm_real)(sum / ((double)n / (double)width));
+    }
+    for (size_t i = width; role == HRM_PUZZLE_TABLE && i < most; i++) values[i] = values[i - width];
+    if (status == HRM_OK) status = hrm_model_tensor_write(r->model, index, values);
+    free(values);
+    return status == HRM_OK ? TOOL_OK : tool_failed();
+}
+
+static int start_from(train_run *r, const char *path, const hrm_model_desc *stated)
+{
+    /* the weights; where the data set has more puzzles than the table's rows, with a table of its size, as the public TRM code */
+    const hrm_model_desc *d = hrm_model_describe(r->model);
+    hrm_model_desc desc = *stated;
+    hrm_model *from;
+    int status = TOOL_OK;
+    if (d->no_puzzle_emb || d->num_puzzle_identifiers == stated->num_puzzle_identifiers)
+        return hrm_model_load_weights(r->model, path) == HRM_OK ? TOOL_OK : tool_failed();
+    desc.seq_len = d->seq_len, desc.halt_max_steps = d->halt_max_steps, desc.num_threads = d->num_threads;
+    if (hrm_model_load(&from, path, &desc) != HRM_OK) return tool_failed();
+    for (int i = 0; i < hrm_model_tensor_count(r->model) && status == TOOL_OK; i++) status = copy_tensor(r, from, i);
+    hrm_model_destroy(from);
+    if (status == TOOL_OK)
+        tool_note("%s: its puzzle table has %d rows, the data set %d puzzles: each begins as the mean of those", path,
+                  stated->num_puzzle_identifiers, d->num_puzzle_identifiers);
+    return status;
+}
+
 static int make_model(train_run *r)
 {
     config *c = r->c;
@@ -585,10 +627,12 @@ static int make_model(train_run *r)
     if (!start || !tool_exists(start)) start = *c->load_checkpoint ? c->load_checkpoint : NULL;
     if (start) {
         status = config_checkpoint(c, start, &stated, &sources);
-        if (status == TOOL_OK) status = evaluation_check_data(&stated, start, r->train, c->data_path);
+        hrm_model_desc shapes = stated;
+        if (start == c->load_checkpoint) shapes.num_puzzle_identifiers = 0; /* there a larger table is made */
+        if (status == TOOL_OK) status = evaluation_check_data(&shapes, start, r->train, c->data_path);
         if (status != TOOL_OK) return status;
         if (stated.vocab_size) desc.vocab_size = stated.vocab_size; /* the data may use fewer */
-        if (stated.num_puzzle_identifiers) desc.num_puzzle_identifiers = stated.num_puzzle_identifiers;
+        if (stated.num_puzzle_identifiers > desc.num_puzzle_identifiers) desc.num_puzzle_identifiers = stated.num_puzzle_identifiers;
     }
     config_model_desc(c, &desc);
     desc.device = (hrm_device_kind)c->device;
@@ -600,8 +644,7 @@ static int make_model(train_run *r)
         if (status != TOOL_OK) return status;
     }
     if (hrm_model_create(&r->model, &desc) != HRM_OK) return tool_failed();
-    if (start == c->load_checkpoint && hrm_model_load_weights(r->model, c->load_checkpoint) != HRM_OK) return tool_failed();
-    return TOOL_OK;
+    return start && start == c->load_checkpoint ? start_from(r, start, &stated) : TOOL_OK;
 }
 
 static int go_on(train_run *r)
