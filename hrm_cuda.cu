@@ -1748,32 +1748,50 @@ template <class T> __global__ void swiglu_norm_backward_kernel(T *gate_up, T *dh
 }
 
 /* from [B,rows,ld_from], its first `columns` -> to [B,columns,ld_to], filled up with zeros from `rows` on. With squares
- * [.,slots] from's rows are multiplied by their norms' factors. A block a tile of 32x32. */
-template <class T>
+ * [.,slots] from's rows are multiplied by their norms' factors. V elements, of even rows 2, travel together. */
+template <class T, int V>
 __global__ void turn_kernel(T *to, const T *from, const float *squares, int slots, float inverse, float eps, int rows,
                             int columns, int ld_from, int ld_to)
 {
-    __shared__ float tile[32][33], factors[32];
+    constexpr int SIDE = 64; /* of a tile: a line of bfloat16 each way */
+    struct alignas(V * sizeof(T)) piece { T v[V]; };
+    __shared__ float tile[SIDE][SIDE + 1], factors[SIDE];
     chain();
-    int across = ceil_div(columns, 32), tiles = across * ceil_div(ld_to, 32), tx = (int)threadIdx.x % 32,
-        ty = (int)threadIdx.x / 32, b = (int)blockIdx.x / tiles, r0 = (int)blockIdx.x % tiles / across * 32,
-        c0 = (int)blockIdx.x % across * 32;
-    if (ty == 0) {
+    int across = ceil_div(columns, SIDE), tiles = across * ceil_div(ld_to, SIDE), tx = (int)threadIdx.x % 32,
+        ty = (int)threadIdx.x / 32, b = (int)blockIdx.x / tiles, r0 = (int)blockIdx.x % tiles / across * SIDE,
+        c0 = (int)blockIdx.x % across * SIDE;
+    piece got[SIDE / 8][2 / V];
+#pragma unroll
+    for (int i = 0; i < SIDE / 8; i++)
+#pragma unroll
+        for (int k = 0; k < 2 / V; k++) {
+            int r = r0 + ty + 8 * i, c = c0 + V * tx + 32 * k;
+            if (r < rows && c < columns) got[i][k] = *(const piece *)(from + ((size_t)b * rows + r) * ld_from + c);
+            else
+                for (int v = 0; v < V; v++) got[i][k].v[v] = from_float<T>(0.0f);
+        }
+    if ((int)threadIdx.x < SIDE) {
         float sum = 0;
-        for (int i = 0; squares && r0 + tx < rows && i < slots; i++)
-            sum += squares[((size_t)b * rows + r0 + tx) * slots + i];
-        factors[tx] = squares ? rsqrtf(sum * inverse + eps) : 1.0f;
+        int r = r0 + (int)threadIdx.x;
+        for (int i = 0; squares && r < rows && i < slots; i++) sum += squares[((size_t)b * rows + r) * slots + i];
+        factors[threadIdx.x] = squares ? rsqrtf(sum * inverse + eps) : 1.0f;
     }
     __syncthreads();
-    for (int i = ty; i < 32; i += 8) {
-        int r = r0 + i, c = c0 + tx;
-        tile[i][tx] = r < rows && c < columns ? factors[i] * to_float(from[((size_t)b * rows + r) * ld_from + c]) : 0.0f;
-    }
+#pragma unroll
+    for (int i = 0; i < SIDE / 8; i++)
+#pragma unroll
+        for (int k = 0; k < 2; k++)
+            tile[ty + 8 * i][V == 2 ? 2 * tx + k : tx + 32 * k] = factors[ty + 8 * i] * to_float(got[i][k / V].v[k % V]);
     __syncthreads();
-    for (int i = ty; i < 32; i += 8) {
-        int c = c0 + i, r = r0 + tx;
-        if (c < columns && r < ld_to) to[((size_t)b * columns + c) * ld_to + r] = from_float<T>(tile[tx][i]);
-    }
+#pragma unroll
+    for (int i = 0; i < SIDE / 8; i++)
+#pragma unroll
+        for (int k = 0; k < 2 / V; k++) {
+            int c = c0 + ty + 8 * i, r = V * tx + 32 * k;
+            piece out;
+            for (int v = 0; v < V; v++) out.v[v] = from_float<T>(tile[r + v][ty + 8 * i]);
+            if (c < columns && r0 + r < ld_to) *(piece *)(to + ((size_t)b * columns + c) * ld_to + r0 + r) = out;
+        }
 }
 
 /* s [M,D] -> y = rms(s), over `count` of D columns, the rest being 0; r [M]; y may be s; y2, r may be NULL */
@@ -3287,9 +3305,14 @@ template <class T> struct stream { T *at; const float *squares; int slots; };
 template <class T>
 static hrm_status turn(const block_call &c, T *to, const stream<T> &from, int rows, int columns, int ld_from, int ld_to)
 {
-    int tiles = ceil_div(columns, 32) * ceil_div(ld_to, 32);
-    CHAIN(c.dev, turn_kernel<T>, c.w->rows * tiles, 256, 0, to, (const T *)from.at, from.squares, from.slots,
-          1.0f / (float)columns, c.w->d.eps, rows, columns, ld_from, ld_to);
+    int blocks = c.w->rows * ceil_div(columns, 64) * ceil_div(ld_to, 64);
+    float inverse = 1.0f / (float)columns, eps = c.w->d.eps;
+    if (ld_from % 2 == 0 && ld_to % 2 == 0)
+        CHAIN(c.dev, (turn_kernel<T, 2>), blocks, 256, 0, to, (const T *)from.at, from.squares, from.slots, inverse, eps, rows,
+              columns, ld_from, ld_to);
+    else
+        CHAIN(c.dev, (turn_kernel<T, 1>), blocks, 256, 0, to, (const T *)from.at, from.squares, from.slots, inverse, eps, rows,
+              columns, ld_from, ld_to);
     return HRM_OK;
 }
 

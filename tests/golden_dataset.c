@@ -10,8 +10,9 @@ static void write_array(const char *dir, const char *name, int ndim, const int64
     char path[600];
     hrm_npy_writer w;
     snprintf(path, sizeof path, "%s/test/all__%s.npy", dir, name);
-    if (hrm_npy_writer_open(&w, path, HRM_I32, ndim, shape, NULL) != HRM_OK || hrm_npy_writer_write(&w, values, (size_t)shape[0]) != HRM_OK ||
-        hrm_npy_writer_commit(&w) != HRM_OK) die();
+    if (hrm_npy_writer_open(&w, path, HRM_I32, ndim, shape, NULL) != HRM_OK ||
+        hrm_npy_writer_write(&w, values, (size_t)shape[0]) != HRM_OK || hrm_npy_writer_commit(&w) != HRM_OK)
+        die();
 }
 int main(int argc, char **argv)
 {
@@ -19,7 +20,8 @@ int main(int argc, char **argv)
     hrm_tensors *file;
     char path[600];
     if (argc != 5 || hrm_tensors_open(&file, argv[1], NULL) != HRM_OK) die();
-    const hrm_tensor *x = hrm_tensors_find(file, "inputs.1"), *y = hrm_tensors_find(file, "labels.1"), *p = hrm_tensors_find(file, "puzzle_identifiers.1");
+    const hrm_tensor *x = hrm_tensors_find(file, "inputs.1"), *y = hrm_tensors_find(file, "labels.1"),
+                     *p = hrm_tensors_find(file, "puzzle_identifiers.1");
     int64_t n = x->shape[0], T = x->shape[1], shape[2] = {n, T}, one[1] = {n + 1};
     memcpy(inputs, x->data, x->bytes);
     memcpy(labels, y->data, y->bytes);
@@ -34,8 +36,11 @@ int main(int argc, char **argv)
     write_array(argv[2], "group_indices", 1, one, index);
     snprintf(path, sizeof path, "%s/test/dataset.json", argv[2]);
     FILE *f = fopen(path, "w");
-    fprintf(f, "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %s, \"seq_len\": %d, \"num_puzzle_identifiers\": %s, "
-               "\"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}\n", argv[3], (int)T, argv[4], (int)n);
+    fprintf(
+        f,
+        "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %s, \"seq_len\": %d, \"num_puzzle_identifiers\": %s, "
+        "\"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}\n",
+        argv[3], (int)T, argv[4], (int)n);
     fclose(f);
     hrm_tensors_close(file);
     return 0;
