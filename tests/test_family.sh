@@ -221,7 +221,7 @@ int main(int argc, char **argv)
     if (argc != 3 || hrm_tensors_open(&a, argv[1], NULL) != HRM_OK) return 1;
     const hrm_tensor *t = hrm_tensors_find(a, argv[2]);
     for (int64_t i = 0; t && i < t->shape[0]; i++) printf("%.9g\n", (double)((const float *)t->data)[i * t->shape[1]]);
-    if (t) return 0;
+    if (t) return hrm_tensors_close(a), 0;
     if (hrm_tensors_open(&b, argv[2], NULL) != HRM_OK) return 1;
     for (size_t i = 0; i < hrm_tensors_count(a); i++) {
         const hrm_tensor *x = hrm_tensors_at(a, i), *y = hrm_tensors_find(b, x->name);
