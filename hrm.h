@@ -6804,6 +6804,15 @@ static hrm_status hrm__trainer_build(hrm_trainer *t)
     void *p;
     if (t->desc.ema && t->desc.freeze_weights)
         return hrm__fail(HRM_ERR_ARGUMENT, "ema averages the weights, which freeze_weights leaves as they are: choose one");
+    const hrm_model_desc *d = &m->desc;
+    const char *start = d->halt_max_steps_start ? "halt_max_steps_start"
+                        : d->H_cycles_start     ? "H_cycles_start"
+                                                : "L_cycles_start";
+    if ((d->halt_max_steps_start || d->H_cycles_start || d->L_cycles_start) && !t->desc.curriculum_steps)
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s is given, but not curriculum_steps, over which it grows", start);
+    if (d->halt_exploration_end > 0 && !t->desc.exploration_steps)
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "halt_exploration_end is given, but not exploration_steps, over which it is reached");
     t->clip = t->desc.grad_clip > 0 && !t->desc.freeze_weights;
     HRM__TRY(hrm__run_create(&t->run, m, &run, t->desc.freeze_weights ? 3 : hrm__updates_early(m, &t->desc) ? 2 : 1,
                              t->desc.grad_accumulation));

@@ -38,8 +38,8 @@ int main(int argc, char **argv)
     FILE *f = fopen(path, "w");
     fprintf(
         f,
-        "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %s, \"seq_len\": %d, \"num_puzzle_identifiers\": %s, "
-        "\"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}\n",
+        "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %s, \"seq_len\": %d, "
+        "\"num_puzzle_identifiers\": %s, \"total_groups\": %d, \"mean_puzzle_examples\": 1.0, \"sets\": [\"all\"]}\n",
         argv[3], (int)T, argv[4], (int)n);
     fclose(f);
     hrm_tensors_close(file);

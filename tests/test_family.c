@@ -486,8 +486,9 @@ static void check_exploration(void)
     hrm_model_desc d = mixer_desc();
     hrm_train_desc t = muon_desc();
     hrm_metrics m;
-    d.halt_exploration_prob = 0.8f, d.halt_exploration_end = 0.2f;
+    d.halt_exploration_prob = 0.8f;
     for (int annealed = 0; annealed < 2; annealed++) {
+        d.halt_exploration_end = annealed ? 0.2f : 0;
         t.exploration_steps = annealed ? 4 : 0;
         pair p = pair_make(&d, &t);
         for (int k = 1; k <= STEPS; k++) {
@@ -777,6 +778,16 @@ static void check_descriptions(void)
     pair p = pair_make(&d, &t);
     CHECK_FAILS(hrm_trainer_step(p.trainer, data, &m), HRM_ERR_SHAPE, "6, the model's 9");
     pair_free(&p);
+    for (int k = 0; k < 4; k++) { /* a beginning, but not how long it lasts */
+        static const char *const names[] = {"halt_max_steps_start", "H_cycles_start", "L_cycles_start", "halt_exploration_end"};
+        hrm_trainer *trainer = NULL;
+        d = mixer_desc();
+        if (k == 3) d.halt_exploration_end = 0.5f;
+        else *(k == 0 ? &d.halt_max_steps_start : k == 1 ? &d.H_cycles_start : &d.L_cycles_start) = 1;
+        p = pair_make(&d, NULL);
+        CHECK_FAILS(hrm_trainer_create(&trainer, p.model, &t), HRM_ERR_ARGUMENT, names[k]);
+        pair_free(&p);
+    }
     static const float rates[] = {1, -0.1f, 1.5f};
     for (int k = 0; k < 3; k++) {
         hrm_trainer *trainer = NULL;

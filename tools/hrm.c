@@ -395,7 +395,7 @@ static const struct {
     {"eval", command_eval, "measure a checkpoint on a data set's test split"},
     {"solve", command_solve, "solve one puzzle: sudoku, maze or arc"},
     {"convert", command_convert, "turn a checkpoint into safetensors or a PyTorch file"},
-    {"info", command_info, "show a checkpoint's configuration and parameters"},
+    {"info", command_info, "show a checkpoint's configuration, or what arch=NAME takes"},
     {"plot", command_plot, "draw a run's learning curves as PNG"},
     {"render", command_render, "draw puzzles, answers and predictions as PNG"},
 };
