@@ -7589,11 +7589,15 @@ static long hrm__os_create(hrm__file *file, const char *path)
         lock.l_type = F_WRLCK;
         lock.l_whence = SEEK_SET;
         while (fcntl(fd, F_SETLKW, &lock) != 0 && errno == EINTR) continue;
+        errno = 0;
         if (fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
             *file = fd;
             return 0;
         }
+        long error = errno == ENOENT ? 0 : errno;
+        if (error) (void)unlink(path); /* ours: nobody else was told that it is there */
         close(fd);
+        if (error) return error;
     }
 }
 

@@ -391,6 +391,12 @@ sed 's/^  num_heads/  num_hats/' torch/step_480.yaml > alone.yaml
 refuse 1 'num_hats' eval checkpoint=alone.pt data_path=data
 printf 'no: configuration\n' > alone.yaml
 refuse 1 'alone.yaml: it holds no model' convert whole/step_480.safetensors alone.pt
+printf 'lr: [1\n' > alone.yaml # the run's, which nobody can read: its training keys are not made up
+for c in 'convert alone.safetensors x.pt' 'eval checkpoint=alone.safetensors data_path=data' 'solve sudoku 1............... checkpoint=alone.safetensors'; do
+    cp whole/step_480.safetensors alone.safetensors
+    refuse 1 'alone.yaml' $c
+done
+check "and nothing was made" test ! -e x.pt -a ! -e x.yaml
 rm alone.yaml
 good "weights of another width than the default's" train data_path=data $small global_batch_size=32 arch.hidden_size=32 arch.expansion=4 steps=1 checkpoint_path=run_width tensorboard=false
 good "as a PyTorch file" convert run_width/step_1.safetensors width.pt; rm width.yaml

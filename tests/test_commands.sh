@@ -133,11 +133,11 @@ if ${CC:-cc} -shared -fPIC "$dir/fail.c" -o "$dir/fail.so" -ldl > "$dir/log" 2>&
     echo $good > "$dir/board.txt"
     every memory '\(memory\|allocate\)' solve sudoku threads=1 checkpoint="$model" "$dir/board.txt"
     every memory '\(memory\|allocate\)' render "$dir/data" -o "$dir/at/old.png"
-    for kind in rename fsync write; do
-        case $kind in write) text='[Nn]o space' ;; *) text='[Ii]nput/output error' ;; esac
+    for kind in memory rename fsync write; do
+        case $kind in memory) text='\(memory\|allocate\)' ;; write) text='[Nn]o space' ;; *) text='[Ii]nput/output error' ;; esac
         every $kind "$text" convert "$model" "$dir/at/old.pt"
         every $kind "$text" convert "$model" "$dir/at/new.pt"
-        every $kind "$text" render "$dir/data" -o "$dir/at/old.png"
+        [ $kind = memory ] || every $kind "$text" render "$dir/data" -o "$dir/at/old.png"
     done
 else
     echo "skipped: nothing can be preloaded here, calls that fail are not tried"

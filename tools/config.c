@@ -506,7 +506,7 @@ int config_newest_step(char path[TOOL_PATH], const char *given)
     if (!tool_is_directory(given)) return TOOL_OK;
     DIR *d = opendir(given);
     if (!d) return tool_error("%s: %s", given, strerror(errno));
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+    for (struct dirent *e; errno = 0, (e = readdir(d)) != NULL;) {
         int64_t step = tool_step_of(e->d_name);
         int known = 0;
         for (int i = 0; i < 5 && step >= 0; i++)
@@ -516,7 +516,9 @@ int config_newest_step(char path[TOOL_PATH], const char *given)
         strcpy(best, path);
         newest = step;
     }
+    int reason = errno;
     closedir(d);
+    if (reason) return tool_error("%s: %s", given, strerror(reason));
     if (newest < 0) {
         if (tool_join(path, given, "model.safetensors") && tool_exists(path))
             return TOOL_OK; /* as other libraries name theirs */
@@ -536,7 +538,8 @@ static int beside(char path[TOOL_PATH], const char *checkpoint)
         char *dot = strrchr(name, '.');
         if (i == 0 && dot && dot > name) *dot = 0;
         strcat(name, ".yaml");
-        if (tool_join(path, dir, name) && tool_exists(path)) return 1;
+        if (!tool_join(path, dir, name)) continue;
+        if (tool_exists(path) || (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)) return 1;
     }
     return 0;
 }
@@ -544,11 +547,7 @@ static int beside(char path[TOOL_PATH], const char *checkpoint)
 int config_read_run(config *c, const char *checkpoint)
 {
     char path[TOOL_PATH];
-    hrm_json_document *doc;
-    if (!beside(path, checkpoint) || hrm_json_open(&doc, path, NULL) != HRM_OK)
-        return TOOL_OK; /* should it be needed, it is refused later */
-    hrm_json_close(doc);
-    return read_chosen(c, path, CONFIG_BASE, NULL, 1);
+    return beside(path, checkpoint) ? read_chosen(c, path, CONFIG_BASE, NULL, 1) : TOOL_OK;
 }
 
 static int read_base(config *c, int argc, char **argv)
