@@ -12085,6 +12085,16 @@ static hrm_status hrm__config_of(hrm__config *c, const hrm_tensors *file, const 
         hrm_status status = hrm__config_read(c, hrm_json_root(doc), "", 1, name, HRM__FROM_FILE);
         hrm_json_close(doc);
         HRM__TRY(status);
+        static const int family[] = { /* what is not in ours is the default */
+#define HRM__AT(a, kind, key, field, ...) HRM__AT_##field,
+            HRM_FAMILY_KEYS(HRM__AT, 0)
+#undef HRM__AT
+        };
+        for (size_t i = 0; i < HRM__COUNT(family); i++) {
+            if (c->sources.from[family[i]] || hrm__config_rule(family[i])) continue;
+            c->sources.from[family[i]] = HRM__FROM_FILE;
+            c->value[family[i]] = hrm__model_keys[family[i]].standard;
+        }
     } else {
         HRM__TRY(hrm__config_neighbour(c, path, desc->allocator));
     }

@@ -1,9 +1,9 @@
 /* An ARC task as a picture: its demonstrations, the test input, the model's prediction, the truth.
  *
- *   arc                                                    trains for a few minutes on four tasks written down below, then
- * shows one of each arc --checkpoint FILE --data DIR [--index N]           example N of the test split of what `hrm data arc`
- * built arc --checkpoint FILE --data DIR --task FILE.json      a task's own file; DIR/identifiers.json tells which puzzle the
- * model knows it as arc --checkpoint FILE --task FILE.json --id N          the same with the puzzle's number given
+ *   arc                                                trains for a few minutes on four tasks written down below, shows each
+ *   arc --checkpoint FILE --data DIR [--index N]       example N of the test split of what `hrm data arc` built
+ *   arc --checkpoint FILE --data DIR --task FILE.json  a task's own file; DIR/identifiers.json tells its puzzle's number
+ *   arc --checkpoint FILE --task FILE.json --id N      the same with the number given
  */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"

@@ -2,9 +2,9 @@
  *
  *   cc -O3 layers.c -lm -pthread -o layers && ./layers [STEPS]
  *
- * It learns to sort eight digits. z1 is fast, z2 slower, z3 slowest; each level is one transformer block with weights of its
- * own: z1 = block1(z1 + z2 + e),   z2 = block2(z2 + z1 + z3) after two of these,   z3 = block3(z3 + z2) after two of those Only
- * the last pass of each level is differentiated, as in HRM. The loss is cross entropy with smoothed labels.
+ * It learns to sort eight digits. z1 is fast, z2 slower, z3 slowest; each level is one transformer block with its own weights:
+ *   z1 = block1(z1 + z2 + e),   z2 = block2(z2 + z1 + z3) after two of these,   z3 = block3(z3 + z2) after two of those
+ * Only the last pass of each level is differentiated, as in HRM. The loss is cross entropy with smoothed labels.
  */
 #define HRM_IMPLEMENTATION
 #include "../hrm.h"

@@ -1,7 +1,7 @@
 /* A training loop of one's own, with hrm_run_* instead of a trainer: a loss that hrm.h does not have, a rule of one's own for
  * halting, and answers from logits averaged over segments.
  *
- *   cc -O3 -pthread loop.c -lm -o loop && ./loop [BATCHES]
+ *   cc -O3 -pthread -I.. loop.c -lm -o loop && ./loop [BATCHES]
  *
  * It learns to sort eight digits. A run is a model at work on some rows; one segment at a time it is told what to do:
  *

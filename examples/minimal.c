@@ -1,7 +1,7 @@
 /* The smallest program that trains: a data set in, a checkpoint out, one puzzle solved.
  *
  *   build/hrm data sudoku --generate 500 --size 4 --output-dir data/sudoku
- *   cc -O3 -pthread minimal.c -lm -o minimal && ./minimal data/sudoku 300
+ *   cc -O3 -pthread -I.. minimal.c -lm -o minimal && ./minimal data/sudoku 300
  */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"

@@ -1,6 +1,6 @@
 /* Plain text with causal attention: a model that spells words backwards, a letter at a time.
  *
- *   cc -O3 -pthread text.c -lm -o text && ./text [STEPS]
+ *   cc -O3 -pthread -I.. text.c -lm -o text && ./text [STEPS]
  *
  * The text is lines such as "stone>enots.". A position attends to itself and those before it, and its label is the next
  * character; the word's own characters have none (255 here, the data set's ignore label). Any text will do: tokens are numbers

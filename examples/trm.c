@@ -1,6 +1,6 @@
 /* The fast recipe of the Tiny Recursive Model (arXiv:2601.19085), smaller, on 4x4 Sudoku.
  *
- *   cc -O3 -pthread trm.c -lm -o trm && ./trm [STEPS]
+ *   cc -O3 -pthread -I.. trm.c -lm -o trm && ./trm [STEPS]
  *
  * One network does the work of both levels, mixes positions by a SwiGLU instead of attention, and learns through the passes of
  * the last H cycle; Muon moves its matrices, AdamW the rest, and the average of the weights solves. All of that is `desc.arch =

@@ -206,6 +206,13 @@ good "from the start" train $tiny steps=8 checkpoint_path=run_whole arch.dropout
 same run_many/step_8.safetensors run_whole/step_8.safetensors
 good "an average that is resumed" train $tiny steps=4 ema=true ema_rate=0.8 ema_from=1 grad_clip=1 optimizer=muon checkpoint_path=run_ema
 good "goes on" train resume=run_ema steps=6
+for said in arch.mlp_norm=true arch.no_ACT_continue=true arch.grad_H_cycles=1 arch.dropout=0.5 arch.loss.label_smoothing=0.1 arch.loss.q_loss_type=mse \
+    arch.loss.q_loss_weight=3 arch.loss.ponder_weight=1; do # what a configuration leaves out is said by its absence
+    refuse 1 "${said%%=*} is ${said#*=} (command line), but " train resume=run_ema steps=8 $said
+done
+refuse 1 'arch.mlp_norm is true (command line), but false in run_ema/step_6.safetensors (its own metadata)' \
+    eval checkpoint=run_ema/step_6.safetensors data_path=data arch.mlp_norm=true
+refuse 1 'arch.puzzle_emb_len is 4 (command line), but 0 in run_ema/step_6' eval checkpoint=run_ema/step_6.safetensors data_path=data arch.puzzle_emb_len=4
 good "as one" train $tiny steps=6 ema=true ema_rate=0.8 ema_from=1 grad_clip=1 optimizer=muon checkpoint_path=run_one
 same run_ema/step_6.safetensors run_one/step_6.safetensors
 good "only the table" train data_path=data load_checkpoint=run_plain threads=1 tensorboard=false global_batch_size=8 steps=2 freeze_weights=true grad_clip=1 puzzle_emb_lr=0.1 checkpoint_path=run_frozen log_interval=1

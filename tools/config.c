@@ -550,6 +550,26 @@ int config_read_run(config *c, const char *checkpoint)
     return beside(path, checkpoint) ? read_chosen(c, path, CONFIG_BASE, NULL, 1) : TOOL_OK;
 }
 
+static int set_family(config *c, const char *path)
+{
+    /* what HRM has not stands in a run's configuration only where it is not the default: the rest is said too, by its absence */
+    static const int family[] = {
+#define FAMILY(a, kind, key, field, ...) CONFIG_##field,
+        HRM_FAMILY_KEYS(FAMILY, 0)
+#undef FAMILY
+    };
+    char value[64], where[sizeof c->raw[0].where];
+    int status = TOOL_OK;
+    snprintf(where, sizeof where, "%.80s", path);
+    for (size_t i = 0; i < sizeof family / sizeof family[0] && status == TOOL_OK; i++) {
+        const config_key *k = &keys[family[i]];
+        if (c->raw[family[i]].origin != CONFIG_DEFAULT) continue;
+        snprintf(value, sizeof value, "%.*s", (int)strcspn(k->def, "|"), k->def);
+        status = config_set(c, k->name, value, CONFIG_BASE, where);
+    }
+    return status;
+}
+
 static int read_base(config *c, int argc, char **argv)
 {
     /* the all_config.yaml of the run that is to go on, or beside the checkpoint that is used */
@@ -560,7 +580,8 @@ static int read_base(config *c, int argc, char **argv)
         if (!tool_join(path, resume, "all_config.yaml")) return tool_usage("resume: the path is too long");
         if (!tool_is_directory(resume)) return tool_error("%s: resume: no such folder", resume);
         if (!tool_exists(path)) return tool_error("%s: resume: no all_config.yaml in it, so it holds no run", resume);
-        return config_read_file(c, path, CONFIG_BASE);
+        int status = config_read_file(c, path, CONFIG_BASE);
+        return status == TOOL_OK ? set_family(c, path) : status;
     }
     if (!checkpoint || !*checkpoint) return TOOL_OK;
     int status = config_newest_step(path, checkpoint);
@@ -702,6 +723,7 @@ static int apply_sets(config *c, hrm_arch arch, config_origin below, const char 
         if (strcmp(name, "batch_size") == 0) strcpy(name, "global_batch_size");
         while (strcmp(own_name(i), name) != 0) i++;
         if (keys[i].kind == CONFIG_KIND_FLAG) strcpy(value, strcmp(value, "1") == 0 ? "true" : "false");
+        if (c->command != CONFIG_TRAIN && !(keys[i].flags & CONFIG_ARCH)) continue; /* of training */
         const config_raw *raw = &c->raw[i];
         if (raw->origin == CONFIG_BASE && below == CONFIG_NAMED && !same_value(raw->text, value))
             return tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", keys[i].name, value, where, raw->text,
