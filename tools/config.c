@@ -18,11 +18,16 @@ typedef struct config_key {
 } config_key;
 
 #define CONFIG__KEY(kind, field, key, ...) CONFIG__KEY_##kind(field, key, __VA_ARGS__)
-#define CONFIG__KEY_INT(field, key, def, low, high, commands, flags, help) {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_INT, commands, flags},
-#define CONFIG__KEY_REAL(field, key, def, low, high, commands, flags, help) {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_REAL, commands, flags},
-#define CONFIG__KEY_FLAG(field, key, def, commands, flags, help) {key, def, NULL, help, 0, 1, offsetof(config, field), CONFIG_KIND_FLAG, commands, flags},
-#define CONFIG__KEY_WORD(field, key, def, words, commands, flags, help) {key, def, words, help, 0, 0, offsetof(config, field), CONFIG_KIND_WORD, commands, flags},
-#define CONFIG__KEY_TEXT(field, key, def, commands, flags, help) {key, def, NULL, help, 0, 0, offsetof(config, field), CONFIG_KIND_TEXT, commands, flags},
+#define CONFIG__KEY_INT(field, key, def, low, high, commands, flags, help)                                                     \
+    {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_INT, commands, flags},
+#define CONFIG__KEY_REAL(field, key, def, low, high, commands, flags, help)                                                    \
+    {key, def, NULL, help, low, high, offsetof(config, field), CONFIG_KIND_REAL, commands, flags},
+#define CONFIG__KEY_FLAG(field, key, def, commands, flags, help)                                                               \
+    {key, def, NULL, help, 0, 1, offsetof(config, field), CONFIG_KIND_FLAG, commands, flags},
+#define CONFIG__KEY_WORD(field, key, def, words, commands, flags, help)                                                        \
+    {key, def, words, help, 0, 0, offsetof(config, field), CONFIG_KIND_WORD, commands, flags},
+#define CONFIG__KEY_TEXT(field, key, def, commands, flags, help)                                                               \
+    {key, def, NULL, help, 0, 0, offsetof(config, field), CONFIG_KIND_TEXT, commands, flags},
 static const config_key keys[CONFIG_COUNT] = {CONFIG_KEYS(CONFIG__KEY)};
 
 static const char *own_name(int index) /* in the library, without what it is under */
@@ -219,8 +224,8 @@ static int one_of_list(char path[TOOL_PATH], const char *name, const char *value
     const char *rest = value;
     path[0] = 0;
     if (list_word(&rest, path) && list_word(&rest, second))
-        return tool_usage("%s names %.200s and %.200s%s%s%s; a run has one data set", name, path, second, *where ? " (" : "", where,
-                          *where ? ")" : "");
+        return tool_usage("%s names %.200s and %.200s%s%s%s; a run has one data set", name, path, second, *where ? " (" : "",
+                          where, *where ? ")" : "");
     return TOOL_OK;
 }
 
@@ -307,7 +312,8 @@ static int set_node(config_reader *r, const hrm_json *member, const char *prefix
             const hrm_json *word = m->type == HRM_JSON_OBJECT ? hrm_json_get(m, "name") : m; /* of an evaluator */
             if (!word || !word->string) return tool_usage("%s: %s: expected a list of words", where, name);
             int added = snprintf(list + n, sizeof list - n, "%s%s", m == node->child ? "" : ",", word->string);
-            if (added < 0 || (size_t)added + 2 > sizeof list - n) return tool_usage("%s: %s: the list is too long", where, name);
+            if (added < 0 || (size_t)added + 2 > sizeof list - n)
+                return tool_usage("%s: %s: the list is too long", where, name);
             n += (size_t)added;
         }
         strcpy(list + n, "]");
@@ -552,7 +558,8 @@ int config_read_run(config *c, const char *checkpoint)
 
 static int set_family(config *c, const char *path)
 {
-    /* what HRM has not stands in a run's configuration only where it is not the default: the rest is said too, by its absence */
+    /* what HRM has not stands in a run's configuration only where it is not the default: the rest is said too, by its
+     * absence */
     static const int family[] = {
 #define FAMILY(a, kind, key, field, ...) CONFIG_##field,
         HRM_FAMILY_KEYS(FAMILY, 0)
@@ -718,7 +725,8 @@ static int apply_sets(config *c, hrm_arch arch, config_origin below, const char 
     };
     char name[64], value[64];
     int length = 0, status = TOOL_OK;
-    for (const char *p = sets[arch]; status == TOOL_OK && sscanf(p, " %63[^=]=%63s%n", name, value, &length) == 2; p += length) {
+    for (const char *p = sets[arch]; status == TOOL_OK && sscanf(p, " %63[^=]=%63s%n", name, value, &length) == 2;
+         p += length) {
         int i = 0;
         if (strcmp(name, "batch_size") == 0) strcpy(name, "global_batch_size");
         while (strcmp(own_name(i), name) != 0) i++;
@@ -777,8 +785,9 @@ static int check_model(const config *c)
         return tool_usage("arch.grad_H_cycles is %lld, more than the %lld of arch.H_cycles", (long long)c->grad_H_cycles,
                           (long long)c->H_cycles);
     if (c->puzzle_emb_ndim > P * c->hidden_size)
-        return tool_usage("arch.puzzle_emb_ndim is %lld, more than arch.puzzle_emb_len, %lld, times arch.hidden_size, %lld, holds",
-                          (long long)c->puzzle_emb_ndim, (long long)P, (long long)c->hidden_size);
+        return tool_usage(
+            "arch.puzzle_emb_ndim is %lld, more than arch.puzzle_emb_len, %lld, times arch.hidden_size, %lld, holds",
+            (long long)c->puzzle_emb_ndim, (long long)P, (long long)c->hidden_size);
     if ((c->H_cycles_start || c->L_cycles_start || c->halt_max_steps_start) && !c->curriculum_steps)
         return tool_usage("arch.%s is %lld, but curriculum_steps=0: it says after how many steps the end is reached",
                           c->H_cycles_start   ? "H_cycles_start"
@@ -788,12 +797,13 @@ static int check_model(const config *c)
                                       : c->L_cycles_start ? c->L_cycles_start
                                                           : c->halt_max_steps_start));
     if (c->freeze_weights && c->puzzle_emb_ndim == 0)
-        return tool_usage("freeze_weights leaves the puzzle table alone to learn, but arch.puzzle_emb_ndim=0 means there is none");
+        return tool_usage(
+            "freeze_weights leaves the puzzle table alone to learn, but arch.puzzle_emb_ndim=0 means there is none");
     if (c->freeze_weights && c->ema)
         return tool_usage("ema averages the weights, which freeze_weights leaves as they are: choose one");
     if (c->global_batch_size % c->grad_accumulation != 0)
-        return tool_usage("global_batch_size is %lld, expected a multiple of grad_accumulation, %lld", (long long)c->global_batch_size,
-                          (long long)c->grad_accumulation);
+        return tool_usage("global_batch_size is %lld, expected a multiple of grad_accumulation, %lld",
+                          (long long)c->global_batch_size, (long long)c->grad_accumulation);
     return TOOL_OK;
 }
 
@@ -807,9 +817,10 @@ int config_finish(config *c)
     }
     if (c->command == CONFIG_INFO && c->num_positional == 0) return check_model(c);
     if (c->command != CONFIG_TRAIN) return TOOL_OK;
-    if (!strstr(c->arch_name, "hrm_act_v1") && !strstr(c->arch_name, "@HierarchicalReasoningModel_ACTV1") && !is_trm(c->arch_name))
-        return tool_usage("arch.name is \"%.100s\"; there are hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1 and %s", c->arch_name,
-                          trm_class);
+    if (!strstr(c->arch_name, "hrm_act_v1") && !strstr(c->arch_name, "@HierarchicalReasoningModel_ACTV1") &&
+        !is_trm(c->arch_name))
+        return tool_usage("arch.name is \"%.100s\"; there are hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1 and %s",
+                          c->arch_name, trm_class);
     int checked = check_model(c);
     if (checked == TOOL_OK) checked = settle_class(c);
     if (checked != TOOL_OK) return checked;
@@ -859,7 +870,8 @@ void config_help(int command)
         int n = printf("  %s=%s", k->name, k->words ? k->words : def);
         printf(n < COLUMN ? "%*s" : "\n%*s", n < COLUMN ? COLUMN - n : COLUMN, "");
         char help[512];
-        snprintf(help, sizeof help, "%s%s%s%s", k->help, k->words && *def ? " [" : "", k->words ? def : "", k->words && *def ? "]" : "");
+        snprintf(help, sizeof help, "%s%s%s%s", k->help, k->words && *def ? " [" : "", k->words ? def : "",
+                 k->words && *def ? "]" : "");
         print_wrapped(help, COLUMN, WIDTH);
     }
     if (command != CONFIG_TRAIN) printf("%s", config_model_help);
@@ -942,7 +954,8 @@ static void append_value(config_text *t, const config *c, int i)
     if (unset) snprintf(text, sizeof text, "null");
     else if (k->kind == CONFIG_KIND_INT) snprintf(text, sizeof text, "%lld", (long long)*(const int64_t *)(const void *)field);
     else if (k->kind == CONFIG_KIND_REAL) tool_number(text, *(const double *)(const void *)field);
-    else if (k->kind == CONFIG_KIND_FLAG) snprintf(text, sizeof text, "%s", *(const int *)(const void *)field ? "true" : "false");
+    else if (k->kind == CONFIG_KIND_FLAG)
+        snprintf(text, sizeof text, "%s", *(const int *)(const void *)field ? "true" : "false");
     else {
         const char *word = k->words;
         for (int n = *(const int *)(const void *)field; n > 0; n--) word = strchr(word, '|') + 1;
@@ -1039,7 +1052,7 @@ int config_write(const config *c, const hrm_model_desc *desc, const char *path)
 #define FROM_INT(field, standard, low, high, none, help)   d->none = c->field == 0, d->field = (int)c->field;
 #define FROM_FLOAT(field, standard, low, high, none, help) d->none = c->field == 0, d->field = (float)c->field;
 #define FROM_FLAG(field, help)                             d->field = c->field;
-#define FROM_WORD(field, words, help)                      memcpy(&d->field, &c->field, sizeof(int)); /* an enum of the library */
+#define FROM_WORD(field, words, help)                      memcpy(&d->field, &c->field, sizeof(int)); /* the library's enum */
 #define FROM(a, kind, key, ...)                            FROM_##kind(__VA_ARGS__)
 void config_model_desc(const config *c, hrm_model_desc *d)
 {
@@ -1063,7 +1076,8 @@ config_work config_work_of(const hrm_model_desc *m, int activation_checkpointing
     /* products alone: what is between them is a few hundredths */
     config_work w;
     double D = m->hidden_size, V = m->vocab_size, width = ceil(rint((double)m->expansion * D * 2 / 3) / 256) * 256;
-    double P = m->puzzle_emb_len ? m->puzzle_emb_len : ceil(m->puzzle_emb_ndim / D), S = m->seq_len + (m->no_puzzle_emb ? 0 : P);
+    double P = m->puzzle_emb_len ? m->puzzle_emb_len : ceil(m->puzzle_emb_ndim / D),
+           S = m->seq_len + (m->no_puzzle_emb ? 0 : P);
     double mixed = ceil(rint((double)m->expansion * S * 2 / 3) / 256) * 256;
     double block = 2 * 3 * S * D * width + (m->mlp_t ? 2 * 3 * D * S * mixed : 2 * 4 * S * D * D + 2 * 2 * S * S * D);
     int slow = m->one_network ? m->L_layers : m->H_layers, H = m->grad_H_cycles ? m->grad_H_cycles : 1;

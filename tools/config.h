@@ -4,9 +4,17 @@
 #define HRM_CONFIG_H
 #include "tool.h"
 
-/* Which commands take a key; RUNS: those that run a model, ANY: those that read a checkpoint too; LEARNS: train, and info, which
- * tells what that would take. */
-enum { CONFIG_TRAIN = 1, CONFIG_EVAL = 2, CONFIG_SOLVE = 4, CONFIG_RUNS = 7, CONFIG_CONVERT = 8, CONFIG_INFO = 16, CONFIG_ANY = 31 };
+/* Which commands take a key; RUNS: those that run a model, ANY: those that read a checkpoint too; LEARNS: train, and info,
+ * which tells what that would take. */
+enum {
+    CONFIG_TRAIN = 1,
+    CONFIG_EVAL = 2,
+    CONFIG_SOLVE = 4,
+    CONFIG_RUNS = 7,
+    CONFIG_CONVERT = 8,
+    CONFIG_INFO = 16,
+    CONFIG_ANY = 31
+};
 enum { CONFIG_LEARNS = CONFIG_TRAIN | CONFIG_INFO };
 /* `resume=` lets the command line say it anew (FREE), or say more of it (MORE); a checkpoint states it (ARCH), so that all say
  * it of a checkpoint without a configuration; LOCAL keys are no part of a run and not written to all_config.yaml; HERE keys are
@@ -14,16 +22,17 @@ enum { CONFIG_LEARNS = CONFIG_TRAIN | CONFIG_INFO };
 enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONFIG_MORE = 16 };
 
 /* kind, field, key, default, then of INT and REAL lowest, highest, of WORD the words it may be; commands, flags, help. An empty
- * default means unset. INT int64_t, REAL double, FLAG int, WORD int (index into the words), TEXT char[]. The keys of a model and
- * of its training stand in hrm.h. */
+ * default means unset. INT int64_t, REAL double, FLAG int, WORD int (index into the words), TEXT char[]. The keys of a model
+ * and of its training stand in hrm.h. */
 #define CONFIG__ARCH(X, kind, key, field, ...) CONFIG__ARCH_##kind(X, "arch." key, field, __VA_ARGS__)
-#define CONFIG__LOW(type, field, none, low) (offsetof(type, field) == offsetof(type, none) ? (low) : 0) /* 0 where a flag can say it */
+#define CONFIG__LOW(type, field, none, low)                                                                                    \
+    (offsetof(type, field) == offsetof(type, none) ? (low) : 0) /* 0 where a flag can say it */
 #define CONFIG__ARCH_INT(X, key, field, standard, low, high, none, help) \
     X(INT, field, key, #standard, CONFIG__LOW(hrm_model_desc, field, none, low), high, CONFIG_ANY, CONFIG_ARCH, help)
 #define CONFIG__ARCH_FLOAT(X, key, field, standard, low, high, none, help) \
     X(REAL, field, key, #standard, CONFIG__LOW(hrm_model_desc, field, none, low), high, CONFIG_ANY, CONFIG_ARCH, help)
-#define CONFIG__ARCH_FLAG(X, key, field, help)                             X(FLAG, field, key, "false", CONFIG_ANY, CONFIG_ARCH, help)
-#define CONFIG__ARCH_WORD(X, key, field, words, help)                      X(WORD, field, key, words, words, CONFIG_ANY, CONFIG_ARCH, help)
+#define CONFIG__ARCH_FLAG(X, key, field, help)        X(FLAG, field, key, "false", CONFIG_ANY, CONFIG_ARCH, help)
+#define CONFIG__ARCH_WORD(X, key, field, words, help) X(WORD, field, key, words, words, CONFIG_ANY, CONFIG_ARCH, help)
 #define CONFIG__TRAIN(X, kind, key, field, ...) CONFIG__TRAIN_##kind(X, key, field, __VA_ARGS__)
 #define CONFIG__TRAIN_INT(X, key, field, standard, low, high, none, help) \
     X(INT, field, key, #standard, CONFIG__LOW(hrm_train_desc, field, none, low), high, CONFIG_LEARNS, 0, help)
@@ -32,53 +41,85 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
 #define CONFIG__TRAIN_FLAG(X, key, field, help)        X(FLAG, field, key, "false", CONFIG_LEARNS, 0, help)
 #define CONFIG__TRAIN_WORD(X, key, field, words, help) X(WORD, field, key, words, words, CONFIG_LEARNS, 0, help)
 #define CONFIG__ARCH_NAME(index, name, sets) name " "
-#define CONFIG_KEYS(X) \
-    X(TEXT, arch, "arch", "", CONFIG_ANY, CONFIG_LOCAL, \
-         "defaults by name, of what nothing else says: " HRM_ARCHS(CONFIG__ARCH_NAME) "- with --config a file of its folder arch") \
-    X(TEXT, data_path, "data_path", "", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE, "folder of the data set; also as data_paths=[DIR]") \
-    X(TEXT, data_paths_test, "data_paths_test", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE, "[DIR] whose test split is evaluated instead") \
-    X(TEXT, evaluators, "evaluators", "", CONFIG_TRAIN, CONFIG_LOCAL, "[…] the public TRM code's; there is none here: they are named and skipped") \
-    X(TEXT, checkpoint_path, "checkpoint_path", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "folder of the run [checkpoints/DATA/RUN]; in eval, of the saved outputs") \
-    X(TEXT, project_name, "project_name", "", CONFIG_TRAIN, CONFIG_FREE, "the run's project [from data_path]") \
-    X(TEXT, run_name, "run_name", "", CONFIG_TRAIN, CONFIG_FREE, "the run's name [from date and time]") \
-    X(INT, global_batch_size, "global_batch_size", "768", 1, 1048576, CONFIG_LEARNS | CONFIG_EVAL, 0, "puzzles a step") \
-    X(INT, epochs, "epochs", "100000", 1, 1000000000, CONFIG_TRAIN, CONFIG_MORE, "passes over the groups of the data set") \
-    X(INT, eval_interval, "eval_interval", "", 1, 1000000000, CONFIG_TRAIN, 0, "epochs between evaluations, a divisor of epochs [10000, or one at the end]") \
-    X(INT, min_eval_interval, "min_eval_interval", "0", 0, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "iterations of eval_interval epochs that are not evaluated at first") \
-    X(FLAG, checkpoint_every_eval, "checkpoint_every_eval", "true", CONFIG_TRAIN, CONFIG_FREE, "keep step_N.safetensors of every evaluation, not of the last alone") \
-    HRM_RATE_KEYS(CONFIG__TRAIN, X) \
-    X(INT, lr_warmup_steps, "lr_warmup_steps", "2000", 0, 1000000000, CONFIG_TRAIN, 0, "steps of linear warm-up") \
-    HRM_TRAINING_KEYS(CONFIG__TRAIN, X) \
-    X(INT, seed, "seed", "0", 0, 9007199254740992.0, CONFIG_TRAIN, 0, "of weights, data order and exploration") \
-    X(TEXT, eval_save_outputs, "eval_save_outputs", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, \
-         "[…] of inputs, labels, puzzle_identifiers, logits, q_halt_logits, q_continue_logits, predictions, steps: saved as .npy") \
-    X(TEXT, arch_name, "arch.name", "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", CONFIG_TRAIN, 0, \
-         "the public code's class; there are this one and recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1, which brings the defaults of arch=trm") \
-    X(TEXT, arch_loss_name, "arch.loss.name", "losses@ACTLossHead", CONFIG_TRAIN, 0, "the public code's class; there is this one") \
-    HRM_ARCH_KEYS(CONFIG__ARCH, X) \
-    X(WORD, forward_dtype, "arch.forward_dtype", "", "float32|bfloat16|int8", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE, \
-         "of the arithmetic [float32 on the CPU, bfloat16 on CUDA]; in eval and solve the others work on the CPU too") \
-    X(TEXT, checkpoint, "checkpoint", "", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, "the checkpoint, safetensors or PyTorch's; of a folder its newest step") \
-    X(TEXT, load_checkpoint, "load_checkpoint", "", CONFIG_TRAIN, 0, "start from the weights in this file, or in the newest step of a folder") \
-    X(TEXT, resume, "resume", "", CONFIG_TRAIN, CONFIG_LOCAL, "go on with the run in this folder, exactly where it stopped") \
-    X(FLAG, overwrite, "overwrite", "false", CONFIG_TRAIN, CONFIG_LOCAL, "begin a new run in a folder that holds one, which goes once the new one stands") \
-    X(WORD, device, "device", "cpu", "cpu|cuda", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE | CONFIG_HERE, "where it runs") \
-    X(INT, threads, "threads", "0", 0, 1024, CONFIG_RUNS, CONFIG_FREE | CONFIG_HERE, "threads on the CPU [0: one a processor]; results do not depend on it") \
-    X(INT, steps, "steps", "", 1, 1e15, CONFIG_TRAIN, CONFIG_MORE, "updates in all, instead of epochs; with resume more than it had goes on past the end") \
-    X(INT, log_interval, "log_interval", "10", 1, 1000000000, CONFIG_TRAIN, 0, "steps between lines of metrics.jsonl, each a mean over them") \
-    X(INT, save_interval, "save_interval", "1000", 0, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "steps between saves of the whole training state [0: when it stops only]") \
-    X(FLAG, keep_best, "keep_best", "false", CONFIG_TRAIN, CONFIG_FREE, "keep the best evaluation's weights as best.safetensors") \
-    X(REAL, early_stop_accuracy, "early_stop_accuracy", "0", 0, 1, CONFIG_TRAIN, CONFIG_FREE, "stop once training's exact accuracy stays at or above this [0: never]; 0.99 guards small data sets") \
-    X(INT, early_stop_patience, "early_stop_patience", "10", 1, 1000000000, CONFIG_TRAIN, CONFIG_FREE, "for so many logged steps one after the other") \
-    X(FLAG, tensorboard, "tensorboard", "true", CONFIG_TRAIN, CONFIG_FREE, "write TensorBoard event files beside metrics.jsonl") \
-    X(WORD, halt, "halt", "full", "full|adaptive", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, \
-         "full: always halt_max_steps segments, as published; adaptive: a puzzle stops when the model says so [in solve]") \
-    X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL, "segments at most; may exceed training's") \
-    X(FLAG, compare, "compare", "true", CONFIG_EVAL, CONFIG_LOCAL, "with halt=adaptive: also run in full, to tell how much accuracy was kept") \
-    X(INT, eval_batch_size, "eval_batch_size", "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "puzzles at once in evaluations [at most 64 on the CPU, global_batch_size on CUDA]") \
-    X(INT, eval_examples, "eval_examples", "", 1, 1e15, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE, "evaluate on the first so many examples [all]")
+#define CONFIG_KEYS(X)                                                                                                         \
+    X(TEXT, arch, "arch", "", CONFIG_ANY, CONFIG_LOCAL,                                                                        \
+      "defaults by name, of what nothing else says: " HRM_ARCHS(                                                               \
+          CONFIG__ARCH_NAME) "- with --config a file of its folder arch")                                                      \
+    X(TEXT, data_path, "data_path", "", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE,                                                \
+      "folder of the data set; also as data_paths=[DIR]")                                                                      \
+    X(TEXT, data_paths_test, "data_paths_test", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE,                                   \
+      "[DIR] whose test split is evaluated instead")                                                                           \
+    X(TEXT, evaluators, "evaluators", "", CONFIG_TRAIN, CONFIG_LOCAL,                                                          \
+      "[…] the public TRM code's; there is none here: they are named and skipped")                                             \
+    X(TEXT, checkpoint_path, "checkpoint_path", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,                     \
+      "folder of the run [checkpoints/DATA/RUN]; in eval, of the saved outputs")                                               \
+    X(TEXT, project_name, "project_name", "", CONFIG_TRAIN, CONFIG_FREE, "the run's project [from data_path]")                 \
+    X(TEXT, run_name, "run_name", "", CONFIG_TRAIN, CONFIG_FREE, "the run's name [from date and time]")                        \
+    X(INT, global_batch_size, "global_batch_size", "768", 1, 1048576, CONFIG_LEARNS | CONFIG_EVAL, 0, "puzzles a step")        \
+    X(INT, epochs, "epochs", "100000", 1, 1000000000, CONFIG_TRAIN, CONFIG_MORE, "passes over the groups of the data set")     \
+    X(INT, eval_interval, "eval_interval", "", 1, 1000000000, CONFIG_TRAIN, 0,                                                 \
+      "epochs between evaluations, a divisor of epochs [10000, or one at the end]")                                            \
+    X(INT, min_eval_interval, "min_eval_interval", "0", 0, 1000000000, CONFIG_TRAIN, CONFIG_FREE,                              \
+      "iterations of eval_interval epochs that are not evaluated at first")                                                    \
+    X(FLAG, checkpoint_every_eval, "checkpoint_every_eval", "true", CONFIG_TRAIN, CONFIG_FREE,                                 \
+      "keep step_N.safetensors of every evaluation, not of the last alone")                                                    \
+    HRM_RATE_KEYS(CONFIG__TRAIN, X)                                                                                            \
+    X(INT, lr_warmup_steps, "lr_warmup_steps", "2000", 0, 1000000000, CONFIG_TRAIN, 0, "steps of linear warm-up")              \
+    HRM_TRAINING_KEYS(CONFIG__TRAIN, X)                                                                                        \
+    X(INT, seed, "seed", "0", 0, 9007199254740992.0, CONFIG_TRAIN, 0, "of weights, data order and exploration")                \
+    X(TEXT, eval_save_outputs, "eval_save_outputs", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,                 \
+      "[…] of inputs, labels, puzzle_identifiers, logits, q_halt_logits, q_continue_logits, predictions, steps: saved as "   \
+      ".npy")                                                                                                                  \
+    X(TEXT, arch_name, "arch.name", "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1", CONFIG_TRAIN, 0,                        \
+      "the public code's class; there are this one and recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1, which "      \
+      "brings the defaults of arch=trm")                                                                                       \
+    X(TEXT, arch_loss_name, "arch.loss.name", "losses@ACTLossHead", CONFIG_TRAIN, 0,                                           \
+      "the public code's class; there is this one")                                                                            \
+    HRM_ARCH_KEYS(CONFIG__ARCH, X)                                                                                             \
+    X(WORD, forward_dtype, "arch.forward_dtype", "", "float32|bfloat16|int8", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE,          \
+      "of the arithmetic [float32 on the CPU, bfloat16 on CUDA]; in eval and solve the others work on the CPU too")            \
+    X(TEXT, checkpoint, "checkpoint", "", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                            \
+      "the checkpoint, safetensors or PyTorch's; of a folder its newest step")                                                 \
+    X(TEXT, load_checkpoint, "load_checkpoint", "", CONFIG_TRAIN, 0,                                                           \
+      "start from the weights in this file, or in the newest step of a folder")                                                \
+    X(TEXT, resume, "resume", "", CONFIG_TRAIN, CONFIG_LOCAL, "go on with the run in this folder, exactly where it stopped")   \
+    X(FLAG, overwrite, "overwrite", "false", CONFIG_TRAIN, CONFIG_LOCAL,                                                       \
+      "begin a new run in a folder that holds one, which goes once the new one stands")                                        \
+    X(WORD, device, "device", "cpu", "cpu|cuda", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE | CONFIG_HERE, "where it runs")        \
+    X(INT, threads, "threads", "0", 0, 1024, CONFIG_RUNS, CONFIG_FREE | CONFIG_HERE,                                           \
+      "threads on the CPU [0: one a processor]; results do not depend on it")                                                  \
+    X(INT, steps, "steps", "", 1, 1e15, CONFIG_TRAIN, CONFIG_MORE,                                                             \
+      "updates in all, instead of epochs; with resume more than it had goes on past the end")                                  \
+    X(INT, log_interval, "log_interval", "10", 1, 1000000000, CONFIG_TRAIN, 0,                                                 \
+      "steps between lines of metrics.jsonl, each a mean over them")                                                           \
+    X(INT, save_interval, "save_interval", "1000", 0, 1000000000, CONFIG_TRAIN, CONFIG_FREE,                                   \
+      "steps between saves of the whole training state [0: when it stops only]")                                               \
+    X(FLAG, keep_best, "keep_best", "false", CONFIG_TRAIN, CONFIG_FREE,                                                        \
+      "keep the best evaluation's weights as best.safetensors")                                                                \
+    X(REAL, early_stop_accuracy, "early_stop_accuracy", "0", 0, 1, CONFIG_TRAIN, CONFIG_FREE,                                  \
+      "stop once training's exact accuracy stays at or above this [0: never]; 0.99 guards small data sets")                    \
+    X(INT, early_stop_patience, "early_stop_patience", "10", 1, 1000000000, CONFIG_TRAIN, CONFIG_FREE,                         \
+      "for so many logged steps one after the other")                                                                          \
+    X(FLAG, tensorboard, "tensorboard", "true", CONFIG_TRAIN, CONFIG_FREE,                                                     \
+      "write TensorBoard event files beside metrics.jsonl")                                                                    \
+    X(WORD, halt, "halt", "full", "full|adaptive", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                   \
+      "full: always halt_max_steps segments, as published; adaptive: a puzzle stops when the model says so [in solve]")        \
+    X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                              \
+      "segments at most; may exceed training's")                                                                               \
+    X(FLAG, compare, "compare", "true", CONFIG_EVAL, CONFIG_LOCAL,                                                             \
+      "with halt=adaptive: also run in full, to tell how much accuracy was kept")                                              \
+    X(INT, eval_batch_size, "eval_batch_size", "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,          \
+      "puzzles at once in evaluations [at most 64 on the CPU, global_batch_size on CUDA]")                                     \
+    X(INT, eval_examples, "eval_examples", "", 1, 1e15, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,                 \
+      "evaluate on the first so many examples [all]")
 
-typedef enum config_kind { CONFIG_KIND_INT, CONFIG_KIND_REAL, CONFIG_KIND_FLAG, CONFIG_KIND_WORD, CONFIG_KIND_TEXT } config_kind;
+typedef enum config_kind {
+    CONFIG_KIND_INT,
+    CONFIG_KIND_REAL,
+    CONFIG_KIND_FLAG,
+    CONFIG_KIND_WORD,
+    CONFIG_KIND_TEXT
+} config_kind;
 
 /* The index of each key in `raw`. */
 #define CONFIG__INDEX(kind, field, ...) CONFIG_##field,
@@ -150,7 +191,8 @@ int config_newest_step(char path[TOOL_PATH], const char *file_or_folder);
 
 /* The model's description from the configuration; shapes of the data come from elsewhere. */
 void config_model_desc(const config *c, hrm_model_desc *desc);
-void config_train_desc(const config *c, hrm_train_desc *desc); /* likewise the trainer's; steps and epochs are the run's to say */
+void config_train_desc(const config *c,
+                       hrm_train_desc *desc); /* likewise the trainer's; steps and epochs are the run's to say */
 /* float32 on the CPU unless the command line says otherwise: a file's bfloat16 was meant for a GPU. */
 hrm_forward_dtype config_forward_dtype(const config *c);
 /* A checkpoint's description: what the file says, or a configuration beside it, its tensors, and what the command line and
@@ -160,8 +202,8 @@ int config_merge(const config *c, const char *path, hrm_model_desc *merged, hrm_
 int config_checkpoint(config *c, const char *path, hrm_model_desc *merged, hrm_sources *sources);
 /* A model of what config_checkpoint told, on the device and in the type of `c`; seq_len of the data. Says where its
  * configuration came from. */
-int config_load_model(const config *c, hrm_model **model, const char *path, const hrm_model_desc *merged, const hrm_sources *sources,
-                      int seq_len);
+int config_load_model(const config *c, hrm_model **model, const char *path, const hrm_model_desc *merged,
+                      const hrm_sources *sources, int seq_len);
 /* What a segment of one row takes, in floating-point operations (an addition and a multiplication are two). */
 typedef struct config_work {
     double forward;  /* as in solving and evaluating */

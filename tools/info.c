@@ -90,9 +90,11 @@ static void print_config(const hrm_model_desc *d, const teller *t)
     PRINT(loss_type, d->loss_type == HRM_SOFTMAX_CROSS_ENTROPY ? "softmax_cross_entropy" : "stablemax_cross_entropy")
     /* of the family what is not HRM's; a 0 that nobody said is the default */
 #define FAMILY_INT(field, standard, low, high, none, help)   if (d->field != standard) PRINT_NUMBER(field)
-#define FAMILY_FLOAT(field, standard, low, high, none, help) if (d->field != (float)standard && (d->field > 0 || d->none > 0)) PRINT_NUMBER(field)
+#define FAMILY_FLOAT(field, standard, low, high, none, help)                                                                   \
+    if (d->field != (float)standard && (d->field > 0 || d->none > 0)) PRINT_NUMBER(field)
 #define FAMILY_FLAG(field, help)                             if (d->field > 0) PRINT(field, "true")
-#define FAMILY_WORD(field, words, help)                      if ((int)d->field > 0) PRINT(field, word_of(text, words, (int)d->field))
+#define FAMILY_WORD(field, words, help)                                                                                        \
+    if ((int)d->field > 0) PRINT(field, word_of(text, words, (int)d->field))
 #define FAMILY(a, kind, key, ...)                            FAMILY_##kind(__VA_ARGS__)
     HRM_FAMILY_KEYS(FAMILY, 0)
 #undef PRINT
@@ -104,9 +106,11 @@ static void print_parts(const hrm_model_desc *d, int totals)
 {
     char text[64];
     double D = d->hidden_size, V = d->vocab_size, width = ceil(rint((double)d->expansion * D * 2 / 3) / 256) * 256;
-    double P = d->puzzle_emb_len ? d->puzzle_emb_len : ceil(d->puzzle_emb_ndim / D), S = d->seq_len + (d->no_puzzle_emb ? 0 : P);
+    double P = d->puzzle_emb_len ? d->puzzle_emb_len : ceil(d->puzzle_emb_ndim / D),
+           S = d->seq_len + (d->no_puzzle_emb ? 0 : P);
     double mixed = ceil(rint((double)d->expansion * S * 2 / 3) / 256) * 256;
-    double first = d->mlp_t ? 3 * S * mixed : 4 * D * D, second = 3 * D * width, positions = d->pos_encodings == HRM_LEARNED ? S * D : 0;
+    double first = d->mlp_t ? 3 * S * mixed : 4 * D * D, second = 3 * D * width,
+           positions = d->pos_encodings == HRM_LEARNED ? S * D : 0;
     int blocks = d->L_layers + (d->one_network ? 0 : d->H_layers);
     if (totals) print_count("parameters, trained", 2 * V * D + 2 * D + 2 + positions + blocks * (first + second));
     print_count("  tokens' embedding and lm_head", 2 * V * D);
@@ -255,7 +259,8 @@ static int run(config *c)
     hrm_dataset *data = NULL;
     char path[TOOL_PATH];
     int named = *c->arch && c->num_positional == 0;
-    if (!named && c->num_positional != 1) return tool_usage("info: expected one FILE or arch=NAME, found %d", c->num_positional);
+    if (!named && c->num_positional != 1)
+        return tool_usage("info: expected one FILE or arch=NAME, found %d", c->num_positional);
     int status = named ? TOOL_OK : config_newest_step(path, c->positional[0]), given = *c->data_path != 0;
     if (status == TOOL_OK && given && hrm_dataset_open(&data, c->data_path, "train", NULL) != HRM_OK) return tool_failed();
     if (status == TOOL_OK && named) status = print_arch(c, data);

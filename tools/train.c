@@ -598,7 +598,8 @@ static int copy_tensor(train_run *r, const hrm_model *from, int index)
 
 static int start_from(train_run *r, const char *path, const hrm_model_desc *stated)
 {
-    /* the weights; where the data set has more puzzles than the table's rows, with a table of its size, as the public TRM code */
+    /* the weights; where the data set has more puzzles than the table's rows, with a table of its size, as the public TRM
+     * code */
     const hrm_model_desc *d = hrm_model_describe(r->model);
     hrm_model_desc desc = *stated;
     hrm_model *from;
@@ -632,7 +633,8 @@ static int make_model(train_run *r)
         if (status == TOOL_OK) status = evaluation_check_data(&shapes, start, r->train, c->data_path);
         if (status != TOOL_OK) return status;
         if (stated.vocab_size) desc.vocab_size = stated.vocab_size; /* the data may use fewer */
-        if (stated.num_puzzle_identifiers > desc.num_puzzle_identifiers) desc.num_puzzle_identifiers = stated.num_puzzle_identifiers;
+        if (stated.num_puzzle_identifiers > desc.num_puzzle_identifiers)
+            desc.num_puzzle_identifiers = stated.num_puzzle_identifiers;
     }
     config_model_desc(c, &desc);
     desc.device = (hrm_device_kind)c->device;
@@ -730,8 +732,8 @@ static void describe_run(const train_run *r)
     char size[48] = "";
     if (hrm_trainer_memory(&memory, hrm_model_describe(r->model), how) == HRM_OK)
         snprintf(size, sizeof size, ", %.2f GB of memory", (double)(memory.model + memory.train) / 1e9);
-    tool_note("%lld parameters%s; %lld examples in %lld groups; %lld steps; %s", (long long)hrm_model_parameters(r->model), size,
-              (long long)d->total_examples, (long long)d->total_groups, (long long)r->total, r->dir);
+    tool_note("%lld parameters%s; %lld examples in %lld groups; %lld steps; %s", (long long)hrm_model_parameters(r->model),
+              size, (long long)d->total_examples, (long long)d->total_groups, (long long)r->total, r->dir);
 }
 
 static int run(train_run *r)
