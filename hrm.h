@@ -12053,7 +12053,7 @@ static hrm_status hrm__config_tensors(hrm__config *c, const hrm_tensors *file, c
         HRM__TRY(hrm__config_agree(c, path, level ? HRM__AT_L_layers : HRM__AT_H_layers, layers, HRM__FROM_TENSORS));
     }
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_mlp_t, mixed > 0, HRM__FROM_TENSORS));
-    int none = c->value[HRM__AT_pos_encodings] == HRM_NO_POSITIONS; /* which no tensor tells from rope */
+    int none = (int)c->value[HRM__AT_pos_encodings] == HRM_NO_POSITIONS; /* which no tensor tells from rope */
     HRM__TRY(hrm__config_agree(c, path, HRM__AT_pos_encodings, learned ? HRM_LEARNED : none ? HRM_NO_POSITIONS : HRM_ROPE,
                                HRM__FROM_TENSORS));
     HRM__TRY(hrm__config_positions(c, path, learned, hidden, ndim));
