@@ -556,23 +556,29 @@ int config_read_run(config *c, const char *checkpoint)
     return beside(path, checkpoint) ? read_chosen(c, path, CONFIG_BASE, NULL, 1) : TOOL_OK;
 }
 
-static int set_family(config *c, const char *path)
+static int is_family(int index)
 {
-    /* what HRM has not stands in a run's configuration only where it is not the default: the rest is said too, by its
-     * absence */
     static const int family[] = {
 #define FAMILY(a, kind, key, field, ...) CONFIG_##field,
         HRM_FAMILY_KEYS(FAMILY, 0)
 #undef FAMILY
     };
+    for (size_t i = 0; i < sizeof family / sizeof family[0]; i++)
+        if (family[i] == index) return 1;
+    return 0;
+}
+
+static int set_family(config *c, const char *path)
+{
+    /* what HRM has not stands in a run's configuration only where it is not the default: the rest is said too, by its
+     * absence */
     char value[64], where[sizeof c->raw[0].where];
     int status = TOOL_OK;
     snprintf(where, sizeof where, "%.80s", path);
-    for (size_t i = 0; i < sizeof family / sizeof family[0] && status == TOOL_OK; i++) {
-        const config_key *k = &keys[family[i]];
-        if (c->raw[family[i]].origin != CONFIG_DEFAULT) continue;
-        snprintf(value, sizeof value, "%.*s", (int)strcspn(k->def, "|"), k->def);
-        status = config_set(c, k->name, value, CONFIG_BASE, where);
+    for (int i = 0; i < CONFIG_COUNT && status == TOOL_OK; i++) {
+        if (!is_family(i) || c->raw[i].origin != CONFIG_DEFAULT) continue;
+        snprintf(value, sizeof value, "%.*s", (int)strcspn(keys[i].def, "|"), keys[i].def);
+        status = config_set(c, keys[i].name, value, CONFIG_BASE, where);
     }
     return status;
 }
@@ -971,18 +977,6 @@ static double value_of(const config *c, int index)
     return k->kind == CONFIG_KIND_INT    ? (double)*(const int64_t *)(const void *)field
            : k->kind == CONFIG_KIND_REAL ? (double)(float)*(const double *)(const void *)field
                                          : (double)*(const int *)(const void *)field;
-}
-
-static int is_family(int index)
-{
-    static const int family[] = {
-#define FAMILY(a, kind, key, field, ...) CONFIG_##field,
-        HRM_FAMILY_KEYS(FAMILY, 0)
-#undef FAMILY
-    };
-    for (size_t i = 0; i < sizeof family / sizeof family[0]; i++)
-        if (family[i] == index) return 1;
-    return 0;
 }
 
 static int is_standard(int index, double value)
