@@ -1,40 +1,8 @@
 #!/bin/bash
 # The command end to end: configuration, a run that is interrupted, killed and resumed, evaluation, solving, conversion, and
 # what each says about wrong input. Small models, so that it ends within a minute or so.
-B=${B:-build}
-case $B in /*) ;; *) B=$PWD/$B ;; esac
-root=$PWD
-shared=${HRM_SHARED:-$root/../shared}
-case $shared in /*) ;; *) shared=$PWD/$shared ;; esac
-hrm=$B/hrm
-[ -x "$hrm" ] || { echo "FAILED: no $hrm"; echo "0 passed, 1 failed"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-passed=0 failed=0
-
-ok()   { passed=$((passed + 1)); }
-bad()  { failed=$((failed + 1)); echo "FAILED: $*"; [ -s out ] && sed 's/^/  out: /' out | head -5; [ -s err ] && sed 's/^/  err: /' err | tail -5; }
-check() # NAME COMMAND...: it must succeed
-{
-    local name=$1; shift
-    if "$@"; then ok; else bad "$name"; fi
-}
-run() { "$hrm" "$@" > out 2> err < /dev/null; } # its exit status
-good() # NAME ARGUMENTS: hrm must succeed
-{
-    local name=$1 status; shift
-    run "$@"; status=$?
-    if [ $status -eq 0 ]; then ok; else bad "$name: status $status"; fi
-}
-refuse() # STATUS TEXT ARGUMENTS: hrm must end with that status and one line on stderr that holds the text
-{
-    local want=$1 text=$2 status; shift 2
-    run "$@"; status=$?
-    if [ $status -eq "$want" ] && grep -qF -- "$text" err && [ "$(grep -c '' err)" -eq 1 ]; then ok; else bad "$*: status $status, expected $want and one line with \"$text\""; fi
-}
+. "$(dirname "${BASH_SOURCE[0]}")/command.sh"
 await() { for _ in $(seq 1200); do grep -q -- "$1" "$2" 2> /dev/null && return; sleep 0.05; done; } # PATTERN FILE: a minute at most
-same() { if cmp -s "$1" "$2"; then ok; else bad "$1 and $2 differ"; fi; }
 
 # ---- the command itself ------------------------------------------------------------------------------------------------
 check "version" test "$("$hrm" --version)" = "hrm $(sed -n 's/^#define HRM_VERSION  *"\(.*\)"/\1/p' "$root/hrm.h")"

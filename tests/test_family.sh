@@ -1,30 +1,7 @@
 #!/bin/bash
 # The family on the command line: the public TRM code's files and command lines, names of architectures and who wins over whom,
 # options of training that are seen in their logs, checkpoints and resumed runs, and what contradicts itself. Models are tiny.
-B=${B:-build}
-case $B in /*) ;; *) B=$PWD/$B ;; esac
-root=$PWD
-shared=${HRM_SHARED:-$root/../shared}
-case $shared in /*) ;; *) shared=$PWD/$shared ;; esac
-hrm=$B/hrm
-[ -x "$hrm" ] || { echo "FAILED: no $hrm"; echo "0 passed, 1 failed"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-passed=0 failed=0
-
-ok()   { passed=$((passed + 1)); }
-bad()  { failed=$((failed + 1)); echo "FAILED: $*"; [ -s out ] && sed 's/^/  out: /' out | head -5; [ -s err ] && sed 's/^/  err: /' err | tail -5; }
-check() { local name=$1; shift; if "$@"; then ok; else bad "$name"; fi; }
-run() { "$hrm" "$@" > out 2> err < /dev/null; }
-good() { local name=$1 status; shift; run "$@"; status=$?; if [ $status -eq 0 ]; then ok; else bad "$name: status $status"; fi; }
-refuse() # STATUS TEXT ARGUMENTS: that status, and one line on stderr that holds the text
-{
-    local want=$1 text=$2 status; shift 2
-    run "$@"; status=$?
-    if [ $status -eq "$want" ] && grep -qF -- "$text" err && [ "$(grep -c '' err)" -eq 1 ]; then ok; else bad "$*: status $status, expected $want and one line with \"$text\""; fi
-}
-same() { if cmp -s "$1" "$2"; then ok; else bad "$1 and $2 differ"; fi; }
+. "$(dirname "${BASH_SOURCE[0]}")/command.sh"
 has() { check "$1: $2" grep -qxF -- "$2" "$1"; }      # FILE LINE
 logged() { check "$1: $2 is logged" grep -q "\"$2\": " "$1/metrics.jsonl"; }
 silent() { check "$1: no $2" test -z "$(grep "\"$2\": " "$1/metrics.jsonl")"; }
