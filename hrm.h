@@ -75,7 +75,7 @@
  *   the model on a device:
  *     >>passes         a recurrence as a list, laid out  >>halting        before and after a segment
  *     >>cpu-backend    how the work is shared            >>objective      the losses of a segment
- *     >>block          attention, SwiGLU, two norms      >>updates        gradients: measured, applied
+ *     >>block          attention or mixing, SwiGLU       >>updates        gradients: measured, applied
  *     >>pass           states through networks           >>cpu-table      all of it as a device's table
  *     >>embed          what goes in                      >>heads          what comes out
  *   the model:
@@ -3928,9 +3928,9 @@ struct hrm_device {
 
 typedef struct hrm__block { const hrm_real *w[HRM_BLOCK_TENSORS]; } hrm__block; /* packed, in the model's forward_dtype */
 
-/* Activations of one block for some puzzles: kept for the backward pass; or overwritten block by block, and then those from
- * gate_up on are NULL. The block's output y is the next one's x, or its state. A mixer has its first half's with positions and
- * channels exchanged, _t: a row a channel. */
+/* Activations of one block for some puzzles: kept for the backward pass; or overwritten block by block, and then those from y1
+ * on are NULL. The block's output y is the next one's x, or its state. A mixer has its first half's with positions and channels
+ * exchanged, _t: a row a channel. */
 #define HRM__ACTS(X) /* name, elements a puzzle; x, the block's input, comes before them */ \
     X(qkv, attends * S * 3 * D) /* after rope */ \
     X(o, attends * S * D)       /* attention's output */ \
@@ -6089,13 +6089,14 @@ static int hrm__updates_early(const hrm_model *m, const hrm_train_desc *t)
     return m->table->updates_at_once;
 }
 
-static void hrm__run_dims(hrm_dims *d, const hrm_run_desc *desc, int rows, int train, int ns_steps)
+static void hrm__run_dims(hrm_dims *d, const hrm_model_desc *model, const hrm_run_desc *desc, int rows, int train)
 {
     d->B = rows;
     if (!train) return;
     d->optimizer = desc->optimizer;
-    d->muon_ns_steps = desc->optimizer == HRM_MUON ? ns_steps : 0;
+    d->muon_ns_steps = desc->optimizer != HRM_MUON ? 0 : desc->muon_ns_steps ? desc->muon_ns_steps : 3;
     d->checkpointing = desc->activation_checkpointing != 0;
+    d->dropout = model->dropout > 0;
 }
 
 static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train, int parts)
@@ -6124,8 +6125,7 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     run->num_passes = m->num_passes;
     run->passes_hash = m->passes_hash;
     run->w.d = m->d;
-    hrm__run_dims(&run->w.d, desc, rows / parts, train, desc->muon_ns_steps ? desc->muon_ns_steps : 3);
-    run->w.d.dropout = train && m->desc.dropout > 0;
+    hrm__run_dims(&run->w.d, &m->desc, desc, rows / parts, train);
     run->w.at = m->at;
     run->w.train = train;
     run->num_groups = hrm__update_groups(m, train, desc->optimizer, run->groups);
@@ -7376,7 +7376,7 @@ static hrm_status hrm__memory(hrm_memory *memory, const hrm_model_desc *desc, co
         memset(&w, 0, sizeof w);
         w.d = m.d;
         w.train = !learns ? 0 : train_desc->freeze_weights ? 3 : early ? 2 : 1;
-        hrm__run_dims(&w.d, &run, batch / parts, w.train, train_desc->muon_ns_steps);
+        hrm__run_dims(&w.d, &m.desc, &run, batch / parts, w.train);
         HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
         w.d.B = batch;
         size_t bytes = hrm__block_bytes(sizeof(hrm_run)) +
