@@ -2366,9 +2366,12 @@ __global__ void __launch_bounds__(SIGN_THREADS)
         for (int k = 0; k < SIGN_THREADS / 32; k++) before += k < warp ? counts[k] : 0, n += counts[k];
         if (mine) same[before + __popc(votes & ((1u << lane) - 1))] = i;
         __syncthreads();
-        if (d < ndim) {
-#pragma unroll 16
-            for (int k = 0; k < n; k++) sum += grad[(size_t)same[k] * ndim + d];
+        for (int k0 = 0; d < ndim && k0 < n; k0 += 32) {
+            float g[32];
+#pragma unroll
+            for (int k = 0; k < 32; k++) g[k] = k0 + k < n ? grad[(size_t)same[k0 + k] * ndim + d] : 0.0f;
+#pragma unroll
+            for (int k = 0; k < 32; k++) sum += g[k];
         }
         __syncthreads();
     }
@@ -2423,8 +2426,8 @@ static hrm_status cuda_failed(cudaError_t error, const char *what)
         if (cuda_error != cudaSuccess) return cuda_failed(cuda_error, what); \
     } while (0)
 
-/* A kernel that is refused is told of here alone: CUDA's last error is left clean, so that no later call finds it, and not
- * asked, since it may be another's in this program. */
+/* What is refused is told of where it is called. CUDA's last error is then left clean, so that no later call finds it, and is
+ * never asked for what went wrong, since it may be another's in this program. */
 static hrm_status launched(hrm_device *dev, const char *kernel, cudaError_t error = cudaSuccess)
 {
     if (error == cudaSuccess && dev->wait_always && !dev->capturing) error = cudaStreamSynchronize(dev->stream);
@@ -3740,6 +3743,8 @@ template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const pr
 template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<bf16> &e)
 {
     e.vector = 1; /* sides are multiples of 8 */
+    if (ceil_div(e.M, 128) * ceil_div(e.N, 128) * q.count >= dev->sms * 3 / 4)
+        return gemm_on_mma<END_SCALED, TRANS, 128, 128, 2, 4, 3>(dev, q, e);
     return gemm_on_mma<END_SCALED, TRANS, 64, 64, 2, 2, 4>(dev, q, e);
 }
 /* out [M,N] = alpha A B^T, or A^T B, + beta x: `count` times, operands one matrix after the other */
