@@ -1,5 +1,5 @@
 /* Times training steps and solving on the GPU, in the cases of the paper. One JSON line a case.
- * usage: bench_cuda [--profile] [CASE...]    CASE: NAME:BATCH[:ARCH], NAME sudoku, maze or arc    [sudoku:768 sudoku:384 maze:96]
+ * usage: bench_cuda [--profile] [CASE...]   CASE: NAME:BATCH[:ARCH], NAME sudoku, maze or arc   [sudoku:768 sudoku:384 maze:96]
  * ARCH as in `hrm train arch=…`, trained by its recipe: sudoku:384:fast; or no_ACT_continue: HRM without its continue head.
  * --profile: one training step of each case between cudaProfilerStart and cudaProfilerStop, for profile.sh */
 #ifndef _POSIX_C_SOURCE
