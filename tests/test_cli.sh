@@ -7,7 +7,11 @@ await() { for _ in $(seq 1200); do grep -q -- "$1" "$2" 2> /dev/null && return; 
 # ---- the command itself ------------------------------------------------------------------------------------------------
 check "version" test "$("$hrm" --version)" = "hrm $(sed -n 's/^#define HRM_VERSION  *"\(.*\)"/\1/p' "$root/hrm.h")"
 good "help" --help
-for c in data train eval solve convert info; do good "$c --help" $c --help; check "$c says how" grep -q "usage: hrm $c" out; done
+for c in data train eval solve convert info plot render; do
+    good "$c --help" $c --help
+    check "$c says how" grep -q "usage: hrm $c" out
+    check "$c says it in 80 columns" test -z "$(LC_ALL=C.UTF-8 awk 'length > 80 && !/TinyRecursive/' out)"
+done
 refuse 2 'no command "trian"' trian
 run; check "no command: usage" test $? -eq 2
 

@@ -169,9 +169,9 @@ int evaluation_batch_size(const config *c)
 static void print_usage(void)
 {
     printf("usage: hrm eval checkpoint=FILE [data_path=DIR] [KEY=VALUE…]\n\n"
-           "Measures a checkpoint on the test split of a data set: the one in the all_config.yaml beside it unless data_path "
-           "names\n"
-           "another. Progress goes to standard error, the result as one line of JSON to standard output.\n\n");
+           "Measures a checkpoint on the test split of a data set: the one in the\n"
+           "all_config.yaml beside it unless data_path names another. Progress goes to\n"
+           "standard error, the result as one line of JSON to standard output.\n\n");
     config_help(CONFIG_EVAL);
 }
 

@@ -525,13 +525,18 @@ static int run(config *c)
 
 static void print_usage(void)
 {
-    printf("usage: hrm solve sudoku|maze|arc checkpoint=FILE [PUZZLE] [--show-steps] [KEY=VALUE…]\n\n"
-           "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is also read without it:\n"
-           "  sudoku  81 cells (or 36, 16) with . or 0 for blanks; a board drawn with | and - is understood\n"
+    printf("usage: hrm solve sudoku|maze|arc checkpoint=FILE [PUZZLE] [--show-steps]\n"
+           "                 [KEY=VALUE…]\n\n"
+           "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is\n"
+           "also read without it:\n"
+           "  sudoku  81 cells (or 36, 16) with . or 0 for blanks; a board drawn with |\n"
+           "          and - is understood\n"
            "  maze    lines of # S G and spaces\n"
-           "          several boards of either: a line each, or with an empty line between them\n"
-           "  arc     a task's JSON file; its name finds the task's embedding through data_path's identifiers.json\n"
-           "--show-steps draws the board after every segment. The exit status is 0 when the answer is valid, 1 when not.\n\n");
+           "          several boards of either: a line each, or an empty line between them\n"
+           "  arc     a task's JSON file; its name finds the task's embedding through\n"
+           "          data_path's identifiers.json\n"
+           "--show-steps draws the board after every segment. The exit status is 0 when the\n"
+           "answer is valid, 1 when not.\n\n");
     config_help(CONFIG_SOLVE);
 }
 
