@@ -740,8 +740,8 @@ static int apply_sets(config *c, hrm_arch arch, config_origin below, const char 
     int length = 0, status = TOOL_OK;
     /* HRM sets nothing, being the default; who names it means it, of a checkpoint too */
     const char *own = HRM_SIZE_SETS("512", "8", "4", "2", "2", "16") " mlp_t=0 mlp_norm=0 no_ACT_continue=0";
-    for (const char *p = arch == HRM_ARCH_HRM ? own : sets[arch]; status == TOOL_OK && sscanf(p, " %63[^=]=%63s%n", name, value, &length) == 2;
-         p += length) {
+    const char *p = arch == HRM_ARCH_HRM ? own : sets[arch];
+    for (; status == TOOL_OK && sscanf(p, " %63[^=]=%63s%n", name, value, &length) == 2; p += length) {
         int i = 0;
         if (strcmp(name, "batch_size") == 0) strcpy(name, "global_batch_size");
         while (strcmp(own_name(i), name) != 0) i++;
