@@ -25,8 +25,8 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-rows
- *           >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-mixer
+ *           >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
 
@@ -1631,6 +1631,247 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
     }
 #else
     (void)x;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-mixer =======
+ * Half a mixer's block in one kernel (sm_90a), y = rms(x + mix(x)) along the positions, of streams [B,S,D] as they are: a tile
+ * is [positions, 64 channels] of one puzzle, 128 bytes a row, which wgmma reads transposed, so that a row of the products is a
+ * channel. The weights stay in shared memory; one warp group moves tiles, each of the others works on one at a time. Gate and
+ * up of 64 columns are multiplied, become h in registers, and h is the next product's operand there. What is beyond S is read
+ * as 0, times weights that are 0, and not written.
+ */
+enum {
+    MX_S = 88,      /* most positions */
+    MX_ROWS = 96,   /* of a tile: sixteen a product */
+    MX_I = 256,     /* most columns inside */
+    MX_GROUPS = 3,  /* that work */
+    MX_SLOTS = 6,
+    MX_TILE = MX_ROWS * 128,
+    MX_GATE_UP = 2 * MX_I / 64 * MX_TILE, /* [positions, 64 of gate and up] */
+    MX_DOWN_BOX = MX_S * 128,             /* [positions, 64 of h] */
+    MX_DOWN = MX_I / 64 * MX_DOWN_BOX,
+    MX_SHARED = MX_GATE_UP + MX_DOWN + MX_SLOTS * MX_TILE + 8 * (3 * MX_SLOTS + MX_I / 64) + 1024,
+    MX_THREADS = 128 * (MX_GROUPS + 1)
+};
+
+struct mixer_args {
+    const float *squares; /* [B S,slots] of x; NULL: it is normalised */
+    float       *r, *inner; /* [B,D] factors of the norms along positions and inside; may be NULL */
+    int          slots, S, D, I, norm, units;
+    float        inv_D, inv_S, inv_I, eps;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_D8(i)  WG_D4(i), WG_D4(i + 4)
+    #define WG_LIST44 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43"
+/* d [64,128] (+)= a^T b, both sixteen rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_up(float *d, uint64_t a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WG_LIST64
+                 "}, %64, %65, p, 1, 1, 1, 1;\n}\n"
+                 : WG_D64(0)
+                 : "l"(a), "l"(b), "r"(add));
+}
+/* d [64,88] (+)= a b^T, a in registers, b sixteen elements of rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_down(float *d, const uint32_t *a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %49, 0;\nwgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44
+                 "}, {%44,%45,%46,%47}, %48, p, 1, 1, 0;\n}\n"
+                 : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+}
+__device__ __forceinline__ void stmatrix4_trans(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
+                 "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+__device__ __forceinline__ void store_tile3(const CUtensorMap *map, uint32_t from, int x, int y, int z)
+{
+    asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];\n" ::"l"((uint64_t)map),
+                 "r"(from), "r"(x), "r"(y), "r"(z)
+                 : "memory");
+    asm volatile("cp.async.bulk.commit_group;\n" ::: "memory");
+}
+__device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
+__device__ __forceinline__ void group_barrier(int group) { asm volatile("bar.sync %0, 128;\n" ::"r"(group) : "memory"); }
+#endif
+
+__global__ void __launch_bounds__(MX_THREADS, 1)
+    mixer_forward_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap y_map,
+                        const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                        mixer_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base, down = base + MX_GATE_UP,
+             tiles = down + MX_DOWN, full = tiles + MX_SLOTS * MX_TILE, scaled = full + 8 * MX_SLOTS,
+             done = scaled + 8 * MX_SLOTS, there = done + 8 * MX_SLOTS;
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), steps = ceil_div(a.I, 64),
+        mine = (a.units - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < MX_SLOTS; i++) {
+            barrier_init(full + 8 * i, 1);
+            barrier_init(scaled + 8 * i, 3);
+            barrier_init(done + 8 * i, 4);
+        }
+        for (uint32_t i = 0; i < MX_I / 64; i++) barrier_init(there + 8 * i, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        if (threadIdx.x == 0) {
+            auto load_tile = [&](int i) {
+                int unit = (int)blockIdx.x + i * (int)gridDim.x;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                barrier_expect(full + 8 * slot, MX_TILE);
+                copy_tile3(tiles + slot * MX_TILE, &x_map, unit % across * 64, 0, unit / across, full + 8 * slot);
+            };
+            for (int i = 0; i < MX_SLOTS; i++) {
+                if (i < mine) load_tile(i);
+                if (i < steps) {
+                    uint32_t ready = there + 8 * (uint32_t)i, at = gate_up + (uint32_t)(2 * i * MX_TILE);
+                    barrier_expect(ready, 2 * MX_TILE + MX_DOWN_BOX);
+                    copy_tile(at, &gate_up_map, i * 128, 0, ready);
+                    copy_tile(at + MX_TILE, &gate_up_map, i * 128 + 64, 0, ready);
+                    copy_tile(down + (uint32_t)(i * MX_DOWN_BOX), &down_map, i * 64, 0, ready);
+                }
+            }
+            for (int i = 0; i < mine; i++) {
+                int unit = (int)blockIdx.x + i * (int)gridDim.x;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                barrier_wait(done + 8 * slot, i / MX_SLOTS & 1);
+                store_tile3(&y_map, tiles + slot * MX_TILE, unit % across * 64, 0, unit / across);
+                if (i + MX_SLOTS < mine) {
+                    asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                    load_tile(i + MX_SLOTS);
+                }
+            }
+            asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
+        } else if (warp > 0 && a.squares) { /* a lane finds the factor of a row, eight lanes multiply one by its */
+            for (int i = 0; i < mine; i++) {
+                int s = 32 * (warp - 1) + lane, b = ((int)blockIdx.x + i * (int)gridDim.x) / across;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                uint32_t at = tiles + slot * MX_TILE + (uint32_t)((warp - 1) * 4096 + lane * 16);
+                float sum = 0;
+                for (int j = 0; s < a.S && j < a.slots; j++) sum += a.squares[((size_t)b * a.S + s) * a.slots + j];
+                sum = s < a.S ? rsqrtf(sum * a.inv_D + a.eps) : 0;
+                barrier_wait(full + 8 * slot, i / MX_SLOTS & 1);
+#pragma unroll
+                for (int k = 0; k < 8; k++) {
+                    float f = __shfl_sync(0xffffffffu, sum, 4 * k + lane / 8), v[8];
+                    uint32_t x[4];
+                    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+                                 : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+                                 : "r"(at + (uint32_t)k * 512));
+#pragma unroll
+                    for (int j = 0; j < 4; j++) unpack2(v + 2 * j, x[j]), x[j] = pack2(f * v[2 * j], f * v[2 * j + 1]);
+                    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at + (uint32_t)k * 512), "r"(x[0]), "r"(x[1]),
+                                 "r"(x[2]), "r"(x[3])
+                                 : "memory");
+                }
+                fence_async();
+                __syncwarp();
+                if (lane == 0) barrier_arrive(scaled + 8 * slot);
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        float acc[64], o[44];
+        int g = lane / 4, t = lane % 4;
+        /* where a lane's rows of the tile's matrices of eight by eight begin: the warp's sixteen channels, transposed */
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        for (int i = group - 1; i < mine; i += MX_GROUPS) {
+            int unit = (int)blockIdx.x + i * (int)gridDim.x, channel0 = unit % across * 64 + warp * 16 + g;
+            uint32_t slot = (uint32_t)(i % MX_SLOTS), tile = tiles + slot * MX_TILE;
+            float squares[2] = {0, 0};
+            barrier_wait((a.squares ? scaled : full) + 8 * slot, i / MX_SLOTS & 1);
+            for (int c = 0; c < steps; c++) {
+                uint32_t h[4][4], b = gate_up + (uint32_t)(2 * c * MX_TILE), b2 = down + (uint32_t)(c * MX_DOWN_BOX);
+                if (i < MX_GROUPS) barrier_wait(there + 8 * (uint32_t)c, 0);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < MX_ROWS / 16; k++)
+                    wgmma_mix_up(acc, matrix_descriptor(tile + k * 2048, MX_TILE, 1024),
+                                 matrix_descriptor(b + k * 2048, MX_TILE, 1024), k != 0);
+                wgmma_commit();
+                wgmma_wait<0>();
+                settle<64>(acc);
+#pragma unroll
+                for (int j = 0; j < 8; j++)
+#pragma unroll
+                    for (int half = 0; half < 2; half++) {
+                        const float *gate = acc + 8 * j + 2 * half, *up = gate + 4;
+                        float p[2];
+#pragma unroll
+                        for (int e = 0; e < 2; e++) { /* silu(g) u = q + q tanh(g / 2), q = g u / 2 */
+                            float s = 0.5f * gate[e], q = s * up[e];
+                            squares[half] = fmaf(q, q, squares[half]);
+                            p[e] = fmaf(q, tanh_fast(s), q);
+                        }
+                        h[j / 2][j % 2 * 2 + half] = pack2(p[0], p[1]);
+                    }
+                settle<44>(o);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < 4; k++)
+                    wgmma_mix_down(o, h[k], matrix_descriptor(b2 + k * 32, 16, 1024), c != 0 || k != 0);
+                wgmma_commit();
+            }
+            float f[2] = {1.0f, 1.0f}, sum[2] = {0, 0};
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                squares[half] += __shfl_xor_sync(0xffffffffu, squares[half], 1);
+                squares[half] += __shfl_xor_sync(0xffffffffu, squares[half], 2);
+                if (a.norm) f[half] = rsqrtf(4.0f * squares[half] * a.inv_I + a.eps);
+                int channel = channel0 + 8 * half;
+                if (a.inner && t == 0 && channel < a.D) a.inner[(size_t)(unit / across) * a.D + channel] = f[half];
+            }
+            wgmma_wait<0>();
+            settle<44>(o);
+#pragma unroll
+            for (int j = 0; j < 11; j += 2) {
+                uint32_t x[4];
+                ldmatrix4<true>(x, tile + turned + (uint32_t)(j * 1024));
+#pragma unroll
+                for (int e = 0; e < (j == 10 ? 2 : 4); e++) {
+                    float v[2], *to = o + 4 * (j + e / 2) + e % 2 * 2;
+                    unpack2(v, x[e]);
+                    to[0] = fmaf(f[e % 2], to[0], v[0]), to[1] = fmaf(f[e % 2], to[1], v[1]);
+                    sum[e % 2] = fmaf(to[0], to[0], fmaf(to[1], to[1], sum[e % 2]));
+                }
+            }
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                sum[half] += __shfl_xor_sync(0xffffffffu, sum[half], 1);
+                sum[half] += __shfl_xor_sync(0xffffffffu, sum[half], 2);
+                f[half] = rsqrtf(sum[half] * a.inv_S + a.eps);
+                int channel = channel0 + 8 * half;
+                if (a.r && t == 0 && channel < a.D) a.r[(size_t)(unit / across) * a.D + channel] = f[half];
+            }
+            group_barrier(group); /* nobody reads the tile any more */
+#pragma unroll
+            for (int j = 0; j < 12; j += 2) {
+                uint32_t x[4];
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    const float *v = o + 4 * (j + e / 2) + e % 2 * 2;
+                    x[e] = j + e / 2 < 11 ? pack2(f[e % 2] * v[0], f[e % 2] * v[1]) : 0;
+                }
+                stmatrix4_trans(tile + turned + (uint32_t)(j * 1024), x);
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(done + 8 * slot);
+        }
+    }
+#else
+    (void)a;
 #endif
 }
 
@@ -3357,6 +3598,52 @@ static hrm_status half_forward(const block_call &c, const half_block &h, stream<
     return join<T>(c, h, s, out, out2, r, now, product, h.I, h.down);
 }
 
+/* ---- mixing in one kernel where it fits ---- */
+static bool mixes_at_once(const block_call &c)
+{
+    const hrm_dims *d = &c.w->d;
+    return d->mixer && c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && !c.drops && d->S <= MX_S && d->D % 8 == 0 &&
+           d->I_t <= MX_I && d->I_t % 8 == 0;
+}
+static mixer_args mixer_for(const block_call &c)
+{
+    const hrm_dims *d = &c.w->d;
+    mixer_args a;
+    memset(&a, 0, sizeof a);
+    a.S = d->S, a.D = d->D, a.I = d->I_t, a.norm = d->mlp_norm, a.units = c.w->rows * ceil_div(d->D, 64), a.eps = d->eps;
+    a.inv_D = 1.0f / (float)d->D, a.inv_S = 1.0f / (float)d->S, a.inv_I = 1.0f / (float)d->I_t;
+    return a;
+}
+/* the maps of the stream's tiles, and of the weights */
+static hrm_status mixer_map(const block_call &c, CUtensorMap *map, const void *p)
+{
+    int S = c.w->d.S, D = c.w->d.D;
+    if (head_map(c.dev, map, p, c.w->rows, S, D, MX_ROWS)) return HRM_OK;
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", c.w->rows, S, D);
+}
+static hrm_status mixer_weight_maps(const block_call &c, CUtensorMap *gate_up, CUtensorMap *down, int down_rows)
+{
+    const hrm_dims *d = &c.w->d;
+    int mix = mix_width(d);
+    if (tensor_map(c.dev, gate_up, weight_of<bf16>(c, HRM_MIX_GATE_UP, 1), 2 * d->I_t, mix, 64, MX_ROWS) &&
+        tensor_map(c.dev, down, weight_of<bf16>(c, HRM_MIX_DOWN, 0), d->I_t, mix, 64, down_rows))
+        return HRM_OK;
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", mix, 2 * d->I_t);
+}
+static hrm_status mix_forward(const block_call &c, const stream<bf16> &s, bf16 *y, float *r)
+{
+    CUtensorMap x_map, y_map, gate_up, down;
+    mixer_args a = mixer_for(c);
+    a.squares = s.squares, a.slots = s.slots, a.r = r;
+    TRY(mixer_map(c, &x_map, s.at));
+    TRY(mixer_map(c, &y_map, y));
+    TRY(mixer_weight_maps(c, &gate_up, &down, MX_S));
+    TRY(allow_shared(mixer_forward_wgmma, MX_SHARED, "mixer_forward_wgmma"));
+    CHAIN(c.dev, mixer_forward_wgmma, min_int(a.units, c.dev->sms), MX_THREADS, MX_SHARED, x_map, y_map, gate_up, down, a);
+    return HRM_OK;
+}
+static hrm_status mix_forward(const block_call &, const stream<float> &, float *, float *) { return HRM_ERR_UNSUPPORTED; }
+
 /* s -> s, in place unless something is kept; then the output goes to y2 as well. now, out2: see join */
 template <class T>
 static hrm_status block_forward(const block_call &c, const saved_layer *keep, stream<T> *s, T *y2, T *out2, bool now)
@@ -3367,9 +3654,16 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
     if (d->mixer) {
         half_block mix = mix_half(c.w);
         stream<T> t = {keep ? (T *)keep->x_t : (T *)c.p.o, NULL, 0};
-        TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-        TRY(half_forward<T>(c, mix, &t, keep ? (T *)keep->y1_t : t.at, NULL, keep ? keep->r1 : NULL, true));
-        TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
+        if (mixes_at_once(c)) {
+            TRY(mix_forward(c, *s, y1, keep ? keep->r1 : NULL));
+            stream<T> y = {y1, NULL, 0};
+            if (keep) TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
+            if (keep) TRY(turn<T>(c, (T *)keep->y1_t, y, d->S, d->D, d->D, mix.N));
+        } else {
+            TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
+            TRY(half_forward<T>(c, mix, &t, keep ? (T *)keep->y1_t : t.at, NULL, keep ? keep->r1 : NULL, true));
+            TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
+        }
         s->at = y1, s->squares = NULL;
     } else {
         half_block attention = mlp;

@@ -641,20 +641,28 @@ typedef struct family_case {
     hrm_optimizer optimizer;
     float clip;
     int ema, freeze, checkpointing;
+    int rows; /* 0: 5 */
 } family_case;
 static const family_case family_cases[] = {
-    {"TRM", 9, 32, 3, 32, 2, 2, 1, 0, 0, 2, 2, 1, 1, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 1, 0, 0},
+    {"TRM", 9, 32, 3, 32, 2, 2, 1, 0, 0, 2, 2, 1, 1, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 1, 0, 0, 0},
     {"TRM, AdamW",     20, 40, 2,    32,   4,    1, 1,         0,    1, 2, 1, 2, 1, 1,
-     HRM_NO_POSITIONS, 1,  1,  0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0, 1},
-    {"fast", 21, 16, 1, 32, 2, 1, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0},
-    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1},
+     HRM_NO_POSITIONS, 1,  1,  0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0, 1, 0},
+    {"fast", 21, 16, 1, 32, 2, 1, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0, 0},
+    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1, 0},
     {"mixer, no puzzle", 7, 0, 0, 15,   3, 1, 0,        1, 0, 1, 1, 0, 0, 0,
-     HRM_NO_POSITIONS,   0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0},
-    {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0},
-    {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1},
-    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0},
-    {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1},
-    {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0},
+     HRM_NO_POSITIONS,   0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0, 0},
+    {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0, 0},
+    {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1, 0},
+    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0, 0},
+    {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1, 0},
+    {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0, 0},
+    {"mixer, frozen", 81, 136, 1, 136, 2, 2, 1, 1, 1, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1,
+     0, 0},
+    {"mixer, tails", 85, 72, 2, 72, 2, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0, 0, 1, 0},
+    {"mixer, too long for a tile", 90, 0, 0, 32, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0,
+     0, 0, 0, 0},
+    {"mixer, many rows", 12, 64, 1, 64, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0, 0, 0,
+     900},
 };
 
 /* the gradients of all tensors, and what they are called */
@@ -675,7 +683,8 @@ static float *family_gradient(hrm_run *run, const hrm_model *model, int i, int r
 
 static void check_family_case(const family_case *f, int half)
 {
-    enum { B = 5, STEPS = 3, CPU_RUN = 0, GPU_RUN = 1, OTHER_RUN = 2 }; /* the last: checkpointing the other way round */
+    enum { STEPS = 3, CPU_RUN = 0, GPU_RUN = 1, OTHER_RUN = 2 }; /* the last: checkpointing the other way round */
+    const int B = f->rows ? f->rows : 5;
     hrm_model *model[3] = {NULL, NULL, NULL};
     hrm_run *run[3] = {NULL, NULL, NULL};
     hrm_model_desc d;
