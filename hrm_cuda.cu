@@ -25,8 +25,9 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-mixer
- *           >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention
+ *           >>cuda-attention-short >>cuda-mixer >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device
+ *           >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
 
@@ -1307,10 +1308,9 @@ __device__ __forceinline__ void copy_tile3(uint32_t dst, const CUtensorMap *map,
 }
     #define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
     #define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
-    #define WG_LIST64 \
-        WG_LIST32 \
-        ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
-        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+    #define WG_LIST48 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
+    #define WG_LIST56 WG_LIST48 ",%48,%49,%50,%51,%52,%53,%54,%55"
+    #define WG_LIST64 WG_LIST56 ",%56,%57,%58,%59,%60,%61,%62,%63"
 /* d [64,N] (+)= a b^T, both as rows of 64 elements in shared memory; k-th sixteen of them */
 template <int N> __device__ __forceinline__ void wgmma_rows(float *d, uint32_t a, uint32_t b, int k)
 {
@@ -1320,6 +1320,18 @@ template <int N> __device__ __forceinline__ void wgmma_rows(float *d, uint32_t a
             "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WG_LIST64
             "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
             : WG_D64(0)
+            : "l"(da), "l"(db), "r"(k));
+    else if constexpr (N == 112)
+        asm volatile(
+            "{\n.reg .pred p;\nsetp.ne.b32 p, %58, 0;\nwgmma.mma_async.sync.aligned.m64n112k16.f32.bf16.bf16 {" WG_LIST56
+            "}, %56, %57, p, 1, 1, 0, 0;\n}\n"
+            : WG_D16(0), WG_D16(16), WG_D16(32), WG_D4(48), WG_D4(52)
+            : "l"(da), "l"(db), "r"(k));
+    else if constexpr (N == 96)
+        asm volatile(
+            "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\nwgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {" WG_LIST48
+            "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
+            : WG_D16(0), WG_D16(16), WG_D16(32)
             : "l"(da), "l"(db), "r"(k));
     else if constexpr (N == 64)
         asm volatile(
@@ -1567,8 +1579,11 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
             if (KV)
 #pragma unroll
                 for (int i = 0; i < 8; i++) {
-                    col_lse[i] = *(const float2 *)(lse + col + 8 * i + 2 * t);
-                    col_delta[i] = *(const float2 *)(delta + col + 8 * i + 2 * t);
+                    int c = col + 8 * i + 2 * t; /* below Sp; from S on there may be anything, also in delta times P = 0 */
+                    col_lse[i] = *(const float2 *)(lse + c);
+                    col_delta[i] = *(const float2 *)(delta + c);
+                    if (c >= x.S) col_delta[i].x = 0;
+                    if (c + 1 >= x.S) col_delta[i].y = 0;
                 }
             bool mask = col + AB_COLUMNS > x.S || x.causal;
             wgmma_wait<1>();
@@ -1629,6 +1644,294 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
         store_head(to, 3 * D, out1, r0, x.S);
         if constexpr (KV) store_head(to + D, 3 * D, out2, r0, x.S);
     }
+#else
+    (void)x;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-attention-short
+ * Rows of up to 128 positions, heads of 64, on Hopper: a block has a whole row and head in shared memory, so Q K^T is there in
+ * one go, without a running maximum, and the backward pass is five products in one kernel. Both are bound by memory: several
+ * blocks share a multiprocessor, and one's loads hide behind another's products. R: positions filled up, the rows of a tile;
+ * the copy engine fills up with 0. Two tiles of 64 queries may reach beyond Q and dO, into rows nobody stores.
+ */
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
+/* d [64,64] (+)= a^T b, sixteen rows of tiles of 64 columns */
+__device__ __forceinline__ void wgmma_transposed(float *d, uint32_t a, uint32_t b, int add)
+{
+    uint64_t da = matrix_descriptor(a, 8192, 1024), db = matrix_descriptor(b, 8192, 1024);
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
+                 "}, %32, %33, p, 1, 1, 1, 1;\n}\n"
+                 : WG_D16(0), WG_D16(16)
+                 : "l"(da), "l"(db), "r"(add));
+}
+/* an operand's fragment [16,16] of a warp, as the k-th sixteen columns of a swizzled tile; row: the warp's first in the tile */
+__device__ __forceinline__ void store_fragment(uint32_t tile, int row, int k, const uint32_t *p)
+{
+    int lane = (int)threadIdx.x % 32, r = row + lane % 16, chunk = 2 * k + lane / 16;
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(
+                     tile + (uint32_t)(r * 128 + (chunk ^ (r & 7)) * 16)),
+                 "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3])
+                 : "memory");
+}
+/* rotations of two rows' column pairs, as accumulators hold them; and the way back */
+__device__ __forceinline__ void load_turns(float2 (*cs)[8], const float2 *rope, int row, int S)
+{
+#pragma unroll
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            cs[h][i] = rope ? rope[(size_t)min(row + 8 * h, S - 1) * 32 + 4 * i + (int)threadIdx.x % 4] : make_float2(1, 0);
+}
+__device__ __forceinline__ void turn_back(float *d, const float2 (*cs)[8], float scale)
+{
+#pragma unroll
+    for (int i = 0; i < 16; i++) {
+        float a = d[2 * i] * scale, c = d[2 * i + 1] * scale;
+        float2 by = cs[i & 1][i / 2];
+        d[2 * i] = a * by.x + c * by.y;
+        d[2 * i + 1] = c * by.x - a * by.y;
+    }
+}
+#endif
+
+template <int R> struct short_forward {
+    static constexpr int TILE = R * 128, SHARED = 3 * TILE + 1024 + 16, MASKED = R <= 64 ? 0 : R <= 96 ? 64 : R - 16;
+};
+template <int R>
+__global__ void __launch_bounds__(128)
+    attention_forward_short(const __grid_constant__ CUtensorMap qkv_map, attention_args<bf16> x)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr int TILE = R * 128;
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t q_tile = (shared_address(shared_raw) + 1023u) & ~1023u, k_tile = q_tile + TILE, v_tile = k_tile + TILE,
+             full = v_tile + TILE;
+    int lane = (int)threadIdx.x % 32, t = lane % 4, D = x.heads * 64, unit = (int)blockIdx.x, head = unit % x.heads,
+        b = unit / x.heads;
+    if (threadIdx.x == 0) {
+        barrier_init(full, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (threadIdx.x == 0) {
+        barrier_expect(full, 3 * TILE);
+        for (int i = 0; i < 3; i++) copy_tile3(q_tile + (uint32_t)(i * TILE), &qkv_map, i * D + head * 64, 0, b, full);
+    }
+    barrier_wait(full, 0);
+#pragma unroll 1
+    for (int r0 = (int)threadIdx.x / 32 * 16; r0 / 64 * 64 < x.S; r0 += 64) { /* 64 queries */
+        float s[R / 2], o[32], l[2], m[2];
+        int row = r0 + lane / 4;
+        wgmma_fence();
+#pragma unroll
+        for (int k = 0; k < 4; k++) wgmma_rows<R>(s, q_tile + (uint32_t)(r0 / 64 * 8192), k_tile, k);
+        wgmma_commit();
+        wgmma_wait<0>();
+        settle<R / 2>(s);
+        uint32_t p[R / 16][4];
+        if (r0 < x.S) {
+#pragma unroll
+            for (int i = 0; i < R / 2; i++) {
+                int c = i / 4 * 8 + 2 * t + (i & 1);
+                if (i / 4 * 8 >= short_forward<R>::MASKED && c >= x.S) s[i] = -INFINITY;
+            }
+            if (x.causal) {
+#pragma unroll
+                for (int i = 0; i < R / 2; i++)
+                    if (i / 4 * 8 + 2 * t + (i & 1) > row + (i >> 1 & 1) * 8) s[i] = -INFINITY;
+            }
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                float high = s[2 * h], sum = 0;
+#pragma unroll
+                for (int i = 0; i < R / 8; i++) high = fmaxf(high, fmaxf(s[4 * i + 2 * h], s[4 * i + 2 * h + 1]));
+                high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
+                m[h] = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2)) * x.scale_log2;
+#pragma unroll
+                for (int i = 0; i < R / 8; i++) {
+                    float a = exp2_fast(fmaf(s[4 * i + 2 * h], x.scale_log2, -m[h])),
+                          c = exp2_fast(fmaf(s[4 * i + 2 * h + 1], x.scale_log2, -m[h]));
+                    sum += a + c;
+                    p[i / 2][i % 2 * 2 + h] = pack2(a, c);
+                }
+                sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                l[h] = sum + __shfl_xor_sync(0xffffffffu, sum, 2);
+            }
+        } else {
+            l[0] = l[1] = 1, m[0] = m[1] = 0;
+#pragma unroll
+            for (int i = 0; i < R / 4; i++) p[i / 4][i % 4] = 0;
+        }
+        __syncwarp();
+#pragma unroll
+        for (int i = 0; i < 32; i++) o[i] = 0;
+        settle<32>(o);
+        wgmma_fence();
+#pragma unroll
+        for (int k = 0; k < R / 16; k++) wgmma_columns(o, p[k], v_tile, k);
+        wgmma_commit();
+        if (x.lse && t == 0)
+            for (int h = 0; h < 2; h++)
+                if (row + 8 * h < x.S) x.lse[(size_t)unit * x.Sp + row + 8 * h] = m[h] + log2f(l[h]);
+        wgmma_wait<0>();
+        settle<32>(o);
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float inverse = 1.0f / l[h];
+#pragma unroll
+            for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
+        }
+        store_head(x.o + (size_t)b * x.S * D + head * 64, D, o, r0, x.S);
+    }
+#else
+    (void)x;
+#endif
+}
+
+/* A warp group has 64 queries: P and dS of them, and dQ; then 64 keys: P and dS pass through shared memory, in tiles of 64
+ * keys, and are P^T and dS^T to dV and dK. delta is the row's sum of P o dP, so o is not read. Of more than 96 positions the
+ * second half of P stands where V was. */
+template <int R> struct short_backward {
+    static constexpr int GROUPS = (R + 63) / 64, TILE = R * 128, P = 4 * TILE, P_ROWS = R <= 96 ? R : 64,
+                         DS = P + GROUPS * P_ROWS * 128, FULL = DS + GROUPS * TILE, SHARED = FULL + 16 + 1024,
+                         MASKED = R <= 64 ? 0 : R <= 96 ? 64 : R - 16;
+};
+
+template <int R>
+__global__ void __launch_bounds__(128 * short_backward<R>::GROUPS, R <= 64 ? 3 : 2)
+    attention_backward_short(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map,
+                             attention_args<bf16> x)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    typedef short_backward<R> at;
+    constexpr int TILE = at::TILE;
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t q_tile = (shared_address(shared_raw) + 1023u) & ~1023u, k_tile = q_tile + TILE, v_tile = k_tile + TILE,
+             d_o = v_tile + TILE, p_tiles = q_tile + at::P, ds_tiles = q_tile + at::DS, full = q_tile + at::FULL;
+    int lane = (int)threadIdx.x % 32, t = lane % 4, group = (int)threadIdx.x / 128, r0 = (int)threadIdx.x / 32 * 16,
+        row = r0 + lane / 4, D = x.heads * 64, unit = (int)blockIdx.x, head = unit % x.heads, b = unit / x.heads;
+    if (threadIdx.x == 0) {
+        barrier_init(full, 1);
+        barrier_init(full + 8, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (threadIdx.x == 0) {
+        barrier_expect(full, 2 * TILE);
+        copy_tile3(q_tile, &qkv_map, head * 64, 0, b, full);
+        copy_tile3(k_tile, &qkv_map, D + head * 64, 0, b, full);
+        barrier_expect(full + 8, 2 * TILE);
+        copy_tile3(d_o, &d_o_map, head * 64, 0, b, full + 8);
+        copy_tile3(v_tile, &qkv_map, 2 * D + head * 64, 0, b, full + 8);
+    }
+    bf16 *dq = x.dqkv + (size_t)b * x.S * 3 * D + head * 64;
+    float s[R / 2], dp[R / 2], lse[2];
+    uint32_t p[R / 16][4];
+#pragma unroll
+    for (int h = 0; h < 2; h++) lse[h] = row + 8 * h < x.S ? x.lse[(size_t)unit * x.Sp + row + 8 * h] : INFINITY; /* P = 0 */
+    barrier_wait(full, 0);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma_rows<R>(s, q_tile + (uint32_t)(group * 8192), k_tile, k);
+    wgmma_commit();
+    auto multiply_dp = [&] {
+        barrier_wait(full + 8, 0);
+        wgmma_fence();
+#pragma unroll
+        for (int k = 0; k < 4; k++) wgmma_rows<R>(dp, d_o + (uint32_t)(group * 8192), v_tile, k);
+        wgmma_commit();
+    };
+    if (R <= 96) {
+        multiply_dp();
+        wgmma_wait<1>();
+    } else wgmma_wait<0>(); /* not both at once: they would not fit in registers */
+    settle<R / 2>(s);
+    float delta[2] = {0, 0};
+#pragma unroll
+    for (int i = 0; i < R / 2; i++) {
+        int c = i / 4 * 8 + 2 * t + (i & 1);
+        s[i] = exp2_fast(fmaf(s[i], x.scale_log2, -lse[i >> 1 & 1]));
+        if (i / 4 * 8 >= at::MASKED && c >= x.S) s[i] = 0;
+    }
+    if (x.causal) {
+#pragma unroll
+        for (int i = 0; i < R / 2; i++)
+            if (i / 4 * 8 + 2 * t + (i & 1) > row + (i >> 1 & 1) * 8) s[i] = 0;
+    }
+#pragma unroll
+    for (int i = 0; i < R / 4; i++) p[i / 4][i % 4] = pack2(s[2 * i], s[2 * i + 1]);
+    __syncwarp();
+    if (R > 96) multiply_dp();
+    wgmma_wait<0>();
+    settle<R / 2>(dp);
+#pragma unroll
+    for (int i = 0; i < R / 4; i++) {
+        float v[2];
+        unpack2(v, p[i / 4][i % 4]);
+        delta[i & 1] = fmaf(v[0], dp[2 * i], fmaf(v[1], dp[2 * i + 1], delta[i & 1]));
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        delta[h] += __shfl_xor_sync(0xffffffffu, delta[h], 1);
+        delta[h] += __shfl_xor_sync(0xffffffffu, delta[h], 2);
+    }
+    uint32_t ds[R / 16][4];
+#pragma unroll
+    for (int i = 0; i < R / 4; i++) {
+        float v[2];
+        unpack2(v, p[i / 4][i % 4]);
+        ds[i / 4][i % 4] = pack2(v[0] * (dp[2 * i] - delta[i & 1]), v[1] * (dp[2 * i + 1] - delta[i & 1]));
+    }
+    __syncwarp();
+    float out[32];
+    float2 cs[2][8];
+#pragma unroll
+    for (int i = 0; i < 32; i++) out[i] = 0;
+    settle<32>(out);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < R / 16; k++) wgmma_columns(out, ds[k], k_tile, k);
+    wgmma_commit();
+    if (R > 96) __syncthreads(); /* nobody reads V any more */
+    uint32_t p_at = R > 96 && group ? v_tile : p_tiles, p_step = R > 96 && group ? (R - 64) * 128 : at::P_ROWS * 128;
+    if (r0 < R) {
+#pragma unroll
+        for (int k = 0; k < R / 16; k++) {
+            store_fragment(p_at + (uint32_t)(k / 4) * p_step, R > 96 ? r0 % 64 : r0, k % 4, p[k]);
+            store_fragment(ds_tiles + (uint32_t)(k / 4 * TILE), r0, k % 4, ds[k]);
+        }
+    }
+    if (R <= 96) load_turns(cs, x.rope, row, x.S);
+    proxy_fence();
+    __syncthreads();
+    wgmma_wait<0>();
+    if (R > 96) load_turns(cs, x.rope, row, x.S);
+    settle<32>(out);
+    turn_back(out, cs, x.scale);
+    store_head(dq, 3 * D, out, r0, x.S);
+    float dk[32];
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < R / 16; k++) /* 64 keys of each sixteen queries */
+        wgmma_transposed(out, R > 96 && k >= 4 ? v_tile + (uint32_t)(group * (R - 64) * 128 + (k - 4) * 2048)
+                                               : p_tiles + (uint32_t)(group * at::P_ROWS * 128 + k * 2048),
+                         d_o + (uint32_t)(k * 2048), k);
+    wgmma_commit();
+#pragma unroll
+    for (int k = 0; k < R / 16; k++)
+        wgmma_transposed(dk, ds_tiles + (uint32_t)(group * TILE + k * 2048), q_tile + (uint32_t)(k * 2048), k);
+    wgmma_commit();
+    wgmma_wait<1>();
+    settle<32>(out);
+    store_head(dq + 2 * D, 3 * D, out, r0, x.S);
+    wgmma_wait<0>();
+    settle<32>(dk);
+    turn_back(dk, cs, x.scale);
+    store_head(dq + D, 3 * D, dk, r0, x.S);
 #else
     (void)x;
 #endif
@@ -3320,16 +3623,6 @@ template <class T> static hrm_status attention_forward(hrm_device *dev, attentio
           ATTENTION_WARPS * x.head_dim * (int)sizeof(float), x, rows);
     return HRM_OK;
 }
-template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
-{
-    int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
-    CHAIN(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
-          rows);
-    CHAIN(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
-          rows);
-    return HRM_OK;
-}
-
 template <class T> static hrm_status attention_delta_of(hrm_device *dev, attention_args<T> &x, int M)
 {
     int lanes = x.head_dim % 8 == 0 ? x.head_dim / 8 : 0;
@@ -3340,6 +3633,16 @@ template <class T> static hrm_status attention_delta_of(hrm_device *dev, attenti
         size_t n = (size_t)M * (size_t)x.heads;
         CHAIN(dev, (attention_delta<T, 1>), (unsigned)((n + 255) / 256), 256, 0, x, n);
     }
+    return HRM_OK;
+}
+template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
+{
+    int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
+    TRY(attention_delta_of(dev, x, B * x.S));
+    CHAIN(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
+          rows);
+    CHAIN(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
+          rows);
     return HRM_OK;
 }
 
@@ -3409,9 +3712,40 @@ static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf
     return HRM_OK;
 }
 
+static bool attention_on_short(const hrm_device *dev, const attention_args<bf16> &x)
+{
+    return dev->wgmma && x.head_dim == 64 && x.S <= 128;
+}
+template <int R> static hrm_status attention_forward_on_short(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    typedef short_forward<R> at;
+    CUtensorMap qkv;
+    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * x.heads * 64, R))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * x.heads * 64);
+    TRY(allow_shared(attention_forward_short<R>, at::SHARED, "attention_forward_short"));
+    CHAIN(dev, attention_forward_short<R>, (unsigned)(B * x.heads), 128, at::SHARED, qkv, x);
+    return HRM_OK;
+}
+template <int R> static hrm_status attention_backward_on_short(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    typedef short_backward<R> at;
+    CUtensorMap qkv, d_o;
+    int D = x.heads * 64;
+    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * D, R) || !head_map(dev, &d_o, x.d_o, B, x.S, D, R))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
+    TRY(allow_shared(attention_backward_short<R>, at::SHARED, "attention_backward_short"));
+    CHAIN(dev, attention_backward_short<R>, (unsigned)(B * x.heads), 128 * at::GROUPS, at::SHARED, qkv, d_o, x);
+    return HRM_OK;
+}
+
 static bool attention_on_mma(const attention_args<bf16> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
 static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, int B)
 {
+    if (attention_on_short(dev, x))
+        return x.S <= 64    ? attention_forward_on_short<64>(dev, x, B)
+               : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
+               : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
+                            : attention_forward_on_short<128>(dev, x, B);
     if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
     if (!attention_on_mma(x)) return attention_forward<bf16>(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
@@ -3420,8 +3754,14 @@ static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, in
 }
 static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, int B)
 {
-    if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
+    if (attention_on_short(dev, x))
+        return x.S <= 64    ? attention_backward_on_short<64>(dev, x, B)
+               : x.S <= 96  ? attention_backward_on_short<96>(dev, x, B)
+               : x.S <= 112 ? attention_backward_on_short<112>(dev, x, B)
+                            : attention_backward_on_short<128>(dev, x, B);
     if (!attention_on_mma(x)) return attention_backward<bf16>(dev, x, B);
+    TRY(attention_delta_of(dev, x, B * x.S));
+    if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
@@ -3881,7 +4221,6 @@ static hrm_status attention_half_backward(const block_call &c, const saved_layer
     TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, HRM_O_PROJ, 1), h.M, D, D, e)));
     attention_args<T> a = attention_for<T>(c.w, &c.pre);
     a.qkv = (const T *)keep.qkv, a.o = (T *)keep.o, a.d_o = d_o, a.lse = keep.lse, a.delta = c.p.delta, a.dqkv = dqkv;
-    TRY(attention_delta_of<T>(c.dev, a, h.M));
     TRY(attention_backward(c.dev, a, c.w->rows));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_QKV_PROJ], dqkv, x, h.M, HRM_QKV_PROJ));
     e = base;
