@@ -1960,7 +1960,8 @@ enum {
 
 struct mixer_args {
     const float *squares; /* [B S,slots] of x; NULL: it is normalised */
-    float       *r, *inner; /* [B,D] factors of the norms along positions and inside; may be NULL */
+    float       *r, *inner; /* [B,D] factors of the norms along positions and inside; forward they may be NULL */
+    float       *k;         /* [B,D] of the way back, see there */
     int          slots, S, D, I, norm, units;
     float        inv_D, inv_S, inv_I, eps;
 };
@@ -2017,7 +2018,7 @@ __global__ void __launch_bounds__(MX_THREADS, 1)
     if (threadIdx.x == 0) {
         for (uint32_t i = 0; i < MX_SLOTS; i++) {
             barrier_init(full + 8 * i, 1);
-            barrier_init(scaled + 8 * i, 3);
+            barrier_init(scaled + 8 * i, 96);
             barrier_init(done + 8 * i, 4);
         }
         for (uint32_t i = 0; i < MX_I / 64; i++) barrier_init(there + 8 * i, 1);
@@ -2078,8 +2079,7 @@ __global__ void __launch_bounds__(MX_THREADS, 1)
                                  : "memory");
                 }
                 fence_async();
-                __syncwarp();
-                if (lane == 0) barrier_arrive(scaled + 8 * slot);
+                barrier_arrive(scaled + 8 * slot);
             }
         }
     } else {
@@ -2175,6 +2175,444 @@ __global__ void __launch_bounds__(MX_THREADS, 1)
     }
 #else
     (void)a;
+#endif
+}
+
+/* The way back of it, dz -> dx in place, with what the weights' gradients need besides x: ds and k. ds = rms'(dz) is one
+ * product's operand in registers, d[gate,up] the other's. With the norm inside of factor r and its mean of dn n,
+ *   dp = r dn - k gate up,  k = r^2 mean,  I mean = sum of dh h = sum of ds branch = S eps r1^2 mean(dz y) - sum of ds x
+ * as ds is at right angles to y; so one look at gate and up suffices. r is in ds from the start.
+ * Weights stand in chunks of 64 columns inside, [positions, 64] of down, gate and up, the first chunk last: where the last
+ * sixteen positions reach past the end they meet what has been there before, times 0.
+ */
+enum {
+    MB_GROUPS = 2,
+    MB_CHUNK = 3 * MX_DOWN_BOX,
+    MB_WEIGHTS = MX_I / 64 * MB_CHUNK + 1024,
+    MB_GROUP = 2 * MX_TILE + 2 * MX_DOWN_BOX, /* x twice; dz and y */
+    MB_BARRIERS = 6,
+    MB_SHARED = MB_WEIGHTS + MB_GROUPS * MB_GROUP + 8 * (MB_GROUPS * MB_BARRIERS + MX_I / 64) + 1024,
+    MB_THREADS = 128 * (MB_GROUPS + 1)
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+/* d [64,64] (+)= a b, a in registers, b sixteen rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_back(float *d, const uint32_t *a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
+                 "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}\n"
+                 : WG_D16(0), WG_D16(16)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+}
+__device__ __forceinline__ void stmatrix2_trans(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1,%2};\n" ::"r"(address), "r"(r[0]), "r"(r[1])
+                 : "memory");
+}
+/* of 64 columns inside, dh in the accumulators' layout: d[gate] and d[up] as operands, and h where it is wanted */
+template <bool H>
+__device__ __forceinline__ void mixer_swiglu_back(uint32_t (*d)[4], uint32_t (*h)[4], const float *gate_up, const float *dh,
+                                                  const float *k)
+{
+#pragma unroll
+    for (int j = 0; j < 8; j++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float *gate = gate_up + 8 * j + 2 * half, *up = gate + 4, *back = dh + 4 * j + 2 * half;
+            float dg[2], du[2], out[2];
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                float sigmoid = sigmoid_fast(gate[e]), p = gate[e] * up[e], dn = back[e] * sigmoid,
+                      dp = fmaf(-k[half], p, dn);
+                dg[e] = fmaf(fmaf(-dn, sigmoid, dn), p, dp * up[e]);
+                du[e] = dp * gate[e];
+                out[e] = sigmoid * p;
+            }
+            d[j][half] = pack2(dg[0], dg[1]);
+            d[j][2 + half] = pack2(du[0], du[1]);
+            if (H) h[j / 2][j % 2 * 2 + half] = pack2(out[0], out[1]);
+        }
+}
+#endif
+
+__global__ void __launch_bounds__(MB_THREADS, 1)
+    mixer_backward_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap y_map,
+                         const __grid_constant__ CUtensorMap dz_map, const __grid_constant__ CUtensorMap ds_map,
+                         const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                         mixer_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, last = base + (MX_I / 64 - 1) * MB_CHUNK,
+             there = base + MB_WEIGHTS + MB_GROUPS * (MB_GROUP + 8 * MB_BARRIERS);
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), steps = ceil_div(a.I, 64),
+        mine = (a.units - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x;
+    /* the group that works, or that this warp moves tiles for */
+    int of = group ? group - 1 : warp;
+    uint32_t x_tiles = base + MB_WEIGHTS + (uint32_t)of * MB_GROUP, dz_tile = x_tiles + 2 * MX_TILE,
+             y_tile = dz_tile + MX_DOWN_BOX, x_full = base + MB_WEIGHTS + MB_GROUPS * MB_GROUP + (uint32_t)of * 8 * MB_BARRIERS,
+             x_done = x_full + 16, full = x_done + 16, done = full + 8;
+    if (threadIdx.x < MB_GROUPS) {
+        uint32_t at = base + MB_WEIGHTS + MB_GROUPS * MB_GROUP + threadIdx.x * 8 * MB_BARRIERS;
+        for (uint32_t i = 0; i < 2; i++) barrier_init(at + 8 * i, 1), barrier_init(at + 16 + 8 * i, 4);
+        barrier_init(at + 32, 1), barrier_init(at + 40, 4);
+        if (threadIdx.x == 0)
+            for (uint32_t i = 0; i < MX_I / 64; i++) barrier_init(there + 8 * i, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
+    }
+    if (threadIdx.x < 256)
+        asm volatile("st.shared.u32 [%0], %1;\n" ::"r"(last + MB_CHUNK + threadIdx.x * 4), "r"(0) : "memory");
+    fence_async();
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (warp < MB_GROUPS && lane == 0) {
+            auto unit = [&](int j) { return (int)blockIdx.x + (of + j * MB_GROUPS) * (int)gridDim.x; };
+            auto load_x = [&](int j) {
+                uint32_t ready = x_full + 8 * (uint32_t)(j & 1);
+                barrier_expect(ready, MX_TILE);
+                copy_tile3(x_tiles + (uint32_t)((j & 1) * MX_TILE), &x_map, unit(j) % across * 64, 0, unit(j) / across, ready);
+            };
+            int n = (mine - of + MB_GROUPS - 1) / MB_GROUPS;
+            if (n > 0) {
+                barrier_expect(full, 2 * MX_DOWN_BOX);
+                copy_tile3(dz_tile, &dz_map, unit(0) % across * 64, 0, unit(0) / across, full);
+                copy_tile3(y_tile, &y_map, unit(0) % across * 64, 0, unit(0) / across, full);
+                load_x(0);
+            }
+            if (of == 0)
+                for (int c = 0; c < steps; c++) {
+                    uint32_t ready = there + 8 * (uint32_t)c, at = last - (uint32_t)(c * MB_CHUNK);
+                    barrier_expect(ready, MB_CHUNK);
+                    copy_tile(at, &down_map, c * 64, 0, ready);
+                    copy_tile(at + MX_DOWN_BOX, &gate_up_map, c * 128, 0, ready);
+                    copy_tile(at + 2 * MX_DOWN_BOX, &gate_up_map, c * 128 + 64, 0, ready);
+                }
+            if (n > 1) load_x(1);
+            for (int j = 0; j < n; j++) {
+                barrier_wait(done, j & 1);
+                if (j + 1 < n) {
+                    barrier_expect(full, 2 * MX_DOWN_BOX);
+                    copy_tile3(dz_tile, &dz_map, unit(j + 1) % across * 64, 0, unit(j + 1) / across, full);
+                }
+                store_tile3(&ds_map, y_tile, unit(j) % across * 64, 0, unit(j) / across);
+                asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                if (j + 1 < n) copy_tile3(y_tile, &y_map, unit(j + 1) % across * 64, 0, unit(j + 1) / across, full);
+                barrier_wait(x_done + 8 * (uint32_t)(j & 1), j >> 1 & 1);
+                store_tile3(&dz_map, x_tiles + (uint32_t)((j & 1) * MX_TILE), unit(j) % across * 64, 0, unit(j) / across);
+                asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                if (j + 2 < n) load_x(j + 2);
+            }
+            asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        float acc[64], dh[32], o[44];
+        int g = lane / 4, t = lane % 4, j = 0;
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        for (int i = of; i < mine; i += MB_GROUPS, j++) {
+            int unit = (int)blockIdx.x + i * (int)gridDim.x, channel = unit % across * 64 + warp * 16 + g;
+            uint32_t ds[6][4], x_tile = x_tiles + (uint32_t)((j & 1) * MX_TILE);
+            float r[2], inner[2], k[2] = {0, 0}, m[2] = {0, 0};
+            size_t at = (size_t)(unit / across) * a.D + channel;
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                bool there_is = channel + 8 * half < a.D;
+                r[half] = there_is ? a.r[at + 8 * half] : 0;
+                inner[half] = there_is && a.norm ? a.inner[at + 8 * half] : 1.0f;
+            }
+            barrier_wait(full, j & 1);
+            {
+                uint32_t dz[6][4], y[6][4];
+#pragma unroll
+                for (int q = 0; q < 6; q++) {
+                    ldmatrix4<true>(dz[q], dz_tile + turned + (uint32_t)(q * 2048));
+                    ldmatrix4<true>(y[q], y_tile + turned + (uint32_t)(q * 2048));
+#pragma unroll
+                    for (int e = 0; e < (q == 5 ? 2 : 4); e++) {
+                        float u[2], v[2];
+                        unpack2(u, dz[q][e]), unpack2(v, y[q][e]);
+                        m[e % 2] = fmaf(u[0], v[0], fmaf(u[1], v[1], m[e % 2]));
+                    }
+                }
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    m[half] += __shfl_xor_sync(0xffffffffu, m[half], 1);
+                    m[half] += __shfl_xor_sync(0xffffffffu, m[half], 2);
+                    m[half] *= a.inv_S;
+                }
+                barrier_wait(x_full + 8 * (uint32_t)(j & 1), j >> 1 & 1);
+#pragma unroll
+                for (int q = 0; q < 6; q++) {
+                    uint32_t x[4];
+                    ldmatrix4<true>(x, x_tile + turned + (uint32_t)(q * 2048));
+#pragma unroll
+                    for (int e = 0; e < 4; e++) {
+                        float u[2], v[2], w[2];
+                        ds[q][e] = 0;
+                        if (q == 5 && e > 1) continue;
+                        unpack2(u, dz[q][e]), unpack2(v, y[q][e]), unpack2(w, x[e]);
+                        u[0] = r[e % 2] * fmaf(-m[e % 2], v[0], u[0]), u[1] = r[e % 2] * fmaf(-m[e % 2], v[1], u[1]);
+                        k[e % 2] = fmaf(u[0], w[0], fmaf(u[1], w[1], k[e % 2]));
+                        ds[q][e] = pack2(inner[e % 2] * u[0], inner[e % 2] * u[1]);
+                    }
+                    if (q < 5) stmatrix4_trans(y_tile + turned + (uint32_t)(q * 2048), ds[q]);
+                    else stmatrix2_trans(y_tile + turned + (uint32_t)(q * 2048), ds[q]);
+                }
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(done);
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                k[half] += __shfl_xor_sync(0xffffffffu, k[half], 1);
+                k[half] += __shfl_xor_sync(0xffffffffu, k[half], 2);
+                k[half] = a.norm ? inner[half] * inner[half] * a.inv_I *
+                                       ((float)a.S * a.eps * r[half] * r[half] * m[half] - k[half])
+                                 : 0;
+                if (t == 0 && channel + 8 * half < a.D) a.k[at + 8 * half] = k[half];
+            }
+            for (int c = 0; c < steps; c++) {
+                uint32_t d[8][4], b = last - (uint32_t)(c * MB_CHUNK), b2 = b + MX_DOWN_BOX;
+                if (i < MB_GROUPS) barrier_wait(there + 8 * (uint32_t)c, 0);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t q = 0; q < 6; q++)
+                    wgmma_mix_up(acc, matrix_descriptor(x_tile + q * 2048, MX_TILE, 1024),
+                                 matrix_descriptor(b2 + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+#pragma unroll
+                for (uint32_t q = 0; q < 6; q++)
+                    wgmma_mix_back(dh, ds[q], matrix_descriptor(b + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+                wgmma_commit();
+                wgmma_wait<0>();
+                settle<64>(acc);
+                settle<32>(dh);
+                mixer_swiglu_back<false>(d, NULL, acc, dh, k);
+                settle<44>(o);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t q = 0; q < 8; q++)
+                    wgmma_mix_down(o, d[q], matrix_descriptor(b2 + q / 4 * MX_DOWN_BOX + q % 4 * 32, 16, 1024),
+                                   c != 0 || q != 0);
+                wgmma_commit();
+            }
+            wgmma_wait<0>();
+            settle<44>(o);
+            group_barrier(group); /* nobody reads x any more */
+            m[0] = 1.0f / inner[0], m[1] = 1.0f / inner[1];
+#pragma unroll
+            for (int q = 0; q < 6; q++) {
+                uint32_t x[4];
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    float v[2];
+                    x[e] = 0;
+                    if (q == 5 && e > 1) continue;
+                    const float *from = o + 4 * (2 * q + e / 2) + e % 2 * 2;
+                    unpack2(v, ds[q][e]);
+                    x[e] = pack2(fmaf(m[e % 2], v[0], from[0]), fmaf(m[e % 2], v[1], from[1]));
+                }
+                stmatrix4_trans(x_tile + turned + (uint32_t)(q * 2048), x);
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(x_done + 8 * (uint32_t)(j & 1));
+        }
+    }
+#else
+    (void)a;
+#endif
+}
+
+/* The gradients of its weights: a block has 64 columns inside and a share of the tiles, two at a time, one a warp group. Each
+ * computes d[gate,up] and h of its own again, from x, ds and k, and leaves them in shared memory; then each adds its part of
+ * the gradients, of both tiles, under the computing of the next two: the first the first half of gate and up's 128 rows, the
+ * second the second, and of down's positions the first and the last 48. A share's sums are a split of their own in `parts`.
+ */
+enum {
+    MW_GROUPS = 2,
+    MW_ROUNDS = 3, /* of tiles in the ring */
+    MW_PAIR = MX_TILE + MX_DOWN_BOX, /* x, ds */
+    MW_BACK = 3 * 8192,              /* [64 channels, 64] of the first, the second half of d[gate,up], and of h */
+    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_ROUNDS * MW_GROUPS * MW_PAIR + 8 * (2 * MW_ROUNDS + 1) + 1024,
+    MW_POSITIONS = 48,               /* of down's, a group */
+    MW_THREADS = 128 * (MW_GROUPS + 1)
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_LIST24 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23"
+/* d [64,N] += a^T b^T, a sixteen rows, b sixteen elements of rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_weight(float (&d)[44], uint64_t a, uint64_t b)
+{
+    asm volatile("wgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44 "}, %44, %45, 1, 1, 1, 1, 0;\n"
+                 : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
+                 : "l"(a), "l"(b));
+}
+__device__ __forceinline__ void wgmma_mix_weight(float (&d)[24], uint64_t a, uint64_t b)
+{
+    asm volatile("wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 {" WG_LIST24 "}, %24, %25, 1, 1, 1, 1, 0;\n"
+                 : WG_D16(0), WG_D8(16)
+                 : "l"(a), "l"(b));
+}
+__device__ __forceinline__ void stmatrix4(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
+                 "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+#endif
+
+__global__ void __launch_bounds__(MW_THREADS, 1)
+    mixer_gradient_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap ds_map,
+                         const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                         mixer_args a, float *gate_up_parts, float *down_parts, int shares)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base + MX_DOWN_BOX, back = base + MB_CHUNK + 1024,
+             tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_ROUNDS * MW_GROUPS * MW_PAIR, empty = full + 8 * MW_ROUNDS,
+             there = empty + 8 * MW_ROUNDS;
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
+        share = (int)blockIdx.x / slices, rounds = (ceil_div(a.units, MW_GROUPS) - share + shares - 1) / shares;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < MW_ROUNDS; i++) {
+            barrier_init(full + 8 * i, 1);
+            barrier_init(empty + 8 * i, 1);
+        }
+        barrier_init(there, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
+    }
+    /* the products of the round before the first add nothing; behind the weights there are zeros */
+    for (uint32_t i = threadIdx.x; i < (1024 + MW_GROUPS * MW_BACK) / 16; i += MW_THREADS)
+        asm volatile("st.shared.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"r"(base + MB_CHUNK + i * 16), "r"(0) : "memory");
+    fence_async();
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (threadIdx.x == 0) {
+            barrier_expect(there, MB_CHUNK);
+            copy_tile(base, &down_map, slice * 64, 0, there);
+            copy_tile(gate_up, &gate_up_map, slice * 128, 0, there);
+            copy_tile(gate_up + MX_DOWN_BOX, &gate_up_map, slice * 128 + 64, 0, there);
+            for (int j = 0; j < rounds; j++) {
+                uint32_t slot = (uint32_t)(j % MW_ROUNDS), ready = full + 8 * slot;
+                if (j >= MW_ROUNDS) barrier_wait(empty + 8 * slot, (j / MW_ROUNDS - 1) & 1);
+                barrier_expect(ready, MW_GROUPS * MW_PAIR);
+                for (int i = 0; i < MW_GROUPS; i++) { /* past the last unit there are zeros */
+                    int unit = (share + j * shares) * MW_GROUPS + i;
+                    uint32_t at = tiles + (slot * MW_GROUPS + (uint32_t)i) * MW_PAIR;
+                    copy_tile3(at, &x_map, unit % across * 64, 0, unit / across, ready);
+                    copy_tile3(at + MX_TILE, &ds_map, unit % across * 64, 0, unit / across, ready);
+                }
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        float acc[64], dh[32], up[44], down[24];
+        int g = lane / 4, t = lane % 4, of = group - 1;
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        /* a lane's row and, of two groups of eight columns, the one it gives the address of */
+        uint32_t row = back + (uint32_t)(of * MW_BACK + (warp * 16 + (lane & 15)) * 128),
+                 column = (uint32_t)(((lane >> 4) ^ (lane & 7)) << 4);
+#pragma unroll
+        for (int i = 0; i < 44; i++) up[i] = 0;
+#pragma unroll
+        for (int i = 0; i < 24; i++) down[i] = 0;
+        /* of the tiles in a slot */
+        auto add_gradients = [&](uint32_t slot) {
+#pragma unroll
+            for (uint32_t i = 0; i < MW_GROUPS; i++) {
+                uint32_t from = back + i * MW_BACK, x_tile = tiles + (slot * MW_GROUPS + i) * MW_PAIR,
+                         ds_rows = x_tile + MX_TILE + (uint32_t)(of * (MX_S - MW_POSITIONS) * 128);
+#pragma unroll
+                for (uint32_t q = 0; q < 4; q++) {
+                    wgmma_mix_weight(up, matrix_descriptor(from + (uint32_t)of * 8192 + q * 2048, 8192, 1024),
+                                     matrix_descriptor(x_tile + q * 32, 16, 1024));
+                    wgmma_mix_weight(down, matrix_descriptor(from + 16384 + q * 2048, 8192, 1024),
+                                     matrix_descriptor(ds_rows + q * 32, 16, 1024));
+                }
+            }
+            wgmma_commit();
+        };
+        uint32_t before = 0;
+        barrier_wait(there, 0);
+        for (int j = 0; j < rounds; j++) {
+            int unit = (share + j * shares) * MW_GROUPS + of, channel = unit % across * 64 + warp * 16 + g;
+            uint32_t slot = (uint32_t)(j % MW_ROUNDS), x_tile = tiles + (slot * MW_GROUPS + (uint32_t)of) * MW_PAIR, ds[6][4];
+            uint32_t d[8][4], h[4][4];
+            float k[2];
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+                k[half] = unit < a.units && channel + 8 * half < a.D
+                              ? a.k[(size_t)(unit / across) * a.D + channel + 8 * half]
+                              : 0;
+            barrier_wait(full + 8 * slot, j / MW_ROUNDS & 1);
+#pragma unroll
+            for (int q = 0; q < 6; q++) ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned + (uint32_t)(q * 2048));
+            ds[5][2] = ds[5][3] = 0;
+            settle<44>(up);
+            settle<24>(down);
+            wgmma_fence();
+#pragma unroll
+            for (uint32_t q = 0; q < 6; q++)
+                wgmma_mix_up(acc, matrix_descriptor(x_tile + q * 2048, MX_TILE, 1024),
+                             matrix_descriptor(gate_up + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+#pragma unroll
+            for (uint32_t q = 0; q < 6; q++)
+                wgmma_mix_back(dh, ds[q], matrix_descriptor(base + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+            wgmma_commit();
+            add_gradients(before);
+            wgmma_wait<1>();
+            settle<64>(acc);
+            settle<32>(dh);
+            mixer_swiglu_back<true>(d, h, acc, dh, k);
+            wgmma_wait<0>();
+            settle<44>(up);
+            settle<24>(down);
+            asm volatile("bar.sync 4, 256;\n" ::: "memory"); /* what was there has been added */
+            if (j > 0 && threadIdx.x == 128) barrier_arrive(empty + 8 * before);
+#pragma unroll
+            for (int q = 0; q < 8; q++) stmatrix4(row + (uint32_t)(q / 4 * 8192) + (column ^ (uint32_t)(q % 4 * 32)), d[q]);
+#pragma unroll
+            for (int q = 0; q < 4; q++) stmatrix4(row + 16384 + (column ^ (uint32_t)(q * 32)), h[q]);
+            fence_async();
+            asm volatile("bar.sync 4, 256;\n" ::: "memory");
+            before = slot;
+        }
+        settle<44>(up);
+        settle<24>(down);
+        wgmma_fence();
+        add_gradients(before);
+        wgmma_wait<0>();
+        settle<44>(up);
+        settle<24>(down);
+        int mix = (a.S + 7) / 8 * 8;
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int to = slice * 128 + of * 64 + warp * 16 + g + 8 * half, column_of = slice * 64 + warp * 16 + g + 8 * half;
+#pragma unroll
+            for (int i = 0; i < 11; i++)
+                if (to < 2 * a.I && 8 * i < mix)
+                    *(float2 *)(gate_up_parts + ((size_t)share * 2 * a.I + to) * mix + 8 * i + 2 * t) =
+                        make_float2(up[4 * i + 2 * half], up[4 * i + 2 * half + 1]);
+#pragma unroll
+            for (int i = 0; i < 6; i++)
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    int s = of * (MX_S - MW_POSITIONS) + 8 * i + 2 * t + e;
+                    if (column_of < a.I && s < mix && (of == 0 || i > 0))
+                        down_parts[((size_t)share * mix + s) * a.I + column_of] = down[4 * i + 2 * half + e];
+                }
+        }
+    }
+#else
+    (void)a, (void)gate_up_parts, (void)down_parts, (void)shares;
 #endif
 }
 
@@ -3316,15 +3754,14 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
 
 /* What is kept of a block for the backward pass, in this order, besides its output, which is the next one's input; each begins
- * at a multiple of 256 bytes. MT: elements of a mixer's stream [B D,S'], or 0; MA: M where there is attention, else 0. */
+ * at a multiple of 256 bytes. MA: M where there is attention, else 0. */
 #define SAVED_LIST(X) /* type, name, bytes */ \
     X(char, qkv, 3 * MA * D * element) \
     X(char, o, MA * D * element) \
-    X(char, x_t, MT * element) \
-    X(char, y1_t, MT * element) \
     X(char, y1, M * D * element) \
     X(float, lse, MA ? per_head : 0) \
     X(float, r1, (d->mixer ? (size_t)d->B * D : M) * sizeof(float)) \
+    X(float, inner, d->mixer && d->mlp_norm ? (size_t)d->B * D * sizeof(float) : 0) \
     X(float, r2, M * sizeof(float))
 struct saved_layer {
 #define MEMBER(type, name, bytes) type *name;
@@ -3337,8 +3774,7 @@ static size_t per_head_bytes(const hrm_dims *d)
 }
 static size_t place_saved(const hrm_dims *d, size_t element, char *at, saved_layer *l)
 {
-    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, MA = d->mixer ? 0 : M,
-           MT = d->mixer ? (size_t)d->B * D * (size_t)mix_width(d) : 0, per_head = per_head_bytes(d), used = 0;
+    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, MA = d->mixer ? 0 : M, per_head = per_head_bytes(d), used = 0;
 #define PLACE(type, name, bytes) l->name = (type *)(at + used), used += align_up(bytes, 256);
     SAVED_LIST(PLACE)
 #undef PLACE
@@ -3601,6 +4037,16 @@ static hrm_status product_in_parts(hrm_device *dev, const work_plan *p, const vo
     return gemm_of<END_PART, TRANS>(dev, q, e);
 }
 
+/* grads [rows,columns] of a tensor += the splits [N,K], rows and columns filled up, in their order */
+static hrm_status add_parts(hrm_device *dev, const work_plan *p, float *grads, const float *parts, int splits, int tensor)
+{
+    int N, K;
+    tensor_shape(p->d, tensor, &N, &K);
+    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, parts, splits,
+          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
+          p->d->head_dim);
+    return HRM_OK;
+}
 /* grads [rows,columns] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order; N and K are rows and
  * columns, filled up */
 template <class T>
@@ -3610,10 +4056,7 @@ static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *gr
     int N, K, splits;
     tensor_shape(p->d, tensor, &N, &K);
     TRY((product_in_parts<T, true>(dev, p, dy, x, N, K, M, &splits)));
-    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits,
-          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
-          p->d->head_dim);
-    return HRM_OK;
+    return add_parts(dev, p, grads, p->parts, splits, tensor);
 }
 
 template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
@@ -3954,35 +4397,62 @@ static mixer_args mixer_for(const block_call &c)
     a.inv_D = 1.0f / (float)d->D, a.inv_S = 1.0f / (float)d->S, a.inv_I = 1.0f / (float)d->I_t;
     return a;
 }
-/* the maps of the stream's tiles, and of the weights */
-static hrm_status mixer_map(const block_call &c, CUtensorMap *map, const void *p)
+/* the maps of the stream's tiles of so many rows, and of the weights */
+static hrm_status mixer_map(const block_call &c, CUtensorMap *map, const void *p, int rows)
 {
     int S = c.w->d.S, D = c.w->d.D;
-    if (head_map(c.dev, map, p, c.w->rows, S, D, MX_ROWS)) return HRM_OK;
+    if (head_map(c.dev, map, p, c.w->rows, S, D, rows)) return HRM_OK;
     return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", c.w->rows, S, D);
 }
-static hrm_status mixer_weight_maps(const block_call &c, CUtensorMap *gate_up, CUtensorMap *down, int down_rows)
+static hrm_status mixer_weight_maps(const block_call &c, CUtensorMap *gate_up, CUtensorMap *down, int gate_up_rows)
 {
     const hrm_dims *d = &c.w->d;
     int mix = mix_width(d);
-    if (tensor_map(c.dev, gate_up, weight_of<bf16>(c, HRM_MIX_GATE_UP, 1), 2 * d->I_t, mix, 64, MX_ROWS) &&
-        tensor_map(c.dev, down, weight_of<bf16>(c, HRM_MIX_DOWN, 0), d->I_t, mix, 64, down_rows))
+    if (tensor_map(c.dev, gate_up, weight_of<bf16>(c, HRM_MIX_GATE_UP, 1), 2 * d->I_t, mix, 64, gate_up_rows) &&
+        tensor_map(c.dev, down, weight_of<bf16>(c, HRM_MIX_DOWN, 0), d->I_t, mix, 64, MX_S))
         return HRM_OK;
     return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", mix, 2 * d->I_t);
 }
-static hrm_status mix_forward(const block_call &c, const stream<bf16> &s, bf16 *y, float *r)
+/* y = rms(s + mix(s)); keep may be NULL */
+static hrm_status mix_forward(const block_call &c, const saved_layer *keep, const stream<bf16> &s, bf16 *y)
 {
     CUtensorMap x_map, y_map, gate_up, down;
     mixer_args a = mixer_for(c);
-    a.squares = s.squares, a.slots = s.slots, a.r = r;
-    TRY(mixer_map(c, &x_map, s.at));
-    TRY(mixer_map(c, &y_map, y));
-    TRY(mixer_weight_maps(c, &gate_up, &down, MX_S));
+    a.squares = s.squares, a.slots = s.slots;
+    if (keep) a.r = keep->r1, a.inner = a.norm ? keep->inner : NULL;
+    TRY(mixer_map(c, &x_map, s.at, MX_ROWS));
+    TRY(mixer_map(c, &y_map, y, MX_ROWS));
+    TRY(mixer_weight_maps(c, &gate_up, &down, MX_ROWS));
     TRY(allow_shared(mixer_forward_wgmma, MX_SHARED, "mixer_forward_wgmma"));
     CHAIN(c.dev, mixer_forward_wgmma, min_int(a.units, c.dev->sms), MX_THREADS, MX_SHARED, x_map, y_map, gate_up, down, a);
     return HRM_OK;
 }
-static hrm_status mix_forward(const block_call &, const stream<float> &, float *, float *) { return HRM_ERR_UNSUPPORTED; }
+/* dz, the gradient of y, becomes that of x; grads: of the block; NULL: none are wanted */
+static hrm_status mix_backward(const block_call &c, const saved_layer &keep, const bf16 *x, bf16 *dz, float *grads)
+{
+    CUtensorMap x_map, y_map, dz_map, ds_map, gate_up, down;
+    mixer_args a = mixer_for(c);
+    const size_t *at = c.w->at.block_offset;
+    int slices = ceil_div(a.I, 64), shares = min_int(c.dev->sms / slices, ceil_div(a.units, MW_GROUPS));
+    size_t each = (size_t)a.I * (size_t)mix_width(&c.w->d); /* floats of a share of down's, half of gate and up's */
+    shares = min_int(shares, (int)(c.p.part_floats / (3 * each)));
+    a.r = keep.r1, a.inner = keep.inner, a.k = c.p.squares[0];
+    TRY(mixer_map(c, &x_map, x, MX_ROWS));
+    TRY(mixer_map(c, &y_map, keep.y1, MX_S));
+    TRY(mixer_map(c, &dz_map, dz, MX_S));
+    TRY(mixer_map(c, &ds_map, c.p.o, MX_S));
+    TRY(mixer_weight_maps(c, &gate_up, &down, MX_S));
+    TRY(allow_shared(mixer_backward_wgmma, MB_SHARED, "mixer_backward_wgmma"));
+    CHAIN(c.dev, mixer_backward_wgmma, min_int(a.units, c.dev->sms), MB_THREADS, MB_SHARED, x_map, y_map, dz_map, ds_map,
+          gate_up, down, a);
+    if (!grads) return HRM_OK;
+    float *down_parts = c.p.parts + (size_t)shares * 2 * each;
+    TRY(allow_shared(mixer_gradient_wgmma, MW_SHARED, "mixer_gradient_wgmma"));
+    CHAIN(c.dev, mixer_gradient_wgmma, slices * shares, MW_THREADS, MW_SHARED, x_map, ds_map, gate_up, down, a, c.p.parts,
+          down_parts, shares);
+    TRY(add_parts(c.dev, &c.p, grads + at[HRM_MIX_GATE_UP], c.p.parts, shares, HRM_MIX_GATE_UP));
+    return add_parts(c.dev, &c.p, grads + at[HRM_MIX_DOWN], down_parts, shares, HRM_MIX_DOWN);
+}
 
 /* s -> s, in place unless something is kept; then the output goes to y2 as well. now, out2: see join */
 template <class T>
@@ -3992,16 +4462,14 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
     T *y1 = keep ? (T *)keep->y1 : s->at;
     half_block mlp = mlp_half(c.w);
     if (d->mixer) {
-        half_block mix = mix_half(c.w);
-        stream<T> t = {keep ? (T *)keep->x_t : (T *)c.p.o, NULL, 0};
         if (mixes_at_once(c)) {
-            TRY(mix_forward(c, *s, y1, keep ? keep->r1 : NULL));
-            stream<T> y = {y1, NULL, 0};
-            if (keep) TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-            if (keep) TRY(turn<T>(c, (T *)keep->y1_t, y, d->S, d->D, d->D, mix.N));
+            stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
+            TRY(mix_forward(c, keep, from, (bf16 *)y1));
         } else {
+            half_block mix = mix_half(c.w);
+            stream<T> t = {(T *)c.p.o, NULL, 0};
             TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-            TRY(half_forward<T>(c, mix, &t, keep ? (T *)keep->y1_t : t.at, NULL, keep ? keep->r1 : NULL, true));
+            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, true));
             TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
         }
         s->at = y1, s->squares = NULL;
@@ -4167,7 +4635,8 @@ static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_
 
 /* dz, the gradient of y, becomes that of x, of half a block:
  *   ds = rms'(dz);  [gate,up] = x Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dx = ds + d[gate,up] Wgu
- * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted. */
+ * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted.
+ * Of mixing x is [B S,D] still, and is turned into dz's place, free once ds is there. */
 template <class T>
 static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r,
                                   const T **df)
@@ -4186,6 +4655,11 @@ static hrm_status half_backward(const block_call &c, const half_block &h, const 
     const T *df;
     const size_t *at = c.w->at.block_offset;
     TRY(branch_gradient<T>(c, h, dz, y, r, &df));
+    if (h.branch == 0) { /* mixing */
+        stream<T> rows = {(T *)x, NULL, 0};
+        TRY(turn<T>(c, dz, rows, c.w->d.S, c.w->d.D, c.w->d.D, h.N));
+        x = dz;
+    }
     ending<T> base = ending_for<T>(&c.w->d, h.count), e = base;
     e.out = gate_up;
     TRY((gemm<END_STORE, T>(c.dev, x, weight_of<T>(c, h.gate_up, 0), h.M, 2 * h.I, h.N, e)));
@@ -4248,10 +4722,15 @@ template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w,
             TRY(attention_half_backward<T>(c, keep, x, dz, grads));
             continue;
         }
+        if (mixes_at_once(c)) {
+            TRY(mix_backward(c, keep, (const bf16 *)x, (bf16 *)dz, grads));
+            continue;
+        }
         half_block mix = mix_half(w);
-        stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0};
+        stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0}, y1 = {(T *)keep.y1, NULL, 0};
         TRY(turn<T>(c, turned.at, down, d->S, d->D, d->D, mix.N));
-        TRY(half_backward<T>(c, mix, (const T *)keep.x_t, (const T *)keep.y1_t, keep.r1, turned.at, grads));
+        TRY(turn<T>(c, (T *)c.p.h, y1, d->S, d->D, d->D, mix.N)); /* read before h is written */
+        TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, turned.at, grads));
         TRY(turn<T>(c, dz, turned, d->D, d->S, mix.N, d->D));
     }
     return HRM_OK;

@@ -972,6 +972,9 @@ int main(int argc, char **argv)
         check_short_rows();
         check_recurrences();
         check_family("");
+        setenv("HRM_CUDA_NO_WGMMA", "1", 1);
+        check_family("mixer");
+        unsetenv("HRM_CUDA_NO_WGMMA");
         check_parts();
     }
     if (light || wide) return test_summary();
