@@ -128,7 +128,8 @@ __device__ __forceinline__ uint32_t shared_address(const void *p) { return (uint
 
 /* Kernels that follow one another closely are launched as a chain (sm_90): the next may start while the one before drains, and
  * waits here before it touches anything a kernel before it wrote. Every kernel of a chain does, so waiting for the one before
- * is waiting for all. */
+ * is waiting for all. Prepared weights alone are read before the wait (gemm_mma), and a kernel may begin while the one before
+ * the one before it still runs: so what writes them is launched whole, by LAUNCH, without chain(); see written_whole(). */
 __device__ __forceinline__ void chain_allow_next()
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -159,7 +160,8 @@ enum ending_kind {
     END_SWIGLU_BACK, /* acc = dh; x holds gate and up and becomes their gradient; out = h */
     END_PART,        /* part = acc in float: one split of a product */
     END_SWIGLU_NORM, /* END_SWIGLU; sums of squares of gate times up for the norm inside */
-    END_RESIDUAL_NORM /* END_RESIDUAL with acc times that norm's factor of the row */
+    END_RESIDUAL_NORM, /* END_RESIDUAL with acc times that norm's factor of the row */
+    END_SCALED       /* out = alpha acc + beta x, x NULL: alpha acc; a product for each blockIdx.z, operands `step` apart */
 };
 
 template <class T> struct ending {
@@ -178,10 +180,14 @@ template <class T> struct ending {
     const float  *inner;    /* [M,inner_slots] END_RESIDUAL_NORM: squares of gate times up, I of them */
     int           inner_slots;
     float         inv_I;
+    float         alpha, beta; /* END_SCALED */
+    size_t        step_A, step_B, step_out; /* elements from one matrix to the next; x lies as out does */
 };
 __host__ __device__ constexpr bool ends_swiglu(int kind) { return kind == END_SWIGLU || kind == END_SWIGLU_NORM; }
 __host__ __device__ constexpr bool ends_residual(int kind) { return kind == END_RESIDUAL || kind == END_RESIDUAL_NORM; }
 __host__ __device__ constexpr bool ends_with_squares(int kind) { return kind == END_SWIGLU_NORM || ends_residual(kind); }
+/* of the products with weights: others have operands that a kernel before has just written */
+__host__ __device__ constexpr bool has_weights(int kind) { return kind != END_PART && kind != END_SCALED; }
 
 template <class T> __device__ __forceinline__ float row_factor(const ending<T> &e, int row)
 {
@@ -237,6 +243,13 @@ __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, 
         load_some(x, e.residual + at, n, e.vector);
 #pragma unroll
         for (int i = 0; i < 8; i++) v[i] += x[i];
+        store_some(e.out + at, v, n, e.vector);
+    } else if (KIND == END_SCALED) {
+        float x[8] = {};
+        at += (size_t)blockIdx.z * e.step_out;
+        if (e.residual) load_some(x, e.residual + at, n, e.vector);
+#pragma unroll
+        for (int i = 0; i < 8; i++) v[i] = e.alpha * v[i] + e.beta * x[i];
         store_some(e.out + at, v, n, e.vector);
     } else if (KIND == END_SWIGLU_BACK) {
         /* gate and up of columns col..col+7 are the sixteen elements from 2 col on */
@@ -302,7 +315,9 @@ __global__ void __launch_bounds__(SIMT_THREADS) gemm_simt(const T *A, const T *B
 {
     __shared__ float a[SIMT_K][SIMT_M + 4], b[SIMT_K][SIMT_N + 4], c[SIMT_M][SIMT_N + 4];
     int tid = (int)threadIdx.x, tx = tid % 16, ty = tid / 16;
-    int m0 = (int)blockIdx.x * SIMT_M, n0 = (int)blockIdx.y * SIMT_N, split = (int)blockIdx.z;
+    int m_tiles = ceil_div(e.M, SIMT_M), n_tile = (int)blockIdx.x / m_tiles;
+    int m0 = (int)blockIdx.x % m_tiles * SIMT_M, n0 = n_tile * SIMT_N, split = (int)blockIdx.y;
+    if (KIND == END_SCALED) A += (size_t)blockIdx.z * e.step_A, B += (size_t)blockIdx.z * e.step_B;
     int steps = ceil_div(K, SIMT_K), k_begin = (int)((long long)steps * split / splits) * SIMT_K;
     int k_end = min((int)((long long)steps * (split + 1) / splits) * SIMT_K, K);
     float acc[4][4] = {};
@@ -330,7 +345,7 @@ __global__ void __launch_bounds__(SIMT_THREADS) gemm_simt(const T *A, const T *B
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++) c[ty * 4 + i][tx * 4 + j] = acc[i][j];
     __syncthreads();
-    end_tile<KIND, T, SIMT_M, SIMT_N, SIMT_THREADS>(e, &c[0][0], SIMT_N + 4, m0, n0, (int)blockIdx.y, split);
+    end_tile<KIND, T, SIMT_M, SIMT_N, SIMT_THREADS>(e, &c[0][0], SIMT_N + 4, m0, n0, n_tile, split);
 }
 
 /* ==================================================================================================== >>cuda-gemm-mma ====
@@ -414,6 +429,7 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
     unsigned all = (unsigned)ceil_div(K, MMA_K); /* times the splits, at most 64 of them, still below 2^32 */
     int step = (int)(all * (unsigned)split / (unsigned)splits), last = (int)(all * (unsigned)(split + 1) / (unsigned)splits);
     float acc[MT][NT][4] = {};
+    if (KIND == END_SCALED) A += (size_t)blockIdx.z * e.step_A, B += (size_t)blockIdx.z * e.step_B;
 
     auto fetch_a = [&](int s, int slot) {
         uint32_t a = base + (uint32_t)(slot * STAGE);
@@ -425,15 +441,16 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
         if (TRANS) mma_load<MMA_K, BN, THREADS>(b, B + (size_t)(s * MMA_K) * e.N + n0, e.N, K - s * MMA_K, e.N - n0);
         else mma_load<BN, MMA_K, THREADS>(b, B + (size_t)n0 * K + s * MMA_K, K, e.N - n0, K - s * MMA_K);
     };
-    /* B holds weights unless transposed: nothing in a chain writes them, so they need not wait for the kernel before */
+    /* where B holds weights, nothing in a chain writes them, and they need not wait for the kernel before */
+    constexpr bool EARLY = !TRANS && has_weights(KIND);
     int fetched = step;
     chain_allow_next();
-    if (TRANS) chain_wait();
+    if (!EARLY) chain_wait();
     /* loops, not a hundred lines of straight code that a small product has to fetch before it can begin */
 #pragma unroll 1
     for (int i = 0; i < STAGES - 1; i++)
         if (step + i < last) fetch_b(step + i, i);
-    if (!TRANS) chain_wait();
+    if (EARLY) chain_wait();
 #pragma unroll 1
     for (int i = 0; i < STAGES - 1; i++) {
         if (fetched < last) fetch_a(fetched, i);
@@ -1105,7 +1122,8 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim,
         D = x.heads * hd;
-    int head = (int)blockIdx.y, b = (int)blockIdx.z, q0 = (int)blockIdx.x * rows, first = q0 + warp * 16 * MT;
+    int tiles = ceil_div(x.S, rows), part = (int)blockIdx.x / tiles, head = part % x.heads, b = part / x.heads,
+        q0 = (int)blockIdx.x % tiles * rows, first = q0 + warp * 16 * MT;
     constexpr int TILE = ATTENTION_KEYS * (HD + 8) * 2;
     uint32_t q_tile = shared_address(shared), ring = q_tile + (uint32_t)(rows * (HD + 8) * 2);
     const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd;
@@ -1178,7 +1196,8 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim,
         D = x.heads * hd;
-    int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
+    int tiles = ceil_div(x.S, rows), part = (int)blockIdx.x / tiles, head = part % x.heads, b = part / x.heads,
+        r0 = (int)blockIdx.x % tiles * rows, first = r0 + warp * 16;
     uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
     const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
     const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
@@ -2840,10 +2859,10 @@ __global__ void prepare_kernel(T *prepared, const float *params, layer_offsets a
                                int kind, int head_dim)
 {
     __shared__ float tile[32][33];
-    int layer = (int)blockIdx.z, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
+    int layer = (int)blockIdx.y, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
     const float *w = params + at.from + (size_t)layer * at.block_size;
     T *to = prepared + (size_t)layer * at.to_block;
-    int n0 = (int)blockIdx.y * 32, k0 = (int)blockIdx.x * 32;
+    int across = ceil_div(K, 32), n0 = (int)blockIdx.x / across * 32, k0 = (int)blockIdx.x % across * 32;
     for (int i = ty; i < 32; i += 8) {
         int n = n0 + i, k = k0 + tx;
         if (n < N && k < K) {
@@ -2922,8 +2941,8 @@ __global__ void weighted_rows_kernel(float *parts, const T *z, const float *weig
                                      int V)
 {
     __shared__ float w[TABLE_ROWS][TABLE_VALUES];
-    int split = (int)blockIdx.x, splits = (int)gridDim.x, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x,
-        v0 = (int)blockIdx.z * TABLE_VALUES;
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x,
+        v0 = (int)blockIdx.x * TABLE_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     float acc[TABLE_VALUES] = {};
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
@@ -2956,8 +2975,8 @@ __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *toke
                                   int V, float factor)
 {
     __shared__ float acc[TOKEN_VALUES][TABLE_COLUMNS];
-    int split = (int)blockIdx.x, splits = (int)gridDim.x, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx,
-        v0 = (int)blockIdx.z * TOKEN_VALUES;
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx,
+        v0 = (int)blockIdx.x * TOKEN_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     for (int v = 0; v < TOKEN_VALUES; v++) acc[v][tx] = 0; /* a thread meets its own column only */
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
@@ -2978,12 +2997,13 @@ __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *toke
 }
 
 /* ==================================================================================================== >>cuda-act =========*/
-/* rows that have halted take the new data and start over: a block a row */
-template <class T> __global__ void act_begin_kernel(hrm_work w)
+/* rows that have halted take the new data and start over: so many blocks a row */
+template <class T> __global__ void act_begin_kernel(hrm_work w, int blocks)
 {
-    int b = (int)blockIdx.y;
+    int b = (int)blockIdx.x / blocks;
     if (!w.halted[b]) return;
-    int SD = w.d.S * w.d.D, Tn = w.d.T, i0 = (int)(blockIdx.x * blockDim.x + threadIdx.x), step = (int)(gridDim.x * blockDim.x);
+    int SD = w.d.S * w.d.D, Tn = w.d.T, step = blocks * (int)blockDim.x,
+        i0 = (int)blockIdx.x % blocks * (int)blockDim.x + (int)threadIdx.x;
     for (int state = 0; state < w.d.states; state++)
         for (int i = i0; i < SD; i += step)
             ((T *)w.z[state])[(size_t)b * SD + i] = from_float<T>(w.params[w.at.init[state] + (size_t)(i % w.d.D)]);
@@ -3243,13 +3263,16 @@ __global__ void __launch_bounds__(256) sum_squares_kernel(double *norm, int32_t 
     if (!isfinite(sum)) *bad = 1;
 }
 
-/* Muon, formulas at hrm.h >>muon. First the momentum, and u in place of the gradient, with the parts of its sum of squares. */
-__global__ void __launch_bounds__(256)
-    muon_begin_kernel(float *g, float *m, double *parts, size_t n, const hrm_step *s, const double *norm, const int32_t *bad)
+/* Muon, formulas at hrm.h >>muon: one matrix of every block at once, `step` elements apart, each with blockIdx.y. First the
+ * momentum, and u in place of the gradient, with the parts of its sum of squares. */
+__global__ void __launch_bounds__(256) muon_begin_kernel(float *g, float *m, double *parts, size_t n, size_t step,
+                                                         const hrm_step *s, const double *norm, const int32_t *bad)
 {
+    chain();
     float factor = hrm__clip_factor(s->grad_clip, *norm), keep = s->muon_momentum;
     int skip = *bad;
     double sum = 0;
+    g += blockIdx.y * step, m += blockIdx.y * step;
     for (size_t i = (size_t)blockIdx.x * 256 + threadIdx.x; i < n && !skip; i += (size_t)NORM_PARTS * 256) {
         float gi = g[i] * factor, mi = m[i] + (gi - m[i]) * (1 - keep), u = gi + (mi - gi) * keep;
         m[i] = mi;
@@ -3257,39 +3280,33 @@ __global__ void __launch_bounds__(256)
         sum += (double)u * (double)u;
     }
     sum = block_sum(sum);
-    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+    if (threadIdx.x == 0) parts[blockIdx.y * NORM_PARTS + blockIdx.x] = sum;
 }
-/* x [N,K] = u / |u|, u [rows,columns], the rest 0 */
+/* x [N,K] = u / |u|, u [rows,columns], the rest 0; x matrix after matrix */
 template <class T>
 __global__ void __launch_bounds__(256)
-    muon_scale_kernel(T *x, const float *u, const double *parts, int rows, int columns, int N, int K)
+    muon_scale_kernel(T *x, const float *u, const double *parts, size_t step, int rows, int columns, int N, int K)
 {
-    double size = sqrt(block_sum(parts[threadIdx.x]));
+    chain();
+    double size = sqrt(block_sum(parts[blockIdx.y * NORM_PARTS + threadIdx.x]));
     float by = (float)(1 / (size > 1e-7 ? size : 1e-7));
     size_t n = (size_t)N * K;
+    u += blockIdx.y * step, x += blockIdx.y * n;
     for (size_t i = (size_t)blockIdx.x * 256 + threadIdx.x; i < n; i += (size_t)gridDim.x * 256) {
         int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
         x[i] = from_float<T>(row < rows && column < columns ? by * u[(size_t)row * columns + column] : 0.0f);
     }
 }
-/* out = a (the sum of the splits) + b x */
 template <class T>
-__global__ void muon_sum_kernel(T *out, const T *x, float a, float b, const float *parts, int splits, size_t n)
+__global__ void muon_end_kernel(float *p, float *g, const T *x, size_t step, int rows, int columns, int N, int K,
+                                const hrm_step *s, int rate, const int32_t *bad)
 {
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        float sum = 0;
-        for (int s = 0; s < splits; s++) sum += parts[s * n + i];
-        out[i] = from_float<T>(b != 0 ? a * sum + b * to_float(x[i]) : a * sum);
-    }
-}
-template <class T>
-__global__ void muon_end_kernel(float *p, float *g, const T *x, int rows, int columns, int K, const hrm_step *s, int rate,
-                                const int32_t *bad)
-{
+    chain();
     float lr = s->rates[rate].lr, decay = 1.0f - lr * s->rates[rate].weight_decay,
           by = lr * sqrtf(fmaxf((float)rows / (float)columns, 1.0f));
     int skip = *bad;
     size_t n = (size_t)rows * columns;
+    p += blockIdx.y * step, g += blockIdx.y * step, x += blockIdx.y * (size_t)N * K;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
         g[i] = 0;
         if (!skip) p[i] = p[i] * decay - by * to_float(x[i / (size_t)columns * (size_t)K + i % (size_t)columns]);
@@ -3308,22 +3325,39 @@ __global__ void average_kernel(float *average, float *p, size_t n, const hrm_ste
     }
 }
 
-/* the first row with an id sums the gradients of all rows with it, in their order, and moves the table's row */
-__global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s,
-                                int rate, const int32_t *bad)
+/* The first row with an id sums the gradients of all rows with it, in their order, and moves the table's row: a block for each
+ * row and columns. Of the other rows it looks at the ids, and reads gradients of its own id alone. */
+enum { SIGN_THREADS = 128 };
+__global__ void __launch_bounds__(SIGN_THREADS)
+    sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s, int rate,
+                    const int32_t *bad)
 {
-    int b = (int)blockIdx.x, id = ids[b], d = (int)(blockIdx.y * blockDim.x + threadIdx.x);
+    __shared__ int same[SIGN_THREADS], counts[SIGN_THREADS / 32];
+    int b = (int)blockIdx.x, id = ids[b], d = (int)blockIdx.y * SIGN_THREADS + (int)threadIdx.x,
+        lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32;
     if (*bad) return;
     int seen = 0;
-    for (int i = (int)threadIdx.x; i < b; i += (int)blockDim.x) seen |= ids[i] == id;
+    for (int i = (int)threadIdx.x; i < b && !seen; i += SIGN_THREADS) seen = ids[i] == id;
     if (__syncthreads_or(seen)) return;
-    if (d >= ndim) return;
     float sum = 0;
-#pragma unroll 8
-    for (int i = b; i < rows; i++) {
-        float g = grad[(size_t)i * ndim + d];
-        if (ids[i] == id) sum += g;
+    for (int i0 = b; i0 < rows; i0 += SIGN_THREADS) {
+        int i = i0 + (int)threadIdx.x, mine = i < rows && ids[i] == id, before = 0, n = 0;
+        unsigned votes = __ballot_sync(0xffffffffu, mine);
+        if (lane == 0) counts[warp] = __popc(votes);
+        __syncthreads();
+        for (int k = 0; k < SIGN_THREADS / 32; k++) before += k < warp ? counts[k] : 0, n += counts[k];
+        if (mine) same[before + __popc(votes & ((1u << lane) - 1))] = i;
+        __syncthreads();
+        for (int k0 = 0; d < ndim && k0 < n; k0 += 32) {
+            float g[32];
+#pragma unroll
+            for (int k = 0; k < 32; k++) g[k] = k0 + k < n ? grad[(size_t)same[k0 + k] * ndim + d] : 0.0f;
+#pragma unroll
+            for (int k = 0; k < 32; k++) sum += g[k];
+        }
+        __syncthreads();
     }
+    if (d >= ndim) return;
     float *p = table + (size_t)id * ndim + d, lr = s->rates[rate].lr;
     *p = hrm__sign_sgd_element(*p, sum, 1.0f - lr * s->rates[rate].weight_decay, lr);
 }
@@ -3339,12 +3373,13 @@ typedef CUresult (*encode_function)(CUtensorMap *, CUtensorMapDataType, cuuint32
 enum { RING_SLOTS = 8, POST_BYTES = 256, MAX_GRAPHS = 64 };
 static const size_t RING_BYTES = (size_t)1 << 21;
 struct ring_slot { void *host; cudaEvent_t done; int used; };
-struct graph_entry { hrm_work *w; uint64_t key; int seen; cudaGraphExec_t exec; };
+struct graph_entry { hrm_work *w; uint64_t key, used; int seen; cudaGraphExec_t exec; };
 
 struct hrm_device {
     const hrm_allocator *allocator;
     hrm_forward_dtype    dtype;
     int                  index, sms, wgmma, chains, wait_always, capturing;
+    int                  whole;     /* the kernel launched last waits for all before it and lets none start before its end */
     size_t               allocated; /* bytes */
     hrm_dims             asked;     /* by the last sizes(), for the message when memory runs out */
     int                  asked_train;
@@ -3353,7 +3388,7 @@ struct hrm_device {
     ring_slot            ring[RING_SLOTS], posts[2]; /* uploads; copies to the host that are fetched later */
     int                  ring_next;
     graph_entry          graphs[MAX_GRAPHS];
-    int                  graph_next;
+    uint64_t             graph_time;
     encode_function      encode;
 #ifdef HRM_USE_CUBLAS
     cublasLtHandle_t lt;
@@ -3363,6 +3398,7 @@ struct hrm_device {
 
 static hrm_status cuda_failed(cudaError_t error, const char *what)
 {
+    cudaGetLastError(); /* as launched() does */
     return hrm_error_set(error == cudaErrorMemoryAllocation ? HRM_ERR_MEMORY : HRM_ERR_DEVICE, "CUDA: %s: %s", what,
                          cudaGetErrorString(error));
 }
@@ -3372,48 +3408,49 @@ static hrm_status cuda_failed(cudaError_t error, const char *what)
         if (cuda_error != cudaSuccess) return cuda_failed(cuda_error, what); \
     } while (0)
 
-static hrm_status launched(hrm_device *dev, const char *kernel)
+/* What is refused is told of where it is called. CUDA's last error is then left clean, so that no later call finds it, and is
+ * never asked for what went wrong, since it may be another's in this program. */
+static hrm_status launched(hrm_device *dev, const char *kernel, cudaError_t error = cudaSuccess)
 {
-    cudaError_t error = cudaGetLastError();
     if (error == cudaSuccess && dev->wait_always && !dev->capturing) error = cudaStreamSynchronize(dev->stream);
-    if (error != cudaSuccess)
-        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
-    return HRM_OK;
+    if (error == cudaSuccess) return HRM_OK;
+    cudaGetLastError();
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
 }
+#define LAUNCH_AS(dev, early, kernel, grid_size, block_size, shared_bytes, ...) \
+    do { \
+        cudaLaunchConfig_t launch_config = {}; \
+        cudaLaunchAttribute launch_attribute; \
+        launch_attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization; \
+        launch_attribute.val.programmaticStreamSerializationAllowed = 1; \
+        launch_config.gridDim = dim3(grid_size); \
+        launch_config.blockDim = dim3((unsigned)(block_size)); \
+        launch_config.dynamicSmemBytes = (size_t)(shared_bytes); \
+        launch_config.stream = (dev)->stream; \
+        launch_config.attrs = &launch_attribute; \
+        launch_config.numAttrs = (early) ? 1 : 0; \
+        (dev)->whole = !(early); \
+        TRY(launched((dev), #kernel, cudaLaunchKernelEx(&launch_config, kernel, __VA_ARGS__))); \
+    } while (0)
 /* LAUNCH(dev, (kernel<...>), grid, block, shared bytes, arguments…): the kernel's own text is its name in messages */
-#define LAUNCH(dev, kernel, grid, block, shared_bytes, ...) \
-    do { \
-        kernel<<<(grid), (block), (size_t)(shared_bytes), (dev)->stream>>>(__VA_ARGS__); \
-        TRY(launched((dev), #kernel)); \
-    } while (0)
-
+#define LAUNCH(dev, kernel, ...) LAUNCH_AS(dev, 0, kernel, __VA_ARGS__)
 /* The same for kernels that call chain(): on sm_90 they may start early. */
-#define CHAIN(dev, kernel, grid_size, block_size, shared_bytes, ...) \
-    do { \
-        cudaLaunchConfig_t chain_config = {}; \
-        cudaLaunchAttribute chain_attribute; \
-        chain_attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization; \
-        chain_attribute.val.programmaticStreamSerializationAllowed = 1; \
-        chain_config.gridDim = dim3(grid_size); \
-        chain_config.blockDim = dim3((unsigned)(block_size)); \
-        chain_config.dynamicSmemBytes = (size_t)(shared_bytes); \
-        chain_config.stream = (dev)->stream; \
-        chain_config.attrs = &chain_attribute; \
-        chain_config.numAttrs = (dev)->chains ? 1 : 0; \
-        cudaError_t chain_error = cudaLaunchKernelEx(&chain_config, kernel, __VA_ARGS__); \
-        if (chain_error != cudaSuccess) \
-            return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", #kernel, cudaGetErrorString(chain_error)); \
-        TRY(launched((dev), #kernel)); \
-    } while (0)
+#define CHAIN(dev, kernel, ...) LAUNCH_AS(dev, (dev)->chains, kernel, __VA_ARGS__)
+
+/* after what writes prepared weights: nothing that is launched from here on may begin before they are there */
+static hrm_status written_whole(const hrm_device *dev)
+{
+    return dev->whole ? HRM_OK : hrm_error_set(HRM_ERR_DEVICE, "CUDA: a kernel that writes weights was launched in a chain");
+}
 
 template <class F> static hrm_status allow_shared(F *kernel, int bytes, const char *name)
 {
     if (bytes <= 48 * 1024) return HRM_OK;
     cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    if (error != cudaSuccess)
-        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory: %s", name, bytes,
-                             cudaGetErrorString(error));
-    return HRM_OK;
+    if (error == cudaSuccess) return HRM_OK;
+    cudaGetLastError();
+    return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory: %s", name, bytes,
+                         cudaGetErrorString(error));
 }
 
 static void abandon_capture(hrm_device *dev)
@@ -3452,6 +3489,7 @@ static hrm_status open_device(hrm_device *dev)
 {
     int count = 0, driver = 0;
     cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess) cudaGetLastError();
     if (error == cudaErrorInsufficientDriver) {
         cudaDriverGetVersion(&driver);
         if (driver == 0) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: there is no NVIDIA driver on this machine");
@@ -3484,11 +3522,13 @@ static hrm_status open_device(hrm_device *dev)
     /* code for this GPU, and wgmma in it? */
     int *there = NULL, answer = 0;
     CUDA_TRY(cudaMalloc((void **)&there, sizeof *there), "allocating memory");
+    cudaGetLastError(); /* another's */
     probe_wgmma<<<1, 1, 0, dev->stream>>>(there);
     error = cudaGetLastError();
     if (error == cudaSuccess) error = cudaMemcpyAsync(&answer, there, sizeof answer, cudaMemcpyDeviceToHost, dev->stream);
     if (error == cudaSuccess) error = cudaStreamSynchronize(dev->stream);
     cudaFree(there);
+    cudaGetLastError();
     if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
         return hrm_error_set(
             HRM_ERR_UNSUPPORTED,
@@ -3538,7 +3578,6 @@ static hrm_status cuda_open(hrm_device **out, const hrm_device_desc *desc)
 static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
 {
     size_t room = 0, total = 0;
-    CUDA_TRY(cudaSetDevice(dev->index), "choosing the GPU");
     cudaError_t error = cudaMalloc(p, bytes ? bytes : 16);
     if (error == cudaSuccess) {
         dev->allocated += bytes;
@@ -3642,7 +3681,8 @@ static hrm_status cuda_zero(hrm_device *dev, void *dst, size_t bytes)
 }
 
 /* A sequence of calls runs as it comes the first time (which also loads its kernels), is recorded the second, replayed from
- * then on. */
+ * then on. Rows that leave a batch make a sequence of their own for each number of rows left; those of a few rows, whose
+ * kernels are shorter than their launch, come again with each batch and stay, those of many come rarely and need no graph. */
 static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)
 {
     *replayed = 0;
@@ -3651,15 +3691,17 @@ static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, in
     graph_entry *g = NULL;
     for (int i = 0; i < MAX_GRAPHS && !g; i++)
         if (dev->graphs[i].w == w && dev->graphs[i].key == key) g = &dev->graphs[i];
-    if (!g) {
-        g = &dev->graphs[dev->graph_next];
-        dev->graph_next = (dev->graph_next + 1) % MAX_GRAPHS;
+    if (!g) { /* in the place of what was not used for longest */
+        g = &dev->graphs[0];
+        for (int i = 1; i < MAX_GRAPHS; i++)
+            if (dev->graphs[i].used < g->used) g = &dev->graphs[i];
         if (g->exec) {
             CUDA_TRY(cudaStreamSynchronize(dev->stream), "waiting for a graph");
             cudaGraphExecDestroy(g->exec);
         }
         g->w = w, g->key = key, g->seen = 0, g->exec = NULL;
     }
+    g->used = ++dev->graph_time;
     if (g->exec) {
         CUDA_TRY(cudaGraphLaunch(g->exec, dev->stream), "launching a step");
         *replayed = 1;
@@ -3786,11 +3828,11 @@ struct work_plan {
     char    *f, *turned;          /* a branch before, or its gradient after dropout; the gradient of a mixer's stream */
     float   *squares[2], *inner;  /* [M,slots] */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
-    double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS] */
+    double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS], with Muon for each block */
     int32_t *rows;                /* [B] */
     char    *inputs, *outputs;    /* [slots] what each pass with gradient starts from, [M,D]; [blocks] what each block gives */
     char    *layers;              /* saved_layer after saved_layer, or one */
-    char    *muon_x, *muon_a, *muon_b;
+    char    *muon_x, *muon_y, *muon_a, *muon_b; /* matrix after matrix, of one tensor of every block */
     size_t   row_bytes, layer_bytes, part_floats, bytes;
     size_t   M;
     const hrm_dims *d;
@@ -3835,19 +3877,20 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
             filled = most_of(filled, rows * columns);
             square = most_of(square, less * less);
         }
-        if (d->muon_ns_steps) largest = filled;
         p.part_floats = most_of(8 * largest, 16 * (size_t)d->V * D);
         p.parts = (float *)take(p.part_floats * sizeof(float));
-        p.norm_parts = (double *)take(NORM_PARTS * sizeof(double));
+        size_t blocks = d->muon_ns_steps ? (size_t)all_blocks(d) : 1;
+        p.norm_parts = (double *)take(NORM_PARTS * blocks * sizeof(double));
         p.inputs = take(p.row_bytes * (size_t)d->kept.slots);
         p.outputs = take(p.row_bytes * (size_t)d->kept.blocks);
         saved_layer unused;
         p.layer_bytes = place_saved(d, element, NULL, &unused);
         p.layers = take(p.layer_bytes * (size_t)(d->checkpointing ? 1 : d->kept.blocks));
         if (d->muon_ns_steps) {
-            p.muon_x = take(filled * element);
-            p.muon_a = take(square * element);
-            p.muon_b = take(square * element);
+            p.muon_x = take(filled * blocks * element);
+            p.muon_y = take(filled * blocks * element);
+            p.muon_a = take(square * blocks * element);
+            p.muon_b = take(square * blocks * element);
         }
     }
     p.bytes = at;
@@ -3871,6 +3914,8 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
     if ((double)d->B * d->S * (d->heads > 3 ? d->heads : 3) > 2147483647.0)
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
+    if (all_blocks(d) > 65535) /* a grid's y and z */
+        return hrm_error_set(HRM_ERR_RANGE, "the networks have %d layers in all, CUDA takes up to 65535", all_blocks(d));
     size_t element = d->dtype == HRM_FORWARD_FLOAT32 ? sizeof(float) : sizeof(bf16);
     sizes->activation = element;
     sizes->prepared = plan_prepared(d, element).bytes;
@@ -3885,7 +3930,7 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
 /* ==================================================================================================== >>cuda-products ====
  * gemm() picks the kernel for C [M,N] = A B^T with an ending; e.M, e.N are set already.
  */
-struct product { const void *A, *B; int K, trans, splits; };
+struct product { const void *A, *B; int K, trans, splits, count; }; /* count: of END_SCALED's, else 1 */
 
 static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
 {
@@ -3913,8 +3958,8 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     e.slots_out = ceil_div(e.N, SIMT_N);
     e.vector = e.N % 8 == 0;
     CHAIN(dev, (gemm_simt<KIND, float, TRANS>),
-          dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
-          (const float *)x.A, (const float *)x.B, x.K, x.splits, e);
+          dim3((unsigned)(ceil_div(e.M, SIMT_M) * ceil_div(e.N, SIMT_N)), (unsigned)x.splits, (unsigned)x.count),
+          SIMT_THREADS, 0, (const float *)x.A, (const float *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
 
@@ -3925,8 +3970,8 @@ static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<bf16> &e
     e.slots_out = ceil_div(e.N, BN);
     TRY(allow_shared(gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>, shared_bytes, "gemm_mma"));
     CHAIN(dev, (gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>),
-          dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits), 32 * WARPS_M * WARPS_N, shared_bytes,
-          (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+          dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits, (unsigned)x.count),
+          32 * WARPS_M * WARPS_N, shared_bytes, (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
 
@@ -3979,8 +4024,8 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     if (!aligned) {
         e.slots_out = ceil_div(e.N, SIMT_N);
         CHAIN(dev, (gemm_simt<KIND, bf16, TRANS>),
-              dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
-              (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+              dim3((unsigned)(ceil_div(e.M, SIMT_M) * ceil_div(e.N, SIMT_N)), (unsigned)x.splits, (unsigned)x.count),
+              SIMT_THREADS, 0, (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
         return HRM_OK;
     }
 #ifdef HRM_USE_CUBLAS
@@ -4000,7 +4045,7 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
 template <int KIND, class T>
 static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int N, int K, ending<T> &e)
 {
-    product x = {A, B, K, 0, 1};
+    product x = {A, B, K, 0, 1, 1};
     e.M = M, e.N = N;
     return gemm_of<KIND, false>(dev, x, e);
 }
@@ -4033,7 +4078,7 @@ static hrm_status product_in_parts(hrm_device *dev, const work_plan *p, const vo
     e.part = p->parts;
     e.M = M, e.N = N;
     *splits = choose_splits(dev, p, M, N, K);
-    product q = {A, B, K, TRANS, *splits};
+    product q = {A, B, K, TRANS, *splits, 1};
     return gemm_of<END_PART, TRANS>(dev, q, e);
 }
 
@@ -4093,8 +4138,7 @@ template <int HD, int MT> static hrm_status attention_forward_on_mma(hrm_device 
 {
     int shared_bytes = attention_forward_shared<HD, MT>(warps);
     TRY(allow_shared(attention_forward_mma<HD, MT>, shared_bytes, "attention_forward_mma"));
-    CHAIN(dev, (attention_forward_mma<HD, MT>), dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B),
-          32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_forward_mma<HD, MT>), ceil_div(x.S, warps * 16 * MT) * x.heads * B, 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
 template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -4108,7 +4152,7 @@ template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attent
 template <int HD> static hrm_status attention_backward_of(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4, shared_bytes = attention_backward_shared<HD>(warps);
-    dim3 grid((unsigned)ceil_div(x.S, warps * 16), (unsigned)x.heads, (unsigned)B);
+    int grid = ceil_div(x.S, warps * 16) * x.heads * B;
     TRY(allow_shared(attention_backward_mma<HD, false>, shared_bytes, "attention_backward_mma"));
     TRY(allow_shared(attention_backward_mma<HD, true>, shared_bytes, "attention_backward_mma"));
     CHAIN(dev, (attention_backward_mma<HD, false>), grid, 32 * warps, shared_bytes, x);
@@ -4127,7 +4171,8 @@ static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, in
 }
 static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
-    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
+    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2 &&
+           B <= 65535; /* a grid's z */
 }
 
 static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -4525,8 +4570,8 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         tensor_shape(d, t, &N, &K); /* filled up */
         at.from = w->at.net_offset[0] + w->at.block_offset[t]; /* networks stand one after the other */
         at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
-        dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)all_blocks(d));
-        if (grid.z > 0)
+        dim3 grid((unsigned)(ceil_div(K, 32) * ceil_div(N, 32)), (unsigned)all_blocks(d));
+        if (grid.y > 0)
             LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, (int)hrm__block_rows(d, t),
                    (int)hrm__block_columns(d, t), N, K, tensor_permutation(d, t), d->head_dim);
     }
@@ -4534,14 +4579,14 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
     if (d->rope)
         LAUNCH(dev, rope_table_kernel, ceil_div(d->S * pairs, 128), 128, 0, (float2 *)((char *)w->prepared + pre.rope), d->S,
                pairs, d->theta);
-    return HRM_OK;
+    return written_whole(dev);
 }
 static hrm_status cuda_prepare(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, prepare_of)(dev, w); }
 
 template <class T> static hrm_status act_begin_of(hrm_device *dev, hrm_work *w)
 {
-    LAUNCH(dev, act_begin_kernel<T>, dim3((unsigned)min_int(ceil_div(w->d.S * w->d.D, 256), 16), (unsigned)w->rows), 256, 0,
-           *w);
+    int blocks = min_int(ceil_div(w->d.S * w->d.D, 256), 16);
+    LAUNCH(dev, act_begin_kernel<T>, blocks * w->rows, 256, 0, *w, blocks);
     if (w->puzzle_grad) LAUNCH(dev, act_begin_ids_kernel, w->rows, 128, 0, *w);
     return HRM_OK;
 }
@@ -4619,12 +4664,12 @@ template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work
                 w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
     if (w->train == 3) return HRM_OK;
     unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, (unsigned)ceil_div(V, TABLE_VALUES)), TABLE_COLUMNS, 0,
+    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)ceil_div(V, TABLE_VALUES), columns, (unsigned)splits), TABLE_COLUMNS, 0,
            p.parts, z, w->dlogits, rows, d->T, d->S, d->P, D, V);
     CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts,
           splits, V, D, V, D, PERMUTE_NONE, 1);
     splits = table_splits(dev, &p, w->rows, 2);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, 1), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
+    LAUNCH(dev, weighted_rows_kernel<T>, dim3(1, columns, (unsigned)splits), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
            d->S, 0, D, 2);
     CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight,
           p.parts, splits, 2, D, 2, D, PERMUTE_NONE, 1);
@@ -4773,7 +4818,7 @@ template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work
     float factor = embed_factor(d);
     if (w->train != 3) {
         LAUNCH(dev, token_rows_kernel<T>,
-               dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)),
+               dim3((unsigned)ceil_div(d->V, TOKEN_VALUES), (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)splits),
                TABLE_COLUMNS, 0, p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
         CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0,
               w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D, d->V, d->D, PERMUTE_NONE, 1);
@@ -4803,54 +4848,63 @@ static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
+template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<float> &e)
+{
+    return gemm_of<END_SCALED, TRANS>(dev, q, e);
+}
+template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<bf16> &e)
+{
+    e.vector = 1; /* sides are multiples of 8 */
+    if (ceil_div(e.M, 128) * ceil_div(e.N, 128) * q.count >= dev->sms * 3 / 4)
+        return gemm_on_mma<END_SCALED, TRANS, 128, 128, 2, 4, 3>(dev, q, e);
+    return gemm_on_mma<END_SCALED, TRANS, 64, 64, 2, 2, 4>(dev, q, e);
+}
+/* out [M,N] = alpha A B^T, or A^T B, + beta x: `count` times, operands one matrix after the other */
+template <class T>
+static hrm_status muon_product(hrm_device *dev, bool trans, T *out, const T *A, const T *B, int M, int N, int K, float alpha,
+                               const T *x, float beta, int count)
+{
+    ending<T> e;
+    memset(&e, 0, sizeof e);
+    e.out = out, e.residual = x, e.alpha = alpha, e.beta = beta, e.M = M, e.N = N;
+    e.step_A = (size_t)M * (size_t)K, e.step_B = (size_t)N * (size_t)K, e.step_out = (size_t)M * (size_t)N;
+    product q = {A, B, K, trans, 1, count};
+    return trans ? scaled_product<true>(dev, q, e) : scaled_product<false>(dev, q, e);
+}
 /* A wide x [N,K] takes its short side from the left, a tall one from the right: a = x x^T and x = (b I + c a + d a a) x, or
  * a = x^T x and x = x (b I + c a + d a a). */
-template <class T>
-static hrm_status muon_matrix(hrm_device *dev, hrm_work *w, const work_plan *p, size_t at, int rows, int columns, int rate)
+template <class T> static hrm_status muon_tensor(hrm_device *dev, hrm_work *w, const work_plan *p, int tensor, int rate)
 {
-    T *x = (T *)p->muon_x, *a = (T *)p->muon_a, *b = (T *)p->muon_b;
+    int rows = (int)hrm__block_rows(&w->d, tensor), columns = (int)hrm__block_columns(&w->d, tensor), count = all_blocks(&w->d);
     int N = (int)align_up((size_t)rows, 8), K = (int)align_up((size_t)columns, 8), tall = rows > columns, n = tall ? K : N;
-    size_t all = (size_t)N * (size_t)K, square = (size_t)n * (size_t)n;
-    LAUNCH(dev, muon_begin_kernel, NORM_PARTS, 256, 0, w->grads + at, w->m + at, p->norm_parts,
-           (size_t)rows * (size_t)columns, w->step, w->norm, w->bad);
-    LAUNCH(dev, muon_scale_kernel<T>, flat_blocks(dev, all, 1024), 256, 0, x, w->grads + at, p->norm_parts, rows, columns, N,
-           K);
+    size_t step = w->at.block_size, at = w->at.net_offset[0] + w->at.block_offset[tensor]; /* networks stand in a row */
+    T *x = (T *)p->muon_x, *y = (T *)p->muon_y, *a = (T *)p->muon_a, *b = (T *)p->muon_b;
+    dim3 flat((unsigned)flat_blocks(dev, (size_t)N * (size_t)K, 1024), (unsigned)count);
+    CHAIN(dev, muon_begin_kernel, dim3(NORM_PARTS, (unsigned)count), 256, 0, w->grads + at, w->m + at, p->norm_parts,
+          (size_t)rows * (size_t)columns, step, w->step, w->norm, w->bad);
+    CHAIN(dev, muon_scale_kernel<T>, flat, 256, 0, x, w->grads + at, p->norm_parts, step, rows, columns, N, K);
     for (int i = 0; i < w->d.muon_ns_steps; i++) {
-        int splits;
-        if (tall) TRY((product_in_parts<T, true>(dev, p, x, x, n, n, N, &splits)));
-        else TRY((product_in_parts<T, false>(dev, p, x, x, n, n, K, &splits)));
-        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, square, 256), 256, 0, a, (const T *)NULL, 1.0f, 0.0f, p->parts, splits,
-               square);
-        TRY((product_in_parts<T, false>(dev, p, a, a, n, n, n, &splits)));
-        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, square, 256), 256, 0, b, (const T *)a, 2.0315f, -4.7750f, p->parts,
-               splits, square);
-        if (tall) TRY((product_in_parts<T, false>(dev, p, x, b, N, K, K, &splits)));
-        else TRY((product_in_parts<T, true>(dev, p, b, x, N, K, N, &splits)));
-        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, all, 256), 256, 0, x, (const T *)x, 1.0f, 3.4445f, p->parts, splits,
-               all);
+        T *had = x;
+        TRY(muon_product<T>(dev, tall, a, x, x, n, n, tall ? N : K, 1, NULL, 0, count));
+        TRY(muon_product<T>(dev, false, b, a, a, n, n, n, 2.0315f, a, -4.7750f, count));
+        if (tall) TRY(muon_product<T>(dev, false, y, x, b, N, K, K, 1, x, 3.4445f, count));
+        else TRY(muon_product<T>(dev, true, y, b, x, N, K, N, 1, x, 3.4445f, count)); /* b is its own transpose */
+        x = y, y = had;
     }
-    LAUNCH(dev, muon_end_kernel<T>, flat_blocks(dev, all, 256), 256, 0, w->params + at, w->grads + at, (const T *)x, rows,
-           columns, K, w->step, rate, w->bad);
+    CHAIN(dev, muon_end_kernel<T>, flat, 256, 0, w->params + at, w->grads + at, (const T *)x, step, rows, columns, N, K,
+          w->step, rate, w->bad);
     return HRM_OK;
 }
 template <class T> static hrm_status muon_of(hrm_device *dev, hrm_work *w, int rate)
 {
-    const hrm_dims *d = &w->d;
-    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    for (int i = 0; i < all_blocks(d) * HRM_BLOCK_TENSORS; i++) {
-        int tensor = i % HRM_BLOCK_TENSORS; /* networks stand one after the other */
-        size_t at = w->at.net_offset[0] + (size_t)(i / HRM_BLOCK_TENSORS) * w->at.block_size + w->at.block_offset[tensor];
-        TRY(muon_matrix<T>(dev, w, &p, at, (int)hrm__block_rows(d, tensor), (int)hrm__block_columns(d, tensor), rate));
-    }
+    work_plan p = plan_work(&w->d, w->train, sizeof(T), w->work);
+    for (int tensor = 0; tensor < HRM_BLOCK_TENSORS && all_blocks(&w->d) > 0; tensor++)
+        TRY(muon_tensor<T>(dev, w, &p, tensor, rate));
     return HRM_OK;
 }
 static hrm_status cuda_muon(hrm_device *dev, hrm_work *w, int rate)
 {
-    int chains = dev->chains;
-    dev->chains = 0; /* what products read first, weights elsewhere, the kernel before has just written */
-    hrm_status status = BY_TYPE(dev, muon_of)(dev, w, rate);
-    dev->chains = chains;
-    return status;
+    return dev->dtype == HRM_FORWARD_FLOAT32 ? muon_of<float>(dev, w, rate) : muon_of<bf16>(dev, w, rate);
 }
 
 static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int count)
@@ -4867,7 +4921,8 @@ static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *gro
         } else if (g->optimizer == HRM_MUON) {
             TRY(cuda_muon(dev, w, g->rate));
         } else if (w->puzzle && w->d.puzzle_ndim > 0) {
-            LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, 128)), 128, 0, w->puzzle,
+            LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, SIGN_THREADS)),
+                   SIGN_THREADS, 0, w->puzzle,
                    w->puzzle_grad, w->ids, w->rows, w->d.puzzle_ndim, w->step, g->rate, w->bad);
             TRY(cuda_zero(dev, w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim * sizeof(float)));
         }
@@ -4913,11 +4968,38 @@ static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows,
     return HRM_OK;
 }
 
+/* Every call with its own GPU as the calling thread's: CUDA keeps one for each thread, and another thread may call, or this one
+ * may have used another device since. It stays chosen. */
+static hrm_status choose(const hrm_device *dev)
+{
+    int now = -1;
+    if (!dev || (cudaGetDevice(&now) == cudaSuccess && now == dev->index)) return HRM_OK;
+    CUDA_TRY(cudaSetDevice(dev->index), "choosing the GPU");
+    return HRM_OK;
+}
+template <class F, F *CALL> struct chosen {
+    static hrm_status call(hrm_device **dev, const hrm_device_desc *desc) { return CALL(dev, desc); } /* open */
+};
+template <class... A, hrm_status (*CALL)(hrm_device *, A...)> struct chosen<hrm_status(hrm_device *, A...), CALL> {
+    static hrm_status call(hrm_device *dev, A... a)
+    {
+        TRY(choose(dev));
+        return CALL(dev, a...);
+    }
+};
+template <class... A, void (*CALL)(hrm_device *, A...)> struct chosen<void(hrm_device *, A...), CALL> {
+    static void call(hrm_device *dev, A... a)
+    {
+        choose(dev);
+        CALL(dev, a...);
+    }
+};
+
 extern "C" const hrm_device_table *hrm_cuda_device(void)
 {
     static const hrm_device_table table = {
         HRM_DEVICE_VERSION, sizeof(hrm_device_table), "cuda", 0, 1,
-#define CALL(type, name, arguments) cuda_##name,
+#define CALL(type, name, arguments) chosen<decltype(cuda_##name), cuda_##name>::call,
         HRM_DEVICE_CALLS(CALL)
 #undef CALL
     };
