@@ -25,8 +25,9 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-rows
- *           >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention
+ *           >>cuda-attention-short >>cuda-mixer >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device
+ *           >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
 
@@ -1324,10 +1325,9 @@ __device__ __forceinline__ void copy_tile3(uint32_t dst, const CUtensorMap *map,
 }
     #define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
     #define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
-    #define WG_LIST64 \
-        WG_LIST32 \
-        ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
-        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+    #define WG_LIST48 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
+    #define WG_LIST56 WG_LIST48 ",%48,%49,%50,%51,%52,%53,%54,%55"
+    #define WG_LIST64 WG_LIST56 ",%56,%57,%58,%59,%60,%61,%62,%63"
 /* d [64,N] (+)= a b^T, both as rows of 64 elements in shared memory; k-th sixteen of them */
 template <int N> __device__ __forceinline__ void wgmma_rows(float *d, uint32_t a, uint32_t b, int k)
 {
@@ -1337,6 +1337,18 @@ template <int N> __device__ __forceinline__ void wgmma_rows(float *d, uint32_t a
             "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WG_LIST64
             "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
             : WG_D64(0)
+            : "l"(da), "l"(db), "r"(k));
+    else if constexpr (N == 112)
+        asm volatile(
+            "{\n.reg .pred p;\nsetp.ne.b32 p, %58, 0;\nwgmma.mma_async.sync.aligned.m64n112k16.f32.bf16.bf16 {" WG_LIST56
+            "}, %56, %57, p, 1, 1, 0, 0;\n}\n"
+            : WG_D16(0), WG_D16(16), WG_D16(32), WG_D4(48), WG_D4(52)
+            : "l"(da), "l"(db), "r"(k));
+    else if constexpr (N == 96)
+        asm volatile(
+            "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\nwgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {" WG_LIST48
+            "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
+            : WG_D16(0), WG_D16(16), WG_D16(32)
             : "l"(da), "l"(db), "r"(k));
     else if constexpr (N == 64)
         asm volatile(
@@ -1584,8 +1596,11 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
             if (KV)
 #pragma unroll
                 for (int i = 0; i < 8; i++) {
-                    col_lse[i] = *(const float2 *)(lse + col + 8 * i + 2 * t);
-                    col_delta[i] = *(const float2 *)(delta + col + 8 * i + 2 * t);
+                    int c = col + 8 * i + 2 * t; /* below Sp; from S on there may be anything, also in delta times P = 0 */
+                    col_lse[i] = *(const float2 *)(lse + c);
+                    col_delta[i] = *(const float2 *)(delta + c);
+                    if (c >= x.S) col_delta[i].x = 0;
+                    if (c + 1 >= x.S) col_delta[i].y = 0;
                 }
             bool mask = col + AB_COLUMNS > x.S || x.causal;
             wgmma_wait<1>();
@@ -1648,6 +1663,973 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
     }
 #else
     (void)x;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-attention-short
+ * Rows of up to 128 positions, heads of 64, on Hopper: a block has a whole row and head in shared memory, so Q K^T is there in
+ * one go, without a running maximum, and the backward pass is five products in one kernel. Both are bound by memory: several
+ * blocks share a multiprocessor, and one's loads hide behind another's products. R: positions filled up, the rows of a tile;
+ * the copy engine fills up with 0. Two tiles of 64 queries may reach beyond Q and dO, into rows nobody stores.
+ */
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
+/* d [64,64] (+)= a^T b, sixteen rows of tiles of 64 columns */
+__device__ __forceinline__ void wgmma_transposed(float *d, uint32_t a, uint32_t b, int add)
+{
+    uint64_t da = matrix_descriptor(a, 8192, 1024), db = matrix_descriptor(b, 8192, 1024);
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
+                 "}, %32, %33, p, 1, 1, 1, 1;\n}\n"
+                 : WG_D16(0), WG_D16(16)
+                 : "l"(da), "l"(db), "r"(add));
+}
+/* an operand's fragment [16,16] of a warp, as the k-th sixteen columns of a swizzled tile; row: the warp's first in the tile */
+__device__ __forceinline__ void store_fragment(uint32_t tile, int row, int k, const uint32_t *p)
+{
+    int lane = (int)threadIdx.x % 32, r = row + lane % 16, chunk = 2 * k + lane / 16;
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(
+                     tile + (uint32_t)(r * 128 + (chunk ^ (r & 7)) * 16)),
+                 "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3])
+                 : "memory");
+}
+/* rotations of two rows' column pairs, as accumulators hold them; and the way back */
+__device__ __forceinline__ void load_turns(float2 (*cs)[8], const float2 *rope, int row, int S)
+{
+#pragma unroll
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            cs[h][i] = rope ? rope[(size_t)min(row + 8 * h, S - 1) * 32 + 4 * i + (int)threadIdx.x % 4] : make_float2(1, 0);
+}
+__device__ __forceinline__ void turn_back(float *d, const float2 (*cs)[8], float scale)
+{
+#pragma unroll
+    for (int i = 0; i < 16; i++) {
+        float a = d[2 * i] * scale, c = d[2 * i + 1] * scale;
+        float2 by = cs[i & 1][i / 2];
+        d[2 * i] = a * by.x + c * by.y;
+        d[2 * i + 1] = c * by.x - a * by.y;
+    }
+}
+#endif
+
+template <int R> struct short_forward {
+    static constexpr int TILE = R * 128, SHARED = 3 * TILE + 1024 + 16, MASKED = R <= 64 ? 0 : R <= 96 ? 64 : R - 16;
+};
+template <int R>
+__global__ void __launch_bounds__(128)
+    attention_forward_short(const __grid_constant__ CUtensorMap qkv_map, attention_args<bf16> x)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr int TILE = R * 128;
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t q_tile = (shared_address(shared_raw) + 1023u) & ~1023u, k_tile = q_tile + TILE, v_tile = k_tile + TILE,
+             full = v_tile + TILE;
+    int lane = (int)threadIdx.x % 32, t = lane % 4, D = x.heads * 64, unit = (int)blockIdx.x, head = unit % x.heads,
+        b = unit / x.heads;
+    if (threadIdx.x == 0) {
+        barrier_init(full, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (threadIdx.x == 0) {
+        barrier_expect(full, 3 * TILE);
+        for (int i = 0; i < 3; i++) copy_tile3(q_tile + (uint32_t)(i * TILE), &qkv_map, i * D + head * 64, 0, b, full);
+    }
+    barrier_wait(full, 0);
+#pragma unroll 1
+    for (int r0 = (int)threadIdx.x / 32 * 16; r0 / 64 * 64 < x.S; r0 += 64) { /* 64 queries */
+        float s[R / 2], o[32], l[2], m[2];
+        int row = r0 + lane / 4;
+        wgmma_fence();
+#pragma unroll
+        for (int k = 0; k < 4; k++) wgmma_rows<R>(s, q_tile + (uint32_t)(r0 / 64 * 8192), k_tile, k);
+        wgmma_commit();
+        wgmma_wait<0>();
+        settle<R / 2>(s);
+        uint32_t p[R / 16][4];
+        if (r0 < x.S) {
+#pragma unroll
+            for (int i = 0; i < R / 2; i++) {
+                int c = i / 4 * 8 + 2 * t + (i & 1);
+                if (i / 4 * 8 >= short_forward<R>::MASKED && c >= x.S) s[i] = -INFINITY;
+            }
+            if (x.causal) {
+#pragma unroll
+                for (int i = 0; i < R / 2; i++)
+                    if (i / 4 * 8 + 2 * t + (i & 1) > row + (i >> 1 & 1) * 8) s[i] = -INFINITY;
+            }
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                float high = s[2 * h], sum = 0;
+#pragma unroll
+                for (int i = 0; i < R / 8; i++) high = fmaxf(high, fmaxf(s[4 * i + 2 * h], s[4 * i + 2 * h + 1]));
+                high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
+                m[h] = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2)) * x.scale_log2;
+#pragma unroll
+                for (int i = 0; i < R / 8; i++) {
+                    float a = exp2_fast(fmaf(s[4 * i + 2 * h], x.scale_log2, -m[h])),
+                          c = exp2_fast(fmaf(s[4 * i + 2 * h + 1], x.scale_log2, -m[h]));
+                    sum += a + c;
+                    p[i / 2][i % 2 * 2 + h] = pack2(a, c);
+                }
+                sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                l[h] = sum + __shfl_xor_sync(0xffffffffu, sum, 2);
+            }
+        } else {
+            l[0] = l[1] = 1, m[0] = m[1] = 0;
+#pragma unroll
+            for (int i = 0; i < R / 4; i++) p[i / 4][i % 4] = 0;
+        }
+        __syncwarp();
+#pragma unroll
+        for (int i = 0; i < 32; i++) o[i] = 0;
+        settle<32>(o);
+        wgmma_fence();
+#pragma unroll
+        for (int k = 0; k < R / 16; k++) wgmma_columns(o, p[k], v_tile, k);
+        wgmma_commit();
+        if (x.lse && t == 0)
+            for (int h = 0; h < 2; h++)
+                if (row + 8 * h < x.S) x.lse[(size_t)unit * x.Sp + row + 8 * h] = m[h] + log2f(l[h]);
+        wgmma_wait<0>();
+        settle<32>(o);
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float inverse = 1.0f / l[h];
+#pragma unroll
+            for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
+        }
+        store_head(x.o + (size_t)b * x.S * D + head * 64, D, o, r0, x.S);
+    }
+#else
+    (void)x;
+#endif
+}
+
+/* A warp group has 64 queries: P and dS of them, and dQ; then 64 keys: P and dS pass through shared memory, in tiles of 64
+ * keys, and are P^T and dS^T to dV and dK. delta is the row's sum of P o dP, so o is not read. Of more than 96 positions the
+ * second half of P stands where V was. */
+template <int R> struct short_backward {
+    static constexpr int GROUPS = (R + 63) / 64, TILE = R * 128, P = 4 * TILE, P_ROWS = R <= 96 ? R : 64,
+                         DS = P + GROUPS * P_ROWS * 128, FULL = DS + GROUPS * TILE, SHARED = FULL + 16 + 1024,
+                         MASKED = R <= 64 ? 0 : R <= 96 ? 64 : R - 16;
+};
+
+template <int R>
+__global__ void __launch_bounds__(128 * short_backward<R>::GROUPS, R <= 64 ? 3 : 2)
+    attention_backward_short(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map,
+                             attention_args<bf16> x)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    typedef short_backward<R> at;
+    constexpr int TILE = at::TILE;
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t q_tile = (shared_address(shared_raw) + 1023u) & ~1023u, k_tile = q_tile + TILE, v_tile = k_tile + TILE,
+             d_o = v_tile + TILE, p_tiles = q_tile + at::P, ds_tiles = q_tile + at::DS, full = q_tile + at::FULL;
+    int lane = (int)threadIdx.x % 32, t = lane % 4, group = (int)threadIdx.x / 128, r0 = (int)threadIdx.x / 32 * 16,
+        row = r0 + lane / 4, D = x.heads * 64, unit = (int)blockIdx.x, head = unit % x.heads, b = unit / x.heads;
+    if (threadIdx.x == 0) {
+        barrier_init(full, 1);
+        barrier_init(full + 8, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (threadIdx.x == 0) {
+        barrier_expect(full, 2 * TILE);
+        copy_tile3(q_tile, &qkv_map, head * 64, 0, b, full);
+        copy_tile3(k_tile, &qkv_map, D + head * 64, 0, b, full);
+        barrier_expect(full + 8, 2 * TILE);
+        copy_tile3(d_o, &d_o_map, head * 64, 0, b, full + 8);
+        copy_tile3(v_tile, &qkv_map, 2 * D + head * 64, 0, b, full + 8);
+    }
+    bf16 *dq = x.dqkv + (size_t)b * x.S * 3 * D + head * 64;
+    float s[R / 2], dp[R / 2], lse[2];
+    uint32_t p[R / 16][4];
+#pragma unroll
+    for (int h = 0; h < 2; h++) lse[h] = row + 8 * h < x.S ? x.lse[(size_t)unit * x.Sp + row + 8 * h] : INFINITY; /* P = 0 */
+    barrier_wait(full, 0);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma_rows<R>(s, q_tile + (uint32_t)(group * 8192), k_tile, k);
+    wgmma_commit();
+    auto multiply_dp = [&] {
+        barrier_wait(full + 8, 0);
+        wgmma_fence();
+#pragma unroll
+        for (int k = 0; k < 4; k++) wgmma_rows<R>(dp, d_o + (uint32_t)(group * 8192), v_tile, k);
+        wgmma_commit();
+    };
+    if (R <= 96) {
+        multiply_dp();
+        wgmma_wait<1>();
+    } else wgmma_wait<0>(); /* not both at once: they would not fit in registers */
+    settle<R / 2>(s);
+    float delta[2] = {0, 0};
+#pragma unroll
+    for (int i = 0; i < R / 2; i++) {
+        int c = i / 4 * 8 + 2 * t + (i & 1);
+        s[i] = exp2_fast(fmaf(s[i], x.scale_log2, -lse[i >> 1 & 1]));
+        if (i / 4 * 8 >= at::MASKED && c >= x.S) s[i] = 0;
+    }
+    if (x.causal) {
+#pragma unroll
+        for (int i = 0; i < R / 2; i++)
+            if (i / 4 * 8 + 2 * t + (i & 1) > row + (i >> 1 & 1) * 8) s[i] = 0;
+    }
+#pragma unroll
+    for (int i = 0; i < R / 4; i++) p[i / 4][i % 4] = pack2(s[2 * i], s[2 * i + 1]);
+    __syncwarp();
+    if (R > 96) multiply_dp();
+    wgmma_wait<0>();
+    settle<R / 2>(dp);
+#pragma unroll
+    for (int i = 0; i < R / 4; i++) {
+        float v[2];
+        unpack2(v, p[i / 4][i % 4]);
+        delta[i & 1] = fmaf(v[0], dp[2 * i], fmaf(v[1], dp[2 * i + 1], delta[i & 1]));
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        delta[h] += __shfl_xor_sync(0xffffffffu, delta[h], 1);
+        delta[h] += __shfl_xor_sync(0xffffffffu, delta[h], 2);
+    }
+    uint32_t ds[R / 16][4];
+#pragma unroll
+    for (int i = 0; i < R / 4; i++) {
+        float v[2];
+        unpack2(v, p[i / 4][i % 4]);
+        ds[i / 4][i % 4] = pack2(v[0] * (dp[2 * i] - delta[i & 1]), v[1] * (dp[2 * i + 1] - delta[i & 1]));
+    }
+    __syncwarp();
+    float out[32];
+    float2 cs[2][8];
+#pragma unroll
+    for (int i = 0; i < 32; i++) out[i] = 0;
+    settle<32>(out);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < R / 16; k++) wgmma_columns(out, ds[k], k_tile, k);
+    wgmma_commit();
+    if (R > 96) __syncthreads(); /* nobody reads V any more */
+    uint32_t p_at = R > 96 && group ? v_tile : p_tiles, p_step = R > 96 && group ? (R - 64) * 128 : at::P_ROWS * 128;
+    if (r0 < R) {
+#pragma unroll
+        for (int k = 0; k < R / 16; k++) {
+            store_fragment(p_at + (uint32_t)(k / 4) * p_step, R > 96 ? r0 % 64 : r0, k % 4, p[k]);
+            store_fragment(ds_tiles + (uint32_t)(k / 4 * TILE), r0, k % 4, ds[k]);
+        }
+    }
+    if (R <= 96) load_turns(cs, x.rope, row, x.S);
+    proxy_fence();
+    __syncthreads();
+    wgmma_wait<0>();
+    if (R > 96) load_turns(cs, x.rope, row, x.S);
+    settle<32>(out);
+    turn_back(out, cs, x.scale);
+    store_head(dq, 3 * D, out, r0, x.S);
+    float dk[32];
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < R / 16; k++) /* 64 keys of each sixteen queries */
+        wgmma_transposed(out, R > 96 && k >= 4 ? v_tile + (uint32_t)(group * (R - 64) * 128 + (k - 4) * 2048)
+                                               : p_tiles + (uint32_t)(group * at::P_ROWS * 128 + k * 2048),
+                         d_o + (uint32_t)(k * 2048), k);
+    wgmma_commit();
+#pragma unroll
+    for (int k = 0; k < R / 16; k++)
+        wgmma_transposed(dk, ds_tiles + (uint32_t)(group * TILE + k * 2048), q_tile + (uint32_t)(k * 2048), k);
+    wgmma_commit();
+    wgmma_wait<1>();
+    settle<32>(out);
+    store_head(dq + 2 * D, 3 * D, out, r0, x.S);
+    wgmma_wait<0>();
+    settle<32>(dk);
+    turn_back(dk, cs, x.scale);
+    store_head(dq + D, 3 * D, dk, r0, x.S);
+#else
+    (void)x;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-mixer =======
+ * Half a mixer's block in one kernel (sm_90a), y = rms(x + mix(x)) along the positions, of streams [B,S,D] as they are: a tile
+ * is [positions, 64 channels] of one puzzle, 128 bytes a row, which wgmma reads transposed, so that a row of the products is a
+ * channel. The weights stay in shared memory; one warp group moves tiles, each of the others works on one at a time. Gate and
+ * up of 64 columns are multiplied, become h in registers, and h is the next product's operand there. What is beyond S is read
+ * as 0, times weights that are 0, and not written.
+ */
+enum {
+    MX_S = 88,      /* most positions */
+    MX_ROWS = 96,   /* of a tile: sixteen a product */
+    MX_I = 256,     /* most columns inside */
+    MX_GROUPS = 3,  /* that work */
+    MX_SLOTS = 6,
+    MX_TILE = MX_ROWS * 128,
+    MX_GATE_UP = 2 * MX_I / 64 * MX_TILE, /* [positions, 64 of gate and up] */
+    MX_DOWN_BOX = MX_S * 128,             /* [positions, 64 of h] */
+    MX_DOWN = MX_I / 64 * MX_DOWN_BOX,
+    MX_SHARED = MX_GATE_UP + MX_DOWN + MX_SLOTS * MX_TILE + 8 * (3 * MX_SLOTS + MX_I / 64) + 1024,
+    MX_THREADS = 128 * (MX_GROUPS + 1)
+};
+
+struct mixer_args {
+    const float *squares; /* [B S,slots] of x; NULL: it is normalised */
+    float       *r, *inner; /* [B,D] factors of the norms along positions and inside; forward they may be NULL */
+    float       *k;         /* [B,D] of the way back, see there */
+    int          slots, S, D, I, norm, units;
+    float        inv_D, inv_S, inv_I, eps;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_D8(i)  WG_D4(i), WG_D4(i + 4)
+    #define WG_LIST44 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43"
+/* d [64,128] (+)= a^T b, both sixteen rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_up(float *d, uint64_t a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WG_LIST64
+                 "}, %64, %65, p, 1, 1, 1, 1;\n}\n"
+                 : WG_D64(0)
+                 : "l"(a), "l"(b), "r"(add));
+}
+/* d [64,88] (+)= a b^T, a in registers, b sixteen elements of rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_down(float *d, const uint32_t *a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %49, 0;\nwgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44
+                 "}, {%44,%45,%46,%47}, %48, p, 1, 1, 0;\n}\n"
+                 : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+}
+__device__ __forceinline__ void stmatrix4_trans(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
+                 "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+__device__ __forceinline__ void store_tile3(const CUtensorMap *map, uint32_t from, int x, int y, int z)
+{
+    asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];\n" ::"l"((uint64_t)map),
+                 "r"(from), "r"(x), "r"(y), "r"(z)
+                 : "memory");
+    asm volatile("cp.async.bulk.commit_group;\n" ::: "memory");
+}
+__device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
+__device__ __forceinline__ void group_barrier(int group) { asm volatile("bar.sync %0, 128;\n" ::"r"(group) : "memory"); }
+#endif
+
+__global__ void __launch_bounds__(MX_THREADS, 1)
+    mixer_forward_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap y_map,
+                        const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                        mixer_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base, down = base + MX_GATE_UP,
+             tiles = down + MX_DOWN, full = tiles + MX_SLOTS * MX_TILE, scaled = full + 8 * MX_SLOTS,
+             done = scaled + 8 * MX_SLOTS, there = done + 8 * MX_SLOTS;
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), steps = ceil_div(a.I, 64),
+        mine = (a.units - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < MX_SLOTS; i++) {
+            barrier_init(full + 8 * i, 1);
+            barrier_init(scaled + 8 * i, 96);
+            barrier_init(done + 8 * i, 4);
+        }
+        for (uint32_t i = 0; i < MX_I / 64; i++) barrier_init(there + 8 * i, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        if (threadIdx.x == 0) {
+            auto load_tile = [&](int i) {
+                int unit = (int)blockIdx.x + i * (int)gridDim.x;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                barrier_expect(full + 8 * slot, MX_TILE);
+                copy_tile3(tiles + slot * MX_TILE, &x_map, unit % across * 64, 0, unit / across, full + 8 * slot);
+            };
+            for (int i = 0; i < MX_SLOTS; i++) {
+                if (i < mine) load_tile(i);
+                if (i < steps) {
+                    uint32_t ready = there + 8 * (uint32_t)i, at = gate_up + (uint32_t)(2 * i * MX_TILE);
+                    barrier_expect(ready, 2 * MX_TILE + MX_DOWN_BOX);
+                    copy_tile(at, &gate_up_map, i * 128, 0, ready);
+                    copy_tile(at + MX_TILE, &gate_up_map, i * 128 + 64, 0, ready);
+                    copy_tile(down + (uint32_t)(i * MX_DOWN_BOX), &down_map, i * 64, 0, ready);
+                }
+            }
+            for (int i = 0; i < mine; i++) {
+                int unit = (int)blockIdx.x + i * (int)gridDim.x;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                barrier_wait(done + 8 * slot, i / MX_SLOTS & 1);
+                store_tile3(&y_map, tiles + slot * MX_TILE, unit % across * 64, 0, unit / across);
+                if (i + MX_SLOTS < mine) {
+                    asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                    load_tile(i + MX_SLOTS);
+                }
+            }
+            asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
+        } else if (warp > 0 && a.squares) { /* a lane finds the factor of a row, eight lanes multiply one by its */
+            for (int i = 0; i < mine; i++) {
+                int s = 32 * (warp - 1) + lane, b = ((int)blockIdx.x + i * (int)gridDim.x) / across;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                uint32_t at = tiles + slot * MX_TILE + (uint32_t)((warp - 1) * 4096 + lane * 16);
+                float sum = 0;
+                for (int j = 0; s < a.S && j < a.slots; j++) sum += a.squares[((size_t)b * a.S + s) * a.slots + j];
+                sum = s < a.S ? rsqrtf(sum * a.inv_D + a.eps) : 0;
+                barrier_wait(full + 8 * slot, i / MX_SLOTS & 1);
+#pragma unroll
+                for (int k = 0; k < 8; k++) {
+                    float f = __shfl_sync(0xffffffffu, sum, 4 * k + lane / 8), v[8];
+                    uint32_t x[4];
+                    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+                                 : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+                                 : "r"(at + (uint32_t)k * 512));
+#pragma unroll
+                    for (int j = 0; j < 4; j++) unpack2(v + 2 * j, x[j]), x[j] = pack2(f * v[2 * j], f * v[2 * j + 1]);
+                    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at + (uint32_t)k * 512), "r"(x[0]), "r"(x[1]),
+                                 "r"(x[2]), "r"(x[3])
+                                 : "memory");
+                }
+                fence_async();
+                barrier_arrive(scaled + 8 * slot);
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        float acc[64], o[44];
+        int g = lane / 4, t = lane % 4;
+        /* where a lane's rows of the tile's matrices of eight by eight begin: the warp's sixteen channels, transposed */
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        for (int i = group - 1; i < mine; i += MX_GROUPS) {
+            int unit = (int)blockIdx.x + i * (int)gridDim.x, channel0 = unit % across * 64 + warp * 16 + g;
+            uint32_t slot = (uint32_t)(i % MX_SLOTS), tile = tiles + slot * MX_TILE;
+            float squares[2] = {0, 0};
+            barrier_wait((a.squares ? scaled : full) + 8 * slot, i / MX_SLOTS & 1);
+            for (int c = 0; c < steps; c++) {
+                uint32_t h[4][4], b = gate_up + (uint32_t)(2 * c * MX_TILE), b2 = down + (uint32_t)(c * MX_DOWN_BOX);
+                if (i < MX_GROUPS) barrier_wait(there + 8 * (uint32_t)c, 0);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < MX_ROWS / 16; k++)
+                    wgmma_mix_up(acc, matrix_descriptor(tile + k * 2048, MX_TILE, 1024),
+                                 matrix_descriptor(b + k * 2048, MX_TILE, 1024), k != 0);
+                wgmma_commit();
+                wgmma_wait<0>();
+                settle<64>(acc);
+#pragma unroll
+                for (int j = 0; j < 8; j++)
+#pragma unroll
+                    for (int half = 0; half < 2; half++) {
+                        const float *gate = acc + 8 * j + 2 * half, *up = gate + 4;
+                        float p[2];
+#pragma unroll
+                        for (int e = 0; e < 2; e++) { /* silu(g) u = q + q tanh(g / 2), q = g u / 2 */
+                            float s = 0.5f * gate[e], q = s * up[e];
+                            squares[half] = fmaf(q, q, squares[half]);
+                            p[e] = fmaf(q, tanh_fast(s), q);
+                        }
+                        h[j / 2][j % 2 * 2 + half] = pack2(p[0], p[1]);
+                    }
+                settle<44>(o);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < 4; k++)
+                    wgmma_mix_down(o, h[k], matrix_descriptor(b2 + k * 32, 16, 1024), c != 0 || k != 0);
+                wgmma_commit();
+            }
+            float f[2] = {1.0f, 1.0f}, sum[2] = {0, 0};
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                squares[half] += __shfl_xor_sync(0xffffffffu, squares[half], 1);
+                squares[half] += __shfl_xor_sync(0xffffffffu, squares[half], 2);
+                if (a.norm) f[half] = rsqrtf(4.0f * squares[half] * a.inv_I + a.eps);
+                int channel = channel0 + 8 * half;
+                if (a.inner && t == 0 && channel < a.D) a.inner[(size_t)(unit / across) * a.D + channel] = f[half];
+            }
+            wgmma_wait<0>();
+            settle<44>(o);
+#pragma unroll
+            for (int j = 0; j < 11; j += 2) {
+                uint32_t x[4];
+                ldmatrix4<true>(x, tile + turned + (uint32_t)(j * 1024));
+#pragma unroll
+                for (int e = 0; e < (j == 10 ? 2 : 4); e++) {
+                    float v[2], *to = o + 4 * (j + e / 2) + e % 2 * 2;
+                    unpack2(v, x[e]);
+                    to[0] = fmaf(f[e % 2], to[0], v[0]), to[1] = fmaf(f[e % 2], to[1], v[1]);
+                    sum[e % 2] = fmaf(to[0], to[0], fmaf(to[1], to[1], sum[e % 2]));
+                }
+            }
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                sum[half] += __shfl_xor_sync(0xffffffffu, sum[half], 1);
+                sum[half] += __shfl_xor_sync(0xffffffffu, sum[half], 2);
+                f[half] = rsqrtf(sum[half] * a.inv_S + a.eps);
+                int channel = channel0 + 8 * half;
+                if (a.r && t == 0 && channel < a.D) a.r[(size_t)(unit / across) * a.D + channel] = f[half];
+            }
+            group_barrier(group); /* nobody reads the tile any more */
+#pragma unroll
+            for (int j = 0; j < 12; j += 2) {
+                uint32_t x[4];
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    const float *v = o + 4 * (j + e / 2) + e % 2 * 2;
+                    x[e] = j + e / 2 < 11 ? pack2(f[e % 2] * v[0], f[e % 2] * v[1]) : 0;
+                }
+                stmatrix4_trans(tile + turned + (uint32_t)(j * 1024), x);
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(done + 8 * slot);
+        }
+    }
+#else
+    (void)a;
+#endif
+}
+
+/* The way back of it, dz -> dx in place, with what the weights' gradients need besides x: ds and k. ds = rms'(dz) is one
+ * product's operand in registers, d[gate,up] the other's. With the norm inside of factor r and its mean of dn n,
+ *   dp = r dn - k gate up,  k = r^2 mean,  I mean = sum of dh h = sum of ds branch = S eps r1^2 mean(dz y) - sum of ds x
+ * as ds is at right angles to y; so one look at gate and up suffices. r is in ds from the start.
+ * Weights stand in chunks of 64 columns inside, [positions, 64] of down, gate and up, the first chunk last: where the last
+ * sixteen positions reach past the end they meet what has been there before, times 0.
+ */
+enum {
+    MB_GROUPS = 2,
+    MB_CHUNK = 3 * MX_DOWN_BOX,
+    MB_WEIGHTS = MX_I / 64 * MB_CHUNK + 1024,
+    MB_GROUP = 2 * MX_TILE + 2 * MX_DOWN_BOX, /* x twice; dz and y */
+    MB_BARRIERS = 6,
+    MB_SHARED = MB_WEIGHTS + MB_GROUPS * MB_GROUP + 8 * (MB_GROUPS * MB_BARRIERS + MX_I / 64) + 1024,
+    MB_THREADS = 128 * (MB_GROUPS + 1)
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+/* d [64,64] (+)= a b, a in registers, b sixteen rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_back(float *d, const uint32_t *a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
+                 "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}\n"
+                 : WG_D16(0), WG_D16(16)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+}
+__device__ __forceinline__ void stmatrix2_trans(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1,%2};\n" ::"r"(address), "r"(r[0]), "r"(r[1])
+                 : "memory");
+}
+/* of 64 columns inside, dh in the accumulators' layout: d[gate] and d[up] as operands, and h where it is wanted */
+template <bool H>
+__device__ __forceinline__ void mixer_swiglu_back(uint32_t (*d)[4], uint32_t (*h)[4], const float *gate_up, const float *dh,
+                                                  const float *k)
+{
+#pragma unroll
+    for (int j = 0; j < 8; j++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float *gate = gate_up + 8 * j + 2 * half, *up = gate + 4, *back = dh + 4 * j + 2 * half;
+            float dg[2], du[2], out[2];
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                float sigmoid = sigmoid_fast(gate[e]), p = gate[e] * up[e], dn = back[e] * sigmoid,
+                      dp = fmaf(-k[half], p, dn);
+                dg[e] = fmaf(fmaf(-dn, sigmoid, dn), p, dp * up[e]);
+                du[e] = dp * gate[e];
+                out[e] = sigmoid * p;
+            }
+            d[j][half] = pack2(dg[0], dg[1]);
+            d[j][2 + half] = pack2(du[0], du[1]);
+            if (H) h[j / 2][j % 2 * 2 + half] = pack2(out[0], out[1]);
+        }
+}
+#endif
+
+__global__ void __launch_bounds__(MB_THREADS, 1)
+    mixer_backward_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap y_map,
+                         const __grid_constant__ CUtensorMap dz_map, const __grid_constant__ CUtensorMap ds_map,
+                         const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                         mixer_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, last = base + (MX_I / 64 - 1) * MB_CHUNK,
+             there = base + MB_WEIGHTS + MB_GROUPS * (MB_GROUP + 8 * MB_BARRIERS);
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), steps = ceil_div(a.I, 64),
+        mine = (a.units - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x;
+    /* the group that works, or that this warp moves tiles for */
+    int of = group ? group - 1 : warp;
+    uint32_t x_tiles = base + MB_WEIGHTS + (uint32_t)of * MB_GROUP, dz_tile = x_tiles + 2 * MX_TILE,
+             y_tile = dz_tile + MX_DOWN_BOX, x_full = base + MB_WEIGHTS + MB_GROUPS * MB_GROUP + (uint32_t)of * 8 * MB_BARRIERS,
+             x_done = x_full + 16, full = x_done + 16, done = full + 8;
+    if (threadIdx.x < MB_GROUPS) {
+        uint32_t at = base + MB_WEIGHTS + MB_GROUPS * MB_GROUP + threadIdx.x * 8 * MB_BARRIERS;
+        for (uint32_t i = 0; i < 2; i++) barrier_init(at + 8 * i, 1), barrier_init(at + 16 + 8 * i, 4);
+        barrier_init(at + 32, 1), barrier_init(at + 40, 4);
+        if (threadIdx.x == 0)
+            for (uint32_t i = 0; i < MX_I / 64; i++) barrier_init(there + 8 * i, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
+    }
+    if (threadIdx.x < 256)
+        asm volatile("st.shared.u32 [%0], %1;\n" ::"r"(last + MB_CHUNK + threadIdx.x * 4), "r"(0) : "memory");
+    fence_async();
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (warp < MB_GROUPS && lane == 0) {
+            auto unit = [&](int j) { return (int)blockIdx.x + (of + j * MB_GROUPS) * (int)gridDim.x; };
+            auto load_x = [&](int j) {
+                uint32_t ready = x_full + 8 * (uint32_t)(j & 1);
+                barrier_expect(ready, MX_TILE);
+                copy_tile3(x_tiles + (uint32_t)((j & 1) * MX_TILE), &x_map, unit(j) % across * 64, 0, unit(j) / across, ready);
+            };
+            int n = (mine - of + MB_GROUPS - 1) / MB_GROUPS;
+            if (n > 0) {
+                barrier_expect(full, 2 * MX_DOWN_BOX);
+                copy_tile3(dz_tile, &dz_map, unit(0) % across * 64, 0, unit(0) / across, full);
+                copy_tile3(y_tile, &y_map, unit(0) % across * 64, 0, unit(0) / across, full);
+                load_x(0);
+            }
+            if (of == 0)
+                for (int c = 0; c < steps; c++) {
+                    uint32_t ready = there + 8 * (uint32_t)c, at = last - (uint32_t)(c * MB_CHUNK);
+                    barrier_expect(ready, MB_CHUNK);
+                    copy_tile(at, &down_map, c * 64, 0, ready);
+                    copy_tile(at + MX_DOWN_BOX, &gate_up_map, c * 128, 0, ready);
+                    copy_tile(at + 2 * MX_DOWN_BOX, &gate_up_map, c * 128 + 64, 0, ready);
+                }
+            if (n > 1) load_x(1);
+            for (int j = 0; j < n; j++) {
+                barrier_wait(done, j & 1);
+                if (j + 1 < n) {
+                    barrier_expect(full, 2 * MX_DOWN_BOX);
+                    copy_tile3(dz_tile, &dz_map, unit(j + 1) % across * 64, 0, unit(j + 1) / across, full);
+                }
+                store_tile3(&ds_map, y_tile, unit(j) % across * 64, 0, unit(j) / across);
+                asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                if (j + 1 < n) copy_tile3(y_tile, &y_map, unit(j + 1) % across * 64, 0, unit(j + 1) / across, full);
+                barrier_wait(x_done + 8 * (uint32_t)(j & 1), j >> 1 & 1);
+                store_tile3(&dz_map, x_tiles + (uint32_t)((j & 1) * MX_TILE), unit(j) % across * 64, 0, unit(j) / across);
+                asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                if (j + 2 < n) load_x(j + 2);
+            }
+            asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        float acc[64], dh[32], o[44];
+        int g = lane / 4, t = lane % 4, j = 0;
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        for (int i = of; i < mine; i += MB_GROUPS, j++) {
+            int unit = (int)blockIdx.x + i * (int)gridDim.x, channel = unit % across * 64 + warp * 16 + g;
+            uint32_t ds[6][4], x_tile = x_tiles + (uint32_t)((j & 1) * MX_TILE);
+            float r[2], inner[2], k[2] = {0, 0}, m[2] = {0, 0};
+            size_t at = (size_t)(unit / across) * a.D + channel;
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                bool there_is = channel + 8 * half < a.D;
+                r[half] = there_is ? a.r[at + 8 * half] : 0;
+                inner[half] = there_is && a.norm ? a.inner[at + 8 * half] : 1.0f;
+            }
+            barrier_wait(full, j & 1);
+            {
+                uint32_t dz[6][4], y[6][4];
+#pragma unroll
+                for (int q = 0; q < 6; q++) {
+                    ldmatrix4<true>(dz[q], dz_tile + turned + (uint32_t)(q * 2048));
+                    ldmatrix4<true>(y[q], y_tile + turned + (uint32_t)(q * 2048));
+#pragma unroll
+                    for (int e = 0; e < (q == 5 ? 2 : 4); e++) {
+                        float u[2], v[2];
+                        unpack2(u, dz[q][e]), unpack2(v, y[q][e]);
+                        m[e % 2] = fmaf(u[0], v[0], fmaf(u[1], v[1], m[e % 2]));
+                    }
+                }
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    m[half] += __shfl_xor_sync(0xffffffffu, m[half], 1);
+                    m[half] += __shfl_xor_sync(0xffffffffu, m[half], 2);
+                    m[half] *= a.inv_S;
+                }
+                barrier_wait(x_full + 8 * (uint32_t)(j & 1), j >> 1 & 1);
+#pragma unroll
+                for (int q = 0; q < 6; q++) {
+                    uint32_t x[4];
+                    ldmatrix4<true>(x, x_tile + turned + (uint32_t)(q * 2048));
+#pragma unroll
+                    for (int e = 0; e < 4; e++) {
+                        float u[2], v[2], w[2];
+                        ds[q][e] = 0;
+                        if (q == 5 && e > 1) continue;
+                        unpack2(u, dz[q][e]), unpack2(v, y[q][e]), unpack2(w, x[e]);
+                        u[0] = r[e % 2] * fmaf(-m[e % 2], v[0], u[0]), u[1] = r[e % 2] * fmaf(-m[e % 2], v[1], u[1]);
+                        k[e % 2] = fmaf(u[0], w[0], fmaf(u[1], w[1], k[e % 2]));
+                        ds[q][e] = pack2(inner[e % 2] * u[0], inner[e % 2] * u[1]);
+                    }
+                    if (q < 5) stmatrix4_trans(y_tile + turned + (uint32_t)(q * 2048), ds[q]);
+                    else stmatrix2_trans(y_tile + turned + (uint32_t)(q * 2048), ds[q]);
+                }
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(done);
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                k[half] += __shfl_xor_sync(0xffffffffu, k[half], 1);
+                k[half] += __shfl_xor_sync(0xffffffffu, k[half], 2);
+                k[half] = a.norm ? inner[half] * inner[half] * a.inv_I *
+                                       ((float)a.S * a.eps * r[half] * r[half] * m[half] - k[half])
+                                 : 0;
+                if (t == 0 && channel + 8 * half < a.D) a.k[at + 8 * half] = k[half];
+            }
+            for (int c = 0; c < steps; c++) {
+                uint32_t d[8][4], b = last - (uint32_t)(c * MB_CHUNK), b2 = b + MX_DOWN_BOX;
+                if (i < MB_GROUPS) barrier_wait(there + 8 * (uint32_t)c, 0);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t q = 0; q < 6; q++)
+                    wgmma_mix_up(acc, matrix_descriptor(x_tile + q * 2048, MX_TILE, 1024),
+                                 matrix_descriptor(b2 + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+#pragma unroll
+                for (uint32_t q = 0; q < 6; q++)
+                    wgmma_mix_back(dh, ds[q], matrix_descriptor(b + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+                wgmma_commit();
+                wgmma_wait<0>();
+                settle<64>(acc);
+                settle<32>(dh);
+                mixer_swiglu_back<false>(d, NULL, acc, dh, k);
+                settle<44>(o);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t q = 0; q < 8; q++)
+                    wgmma_mix_down(o, d[q], matrix_descriptor(b2 + q / 4 * MX_DOWN_BOX + q % 4 * 32, 16, 1024),
+                                   c != 0 || q != 0);
+                wgmma_commit();
+            }
+            wgmma_wait<0>();
+            settle<44>(o);
+            group_barrier(group); /* nobody reads x any more */
+            m[0] = 1.0f / inner[0], m[1] = 1.0f / inner[1];
+#pragma unroll
+            for (int q = 0; q < 6; q++) {
+                uint32_t x[4];
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    float v[2];
+                    x[e] = 0;
+                    if (q == 5 && e > 1) continue;
+                    const float *from = o + 4 * (2 * q + e / 2) + e % 2 * 2;
+                    unpack2(v, ds[q][e]);
+                    x[e] = pack2(fmaf(m[e % 2], v[0], from[0]), fmaf(m[e % 2], v[1], from[1]));
+                }
+                stmatrix4_trans(x_tile + turned + (uint32_t)(q * 2048), x);
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(x_done + 8 * (uint32_t)(j & 1));
+        }
+    }
+#else
+    (void)a;
+#endif
+}
+
+/* The gradients of its weights: a block has 64 columns inside and a share of the tiles, two at a time, one a warp group. Each
+ * computes d[gate,up] and h of its own again, from x, ds and k, and leaves them in shared memory; then each adds its part of
+ * the gradients, of both tiles, under the computing of the next two: the first the first half of gate and up's 128 rows, the
+ * second the second, and of down's positions the first and the last 48. A share's sums are a split of their own in `parts`.
+ */
+enum {
+    MW_GROUPS = 2,
+    MW_ROUNDS = 3, /* of tiles in the ring */
+    MW_PAIR = MX_TILE + MX_DOWN_BOX, /* x, ds */
+    MW_BACK = 3 * 8192,              /* [64 channels, 64] of the first, the second half of d[gate,up], and of h */
+    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_ROUNDS * MW_GROUPS * MW_PAIR + 8 * (2 * MW_ROUNDS + 1) + 1024,
+    MW_POSITIONS = 48,               /* of down's, a group */
+    MW_THREADS = 128 * (MW_GROUPS + 1)
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_LIST24 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23"
+/* d [64,N] += a^T b^T, a sixteen rows, b sixteen elements of rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_weight(float (&d)[44], uint64_t a, uint64_t b)
+{
+    asm volatile("wgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44 "}, %44, %45, 1, 1, 1, 1, 0;\n"
+                 : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
+                 : "l"(a), "l"(b));
+}
+__device__ __forceinline__ void wgmma_mix_weight(float (&d)[24], uint64_t a, uint64_t b)
+{
+    asm volatile("wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 {" WG_LIST24 "}, %24, %25, 1, 1, 1, 1, 0;\n"
+                 : WG_D16(0), WG_D8(16)
+                 : "l"(a), "l"(b));
+}
+__device__ __forceinline__ void stmatrix4(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
+                 "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+#endif
+
+__global__ void __launch_bounds__(MW_THREADS, 1)
+    mixer_gradient_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap ds_map,
+                         const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                         mixer_args a, float *gate_up_parts, float *down_parts, int shares)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base + MX_DOWN_BOX, back = base + MB_CHUNK + 1024,
+             tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_ROUNDS * MW_GROUPS * MW_PAIR, empty = full + 8 * MW_ROUNDS,
+             there = empty + 8 * MW_ROUNDS;
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
+        share = (int)blockIdx.x / slices, rounds = (ceil_div(a.units, MW_GROUPS) - share + shares - 1) / shares;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < MW_ROUNDS; i++) {
+            barrier_init(full + 8 * i, 1);
+            barrier_init(empty + 8 * i, 1);
+        }
+        barrier_init(there, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
+    }
+    /* the products of the round before the first add nothing; behind the weights there are zeros */
+    for (uint32_t i = threadIdx.x; i < (1024 + MW_GROUPS * MW_BACK) / 16; i += MW_THREADS)
+        asm volatile("st.shared.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"r"(base + MB_CHUNK + i * 16), "r"(0) : "memory");
+    fence_async();
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (threadIdx.x == 0) {
+            barrier_expect(there, MB_CHUNK);
+            copy_tile(base, &down_map, slice * 64, 0, there);
+            copy_tile(gate_up, &gate_up_map, slice * 128, 0, there);
+            copy_tile(gate_up + MX_DOWN_BOX, &gate_up_map, slice * 128 + 64, 0, there);
+            for (int j = 0; j < rounds; j++) {
+                uint32_t slot = (uint32_t)(j % MW_ROUNDS), ready = full + 8 * slot;
+                if (j >= MW_ROUNDS) barrier_wait(empty + 8 * slot, (j / MW_ROUNDS - 1) & 1);
+                barrier_expect(ready, MW_GROUPS * MW_PAIR);
+                for (int i = 0; i < MW_GROUPS; i++) { /* past the last unit there are zeros */
+                    int unit = (share + j * shares) * MW_GROUPS + i;
+                    uint32_t at = tiles + (slot * MW_GROUPS + (uint32_t)i) * MW_PAIR;
+                    copy_tile3(at, &x_map, unit % across * 64, 0, unit / across, ready);
+                    copy_tile3(at + MX_TILE, &ds_map, unit % across * 64, 0, unit / across, ready);
+                }
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        float acc[64], dh[32], up[44], down[24];
+        int g = lane / 4, t = lane % 4, of = group - 1;
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        /* a lane's row and, of two groups of eight columns, the one it gives the address of */
+        uint32_t row = back + (uint32_t)(of * MW_BACK + (warp * 16 + (lane & 15)) * 128),
+                 column = (uint32_t)(((lane >> 4) ^ (lane & 7)) << 4);
+#pragma unroll
+        for (int i = 0; i < 44; i++) up[i] = 0;
+#pragma unroll
+        for (int i = 0; i < 24; i++) down[i] = 0;
+        /* of the tiles in a slot */
+        auto add_gradients = [&](uint32_t slot) {
+#pragma unroll
+            for (uint32_t i = 0; i < MW_GROUPS; i++) {
+                uint32_t from = back + i * MW_BACK, x_tile = tiles + (slot * MW_GROUPS + i) * MW_PAIR,
+                         ds_rows = x_tile + MX_TILE + (uint32_t)(of * (MX_S - MW_POSITIONS) * 128);
+#pragma unroll
+                for (uint32_t q = 0; q < 4; q++) {
+                    wgmma_mix_weight(up, matrix_descriptor(from + (uint32_t)of * 8192 + q * 2048, 8192, 1024),
+                                     matrix_descriptor(x_tile + q * 32, 16, 1024));
+                    wgmma_mix_weight(down, matrix_descriptor(from + 16384 + q * 2048, 8192, 1024),
+                                     matrix_descriptor(ds_rows + q * 32, 16, 1024));
+                }
+            }
+            wgmma_commit();
+        };
+        uint32_t before = 0;
+        barrier_wait(there, 0);
+        for (int j = 0; j < rounds; j++) {
+            int unit = (share + j * shares) * MW_GROUPS + of, channel = unit % across * 64 + warp * 16 + g;
+            uint32_t slot = (uint32_t)(j % MW_ROUNDS), x_tile = tiles + (slot * MW_GROUPS + (uint32_t)of) * MW_PAIR, ds[6][4];
+            uint32_t d[8][4], h[4][4];
+            float k[2];
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+                k[half] = unit < a.units && channel + 8 * half < a.D
+                              ? a.k[(size_t)(unit / across) * a.D + channel + 8 * half]
+                              : 0;
+            barrier_wait(full + 8 * slot, j / MW_ROUNDS & 1);
+#pragma unroll
+            for (int q = 0; q < 6; q++) ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned + (uint32_t)(q * 2048));
+            ds[5][2] = ds[5][3] = 0;
+            settle<44>(up);
+            settle<24>(down);
+            wgmma_fence();
+#pragma unroll
+            for (uint32_t q = 0; q < 6; q++)
+                wgmma_mix_up(acc, matrix_descriptor(x_tile + q * 2048, MX_TILE, 1024),
+                             matrix_descriptor(gate_up + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+#pragma unroll
+            for (uint32_t q = 0; q < 6; q++)
+                wgmma_mix_back(dh, ds[q], matrix_descriptor(base + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+            wgmma_commit();
+            add_gradients(before);
+            wgmma_wait<1>();
+            settle<64>(acc);
+            settle<32>(dh);
+            mixer_swiglu_back<true>(d, h, acc, dh, k);
+            wgmma_wait<0>();
+            settle<44>(up);
+            settle<24>(down);
+            asm volatile("bar.sync 4, 256;\n" ::: "memory"); /* what was there has been added */
+            if (j > 0 && threadIdx.x == 128) barrier_arrive(empty + 8 * before);
+#pragma unroll
+            for (int q = 0; q < 8; q++) stmatrix4(row + (uint32_t)(q / 4 * 8192) + (column ^ (uint32_t)(q % 4 * 32)), d[q]);
+#pragma unroll
+            for (int q = 0; q < 4; q++) stmatrix4(row + 16384 + (column ^ (uint32_t)(q * 32)), h[q]);
+            fence_async();
+            asm volatile("bar.sync 4, 256;\n" ::: "memory");
+            before = slot;
+        }
+        settle<44>(up);
+        settle<24>(down);
+        wgmma_fence();
+        add_gradients(before);
+        wgmma_wait<0>();
+        settle<44>(up);
+        settle<24>(down);
+        int mix = (a.S + 7) / 8 * 8;
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int to = slice * 128 + of * 64 + warp * 16 + g + 8 * half, column_of = slice * 64 + warp * 16 + g + 8 * half;
+#pragma unroll
+            for (int i = 0; i < 11; i++)
+                if (to < 2 * a.I && 8 * i < mix)
+                    *(float2 *)(gate_up_parts + ((size_t)share * 2 * a.I + to) * mix + 8 * i + 2 * t) =
+                        make_float2(up[4 * i + 2 * half], up[4 * i + 2 * half + 1]);
+#pragma unroll
+            for (int i = 0; i < 6; i++)
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    int s = of * (MX_S - MW_POSITIONS) + 8 * i + 2 * t + e;
+                    if (column_of < a.I && s < mix && (of == 0 || i > 0))
+                        down_parts[((size_t)share * mix + s) * a.I + column_of] = down[4 * i + 2 * half + e];
+                }
+        }
+    }
+#else
+    (void)a, (void)gate_up_parts, (void)down_parts, (void)shares;
 #endif
 }
 
@@ -2809,15 +3791,14 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
 
 /* What is kept of a block for the backward pass, in this order, besides its output, which is the next one's input; each begins
- * at a multiple of 256 bytes. MT: elements of a mixer's stream [B D,S'], or 0; MA: M where there is attention, else 0. */
+ * at a multiple of 256 bytes. MA: M where there is attention, else 0. */
 #define SAVED_LIST(X) /* type, name, bytes */ \
     X(char, qkv, 3 * MA * D * element) \
     X(char, o, MA * D * element) \
-    X(char, x_t, MT * element) \
-    X(char, y1_t, MT * element) \
     X(char, y1, M * D * element) \
     X(float, lse, MA ? per_head : 0) \
     X(float, r1, (d->mixer ? (size_t)d->B * D : M) * sizeof(float)) \
+    X(float, inner, d->mixer && d->mlp_norm ? (size_t)d->B * D * sizeof(float) : 0) \
     X(float, r2, M * sizeof(float))
 struct saved_layer {
 #define MEMBER(type, name, bytes) type *name;
@@ -2830,8 +3811,7 @@ static size_t per_head_bytes(const hrm_dims *d)
 }
 static size_t place_saved(const hrm_dims *d, size_t element, char *at, saved_layer *l)
 {
-    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, MA = d->mixer ? 0 : M,
-           MT = d->mixer ? (size_t)d->B * D * (size_t)mix_width(d) : 0, per_head = per_head_bytes(d), used = 0;
+    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, MA = d->mixer ? 0 : M, per_head = per_head_bytes(d), used = 0;
 #define PLACE(type, name, bytes) l->name = (type *)(at + used), used += align_up(bytes, 256);
     SAVED_LIST(PLACE)
 #undef PLACE
@@ -3097,6 +4077,16 @@ static hrm_status product_in_parts(hrm_device *dev, const work_plan *p, const vo
     return gemm_of<END_PART, TRANS>(dev, q, e);
 }
 
+/* grads [rows,columns] of a tensor += the splits [N,K], rows and columns filled up, in their order */
+static hrm_status add_parts(hrm_device *dev, const work_plan *p, float *grads, const float *parts, int splits, int tensor)
+{
+    int N, K;
+    tensor_shape(p->d, tensor, &N, &K);
+    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, parts, splits,
+          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
+          p->d->head_dim);
+    return HRM_OK;
+}
 /* grads [rows,columns] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order; N and K are rows and
  * columns, filled up */
 template <class T>
@@ -3106,10 +4096,7 @@ static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *gr
     int N, K, splits;
     tensor_shape(p->d, tensor, &N, &K);
     TRY((product_in_parts<T, true>(dev, p, dy, x, N, K, M, &splits)));
-    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits,
-          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
-          p->d->head_dim);
-    return HRM_OK;
+    return add_parts(dev, p, grads, p->parts, splits, tensor);
 }
 
 template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
@@ -3119,16 +4106,6 @@ template <class T> static hrm_status attention_forward(hrm_device *dev, attentio
           ATTENTION_WARPS * x.head_dim * (int)sizeof(float), x, rows);
     return HRM_OK;
 }
-template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
-{
-    int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
-    CHAIN(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
-          rows);
-    CHAIN(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
-          rows);
-    return HRM_OK;
-}
-
 template <class T> static hrm_status attention_delta_of(hrm_device *dev, attention_args<T> &x, int M)
 {
     int lanes = x.head_dim % 8 == 0 ? x.head_dim / 8 : 0;
@@ -3139,6 +4116,16 @@ template <class T> static hrm_status attention_delta_of(hrm_device *dev, attenti
         size_t n = (size_t)M * (size_t)x.heads;
         CHAIN(dev, (attention_delta<T, 1>), (unsigned)((n + 255) / 256), 256, 0, x, n);
     }
+    return HRM_OK;
+}
+template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
+{
+    int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
+    TRY(attention_delta_of(dev, x, B * x.S));
+    CHAIN(dev, (attention_backward_simt<T, false>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
+          rows);
+    CHAIN(dev, (attention_backward_simt<T, true>), ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS, shared_bytes, x,
+          rows);
     return HRM_OK;
 }
 
@@ -3208,9 +4195,40 @@ static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf
     return HRM_OK;
 }
 
+static bool attention_on_short(const hrm_device *dev, const attention_args<bf16> &x)
+{
+    return dev->wgmma && x.head_dim == 64 && x.S <= 128;
+}
+template <int R> static hrm_status attention_forward_on_short(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    typedef short_forward<R> at;
+    CUtensorMap qkv;
+    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * x.heads * 64, R))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * x.heads * 64);
+    TRY(allow_shared(attention_forward_short<R>, at::SHARED, "attention_forward_short"));
+    CHAIN(dev, attention_forward_short<R>, (unsigned)(B * x.heads), 128, at::SHARED, qkv, x);
+    return HRM_OK;
+}
+template <int R> static hrm_status attention_backward_on_short(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    typedef short_backward<R> at;
+    CUtensorMap qkv, d_o;
+    int D = x.heads * 64;
+    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * D, R) || !head_map(dev, &d_o, x.d_o, B, x.S, D, R))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
+    TRY(allow_shared(attention_backward_short<R>, at::SHARED, "attention_backward_short"));
+    CHAIN(dev, attention_backward_short<R>, (unsigned)(B * x.heads), 128 * at::GROUPS, at::SHARED, qkv, d_o, x);
+    return HRM_OK;
+}
+
 static bool attention_on_mma(const attention_args<bf16> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
 static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, int B)
 {
+    if (attention_on_short(dev, x))
+        return x.S <= 64    ? attention_forward_on_short<64>(dev, x, B)
+               : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
+               : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
+                            : attention_forward_on_short<128>(dev, x, B);
     if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
     if (!attention_on_mma(x)) return attention_forward<bf16>(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
@@ -3219,8 +4237,14 @@ static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, in
 }
 static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, int B)
 {
-    if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
+    if (attention_on_short(dev, x))
+        return x.S <= 64    ? attention_backward_on_short<64>(dev, x, B)
+               : x.S <= 96  ? attention_backward_on_short<96>(dev, x, B)
+               : x.S <= 112 ? attention_backward_on_short<112>(dev, x, B)
+                            : attention_backward_on_short<128>(dev, x, B);
     if (!attention_on_mma(x)) return attention_backward<bf16>(dev, x, B);
+    TRY(attention_delta_of(dev, x, B * x.S));
+    if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
@@ -3425,6 +4449,79 @@ static hrm_status half_forward(const block_call &c, const half_block &h, stream<
     return join<T>(c, h, s, out, out2, r, now, product, h.I, h.down);
 }
 
+/* ---- mixing in one kernel where it fits ---- */
+static bool mixes_at_once(const block_call &c)
+{
+    const hrm_dims *d = &c.w->d;
+    return d->mixer && c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && !c.drops && d->S <= MX_S && d->D % 8 == 0 &&
+           d->I_t <= MX_I && d->I_t % 8 == 0;
+}
+static mixer_args mixer_for(const block_call &c)
+{
+    const hrm_dims *d = &c.w->d;
+    mixer_args a;
+    memset(&a, 0, sizeof a);
+    a.S = d->S, a.D = d->D, a.I = d->I_t, a.norm = d->mlp_norm, a.units = c.w->rows * ceil_div(d->D, 64), a.eps = d->eps;
+    a.inv_D = 1.0f / (float)d->D, a.inv_S = 1.0f / (float)d->S, a.inv_I = 1.0f / (float)d->I_t;
+    return a;
+}
+/* the maps of the stream's tiles of so many rows, and of the weights */
+static hrm_status mixer_map(const block_call &c, CUtensorMap *map, const void *p, int rows)
+{
+    int S = c.w->d.S, D = c.w->d.D;
+    if (head_map(c.dev, map, p, c.w->rows, S, D, rows)) return HRM_OK;
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", c.w->rows, S, D);
+}
+static hrm_status mixer_weight_maps(const block_call &c, CUtensorMap *gate_up, CUtensorMap *down, int gate_up_rows)
+{
+    const hrm_dims *d = &c.w->d;
+    int mix = mix_width(d);
+    if (tensor_map(c.dev, gate_up, weight_of<bf16>(c, HRM_MIX_GATE_UP, 1), 2 * d->I_t, mix, 64, gate_up_rows) &&
+        tensor_map(c.dev, down, weight_of<bf16>(c, HRM_MIX_DOWN, 0), d->I_t, mix, 64, MX_S))
+        return HRM_OK;
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", mix, 2 * d->I_t);
+}
+/* y = rms(s + mix(s)); keep may be NULL */
+static hrm_status mix_forward(const block_call &c, const saved_layer *keep, const stream<bf16> &s, bf16 *y)
+{
+    CUtensorMap x_map, y_map, gate_up, down;
+    mixer_args a = mixer_for(c);
+    a.squares = s.squares, a.slots = s.slots;
+    if (keep) a.r = keep->r1, a.inner = a.norm ? keep->inner : NULL;
+    TRY(mixer_map(c, &x_map, s.at, MX_ROWS));
+    TRY(mixer_map(c, &y_map, y, MX_ROWS));
+    TRY(mixer_weight_maps(c, &gate_up, &down, MX_ROWS));
+    TRY(allow_shared(mixer_forward_wgmma, MX_SHARED, "mixer_forward_wgmma"));
+    CHAIN(c.dev, mixer_forward_wgmma, min_int(a.units, c.dev->sms), MX_THREADS, MX_SHARED, x_map, y_map, gate_up, down, a);
+    return HRM_OK;
+}
+/* dz, the gradient of y, becomes that of x; grads: of the block; NULL: none are wanted */
+static hrm_status mix_backward(const block_call &c, const saved_layer &keep, const bf16 *x, bf16 *dz, float *grads)
+{
+    CUtensorMap x_map, y_map, dz_map, ds_map, gate_up, down;
+    mixer_args a = mixer_for(c);
+    const size_t *at = c.w->at.block_offset;
+    int slices = ceil_div(a.I, 64), shares = min_int(c.dev->sms / slices, ceil_div(a.units, MW_GROUPS));
+    size_t each = (size_t)a.I * (size_t)mix_width(&c.w->d); /* floats of a share of down's, half of gate and up's */
+    shares = min_int(shares, (int)(c.p.part_floats / (3 * each)));
+    a.r = keep.r1, a.inner = keep.inner, a.k = c.p.squares[0];
+    TRY(mixer_map(c, &x_map, x, MX_ROWS));
+    TRY(mixer_map(c, &y_map, keep.y1, MX_S));
+    TRY(mixer_map(c, &dz_map, dz, MX_S));
+    TRY(mixer_map(c, &ds_map, c.p.o, MX_S));
+    TRY(mixer_weight_maps(c, &gate_up, &down, MX_S));
+    TRY(allow_shared(mixer_backward_wgmma, MB_SHARED, "mixer_backward_wgmma"));
+    CHAIN(c.dev, mixer_backward_wgmma, min_int(a.units, c.dev->sms), MB_THREADS, MB_SHARED, x_map, y_map, dz_map, ds_map,
+          gate_up, down, a);
+    if (!grads) return HRM_OK;
+    float *down_parts = c.p.parts + (size_t)shares * 2 * each;
+    TRY(allow_shared(mixer_gradient_wgmma, MW_SHARED, "mixer_gradient_wgmma"));
+    CHAIN(c.dev, mixer_gradient_wgmma, slices * shares, MW_THREADS, MW_SHARED, x_map, ds_map, gate_up, down, a, c.p.parts,
+          down_parts, shares);
+    TRY(add_parts(c.dev, &c.p, grads + at[HRM_MIX_GATE_UP], c.p.parts, shares, HRM_MIX_GATE_UP));
+    return add_parts(c.dev, &c.p, grads + at[HRM_MIX_DOWN], down_parts, shares, HRM_MIX_DOWN);
+}
+
 /* s -> s, in place unless something is kept; then the output goes to y2 as well. now, out2: see join */
 template <class T>
 static hrm_status block_forward(const block_call &c, const saved_layer *keep, stream<T> *s, T *y2, T *out2, bool now)
@@ -3433,11 +4530,16 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
     T *y1 = keep ? (T *)keep->y1 : s->at;
     half_block mlp = mlp_half(c.w);
     if (d->mixer) {
-        half_block mix = mix_half(c.w);
-        stream<T> t = {keep ? (T *)keep->x_t : (T *)c.p.o, NULL, 0};
-        TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-        TRY(half_forward<T>(c, mix, &t, keep ? (T *)keep->y1_t : t.at, NULL, keep ? keep->r1 : NULL, true));
-        TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
+        if (mixes_at_once(c)) {
+            stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
+            TRY(mix_forward(c, keep, from, (bf16 *)y1));
+        } else {
+            half_block mix = mix_half(c.w);
+            stream<T> t = {(T *)c.p.o, NULL, 0};
+            TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
+            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, true));
+            TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
+        }
         s->at = y1, s->squares = NULL;
     } else {
         half_block attention = mlp;
@@ -3601,7 +4703,8 @@ static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_
 
 /* dz, the gradient of y, becomes that of x, of half a block:
  *   ds = rms'(dz);  [gate,up] = x Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dx = ds + d[gate,up] Wgu
- * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted. */
+ * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted.
+ * Of mixing x is [B S,D] still, and is turned into dz's place, free once ds is there. */
 template <class T>
 static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r,
                                   const T **df)
@@ -3620,6 +4723,11 @@ static hrm_status half_backward(const block_call &c, const half_block &h, const 
     const T *df;
     const size_t *at = c.w->at.block_offset;
     TRY(branch_gradient<T>(c, h, dz, y, r, &df));
+    if (h.branch == 0) { /* mixing */
+        stream<T> rows = {(T *)x, NULL, 0};
+        TRY(turn<T>(c, dz, rows, c.w->d.S, c.w->d.D, c.w->d.D, h.N));
+        x = dz;
+    }
     ending<T> base = ending_for<T>(&c.w->d, h.count), e = base;
     e.out = gate_up;
     TRY((gemm<END_STORE, T>(c.dev, x, weight_of<T>(c, h.gate_up, 0), h.M, 2 * h.I, h.N, e)));
@@ -3655,7 +4763,6 @@ static hrm_status attention_half_backward(const block_call &c, const saved_layer
     TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, HRM_O_PROJ, 1), h.M, D, D, e)));
     attention_args<T> a = attention_for<T>(c.w, &c.pre);
     a.qkv = (const T *)keep.qkv, a.o = (T *)keep.o, a.d_o = d_o, a.lse = keep.lse, a.delta = c.p.delta, a.dqkv = dqkv;
-    TRY(attention_delta_of<T>(c.dev, a, h.M));
     TRY(attention_backward_all(c.dev, a, c.w->rows));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_QKV_PROJ], dqkv, x, h.M, HRM_QKV_PROJ));
     e = base;
@@ -3683,10 +4790,15 @@ template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w,
             TRY(attention_half_backward<T>(c, keep, x, dz, grads));
             continue;
         }
+        if (mixes_at_once(c)) {
+            TRY(mix_backward(c, keep, (const bf16 *)x, (bf16 *)dz, grads));
+            continue;
+        }
         half_block mix = mix_half(w);
-        stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0};
+        stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0}, y1 = {(T *)keep.y1, NULL, 0};
         TRY(turn<T>(c, turned.at, down, d->S, d->D, d->D, mix.N));
-        TRY(half_backward<T>(c, mix, (const T *)keep.x_t, (const T *)keep.y1_t, keep.r1, turned.at, grads));
+        TRY(turn<T>(c, (T *)c.p.h, y1, d->S, d->D, d->D, mix.N)); /* read before h is written */
+        TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, turned.at, grads));
         TRY(turn<T>(c, dz, turned, d->D, d->S, mix.N, d->D));
     }
     return HRM_OK;

@@ -17,6 +17,7 @@ extern int cudaGetLastError(void);
 extern int cudaPeekAtLastError(void);
 
 static int light, wide, verbose; /* the cases that a memory checker gets through: small ones, wgmma's; every error as a line */
+static int dirty_work; /* scratch holds anything before a case begins, not zeros */
 
 /* ---- a pair of runs ------------------------------------------------------------------------------------------------------ */
 typedef struct shape {
@@ -303,6 +304,13 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     p->round = "";
 }
 
+static void poison_work(pair *p)
+{
+    hrm_device_sizes sizes;
+    CHECK_OK(p->model[1]->table->sizes(p->model[1]->dev, &p->run[1]->w.d, p->run[1]->w.train, &sizes));
+    poison(p, p->run[1]->w.work, sizes.work);
+}
+
 static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *variant)
 {
     int f32 = dtype == HRM_FORWARD_FLOAT32;
@@ -318,6 +326,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     size_t B = (size_t)s->B, T = (size_t)s->T, V = (size_t)s->V, D = (size_t)s->D, S = (size_t)c->d.S, z = B * S * D,
            tokens = B * T;
     hrm_random r = hrm_random_make(11, (uint64_t)s->T);
+    if (dirty_work) poison_work(p);
 
     /* a puzzle table, a carry in mid-flight, a batch, moments */
     for (size_t i = 0; i < hrm__puzzle_count(&c->d); i++) c->puzzle[i] = 0.3f * random_normal(&r);
@@ -441,6 +450,22 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     gt->buffer_free(gd, gm, n * 4), gt->buffer_free(gd, gv, n * 4);
     free(m);
     pair_close(p);
+}
+
+/* Heads of 64 over up to 128 positions, on kernels of their own: at and around the sizes of their tiles. */
+static void check_short_rows(void)
+{
+    static const int positions[] = {17, 97, 1, 64, 81, 82, 128};
+    dirty_work = 1;
+    for (size_t i = 0; i < (light ? 2 : HRM__COUNT(positions)); i++)
+        for (int causal = 0; causal < 2; causal++) {
+            char name[64];
+            int learned = (int)(i + (size_t)causal) % 2;
+            shape s = {name, positions[i], 7, 0, 1, 192, 3, 1, 1, 3, 2, 1, learned, causal, 0, 0, 0};
+            snprintf(name, sizeof name, "%d positions%s%s", s.T, causal ? ", causal" : "", learned ? "" : ", rope");
+            check_entries(&s, HRM_FORWARD_BFLOAT16, "");
+        }
+    dirty_work = 0;
 }
 
 /* ---- trainings: tokens in, the same tokens plus one out, given in reverse ------------------------------------------------ */
@@ -656,20 +681,28 @@ typedef struct family_case {
     hrm_optimizer optimizer;
     float clip;
     int ema, freeze, checkpointing;
+    int rows; /* 0: 5 */
 } family_case;
 static const family_case family_cases[] = {
-    {"TRM", 9, 32, 3, 32, 2, 2, 1, 0, 0, 2, 2, 1, 1, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 1, 0, 0},
+    {"TRM", 9, 32, 3, 32, 2, 2, 1, 0, 0, 2, 2, 1, 1, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 1, 0, 0, 0},
     {"TRM, AdamW",     20, 40, 2,    32,   4,    1, 1,         0,    1, 2, 1, 2, 1, 1,
-     HRM_NO_POSITIONS, 1,  1,  0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0, 1},
-    {"fast", 21, 16, 1, 32, 2, 2, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0},
-    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1},
+     HRM_NO_POSITIONS, 1,  1,  0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0, 1, 0},
+    {"fast", 21, 16, 1, 32, 2, 2, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0, 0},
+    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1, 0},
     {"mixer, no puzzle", 7, 0, 0, 15,   3, 1, 0,        1, 0, 1, 1, 0, 0, 0,
-     HRM_NO_POSITIONS,   0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0},
-    {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0},
-    {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1},
-    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0},
-    {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1},
-    {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0},
+     HRM_NO_POSITIONS,   0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0, 0},
+    {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0, 0},
+    {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1, 0},
+    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0, 0},
+    {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1, 0},
+    {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0, 0},
+    {"mixer, frozen", 81, 136, 1, 136, 2, 2, 1, 1, 1, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1,
+     0, 0},
+    {"mixer, tails", 85, 72, 2, 72, 2, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0, 0, 1, 0},
+    {"mixer, too long for a tile", 90, 0, 0, 32, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0,
+     0, 0, 0, 0},
+    {"mixer, many rows", 12, 64, 1, 64, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0, 0, 0,
+     900},
 };
 
 /* the gradients of all tensors, and what they are called */
@@ -690,7 +723,8 @@ static float *family_gradient(hrm_run *run, const hrm_model *model, int i, int r
 
 static void check_family_case(const family_case *f, int half)
 {
-    enum { B = 5, STEPS = 3, CPU_RUN = 0, GPU_RUN = 1, OTHER_RUN = 2 }; /* the last: checkpointing the other way round */
+    enum { STEPS = 3, CPU_RUN = 0, GPU_RUN = 1, OTHER_RUN = 2 }; /* the last: checkpointing the other way round */
+    const int B = f->rows ? f->rows : 5;
     hrm_model *model[3] = {NULL, NULL, NULL};
     hrm_run *run[3] = {NULL, NULL, NULL};
     hrm_model_desc d;
@@ -1109,7 +1143,9 @@ int main(int argc, char **argv)
         if (entries && !strstr(s->name, entries)) continue;
         if (light ? s->heavy : wide && s->heavy < 2) continue;
         if (!wide) check_entries(s, HRM_FORWARD_FLOAT32, "");
+        dirty_work = strncmp(s->name, "maze", 4) == 0;
         check_entries(s, HRM_FORWARD_BFLOAT16, "");
+        dirty_work = 0;
         if (!s->heavy || wide) continue;
         setenv("HRM_CUDA_NO_WGMMA", "1", 1);
         check_entries(s, HRM_FORWARD_BFLOAT16, " (mma)");
@@ -1117,8 +1153,12 @@ int main(int argc, char **argv)
     }
     if (entries) return test_summary();
     if (!wide) {
+        check_short_rows();
         check_recurrences();
         check_family("");
+        setenv("HRM_CUDA_NO_WGMMA", "1", 1);
+        check_family("mixer");
+        unsetenv("HRM_CUDA_NO_WGMMA");
         check_parts();
     }
     if (light || wide) return test_summary();
