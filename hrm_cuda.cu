@@ -1122,8 +1122,7 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim,
         D = x.heads * hd;
-    int tiles = ceil_div(x.S, rows), part = (int)blockIdx.x / tiles, head = part % x.heads, b = part / x.heads,
-        q0 = (int)blockIdx.x % tiles * rows, first = q0 + warp * 16 * MT;
+    int head = (int)blockIdx.y, b = (int)blockIdx.z, q0 = (int)blockIdx.x * rows, first = q0 + warp * 16 * MT;
     constexpr int TILE = ATTENTION_KEYS * (HD + 8) * 2;
     uint32_t q_tile = shared_address(shared), ring = q_tile + (uint32_t)(rows * (HD + 8) * 2);
     const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd;
@@ -1196,8 +1195,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim,
         D = x.heads * hd;
-    int tiles = ceil_div(x.S, rows), part = (int)blockIdx.x / tiles, head = part % x.heads, b = part / x.heads,
-        r0 = (int)blockIdx.x % tiles * rows, first = r0 + warp * 16;
+    int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
     uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
     const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
     const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
@@ -3348,12 +3346,9 @@ __global__ void __launch_bounds__(SIGN_THREADS)
         for (int k = 0; k < SIGN_THREADS / 32; k++) before += k < warp ? counts[k] : 0, n += counts[k];
         if (mine) same[before + __popc(votes & ((1u << lane) - 1))] = i;
         __syncthreads();
-        for (int k0 = 0; d < ndim && k0 < n; k0 += 32) {
-            float g[32];
-#pragma unroll
-            for (int k = 0; k < 32; k++) g[k] = k0 + k < n ? grad[(size_t)same[k0 + k] * ndim + d] : 0.0f;
-#pragma unroll
-            for (int k = 0; k < 32; k++) sum += g[k];
+        if (d < ndim) {
+#pragma unroll 16
+            for (int k = 0; k < n; k++) sum += grad[(size_t)same[k] * ndim + d];
         }
         __syncthreads();
     }
@@ -4138,7 +4133,8 @@ template <int HD, int MT> static hrm_status attention_forward_on_mma(hrm_device 
 {
     int shared_bytes = attention_forward_shared<HD, MT>(warps);
     TRY(allow_shared(attention_forward_mma<HD, MT>, shared_bytes, "attention_forward_mma"));
-    CHAIN(dev, (attention_forward_mma<HD, MT>), ceil_div(x.S, warps * 16 * MT) * x.heads * B, 32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_forward_mma<HD, MT>), dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B),
+          32 * warps, shared_bytes, x);
     return HRM_OK;
 }
 template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -4152,7 +4148,7 @@ template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attent
 template <int HD> static hrm_status attention_backward_of(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4, shared_bytes = attention_backward_shared<HD>(warps);
-    int grid = ceil_div(x.S, warps * 16) * x.heads * B;
+    dim3 grid((unsigned)ceil_div(x.S, warps * 16), (unsigned)x.heads, (unsigned)B);
     TRY(allow_shared(attention_backward_mma<HD, false>, shared_bytes, "attention_backward_mma"));
     TRY(allow_shared(attention_backward_mma<HD, true>, shared_bytes, "attention_backward_mma"));
     CHAIN(dev, (attention_backward_mma<HD, false>), grid, 32 * warps, shared_bytes, x);
@@ -4171,8 +4167,7 @@ static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, in
 }
 static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
-    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2 &&
-           B <= 65535; /* a grid's z */
+    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
 }
 
 static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -4253,6 +4248,34 @@ static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, i
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
+}
+
+/* Both of them for any number of rows, as many at a time as a grid's z takes. */
+enum { ATTENTION_ROWS = 65535 };
+template <class T> static attention_args<T> attention_rows(const attention_args<T> &x, int b)
+{
+    attention_args<T> y = x; /* from row b on */
+    size_t at = (size_t)b * (size_t)x.S * (size_t)(x.heads * x.head_dim), heads = (size_t)b * (size_t)x.heads * (size_t)x.Sp;
+    y.qkv += 3 * at, y.o += at;
+    if (x.lse) y.lse += heads;
+    if (x.dqkv) y.dqkv += 3 * at, y.d_o += at, y.delta += heads;
+    return y;
+}
+template <class T> static hrm_status attention_forward_all(hrm_device *dev, const attention_args<T> &x, int B)
+{
+    for (int b = 0; b < B; b += ATTENTION_ROWS) {
+        attention_args<T> some = attention_rows(x, b);
+        TRY(attention_forward(dev, some, min_int(B - b, ATTENTION_ROWS)));
+    }
+    return HRM_OK;
+}
+template <class T> static hrm_status attention_backward_all(hrm_device *dev, const attention_args<T> &x, int B)
+{
+    for (int b = 0; b < B; b += ATTENTION_ROWS) {
+        attention_args<T> some = attention_rows(x, b);
+        TRY(attention_backward(dev, some, min_int(B - b, ATTENTION_ROWS)));
+    }
+    return HRM_OK;
 }
 
 /* ==================================================================================================== >>cuda-table =======*/
@@ -4528,7 +4551,7 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
         TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
         attention_args<T> x = attention_for<T>(c.w, &c.pre);
         x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
-        TRY(attention_forward(c.dev, x, c.w->rows));
+        TRY(attention_forward_all(c.dev, x, c.w->rows));
         stream<T> a = {o, NULL, 0};
         TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }
@@ -4740,7 +4763,7 @@ static hrm_status attention_half_backward(const block_call &c, const saved_layer
     TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, HRM_O_PROJ, 1), h.M, D, D, e)));
     attention_args<T> a = attention_for<T>(c.w, &c.pre);
     a.qkv = (const T *)keep.qkv, a.o = (T *)keep.o, a.d_o = d_o, a.lse = keep.lse, a.delta = c.p.delta, a.dqkv = dqkv;
-    TRY(attention_backward(c.dev, a, c.w->rows));
+    TRY(attention_backward_all(c.dev, a, c.w->rows));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_QKV_PROJ], dqkv, x, h.M, HRM_QKV_PROJ));
     e = base;
     e.out = dz, e.residual = (const T *)c.p.o;
@@ -4855,8 +4878,6 @@ template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const pr
 template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<bf16> &e)
 {
     e.vector = 1; /* sides are multiples of 8 */
-    if (ceil_div(e.M, 128) * ceil_div(e.N, 128) * q.count >= dev->sms * 3 / 4)
-        return gemm_on_mma<END_SCALED, TRANS, 128, 128, 2, 4, 3>(dev, q, e);
     return gemm_on_mma<END_SCALED, TRANS, 64, 64, 2, 2, 4>(dev, q, e);
 }
 /* out [M,N] = alpha A B^T, or A^T B, + beta x: `count` times, operands one matrix after the other */
