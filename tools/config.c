@@ -1086,8 +1086,8 @@ config_work config_work_of(const hrm_model_desc *m, int activation_checkpointing
 
 hrm_forward_dtype config_forward_dtype(const config *c)
 {
-    static const hrm_forward_dtype kinds[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8};
-    int asked = c->raw[CONFIG_forward_dtype].origin == CONFIG_COMMAND; /* a file's bfloat16 was meant for a GPU */
+    static const hrm_forward_dtype kinds[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_FLOAT16, HRM_FORWARD_INT8};
+    int asked = c->raw[CONFIG_forward_dtype].origin == CONFIG_COMMAND; /* a file's was meant for a GPU */
     if (c->forward_dtype < 0 || (c->device == HRM_CPU && !asked)) return HRM_FORWARD_DEFAULT;
     return kinds[c->forward_dtype];
 }
