@@ -1198,7 +1198,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
     /* X1, X2: this block's rows, Q and dO, or (KV) K and V. Y1, Y2: what passes by, K and V, or Q and dO. Each warp has 16
      * rows. */
     constexpr int ROW = HD + 8, TILE = ATTENTION_COLUMNS * ROW * 2;
-    constexpr int NT = HD == 64 && KV ? 2 : 4, COLUMNS = NT * 8; /* at once: what the registers hold */
+    constexpr int NT = KV && (HD == 32 || HD == 64) ? 2 : 4, COLUMNS = NT * 8; /* at once: what the registers hold */
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim,
         D = x.heads * hd;

@@ -1087,8 +1087,13 @@ config_work config_work_of(const hrm_model_desc *m, int activation_checkpointing
 hrm_forward_dtype config_forward_dtype(const config *c)
 {
     static const hrm_forward_dtype kinds[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_FLOAT16, HRM_FORWARD_INT8};
-    int asked = c->raw[CONFIG_forward_dtype].origin == CONFIG_COMMAND; /* a file's was meant for a GPU */
-    if (c->forward_dtype < 0 || (c->device == HRM_CPU && !asked)) return HRM_FORWARD_DEFAULT;
+    const config_raw *raw = &c->raw[CONFIG_forward_dtype];
+    if (c->forward_dtype < 0) return HRM_FORWARD_DEFAULT;
+    if (c->device == HRM_CPU && raw->origin != CONFIG_COMMAND) { /* a file's was meant for a GPU */
+        if (kinds[c->forward_dtype] == HRM_FORWARD_FLOAT16)
+            tool_note("%s: arch.forward_dtype float16 is for CUDA: on this CPU it runs in float32", raw->where);
+        return HRM_FORWARD_DEFAULT;
+    }
     return kinds[c->forward_dtype];
 }
 

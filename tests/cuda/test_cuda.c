@@ -63,7 +63,7 @@ static const char *type_name(hrm_forward_dtype dtype)
 static hrm_dtype half_type(const pair *p) { return p->dtype == HRM_FORWARD_FLOAT16 ? HRM_F16 : HRM_BF16; }
 static double bound(hrm_forward_dtype dtype, double f32, double bf16)
 {
-    return dtype == HRM_FORWARD_FLOAT32 ? f32 : dtype == HRM_FORWARD_FLOAT16 ? bf16 / 5 : bf16; /* three bits more */
+    return dtype == HRM_FORWARD_FLOAT32 ? f32 : dtype == HRM_FORWARD_FLOAT16 ? bf16 / 3 : bf16; /* three bits more */
 }
 enum { LOSS_SCALE = 1024 }; /* of these tests in float16, whose gradients are large */
 
@@ -314,6 +314,11 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
         CHECK(now.good > 0 && now.skip == 0 && now.skipped == 0, "%s: %d good, %d skipped, skip %d", s->name, (int)now.good,
               (int)now.skipped, (int)now.skip);
         same_floats(p, "unscaled gradients", g->grads, c->grads, c->at.trained, all_L);
+        hrm_step corrected;
+        gpu_download(p, &corrected, g->step, sizeof corrected);
+        CHECK(fabsf(corrected.bias1 - 0.271f) < 1e-6f && fabsf(corrected.bias2 - sqrtf(0.142625f)) < 1e-6f,
+              "%s: bias correction %g and %g", s->name, (double)corrected.bias1, (double)corrected.bias2);
+        gpu_upload(p, g->step, c->step, sizeof *c->step);
     }
     double norms[2] = {0, 0};
     poison(p, g->norm, sizeof *norms);
@@ -375,6 +380,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     step.seed = 99, step.step = 5, step.exploration = 0.5f, step.loss_scale = 1.0f / (float)s->B;
     step.halt_max_steps = s->halt, step.q_loss_weight = 0.5f, step.first_row = 7;
     step.beta1 = 0.9f, step.beta2 = 0.95f, step.bias1 = 0.4f, step.bias2 = 0.6f;
+    step.attempt = 3, step.growth_interval = 100;
     for (int i = 0; i < 2; i++) step.rates[i].lr = 1e-2f, step.rates[i].weight_decay = 0.5f;
     *c->step = step;
     gpu_upload(p, g->step, &step, sizeof step);
@@ -1025,6 +1031,7 @@ static void check_curves(void)
         hrm_metrics m;
         memset(&td, 0, sizeof td), memset(&m, 0, sizeof m);
         d.seed = 1, d.device = HRM_CUDA, d.forward_dtype = dtypes[k];
+        d.no_ACT_continue = 1; /* else rows halt by the last bits of two q that begin alike */
         td.steps = 1000, td.batch_size = 32, td.lr = 1e-4f, td.lr_warmup_steps = 10, td.seed = 2;
         CHECK_OK(hrm_model_create(&model, &d));
         if (model) CHECK_OK(hrm_trainer_create(&trainer, model, &td));
