@@ -791,6 +791,11 @@ typedef struct hrm_solve_desc {
     const int32_t *puzzle_identifiers; /* [rows] [all 0] */
     int  max_steps;             /* [halt_max_steps] segments at most; may exceed training's */
     int  no_halting;            /* 1: always max_steps segments, as the published evaluation does */
+    /* The states start from start_noise N(0,1) off their initial values, drawn by (noise_seed, copy, position, width): row r is
+     * copy r mod `copies` [1], so that what a puzzle gets does not depend on which others are in the call. */
+    float    start_noise;
+    int      copies;
+    uint64_t noise_seed;
     hrm_solve_result *results;  /* [rows] or NULL */
     /* after every segment: the answers so far of the rows still running (indices into the call's rows) */
     void (*on_segment)(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
@@ -988,6 +993,9 @@ typedef struct hrm_step {
     float    ema_rate;
     uint64_t attempt;   /* the update's number from 1, with those that were skipped */
     int32_t  growth_interval; /* of hrm_scaling */
+    float    start_noise;   /* what is added to the states that act_begin gives, see hrm__start_noise; of solving */
+    int32_t  copies;        /* row r is copy r mod copies of a puzzle */
+    uint64_t noise_seed;
 } hrm_step;
 
 /* The scale of a loss whose gradients are computed in float16, in device memory. */
@@ -1000,6 +1008,7 @@ typedef struct hrm_scaling {
 } hrm_scaling;
 #define HRM_STREAM_EXPLORE ((uint64_t)1 << 32)
 #define HRM_STREAM_DROPOUT ((uint64_t)2 << 32)
+#define HRM_STREAM_NOISE   ((uint64_t)3 << 32)
 enum {
     HRM_M_COUNT,
     HRM_M_ACCURACY,
@@ -1251,6 +1260,17 @@ HRM__BOTH int32_t hrm__halts(const hrm_step *s, int train, int32_t steps, const 
     int last = steps >= s->halt_max_steps;
     if (!train || s->halt_max_steps <= 1) return last;
     return (last || hrm__wants_to_halt(s->no_continue, q)) && steps >= minimum;
+}
+
+/* ---- where a state starts ----------------------------------------------------------------------------------------------- */
+/* What is added to element i of state `state` of row r, [S,D] elements: start_noise N(0,1), the same for a copy of every puzzle. */
+HRM__BOTH float hrm__start_noise(const hrm_step *s, int32_t r, int state, uint32_t i)
+{
+    uint32_t u[4], pair = i / 2 % 2 * 2; /* two normal numbers of two words (Box and Muller 1958) */
+    hrm__philox(u, s->noise_seed, HRM_STREAM_NOISE + (uint64_t)(r % s->copies), (uint64_t)state << 32 | i / 4);
+    float radius = sqrtf(-2 * logf(((float)(u[pair] >> 8) + 0.5f) * (1.0f / 16777216.0f)));
+    float angle = (float)(u[pair + 1] >> 8) * (6.28318531f / 16777216.0f);
+    return s->start_noise * radius * (i & 1 ? sinf(angle) : cosf(angle));
 }
 
 /* ---- dropout ---------------------------------------------------------------------------------------------------------- */
@@ -4951,8 +4971,12 @@ static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team
     for (size_t i = first; i < first + puzzles; i++) {
         if (!w->halted[i]) continue;
         for (int state = 0; state < w->d.states; state++)
-            for (size_t s = 0; s < S; s++)
-                memcpy((hrm_real *)w->z[state] + (i * S + s) * D, w->params + w->at.init[state], D * sizeof(hrm_real));
+            for (size_t s = 0; s < S; s++) {
+                hrm_real *z = (hrm_real *)w->z[state] + (i * S + s) * D;
+                memcpy(z, w->params + w->at.init[state], D * sizeof(hrm_real));
+                for (size_t k = 0; k < D && w->step->start_noise > 0; k++)
+                    z[k] += (hrm_real)hrm__start_noise(w->step, w->first_row + (int32_t)i, state, (uint32_t)(s * D + k));
+            }
         w->steps[i] = 0;
         memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
         memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
@@ -7274,6 +7298,7 @@ static hrm_status hrm__solver_for(hrm_model *m, int rows)
 
 typedef struct hrm__thinking {
     int max_steps, adaptive, want_logits;
+    const hrm_solve_desc *noise; /* NULL: none */
     /* rows that are done: index in the call, and row of the solver's host buffers (predictions, logits, q) */
     hrm_status (*on_done)(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted);
     void (*on_segment)(void *user, const hrm__solver *s, int segment, int n);
@@ -7289,6 +7314,15 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
     size_t T = (size_t)w->d.T, V = (size_t)w->d.V;
     int n = batch->rows, replayed;
     w->rows = n;
+    hrm_step start;
+    memset(&start, 0, sizeof start);
+    start.copies = 1;
+    if (how->noise) {
+        start.start_noise = how->noise->start_noise;
+        start.noise_seed = how->noise->noise_seed;
+        start.copies = how->noise->copies ? how->noise->copies : 1;
+    }
+    HRM__TRY(t->upload(m->dev, w->step, &start, sizeof start));
     HRM__TRY(hrm__offer(run, batch));
     HRM__TRY(hrm__fill_i32(run, w->halted, 1, (size_t)n));
     HRM__TRY(hrm__refresh(run));
@@ -7368,6 +7402,9 @@ HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answ
     int rows = desc->rows ? desc->rows : 1, max_steps = desc->max_steps ? desc->max_steps : m->d.halt_max_steps;
     if (rows < 1 || max_steps < 1)
         return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
+    if (!(desc->start_noise >= 0 && desc->start_noise <= 1e6f) || desc->copies < 0)
+        return hrm__fail(HRM_ERR_ARGUMENT, "start_noise is %g and copies %d, expected 0 to 1e6 and 0 or more",
+                         (double)desc->start_noise, desc->copies);
     HRM__TRY(hrm__solver_for(m, rows));
     memset(&batch, 0, sizeof batch);
     batch.rows = batch.filled = rows;
@@ -7379,6 +7416,7 @@ HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answ
     memset(&how, 0, sizeof how);
     how.max_steps = max_steps;
     how.adaptive = !desc->no_halting;
+    how.noise = desc;
     how.on_done = hrm__solve_done;
     how.on_segment = desc->on_segment ? hrm__solve_segment : NULL;
     how.user = &call;

@@ -3076,7 +3076,9 @@ template <class T> __global__ void act_begin_kernel(hrm_work w, int blocks)
         i0 = (int)blockIdx.x % blocks * (int)blockDim.x + (int)threadIdx.x;
     for (int state = 0; state < w.d.states; state++)
         for (int i = i0; i < SD; i += step)
-            ((T *)w.z[state])[(size_t)b * SD + i] = from_float<T>(w.params[w.at.init[state] + (size_t)(i % w.d.D)]);
+            ((T *)w.z[state])[(size_t)b * SD + i] = from_float<T>(
+                w.params[w.at.init[state] + (size_t)(i % w.d.D)] +
+                (w.step->start_noise > 0 ? hrm__start_noise(w.step, w.first_row + b, state, (uint32_t)i) : 0.0f));
     for (int i = i0; i < Tn; i += step) {
         w.inputs[(size_t)b * Tn + i] = w.new_inputs[(size_t)b * Tn + i];
         w.labels[(size_t)b * Tn + i] = w.new_labels[(size_t)b * Tn + i];

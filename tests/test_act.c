@@ -1306,6 +1306,68 @@ static void check_loss_scale_by_hand(void)
     batch_free(&batch);
 }
 
+/* start_noise: normal numbers of that deviation, each state's, copy's and seed's its own, the same for every puzzle; a puzzle's
+ * answer does not depend on what else is in the call. */
+static void check_start_noise(void)
+{
+    enum { N = 20000, COPIES = 3, PUZZLES = 4, ROWS = COPIES * PUZZLES };
+    hrm_step s;
+    memset(&s, 0, sizeof s);
+    s.start_noise = 0.5f, s.copies = COPIES, s.noise_seed = 9;
+    double sum[5] = {0}, squares[5] = {0}, product[5] = {0}, fourth = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        double x[5];
+        for (int k = 0; k < 5; k++) {
+            s.noise_seed = k == 4 ? 10 : 9;
+            x[k] = (double)hrm__start_noise(&s, k == 1 ? 1 : k == 2 ? COPIES : 0, k == 3, i);
+            sum[k] += x[k], squares[k] += x[k] * x[k], product[k] += x[k] * x[0];
+        }
+        fourth += x[0] * x[0] * x[0] * x[0];
+        CHECK(x[2] == x[0], "row %d is the first copy again", COPIES);
+    }
+    for (int k = 0; k < 5; k++) {
+        CHECK(fabs(sum[k] / N) < 0.02, "mean of the noise %g", sum[k] / N);
+        CHECK(fabs(squares[k] / N - 0.25) < 0.02, "its square %g", squares[k] / N);
+        if (k != 0 && k != 2) CHECK(fabs(product[k] / N) < 0.02, "noise %d goes with the first", k);
+    }
+    CHECK(fabs(fourth / N - 3 * 0.0625) < 0.02, "fourth moment %g of a normal number", fourth / N);
+
+    hrm_model_desc d = small_desc();
+    hrm_model *model = NULL;
+    hrm_solve_desc how;
+    hrm_solve_result all[ROWS], one[COPIES], plain[ROWS];
+    int32_t puzzles[ROWS * 64], answers[ROWS * 64];
+    hrm_random r = hrm_random_make(3, 3);
+    CHECK_OK(hrm_model_create(&model, &d));
+    hrm_real weight[2 * 64]; /* zeros as initialised: every q would be the same */
+    for (int i = 0; i < 2 * 64; i++) weight[i] = (hrm_real)hrm_random_uniform(&r);
+    CHECK(hrm_model_describe(model)->hidden_size <= 64, "the head's weights fit");
+    CHECK_OK(hrm_model_tensor_write(model, hrm_model_tensor_find(model, "inner.q_head.weight"), weight));
+    int T = hrm_model_describe(model)->seq_len;
+    CHECK(T <= 64, "the puzzles fit");
+    for (int i = 0; i < PUZZLES * T; i++) {
+        int32_t token = (int32_t)hrm_random_below(&r, (uint32_t)d.vocab_size);
+        for (int k = 0; k < COPIES; k++) puzzles[(i / T * COPIES + k) * T + i % T] = token;
+    }
+    memset(&how, 0, sizeof how);
+    how.rows = ROWS, how.no_halting = 1, how.max_steps = 2, how.results = plain;
+    CHECK_OK(hrm_solve(model, puzzles, answers, &how));
+    for (int i = 0; i < ROWS; i++) CHECK(plain[i].q_halt == plain[i / COPIES * COPIES].q_halt, "copies without noise are equal");
+    how.start_noise = 0.5f, how.copies = COPIES, how.noise_seed = 4, how.results = all;
+    CHECK_OK(hrm_solve(model, puzzles, answers, &how));
+    how.rows = COPIES, how.results = one;
+    for (int p = 0; p < PUZZLES; p++) {
+        CHECK_OK(hrm_solve(model, puzzles + p * COPIES * T, answers, &how));
+        for (int k = 0; k < COPIES; k++)
+            CHECK(one[k].q_halt == all[p * COPIES + k].q_halt, "puzzle %d, copy %d: alone another answer", p, k);
+    }
+    CHECK(all[0].q_halt != all[1].q_halt && all[0].q_halt != plain[0].q_halt, "noise changes what comes out");
+    how.rows = ROWS, how.start_noise = 0, how.results = all;
+    CHECK_OK(hrm_solve(model, puzzles, answers, &how));
+    for (int i = 0; i < ROWS; i++) CHECK(all[i].q_halt == plain[i].q_halt, "the next call without noise has none");
+    hrm_model_destroy(model);
+}
+
 int main(void)
 {
     check_loss_scale();
@@ -1316,6 +1378,7 @@ int main(void)
     check_schedule();
     check_optimizers();
     check_halting();
+    check_start_noise();
     check_exploration();
     check_carry();
     check_metrics();

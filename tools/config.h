@@ -108,7 +108,12 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                              \
       "segments at most; may exceed training's")                                                                               \
     X(INT, votes, "votes", "1", 1, 1024, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                             \
-      "symmetric copies of a puzzle that are solved side by side: of mazes 8 at most, of other grids none")                    \
+      "copies of a puzzle that are solved side by side: symmetric ones of Sudokus and mazes (8 at most), of other "             \
+      "grids equal ones with start_noise")                    \
+    X(REAL, start_noise, "start_noise", "0", 0, 1000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                \
+      "how far from their initial values the states start, a normal deviation, each copy its own")                             \
+    X(INT, noise_seed, "noise_seed", "0", 0, 9007199254740992.0, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                     \
+      "of start_noise")                                                                                                        \
     X(WORD, vote, "vote", "majority", "majority|first|best_q", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                       \
       "whose answer is taken: most copies'; the first's that says it is right; the best q_halt's")                             \
     X(FLAG, compare, "compare", "true", CONFIG_EVAL, CONFIG_LOCAL,                                                             \

@@ -399,6 +399,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     step.halt_max_steps = s->halt, step.q_loss_weight = 0.5f, step.first_row = 7;
     step.beta1 = 0.9f, step.beta2 = 0.95f, step.bias1 = 0.4f, step.bias2 = 0.6f;
     step.attempt = 3, step.growth_interval = 100;
+    step.start_noise = 0.3f, step.copies = 3, step.noise_seed = 5;
     for (int i = 0; i < 2; i++) step.rates[i].lr = 1e-2f, step.rates[i].weight_decay = 0.5f;
     *c->step = step;
     gpu_upload(p, g->step, &step, sizeof step);
