@@ -1263,7 +1263,7 @@ HRM__BOTH int32_t hrm__halts(const hrm_step *s, int train, int32_t steps, const 
 }
 
 /* ---- where a state starts ----------------------------------------------------------------------------------------------- */
-/* What is added to element i of state `state` of row r, [S,D] elements: start_noise N(0,1), the same for a copy of every puzzle. */
+/* What is added to element i of row r's [S,D] of a state: start_noise N(0,1), the same for a copy of every puzzle. */
 HRM__BOTH float hrm__start_noise(const hrm_step *s, int32_t r, int state, uint32_t i)
 {
     uint32_t u[4], pair = i / 2 % 2 * 2; /* two normal numbers of two words (Box and Muller 1958) */

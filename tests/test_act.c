@@ -1352,7 +1352,8 @@ static void check_start_noise(void)
     memset(&how, 0, sizeof how);
     how.rows = ROWS, how.no_halting = 1, how.max_steps = 2, how.results = plain;
     CHECK_OK(hrm_solve(model, puzzles, answers, &how));
-    for (int i = 0; i < ROWS; i++) CHECK(plain[i].q_halt == plain[i / COPIES * COPIES].q_halt, "copies without noise are equal");
+    for (int i = 0; i < ROWS; i++)
+        CHECK(plain[i].q_halt == plain[i / COPIES * COPIES].q_halt, "copies without noise are equal");
     how.start_noise = 0.5f, how.copies = COPIES, how.noise_seed = 4, how.results = all;
     CHECK_OK(hrm_solve(model, puzzles, answers, &how));
     how.rows = COPIES, how.results = one;

@@ -108,7 +108,7 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                              \
       "segments at most; may exceed training's")                                                                               \
     X(INT, votes, "votes", "1", 1, 1024, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                             \
-      "copies of a puzzle that are solved side by side: symmetric ones of Sudokus and mazes (8 at most), of other "             \
+      "copies of a puzzle that are solved side by side: symmetric ones of Sudokus and mazes (8 at most), of other "            \
       "grids equal ones with start_noise")                    \
     X(REAL, start_noise, "start_noise", "0", 0, 1000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                \
       "how far from their initial values the states start, a normal deviation, each copy its own")                             \
