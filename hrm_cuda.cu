@@ -1146,8 +1146,7 @@ __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(a
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim,
         D = x.heads * hd;
-    int tiles = ceil_div(x.S, rows), part = (int)blockIdx.x / tiles, head = part % x.heads, b = part / x.heads,
-        q0 = (int)blockIdx.x % tiles * rows, first = q0 + warp * 16 * MT;
+    int head = (int)blockIdx.y, b = (int)blockIdx.z, q0 = (int)blockIdx.x * rows, first = q0 + warp * 16 * MT;
     constexpr int TILE = ATTENTION_KEYS * (HD + 8) * 2;
     uint32_t q_tile = shared_address(shared), ring = q_tile + (uint32_t)(rows * (HD + 8) * 2);
     const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd;
@@ -1182,10 +1181,10 @@ __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(a
         int col = j * ATTENTION_KEYS;
         if (end - col > 32)
             attention_step<HD, MT, 8, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
-                                      x.scale_log2);
+                                         x.scale_log2);
         else
             attention_step<HD, MT, 4, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
-                                      x.scale_log2);
+                                         x.scale_log2);
     }
 #pragma unroll
     for (int i = 0; i < MT; i++) {
@@ -1221,8 +1220,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim,
         D = x.heads * hd;
-    int tiles = ceil_div(x.S, rows), part = (int)blockIdx.x / tiles, head = part % x.heads, b = part / x.heads,
-        r0 = (int)blockIdx.x % tiles * rows, first = r0 + warp * 16;
+    int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
     uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
     const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
     const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
@@ -4200,12 +4198,29 @@ template <class T> static hrm_status attention_backward_on_simt(hrm_device *dev,
     return HRM_OK;
 }
 
+/* A grid's z ends at 65,535: more rows take several. (Numbered by x alone the kernels would be short of registers.) */
+enum { GRID_ROWS = 65535 };
+template <class T> static dim3 attention_grid(const attention_args<T> &x, int rows, int B)
+{
+    return dim3((unsigned)ceil_div(x.S, rows), (unsigned)x.heads, (unsigned)min_int(B, GRID_ROWS));
+}
+template <class T> static attention_args<T> attention_from(const attention_args<T> &x, int b)
+{
+    attention_args<T> y = x;
+    size_t n = (size_t)b * (size_t)x.S * (size_t)x.heads * (size_t)x.head_dim, m = (size_t)b * (size_t)x.heads * (size_t)x.Sp;
+    y.qkv += 3 * n, y.o += n;
+    if (x.d_o) y.d_o += n, y.dqkv += 3 * n, y.delta += m;
+    if (x.lse) y.lse += m;
+    return y;
+}
 template <int HD, int MT, class T>
 static hrm_status attention_forward_on_mma(hrm_device *dev, attention_args<T> &x, int B, int warps)
 {
     int shared_bytes = attention_forward_shared<HD, MT>(warps);
     TRY(allow_shared(dev, attention_forward_mma<HD, MT, T>, shared_bytes, "attention_forward_mma"));
-    CHAIN(dev, (attention_forward_mma<HD, MT, T>), ceil_div(x.S, warps * 16 * MT) * x.heads * B, 32 * warps, shared_bytes, x);
+    for (int b = 0; b < B; b += GRID_ROWS)
+        CHAIN(dev, (attention_forward_mma<HD, MT, T>), attention_grid(x, warps * 16 * MT, B - b), 32 * warps, shared_bytes,
+              attention_from(x, b));
     return HRM_OK;
 }
 template <int HD, class T> static hrm_status attention_forward_of(hrm_device *dev, attention_args<T> &x, int B)
@@ -4223,11 +4238,13 @@ template <int HD, class T> static hrm_status attention_backward_of(hrm_device *d
     int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4;
     while (warps > 1 && attention_backward_shared<HD>(warps) > dev->shared_most) warps--;
     int shared_bytes = attention_backward_shared<HD>(warps);
-    int grid = ceil_div(x.S, warps * 16) * x.heads * B;
     TRY(allow_shared(dev, attention_backward_mma<HD, false, T>, shared_bytes, "attention_backward_mma"));
     TRY(allow_shared(dev, attention_backward_mma<HD, true, T>, shared_bytes, "attention_backward_mma"));
-    CHAIN(dev, (attention_backward_mma<HD, false, T>), grid, 32 * warps, shared_bytes, x);
-    CHAIN(dev, (attention_backward_mma<HD, true, T>), grid, 32 * warps, shared_bytes, x);
+    for (int b = 0; b < B; b += GRID_ROWS) {
+        dim3 grid = attention_grid(x, warps * 16, B - b);
+        CHAIN(dev, (attention_backward_mma<HD, false, T>), grid, 32 * warps, shared_bytes, attention_from(x, b));
+        CHAIN(dev, (attention_backward_mma<HD, true, T>), grid, 32 * warps, shared_bytes, attention_from(x, b));
+    }
     return HRM_OK;
 }
 /* a [B,S,columns] matrix in boxes of 64 columns and some rows, of one batch row */
