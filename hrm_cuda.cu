@@ -198,6 +198,7 @@ template <class T> struct ending {
     float         inv_I;
     float         alpha, beta; /* END_SCALED */
     size_t        step_A, step_B, step_out; /* elements from one matrix to the next; x lies as out does */
+    const float  *r, *k;    /* [M] END_SWIGLU_BACK with a norm inside: its factor, and see normalise_backward_kernel; or NULL */
 };
 __host__ __device__ constexpr bool ends_swiglu(int kind) { return kind == END_SWIGLU || kind == END_SWIGLU_NORM; }
 __host__ __device__ constexpr bool ends_residual(int kind) { return kind == END_RESIDUAL || kind == END_RESIDUAL_NORM; }
@@ -222,6 +223,15 @@ template <class T> __device__ __forceinline__ float inner_factor(const ending<T>
 }
 
 __device__ __forceinline__ float silu(float x) { return __fdividef(x, 1.0f + __expf(-x)); }
+
+/* SwiGLU with a norm of factor r inside, dh times r: gate and up become their gradients, the result is h / r */
+__device__ __forceinline__ float swiglu_norm_back(float *gate, float *up, float dh, float sigmoid, float k)
+{
+    float g = *gate, u = *up, p = g * u, dn = dh * sigmoid, dp = fmaf(-k, p, dn);
+    *gate = fmaf(fmaf(-dn, sigmoid, dn), p, dp * u);
+    *up = dp * g;
+    return sigmoid * p;
+}
 
 template <int KIND, class T>
 __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, float *v, float rs, float *squares)
@@ -273,12 +283,20 @@ __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, 
         T *gate_up = e.gate_up + (size_t)row * 2 * e.N + 2 * col;
         load<8>(g, gate_up);
         load<8>(u, gate_up + 8);
+        if (e.k) {
+            float r = e.r[row], k = e.k[row];
+            for (int i = 0; i < 8; i++) {
+                float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i]));
+                h[i] = swiglu_norm_back(&g[i], &u[i], r * v[i], sigmoid, k) * r;
+            }
+        } else {
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i])), s = g[i] * sigmoid, d = v[i];
-            h[i] = s * u[i];
-            g[i] = d * u[i] * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
-            u[i] = d * s;
+            for (int i = 0; i < 8; i++) {
+                float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i])), s = g[i] * sigmoid, d = v[i];
+                h[i] = s * u[i];
+                g[i] = d * u[i] * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
+                u[i] = d * s;
+            }
         }
         store<8>(gate_up, g);
         store<8>(gate_up + 8, u);
@@ -653,7 +671,14 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
                 p.turn[half][u] = e.rope[(size_t)(row % e.S) * (e.head_dim / 2) + (8 * u + 2 * t) % e.head_dim / 2];
         }
     }
-    if (KIND == END_SWIGLU_BACK) load_gate_up(e, p, m0 + g, n0, t, 0);
+    if (KIND == END_SWIGLU_BACK) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int row = min(m0 + g + 8 * half, e.M - 1);
+            p.rs[half] = e.k ? e.r[row] : 1.0f, p.inner[half] = e.k ? e.k[row] : 0;
+        }
+        load_gate_up(e, p, m0 + g, n0, t, 0);
+    }
 }
 __device__ __forceinline__ void unpack8(float *v, uint4 x)
 {
@@ -746,10 +771,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
                     unpack8(x, p.x[0][i % 4]), unpack8(u, p.x[1][i % 4]);
 #pragma unroll
                     for (int j = 0; j < 8; j++) {
-                        float sigmoid = sigmoid_fast(x[j]), s = x[j] * sigmoid, dh = v[j];
-                        h[j] = s * u[j];
-                        x[j] = dh * u[j] * (sigmoid + s * (1.0f - sigmoid));
-                        u[j] = dh * s;
+                        float r = p.rs[half];
+                        h[j] = swiglu_norm_back(&x[j], &u[j], r * v[j], sigmoid_fast(x[j]), p.inner[half]) * r;
                     }
                     bf16 *gate_up = e.gate_up + (size_t)row * 2 * e.N + 2 * col;
                     if (there) {
@@ -1181,10 +1204,10 @@ __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(a
         int col = j * ATTENTION_KEYS;
         if (end - col > 32)
             attention_step<HD, MT, 8, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
-                                         x.scale_log2);
+                                      x.scale_log2);
         else
             attention_step<HD, MT, 4, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
-                                         x.scale_log2);
+                                      x.scale_log2);
     }
 #pragma unroll
     for (int i = 0; i < MT; i++) {
@@ -2845,9 +2868,12 @@ __global__ void normalise_kernel(T *y, T *y2, float *r, const T *s, int M, int D
     if (r && lane == 0) r[row] = f;
 }
 
-/* ds = r (dy - y mean(dy y)) */
+/* ds = r (dy - y mean(dy y)), of y = r (x + branch). With x, and the factors of the norm inside the branch's SwiGLU of width I:
+ * its gradient is dp = inner dn - k gate up with k = inner^2 mean, I mean = sum of dh h = sum of ds branch, which ds, at right
+ * angles to y, makes D eps r^2 mean(dy y) - sum of ds x: known before dh is. */
 template <class T, int W>
-__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D, int count)
+__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D, int count, const T *x,
+                                          const float *inner, float *k, float inv_I, float eps)
 {
     chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
@@ -2859,11 +2885,28 @@ __global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const 
         for (int j = 0; j < W; j++) sum += u[j] * v[j];
     }
     float mean = warp_sum(sum) / (float)count;
+    sum = 0;
     for (int d = lane * W; d < D; d += 32 * W) {
         load<W>(u, dy + d), load<W>(v, y + d);
         for (int j = 0; j < W; j++) u[j] = f * (u[j] - v[j] * mean);
         store<W>(ds + d, u);
+        if (!x) continue;
+        load<W>(v, x + (size_t)row * D + d);
+        for (int j = 0; j < W; j++) sum += u[j] * v[j];
     }
+    if (!x) return;
+    sum = warp_sum(sum);
+    if (lane == 0) k[row] = inner[row] * inner[row] * inv_I * ((float)count * eps * f * f * mean - sum);
+}
+/* r [M] = 1 / sqrt(sum of squares [M,slots] / I + eps) */
+__global__ void factors_kernel(float *r, const float *squares, int slots, int M, float inv_I, float eps)
+{
+    chain();
+    int row = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    float sum = 0;
+    if (row >= M) return;
+    for (int i = 0; i < slots; i++) sum += squares[(size_t)row * slots + i];
+    r[row] = rsqrtf(sum * inv_I + eps);
 }
 
 /* Weights of one kind, all layers: w [rows,columns] float -> to [N,K] with permuted rows, filled up with zeros, and its
@@ -3396,12 +3439,9 @@ __global__ void __launch_bounds__(SIGN_THREADS)
         for (int k = 0; k < SIGN_THREADS / 32; k++) before += k < warp ? counts[k] : 0, n += counts[k];
         if (mine) same[before + __popc(votes & ((1u << lane) - 1))] = i;
         __syncthreads();
-        for (int k0 = 0; d < ndim && k0 < n; k0 += 32) {
-            float g[32];
-#pragma unroll
-            for (int k = 0; k < 32; k++) g[k] = k0 + k < n ? grad[(size_t)same[k0 + k] * ndim + d] : 0.0f;
-#pragma unroll
-            for (int k = 0; k < 32; k++) sum += g[k];
+        if (d < ndim) {
+#pragma unroll 16
+            for (int k = 0; k < n; k++) sum += grad[(size_t)same[k] * ndim + d];
         }
         __syncthreads();
     }
@@ -3855,6 +3895,9 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 
 static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
 
+/* The MLP's norm inside goes back within the product before (normalise_backward_kernel); in float32 after it. */
+static bool norm_goes_ahead(const hrm_dims *d, size_t element) { return d->mlp_norm && element == sizeof(bf16); }
+
 /* What is kept of a block for the backward pass, in this order, besides its output, which is the next one's input; each begins
  * at a multiple of 256 bytes. MA: M where there is attention, else 0. */
 #define SAVED_LIST(X) /* type, name, bytes */ \
@@ -3864,7 +3907,8 @@ static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64;
     X(float, lse, MA ? per_head : 0) \
     X(float, r1, (d->mixer ? (size_t)d->B * D : M) * sizeof(float)) \
     X(float, inner, d->mixer && d->mlp_norm ? (size_t)d->B * D * sizeof(float) : 0) \
-    X(float, r2, M * sizeof(float))
+    X(float, r2, M * sizeof(float)) \
+    X(float, inner2, norm_goes_ahead(d, element) ? M * sizeof(float) : 0)
 struct saved_layer {
 #define MEMBER(type, name, bytes) type *name;
     SAVED_LIST(MEMBER)
@@ -4198,29 +4242,13 @@ template <class T> static hrm_status attention_backward_on_simt(hrm_device *dev,
     return HRM_OK;
 }
 
-/* A grid's z ends at 65,535: more rows take several. (Numbered by x alone the kernels would be short of registers.) */
-enum { GRID_ROWS = 65535 };
-template <class T> static dim3 attention_grid(const attention_args<T> &x, int rows, int B)
-{
-    return dim3((unsigned)ceil_div(x.S, rows), (unsigned)x.heads, (unsigned)min_int(B, GRID_ROWS));
-}
-template <class T> static attention_args<T> attention_from(const attention_args<T> &x, int b)
-{
-    attention_args<T> y = x;
-    size_t n = (size_t)b * (size_t)x.S * (size_t)x.heads * (size_t)x.head_dim, m = (size_t)b * (size_t)x.heads * (size_t)x.Sp;
-    y.qkv += 3 * n, y.o += n;
-    if (x.d_o) y.d_o += n, y.dqkv += 3 * n, y.delta += m;
-    if (x.lse) y.lse += m;
-    return y;
-}
 template <int HD, int MT, class T>
 static hrm_status attention_forward_on_mma(hrm_device *dev, attention_args<T> &x, int B, int warps)
 {
     int shared_bytes = attention_forward_shared<HD, MT>(warps);
     TRY(allow_shared(dev, attention_forward_mma<HD, MT, T>, shared_bytes, "attention_forward_mma"));
-    for (int b = 0; b < B; b += GRID_ROWS)
-        CHAIN(dev, (attention_forward_mma<HD, MT, T>), attention_grid(x, warps * 16 * MT, B - b), 32 * warps, shared_bytes,
-              attention_from(x, b));
+    CHAIN(dev, (attention_forward_mma<HD, MT, T>),
+          dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B), 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
 template <int HD, class T> static hrm_status attention_forward_of(hrm_device *dev, attention_args<T> &x, int B)
@@ -4238,13 +4266,11 @@ template <int HD, class T> static hrm_status attention_backward_of(hrm_device *d
     int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4;
     while (warps > 1 && attention_backward_shared<HD>(warps) > dev->shared_most) warps--;
     int shared_bytes = attention_backward_shared<HD>(warps);
+    dim3 grid((unsigned)ceil_div(x.S, warps * 16), (unsigned)x.heads, (unsigned)B);
     TRY(allow_shared(dev, attention_backward_mma<HD, false, T>, shared_bytes, "attention_backward_mma"));
     TRY(allow_shared(dev, attention_backward_mma<HD, true, T>, shared_bytes, "attention_backward_mma"));
-    for (int b = 0; b < B; b += GRID_ROWS) {
-        dim3 grid = attention_grid(x, warps * 16, B - b);
-        CHAIN(dev, (attention_backward_mma<HD, false, T>), grid, 32 * warps, shared_bytes, attention_from(x, b));
-        CHAIN(dev, (attention_backward_mma<HD, true, T>), grid, 32 * warps, shared_bytes, attention_from(x, b));
-    }
+    CHAIN(dev, (attention_backward_mma<HD, false, T>), grid, 32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_backward_mma<HD, true, T>), grid, 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
 /* a [B,S,columns] matrix in boxes of 64 columns and some rows, of one batch row */
@@ -4259,8 +4285,7 @@ static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, in
 }
 static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
-    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2 &&
-           B <= 65535; /* a grid's z */
+    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
 }
 
 static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -4353,6 +4378,34 @@ template <class T> static hrm_status attention_backward(hrm_device *dev, attenti
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
+}
+
+/* Both of them for any number of rows, as many at a time as a grid's z takes. */
+enum { ATTENTION_ROWS = 65535 };
+template <class T> static attention_args<T> attention_rows(const attention_args<T> &x, int b)
+{
+    attention_args<T> y = x; /* from row b on */
+    size_t at = (size_t)b * (size_t)x.S * (size_t)(x.heads * x.head_dim), heads = (size_t)b * (size_t)x.heads * (size_t)x.Sp;
+    y.qkv += 3 * at, y.o += at;
+    if (x.lse) y.lse += heads;
+    if (x.dqkv) y.dqkv += 3 * at, y.d_o += at, y.delta += heads;
+    return y;
+}
+template <class T> static hrm_status attention_forward_all(hrm_device *dev, const attention_args<T> &x, int B)
+{
+    for (int b = 0; b < B; b += ATTENTION_ROWS) {
+        attention_args<T> some = attention_rows(x, b);
+        TRY(attention_forward(dev, some, min_int(B - b, ATTENTION_ROWS)));
+    }
+    return HRM_OK;
+}
+template <class T> static hrm_status attention_backward_all(hrm_device *dev, const attention_args<T> &x, int B)
+{
+    for (int b = 0; b < B; b += ATTENTION_ROWS) {
+        attention_args<T> some = attention_rows(x, b);
+        TRY(attention_backward(dev, some, min_int(B - b, ATTENTION_ROWS)));
+    }
+    return HRM_OK;
 }
 
 /* ==================================================================================================== >>cuda-table =======*/
@@ -4513,7 +4566,8 @@ static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T
 }
 
 template <class T>
-static hrm_status half_forward(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now)
+static hrm_status half_forward(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, float *inner,
+                               bool now)
 {
     const T *W = weight_of<T>(c, h.gate_up, 0);
     stream<T> product = {(T *)c.p.big, NULL, 0};
@@ -4523,6 +4577,9 @@ static hrm_status half_forward(const block_call &c, const half_block &h, stream<
         e.squares_out = c.p.inner;
         TRY((gemm<END_SWIGLU_NORM, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
         product.squares = c.p.inner, product.slots = e.slots_out;
+        if (inner)
+            CHAIN(c.dev, factors_kernel, ceil_div(h.M, 128), 128, 0, inner, c.p.inner, e.slots_out, h.M, 1.0f / (float)h.I,
+                  c.w->d.eps);
     } else TRY((gemm<END_SWIGLU, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
     return join<T>(c, h, s, out, out2, r, now, product, h.I, h.down);
 }
@@ -4615,7 +4672,7 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
             half_block mix = mix_half(c.w);
             stream<T> t = {(T *)c.p.o, NULL, 0};
             TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, true));
+            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
             TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
         }
         s->at = y1, s->squares = NULL;
@@ -4629,11 +4686,12 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
         TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
         attention_args<T> x = attention_for<T>(c.w, &c.pre);
         x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
-        TRY(attention_forward(c.dev, x, c.w->rows));
+        TRY(attention_forward_all(c.dev, x, c.w->rows));
         stream<T> a = {o, NULL, 0};
         TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }
-    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, now);
+    float *inner = keep && norm_goes_ahead(d, sizeof(T)) ? keep->inner2 : NULL;
+    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, inner, now);
 }
 
 /* One pass, in place on its state; with a slot what the backward pass needs is kept. */
@@ -4789,22 +4847,23 @@ static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_
  * Of mixing x is [B S,D] still, and is turned into dz's place, free once ds is there. */
 template <class T>
 static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r,
-                                  const T **df)
+                                  const T **df, const T *x, const float *inner)
 {
     T *ds = (T *)c.p.o;
-    CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count);
+    CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count, inner ? x : NULL, inner,
+               c.p.squares[h.branch], 1.0f / (float)h.I, c.w->d.eps);
     if (c.drops) CHAIN_ROWS(c.dev, drop_kernel, h.N, h.M, (T *)c.p.f, (const T *)ds, drop_for(c, h), h.M, h.N);
     *df = (const T *)(c.drops ? c.p.f : c.p.o);
     return HRM_OK;
 }
 template <class T>
-static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r, T *dz,
-                                float *grads)
+static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r,
+                                const float *inner, T *dz, float *grads)
 {
     T *gate_up = (T *)c.p.big, *product = (T *)c.p.h;
     const T *df;
     const size_t *at = c.w->at.block_offset;
-    TRY(branch_gradient<T>(c, h, dz, y, r, &df));
+    TRY(branch_gradient<T>(c, h, dz, y, r, &df, x, inner));
     if (h.branch == 0) { /* mixing */
         stream<T> rows = {(T *)x, NULL, 0};
         TRY(turn<T>(c, dz, rows, c.w->d.S, c.w->d.D, c.w->d.D, h.N));
@@ -4815,7 +4874,8 @@ static hrm_status half_backward(const block_call &c, const half_block &h, const 
     TRY((gemm<END_STORE, T>(c.dev, x, weight_of<T>(c, h.gate_up, 0), h.M, 2 * h.I, h.N, e)));
     e = base;
     e.out = product, e.gate_up = gate_up;
-    if (c.w->d.mlp_norm) {
+    if (inner) e.r = inner, e.k = c.p.squares[h.branch];
+    if (c.w->d.mlp_norm && !inner) {
         TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, h.down, 1), h.M, h.I, h.N, e)));
         CHAIN(c.dev, swiglu_norm_backward_kernel<T>, row_blocks(h.M), 32 * ROW_WARPS, 0, gate_up, product, h.M, h.I,
               c.w->d.eps);
@@ -4838,14 +4898,14 @@ static hrm_status attention_half_backward(const block_call &c, const saved_layer
     const T *df;
     const size_t *at = c.w->at.block_offset;
     h.branch = 0;
-    TRY(branch_gradient<T>(c, h, dz, (const T *)keep.y1, keep.r1, &df));
+    TRY(branch_gradient<T>(c, h, dz, (const T *)keep.y1, keep.r1, &df, (const T *)NULL, NULL));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_O_PROJ], df, keep.o, h.M, HRM_O_PROJ));
     ending<T> base = ending_for<T>(&c.w->d, D), e = base;
     e.out = d_o;
     TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, HRM_O_PROJ, 1), h.M, D, D, e)));
     attention_args<T> a = attention_for<T>(c.w, &c.pre);
     a.qkv = (const T *)keep.qkv, a.o = (T *)keep.o, a.d_o = d_o, a.lse = keep.lse, a.delta = c.p.delta, a.dqkv = dqkv;
-    TRY(attention_backward(c.dev, a, c.w->rows));
+    TRY(attention_backward_all(c.dev, a, c.w->rows));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_QKV_PROJ], dqkv, x, h.M, HRM_QKV_PROJ));
     e = base;
     e.out = dz, e.residual = (const T *)c.p.o;
@@ -4867,7 +4927,8 @@ template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w,
             stream<T> s = {x, NULL, 0};
             TRY(block_forward<T>(c, &keep, &s, y2, NULL, true));
         }
-        TRY(half_backward<T>(c, mlp_half(w), (const T *)keep.y1, y2, keep.r2, dz, grads));
+        TRY(half_backward<T>(c, mlp_half(w), (const T *)keep.y1, y2, keep.r2,
+                             norm_goes_ahead(d, sizeof(T)) ? keep.inner2 : NULL, dz, grads));
         if (!d->mixer) {
             TRY(attention_half_backward<T>(c, keep, x, dz, grads));
             continue;
@@ -4880,7 +4941,7 @@ template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w,
         stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0}, y1 = {(T *)keep.y1, NULL, 0};
         TRY(turn<T>(c, turned.at, down, d->S, d->D, d->D, mix.N));
         TRY(turn<T>(c, (T *)c.p.h, y1, d->S, d->D, d->D, mix.N)); /* read before h is written */
-        TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, turned.at, grads));
+        TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, NULL, turned.at, grads));
         TRY(turn<T>(c, dz, turned, d->D, d->S, mix.N, d->D));
     }
     return HRM_OK;
@@ -4972,8 +5033,6 @@ template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const pr
 template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<bf16> &e)
 {
     e.vector = 1; /* sides are multiples of 8 */
-    if (ceil_div(e.M, 128) * ceil_div(e.N, 128) * q.count >= dev->sms * 3 / 4)
-        return gemm_on_mma<END_SCALED, TRANS, 128, 128, 2, 4, 3>(dev, q, e);
     return gemm_on_mma<END_SCALED, TRANS, 64, 64, 2, 2, 4>(dev, q, e);
 }
 /* out [M,N] = alpha A B^T, or A^T B, + beta x: `count` times, operands one matrix after the other */
