@@ -1204,10 +1204,10 @@ __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(a
         int col = j * ATTENTION_KEYS;
         if (end - col > 32)
             attention_step<HD, MT, 8, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
-                                      x.scale_log2);
+                                         x.scale_log2);
         else
             attention_step<HD, MT, 4, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
-                                      x.scale_log2);
+                                         x.scale_log2);
     }
 #pragma unroll
     for (int i = 0; i < MT; i++) {
