@@ -146,6 +146,7 @@ refuse 1 'ema is false (command line), but true in the run' train resume=run_fas
 refuse 2 'arch is "tmr", expected one of hrm_v1, trm, trm_mlp, fast, micro' train arch=tmr data_path=data
 refuse 2 'arch is "tmr", expected one of hrm_v1' info arch=tmr
 refuse 1 'arch.H_cycles is 3 (arch=trm), but 2 in run_fast/step_6.safetensors (its own metadata)' eval checkpoint=run_fast/step_6.safetensors data_path=data arch=trm
+refuse 1 'arch.halt_max_steps is 16 (arch=hrm_v1), but 2 in run_fast/step_6.safetensors (its own metadata)' eval checkpoint=run_fast/step_6.safetensors data_path=data arch=hrm_v1
 refuse 1 'seq_len is 36, but 16 in run_fast/step_6.safetensors' eval checkpoint=run_fast/step_6.safetensors data_path=nine
 printf 'arch:\n  H_cycles: 5\n  dropout: 0.5\n' > mine.yaml
 good "a checkpoint over --config" eval checkpoint=run_fast/step_6.safetensors data_path=data threads=1 --config mine.yaml
@@ -265,6 +266,18 @@ for r in run_fast/step_6 run_class/step_1; do
     good "evaluate $r" eval checkpoint=$r.safetensors data_path=data threads=1; cp out $name.json
     for f in $name.pt $name.back.safetensors; do good "evaluate $f" eval checkpoint=$f data_path=data threads=1; same out $name.json; done
 done
+
+# ---- what nothing looks at is said ---------------------------------------------------------------------------------------------------------
+good "keys for nothing" train data_path=data $quick steps=1 checkpoint_path=run_idle muon_lr=0.1 ema_from=3 curriculum_steps=4 arch.pos_encodings=None
+for line in "muon_lr does nothing without optimizer=muon" "ema_from does nothing without ema=true" \
+    "curriculum_steps does nothing without arch.halt_max_steps_start, arch.H_cycles_start or arch.L_cycles_start"; do
+    has err "hrm: $line"
+done
+has run_idle/all_config.yaml "  pos_encodings: none"
+good "an average that never begins" train data_path=data $quick steps=2 checkpoint_path=run_unborn ema=true ema_from=2
+has err "hrm: ema_from is 2, and training ends at step 2: the average never begins"
+refuse 2 'no key "arch.foo"; hrm train --help lists them' train data_path=data arch.foo=1
+refuse 2 'no key "hiden_size"; did you mean arch.hidden_size?' train data_path=data hiden_size=1
 
 # ---- what contradicts itself ------------------------------------------------------------------------------------------------------------
 refuse 2 'arch.mlp_t mixes every position with every other, which arch.causal forbids' train data_path=data arch.mlp_t=true arch.causal=true

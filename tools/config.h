@@ -106,6 +106,10 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
       "full: always halt_max_steps segments, as published; adaptive: a puzzle stops when the model says so [in solve]")        \
     X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                              \
       "segments at most; may exceed training's")                                                                               \
+    X(INT, votes, "votes", "1", 1, 1024, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                             \
+      "symmetric copies of a puzzle that are solved side by side: of mazes 8 at most, of other grids none")                    \
+    X(WORD, vote, "vote", "majority", "majority|first|best_q", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                       \
+      "whose answer is taken: most copies'; the first's that says it is right; the best q_halt's")                             \
     X(FLAG, compare, "compare", "true", CONFIG_EVAL, CONFIG_LOCAL,                                                             \
       "with halt=adaptive: also run in full, to tell how much accuracy was kept")                                              \
     X(INT, eval_batch_size, "eval_batch_size", "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,          \

@@ -779,10 +779,11 @@ static void print_usage(void)
     printf(
         "usage: hrm train [--config FILE.yaml] data_path=DIR [KEY=VALUE…]\n"
         "       hrm train resume=RUN_DIR [KEY=VALUE…]\n\n"
-        "Trains a model on a data set. A run writes into checkpoint_path: all_config.yaml, metrics.jsonl, TensorBoard events,\n"
-        "step_N.safetensors, and state.safetensors, from which resume goes on exactly; with steps=N or epochs=N also past the "
-        "end.\n"
-        "A folder that holds a run is refused without overwrite=true, and so is one in which another process trains.\n"
+        "Trains a model on a data set. A run writes into checkpoint_path:\n"
+        "all_config.yaml, metrics.jsonl, TensorBoard events, step_N.safetensors, and\n"
+        "state.safetensors, from which resume goes on exactly; with steps=N or epochs=N\n"
+        "also past the end. A folder that holds a run is refused without overwrite=true,\n"
+        "and so is one in which another process trains.\n"
         "SIGINT and SIGTERM finish the step, save and stop; a second one stops at once.\n\n");
     config_help(CONFIG_TRAIN);
 }

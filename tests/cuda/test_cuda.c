@@ -1,14 +1,23 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32 and bfloat16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|family [NAME]]   light: small cases only, wide: two for the wgmma kernels, both for a
- * memory checker; errors: prints every error; family: those cases only, whose name has NAME in it */
+ * usage: test_cuda [light|wide|errors|entries [NAME]|family [NAME]|faults]   light: small cases only, wide: two for the wgmma
+ * kernels, both for a memory checker; errors: prints every error; entries, family: those cases only, whose name has NAME in it;
+ * faults: threads, refusals, replays, recovery */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 #include "harness.h"
 #include "util.h"
+#include <pthread.h>
+
+/* of the CUDA runtime, whose headers need not be where a test is compiled */
+extern int cudaGetDeviceCount(int *count);
+extern int cudaSetDevice(int device);
+extern int cudaGetLastError(void);
+extern int cudaPeekAtLastError(void);
 
 static int light, wide, verbose; /* the cases that a memory checker gets through: small ones, wgmma's; every error as a line */
+static int dirty_work; /* scratch holds anything before a case begins, not zeros */
 
 /* ---- a pair of runs ------------------------------------------------------------------------------------------------------ */
 typedef struct shape {
@@ -33,6 +42,7 @@ static const shape shapes[] = {
     {"head of 80, uneven tiles", 299, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1, 5e-2},
     {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1, 0},
     {"sudoku, full tiles", 81, 11, 512, 1, 512, 8, 1, 1, 56, 16, 4, 0, 0, 0, 2, 2.5e-2},
+    {"66,000 rows", 3, 5, 16, 5, 16, 1, 1, 1, 66000, 4, 1, 0, 0, 0, 1, 5e-2}, /* more than a grid's y and z take */
     {"maze causal", 900, 6, 512, 1, 512, 8, 1, 1, 9, 16, 1, 0, 1, 0, 1, 0},
     {"maze", 900, 6, 512, 1, 512, 8, 1, 1, 4, 16, 4, 0, 0, 0, 2, 4e-2},
 };
@@ -294,6 +304,13 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     p->round = "";
 }
 
+static void poison_work(pair *p)
+{
+    hrm_device_sizes sizes;
+    CHECK_OK(p->model[1]->table->sizes(p->model[1]->dev, &p->run[1]->w.d, p->run[1]->w.train, &sizes));
+    poison(p, p->run[1]->w.work, sizes.work);
+}
+
 static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *variant)
 {
     int f32 = dtype == HRM_FORWARD_FLOAT32;
@@ -309,6 +326,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     size_t B = (size_t)s->B, T = (size_t)s->T, V = (size_t)s->V, D = (size_t)s->D, S = (size_t)c->d.S, z = B * S * D,
            tokens = B * T;
     hrm_random r = hrm_random_make(11, (uint64_t)s->T);
+    if (dirty_work) poison_work(p);
 
     /* a puzzle table, a carry in mid-flight, a batch, moments */
     for (size_t i = 0; i < hrm__puzzle_count(&c->d); i++) c->puzzle[i] = 0.3f * random_normal(&r);
@@ -434,6 +452,22 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     pair_close(p);
 }
 
+/* Heads of 64 over up to 128 positions, on kernels of their own: at and around the sizes of their tiles. */
+static void check_short_rows(void)
+{
+    static const int positions[] = {17, 97, 1, 64, 81, 82, 128};
+    dirty_work = 1;
+    for (size_t i = 0; i < (light ? 2 : HRM__COUNT(positions)); i++)
+        for (int causal = 0; causal < 2; causal++) {
+            char name[64];
+            int learned = (int)(i + (size_t)causal) % 2;
+            shape s = {name, positions[i], 7, 0, 1, 192, 3, 1, 1, 3, 2, 1, learned, causal, 0, 0, 0};
+            snprintf(name, sizeof name, "%d positions%s%s", s.T, causal ? ", causal" : "", learned ? "" : ", rope");
+            check_entries(&s, HRM_FORWARD_BFLOAT16, "");
+        }
+    dirty_work = 0;
+}
+
 /* ---- trainings: tokens in, the same tokens plus one out, given in reverse ------------------------------------------------ */
 enum { TOY_T = 12, TOY_V = 8, TOY_N = 512 };
 static hrm_dataset *toy_data(void)
@@ -453,20 +487,26 @@ static hrm_dataset *toy_data(void)
     return data;
 }
 
-static hrm_model *toy_train(hrm_device_kind device, hrm_forward_dtype dtype, int steps, double *loss, hrm_metrics *last)
+static hrm_trainer *toy_begin(hrm_model **model, hrm_dataset *data, hrm_device_kind device, hrm_forward_dtype dtype, int steps)
 {
-    hrm_dataset *data = toy_data();
-    hrm_model *model = NULL;
     hrm_trainer *trainer = NULL;
-    if (!data) return NULL;
     hrm_model_desc d = hrm_model_desc_for(data);
     hrm_train_desc td;
+    *model = NULL;
     memset(&td, 0, sizeof td);
     d.hidden_size = 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1;
     d.device = device, d.forward_dtype = dtype;
     td.steps = steps, td.batch_size = 64, td.lr = 1e-3f, td.lr_warmup_steps = 20, td.seed = 2, td.puzzle_emb_lr = 1e-3f;
-    CHECK_OK(hrm_model_create(&model, &d));
-    if (model) CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    CHECK_OK(hrm_model_create(model, &d));
+    if (*model) CHECK_OK(hrm_trainer_create(&trainer, *model, &td));
+    return trainer;
+}
+
+static hrm_model *toy_train(hrm_device_kind device, hrm_forward_dtype dtype, int steps, double *loss, hrm_metrics *last)
+{
+    hrm_dataset *data = toy_data();
+    hrm_model *model = NULL;
+    hrm_trainer *trainer = data ? toy_begin(&model, data, device, dtype, steps) : NULL;
     for (int i = 0; trainer && i < steps; i++) {
         hrm_metrics m;
         memset(&m, 0, sizeof m);
@@ -641,20 +681,28 @@ typedef struct family_case {
     hrm_optimizer optimizer;
     float clip;
     int ema, freeze, checkpointing;
+    int rows; /* 0: 5 */
 } family_case;
 static const family_case family_cases[] = {
-    {"TRM", 9, 32, 3, 32, 2, 2, 1, 0, 0, 2, 2, 1, 1, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 1, 0, 0},
+    {"TRM", 9, 32, 3, 32, 2, 2, 1, 0, 0, 2, 2, 1, 1, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 1, 0, 0, 0},
     {"TRM, AdamW",     20, 40, 2,    32,   4,    1, 1,         0,    1, 2, 1, 2, 1, 1,
-     HRM_NO_POSITIONS, 1,  1,  0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0, 1},
-    {"fast", 21, 16, 1, 32, 2, 1, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0},
-    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1},
+     HRM_NO_POSITIONS, 1,  1,  0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0, 1, 0},
+    {"fast", 21, 16, 1, 32, 2, 2, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0, 0},
+    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1, 0},
     {"mixer, no puzzle", 7, 0, 0, 15,   3, 1, 0,        1, 0, 1, 1, 0, 0, 0,
-     HRM_NO_POSITIONS,   0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0},
-    {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0},
-    {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1},
-    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0},
-    {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1},
-    {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0},
+     HRM_NO_POSITIONS,   0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0, 0},
+    {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0, 0},
+    {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1, 0},
+    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0, 0},
+    {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1, 0},
+    {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0, 0},
+    {"mixer, frozen", 81, 136, 1, 136, 2, 2, 1, 1, 1, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1,
+     0, 0},
+    {"mixer, tails", 85, 72, 2, 72, 2, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0, 0, 1, 0},
+    {"mixer, too long for a tile", 90, 0, 0, 32, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0,
+     0, 0, 0, 0},
+    {"mixer, many rows", 12, 64, 1, 64, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0, 0, 0,
+     900},
 };
 
 /* the gradients of all tensors, and what they are called */
@@ -675,7 +723,8 @@ static float *family_gradient(hrm_run *run, const hrm_model *model, int i, int r
 
 static void check_family_case(const family_case *f, int half)
 {
-    enum { B = 5, STEPS = 3, CPU_RUN = 0, GPU_RUN = 1, OTHER_RUN = 2 }; /* the last: checkpointing the other way round */
+    enum { STEPS = 3, CPU_RUN = 0, GPU_RUN = 1, OTHER_RUN = 2 }; /* the last: checkpointing the other way round */
+    const int B = f->rows ? f->rows : 5;
     hrm_model *model[3] = {NULL, NULL, NULL};
     hrm_run *run[3] = {NULL, NULL, NULL};
     hrm_model_desc d;
@@ -842,6 +891,168 @@ static void check_ahead(void)
     hrm_dataset_close(data);
 }
 
+/* Made on one thread and trained on another, while this one trains on a device of its own, which is another GPU where there are
+ * two: both are what a training by itself is. */
+enum { AWAY_STEPS = 12 };
+typedef struct away { hrm_trainer *trainer; hrm_dataset *data; hrm_status status; char message[512]; } away;
+static void *away_train(void *p)
+{
+    away *a = (away *)p;
+    hrm_metrics m;
+    a->status = HRM_OK;
+    for (int i = 0; i < AWAY_STEPS && a->status == HRM_OK; i++) a->status = hrm_trainer_step(a->trainer, a->data, &m);
+    if (a->status != HRM_OK) snprintf(a->message, sizeof a->message, "%s", hrm_error_message());
+    return NULL;
+}
+static void check_devices(void)
+{
+    hrm_model *alone = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, AWAY_STEPS, NULL, NULL), *model[2] = {NULL, NULL};
+    away all[2];
+    pthread_t thread;
+    int gpus = 0;
+    memset(all, 0, sizeof all);
+    CHECK(cudaGetDeviceCount(&gpus) == 0 && gpus > 0, "%d GPUs", gpus);
+    for (int i = 0; i < 2; i++) {
+        setenv("HRM_CUDA_DEVICE", gpus > 1 && i == 0 ? "1" : "0", 1); /* the other thread's is not the one chosen last */
+        all[i].data = toy_data();
+        all[i].trainer = toy_begin(&model[i], all[i].data, HRM_CUDA, HRM_FORWARD_BFLOAT16, AWAY_STEPS);
+    }
+    unsetenv("HRM_CUDA_DEVICE");
+    if (all[0].trainer && all[1].trainer) {
+        CHECK(pthread_create(&thread, NULL, away_train, &all[0]) == 0, "no thread");
+        away_train(&all[1]);
+        pthread_join(thread, NULL);
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK(all[i].trainer && all[i].status == HRM_OK, "%d: %s", i, all[i].message);
+        CHECK(same_weights(alone, model[i]), "a training beside another one differs, on %s thread", i ? "this" : "another");
+        hrm_trainer_destroy(all[i].trainer);
+        hrm_model_destroy(model[i]);
+        hrm_dataset_close(all[i].data);
+    }
+    hrm_model_destroy(alone);
+}
+
+/* What CUDA refuses is told once, where it happens; what somebody else was refused is not told at all. */
+static void check_refusals(void)
+{
+    pair pair_, *p = &pair_;
+    void *much = NULL;
+    if (pair_open(p, &shapes[0], HRM_FORWARD_BFLOAT16, " (refused)")) {
+        const hrm_device_table *gt = p->model[1]->table;
+        hrm_device *gd = p->model[1]->dev;
+        hrm_work *g = &p->run[1]->w;
+        const hrm_pass *pass = p->model[1]->learning;
+        CHECK_OK(gt->prepare(gd, g));
+        cudaSetDevice(100000);
+        CHECK_OK(gt->act_begin(gd, g));
+        CHECK_OK(gt->passes(gd, g, g->z, pass, 1));
+        cudaGetLastError();
+        g->rows = 0;
+        CHECK_FAILS(gt->passes(gd, g, g->z, pass, 1), HRM_ERR_DEVICE, "kernel");
+        CHECK(cudaPeekAtLastError() == 0, "an error that was told stays");
+        g->rows = g->d.B;
+        CHECK_OK(gt->act_begin(gd, g));
+        CHECK_OK(gt->passes(gd, g, g->z, pass, 1));
+        CHECK_FAILS(gt->buffer_alloc(gd, &much, (size_t)1 << 50), HRM_ERR_MEMORY, "memory");
+        CHECK(cudaPeekAtLastError() == 0, "an error that was told stays");
+        CHECK_OK(gt->act_begin(gd, g));
+        CHECK_OK(gt->sync(gd));
+    }
+    pair_close(p);
+}
+
+/* A sequence that comes again is replayed, however many others come between that do not. */
+static void check_replays(void)
+{
+    pair pair_, *p = &pair_;
+    if (pair_open(p, &shapes[0], HRM_FORWARD_BFLOAT16, "")) {
+        const hrm_device_table *gt = p->model[1]->table;
+        hrm_device *gd = p->model[1]->dev;
+        hrm_work *g = &p->run[1]->w;
+        for (int round = 0; round < 12; round++)
+            for (int i = 0; i < 21; i++) {
+                uint64_t key = i ? (uint64_t)(1000 * (round + 1) + i) : 1;
+                int replayed = 0;
+                CHECK_OK(gt->begin_step(gd, g, key, &replayed));
+                if (i == 0) CHECK(replayed == (round >= 2), "round %d: replayed is %d", round, replayed);
+                if (!replayed) CHECK_OK(gt->zero(gd, g->halted, (size_t)g->rows * sizeof *g->halted));
+                CHECK_OK(gt->end_step(gd, g, key));
+            }
+    }
+    pair_close(p);
+}
+
+/* The puzzle table's updates to the bit: rows of an id far apart, and gradients whose sum is that of their order alone. */
+static void check_sign_sgd(void)
+{
+    static const shape s = {"SignSGD", 2, 5, 140, 720, 16, 1, 1, 1, 700, 4, 1, 0, 0, 0, 0, 0};
+    pair pair_, *p = &pair_;
+    if (pair_open(p, &s, HRM_FORWARD_FLOAT32, "")) {
+        hrm_work *c = &p->run[0]->w, *g = &p->run[1]->w;
+        size_t n = hrm__puzzle_count(&c->d), all = (size_t)s.B * (size_t)s.ndim;
+        hrm_group group = p->run[0]->groups[p->run[0]->num_groups - 1];
+        hrm_random r = hrm_random_make(3, 9);
+        hrm_step step;
+        CHECK(group.optimizer == HRM_SIGN_SGD, "the last group is not the puzzle table's");
+        memset(&step, 0, sizeof step);
+        step.rates[group.rate].lr = 0.125f;
+        *c->step = step;
+        gpu_upload(p, g->step, &step, sizeof step);
+        for (int unique = 0; unique < 2; unique++) { /* most ids come once, or all come often */
+            for (int i = 0; i < s.B; i++) c->ids[i] = i % 300 == 7 ? 8 : unique ? 9 + i : (int32_t)hrm_random_below(&r, 8);
+            for (size_t i = 0; i < n; i++) c->puzzle[i] = (float)hrm_random_below(&r, 64);
+            for (size_t i = 0; i < all; i++)
+                c->puzzle_grad[i] = (hrm_random_below(&r, 2) ? 1.0f : -1.0f) * (hrm_random_below(&r, 2) ? 1e8f : 1.0f);
+            gpu_upload(p, g->ids, c->ids, (size_t)s.B * sizeof *c->ids);
+            gpu_upload(p, g->puzzle, c->puzzle, n * sizeof *c->puzzle);
+            gpu_upload(p, g->puzzle_grad, c->puzzle_grad, all * sizeof *c->puzzle_grad);
+            BOTH(p->model[0]->table->update(p->model[0]->dev, c, &group, 1),
+                 p->model[1]->table->update(p->model[1]->dev, g, &group, 1));
+            same_floats(p, "table", g->puzzle, c->puzzle, n, 0);
+        }
+    }
+    pair_close(p);
+}
+
+/* After a loss that was not finite nothing moves, until a good state is loaded: then all is as before. */
+static void check_recovery(void)
+{
+    const char *path = own_file("state");
+    float huge = HUGE_VALF;
+    hrm_dataset *data = toy_data();
+    hrm_model *model = NULL;
+    hrm_trainer *trainer = data ? toy_begin(&model, data, HRM_CUDA, HRM_FORWARD_BFLOAT16, 20) : NULL;
+    hrm_metrics m, expected[4];
+    for (int i = 0; trainer && i < 3; i++) CHECK_OK(hrm_trainer_step(trainer, data, &m));
+    if (trainer) CHECK_OK(hrm_trainer_save(trainer, path, NULL, 0));
+    for (int i = 0; trainer && i < 4; i++) CHECK_OK(hrm_trainer_step(trainer, data, &expected[i]));
+    if (trainer) {
+        hrm_work *w = &trainer->run->w;
+        CHECK_OK(model->table->upload(model->dev, w->params + w->at.lm_head, &huge, sizeof huge));
+        for (int i = 0; i < 2; i++) CHECK_FAILS(hrm_trainer_step(trainer, data, &m), HRM_ERR_NAN, "not finite");
+        CHECK_OK(hrm_trainer_load(trainer, path));
+        for (int i = 0; i < 4; i++) {
+            CHECK_OK(hrm_trainer_step(trainer, data, &m));
+            CHECK(memcmp(&m, &expected[i], sizeof m) == 0, "step %d differs after a bad one: loss %.9g, expected %.9g",
+                  (int)m.step, m.lm_loss, expected[i].lm_loss);
+        }
+    }
+    remove(path);
+    hrm_trainer_destroy(trainer);
+    hrm_model_destroy(model);
+    hrm_dataset_close(data);
+}
+
+static void check_faults(void)
+{
+    check_devices();
+    check_refusals();
+    check_replays();
+    check_sign_sgd();
+    check_recovery();
+}
+
 static void check_solving(void)
 {
     /* answers of the same weights, halting on their own, in batches that shrink */
@@ -922,23 +1133,37 @@ int main(int argc, char **argv)
         check_parts();
         return test_summary();
     }
+    if (argc > 1 && strcmp(argv[1], "faults") == 0) {
+        check_faults();
+        return test_summary();
+    }
+    const char *entries = argc > 1 && strcmp(argv[1], "entries") == 0 ? argc > 2 ? argv[2] : "" : NULL;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape *s = &shapes[i];
+        if (entries && !strstr(s->name, entries)) continue;
         if (light ? s->heavy : wide && s->heavy < 2) continue;
         if (!wide) check_entries(s, HRM_FORWARD_FLOAT32, "");
+        dirty_work = strncmp(s->name, "maze", 4) == 0;
         check_entries(s, HRM_FORWARD_BFLOAT16, "");
+        dirty_work = 0;
         if (!s->heavy || wide) continue;
         setenv("HRM_CUDA_NO_WGMMA", "1", 1);
         check_entries(s, HRM_FORWARD_BFLOAT16, " (mma)");
         unsetenv("HRM_CUDA_NO_WGMMA");
     }
+    if (entries) return test_summary();
     if (!wide) {
+        check_short_rows();
         check_recurrences();
         check_family("");
+        setenv("HRM_CUDA_NO_WGMMA", "1", 1);
+        check_family("mixer");
+        unsetenv("HRM_CUDA_NO_WGMMA");
         check_parts();
     }
     if (light || wide) return test_summary();
     check_determinism();
+    check_faults();
     check_ahead();
     check_solving();
     check_errors();
