@@ -519,7 +519,7 @@ enum { WG_BOX_ROWS = 16, WG_BOX_COLUMNS = 64, WG_BOX = WG_BOX_ROWS * WG_BOX_COLU
 enum { WG_SHARED = WG_STAGES * WG_STAGE + WG_WARPS * WG_BOXES * WG_BOX + 1024 + 256 };
 constexpr int wg_cluster(bool trans) { return trans ? 2 : 1; }
 
-/* A and B; out; the residual, or gate and up and their gradient, with A and B of the second product: see END_SWIGLU_BACK */
+/* A and B; out; the residual. Of END_SWIGLU_BACK: gate and up's gradient, A and B of the second product; else b2: B by halves */
 struct wg_maps { CUtensorMap a, b, out, in, a2, b2; };
 
 __device__ __forceinline__ void barrier_init(uint32_t barrier, int count)
@@ -722,7 +722,7 @@ __device__ __forceinline__ void turn(float *pair, float2 cs)
 template <int KIND>
 __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_maps &maps, float *d, const float *dh,
                                               const ahead &p, uint32_t boxes, uint32_t arrived, int &parity, int m0, int n0,
-                                              int split)
+                                              int columns, int split)
 {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
     if (KIND == END_PART) {
@@ -739,7 +739,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
     }
     constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK, SWIGLU = ends_swiglu(KIND);
     float squares[2] = {}, rs[2] = {1.0f, 1.0f}, inner[2] = {1.0f, 1.0f};
-    int columns = BACK ? 2 * e.N : e.N;
+    int end = min(n0 + columns, BACK ? 2 * e.N : e.N);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = min(m0 + g + 8 * half, e.M - 1);
@@ -796,7 +796,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
     for (int j = 0; j < 4; j++) {
         float *v = d + 32 * j;
         int col = n0 + 64 * j;
-        if (col >= columns) break;
+        if (col >= end) break;
         if (ADDS && j == WG_BOXES) { /* the other half of the residual */
             if (lane == 0) {
                 store_wait_read<0>();
@@ -863,7 +863,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
             }
             fence_and_store(&maps.out, box, col);
         }
-        if ((SWIGLU || BACK) && (j % 2 == 1 || col + 64 >= columns)) {
+        if ((SWIGLU || BACK) && (j % 2 == 1 || col + 64 >= end)) {
             box = free_box();
 #pragma unroll
             for (int i = 0; i < 8; i += 2)
@@ -879,19 +879,39 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
             float sum = squares[half];
             sum += __shfl_xor_sync(0xffffffffu, sum, 1);
             sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-            if (row < e.M && t == 0) e.squares_out[(size_t)row * e.slots_out + n0 / WG_N] = sum;
+            if (row >= e.M || t > 1) continue;
+            /* a slot for each tile; END_RESIDUAL: for each half, a whole tile's second is 0 */
+            int slot = ends_residual(KIND) ? n0 / (WG_N / 2) + t : n0 / WG_N;
+            if (ends_residual(KIND) ? (t == 0 || columns == WG_N) && slot < e.slots_out : t == 0)
+                e.squares_out[(size_t)row * e.slots_out + slot] = t ? 0.0f : sum;
         }
 }
 #endif
 
+/* Tile after tile, those of one split first. From `whole` on a tile is two halves of 128 columns: those of a last round that
+ * would have had work for less than half the GPU. */
+struct wg_item { int m0, n0, columns, split, first, last; };
+__device__ __forceinline__ wg_item item_at(int i, int whole, int n_tiles, int tiles, int all, int splits, int rows)
+{
+    wg_item x;
+    bool half = i >= whole;
+    int tile = half ? whole + (i - whole) / 2 : i;
+    x.split = tile / tiles, tile %= tiles;
+    x.columns = half ? WG_N / 2 : WG_N;
+    x.m0 = tile / n_tiles * rows, x.n0 = tile % n_tiles * WG_N + (half ? (i - whole) % 2 * (WG_N / 2) : 0);
+    x.first = (int)((long long)all * x.split / splits), x.last = (int)((long long)all * (x.split + 1) / splits);
+    return x;
+}
+__host__ __device__ constexpr bool wg_halves(int kind, bool trans) { return !trans && kind != END_PART && kind != END_SWIGLU_BACK; }
+
 /* END_SWIGLU_BACK: a tile is gate and up, 256 columns of A B^T, and with them dh, 128 columns of A2 B2^T. */
 template <int KIND, bool TRANS>
 __global__ void __launch_bounds__(WG_THREADS, 1)
-    gemm_wgmma(const __grid_constant__ wg_maps maps, int K, int splits, const __grid_constant__ ending<bf16> e)
+    gemm_wgmma(const __grid_constant__ wg_maps maps, int K, int splits, int whole, const __grid_constant__ ending<bf16> e)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     constexpr int CLUSTER = TRANS ? 2 : 1;
-    constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK;
+    constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK, HALVES = wg_halves(KIND, TRANS);
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, boxes = base + WG_STAGES * WG_STAGE;
     uint32_t full = boxes + WG_WARPS * WG_BOXES * WG_BOX, empty = full + 8 * WG_STAGES, arrived = empty + 8 * WG_STAGES;
@@ -909,17 +929,17 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
     else __syncthreads();
     chain();
     /* the CTAs of a cluster take rows that follow one another, of the same columns */
-    int n_tiles = ceil_div(BACK ? 2 * e.N : e.N, WG_N), items = ceil_div(e.M, WG_M * CLUSTER) * n_tiles * splits,
-        all = ceil_div(K, WG_K);
+    int n_tiles = ceil_div(BACK ? 2 * e.N : e.N, WG_N), tiles = ceil_div(e.M, WG_M * CLUSTER) * n_tiles, all = ceil_div(K, WG_K);
+    if (!HALVES) whole = tiles * splits;
+    int items = 2 * tiles * splits - whole;
     int slot = 0, phase = 0;
     if (group == 0) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
         if (threadIdx.x == 0)
             for (int item = (int)blockIdx.x / CLUSTER; item < items; item += (int)gridDim.x / CLUSTER) {
-                int split = item % splits, tile = item / splits, m0 = (tile / n_tiles * CLUSTER + (int)rank) * WG_M,
-                    n0 = tile % n_tiles * WG_N;
-                int first = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
-                for (int i = first; i < (BACK ? 2 * last : last); i++) {
+                wg_item x = item_at(item, whole, n_tiles, tiles, all, splits, WG_M * CLUSTER);
+                int m0 = x.m0 + (int)rank * WG_M, n0 = x.n0, last = x.last;
+                for (int i = x.first; i < (BACK ? 2 * last : last); i++) {
                     uint32_t at = base + (uint32_t)(slot * WG_STAGE), ready = full + 8 * (uint32_t)slot;
                     barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
                     if (BACK && i >= last) {
@@ -932,6 +952,10 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                             copy_tile(at + (uint32_t)(j * 8192), &maps.a, m0 + 64 * j, i * WG_K, ready);
                         for (int j = (int)rank * 2; j < (int)rank * 2 + 2; j++)
                             copy_tile_to_both(at + WG_A_BYTES + (uint32_t)(j * 8192), &maps.b, n0 + 64 * j, i * WG_K, ready);
+                    } else if (HALVES && x.columns < WG_N) {
+                        barrier_expect(ready, WG_A_BYTES + WG_B_BYTES / 2);
+                        copy_tile(at, &maps.a, i * WG_K, m0, ready);
+                        copy_tile(at + WG_A_BYTES, &maps.b2, i * WG_K, n0, ready);
                     } else {
                         barrier_expect(ready, WG_STAGE);
                         copy_tile(at, &maps.a, i * WG_K, m0, ready);
@@ -952,18 +976,23 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             if (CLUSTER == 2 && lane < 2) barrier_arrive_at(barrier, (uint32_t)lane);
         };
         for (int item = (int)blockIdx.x / CLUSTER; item < items; item += (int)gridDim.x / CLUSTER) {
-            int split = item % splits, tile = item / splits, n0 = tile % n_tiles * WG_N,
-                m0 = (tile / n_tiles * CLUSTER + (int)rank) * WG_M + warp * 16;
-            int first = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
+            wg_item x = item_at(item, whole, n_tiles, tiles, all, splits, WG_M * CLUSTER);
+            int m0 = x.m0 + (int)rank * WG_M + warp * 16, n0 = x.n0, first = x.first;
             ahead p;
-            for (int step = first; step < last; step++) {
+            for (int step = first; step < x.last; step++) {
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
                          b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
                 wgmma_fence();
+                if (HALVES && x.columns < WG_N) {
 #pragma unroll
-                for (uint32_t k = 0; k < WG_K / 16; k++)
-                    wgmma_256<TRANS>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
+                    for (uint32_t k = 0; k < WG_K / 16; k++)
+                        wgmma_128(d, operand<false>(a, k), operand<false>(b, k), step != first || k != 0);
+                } else {
+#pragma unroll
+                    for (uint32_t k = 0; k < WG_K / 16; k++)
+                        wgmma_256<TRANS>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
+                }
                 wgmma_commit();
                 if (step == first) {
                     if (ADDS && lane == 0) {
@@ -996,13 +1025,13 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
             settle<128>(d);
             if (BACK) settle<BACK ? 64 : 1>(dh);
-            end_registers<KIND>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, split);
+            end_registers<KIND>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, x.columns, x.split);
         }
         if (lane == 0) asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
     }
     if (CLUSTER == 2) cluster_sync(); /* the other may still arrive at a barrier here */
 #else
-    (void)maps, (void)K, (void)splits, (void)e;
+    (void)maps, (void)K, (void)splits, (void)whole, (void)e;
 #endif
 }
 
@@ -4108,11 +4137,13 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
 {
     constexpr int cluster = wg_cluster(TRANS);
     constexpr bool back = KIND == END_SWIGLU_BACK;
-    int N = back ? 2 * e.N : e.N, items = ceil_div(e.M, WG_M * cluster) * ceil_div(N, WG_N) * x.splits;
+    int N = back ? 2 * e.N : e.N, items = ceil_div(e.M, WG_M * cluster) * ceil_div(N, WG_N) * x.splits, whole = items;
+    if (wg_halves(KIND, TRANS) && items % dev->sms <= dev->sms / 2) whole -= items % dev->sms, items += items % dev->sms;
     wg_maps maps;
     memset(&maps, 0, sizeof maps);
     bool ok = TRANS ? tensor_map(dev, &maps.a, x.A, e.M, x.K, 64, WG_K) && tensor_map(dev, &maps.b, x.B, N, x.K, 64, WG_K)
                     : tensor_map(dev, &maps.a, x.A, x.K, e.M, WG_K, WG_M) && tensor_map(dev, &maps.b, x.B, x.K, N, WG_K, WG_N);
+    if (wg_halves(KIND, TRANS)) ok = ok && tensor_map(dev, &maps.b2, x.B, x.K, N, WG_K, WG_N / 2);
     if (back)
         ok = ok && tensor_map(dev, &maps.a2, x.A2, x.K, e.M, WG_K, WG_M) &&
              tensor_map(dev, &maps.b2, x.B2, x.K, e.N, WG_K, WG_N / 2);
@@ -4123,7 +4154,7 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, N, x.K);
     TRY(allow_shared(gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
     LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS, WG_SHARED,
-                   maps, x.K, x.splits, e);
+                   maps, x.K, x.splits, whole, e);
     return HRM_OK;
 }
 
@@ -4208,7 +4239,7 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
     if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits)) {
-        e.slots_out = ceil_div(e.N, WG_N);
+        e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
         return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
     }
     if (TRANS || ceil_div(e.M, 128) * ceil_div(e.N, 128) >= dev->sms / 2)
