@@ -549,13 +549,18 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N) gemm_mma(const T *A, c
 
 /* ==================================================================================================== >>cuda-gemm-wgmma ==
  * The same on Hopper (sm_90a): one warp group asks the copy engine for tiles, two multiply 64x256 each with wgmma straight
- * from shared memory, over a persistent grid. The two drift apart by up to the ring's length, so that one's ending hides
- * behind the other's products. An ending works in registers: four lanes hold a row's columns two by two, and a transposition
- * among them gives each lane eight neighbours.
+ * from shared memory, over a persistent grid. An ending works on the accumulators as they lie in registers; sixteen rows of
+ * sixty-four columns at a time go through a box of shared memory, a warp's own, to the copy engine, and a residual comes the
+ * same way. What reads much and computes little, weight gradients, runs in clusters of two, which share B.
  */
 enum { WG_M = 128, WG_N = 256, WG_K = 64, WG_STAGES = 4, WG_THREADS = 384 };
 enum { WG_A_BYTES = WG_M * WG_K * 2, WG_B_BYTES = WG_N * WG_K * 2, WG_STAGE = WG_A_BYTES + WG_B_BYTES };
-enum { WG_SHARED = WG_STAGES * WG_STAGE + 1024 + 128 };
+enum { WG_BOX_ROWS = 16, WG_BOX_COLUMNS = 64, WG_BOX = WG_BOX_ROWS * WG_BOX_COLUMNS * 2, WG_WARPS = 8, WG_BOXES = 2 };
+enum { WG_SHARED = WG_STAGES * WG_STAGE + WG_WARPS * WG_BOXES * WG_BOX + 1024 + 256 };
+constexpr int wg_cluster(bool trans) { return trans ? 2 : 1; }
+
+/* A and B; out; the residual. Of END_SWIGLU_BACK: gate and up's gradient, A and B of the second product; else b2: B by halves */
+struct wg_maps { CUtensorMap a, b, out, in, a2, b2; };
 
 __device__ __forceinline__ void barrier_init(uint32_t barrier, int count)
 {
@@ -574,6 +579,13 @@ __device__ __forceinline__ void barrier_arrive(uint32_t barrier)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(barrier) : "memory");
 }
+/* the barrier at the same place in a CTA of the cluster */
+__device__ __forceinline__ void barrier_arrive_at(uint32_t barrier, uint32_t cta)
+{
+    asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
+                 "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(barrier), "r"(cta)
+                 : "memory");
+}
 __device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes)
 {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(barrier), "r"(bytes) : "memory");
@@ -586,15 +598,67 @@ __device__ __forceinline__ void copy_tile(uint32_t dst, const CUtensorMap *map, 
         "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y)
         : "memory");
 }
+/* the same into both CTAs of a cluster, each of whose barriers counts it */
+__device__ __forceinline__ void copy_tile_to_both(uint32_t dst, const CUtensorMap *map, int x, int y, uint32_t barrier)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
+                 "[%0], [%1, {%3, %4}], [%2], %5;\n" ::"r"(dst),
+                 "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "h"((uint16_t)3)
+                 : "memory");
+}
+__device__ __forceinline__ void store_tile(const CUtensorMap *map, int x, int y, uint32_t src)
+{
+    asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];\n"
+                 "cp.async.bulk.commit_group;\n" ::"l"((uint64_t)map),
+                 "r"(x), "r"(y), "r"(src)
+                 : "memory");
+}
+/* until what this thread stored may be overwritten, but for its last N tiles */
+template <int N> __device__ __forceinline__ void store_wait_read()
+{
+    asm volatile("cp.async.bulk.wait_group.read %0;\n" ::"n"(N) : "memory");
+}
+__device__ __forceinline__ uint32_t cluster_rank()
+{
+    uint32_t rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;\n" : "=r"(rank));
+    return rank;
+}
+/* not aligned: some threads of a warp may come later */
+__device__ __forceinline__ void cluster_sync()
+{
+    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
+}
+__device__ __forceinline__ void stmatrix4(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
+                 "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
 /* a matrix in shared memory with the 128-byte swizzle; lbo and sbo in bytes */
 __device__ __forceinline__ uint64_t matrix_descriptor(uint32_t address, uint32_t lbo, uint32_t sbo)
 {
     return (uint64_t)((address & 0x3ffffu) >> 4) | (uint64_t)(lbo >> 4) << 16 | (uint64_t)(sbo >> 4) << 32 | (uint64_t)1 << 62;
 }
+/* sixteen of K, the k-th of a tile: 32 bytes in a swizzled row; transposed, sixteen rows of 128 bytes */
+template <bool TRANS> __device__ __forceinline__ uint64_t operand(uint32_t tile, uint32_t k)
+{
+    return TRANS ? matrix_descriptor(tile + k * 2048, 8192, 1024) : matrix_descriptor(tile + k * 32, 16, 1024);
+}
 
     #define WG_D4(i)  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
     #define WG_D16(i) WG_D4(i), WG_D4(i + 4), WG_D4(i + 8), WG_D4(i + 12)
     #define WG_D64(i) WG_D16(i), WG_D16(i + 16), WG_D16(i + 32), WG_D16(i + 48)
+__device__ __forceinline__ void wgmma_128(float *d, uint64_t a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+                 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,"
+                 "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
+                 "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}, %64, %65, p, 1, 1, 0, 0;\n}\n"
+                 : WG_D64(0)
+                 : "l"(a), "l"(b), "r"(add));
+}
 template <int TRANS> __device__ __forceinline__ void wgmma_256(float *d, uint64_t a, uint64_t b, int add)
 {
     asm volatile(
@@ -616,6 +680,11 @@ template <int N> __device__ __forceinline__ void wgmma_wait()
 {
     asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(N) : "memory");
 }
+template <int N> __device__ __forceinline__ void settle(float *d)
+{
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
+}
 
 /* lane t of four gives element j of its p to lane j and keeps what the others have for it: p[j] = lane j's p[t] */
 __device__ __forceinline__ void transpose4(uint32_t *p, int t)
@@ -630,59 +699,48 @@ __device__ __forceinline__ void transpose4(uint32_t *p, int t)
     else p[2] = a, p[3] = b;
 }
 
-/* What an ending reads, asked for while the last products still run: one row at a time, the latency would cost more than
- * the products. Rows and columns past the end are read at the end instead, and not used. */
+/* What an ending reads, asked for while the products run and touched only after them: lane t of a row's four takes every
+ * fourth sum of squares, the first few of them ahead. */
+enum { SUMS_AHEAD = 3 };
 struct ahead {
-    float  rs[2], inner[2];
-    uint4  x[2][8];       /* residual of both rows; four of SwiGLU's gates and ups */
-    float2 turn[2][8];    /* cosine and sine of each pair of columns: they repeat every 64 */
+    float  squares[2][SUMS_AHEAD], inner[2][SUMS_AHEAD];
+    float2 turn[2][8]; /* cosine and sine of each pair of columns: they repeat every 64 */
 };
-
+__device__ __forceinline__ void load_sums(float *to, const float *from, int row, int slots)
+{
+    int t = (int)threadIdx.x % 4;
+#pragma unroll
+    for (int i = 0; i < SUMS_AHEAD; i++) to[i] = t + 4 * i < slots ? from[(size_t)row * slots + t + 4 * i] : 0.0f;
+}
+__device__ __forceinline__ float factor_of(const float *ahead, const float *from, int row, int slots, float inverse, float eps)
+{
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < SUMS_AHEAD; i++) sum += ahead[i];
+    for (int i = (int)threadIdx.x % 4 + 4 * SUMS_AHEAD; i < slots; i += 4) sum += from[(size_t)row * slots + i];
+    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+    sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+    return rsqrtf(sum * inverse + eps);
+}
+__host__ __device__ constexpr bool ends_scaled(int kind) { return kind == END_STORE || ends_swiglu(kind) || ends_residual(kind); }
 template <int KIND> __device__ __forceinline__ bool turns_repeat(const ending<bf16> &e, int n0)
 {
     return KIND == END_STORE && e.rope && n0 + WG_N <= e.rope_columns && 64 % e.head_dim == 0 && e.head_dim >= 8;
 }
-__device__ __forceinline__ void load_gate_up(const ending<bf16> &e, ahead &p, int row, int n0, int t, int first)
-{
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const bf16 *from = e.gate_up + (size_t)min(row, e.M - 1) * 2 * e.N + 2 * min(n0 + 8 * (4 * (first + i) + t), e.N - 8);
-        p.x[0][i] = *(const uint4 *)from;
-        p.x[1][i] = *(const uint4 *)(from + 8);
-    }
-}
 template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16> &e, ahead &p, int m0, int n0)
 {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    bool turns = turns_repeat<KIND>(e, n0);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = min(m0 + g + 8 * half, e.M - 1);
-        if (KIND == END_STORE || ends_swiglu(KIND) || ends_residual(KIND)) p.rs[half] = row_factor(e, row);
-        if (KIND == END_RESIDUAL_NORM) p.inner[half] = inner_factor(e, row);
-        if (ends_residual(KIND) || KIND == END_ADD) {
+        if (ends_scaled(KIND) && e.squares) load_sums(p.squares[half], e.squares, row, e.slots);
+        if (KIND == END_RESIDUAL_NORM) load_sums(p.inner[half], e.inner, row, e.inner_slots);
+        if (turns_repeat<KIND>(e, n0)) {
+            const float2 *table = e.rope + (unsigned)row % (unsigned)e.S * (unsigned)(e.head_dim / 2);
 #pragma unroll
-            for (int i = 0; i < 8; i++)
-                p.x[half][i] = *(const uint4 *)(e.residual + (size_t)row * e.N + min(n0 + 8 * (4 * i + t), e.N - 8));
-        }
-        if (KIND == END_STORE && turns) {
-#pragma unroll
-            for (int u = 0; u < 8; u++)
-                p.turn[half][u] = e.rope[(size_t)(row % e.S) * (e.head_dim / 2) + (8 * u + 2 * t) % e.head_dim / 2];
+            for (int u = 0; u < 8; u++) p.turn[half][u] = table[((8 * u + 2 * t) & (e.head_dim - 1)) >> 1];
         }
     }
-    if (KIND == END_SWIGLU_BACK) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int row = min(m0 + g + 8 * half, e.M - 1);
-            p.rs[half] = e.k ? e.r[row] : 1.0f, p.inner[half] = e.k ? e.k[row] : 0;
-        }
-        load_gate_up(e, p, m0 + g, n0, t, 0);
-    }
-}
-__device__ __forceinline__ void unpack8(float *v, uint4 x)
-{
-    unpack2(v, x.x), unpack2(v + 2, x.y), unpack2(v + 4, x.z), unpack2(v + 6, x.w);
 }
 __device__ __forceinline__ float tanh_fast(float x)
 {
@@ -690,9 +748,8 @@ __device__ __forceinline__ float tanh_fast(float x)
     asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-/* to within 2^-11, far below a bfloat16's last bit: one special function instead of two */
+/* one special function instead of two, to within 2^-12; so a small one is wrong in its leading digits, by a tenth at -6 */
 __device__ __forceinline__ float sigmoid_fast(float x) { return fmaf(0.5f, tanh_fast(0.5f * x), 0.5f); }
-
 __device__ __forceinline__ void turn(float *pair, float2 cs)
 {
     float a = pair[0], b = pair[1];
@@ -700,192 +757,327 @@ __device__ __forceinline__ void turn(float *pair, float2 cs)
     pair[1] = b * cs.x + a * cs.y;
 }
 
-/* d: row g of the warp's sixteen in d[4i], d[4i+1], row g + 8 in d[4i+2], d[4i+3]; columns 8i + 2t, 8i + 2t + 1 */
+/* d: row g of the warp's sixteen in d[4i], d[4i+1], row g + 8 in d[4i+2], d[4i+3]; columns 8i + 2t, 8i + 2t + 1. dh: the same
+ * of END_SWIGLU_BACK's second product. boxes: the warp's; arrived, parity: of the residual that waits in them already */
 template <int KIND>
-__device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, ahead &p, int m0, int n0, int slot, int split)
+__device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_maps &maps, float *d, const float *dh,
+                                              const ahead &p, uint32_t boxes, uint32_t arrived, int &parity, int m0, int n0,
+                                              int columns, int split)
 {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    if (KIND == END_STORE && e.rope) {
-        if (turns_repeat<KIND>(e, n0)) {
+    if (KIND == END_PART) {
 #pragma unroll
-            for (int i = 0; i < 64; i++) turn(d + 2 * i, p.turn[i & 1][i / 2 % 8]);
-        } else {
-            const float2 *table = e.rope + (size_t)((m0 + g) % e.S) * (e.head_dim / 2),
-                         *below = e.rope + (size_t)((m0 + g + 8) % e.S) * (e.head_dim / 2);
-#pragma unroll
-            for (int i = 0; i < 32; i++) {
-                int col = n0 + 8 * i + 2 * t, c = col % e.head_dim / 2;
-                if (col < e.rope_columns) turn(d + 4 * i, table[c]), turn(d + 4 * i + 2, below[c]);
-            }
-        }
-    }
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-        int row = m0 + g + 8 * half;
-        bool inside = row < e.M;
-        float squares = 0;
-        if (KIND == END_PART) {
+        for (int half = 0; half < 2; half++) {
+            int row = m0 + g + 8 * half;
             float *part = e.part + ((size_t)split * e.M + row) * e.N + n0 + 2 * t;
 #pragma unroll
             for (int i = 0; i < 32; i++)
-                if (inside && n0 + 8 * i < e.N)
+                if (row < e.M && n0 + 8 * i < e.N)
                     *(float2 *)(part + 8 * i) = make_float2(d[4 * i + 2 * half], d[4 * i + 2 * half + 1]);
-        } else if (ends_swiglu(KIND)) {
-            float rs = p.rs[half];
-#pragma unroll
-            for (int i = 0; i < 32; i += 8) {
-                uint32_t q[4];
-#pragma unroll
-                for (int j = 0; j < 4; j++) {
-                    const float *gate = d + 4 * (i + 2 * j) + 2 * half, *up = gate + 4;
-                    float a = rs * gate[0], b = rs * gate[1];
-                    q[j] = pack2(a * sigmoid_fast(a) * (rs * up[0]), b * sigmoid_fast(b) * (rs * up[1]));
-                    if (KIND == END_SWIGLU_NORM) {
-                        float c = a * (rs * up[0]), d_ = b * (rs * up[1]);
-                        squares = fmaf(c, c, fmaf(d_, d_, squares));
-                    }
-                }
-                transpose4(q, t);
-                int col = n0 / 2 + 4 * i + 8 * t;
-                if (inside && 2 * col < e.N)
-                    *(uint4 *)(e.out + (size_t)row * (e.N / 2) + col) = make_uint4(q[0], q[1], q[2], q[3]);
-            }
-        } else {
-#pragma unroll
-            for (int i = 0; i < 8; i++) {
-                uint32_t q[4];
-                float v[8], x[8], f = KIND == END_STORE ? p.rs[half] : KIND == END_RESIDUAL_NORM ? p.inner[half] : 1.0f;
-#pragma unroll
-                for (int j = 0; j < 4; j++)
-                    q[j] = pack2(f * d[4 * (4 * i + j) + 2 * half], f * d[4 * (4 * i + j) + 2 * half + 1]);
-                transpose4(q, t);
-                int col = n0 + 8 * (4 * i + t);
-                bool there = inside && col < e.N;
-                bf16 *out = e.out + (size_t)row * e.N + col;
-#pragma unroll
-                for (int j = 0; j < 4; j++) unpack2(v + 2 * j, q[j]);
-                if (KIND == END_STORE) {
-                    if (there) *(uint4 *)out = make_uint4(q[0], q[1], q[2], q[3]);
-                } else if (KIND == END_SWIGLU_BACK) {
-                    float u[8], h[8];
-                    unpack8(x, p.x[0][i % 4]), unpack8(u, p.x[1][i % 4]);
-#pragma unroll
-                    for (int j = 0; j < 8; j++) {
-                        float r = p.rs[half];
-                        h[j] = swiglu_norm_back(&x[j], &u[j], r * v[j], sigmoid_fast(x[j]), p.inner[half]) * r;
-                    }
-                    bf16 *gate_up = e.gate_up + (size_t)row * 2 * e.N + 2 * col;
-                    if (there) {
-                        store<8>(gate_up, x);
-                        store<8>(gate_up + 8, u);
-                        store<8>(out, h);
-                    }
-                    if (i == 3) load_gate_up(e, p, row, n0, t, 4);
-                    if (i == 7 && half == 0) load_gate_up(e, p, row + 8, n0, t, 0);
-                } else {
-                    unpack8(x, p.x[half][i]);
-                    float rs = ends_residual(KIND) ? p.rs[half] : 1.0f;
-#pragma unroll
-                    for (int j = 0; j < 8; j++) {
-                        v[j] = fmaf(rs, x[j], v[j]);
-                        if (ends_residual(KIND) && col < e.N) squares = fmaf(v[j], v[j], squares);
-                    }
-                    if (there) store<8>(out, v);
-                }
-            }
         }
-        if (ends_with_squares(KIND)) {
-            squares += __shfl_xor_sync(0xffffffffu, squares, 1);
-            squares += __shfl_xor_sync(0xffffffffu, squares, 2);
-            if (inside && t == 0) e.squares_out[(size_t)row * e.slots_out + slot] = squares;
+        return;
+    }
+    constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK, SWIGLU = ends_swiglu(KIND);
+    float squares[2] = {}, rs[2] = {1.0f, 1.0f}, inner[2] = {1.0f, 1.0f};
+    int end = min(n0 + columns, BACK ? 2 * e.N : e.N);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int row = min(m0 + g + 8 * half, e.M - 1);
+        if (ends_scaled(KIND) && e.squares)
+            rs[half] = factor_of(p.squares[half], e.squares, row, e.slots, e.inv_D, e.eps);
+        if (KIND == END_RESIDUAL_NORM) inner[half] = factor_of(p.inner[half], e.inner, row, e.inner_slots, e.inv_I, e.eps);
+        if (BACK && e.k) rs[half] = e.r[row], inner[half] = e.k[row];
+    }
+    if (KIND == END_STORE) {
+        if (turns_repeat<KIND>(e, n0)) {
+            float2 cs[2][8];
+#pragma unroll
+            for (int i = 0; i < 16; i++) {
+                float2 c = p.turn[i & 1][i / 2];
+                cs[i & 1][i / 2] = make_float2(rs[i & 1] * c.x, rs[i & 1] * c.y);
+            }
+#pragma unroll
+            for (int i = 0; i < 64; i++) turn(d + 2 * i, cs[i & 1][i / 2 % 8]);
+        } else {
+            if (e.squares)
+#pragma unroll
+                for (int i = 0; i < 128; i++) d[i] *= rs[i / 2 & 1];
+            if (e.rope && n0 < e.rope_columns) {
+                const float2 *table = e.rope + (size_t)((m0 + g) % e.S) * (e.head_dim / 2),
+                             *below = e.rope + (size_t)((m0 + g + 8) % e.S) * (e.head_dim / 2);
+#pragma unroll
+                for (int i = 0; i < 32; i++) {
+                    int col = n0 + 8 * i + 2 * t, c = col % e.head_dim / 2;
+                    if (col < e.rope_columns) turn(d + 4 * i, table[c]), turn(d + 4 * i + 2, below[c]);
+                }
+            }
         }
     }
+    /* lane l addresses row l % 16 of a box, and of two neighbouring chunks of eight columns the first or the second */
+    uint32_t row_at = (uint32_t)(lane % 16 * 128), chunk_at = (uint32_t)((lane & 7) ^ (lane >> 4)) * 16;
+    int stored = 0; /* known when compiled */
+    auto fence_and_store = [&](const CUtensorMap *map, uint32_t box, int x) {
+        asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+        __syncwarp();
+        if (lane == 0) store_tile(map, x, m0, box);
+        stored++;
+    };
+    auto free_box = [&]() { /* the next in turn */
+        if (stored >= WG_BOXES) {
+            if (lane == 0) store_wait_read<WG_BOXES - 1>();
+            __syncwarp();
+        }
+        return boxes + (uint32_t)(stored % WG_BOXES * WG_BOX);
+    };
+    uint32_t packed[4][4]; /* of SwiGLU: half as many columns; a box is full every second time */
+    if (ADDS) barrier_wait(arrived, parity), parity ^= 1;
+    else if (lane == 0) store_wait_read<0>();
+    __syncwarp();
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        float *v = d + 32 * j;
+        int col = n0 + 64 * j;
+        if (col >= end) break;
+        if (ADDS && j == WG_BOXES) { /* the other half of the residual */
+            if (lane == 0) {
+                store_wait_read<0>();
+                barrier_expect(arrived, WG_BOXES * WG_BOX);
+                for (int i = 0; i < WG_BOXES; i++)
+                    copy_tile(boxes + (uint32_t)(i * WG_BOX), &maps.in, col + 64 * i, m0, arrived);
+            }
+            __syncwarp();
+            barrier_wait(arrived, parity), parity ^= 1;
+        }
+        uint32_t box = ADDS ? boxes + (uint32_t)(j % WG_BOXES * WG_BOX) : SWIGLU ? 0 : free_box();
+        if (SWIGLU) {
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                int half = i & 1;
+                const float *gate = v + 8 * (i / 2) + 2 * half, *up = gate + 4;
+                float a = rs[half] * gate[0], b = rs[half] * gate[1], x = rs[half] * up[0], y = rs[half] * up[1];
+                packed[j % 2 * 2 + i / 4][i & 3] = pack2(silu(a) * x, silu(b) * y);
+                if (KIND == END_SWIGLU_NORM) squares[half] = fmaf(a * x, a * x, fmaf(b * y, b * y, squares[half]));
+            }
+        } else if (BACK) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                uint32_t q[4];
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    float x[2], y[2], h[2];
+#pragma unroll
+                    for (int c = 0; c < 2; c++) {
+                        float gate = v[8 * i + 2 * half + c], up = v[8 * i + 4 + 2 * half + c];
+                        float sigmoid = __fdividef(1.0f, 1.0f + __expf(-gate)), s = gate * sigmoid;
+                        float of_h = dh[4 * (4 * j + i) + 2 * half + c];
+                        if (e.k) { /* a norm is inside */
+                            x[c] = gate, y[c] = up;
+                            h[c] = swiglu_norm_back(&x[c], &y[c], rs[half] * of_h, sigmoid, inner[half]) * rs[half];
+                            continue;
+                        }
+                        h[c] = s * up;
+                        x[c] = of_h * up * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
+                        y[c] = of_h * s;
+                    }
+                    q[half] = pack2(x[0], x[1]), q[2 + half] = pack2(y[0], y[1]);
+                    packed[j % 2 * 2 + i / 2][i % 2 * 2 + half] = pack2(h[0], h[1]);
+                }
+                stmatrix4(box + row_at + (chunk_at ^ (uint32_t)(i * 32)), q);
+            }
+            fence_and_store(&maps.in, box, col);
+        } else {
+#pragma unroll
+            for (int i = 0; i < 8; i += 2) {
+                uint32_t x[4], at = box + row_at + (chunk_at ^ (uint32_t)(i * 16));
+                if (ADDS) ldmatrix4<false>(x, at);
+#pragma unroll
+                for (int k = 0; k < 4; k++) {
+                    int half = k & 1;
+                    const float *y = v + 4 * (i + k / 2) + 2 * half;
+                    float a = y[0], b = y[1];
+                    if (KIND == END_RESIDUAL_NORM) a *= inner[half], b *= inner[half];
+                    if (ADDS) {
+                        float r[2];
+                        unpack2(r, x[k]);
+                        a = ends_residual(KIND) ? fmaf(rs[half], r[0], a) : a + r[0];
+                        b = ends_residual(KIND) ? fmaf(rs[half], r[1], b) : b + r[1];
+                        if (ends_residual(KIND)) squares[half] = fmaf(a, a, fmaf(b, b, squares[half]));
+                    }
+                    x[k] = pack2(a, b);
+                }
+                stmatrix4(at, x);
+            }
+            fence_and_store(&maps.out, box, col);
+        }
+        if ((SWIGLU || BACK) && (j % 2 == 1 || col + 64 >= end)) {
+            box = free_box();
+#pragma unroll
+            for (int i = 0; i < 8; i += 2)
+                if (j % 2 == 1 || i < 4)
+                    stmatrix4(box + row_at + (chunk_at ^ (uint32_t)(i * 16)), packed[i / 2]);
+            fence_and_store(&maps.out, box, n0 / 2 + j / 2 * 64);
+        }
+    }
+    if (ends_with_squares(KIND))
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int row = m0 + g + 8 * half;
+            float sum = squares[half];
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            if (row >= e.M || t > 1) continue;
+            /* a slot for each tile; END_RESIDUAL: for each half, a whole tile's second is 0 */
+            int slot = ends_residual(KIND) ? n0 / (WG_N / 2) + t : n0 / WG_N;
+            if (ends_residual(KIND) ? (t == 0 || columns == WG_N) && slot < e.slots_out : t == 0)
+                e.squares_out[(size_t)row * e.slots_out + slot] = t ? 0.0f : sum;
+        }
 }
 #endif
 
+/* Tile after tile, those of one split first. From `whole` on a tile is two halves of 128 columns: those of a last round that
+ * would have had work for less than half the GPU. */
+struct wg_item { int m0, n0, columns, split, first, last; };
+__device__ __forceinline__ wg_item item_at(int i, int whole, int n_tiles, int tiles, int all, int splits, int rows)
+{
+    wg_item x;
+    bool half = i >= whole;
+    int tile = half ? whole + (i - whole) / 2 : i;
+    x.split = tile / tiles, tile %= tiles;
+    x.columns = half ? WG_N / 2 : WG_N;
+    x.m0 = tile / n_tiles * rows, x.n0 = tile % n_tiles * WG_N + (half ? (i - whole) % 2 * (WG_N / 2) : 0);
+    x.first = (int)((long long)all * x.split / splits), x.last = (int)((long long)all * (x.split + 1) / splits);
+    return x;
+}
+__host__ __device__ constexpr bool wg_halves(int kind, bool trans) { return !trans && kind != END_PART && kind != END_SWIGLU_BACK; }
+
+/* END_SWIGLU_BACK: a tile is gate and up, 256 columns of A B^T, and with them dh, 128 columns of A2 B2^T. */
 template <int KIND, bool TRANS>
 __global__ void __launch_bounds__(WG_THREADS, 1)
-    gemm_wgmma(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_b, int K, int splits,
-               ending<bf16> e)
+    gemm_wgmma(const __grid_constant__ wg_maps maps, int K, int splits, int whole, const __grid_constant__ ending<bf16> e)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr int CLUSTER = TRANS ? 2 : 1;
+    constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK, HALVES = wg_halves(KIND, TRANS);
     extern __shared__ unsigned char shared_raw[];
-    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u;
-    uint32_t full = base + WG_STAGES * WG_STAGE, empty = full + 8 * WG_STAGES;
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, boxes = base + WG_STAGES * WG_STAGE;
+    uint32_t full = boxes + WG_WARPS * WG_BOXES * WG_BOX, empty = full + 8 * WG_STAGES, arrived = empty + 8 * WG_STAGES;
     int group = (int)threadIdx.x / 128;
+    uint32_t rank = CLUSTER == 2 ? cluster_rank() : 0;
     if (threadIdx.x == 0) {
         for (int i = 0; i < WG_STAGES; i++) {
             barrier_init(full + 8 * (uint32_t)i, 1);
-            barrier_init(empty + 8 * (uint32_t)i, 8);
+            barrier_init(empty + 8 * (uint32_t)i, WG_WARPS * CLUSTER);
         }
+        for (int i = 0; ADDS && i < WG_WARPS; i++) barrier_init(arrived + 8 * (uint32_t)i, 1);
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
-    __syncthreads();
+    if (CLUSTER == 2) cluster_sync();
+    else __syncthreads();
     chain();
-    int m_tiles = ceil_div(e.M, WG_M), n_tiles = ceil_div(e.N, WG_N), items = m_tiles * n_tiles * splits,
-        all = ceil_div(K, WG_K);
+    /* the CTAs of a cluster take rows that follow one another, of the same columns */
+    int n_tiles = ceil_div(BACK ? 2 * e.N : e.N, WG_N), tiles = ceil_div(e.M, WG_M * CLUSTER) * n_tiles, all = ceil_div(K, WG_K);
+    if (!HALVES) whole = tiles * splits;
+    int items = 2 * tiles * splits - whole;
     int slot = 0, phase = 0;
     if (group == 0) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
         if (threadIdx.x == 0)
-            for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
-                int split = item % splits, tile = item / splits, m0 = tile / n_tiles * WG_M, n0 = tile % n_tiles * WG_N;
-                int step = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
-                for (; step < last; step++) {
-                    barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
+            for (int item = (int)blockIdx.x / CLUSTER; item < items; item += (int)gridDim.x / CLUSTER) {
+                wg_item x = item_at(item, whole, n_tiles, tiles, all, splits, WG_M * CLUSTER);
+                int m0 = x.m0 + (int)rank * WG_M, n0 = x.n0, last = x.last;
+                for (int i = x.first; i < (BACK ? 2 * last : last); i++) {
                     uint32_t at = base + (uint32_t)(slot * WG_STAGE), ready = full + 8 * (uint32_t)slot;
-                    barrier_expect(ready, WG_STAGE);
-                    if (TRANS) {
-                        for (int i = 0; i < WG_M / 64; i++)
-                            copy_tile(at + (uint32_t)(i * 8192), &map_a, m0 + 64 * i, step * WG_K, ready);
-                        for (int i = 0; i < WG_N / 64; i++)
-                            copy_tile(at + WG_A_BYTES + (uint32_t)(i * 8192), &map_b, n0 + 64 * i, step * WG_K, ready);
+                    barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
+                    if (BACK && i >= last) {
+                        barrier_expect(ready, WG_A_BYTES + WG_B_BYTES / 2);
+                        copy_tile(at, &maps.a2, (i - last) * WG_K, m0, ready);
+                        copy_tile(at + WG_A_BYTES, &maps.b2, (i - last) * WG_K, n0 / 2, ready);
+                    } else if (TRANS) {
+                        barrier_expect(ready, WG_STAGE);
+                        for (int j = 0; j < WG_M / 64; j++)
+                            copy_tile(at + (uint32_t)(j * 8192), &maps.a, m0 + 64 * j, i * WG_K, ready);
+                        for (int j = (int)rank * 2; j < (int)rank * 2 + 2; j++)
+                            copy_tile_to_both(at + WG_A_BYTES + (uint32_t)(j * 8192), &maps.b, n0 + 64 * j, i * WG_K, ready);
+                    } else if (HALVES && x.columns < WG_N) {
+                        barrier_expect(ready, WG_A_BYTES + WG_B_BYTES / 2);
+                        copy_tile(at, &maps.a, i * WG_K, m0, ready);
+                        copy_tile(at + WG_A_BYTES, &maps.b2, i * WG_K, n0, ready);
                     } else {
-                        copy_tile(at, &map_a, step * WG_K, m0, ready);
-                        copy_tile(at + WG_A_BYTES, &map_b, step * WG_K, n0, ready);
+                        barrier_expect(ready, WG_STAGE);
+                        copy_tile(at, &maps.a, i * WG_K, m0, ready);
+                        copy_tile(at + WG_A_BYTES, &maps.b, i * WG_K, n0, ready);
                     }
                     if (++slot == WG_STAGES) slot = 0, phase ^= 1;
                 }
             }
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
-        float d[128];
-        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32;
-        for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
-            int split = item % splits, tile = item / splits, m0 = tile / n_tiles * WG_M, n0 = tile % n_tiles * WG_N;
-            int first = (int)((long long)all * split / splits), last = (int)((long long)all * (split + 1) / splits);
-            for (int step = first; step < last; step++) {
+        float d[128], dh[BACK ? 64 : 1];
+        int warp = (int)threadIdx.x / 32 - 4, lane = (int)threadIdx.x % 32, parity = 0;
+        boxes += (uint32_t)(warp * WG_BOXES * WG_BOX);
+        arrived += 8 * (uint32_t)warp;
+        auto leave_slot = [&](int s) { /* in both CTAs: each fills half of the other's B */
+            uint32_t barrier = empty + 8 * (uint32_t)s;
+            if (CLUSTER == 1 && lane == 0) barrier_arrive(barrier);
+            if (CLUSTER == 2 && lane < 2) barrier_arrive_at(barrier, (uint32_t)lane);
+        };
+        for (int item = (int)blockIdx.x / CLUSTER; item < items; item += (int)gridDim.x / CLUSTER) {
+            wg_item x = item_at(item, whole, n_tiles, tiles, all, splits, WG_M * CLUSTER);
+            int m0 = x.m0 + (int)rank * WG_M + warp * 16, n0 = x.n0, first = x.first;
+            ahead p;
+            for (int step = first; step < x.last; step++) {
+                barrier_wait(full + 8 * (uint32_t)slot, phase);
+                uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
+                         b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
+                wgmma_fence();
+                if (HALVES && x.columns < WG_N) {
+#pragma unroll
+                    for (uint32_t k = 0; k < WG_K / 16; k++)
+                        wgmma_128(d, operand<false>(a, k), operand<false>(b, k), step != first || k != 0);
+                } else {
+#pragma unroll
+                    for (uint32_t k = 0; k < WG_K / 16; k++)
+                        wgmma_256<TRANS>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
+                }
+                wgmma_commit();
+                if (step == first) {
+                    if (ADDS && lane == 0) {
+                        store_wait_read<0>();
+                        barrier_expect(arrived, WG_BOXES * WG_BOX);
+                        for (int j = 0; j < WG_BOXES; j++)
+                            copy_tile(boxes + (uint32_t)(j * WG_BOX), &maps.in, n0 + 64 * j, m0, arrived);
+                    }
+                    load_ahead<KIND>(e, p, m0, n0);
+                } else {
+                    wgmma_wait<1>(); /* the products of the slot before are done: it may be filled again */
+                    leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
+                }
+                if (++slot == WG_STAGES) slot = 0, phase ^= 1;
+            }
+            for (int step = 0; BACK && step < all; step++) {
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
                          b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
                 wgmma_fence();
 #pragma unroll
-                for (uint32_t k = 0; k < WG_K / 16; k++) {
-                    int add = step != first || k != 0;
-                    /* along K: 32 bytes in a swizzled row; transposed, sixteen rows of 128 bytes */
-                    if (TRANS)
-                        wgmma_256<1>(d, matrix_descriptor(a + k * 2048, 8192, 1024),
-                                     matrix_descriptor(b + k * 2048, 8192, 1024), add);
-                    else wgmma_256<0>(d, matrix_descriptor(a + k * 32, 16, 1024), matrix_descriptor(b + k * 32, 16, 1024), add);
-                }
+                for (uint32_t k = 0; k < WG_K / 16; k++)
+                    wgmma_128(dh, operand<false>(a, k), operand<false>(b, k), step != 0 || k != 0);
                 wgmma_commit();
-                if (step != first) {
-                    wgmma_wait<1>(); /* the products of the slot before are done: it may be filled again */
-                    if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)(slot == 0 ? WG_STAGES - 1 : slot - 1));
-                }
+                wgmma_wait<1>();
+                leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
                 if (++slot == WG_STAGES) slot = 0, phase ^= 1;
             }
-            ahead p;
-            load_ahead<KIND>(e, p, m0 + (group - 1) * 64 + warp * 16, n0);
             wgmma_wait<0>();
-            if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)(slot == 0 ? WG_STAGES - 1 : slot - 1));
-#pragma unroll
-            for (int i = 0; i < 128; i++) asm volatile("" : "+f"(d[i])::"memory"); /* not to be read before the wait */
-            end_registers<KIND>(e, d, p, m0 + (group - 1) * 64 + warp * 16, n0, n0 / WG_N, split);
+            leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
+            settle<128>(d);
+            if (BACK) settle<BACK ? 64 : 1>(dh);
+            end_registers<KIND>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, x.columns, x.split);
         }
+        if (lane == 0) asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
     }
+    if (CLUSTER == 2) cluster_sync(); /* the other may still arrive at a barrier here */
 #else
-    (void)K, (void)splits, (void)e;
+    (void)maps, (void)K, (void)splits, (void)whole, (void)e;
 #endif
 }
 
@@ -1422,11 +1614,6 @@ __device__ __forceinline__ void wgmma_columns(float *d, const uint32_t *a, uint3
     asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32 "}, {%32,%33,%34,%35}, %36, 1, 1, 1, 1;\n"
                  : WG_D16(0), WG_D16(16)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db));
-}
-template <int N> __device__ __forceinline__ void settle(float *d)
-{
-#pragma unroll
-    for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
 }
 __device__ __forceinline__ float exp2_fast(float x)
 {
@@ -2526,12 +2713,6 @@ __device__ __forceinline__ void wgmma_mix_weight(float (&d)[24], uint64_t a, uin
                  : WG_D16(0), WG_D8(16)
                  : "l"(a), "l"(b));
 }
-__device__ __forceinline__ void stmatrix4(uint32_t address, const uint32_t *r)
-{
-    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
-                 "r"(r[2]), "r"(r[3])
-                 : "memory");
-}
 #endif
 
 __global__ void __launch_bounds__(MW_THREADS, 1)
@@ -3508,25 +3689,29 @@ static hrm_status launched(hrm_device *dev, const char *kernel, cudaError_t erro
     cudaGetLastError();
     return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
 }
-#define LAUNCH_AS(dev, early, kernel, grid_size, block_size, shared_bytes, ...) \
+/* cluster: blocks of one */
+#define LAUNCH_AS(dev, early, cluster, kernel, grid_size, block_size, shared_bytes, ...) \
     do { \
         cudaLaunchConfig_t launch_config = {}; \
-        cudaLaunchAttribute launch_attribute; \
-        launch_attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization; \
-        launch_attribute.val.programmaticStreamSerializationAllowed = 1; \
+        cudaLaunchAttribute launch_attributes[2] = {}; \
+        launch_attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization; \
+        launch_attributes[0].val.programmaticStreamSerializationAllowed = (early) ? 1 : 0; \
+        launch_attributes[1].id = cudaLaunchAttributeClusterDimension; \
+        launch_attributes[1].val.clusterDim.x = (cluster); \
+        launch_attributes[1].val.clusterDim.y = launch_attributes[1].val.clusterDim.z = 1; \
         launch_config.gridDim = dim3(grid_size); \
         launch_config.blockDim = dim3((unsigned)(block_size)); \
         launch_config.dynamicSmemBytes = (size_t)(shared_bytes); \
         launch_config.stream = (dev)->stream; \
-        launch_config.attrs = &launch_attribute; \
-        launch_config.numAttrs = (early) ? 1 : 0; \
+        launch_config.attrs = launch_attributes; \
+        launch_config.numAttrs = (cluster) > 1 ? 2 : (early) ? 1 : 0; \
         (dev)->whole = !(early); \
         TRY(launched((dev), #kernel, cudaLaunchKernelEx(&launch_config, kernel, __VA_ARGS__))); \
     } while (0)
 /* LAUNCH(dev, (kernel<...>), grid, block, shared bytes, arguments…): the kernel's own text is its name in messages */
-#define LAUNCH(dev, kernel, ...) LAUNCH_AS(dev, 0, kernel, __VA_ARGS__)
+#define LAUNCH(dev, kernel, ...) LAUNCH_AS(dev, 0, 1, kernel, __VA_ARGS__)
 /* The same for kernels that call chain(): on sm_90 they may start early. */
-#define CHAIN(dev, kernel, ...) LAUNCH_AS(dev, (dev)->chains, kernel, __VA_ARGS__)
+#define CHAIN(dev, kernel, ...) LAUNCH_AS(dev, (dev)->chains, 1, kernel, __VA_ARGS__)
 
 /* after what writes prepared weights: nothing that is launched from here on may begin before they are there */
 static hrm_status written_whole(const hrm_device *dev)
@@ -4036,9 +4221,13 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
 /* ==================================================================================================== >>cuda-products ====
  * gemm() picks the kernel for C [M,N] = A B^T with an ending; e.M, e.N are set already.
  */
-struct product { const void *A, *B; int K, trans, splits, count; }; /* count: of END_SCALED's, else 1 */
 template <class T> constexpr bool has_wgmma = false; /* kernels of it; dev->wgmma says the rest */
 template <> constexpr bool        has_wgmma<bf16> = true;
+struct product {
+    const void *A, *B;
+    int         K, trans, splits, count;   /* count: of END_SCALED's, else 1 */
+    const void *A2 = NULL, *B2 = NULL;     /* END_SWIGLU_BACK on wgmma: A, B give gate and up, these dh */
+};
 
 static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
 {
@@ -4049,15 +4238,32 @@ static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inn
                        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
+static bool on_wgmma(const hrm_device *dev, int M, int N, int splits)
+{
+    return dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N) * splits >= dev->sms / 2;
+}
 template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
 {
-    CUtensorMap a, b;
-    bool ok = TRANS ? tensor_map(dev, &a, x.A, e.M, x.K, 64, WG_K) && tensor_map(dev, &b, x.B, e.N, x.K, 64, WG_K)
-                    : tensor_map(dev, &a, x.A, x.K, e.M, WG_K, WG_M) && tensor_map(dev, &b, x.B, x.K, e.N, WG_K, WG_N);
-    if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
-    int items = ceil_div(e.M, WG_M) * ceil_div(e.N, WG_N) * x.splits;
+    constexpr int cluster = wg_cluster(TRANS);
+    constexpr bool back = KIND == END_SWIGLU_BACK;
+    int N = back ? 2 * e.N : e.N, items = ceil_div(e.M, WG_M * cluster) * ceil_div(N, WG_N) * x.splits, whole = items;
+    if (wg_halves(KIND, TRANS) && items % dev->sms <= dev->sms / 2) whole -= items % dev->sms, items += items % dev->sms;
+    wg_maps maps;
+    memset(&maps, 0, sizeof maps);
+    bool ok = TRANS ? tensor_map(dev, &maps.a, x.A, e.M, x.K, 64, WG_K) && tensor_map(dev, &maps.b, x.B, N, x.K, 64, WG_K)
+                    : tensor_map(dev, &maps.a, x.A, x.K, e.M, WG_K, WG_M) && tensor_map(dev, &maps.b, x.B, x.K, N, WG_K, WG_N);
+    if (wg_halves(KIND, TRANS)) ok = ok && tensor_map(dev, &maps.b2, x.B, x.K, N, WG_K, WG_N / 2);
+    if (back)
+        ok = ok && tensor_map(dev, &maps.a2, x.A2, x.K, e.M, WG_K, WG_M) &&
+             tensor_map(dev, &maps.b2, x.B2, x.K, e.N, WG_K, WG_N / 2);
+    if (KIND != END_PART)
+        ok = ok && tensor_map(dev, &maps.out, e.out, ends_swiglu(KIND) ? N / 2 : e.N, e.M, WG_BOX_COLUMNS, WG_BOX_ROWS);
+    if (back || ends_residual(KIND) || KIND == END_ADD)
+        ok = ok && tensor_map(dev, &maps.in, back ? e.gate_up : e.residual, N, e.M, WG_BOX_COLUMNS, WG_BOX_ROWS);
+    if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, N, x.K);
     TRY(allow_shared(gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
-    CHAIN(dev, (gemm_wgmma<KIND, TRANS>), min_int(items, dev->sms), WG_THREADS, WG_SHARED, a, b, x.K, x.splits, e);
+    LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS, WG_SHARED,
+                   maps, x.K, x.splits, whole, e);
     return HRM_OK;
 }
 
@@ -4143,8 +4349,8 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
     if constexpr (has_wgmma<T>)
-        if (dev->wgmma && ceil_div(e.M, WG_M) * ceil_div(e.N, WG_N) * x.splits >= dev->sms / 2) {
-            e.slots_out = ceil_div(e.N, WG_N);
+        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits)) {
+            e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
             return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
         }
     if (TRANS || ceil_div(e.M, 128) * ceil_div(e.N, 128) >= dev->sms / 2)
@@ -4158,6 +4364,12 @@ static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int
     product x = {A, B, K, 0, 1, 1};
     e.M = M, e.N = N;
     return gemm_of<KIND, false>(dev, x, e);
+}
+
+/* whether END_SWIGLU_BACK computes gate and up itself: [M,2I] = A [M,K] B^T, next to dh [M,I] */
+template <class T> static bool takes_both(const hrm_device *dev, int M, int I, int K)
+{
+    return has_wgmma<T> && K % 8 == 0 && I % 8 == 0 && on_wgmma(dev, M, 2 * I, 1);
 }
 
 /* C [M,N] in parts: in how many splits over K the GPU is full */
@@ -4873,11 +5085,16 @@ static hrm_status half_backward(const block_call &c, const half_block &h, const 
     }
     ending<T> base = ending_for<T>(&c.w->d, h.count), e = base;
     e.out = gate_up;
-    TRY((gemm<END_STORE, T>(c.dev, x, weight_of<T>(c, h.gate_up, 0), h.M, 2 * h.I, h.N, e)));
+    bool at_once = (!c.w->d.mlp_norm || inner) && takes_both<T>(c.dev, h.M, h.I, h.N);
+    if (!at_once) TRY((gemm<END_STORE, T>(c.dev, x, weight_of<T>(c, h.gate_up, 0), h.M, 2 * h.I, h.N, e)));
     e = base;
     e.out = product, e.gate_up = gate_up;
     if (inner) e.r = inner, e.k = c.p.squares[h.branch];
-    if (c.w->d.mlp_norm && !inner) {
+    if (at_once) {
+        struct product both = {x, weight_of<T>(c, h.gate_up, 0), h.N, 0, 1, 1, df, weight_of<T>(c, h.down, 1)};
+        e.M = h.M, e.N = h.I;
+        TRY((gemm_of<END_SWIGLU_BACK, false>(c.dev, both, e)));
+    } else if (c.w->d.mlp_norm && !inner) {
         TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, h.down, 1), h.M, h.I, h.N, e)));
         CHAIN(c.dev, swiglu_norm_backward_kernel<T>, row_blocks(h.M), 32 * ROW_WARPS, 0, gate_up, product, h.M, h.I,
               c.w->d.eps);
