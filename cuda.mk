@@ -2,7 +2,8 @@
 # built, otherwise an object for all of them.
 #   make cuda        build/cuda/hrm and build/cuda/examples/NAME with the GPU backend in
 #   make test-cuda   every kernel against the CPU; on a machine without a GPU it only builds        make bench-cuda   timings
-#   make bench-cuda-torch PYTHON=path/to/python    the same beside PyTorch on the same GPU [CASES="sudoku:768"] [ROUNDS=2]
+#   make bench-cuda-torch PYTHON=path/to/python    the same beside PyTorch on the same GPU [CASES="sudoku:768"] [ONLY=fast]
+#                                                  [MODES=compiled] [ROUNDS=2] [LIMIT=900]; tests/cuda/peers.py tells what each does
 # CUDA_ARCH="80 90a" chooses architectures; CUBLAS=1 sends plain products to cuBLASLt.
 CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
 NVCC      ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
@@ -46,8 +47,7 @@ test-cuda: $(B)/cuda/tests/test_cuda $(B)/cuda/tests/golden
 bench-cuda: $(B)/cuda/tests/bench_cuda
 	$(B)/cuda/tests/bench_cuda $(CASES)
 PYTHON      ?= python3
-BENCH_TORCH ?= ../shared/reference/bench_torch.py
 bench-cuda-torch: $(B)/cuda/tests/bench_cuda
-	@B="$(B)" BENCH_TORCH="$(BENCH_TORCH)" $(PYTHON) tests/cuda/peers.py
+	@B="$(B)" $(foreach v,BENCH_TORCH HRM_SHARED CASES ONLY MODES ROUNDS LIMIT LOCK,$(if $($(v)),$(v)="$($(v))")) $(PYTHON) tests/cuda/peers.py
 
 .PHONY: cuda test-cuda bench-cuda bench-cuda-torch

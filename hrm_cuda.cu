@@ -8,7 +8,7 @@
  * CUDA runtime is needed; with -DHRM_USE_CUBLAS (and -lcublasLt) the products without a fused ending go to cuBLASLt.
  * HRM_CUDA_SYNC=1 in the environment waits after every kernel, so that a fault is reported under the kernel's own name.
  *
- * How a block runs. T is the type of activations, bfloat16 or float; M = rows * S.
+ * How a block runs. T is the type of activations, bfloat16, float16 or float; M = rows * S.
  *
  *   qkv = r0 (s0 Wqkv^T)      the RMS norm has no weight, so it is a factor per row: the stream stays unnormalised (s), and
  *   o   = attention(qkv)      whoever reads it multiplies by r = 1/sqrt(mean(s^2)+eps), from sums of squares that the
@@ -26,13 +26,14 @@
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
  * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention
- *           >>cuda-attention-short >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan
- *           >>cuda-products >>cuda-table
+ *           >>cuda-attention-short >>cuda-mixer >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device
+ *           >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
 
 #include <cuda.h>
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #ifdef HRM_USE_CUBLAS
     #include <cublasLt.h>
@@ -45,6 +46,7 @@
 
 /* ==================================================================================================== >>cuda-basics ======*/
 typedef __nv_bfloat16 bf16;
+typedef __half        f16;
 
 #define TRY(call) \
     do { \
@@ -57,19 +59,32 @@ static inline int min_int(int a, int b) { return a < b ? a : b; }
 
 __device__ __forceinline__ float to_float(float x) { return x; }
 __device__ __forceinline__ float to_float(bf16 x) { return __bfloat162float(x); }
+__device__ __forceinline__ float to_float(f16 x) { return __half2float(x); }
 template <class T> __device__ __forceinline__ T from_float(float x);
 template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
 template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) { return __float2bfloat16_rn(x); }
+template <> __device__ __forceinline__ f16 from_float<f16>(float x) { return __float2half_rn(x); } /* too large: infinity */
 
-__device__ __forceinline__ uint32_t pack2(float a, float b)
+/* two of a 16-bit type */
+template <class T = bf16> __device__ __forceinline__ uint32_t pack2(float a, float b)
 {
     __nv_bfloat162 p = __floats2bfloat162_rn(a, b);
     return *(uint32_t *)&p;
 }
-__device__ __forceinline__ void unpack2(float *a, uint32_t p)
+template <> __device__ __forceinline__ uint32_t pack2<f16>(float a, float b)
+{
+    __half2 p = __floats2half2_rn(a, b);
+    return *(uint32_t *)&p;
+}
+template <class T = bf16> __device__ __forceinline__ void unpack2(float *a, uint32_t p)
 {
     a[0] = __uint_as_float(p << 16);
     a[1] = __uint_as_float(p & 0xffff0000u);
+}
+template <> __device__ __forceinline__ void unpack2<f16>(float *a, uint32_t p)
+{
+    float2 f = __half22float2(*(__half2 *)&p);
+    a[0] = f.x, a[1] = f.y;
 }
 
 /* W consecutive elements, W = 8 (16-byte aligned) or 1 */
@@ -80,11 +95,11 @@ template <int W> __device__ __forceinline__ void load(float *v, const float *p)
         v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w, v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
     } else v[0] = *p;
 }
-template <int W> __device__ __forceinline__ void load(float *v, const bf16 *p)
+template <int W, class T> __device__ __forceinline__ void load(float *v, const T *p)
 {
     if (W == 8) {
         uint4 a = *(const uint4 *)p;
-        unpack2(v, a.x), unpack2(v + 2, a.y), unpack2(v + 4, a.z), unpack2(v + 6, a.w);
+        unpack2<T>(v, a.x), unpack2<T>(v + 2, a.y), unpack2<T>(v + 4, a.z), unpack2<T>(v + 6, a.w);
     } else v[0] = to_float(*p);
 }
 template <int W> __device__ __forceinline__ void store(float *p, const float *v)
@@ -94,10 +109,11 @@ template <int W> __device__ __forceinline__ void store(float *p, const float *v)
         ((float4 *)p)[1] = make_float4(v[4], v[5], v[6], v[7]);
     } else *p = v[0];
 }
-template <int W> __device__ __forceinline__ void store(bf16 *p, const float *v)
+template <int W, class T> __device__ __forceinline__ void store(T *p, const float *v)
 {
-    if (W == 8) *(uint4 *)p = make_uint4(pack2(v[0], v[1]), pack2(v[2], v[3]), pack2(v[4], v[5]), pack2(v[6], v[7]));
-    else *p = from_float<bf16>(v[0]);
+    if (W == 8)
+        *(uint4 *)p = make_uint4(pack2<T>(v[0], v[1]), pack2<T>(v[2], v[3]), pack2<T>(v[4], v[5]), pack2<T>(v[6], v[7]));
+    else *p = from_float<T>(v[0]);
 }
 /* n <= 8 elements; vector: all eight at once are allowed */
 template <class T> __device__ __forceinline__ void load_some(float *v, const T *p, int n, int vector)
@@ -128,7 +144,8 @@ __device__ __forceinline__ uint32_t shared_address(const void *p) { return (uint
 
 /* Kernels that follow one another closely are launched as a chain (sm_90): the next may start while the one before drains, and
  * waits here before it touches anything a kernel before it wrote. Every kernel of a chain does, so waiting for the one before
- * is waiting for all. */
+ * is waiting for all. Prepared weights alone are read before the wait (gemm_mma), and a kernel may begin while the one before
+ * the one before it still runs: so what writes them is launched whole, by LAUNCH, without chain(); see written_whole(). */
 __device__ __forceinline__ void chain_allow_next()
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -159,7 +176,8 @@ enum ending_kind {
     END_SWIGLU_BACK, /* acc = dh; x holds gate and up and becomes their gradient; out = h */
     END_PART,        /* part = acc in float: one split of a product */
     END_SWIGLU_NORM, /* END_SWIGLU; sums of squares of gate times up for the norm inside */
-    END_RESIDUAL_NORM /* END_RESIDUAL with acc times that norm's factor of the row */
+    END_RESIDUAL_NORM, /* END_RESIDUAL with acc times that norm's factor of the row */
+    END_SCALED       /* out = alpha acc + beta x, x NULL: alpha acc; a product for each blockIdx.z, operands `step` apart */
 };
 
 template <class T> struct ending {
@@ -178,10 +196,15 @@ template <class T> struct ending {
     const float  *inner;    /* [M,inner_slots] END_RESIDUAL_NORM: squares of gate times up, I of them */
     int           inner_slots;
     float         inv_I;
+    float         alpha, beta; /* END_SCALED */
+    size_t        step_A, step_B, step_out; /* elements from one matrix to the next; x lies as out does */
+    const float  *r, *k;    /* [M] END_SWIGLU_BACK with a norm inside: its factor, and see normalise_backward_kernel; or NULL */
 };
 __host__ __device__ constexpr bool ends_swiglu(int kind) { return kind == END_SWIGLU || kind == END_SWIGLU_NORM; }
 __host__ __device__ constexpr bool ends_residual(int kind) { return kind == END_RESIDUAL || kind == END_RESIDUAL_NORM; }
 __host__ __device__ constexpr bool ends_with_squares(int kind) { return kind == END_SWIGLU_NORM || ends_residual(kind); }
+/* of the products with weights: others have operands that a kernel before has just written */
+__host__ __device__ constexpr bool has_weights(int kind) { return kind != END_PART && kind != END_SCALED; }
 
 template <class T> __device__ __forceinline__ float row_factor(const ending<T> &e, int row)
 {
@@ -200,6 +223,15 @@ template <class T> __device__ __forceinline__ float inner_factor(const ending<T>
 }
 
 __device__ __forceinline__ float silu(float x) { return __fdividef(x, 1.0f + __expf(-x)); }
+
+/* SwiGLU with a norm of factor r inside, dh times r: gate and up become their gradients, the result is h / r */
+__device__ __forceinline__ float swiglu_norm_back(float *gate, float *up, float dh, float sigmoid, float k)
+{
+    float g = *gate, u = *up, p = g * u, dn = dh * sigmoid, dp = fmaf(-k, p, dn);
+    *gate = fmaf(fmaf(-dn, sigmoid, dn), p, dp * u);
+    *up = dp * g;
+    return sigmoid * p;
+}
 
 template <int KIND, class T>
 __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, float *v, float rs, float *squares)
@@ -238,18 +270,33 @@ __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, 
 #pragma unroll
         for (int i = 0; i < 8; i++) v[i] += x[i];
         store_some(e.out + at, v, n, e.vector);
+    } else if (KIND == END_SCALED) {
+        float x[8] = {};
+        at += (size_t)blockIdx.z * e.step_out;
+        if (e.residual) load_some(x, e.residual + at, n, e.vector);
+#pragma unroll
+        for (int i = 0; i < 8; i++) v[i] = e.alpha * v[i] + e.beta * x[i];
+        store_some(e.out + at, v, n, e.vector);
     } else if (KIND == END_SWIGLU_BACK) {
         /* gate and up of columns col..col+7 are the sixteen elements from 2 col on */
         float g[8], u[8], h[8];
         T *gate_up = e.gate_up + (size_t)row * 2 * e.N + 2 * col;
         load<8>(g, gate_up);
         load<8>(u, gate_up + 8);
+        if (e.k) {
+            float r = e.r[row], k = e.k[row];
+            for (int i = 0; i < 8; i++) {
+                float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i]));
+                h[i] = swiglu_norm_back(&g[i], &u[i], r * v[i], sigmoid, k) * r;
+            }
+        } else {
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i])), s = g[i] * sigmoid, d = v[i];
-            h[i] = s * u[i];
-            g[i] = d * u[i] * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
-            u[i] = d * s;
+            for (int i = 0; i < 8; i++) {
+                float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i])), s = g[i] * sigmoid, d = v[i];
+                h[i] = s * u[i];
+                g[i] = d * u[i] * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
+                u[i] = d * s;
+            }
         }
         store<8>(gate_up, g);
         store<8>(gate_up + 8, u);
@@ -292,8 +339,8 @@ __device__ __forceinline__ void end_tile(const ending<T> &e, const float *C, int
 }
 
 /* ==================================================================================================== >>cuda-gemm-simt ===
- * C [M,N] = A B^T with plain multiply-adds, any type and size: the float32 path, and bfloat16 in sizes that the tensor cores'
- * loads do not take. A is [M,K], or [K,M] when TRANS; B [N,K] or [K,N].
+ * C [M,N] = A B^T with plain multiply-adds, any type and size: the float32 path, and the others in sizes that the tensor
+ * cores' loads do not take. A is [M,K], or [K,M] when TRANS; B [N,K] or [K,N].
  */
 enum { SIMT_M = 64, SIMT_N = 64, SIMT_K = 16, SIMT_THREADS = 256 };
 
@@ -302,7 +349,9 @@ __global__ void __launch_bounds__(SIMT_THREADS) gemm_simt(const T *A, const T *B
 {
     __shared__ float a[SIMT_K][SIMT_M + 4], b[SIMT_K][SIMT_N + 4], c[SIMT_M][SIMT_N + 4];
     int tid = (int)threadIdx.x, tx = tid % 16, ty = tid / 16;
-    int m0 = (int)blockIdx.x * SIMT_M, n0 = (int)blockIdx.y * SIMT_N, split = (int)blockIdx.z;
+    int m_tiles = ceil_div(e.M, SIMT_M), n_tile = (int)blockIdx.x / m_tiles;
+    int m0 = (int)blockIdx.x % m_tiles * SIMT_M, n0 = n_tile * SIMT_N, split = (int)blockIdx.y;
+    if (KIND == END_SCALED) A += (size_t)blockIdx.z * e.step_A, B += (size_t)blockIdx.z * e.step_B;
     int steps = ceil_div(K, SIMT_K), k_begin = (int)((long long)steps * split / splits) * SIMT_K;
     int k_end = min((int)((long long)steps * (split + 1) / splits) * SIMT_K, K);
     float acc[4][4] = {};
@@ -330,7 +379,7 @@ __global__ void __launch_bounds__(SIMT_THREADS) gemm_simt(const T *A, const T *B
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++) c[ty * 4 + i][tx * 4 + j] = acc[i][j];
     __syncthreads();
-    end_tile<KIND, T, SIMT_M, SIMT_N, SIMT_THREADS>(e, &c[0][0], SIMT_N + 4, m0, n0, (int)blockIdx.y, split);
+    end_tile<KIND, T, SIMT_M, SIMT_N, SIMT_THREADS>(e, &c[0][0], SIMT_N + 4, m0, n0, n_tile, split);
 }
 
 /* ==================================================================================================== >>cuda-gemm-mma ====
@@ -361,7 +410,14 @@ template <bool TRANS> __device__ __forceinline__ void ldmatrix4(uint32_t *r, uin
                      : "r"(address)
                      : "memory");
 }
-__device__ __forceinline__ void mma16816(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
+template <class T> __device__ __forceinline__ void mma16816(float *c, const uint32_t *a, uint32_t b0, uint32_t b1);
+template <> __device__ __forceinline__ void mma16816<f16>(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+template <> __device__ __forceinline__ void mma16816<bf16>(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
 {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
@@ -384,13 +440,13 @@ template <int CHUNKS> __device__ __forceinline__ uint32_t swizzled(int row, int 
 
 /* [ROWS,COLS] of a matrix with `ld` elements a row into a tile; from: its corner; rows, cols: how many are there, the rest is
  * zero. A thread's chunks are a fixed number of rows apart, so that all but one addition stays outside the caller's loop. */
-template <int ROWS, int COLS, int THREADS>
-__device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld, int rows, int cols)
+template <int ROWS, int COLS, int THREADS, class T>
+__device__ __forceinline__ void mma_load(uint32_t tile, const T *from, int ld, int rows, int cols)
 {
     constexpr int CHUNKS = COLS / 8, STEP = THREADS / CHUNKS;
     static_assert(STEP % 8 == 0 && ROWS % STEP == 0, "the swizzle must not change from one of a thread's rows to the next");
     int r = (int)threadIdx.x / CHUNKS, c = (int)threadIdx.x % CHUNKS;
-    const bf16 *p = from + (size_t)r * ld + c * 8;
+    const T *p = from + (size_t)r * ld + c * 8;
     uint32_t to = tile + swizzled<CHUNKS>(r, c);
     bool there = c * 8 < cols;
 #pragma unroll
@@ -400,9 +456,8 @@ __device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld
     }
 }
 
-template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
-__global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
-    gemm_mma(const bf16 *A, const bf16 *B, int K, int splits, ending<bf16> e)
+template <int KIND, class T, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
+__global__ void __launch_bounds__(32 * WARPS_M * WARPS_N) gemm_mma(const T *A, const T *B, int K, int splits, ending<T> e)
 {
     constexpr int THREADS = 32 * WARPS_M * WARPS_N, WM = BM / WARPS_M, WN = BN / WARPS_N, MT = WM / 16, NT = WN / 8;
     constexpr int A_BYTES = BM * MMA_K * 2, STAGE = (BM + BN) * MMA_K * 2;
@@ -414,6 +469,7 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
     unsigned all = (unsigned)ceil_div(K, MMA_K); /* times the splits, at most 64 of them, still below 2^32 */
     int step = (int)(all * (unsigned)split / (unsigned)splits), last = (int)(all * (unsigned)(split + 1) / (unsigned)splits);
     float acc[MT][NT][4] = {};
+    if (KIND == END_SCALED) A += (size_t)blockIdx.z * e.step_A, B += (size_t)blockIdx.z * e.step_B;
 
     auto fetch_a = [&](int s, int slot) {
         uint32_t a = base + (uint32_t)(slot * STAGE);
@@ -425,15 +481,16 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
         if (TRANS) mma_load<MMA_K, BN, THREADS>(b, B + (size_t)(s * MMA_K) * e.N + n0, e.N, K - s * MMA_K, e.N - n0);
         else mma_load<BN, MMA_K, THREADS>(b, B + (size_t)n0 * K + s * MMA_K, K, e.N - n0, K - s * MMA_K);
     };
-    /* B holds weights unless transposed: nothing in a chain writes them, so they need not wait for the kernel before */
+    /* where B holds weights, nothing in a chain writes them, and they need not wait for the kernel before */
+    constexpr bool EARLY = !TRANS && has_weights(KIND);
     int fetched = step;
     chain_allow_next();
-    if (TRANS) chain_wait();
+    if (!EARLY) chain_wait();
     /* loops, not a hundred lines of straight code that a small product has to fetch before it can begin */
 #pragma unroll 1
     for (int i = 0; i < STAGES - 1; i++)
         if (step + i < last) fetch_b(step + i, i);
-    if (!TRANS) chain_wait();
+    if (EARLY) chain_wait();
 #pragma unroll 1
     for (int i = 0; i < STAGES - 1; i++) {
         if (fetched < last) fetch_a(fetched, i);
@@ -472,7 +529,7 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
 #pragma unroll
             for (int i = 0; i < MT; i++)
 #pragma unroll
-                for (int j = 0; j < NT; j++) mma16816(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+                for (int j = 0; j < NT; j++) mma16816<T>(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
         }
     }
     cp_async_wait<0>();
@@ -487,7 +544,7 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
             *(float2 *)(c + 8 * (BN + 4)) = make_float2(acc[i][j][2], acc[i][j][3]);
         }
     __syncthreads();
-    end_tile<KIND, bf16, BM, BN, THREADS>(e, C, BN + 4, m0, n0, n0 / BN, split);
+    end_tile<KIND, T, BM, BN, THREADS>(e, C, BN + 4, m0, n0, n0 / BN, split);
 }
 
 /* ==================================================================================================== >>cuda-gemm-wgmma ==
@@ -614,7 +671,14 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
                 p.turn[half][u] = e.rope[(size_t)(row % e.S) * (e.head_dim / 2) + (8 * u + 2 * t) % e.head_dim / 2];
         }
     }
-    if (KIND == END_SWIGLU_BACK) load_gate_up(e, p, m0 + g, n0, t, 0);
+    if (KIND == END_SWIGLU_BACK) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int row = min(m0 + g + 8 * half, e.M - 1);
+            p.rs[half] = e.k ? e.r[row] : 1.0f, p.inner[half] = e.k ? e.k[row] : 0;
+        }
+        load_gate_up(e, p, m0 + g, n0, t, 0);
+    }
 }
 __device__ __forceinline__ void unpack8(float *v, uint4 x)
 {
@@ -707,10 +771,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, float *d, a
                     unpack8(x, p.x[0][i % 4]), unpack8(u, p.x[1][i % 4]);
 #pragma unroll
                     for (int j = 0; j < 8; j++) {
-                        float sigmoid = sigmoid_fast(x[j]), s = x[j] * sigmoid, dh = v[j];
-                        h[j] = s * u[j];
-                        x[j] = dh * u[j] * (sigmoid + s * (1.0f - sigmoid));
-                        u[j] = dh * s;
+                        float r = p.rs[half];
+                        h[j] = swiglu_norm_back(&x[j], &u[j], r * v[j], sigmoid_fast(x[j]), p.inner[half]) * r;
                     }
                     bf16 *gate_up = e.gate_up + (size_t)row * 2 * e.N + 2 * col;
                     if (there) {
@@ -981,10 +1043,10 @@ template <class T, bool KV> __global__ void attention_backward_simt(attention_ar
     }
 }
 
-/* Tensor cores: bfloat16, head_dim a multiple of 8, filled up with zeros to HD. Tiles stand in shared memory with rows of
+/* Tensor cores: 16-bit types, head_dim a multiple of 8, filled up with zeros to HD. Tiles stand in shared memory with rows of
  * HD + 8 elements, which keeps ldmatrix free of bank conflicts. */
-template <int HD>
-__device__ __forceinline__ void attention_load(uint32_t tile, const bf16 *from, int stride, int r0, int rows, int S, int hd)
+template <int HD, class T>
+__device__ __forceinline__ void attention_load(uint32_t tile, const T *from, int stride, int r0, int rows, int S, int hd)
 {
     constexpr int CHUNKS = HD / 8;
     for (int i = (int)threadIdx.x; i < rows * CHUNKS; i += (int)blockDim.x) {
@@ -995,15 +1057,15 @@ __device__ __forceinline__ void attention_load(uint32_t tile, const bf16 *from, 
     }
 }
 /* 16 rows of registers (as mma leaves them) through this warp's rows of a tile to memory */
-template <int HD>
-__device__ __forceinline__ void attention_store(bf16 *to, int stride, bf16 *tile, const float (*v)[4], int r0, int S, int hd)
+template <int HD, class T>
+__device__ __forceinline__ void attention_store(T *to, int stride, T *tile, const float (*v)[4], int r0, int S, int hd)
 {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
     __syncwarp();
 #pragma unroll
     for (int n = 0; n < HD / 8; n++) {
-        *(uint32_t *)(tile + g * (HD + 8) + n * 8 + 2 * t) = pack2(v[n][0], v[n][1]);
-        *(uint32_t *)(tile + (g + 8) * (HD + 8) + n * 8 + 2 * t) = pack2(v[n][2], v[n][3]);
+        *(uint32_t *)(tile + g * (HD + 8) + n * 8 + 2 * t) = pack2<T>(v[n][0], v[n][1]);
+        *(uint32_t *)(tile + (g + 8) * (HD + 8) + n * 8 + 2 * t) = pack2<T>(v[n][2], v[n][3]);
     }
     __syncwarp();
     for (int i = lane; i < 16 * (HD / 8); i += 32) {
@@ -1019,7 +1081,7 @@ template <int HD, int MT> constexpr int attention_forward_shared(int warps)
     return (warps * 16 * MT + 4 * ATTENTION_KEYS) * (HD + 8) * 2;
 }
 
-template <int HD, int MT, int NT>
+template <int HD, int MT, int NT, class T>
 __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)[2], float (*l)[2],
                                                const uint32_t (*q)[HD / 16][4], uint32_t k_tile, uint32_t v_tile, int row,
                                                int col, int S, int causal, float scale)
@@ -1037,8 +1099,8 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
                 k_tile + (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * (HD + 8) + k * 16 + (lane >> 3 & 1) * 8) * 2));
 #pragma unroll
             for (int i = 0; i < MT; i++) {
-                mma16816(s[i][2 * n], q[i][k], b[0], b[1]);
-                mma16816(s[i][2 * n + 1], q[i][k], b[2], b[3]);
+                mma16816<T>(s[i][2 * n], q[i][k], b[0], b[1]);
+                mma16816<T>(s[i][2 * n + 1], q[i][k], b[2], b[3]);
             }
         }
     if (causal || col + NT * 8 > S) {
@@ -1081,8 +1143,9 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
         uint32_t p[MT][4];
 #pragma unroll
         for (int i = 0; i < MT; i++) {
-            p[i][0] = pack2(s[i][2 * n][0], s[i][2 * n][1]), p[i][1] = pack2(s[i][2 * n][2], s[i][2 * n][3]);
-            p[i][2] = pack2(s[i][2 * n + 1][0], s[i][2 * n + 1][1]), p[i][3] = pack2(s[i][2 * n + 1][2], s[i][2 * n + 1][3]);
+            p[i][0] = pack2<T>(s[i][2 * n][0], s[i][2 * n][1]), p[i][1] = pack2<T>(s[i][2 * n][2], s[i][2 * n][3]);
+            p[i][2] = pack2<T>(s[i][2 * n + 1][0], s[i][2 * n + 1][1]);
+            p[i][3] = pack2<T>(s[i][2 * n + 1][2], s[i][2 * n + 1][3]);
         }
 #pragma unroll
         for (int d = 0; d < HD / 16; d++) {
@@ -1090,8 +1153,8 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
             ldmatrix4<true>(b, v_tile + (uint32_t)(((n * 16 + (lane & 15)) * (HD + 8) + d * 16 + (lane >> 4) * 8) * 2));
 #pragma unroll
             for (int i = 0; i < MT; i++) {
-                mma16816(o[i][2 * d], p[i], b[0], b[1]);
-                mma16816(o[i][2 * d + 1], p[i], b[2], b[3]);
+                mma16816<T>(o[i][2 * d], p[i], b[0], b[1]);
+                mma16816<T>(o[i][2 * d + 1], p[i], b[2], b[3]);
             }
         }
     }
@@ -1100,7 +1163,8 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
 /* registers for three blocks of six warps, which is what S = 82 makes, on a multiprocessor */
 constexpr int attention_registers(int HD, int MT) { return HD <= 64 && MT == 1 ? 112 : 255; }
 
-template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(attention_args<bf16> x)
+template <int HD, int MT, class T>
+__global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(attention_args<T> x)
 {
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim,
@@ -1108,7 +1172,7 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
     int head = (int)blockIdx.y, b = (int)blockIdx.z, q0 = (int)blockIdx.x * rows, first = q0 + warp * 16 * MT;
     constexpr int TILE = ATTENTION_KEYS * (HD + 8) * 2;
     uint32_t q_tile = shared_address(shared), ring = q_tile + (uint32_t)(rows * (HD + 8) * 2);
-    const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd;
+    const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd;
     int end = x.causal ? min(x.S, q0 + rows) : x.S, steps = ceil_div(end, ATTENTION_KEYS);
     auto fetch = [&](int j) {
         uint32_t at = ring + (uint32_t)((j & 1) * 2 * TILE);
@@ -1139,10 +1203,10 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
         uint32_t k_tile = ring + (uint32_t)((j & 1) * 2 * TILE);
         int col = j * ATTENTION_KEYS;
         if (end - col > 32)
-            attention_step<HD, MT, 8>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
+            attention_step<HD, MT, 8, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
                                       x.scale_log2);
         else
-            attention_step<HD, MT, 4>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
+            attention_step<HD, MT, 4, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
                                       x.scale_log2);
     }
 #pragma unroll
@@ -1158,7 +1222,7 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
 #pragma unroll
             for (int n = 0; n < HD / 8; n++) o[i][n][2 * h] *= inverse, o[i][n][2 * h + 1] *= inverse;
         }
-        attention_store<HD>(x.o + (size_t)b * x.S * D + head * hd, D, (bf16 *)shared + (warp * MT + i) * 16 * (HD + 8), o[i],
+        attention_store<HD>(x.o + (size_t)b * x.S * D + head * hd, D, (T *)shared + (warp * MT + i) * 16 * (HD + 8), o[i],
                             first + i * 16, x.S, hd);
     }
 }
@@ -1169,18 +1233,19 @@ template <int HD> constexpr int attention_backward_shared(int warps)
     return (2 * warps * 16 + 4 * ATTENTION_COLUMNS) * (HD + 8) * 2;
 }
 
-template <int HD, bool KV>
-__global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(attention_args<bf16> x)
+template <int HD, bool KV, class T>
+__global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(attention_args<T> x)
 {
     /* X1, X2: this block's rows, Q and dO, or (KV) K and V. Y1, Y2: what passes by, K and V, or Q and dO. Each warp has 16
      * rows. */
-    constexpr int NT = ATTENTION_COLUMNS / 8, ROW = HD + 8, TILE = ATTENTION_COLUMNS * ROW * 2;
+    constexpr int ROW = HD + 8, TILE = ATTENTION_COLUMNS * ROW * 2;
+    constexpr int NT = KV && (HD == 32 || HD == 64) ? 2 : 4, COLUMNS = NT * 8; /* at once: what the registers hold */
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim,
         D = x.heads * hd;
     int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
     uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
-    const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
+    const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
     const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
     int begin = KV && x.causal ? r0 / ATTENTION_COLUMNS : 0;
     int end = ceil_div(!KV && x.causal ? min(x.S, r0 + rows) : x.S, ATTENTION_COLUMNS);
@@ -1205,59 +1270,63 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
         __syncthreads();
         if (j + 1 < end) fetch(j + 1);
         uint32_t y1 = ring + (uint32_t)((j & 1) * 2 * TILE), y2 = y1 + TILE;
-        float s[NT][4] = {}, dp[NT][4] = {};
+#pragma unroll 1
+        for (int col = j * ATTENTION_COLUMNS; col < (j + 1) * ATTENTION_COLUMNS; col += COLUMNS) {
+            float s[NT][4] = {}, dp[NT][4] = {};
+#pragma unroll (NT == 2 ? 1 : HD / 16)
+            for (int k = 0; k < HD / 16; k++) {
+                uint32_t a1[4], a2[4], at = (uint32_t)(((warp * 16 + (lane & 15)) * ROW + k * 16 + (lane >> 4) * 8) * 2);
+                ldmatrix4<false>(a1, x1 + at);
+                ldmatrix4<false>(a2, x2 + at);
 #pragma unroll
-        for (int k = 0; k < HD / 16; k++) {
-            uint32_t a1[4], a2[4], at = (uint32_t)(((warp * 16 + (lane & 15)) * ROW + k * 16 + (lane >> 4) * 8) * 2);
-            ldmatrix4<false>(a1, x1 + at);
-            ldmatrix4<false>(a2, x2 + at);
-#pragma unroll
-            for (int n = 0; n < NT / 2; n++) {
-                uint32_t y[4],
-                    from = (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * ROW + k * 16 + (lane >> 3 & 1) * 8) * 2);
-                ldmatrix4<false>(y, y1 + from);
-                mma16816(s[2 * n], a1, y[0], y[1]);
-                mma16816(s[2 * n + 1], a1, y[2], y[3]);
-                ldmatrix4<false>(y, y2 + from);
-                mma16816(dp[2 * n], a2, y[0], y[1]);
-                mma16816(dp[2 * n + 1], a2, y[2], y[3]);
-            }
-        }
-        bool mask = j * ATTENTION_COLUMNS + ATTENTION_COLUMNS > x.S || x.causal;
-#pragma unroll
-        for (int n = 0; n < NT; n++) {
-            int c0 = j * ATTENTION_COLUMNS + n * 8 + lane % 4 * 2; /* below Sp */
-            float2 col_lse = make_float2(0, 0), col_delta = col_lse;
-            if (KV) col_lse = *(const float2 *)(lse + c0), col_delta = *(const float2 *)(delta + c0);
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                int c = c0 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
-                float a = KV ? (e & 1 ? col_lse.y : col_lse.x) : row_lse[e >> 1],
-                      d = KV ? (e & 1 ? col_delta.y : col_delta.x) : row_delta[e >> 1], p;
-                asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[n][e], x.scale_log2, -a)));
-                if (mask && (c >= x.S || (x.causal && (KV ? r > c : c > r)))) p = 0;
-                s[n][e] = p;
-                dp[n][e] = p * (dp[n][e] - d);
-            }
-        }
-#pragma unroll
-        for (int n = 0; n < NT / 2; n++) {
-            uint32_t ds[4] = {pack2(dp[2 * n][0], dp[2 * n][1]), pack2(dp[2 * n][2], dp[2 * n][3]),
-                              pack2(dp[2 * n + 1][0], dp[2 * n + 1][1]), pack2(dp[2 * n + 1][2], dp[2 * n + 1][3])};
-            uint32_t p[4] = {pack2(s[2 * n][0], s[2 * n][1]), pack2(s[2 * n][2], s[2 * n][3]),
-                             pack2(s[2 * n + 1][0], s[2 * n + 1][1]), pack2(s[2 * n + 1][2], s[2 * n + 1][3])};
-#pragma unroll
-            for (int d = 0; d < HD / 16; d++) {
-                uint32_t y[4], from = (uint32_t)(((n * 16 + (lane & 15)) * ROW + d * 16 + (lane >> 4) * 8) * 2);
-                ldmatrix4<true>(y, y1 + from);
-                mma16816(out1[2 * d], ds, y[0], y[1]);
-                mma16816(out1[2 * d + 1], ds, y[2], y[3]);
-                if (KV) {
-                    ldmatrix4<true>(y, y2 + from);
-                    mma16816(out2[KV ? 2 * d : 0], p, y[0], y[1]);
-                    mma16816(out2[KV ? 2 * d + 1 : 0], p, y[2], y[3]);
+                for (int n = 0; n < NT / 2; n++) {
+                    uint32_t y[4],
+                        from = (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * ROW + k * 16 + (lane >> 3 & 1) * 8) * 2);
+                    ldmatrix4<false>(y, y1 + from);
+                    mma16816<T>(s[2 * n], a1, y[0], y[1]);
+                    mma16816<T>(s[2 * n + 1], a1, y[2], y[3]);
+                    ldmatrix4<false>(y, y2 + from);
+                    mma16816<T>(dp[2 * n], a2, y[0], y[1]);
+                    mma16816<T>(dp[2 * n + 1], a2, y[2], y[3]);
                 }
             }
+            bool mask = col + COLUMNS > x.S || x.causal;
+#pragma unroll
+            for (int n = 0; n < NT; n++) {
+                int c0 = col + n * 8 + lane % 4 * 2; /* below Sp */
+                float2 col_lse = make_float2(0, 0), col_delta = col_lse;
+                if (KV) col_lse = *(const float2 *)(lse + c0), col_delta = *(const float2 *)(delta + c0);
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    int c = c0 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
+                    float a = KV ? (e & 1 ? col_lse.y : col_lse.x) : row_lse[e >> 1],
+                          d = KV ? (e & 1 ? col_delta.y : col_delta.x) : row_delta[e >> 1], p;
+                    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[n][e], x.scale_log2, -a)));
+                    if (mask && (c >= x.S || (x.causal && (KV ? r > c : c > r)))) p = 0;
+                    s[n][e] = p;
+                    dp[n][e] = p * (dp[n][e] - d);
+                }
+            }
+#pragma unroll
+            for (int n = 0; n < NT / 2; n++) {
+                uint32_t ds[4] = {pack2<T>(dp[2 * n][0], dp[2 * n][1]), pack2<T>(dp[2 * n][2], dp[2 * n][3]),
+                                  pack2<T>(dp[2 * n + 1][0], dp[2 * n + 1][1]), pack2<T>(dp[2 * n + 1][2], dp[2 * n + 1][3])};
+                uint32_t p[4] = {pack2<T>(s[2 * n][0], s[2 * n][1]), pack2<T>(s[2 * n][2], s[2 * n][3]),
+                                 pack2<T>(s[2 * n + 1][0], s[2 * n + 1][1]), pack2<T>(s[2 * n + 1][2], s[2 * n + 1][3])};
+#pragma unroll
+                for (int d = 0; d < HD / 16; d++) {
+                    uint32_t y[4], from = (uint32_t)(((n * 16 + (lane & 15)) * ROW + d * 16 + (lane >> 4) * 8) * 2);
+                    ldmatrix4<true>(y, y1 + from);
+                    mma16816<T>(out1[2 * d], ds, y[0], y[1]);
+                    mma16816<T>(out1[2 * d + 1], ds, y[2], y[3]);
+                    if (KV) {
+                        ldmatrix4<true>(y, y2 + from);
+                        mma16816<T>(out2[KV ? 2 * d : 0], p, y[0], y[1]);
+                        mma16816<T>(out2[KV ? 2 * d + 1 : 0], p, y[2], y[3]);
+                    }
+                }
+            }
+            y1 += COLUMNS * ROW * 2, y2 += COLUMNS * ROW * 2;
         }
     }
 #pragma unroll
@@ -1274,7 +1343,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
             }
             out1[n][2 * h] = a, out1[n][2 * h + 1] = c;
         }
-    bf16 *tile = (bf16 *)shared + warp * 16 * ROW, *to = x.dqkv + (size_t)b * x.S * 3 * D + head * hd + (KV ? D : 0);
+    T *tile = (T *)shared + warp * 16 * ROW, *to = x.dqkv + (size_t)b * x.S * 3 * D + head * hd + (KV ? D : 0);
     attention_store<HD>(to, 3 * D, tile, out1, first, x.S, hd);
     if (KV) attention_store<HD>(to + D, 3 * D, tile, out2, first, x.S, hd);
 }
@@ -2084,6 +2153,685 @@ __global__ void __launch_bounds__(128 * short_backward<R>::GROUPS, R <= 64 ? 3 :
 #endif
 }
 
+/* ==================================================================================================== >>cuda-mixer =======
+ * Half a mixer's block in one kernel (sm_90a), y = rms(x + mix(x)) along the positions, of streams [B,S,D] as they are: a tile
+ * is [positions, 64 channels] of one puzzle, 128 bytes a row, which wgmma reads transposed, so that a row of the products is a
+ * channel. The weights stay in shared memory; one warp group moves tiles, each of the others works on one at a time. Gate and
+ * up of 64 columns are multiplied, become h in registers, and h is the next product's operand there. What is beyond S is read
+ * as 0, times weights that are 0, and not written.
+ */
+enum {
+    MX_S = 88,      /* most positions */
+    MX_ROWS = 96,   /* of a tile: sixteen a product */
+    MX_I = 256,     /* most columns inside */
+    MX_GROUPS = 3,  /* that work */
+    MX_SLOTS = 6,
+    MX_TILE = MX_ROWS * 128,
+    MX_GATE_UP = 2 * MX_I / 64 * MX_TILE, /* [positions, 64 of gate and up] */
+    MX_DOWN_BOX = MX_S * 128,             /* [positions, 64 of h] */
+    MX_DOWN = MX_I / 64 * MX_DOWN_BOX,
+    MX_SHARED = MX_GATE_UP + MX_DOWN + MX_SLOTS * MX_TILE + 8 * (3 * MX_SLOTS + MX_I / 64) + 1024,
+    MX_THREADS = 128 * (MX_GROUPS + 1)
+};
+
+struct mixer_args {
+    const float *squares; /* [B S,slots] of x; NULL: it is normalised */
+    float       *r, *inner; /* [B,D] factors of the norms along positions and inside; forward they may be NULL */
+    float       *k;         /* [B,D] of the way back, see there */
+    int          slots, S, D, I, norm, units;
+    float        inv_D, inv_S, inv_I, eps;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_D8(i)  WG_D4(i), WG_D4(i + 4)
+    #define WG_LIST44 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43"
+/* d [64,128] (+)= a^T b, both sixteen rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_up(float *d, uint64_t a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" WG_LIST64
+                 "}, %64, %65, p, 1, 1, 1, 1;\n}\n"
+                 : WG_D64(0)
+                 : "l"(a), "l"(b), "r"(add));
+}
+/* d [64,88] (+)= a b^T, a in registers, b sixteen elements of rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_down(float *d, const uint32_t *a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %49, 0;\nwgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44
+                 "}, {%44,%45,%46,%47}, %48, p, 1, 1, 0;\n}\n"
+                 : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+}
+__device__ __forceinline__ void stmatrix4_trans(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
+                 "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+__device__ __forceinline__ void store_tile3(const CUtensorMap *map, uint32_t from, int x, int y, int z)
+{
+    asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];\n" ::"l"((uint64_t)map),
+                 "r"(from), "r"(x), "r"(y), "r"(z)
+                 : "memory");
+    asm volatile("cp.async.bulk.commit_group;\n" ::: "memory");
+}
+__device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
+__device__ __forceinline__ void group_barrier(int group) { asm volatile("bar.sync %0, 128;\n" ::"r"(group) : "memory"); }
+#endif
+
+__global__ void __launch_bounds__(MX_THREADS, 1)
+    mixer_forward_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap y_map,
+                        const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                        mixer_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base, down = base + MX_GATE_UP,
+             tiles = down + MX_DOWN, full = tiles + MX_SLOTS * MX_TILE, scaled = full + 8 * MX_SLOTS,
+             done = scaled + 8 * MX_SLOTS, there = done + 8 * MX_SLOTS;
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), steps = ceil_div(a.I, 64),
+        mine = (a.units - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < MX_SLOTS; i++) {
+            barrier_init(full + 8 * i, 1);
+            barrier_init(scaled + 8 * i, 96);
+            barrier_init(done + 8 * i, 4);
+        }
+        for (uint32_t i = 0; i < MX_I / 64; i++) barrier_init(there + 8 * i, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        if (threadIdx.x == 0) {
+            auto load_tile = [&](int i) {
+                int unit = (int)blockIdx.x + i * (int)gridDim.x;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                barrier_expect(full + 8 * slot, MX_TILE);
+                copy_tile3(tiles + slot * MX_TILE, &x_map, unit % across * 64, 0, unit / across, full + 8 * slot);
+            };
+            for (int i = 0; i < MX_SLOTS; i++) {
+                if (i < mine) load_tile(i);
+                if (i < steps) {
+                    uint32_t ready = there + 8 * (uint32_t)i, at = gate_up + (uint32_t)(2 * i * MX_TILE);
+                    barrier_expect(ready, 2 * MX_TILE + MX_DOWN_BOX);
+                    copy_tile(at, &gate_up_map, i * 128, 0, ready);
+                    copy_tile(at + MX_TILE, &gate_up_map, i * 128 + 64, 0, ready);
+                    copy_tile(down + (uint32_t)(i * MX_DOWN_BOX), &down_map, i * 64, 0, ready);
+                }
+            }
+            for (int i = 0; i < mine; i++) {
+                int unit = (int)blockIdx.x + i * (int)gridDim.x;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                barrier_wait(done + 8 * slot, i / MX_SLOTS & 1);
+                store_tile3(&y_map, tiles + slot * MX_TILE, unit % across * 64, 0, unit / across);
+                if (i + MX_SLOTS < mine) {
+                    asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                    load_tile(i + MX_SLOTS);
+                }
+            }
+            asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
+        } else if (warp > 0 && a.squares) { /* a lane finds the factor of a row, eight lanes multiply one by its */
+            for (int i = 0; i < mine; i++) {
+                int s = 32 * (warp - 1) + lane, b = ((int)blockIdx.x + i * (int)gridDim.x) / across;
+                uint32_t slot = (uint32_t)(i % MX_SLOTS);
+                uint32_t at = tiles + slot * MX_TILE + (uint32_t)((warp - 1) * 4096 + lane * 16);
+                float sum = 0;
+                for (int j = 0; s < a.S && j < a.slots; j++) sum += a.squares[((size_t)b * a.S + s) * a.slots + j];
+                sum = s < a.S ? rsqrtf(sum * a.inv_D + a.eps) : 0;
+                barrier_wait(full + 8 * slot, i / MX_SLOTS & 1);
+#pragma unroll
+                for (int k = 0; k < 8; k++) {
+                    float f = __shfl_sync(0xffffffffu, sum, 4 * k + lane / 8), v[8];
+                    uint32_t x[4];
+                    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+                                 : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+                                 : "r"(at + (uint32_t)k * 512));
+#pragma unroll
+                    for (int j = 0; j < 4; j++) unpack2(v + 2 * j, x[j]), x[j] = pack2(f * v[2 * j], f * v[2 * j + 1]);
+                    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at + (uint32_t)k * 512), "r"(x[0]), "r"(x[1]),
+                                 "r"(x[2]), "r"(x[3])
+                                 : "memory");
+                }
+                fence_async();
+                barrier_arrive(scaled + 8 * slot);
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        float acc[64], o[44];
+        int g = lane / 4, t = lane % 4;
+        /* where a lane's rows of the tile's matrices of eight by eight begin: the warp's sixteen channels, transposed */
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        for (int i = group - 1; i < mine; i += MX_GROUPS) {
+            int unit = (int)blockIdx.x + i * (int)gridDim.x, channel0 = unit % across * 64 + warp * 16 + g;
+            uint32_t slot = (uint32_t)(i % MX_SLOTS), tile = tiles + slot * MX_TILE;
+            float squares[2] = {0, 0};
+            barrier_wait((a.squares ? scaled : full) + 8 * slot, i / MX_SLOTS & 1);
+            for (int c = 0; c < steps; c++) {
+                uint32_t h[4][4], b = gate_up + (uint32_t)(2 * c * MX_TILE), b2 = down + (uint32_t)(c * MX_DOWN_BOX);
+                if (i < MX_GROUPS) barrier_wait(there + 8 * (uint32_t)c, 0);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < MX_ROWS / 16; k++)
+                    wgmma_mix_up(acc, matrix_descriptor(tile + k * 2048, MX_TILE, 1024),
+                                 matrix_descriptor(b + k * 2048, MX_TILE, 1024), k != 0);
+                wgmma_commit();
+                wgmma_wait<0>();
+                settle<64>(acc);
+#pragma unroll
+                for (int j = 0; j < 8; j++)
+#pragma unroll
+                    for (int half = 0; half < 2; half++) {
+                        const float *gate = acc + 8 * j + 2 * half, *up = gate + 4;
+                        float p[2];
+#pragma unroll
+                        for (int e = 0; e < 2; e++) { /* silu(g) u = q + q tanh(g / 2), q = g u / 2 */
+                            float s = 0.5f * gate[e], q = s * up[e];
+                            squares[half] = fmaf(q, q, squares[half]);
+                            p[e] = fmaf(q, tanh_fast(s), q);
+                        }
+                        h[j / 2][j % 2 * 2 + half] = pack2(p[0], p[1]);
+                    }
+                settle<44>(o);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < 4; k++)
+                    wgmma_mix_down(o, h[k], matrix_descriptor(b2 + k * 32, 16, 1024), c != 0 || k != 0);
+                wgmma_commit();
+            }
+            float f[2] = {1.0f, 1.0f}, sum[2] = {0, 0};
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                squares[half] += __shfl_xor_sync(0xffffffffu, squares[half], 1);
+                squares[half] += __shfl_xor_sync(0xffffffffu, squares[half], 2);
+                if (a.norm) f[half] = rsqrtf(4.0f * squares[half] * a.inv_I + a.eps);
+                int channel = channel0 + 8 * half;
+                if (a.inner && t == 0 && channel < a.D) a.inner[(size_t)(unit / across) * a.D + channel] = f[half];
+            }
+            wgmma_wait<0>();
+            settle<44>(o);
+#pragma unroll
+            for (int j = 0; j < 11; j += 2) {
+                uint32_t x[4];
+                ldmatrix4<true>(x, tile + turned + (uint32_t)(j * 1024));
+#pragma unroll
+                for (int e = 0; e < (j == 10 ? 2 : 4); e++) {
+                    float v[2], *to = o + 4 * (j + e / 2) + e % 2 * 2;
+                    unpack2(v, x[e]);
+                    to[0] = fmaf(f[e % 2], to[0], v[0]), to[1] = fmaf(f[e % 2], to[1], v[1]);
+                    sum[e % 2] = fmaf(to[0], to[0], fmaf(to[1], to[1], sum[e % 2]));
+                }
+            }
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                sum[half] += __shfl_xor_sync(0xffffffffu, sum[half], 1);
+                sum[half] += __shfl_xor_sync(0xffffffffu, sum[half], 2);
+                f[half] = rsqrtf(sum[half] * a.inv_S + a.eps);
+                int channel = channel0 + 8 * half;
+                if (a.r && t == 0 && channel < a.D) a.r[(size_t)(unit / across) * a.D + channel] = f[half];
+            }
+            group_barrier(group); /* nobody reads the tile any more */
+#pragma unroll
+            for (int j = 0; j < 12; j += 2) {
+                uint32_t x[4];
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    const float *v = o + 4 * (j + e / 2) + e % 2 * 2;
+                    x[e] = j + e / 2 < 11 ? pack2(f[e % 2] * v[0], f[e % 2] * v[1]) : 0;
+                }
+                stmatrix4_trans(tile + turned + (uint32_t)(j * 1024), x);
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(done + 8 * slot);
+        }
+    }
+#else
+    (void)a;
+#endif
+}
+
+/* The way back of it, dz -> dx in place, with what the weights' gradients need besides x: ds and k. ds = rms'(dz) is one
+ * product's operand in registers, d[gate,up] the other's. With the norm inside of factor r and its mean of dn n,
+ *   dp = r dn - k gate up,  k = r^2 mean,  I mean = sum of dh h = sum of ds branch = S eps r1^2 mean(dz y) - sum of ds x
+ * as ds is at right angles to y; so one look at gate and up suffices. r is in ds from the start.
+ * Weights stand in chunks of 64 columns inside, [positions, 64] of down, gate and up, the first chunk last: where the last
+ * sixteen positions reach past the end they meet what has been there before, times 0.
+ */
+enum {
+    MB_GROUPS = 2,
+    MB_CHUNK = 3 * MX_DOWN_BOX,
+    MB_WEIGHTS = MX_I / 64 * MB_CHUNK + 1024,
+    MB_GROUP = 2 * MX_TILE + 2 * MX_DOWN_BOX, /* x twice; dz and y */
+    MB_BARRIERS = 6,
+    MB_SHARED = MB_WEIGHTS + MB_GROUPS * MB_GROUP + 8 * (MB_GROUPS * MB_BARRIERS + MX_I / 64) + 1024,
+    MB_THREADS = 128 * (MB_GROUPS + 1)
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+/* d [64,64] (+)= a b, a in registers, b sixteen rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_back(float *d, const uint32_t *a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
+                 "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}\n"
+                 : WG_D16(0), WG_D16(16)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+}
+__device__ __forceinline__ void stmatrix2_trans(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1,%2};\n" ::"r"(address), "r"(r[0]), "r"(r[1])
+                 : "memory");
+}
+/* of 64 columns inside, dh in the accumulators' layout: d[gate] and d[up] as operands, and h where it is wanted */
+template <bool H>
+__device__ __forceinline__ void mixer_swiglu_back(uint32_t (*d)[4], uint32_t (*h)[4], const float *gate_up, const float *dh,
+                                                  const float *k)
+{
+#pragma unroll
+    for (int j = 0; j < 8; j++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float *gate = gate_up + 8 * j + 2 * half, *up = gate + 4, *back = dh + 4 * j + 2 * half;
+            float dg[2], du[2], out[2];
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                float sigmoid = sigmoid_fast(gate[e]), p = gate[e] * up[e], dn = back[e] * sigmoid,
+                      dp = fmaf(-k[half], p, dn);
+                dg[e] = fmaf(fmaf(-dn, sigmoid, dn), p, dp * up[e]);
+                du[e] = dp * gate[e];
+                out[e] = sigmoid * p;
+            }
+            d[j][half] = pack2(dg[0], dg[1]);
+            d[j][2 + half] = pack2(du[0], du[1]);
+            if (H) h[j / 2][j % 2 * 2 + half] = pack2(out[0], out[1]);
+        }
+}
+#endif
+
+__global__ void __launch_bounds__(MB_THREADS, 1)
+    mixer_backward_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap y_map,
+                         const __grid_constant__ CUtensorMap dz_map, const __grid_constant__ CUtensorMap ds_map,
+                         const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                         mixer_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, last = base + (MX_I / 64 - 1) * MB_CHUNK,
+             there = base + MB_WEIGHTS + MB_GROUPS * (MB_GROUP + 8 * MB_BARRIERS);
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), steps = ceil_div(a.I, 64),
+        mine = (a.units - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x;
+    /* the group that works, or that this warp moves tiles for */
+    int of = group ? group - 1 : warp;
+    uint32_t x_tiles = base + MB_WEIGHTS + (uint32_t)of * MB_GROUP, dz_tile = x_tiles + 2 * MX_TILE,
+             y_tile = dz_tile + MX_DOWN_BOX, x_full = base + MB_WEIGHTS + MB_GROUPS * MB_GROUP + (uint32_t)of * 8 * MB_BARRIERS,
+             x_done = x_full + 16, full = x_done + 16, done = full + 8;
+    if (threadIdx.x < MB_GROUPS) {
+        uint32_t at = base + MB_WEIGHTS + MB_GROUPS * MB_GROUP + threadIdx.x * 8 * MB_BARRIERS;
+        for (uint32_t i = 0; i < 2; i++) barrier_init(at + 8 * i, 1), barrier_init(at + 16 + 8 * i, 4);
+        barrier_init(at + 32, 1), barrier_init(at + 40, 4);
+        if (threadIdx.x == 0)
+            for (uint32_t i = 0; i < MX_I / 64; i++) barrier_init(there + 8 * i, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
+    }
+    if (threadIdx.x < 256)
+        asm volatile("st.shared.u32 [%0], %1;\n" ::"r"(last + MB_CHUNK + threadIdx.x * 4), "r"(0) : "memory");
+    fence_async();
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (warp < MB_GROUPS && lane == 0) {
+            auto unit = [&](int j) { return (int)blockIdx.x + (of + j * MB_GROUPS) * (int)gridDim.x; };
+            auto load_x = [&](int j) {
+                uint32_t ready = x_full + 8 * (uint32_t)(j & 1);
+                barrier_expect(ready, MX_TILE);
+                copy_tile3(x_tiles + (uint32_t)((j & 1) * MX_TILE), &x_map, unit(j) % across * 64, 0, unit(j) / across, ready);
+            };
+            int n = (mine - of + MB_GROUPS - 1) / MB_GROUPS;
+            if (n > 0) {
+                barrier_expect(full, 2 * MX_DOWN_BOX);
+                copy_tile3(dz_tile, &dz_map, unit(0) % across * 64, 0, unit(0) / across, full);
+                copy_tile3(y_tile, &y_map, unit(0) % across * 64, 0, unit(0) / across, full);
+                load_x(0);
+            }
+            if (of == 0)
+                for (int c = 0; c < steps; c++) {
+                    uint32_t ready = there + 8 * (uint32_t)c, at = last - (uint32_t)(c * MB_CHUNK);
+                    barrier_expect(ready, MB_CHUNK);
+                    copy_tile(at, &down_map, c * 64, 0, ready);
+                    copy_tile(at + MX_DOWN_BOX, &gate_up_map, c * 128, 0, ready);
+                    copy_tile(at + 2 * MX_DOWN_BOX, &gate_up_map, c * 128 + 64, 0, ready);
+                }
+            if (n > 1) load_x(1);
+            for (int j = 0; j < n; j++) {
+                barrier_wait(done, j & 1);
+                if (j + 1 < n) {
+                    barrier_expect(full, 2 * MX_DOWN_BOX);
+                    copy_tile3(dz_tile, &dz_map, unit(j + 1) % across * 64, 0, unit(j + 1) / across, full);
+                }
+                store_tile3(&ds_map, y_tile, unit(j) % across * 64, 0, unit(j) / across);
+                asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                if (j + 1 < n) copy_tile3(y_tile, &y_map, unit(j + 1) % across * 64, 0, unit(j + 1) / across, full);
+                barrier_wait(x_done + 8 * (uint32_t)(j & 1), j >> 1 & 1);
+                store_tile3(&dz_map, x_tiles + (uint32_t)((j & 1) * MX_TILE), unit(j) % across * 64, 0, unit(j) / across);
+                asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
+                if (j + 2 < n) load_x(j + 2);
+            }
+            asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        float acc[64], dh[32], o[44];
+        int g = lane / 4, t = lane % 4, j = 0;
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        for (int i = of; i < mine; i += MB_GROUPS, j++) {
+            int unit = (int)blockIdx.x + i * (int)gridDim.x, channel = unit % across * 64 + warp * 16 + g;
+            uint32_t ds[6][4], x_tile = x_tiles + (uint32_t)((j & 1) * MX_TILE);
+            float r[2], inner[2], k[2] = {0, 0}, m[2] = {0, 0};
+            size_t at = (size_t)(unit / across) * a.D + channel;
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                bool there_is = channel + 8 * half < a.D;
+                r[half] = there_is ? a.r[at + 8 * half] : 0;
+                inner[half] = there_is && a.norm ? a.inner[at + 8 * half] : 1.0f;
+            }
+            barrier_wait(full, j & 1);
+            {
+                uint32_t dz[6][4], y[6][4];
+#pragma unroll
+                for (int q = 0; q < 6; q++) {
+                    ldmatrix4<true>(dz[q], dz_tile + turned + (uint32_t)(q * 2048));
+                    ldmatrix4<true>(y[q], y_tile + turned + (uint32_t)(q * 2048));
+#pragma unroll
+                    for (int e = 0; e < (q == 5 ? 2 : 4); e++) {
+                        float u[2], v[2];
+                        unpack2(u, dz[q][e]), unpack2(v, y[q][e]);
+                        m[e % 2] = fmaf(u[0], v[0], fmaf(u[1], v[1], m[e % 2]));
+                    }
+                }
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    m[half] += __shfl_xor_sync(0xffffffffu, m[half], 1);
+                    m[half] += __shfl_xor_sync(0xffffffffu, m[half], 2);
+                    m[half] *= a.inv_S;
+                }
+                barrier_wait(x_full + 8 * (uint32_t)(j & 1), j >> 1 & 1);
+#pragma unroll
+                for (int q = 0; q < 6; q++) {
+                    uint32_t x[4];
+                    ldmatrix4<true>(x, x_tile + turned + (uint32_t)(q * 2048));
+#pragma unroll
+                    for (int e = 0; e < 4; e++) {
+                        float u[2], v[2], w[2];
+                        ds[q][e] = 0;
+                        if (q == 5 && e > 1) continue;
+                        unpack2(u, dz[q][e]), unpack2(v, y[q][e]), unpack2(w, x[e]);
+                        u[0] = r[e % 2] * fmaf(-m[e % 2], v[0], u[0]), u[1] = r[e % 2] * fmaf(-m[e % 2], v[1], u[1]);
+                        k[e % 2] = fmaf(u[0], w[0], fmaf(u[1], w[1], k[e % 2]));
+                        ds[q][e] = pack2(inner[e % 2] * u[0], inner[e % 2] * u[1]);
+                    }
+                    if (q < 5) stmatrix4_trans(y_tile + turned + (uint32_t)(q * 2048), ds[q]);
+                    else stmatrix2_trans(y_tile + turned + (uint32_t)(q * 2048), ds[q]);
+                }
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(done);
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                k[half] += __shfl_xor_sync(0xffffffffu, k[half], 1);
+                k[half] += __shfl_xor_sync(0xffffffffu, k[half], 2);
+                k[half] = a.norm ? inner[half] * inner[half] * a.inv_I *
+                                       ((float)a.S * a.eps * r[half] * r[half] * m[half] - k[half])
+                                 : 0;
+                if (t == 0 && channel + 8 * half < a.D) a.k[at + 8 * half] = k[half];
+            }
+            for (int c = 0; c < steps; c++) {
+                uint32_t d[8][4], b = last - (uint32_t)(c * MB_CHUNK), b2 = b + MX_DOWN_BOX;
+                if (i < MB_GROUPS) barrier_wait(there + 8 * (uint32_t)c, 0);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t q = 0; q < 6; q++)
+                    wgmma_mix_up(acc, matrix_descriptor(x_tile + q * 2048, MX_TILE, 1024),
+                                 matrix_descriptor(b2 + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+#pragma unroll
+                for (uint32_t q = 0; q < 6; q++)
+                    wgmma_mix_back(dh, ds[q], matrix_descriptor(b + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+                wgmma_commit();
+                wgmma_wait<0>();
+                settle<64>(acc);
+                settle<32>(dh);
+                mixer_swiglu_back<false>(d, NULL, acc, dh, k);
+                settle<44>(o);
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t q = 0; q < 8; q++)
+                    wgmma_mix_down(o, d[q], matrix_descriptor(b2 + q / 4 * MX_DOWN_BOX + q % 4 * 32, 16, 1024),
+                                   c != 0 || q != 0);
+                wgmma_commit();
+            }
+            wgmma_wait<0>();
+            settle<44>(o);
+            group_barrier(group); /* nobody reads x any more */
+            m[0] = 1.0f / inner[0], m[1] = 1.0f / inner[1];
+#pragma unroll
+            for (int q = 0; q < 6; q++) {
+                uint32_t x[4];
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    float v[2];
+                    x[e] = 0;
+                    if (q == 5 && e > 1) continue;
+                    const float *from = o + 4 * (2 * q + e / 2) + e % 2 * 2;
+                    unpack2(v, ds[q][e]);
+                    x[e] = pack2(fmaf(m[e % 2], v[0], from[0]), fmaf(m[e % 2], v[1], from[1]));
+                }
+                stmatrix4_trans(x_tile + turned + (uint32_t)(q * 2048), x);
+            }
+            fence_async();
+            __syncwarp();
+            if (lane == 0) barrier_arrive(x_done + 8 * (uint32_t)(j & 1));
+        }
+    }
+#else
+    (void)a;
+#endif
+}
+
+/* The gradients of its weights: a block has 64 columns inside and a share of the tiles, two at a time, one a warp group. Each
+ * computes d[gate,up] and h of its own again, from x, ds and k, and leaves them in shared memory; then each adds its part of
+ * the gradients, of both tiles, under the computing of the next two: the first the first half of gate and up's 128 rows, the
+ * second the second, and of down's positions the first and the last 48. A share's sums are a split of their own in `parts`.
+ */
+enum {
+    MW_GROUPS = 2,
+    MW_ROUNDS = 3, /* of tiles in the ring */
+    MW_PAIR = MX_TILE + MX_DOWN_BOX, /* x, ds */
+    MW_BACK = 3 * 8192,              /* [64 channels, 64] of the first, the second half of d[gate,up], and of h */
+    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_ROUNDS * MW_GROUPS * MW_PAIR + 8 * (2 * MW_ROUNDS + 1) + 1024,
+    MW_POSITIONS = 48,               /* of down's, a group */
+    MW_THREADS = 128 * (MW_GROUPS + 1)
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_LIST24 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23"
+/* d [64,N] += a^T b^T, a sixteen rows, b sixteen elements of rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_weight(float (&d)[44], uint64_t a, uint64_t b)
+{
+    asm volatile("wgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44 "}, %44, %45, 1, 1, 1, 1, 0;\n"
+                 : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
+                 : "l"(a), "l"(b));
+}
+__device__ __forceinline__ void wgmma_mix_weight(float (&d)[24], uint64_t a, uint64_t b)
+{
+    asm volatile("wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 {" WG_LIST24 "}, %24, %25, 1, 1, 1, 1, 0;\n"
+                 : WG_D16(0), WG_D8(16)
+                 : "l"(a), "l"(b));
+}
+__device__ __forceinline__ void stmatrix4(uint32_t address, const uint32_t *r)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
+                 "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+#endif
+
+__global__ void __launch_bounds__(MW_THREADS, 1)
+    mixer_gradient_wgmma(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap ds_map,
+                         const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap down_map,
+                         mixer_args a, float *gate_up_parts, float *down_parts, int shares)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base + MX_DOWN_BOX, back = base + MB_CHUNK + 1024,
+             tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_ROUNDS * MW_GROUPS * MW_PAIR, empty = full + 8 * MW_ROUNDS,
+             there = empty + 8 * MW_ROUNDS;
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
+        across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
+        share = (int)blockIdx.x / slices, rounds = (ceil_div(a.units, MW_GROUPS) - share + shares - 1) / shares;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < MW_ROUNDS; i++) {
+            barrier_init(full + 8 * i, 1);
+            barrier_init(empty + 8 * i, 1);
+        }
+        barrier_init(there, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
+    }
+    /* the products of the round before the first add nothing; behind the weights there are zeros */
+    for (uint32_t i = threadIdx.x; i < (1024 + MW_GROUPS * MW_BACK) / 16; i += MW_THREADS)
+        asm volatile("st.shared.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"r"(base + MB_CHUNK + i * 16), "r"(0) : "memory");
+    fence_async();
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (threadIdx.x == 0) {
+            barrier_expect(there, MB_CHUNK);
+            copy_tile(base, &down_map, slice * 64, 0, there);
+            copy_tile(gate_up, &gate_up_map, slice * 128, 0, there);
+            copy_tile(gate_up + MX_DOWN_BOX, &gate_up_map, slice * 128 + 64, 0, there);
+            for (int j = 0; j < rounds; j++) {
+                uint32_t slot = (uint32_t)(j % MW_ROUNDS), ready = full + 8 * slot;
+                if (j >= MW_ROUNDS) barrier_wait(empty + 8 * slot, (j / MW_ROUNDS - 1) & 1);
+                barrier_expect(ready, MW_GROUPS * MW_PAIR);
+                for (int i = 0; i < MW_GROUPS; i++) { /* past the last unit there are zeros */
+                    int unit = (share + j * shares) * MW_GROUPS + i;
+                    uint32_t at = tiles + (slot * MW_GROUPS + (uint32_t)i) * MW_PAIR;
+                    copy_tile3(at, &x_map, unit % across * 64, 0, unit / across, ready);
+                    copy_tile3(at + MX_TILE, &ds_map, unit % across * 64, 0, unit / across, ready);
+                }
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        float acc[64], dh[32], up[44], down[24];
+        int g = lane / 4, t = lane % 4, of = group - 1;
+        uint32_t turned =
+            (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
+        /* a lane's row and, of two groups of eight columns, the one it gives the address of */
+        uint32_t row = back + (uint32_t)(of * MW_BACK + (warp * 16 + (lane & 15)) * 128),
+                 column = (uint32_t)(((lane >> 4) ^ (lane & 7)) << 4);
+#pragma unroll
+        for (int i = 0; i < 44; i++) up[i] = 0;
+#pragma unroll
+        for (int i = 0; i < 24; i++) down[i] = 0;
+        /* of the tiles in a slot */
+        auto add_gradients = [&](uint32_t slot) {
+#pragma unroll
+            for (uint32_t i = 0; i < MW_GROUPS; i++) {
+                uint32_t from = back + i * MW_BACK, x_tile = tiles + (slot * MW_GROUPS + i) * MW_PAIR,
+                         ds_rows = x_tile + MX_TILE + (uint32_t)(of * (MX_S - MW_POSITIONS) * 128);
+#pragma unroll
+                for (uint32_t q = 0; q < 4; q++) {
+                    wgmma_mix_weight(up, matrix_descriptor(from + (uint32_t)of * 8192 + q * 2048, 8192, 1024),
+                                     matrix_descriptor(x_tile + q * 32, 16, 1024));
+                    wgmma_mix_weight(down, matrix_descriptor(from + 16384 + q * 2048, 8192, 1024),
+                                     matrix_descriptor(ds_rows + q * 32, 16, 1024));
+                }
+            }
+            wgmma_commit();
+        };
+        uint32_t before = 0;
+        barrier_wait(there, 0);
+        for (int j = 0; j < rounds; j++) {
+            int unit = (share + j * shares) * MW_GROUPS + of, channel = unit % across * 64 + warp * 16 + g;
+            uint32_t slot = (uint32_t)(j % MW_ROUNDS), x_tile = tiles + (slot * MW_GROUPS + (uint32_t)of) * MW_PAIR, ds[6][4];
+            uint32_t d[8][4], h[4][4];
+            float k[2];
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+                k[half] = unit < a.units && channel + 8 * half < a.D
+                              ? a.k[(size_t)(unit / across) * a.D + channel + 8 * half]
+                              : 0;
+            barrier_wait(full + 8 * slot, j / MW_ROUNDS & 1);
+#pragma unroll
+            for (int q = 0; q < 6; q++) ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned + (uint32_t)(q * 2048));
+            ds[5][2] = ds[5][3] = 0;
+            settle<44>(up);
+            settle<24>(down);
+            wgmma_fence();
+#pragma unroll
+            for (uint32_t q = 0; q < 6; q++)
+                wgmma_mix_up(acc, matrix_descriptor(x_tile + q * 2048, MX_TILE, 1024),
+                             matrix_descriptor(gate_up + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+#pragma unroll
+            for (uint32_t q = 0; q < 6; q++)
+                wgmma_mix_back(dh, ds[q], matrix_descriptor(base + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+            wgmma_commit();
+            add_gradients(before);
+            wgmma_wait<1>();
+            settle<64>(acc);
+            settle<32>(dh);
+            mixer_swiglu_back<true>(d, h, acc, dh, k);
+            wgmma_wait<0>();
+            settle<44>(up);
+            settle<24>(down);
+            asm volatile("bar.sync 4, 256;\n" ::: "memory"); /* what was there has been added */
+            if (j > 0 && threadIdx.x == 128) barrier_arrive(empty + 8 * before);
+#pragma unroll
+            for (int q = 0; q < 8; q++) stmatrix4(row + (uint32_t)(q / 4 * 8192) + (column ^ (uint32_t)(q % 4 * 32)), d[q]);
+#pragma unroll
+            for (int q = 0; q < 4; q++) stmatrix4(row + 16384 + (column ^ (uint32_t)(q * 32)), h[q]);
+            fence_async();
+            asm volatile("bar.sync 4, 256;\n" ::: "memory");
+            before = slot;
+        }
+        settle<44>(up);
+        settle<24>(down);
+        wgmma_fence();
+        add_gradients(before);
+        wgmma_wait<0>();
+        settle<44>(up);
+        settle<24>(down);
+        int mix = (a.S + 7) / 8 * 8;
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int to = slice * 128 + of * 64 + warp * 16 + g + 8 * half, column_of = slice * 64 + warp * 16 + g + 8 * half;
+#pragma unroll
+            for (int i = 0; i < 11; i++)
+                if (to < 2 * a.I && 8 * i < mix)
+                    *(float2 *)(gate_up_parts + ((size_t)share * 2 * a.I + to) * mix + 8 * i + 2 * t) =
+                        make_float2(up[4 * i + 2 * half], up[4 * i + 2 * half + 1]);
+#pragma unroll
+            for (int i = 0; i < 6; i++)
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    int s = of * (MX_S - MW_POSITIONS) + 8 * i + 2 * t + e;
+                    if (column_of < a.I && s < mix && (of == 0 || i > 0))
+                        down_parts[((size_t)share * mix + s) * a.I + column_of] = down[4 * i + 2 * half + e];
+                }
+        }
+    }
+#else
+    (void)a, (void)gate_up_parts, (void)down_parts, (void)shares;
+#endif
+}
+
 /* ==================================================================================================== >>cuda-rows ========
  * Kernels that walk over rows of D elements, a warp a row. W elements at once: 8, or 1 where D is no multiple of 8.
  */
@@ -2267,9 +3015,12 @@ __global__ void normalise_kernel(T *y, T *y2, float *r, const T *s, int M, int D
     if (r && lane == 0) r[row] = f;
 }
 
-/* ds = r (dy - y mean(dy y)) */
+/* ds = r (dy - y mean(dy y)), of y = r (x + branch). With x, and the factors of the norm inside the branch's SwiGLU of width I:
+ * its gradient is dp = inner dn - k gate up with k = inner^2 mean, I mean = sum of dh h = sum of ds branch, which ds, at right
+ * angles to y, makes D eps r^2 mean(dy y) - sum of ds x: known before dh is. */
 template <class T, int W>
-__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D, int count)
+__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D, int count, const T *x,
+                                          const float *inner, float *k, float inv_I, float eps)
 {
     chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
@@ -2281,11 +3032,28 @@ __global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const 
         for (int j = 0; j < W; j++) sum += u[j] * v[j];
     }
     float mean = warp_sum(sum) / (float)count;
+    sum = 0;
     for (int d = lane * W; d < D; d += 32 * W) {
         load<W>(u, dy + d), load<W>(v, y + d);
         for (int j = 0; j < W; j++) u[j] = f * (u[j] - v[j] * mean);
         store<W>(ds + d, u);
+        if (!x) continue;
+        load<W>(v, x + (size_t)row * D + d);
+        for (int j = 0; j < W; j++) sum += u[j] * v[j];
     }
+    if (!x) return;
+    sum = warp_sum(sum);
+    if (lane == 0) k[row] = inner[row] * inner[row] * inv_I * ((float)count * eps * f * f * mean - sum);
+}
+/* r [M] = 1 / sqrt(sum of squares [M,slots] / I + eps) */
+__global__ void factors_kernel(float *r, const float *squares, int slots, int M, float inv_I, float eps)
+{
+    chain();
+    int row = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    float sum = 0;
+    if (row >= M) return;
+    for (int i = 0; i < slots; i++) sum += squares[(size_t)row * slots + i];
+    r[row] = rsqrtf(sum * inv_I + eps);
 }
 
 /* Weights of one kind, all layers: w [rows,columns] float -> to [N,K] with permuted rows, filled up with zeros, and its
@@ -2308,10 +3076,10 @@ __global__ void prepare_kernel(T *prepared, const float *params, layer_offsets a
                                int kind, int head_dim)
 {
     __shared__ float tile[32][33];
-    int layer = (int)blockIdx.z, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
+    int layer = (int)blockIdx.y, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
     const float *w = params + at.from + (size_t)layer * at.block_size;
     T *to = prepared + (size_t)layer * at.to_block;
-    int n0 = (int)blockIdx.y * 32, k0 = (int)blockIdx.x * 32;
+    int across = ceil_div(K, 32), n0 = (int)blockIdx.x / across * 32, k0 = (int)blockIdx.x % across * 32;
     for (int i = ty; i < 32; i += 8) {
         int n = n0 + i, k = k0 + tx;
         if (n < N && k < K) {
@@ -2390,8 +3158,8 @@ __global__ void weighted_rows_kernel(float *parts, const T *z, const float *weig
                                      int V)
 {
     __shared__ float w[TABLE_ROWS][TABLE_VALUES];
-    int split = (int)blockIdx.x, splits = (int)gridDim.x, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x,
-        v0 = (int)blockIdx.z * TABLE_VALUES;
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x,
+        v0 = (int)blockIdx.x * TABLE_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     float acc[TABLE_VALUES] = {};
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
@@ -2424,8 +3192,8 @@ __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *toke
                                   int V, float factor)
 {
     __shared__ float acc[TOKEN_VALUES][TABLE_COLUMNS];
-    int split = (int)blockIdx.x, splits = (int)gridDim.x, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx,
-        v0 = (int)blockIdx.z * TOKEN_VALUES;
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx,
+        v0 = (int)blockIdx.x * TOKEN_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     for (int v = 0; v < TOKEN_VALUES; v++) acc[v][tx] = 0; /* a thread meets its own column only */
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
@@ -2446,12 +3214,13 @@ __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *toke
 }
 
 /* ==================================================================================================== >>cuda-act =========*/
-/* rows that have halted take the new data and start over: a block a row */
-template <class T> __global__ void act_begin_kernel(hrm_work w)
+/* rows that have halted take the new data and start over: so many blocks a row */
+template <class T> __global__ void act_begin_kernel(hrm_work w, int blocks)
 {
-    int b = (int)blockIdx.y;
+    int b = (int)blockIdx.x / blocks;
     if (!w.halted[b]) return;
-    int SD = w.d.S * w.d.D, Tn = w.d.T, i0 = (int)(blockIdx.x * blockDim.x + threadIdx.x), step = (int)(gridDim.x * blockDim.x);
+    int SD = w.d.S * w.d.D, Tn = w.d.T, step = blocks * (int)blockDim.x,
+        i0 = (int)blockIdx.x % blocks * (int)blockDim.x + (int)threadIdx.x;
     for (int state = 0; state < w.d.states; state++)
         for (int i = i0; i < SD; i += step)
             ((T *)w.z[state])[(size_t)b * SD + i] = from_float<T>(w.params[w.at.init[state] + (size_t)(i % w.d.D)]);
@@ -2657,6 +3426,27 @@ __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *
 }
 
 /* ==================================================================================================== >>cuda-optimizers ==*/
+/* a and b times the scale of a loss in float16 */
+__global__ void scale_kernel(float *a, size_t n, float *b, size_t m, const hrm_scaling *s)
+{
+    float scale = s->scale;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n + m; i += (size_t)gridDim.x * blockDim.x)
+        *(i < n ? a + i : b + (i - n)) *= scale;
+}
+/* gradients over it; skip where one is not finite */
+__global__ void unscale_kernel(float *g, size_t n, hrm_scaling *s)
+{
+    float scale = s->scale;
+    int bad = 0;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        float x = g[i] / scale;
+        bad |= !isfinite(x);
+        g[i] = x;
+    }
+    if (bad) s->skip = 1;
+}
+__global__ void scaling_next_kernel(hrm_scaling *s, hrm_step *step, int32_t *bad) { hrm__scaling_next(s, step, bad); }
+
 /* n elements (a multiple of 4); grads are zeroed on the way; norm: of all gradients, squared, where they are clipped */
 template <int OPTIMIZER>
 __global__ void adam_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, int rate, const double *norm,
@@ -2708,16 +3498,19 @@ __global__ void __launch_bounds__(256) sum_squares_kernel(double *norm, int32_t 
     double sum = block_sum(parts[threadIdx.x]);
     if (threadIdx.x != 0) return;
     *norm = sum;
-    if (!isfinite(sum)) *bad = 1;
+    if (bad && !isfinite(sum)) *bad = 1;
 }
 
-/* Muon, formulas at hrm.h >>muon. First the momentum, and u in place of the gradient, with the parts of its sum of squares. */
-__global__ void __launch_bounds__(256)
-    muon_begin_kernel(float *g, float *m, double *parts, size_t n, const hrm_step *s, const double *norm, const int32_t *bad)
+/* Muon, formulas at hrm.h >>muon: one matrix of every block at once, `step` elements apart, each with blockIdx.y. First the
+ * momentum, and u in place of the gradient, with the parts of its sum of squares. */
+__global__ void __launch_bounds__(256) muon_begin_kernel(float *g, float *m, double *parts, size_t n, size_t step,
+                                                         const hrm_step *s, const double *norm, const int32_t *bad)
 {
+    chain();
     float factor = hrm__clip_factor(s->grad_clip, *norm), keep = s->muon_momentum;
     int skip = *bad;
     double sum = 0;
+    g += blockIdx.y * step, m += blockIdx.y * step;
     for (size_t i = (size_t)blockIdx.x * 256 + threadIdx.x; i < n && !skip; i += (size_t)NORM_PARTS * 256) {
         float gi = g[i] * factor, mi = m[i] + (gi - m[i]) * (1 - keep), u = gi + (mi - gi) * keep;
         m[i] = mi;
@@ -2725,39 +3518,33 @@ __global__ void __launch_bounds__(256)
         sum += (double)u * (double)u;
     }
     sum = block_sum(sum);
-    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+    if (threadIdx.x == 0) parts[blockIdx.y * NORM_PARTS + blockIdx.x] = sum;
 }
-/* x [N,K] = u / |u|, u [rows,columns], the rest 0 */
+/* x [N,K] = u / |u|, u [rows,columns], the rest 0; x matrix after matrix */
 template <class T>
 __global__ void __launch_bounds__(256)
-    muon_scale_kernel(T *x, const float *u, const double *parts, int rows, int columns, int N, int K)
+    muon_scale_kernel(T *x, const float *u, const double *parts, size_t step, int rows, int columns, int N, int K)
 {
-    double size = sqrt(block_sum(parts[threadIdx.x]));
+    chain();
+    double size = sqrt(block_sum(parts[blockIdx.y * NORM_PARTS + threadIdx.x]));
     float by = (float)(1 / (size > 1e-7 ? size : 1e-7));
     size_t n = (size_t)N * K;
+    u += blockIdx.y * step, x += blockIdx.y * n;
     for (size_t i = (size_t)blockIdx.x * 256 + threadIdx.x; i < n; i += (size_t)gridDim.x * 256) {
         int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
         x[i] = from_float<T>(row < rows && column < columns ? by * u[(size_t)row * columns + column] : 0.0f);
     }
 }
-/* out = a (the sum of the splits) + b x */
 template <class T>
-__global__ void muon_sum_kernel(T *out, const T *x, float a, float b, const float *parts, int splits, size_t n)
+__global__ void muon_end_kernel(float *p, float *g, const T *x, size_t step, int rows, int columns, int N, int K,
+                                const hrm_step *s, int rate, const int32_t *bad)
 {
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        float sum = 0;
-        for (int s = 0; s < splits; s++) sum += parts[s * n + i];
-        out[i] = from_float<T>(b != 0 ? a * sum + b * to_float(x[i]) : a * sum);
-    }
-}
-template <class T>
-__global__ void muon_end_kernel(float *p, float *g, const T *x, int rows, int columns, int K, const hrm_step *s, int rate,
-                                const int32_t *bad)
-{
+    chain();
     float lr = s->rates[rate].lr, decay = 1.0f - lr * s->rates[rate].weight_decay,
           by = lr * sqrtf(fmaxf((float)rows / (float)columns, 1.0f));
     int skip = *bad;
     size_t n = (size_t)rows * columns;
+    p += blockIdx.y * step, g += blockIdx.y * step, x += blockIdx.y * (size_t)N * K;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
         g[i] = 0;
         if (!skip) p[i] = p[i] * decay - by * to_float(x[i / (size_t)columns * (size_t)K + i % (size_t)columns]);
@@ -2776,22 +3563,36 @@ __global__ void average_kernel(float *average, float *p, size_t n, const hrm_ste
     }
 }
 
-/* the first row with an id sums the gradients of all rows with it, in their order, and moves the table's row */
-__global__ void sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s,
-                                int rate, const int32_t *bad)
+/* The first row with an id sums the gradients of all rows with it, in their order, and moves the table's row: a block for each
+ * row and columns. Of the other rows it looks at the ids, and reads gradients of its own id alone. */
+enum { SIGN_THREADS = 128 };
+__global__ void __launch_bounds__(SIGN_THREADS)
+    sign_sgd_kernel(float *table, const float *grad, const int32_t *ids, int rows, int ndim, const hrm_step *s, int rate,
+                    const int32_t *bad)
 {
-    int b = (int)blockIdx.x, id = ids[b], d = (int)(blockIdx.y * blockDim.x + threadIdx.x);
+    __shared__ int same[SIGN_THREADS], counts[SIGN_THREADS / 32];
+    int b = (int)blockIdx.x, id = ids[b], d = (int)blockIdx.y * SIGN_THREADS + (int)threadIdx.x,
+        lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32;
     if (*bad) return;
     int seen = 0;
-    for (int i = (int)threadIdx.x; i < b; i += (int)blockDim.x) seen |= ids[i] == id;
+    for (int i = (int)threadIdx.x; i < b && !seen; i += SIGN_THREADS) seen = ids[i] == id;
     if (__syncthreads_or(seen)) return;
-    if (d >= ndim) return;
     float sum = 0;
-#pragma unroll 8
-    for (int i = b; i < rows; i++) {
-        float g = grad[(size_t)i * ndim + d];
-        if (ids[i] == id) sum += g;
+    for (int i0 = b; i0 < rows; i0 += SIGN_THREADS) {
+        int i = i0 + (int)threadIdx.x, mine = i < rows && ids[i] == id, before = 0, n = 0;
+        unsigned votes = __ballot_sync(0xffffffffu, mine);
+        if (lane == 0) counts[warp] = __popc(votes);
+        __syncthreads();
+        for (int k = 0; k < SIGN_THREADS / 32; k++) before += k < warp ? counts[k] : 0, n += counts[k];
+        if (mine) same[before + __popc(votes & ((1u << lane) - 1))] = i;
+        __syncthreads();
+        if (d < ndim) {
+#pragma unroll 16
+            for (int k = 0; k < n; k++) sum += grad[(size_t)same[k] * ndim + d];
+        }
+        __syncthreads();
     }
+    if (d >= ndim) return;
     float *p = table + (size_t)id * ndim + d, lr = s->rates[rate].lr;
     *p = hrm__sign_sgd_element(*p, sum, 1.0f - lr * s->rates[rate].weight_decay, lr);
 }
@@ -2807,12 +3608,14 @@ typedef CUresult (*encode_function)(CUtensorMap *, CUtensorMapDataType, cuuint32
 enum { RING_SLOTS = 8, POST_BYTES = 256, MAX_GRAPHS = 64 };
 static const size_t RING_BYTES = (size_t)1 << 21;
 struct ring_slot { void *host; cudaEvent_t done; int used; };
-struct graph_entry { hrm_work *w; uint64_t key; int seen; cudaGraphExec_t exec; };
+struct graph_entry { hrm_work *w; uint64_t key, used; int seen; cudaGraphExec_t exec; };
 
 struct hrm_device {
     const hrm_allocator *allocator;
     hrm_forward_dtype    dtype;
     int                  index, sms, wgmma, chains, wait_always, capturing;
+    int                  whole;     /* the kernel launched last waits for all before it and lets none start before its end */
+    int                  shared_most; /* bytes of shared memory that a block may have */
     size_t               allocated; /* bytes */
     hrm_dims             asked;     /* by the last sizes(), for the message when memory runs out */
     int                  asked_train;
@@ -2821,7 +3624,7 @@ struct hrm_device {
     ring_slot            ring[RING_SLOTS], posts[2]; /* uploads; copies to the host that are fetched later */
     int                  ring_next;
     graph_entry          graphs[MAX_GRAPHS];
-    int                  graph_next;
+    uint64_t             graph_time;
     encode_function      encode;
 #ifdef HRM_USE_CUBLAS
     cublasLtHandle_t lt;
@@ -2831,6 +3634,7 @@ struct hrm_device {
 
 static hrm_status cuda_failed(cudaError_t error, const char *what)
 {
+    cudaGetLastError(); /* as launched() does */
     return hrm_error_set(error == cudaErrorMemoryAllocation ? HRM_ERR_MEMORY : HRM_ERR_DEVICE, "CUDA: %s: %s", what,
                          cudaGetErrorString(error));
 }
@@ -2840,48 +3644,57 @@ static hrm_status cuda_failed(cudaError_t error, const char *what)
         if (cuda_error != cudaSuccess) return cuda_failed(cuda_error, what); \
     } while (0)
 
-static hrm_status launched(hrm_device *dev, const char *kernel)
+/* What is refused is told of where it is called. CUDA's last error is then left clean, so that no later call finds it, and is
+ * never asked for what went wrong, since it may be another's in this program. */
+static hrm_status launched(hrm_device *dev, const char *kernel, cudaError_t error = cudaSuccess)
 {
-    cudaError_t error = cudaGetLastError();
     if (error == cudaSuccess && dev->wait_always && !dev->capturing) error = cudaStreamSynchronize(dev->stream);
-    if (error != cudaSuccess)
-        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
-    return HRM_OK;
+    if (error == cudaSuccess) return HRM_OK;
+    cudaGetLastError();
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
 }
+#define LAUNCH_AS(dev, early, kernel, grid_size, block_size, shared_bytes, ...) \
+    do { \
+        cudaLaunchConfig_t launch_config = {}; \
+        cudaLaunchAttribute launch_attribute; \
+        launch_attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization; \
+        launch_attribute.val.programmaticStreamSerializationAllowed = 1; \
+        launch_config.gridDim = dim3(grid_size); \
+        launch_config.blockDim = dim3((unsigned)(block_size)); \
+        launch_config.dynamicSmemBytes = (size_t)(shared_bytes); \
+        launch_config.stream = (dev)->stream; \
+        launch_config.attrs = &launch_attribute; \
+        launch_config.numAttrs = (early) ? 1 : 0; \
+        (dev)->whole = !(early); \
+        TRY(launched((dev), #kernel, cudaLaunchKernelEx(&launch_config, kernel, __VA_ARGS__))); \
+    } while (0)
 /* LAUNCH(dev, (kernel<...>), grid, block, shared bytes, arguments…): the kernel's own text is its name in messages */
-#define LAUNCH(dev, kernel, grid, block, shared_bytes, ...) \
-    do { \
-        kernel<<<(grid), (block), (size_t)(shared_bytes), (dev)->stream>>>(__VA_ARGS__); \
-        TRY(launched((dev), #kernel)); \
-    } while (0)
-
+#define LAUNCH(dev, kernel, ...) LAUNCH_AS(dev, 0, kernel, __VA_ARGS__)
 /* The same for kernels that call chain(): on sm_90 they may start early. */
-#define CHAIN(dev, kernel, grid_size, block_size, shared_bytes, ...) \
-    do { \
-        cudaLaunchConfig_t chain_config = {}; \
-        cudaLaunchAttribute chain_attribute; \
-        chain_attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization; \
-        chain_attribute.val.programmaticStreamSerializationAllowed = 1; \
-        chain_config.gridDim = dim3(grid_size); \
-        chain_config.blockDim = dim3((unsigned)(block_size)); \
-        chain_config.dynamicSmemBytes = (size_t)(shared_bytes); \
-        chain_config.stream = (dev)->stream; \
-        chain_config.attrs = &chain_attribute; \
-        chain_config.numAttrs = (dev)->chains ? 1 : 0; \
-        cudaError_t chain_error = cudaLaunchKernelEx(&chain_config, kernel, __VA_ARGS__); \
-        if (chain_error != cudaSuccess) \
-            return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", #kernel, cudaGetErrorString(chain_error)); \
-        TRY(launched((dev), #kernel)); \
-    } while (0)
+#define CHAIN(dev, kernel, ...) LAUNCH_AS(dev, (dev)->chains, kernel, __VA_ARGS__)
+
+/* after what writes prepared weights: nothing that is launched from here on may begin before they are there */
+static hrm_status written_whole(const hrm_device *dev)
+{
+    return dev->whole ? HRM_OK : hrm_error_set(HRM_ERR_DEVICE, "CUDA: a kernel that writes weights was launched in a chain");
+}
 
 template <class F> static hrm_status allow_shared(F *kernel, int bytes, const char *name)
 {
     if (bytes <= 48 * 1024) return HRM_OK;
     cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    if (error != cudaSuccess)
-        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory: %s", name, bytes,
-                             cudaGetErrorString(error));
-    return HRM_OK;
+    if (error == cudaSuccess) return HRM_OK;
+    cudaGetLastError();
+    return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory: %s", name, bytes,
+                         cudaGetErrorString(error));
+}
+
+template <class F> static hrm_status allow_shared(hrm_device *dev, F *kernel, int bytes, const char *name)
+{
+    if (bytes > dev->shared_most)
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory, this GPU gives %d", name,
+                             bytes, dev->shared_most);
+    return allow_shared(kernel, bytes, name);
 }
 
 static void abandon_capture(hrm_device *dev)
@@ -2920,6 +3733,7 @@ static hrm_status open_device(hrm_device *dev)
 {
     int count = 0, driver = 0;
     cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess) cudaGetLastError();
     if (error == cudaErrorInsufficientDriver) {
         cudaDriverGetVersion(&driver);
         if (driver == 0) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: there is no NVIDIA driver on this machine");
@@ -2940,6 +3754,9 @@ static hrm_status open_device(hrm_device *dev)
         return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: %s has compute capability %d.%d, at least 8.0 is needed",
                              properties.name, properties.major, properties.minor);
     dev->sms = properties.multiProcessorCount;
+    dev->shared_most = (int)properties.sharedMemPerBlockOptin;
+    const char *shared_most = getenv("HRM_CUDA_SHARED"); /* a smaller GPU's, for tests */
+    if (shared_most && atoi(shared_most) > 0) dev->shared_most = min_int(dev->shared_most, atoi(shared_most));
     const char *wait = getenv("HRM_CUDA_SYNC");
     dev->wait_always = wait && wait[0] && wait[0] != '0';
     CUDA_TRY(cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking), "creating a stream");
@@ -2952,11 +3769,13 @@ static hrm_status open_device(hrm_device *dev)
     /* code for this GPU, and wgmma in it? */
     int *there = NULL, answer = 0;
     CUDA_TRY(cudaMalloc((void **)&there, sizeof *there), "allocating memory");
+    cudaGetLastError(); /* another's */
     probe_wgmma<<<1, 1, 0, dev->stream>>>(there);
     error = cudaGetLastError();
     if (error == cudaSuccess) error = cudaMemcpyAsync(&answer, there, sizeof answer, cudaMemcpyDeviceToHost, dev->stream);
     if (error == cudaSuccess) error = cudaStreamSynchronize(dev->stream);
     cudaFree(there);
+    cudaGetLastError();
     if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
         return hrm_error_set(
             HRM_ERR_UNSUPPORTED,
@@ -2967,7 +3786,7 @@ static hrm_status open_device(hrm_device *dev)
     CUDA_TRY(error, "running the first kernel");
     dev->chains = answer; /* compiled for sm_90a: the kernels of a chain do wait */
     const char *no_wgmma = getenv("HRM_CUDA_NO_WGMMA");
-    if (answer && !(no_wgmma && no_wgmma[0] == '1')) {
+    if (answer && dev->dtype != HRM_FORWARD_FLOAT16 && !(no_wgmma && no_wgmma[0] == '1')) {
         void *function = NULL;
         cudaDriverEntryPointQueryResult found;
         error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found);
@@ -2987,13 +3806,13 @@ static hrm_status open_device(hrm_device *dev)
 static hrm_status cuda_open(hrm_device **out, const hrm_device_desc *desc)
 {
     if (desc->dtype == HRM_FORWARD_INT8)
-        return hrm_error_set(HRM_ERR_UNSUPPORTED, "forward_dtype int8 is not there on CUDA; use bfloat16 or float32");
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "forward_dtype int8 is not there on CUDA; use bfloat16, float16 or float32");
     const hrm_allocator *a = desc->allocator;
     hrm_device *dev = (hrm_device *)(a && a->alloc ? a->alloc(sizeof *dev, a->user) : malloc(sizeof *dev));
     if (!dev) return hrm_error_set(HRM_ERR_MEMORY, "CUDA device: no memory for %zu bytes", sizeof *dev);
     memset(dev, 0, sizeof *dev);
     dev->allocator = a;
-    dev->dtype = desc->dtype == HRM_FORWARD_FLOAT32 ? HRM_FORWARD_FLOAT32 : HRM_FORWARD_BFLOAT16;
+    dev->dtype = desc->dtype == HRM_FORWARD_DEFAULT ? HRM_FORWARD_BFLOAT16 : desc->dtype;
     hrm_status status = open_device(dev);
     if (status != HRM_OK) {
         cuda_close(dev);
@@ -3006,7 +3825,6 @@ static hrm_status cuda_open(hrm_device **out, const hrm_device_desc *desc)
 static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
 {
     size_t room = 0, total = 0;
-    CUDA_TRY(cudaSetDevice(dev->index), "choosing the GPU");
     cudaError_t error = cudaMalloc(p, bytes ? bytes : 16);
     if (error == cudaSuccess) {
         dev->allocated += bytes;
@@ -3110,7 +3928,8 @@ static hrm_status cuda_zero(hrm_device *dev, void *dst, size_t bytes)
 }
 
 /* A sequence of calls runs as it comes the first time (which also loads its kernels), is recorded the second, replayed from
- * then on. */
+ * then on. Rows that leave a batch make a sequence of their own for each number of rows left; those of a few rows, whose
+ * kernels are shorter than their launch, come again with each batch and stay, those of many come rarely and need no graph. */
 static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, int *replayed)
 {
     *replayed = 0;
@@ -3119,15 +3938,17 @@ static hrm_status cuda_begin_step(hrm_device *dev, hrm_work *w, uint64_t key, in
     graph_entry *g = NULL;
     for (int i = 0; i < MAX_GRAPHS && !g; i++)
         if (dev->graphs[i].w == w && dev->graphs[i].key == key) g = &dev->graphs[i];
-    if (!g) {
-        g = &dev->graphs[dev->graph_next];
-        dev->graph_next = (dev->graph_next + 1) % MAX_GRAPHS;
+    if (!g) { /* in the place of what was not used for longest */
+        g = &dev->graphs[0];
+        for (int i = 1; i < MAX_GRAPHS; i++)
+            if (dev->graphs[i].used < g->used) g = &dev->graphs[i];
         if (g->exec) {
             CUDA_TRY(cudaStreamSynchronize(dev->stream), "waiting for a graph");
             cudaGraphExecDestroy(g->exec);
         }
         g->w = w, g->key = key, g->seen = 0, g->exec = NULL;
     }
+    g->used = ++dev->graph_time;
     if (g->exec) {
         CUDA_TRY(cudaGraphLaunch(g->exec, dev->stream), "launching a step");
         *replayed = 1;
@@ -3221,17 +4042,20 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 
 static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
 
+/* The MLP's norm inside goes back within the product before (normalise_backward_kernel); in float32 after it. */
+static bool norm_goes_ahead(const hrm_dims *d, size_t element) { return d->mlp_norm && element == sizeof(bf16); }
+
 /* What is kept of a block for the backward pass, in this order, besides its output, which is the next one's input; each begins
- * at a multiple of 256 bytes. MT: elements of a mixer's stream [B D,S'], or 0; MA: M where there is attention, else 0. */
+ * at a multiple of 256 bytes. MA: M where there is attention, else 0. */
 #define SAVED_LIST(X) /* type, name, bytes */ \
     X(char, qkv, 3 * MA * D * element) \
     X(char, o, MA * D * element) \
-    X(char, x_t, MT * element) \
-    X(char, y1_t, MT * element) \
     X(char, y1, M * D * element) \
     X(float, lse, MA ? per_head : 0) \
     X(float, r1, (d->mixer ? (size_t)d->B * D : M) * sizeof(float)) \
-    X(float, r2, M * sizeof(float))
+    X(float, inner, d->mixer && d->mlp_norm ? (size_t)d->B * D * sizeof(float) : 0) \
+    X(float, r2, M * sizeof(float)) \
+    X(float, inner2, norm_goes_ahead(d, element) ? M * sizeof(float) : 0)
 struct saved_layer {
 #define MEMBER(type, name, bytes) type *name;
     SAVED_LIST(MEMBER)
@@ -3243,8 +4067,7 @@ static size_t per_head_bytes(const hrm_dims *d)
 }
 static size_t place_saved(const hrm_dims *d, size_t element, char *at, saved_layer *l)
 {
-    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, MA = d->mixer ? 0 : M,
-           MT = d->mixer ? (size_t)d->B * D * (size_t)mix_width(d) : 0, per_head = per_head_bytes(d), used = 0;
+    size_t M = (size_t)d->B * (size_t)d->S, D = (size_t)d->D, MA = d->mixer ? 0 : M, per_head = per_head_bytes(d), used = 0;
 #define PLACE(type, name, bytes) l->name = (type *)(at + used), used += align_up(bytes, 256);
     SAVED_LIST(PLACE)
 #undef PLACE
@@ -3256,11 +4079,11 @@ struct work_plan {
     char    *f, *turned;          /* a branch before, or its gradient after dropout; the gradient of a mixer's stream */
     float   *squares[2], *inner;  /* [M,slots] */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
-    double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS] */
+    double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS], with Muon for each block */
     int32_t *rows;                /* [B] */
     char    *inputs, *outputs;    /* [slots] what each pass with gradient starts from, [M,D]; [blocks] what each block gives */
     char    *layers;              /* saved_layer after saved_layer, or one */
-    char    *muon_x, *muon_a, *muon_b;
+    char    *muon_x, *muon_y, *muon_a, *muon_b; /* matrix after matrix, of one tensor of every block */
     size_t   row_bytes, layer_bytes, part_floats, bytes;
     size_t   M;
     const hrm_dims *d;
@@ -3305,19 +4128,20 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
             filled = most_of(filled, rows * columns);
             square = most_of(square, less * less);
         }
-        if (d->muon_ns_steps) largest = filled;
         p.part_floats = most_of(8 * largest, 16 * (size_t)d->V * D);
         p.parts = (float *)take(p.part_floats * sizeof(float));
-        p.norm_parts = (double *)take(NORM_PARTS * sizeof(double));
+        size_t blocks = d->muon_ns_steps ? (size_t)all_blocks(d) : 1;
+        p.norm_parts = (double *)take(NORM_PARTS * blocks * sizeof(double));
         p.inputs = take(p.row_bytes * (size_t)d->kept.slots);
         p.outputs = take(p.row_bytes * (size_t)d->kept.blocks);
         saved_layer unused;
         p.layer_bytes = place_saved(d, element, NULL, &unused);
         p.layers = take(p.layer_bytes * (size_t)(d->checkpointing ? 1 : d->kept.blocks));
         if (d->muon_ns_steps) {
-            p.muon_x = take(filled * element);
-            p.muon_a = take(square * element);
-            p.muon_b = take(square * element);
+            p.muon_x = take(filled * blocks * element);
+            p.muon_y = take(filled * blocks * element);
+            p.muon_a = take(square * blocks * element);
+            p.muon_b = take(square * blocks * element);
         }
     }
     p.bytes = at;
@@ -3341,6 +4165,8 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
     if ((double)d->B * d->S * (d->heads > 3 ? d->heads : 3) > 2147483647.0)
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
+    if (all_blocks(d) > 65535) /* a grid's y and z */
+        return hrm_error_set(HRM_ERR_RANGE, "the networks have %d layers in all, CUDA takes up to 65535", all_blocks(d));
     size_t element = d->dtype == HRM_FORWARD_FLOAT32 ? sizeof(float) : sizeof(bf16);
     sizes->activation = element;
     sizes->prepared = plan_prepared(d, element).bytes;
@@ -3355,7 +4181,9 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
 /* ==================================================================================================== >>cuda-products ====
  * gemm() picks the kernel for C [M,N] = A B^T with an ending; e.M, e.N are set already.
  */
-struct product { const void *A, *B; int K, trans, splits; };
+struct product { const void *A, *B; int K, trans, splits, count; }; /* count: of END_SCALED's, else 1 */
+template <class T> constexpr bool has_wgmma = false; /* kernels of it; dev->wgmma says the rest */
+template <> constexpr bool        has_wgmma<bf16> = true;
 
 static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
 {
@@ -3383,20 +4211,20 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     e.slots_out = ceil_div(e.N, SIMT_N);
     e.vector = e.N % 8 == 0;
     CHAIN(dev, (gemm_simt<KIND, float, TRANS>),
-          dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
-          (const float *)x.A, (const float *)x.B, x.K, x.splits, e);
+          dim3((unsigned)(ceil_div(e.M, SIMT_M) * ceil_div(e.N, SIMT_N)), (unsigned)x.splits, (unsigned)x.count),
+          SIMT_THREADS, 0, (const float *)x.A, (const float *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
 
-template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
-static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<bf16> &e)
+template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES, class T>
+static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<T> &e)
 {
     constexpr int shared_bytes = mma_shared(BM, BN, STAGES);
     e.slots_out = ceil_div(e.N, BN);
-    TRY(allow_shared(gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>, shared_bytes, "gemm_mma"));
-    CHAIN(dev, (gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>),
-          dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits), 32 * WARPS_M * WARPS_N, shared_bytes,
-          (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+    TRY(allow_shared(dev, gemm_mma<KIND, T, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>, shared_bytes, "gemm_mma"));
+    CHAIN(dev, (gemm_mma<KIND, T, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>),
+          dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits, (unsigned)x.count),
+          32 * WARPS_M * WARPS_N, shared_bytes, (const T *)x.A, (const T *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
 
@@ -3411,6 +4239,7 @@ static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, 
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t found;
     cublasOperation_t op_b = trans ? CUBLAS_OP_N : CUBLAS_OP_T, op_a = trans ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cudaDataType type = dev->dtype == HRM_FORWARD_FLOAT16 ? CUDA_R_16F : CUDA_R_16BF;
     size_t workspace = (size_t)32 << 20;
     float one = 1, beta = residual ? 1.0f : 0.0f;
     int count = 0;
@@ -3418,11 +4247,11 @@ static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, 
         cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS &&
         cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &op_b, sizeof op_b) == CUBLAS_STATUS_SUCCESS &&
         cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSB, &op_a, sizeof op_a) == CUBLAS_STATUS_SUCCESS &&
-        cublasLtMatrixLayoutCreate(&b, CUDA_R_16BF, (uint64_t)(trans ? N : x.K), (uint64_t)(trans ? x.K : N),
+        cublasLtMatrixLayoutCreate(&b, type, (uint64_t)(trans ? N : x.K), (uint64_t)(trans ? x.K : N),
                                    trans ? N : x.K) == CUBLAS_STATUS_SUCCESS &&
-        cublasLtMatrixLayoutCreate(&a, CUDA_R_16BF, (uint64_t)(trans ? M : x.K), (uint64_t)(trans ? x.K : M),
+        cublasLtMatrixLayoutCreate(&a, type, (uint64_t)(trans ? M : x.K), (uint64_t)(trans ? x.K : M),
                                    trans ? M : x.K) == CUBLAS_STATUS_SUCCESS &&
-        cublasLtMatrixLayoutCreate(&c, to_float_ ? CUDA_R_32F : CUDA_R_16BF, (uint64_t)N, (uint64_t)M, N) ==
+        cublasLtMatrixLayoutCreate(&c, to_float_ ? CUDA_R_32F : type, (uint64_t)N, (uint64_t)M, N) ==
             CUBLAS_STATUS_SUCCESS &&
         cublasLtMatmulPreferenceCreate(&preference) == CUBLAS_STATUS_SUCCESS &&
         cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
@@ -3442,15 +4271,15 @@ static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, 
 }
 #endif
 
-template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<bf16> &e)
+template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<T> &e)
 {
     int aligned = TRANS ? e.M % 8 == 0 && e.N % 8 == 0 : x.K % 8 == 0 && e.N % 8 == 0;
     e.vector = e.N % 8 == 0;
     if (!aligned) {
         e.slots_out = ceil_div(e.N, SIMT_N);
-        CHAIN(dev, (gemm_simt<KIND, bf16, TRANS>),
-              dim3((unsigned)ceil_div(e.M, SIMT_M), (unsigned)ceil_div(e.N, SIMT_N), (unsigned)x.splits), SIMT_THREADS, 0,
-              (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+        CHAIN(dev, (gemm_simt<KIND, T, TRANS>),
+              dim3((unsigned)(ceil_div(e.M, SIMT_M) * ceil_div(e.N, SIMT_N)), (unsigned)x.splits, (unsigned)x.count),
+              SIMT_THREADS, 0, (const T *)x.A, (const T *)x.B, x.K, x.splits, e);
         return HRM_OK;
     }
 #ifdef HRM_USE_CUBLAS
@@ -3458,10 +4287,11 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     if (KIND == END_ADD) return gemm_on_cublas(dev, x, TRANS, e.out, e.residual, false, e.M, e.N);
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
-    if (dev->wgmma && ceil_div(e.M, WG_M) * ceil_div(e.N, WG_N) * x.splits >= dev->sms / 2) {
-        e.slots_out = ceil_div(e.N, WG_N);
-        return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
-    }
+    if constexpr (has_wgmma<T>)
+        if (dev->wgmma && ceil_div(e.M, WG_M) * ceil_div(e.N, WG_N) * x.splits >= dev->sms / 2) {
+            e.slots_out = ceil_div(e.N, WG_N);
+            return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
+        }
     if (TRANS || ceil_div(e.M, 128) * ceil_div(e.N, 128) >= dev->sms / 2)
         return gemm_on_mma<KIND, TRANS, 128, 128, 2, 4, 3>(dev, x, e);
     return gemm_on_mma<KIND, false, 32, 32, 2, 2, 8>(dev, x, e);
@@ -3470,7 +4300,7 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
 template <int KIND, class T>
 static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int N, int K, ending<T> &e)
 {
-    product x = {A, B, K, 0, 1};
+    product x = {A, B, K, 0, 1, 1};
     e.M = M, e.N = N;
     return gemm_of<KIND, false>(dev, x, e);
 }
@@ -3503,10 +4333,20 @@ static hrm_status product_in_parts(hrm_device *dev, const work_plan *p, const vo
     e.part = p->parts;
     e.M = M, e.N = N;
     *splits = choose_splits(dev, p, M, N, K);
-    product q = {A, B, K, TRANS, *splits};
+    product q = {A, B, K, TRANS, *splits, 1};
     return gemm_of<END_PART, TRANS>(dev, q, e);
 }
 
+/* grads [rows,columns] of a tensor += the splits [N,K], rows and columns filled up, in their order */
+static hrm_status add_parts(hrm_device *dev, const work_plan *p, float *grads, const float *parts, int splits, int tensor)
+{
+    int N, K;
+    tensor_shape(p->d, tensor, &N, &K);
+    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, parts, splits,
+          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
+          p->d->head_dim);
+    return HRM_OK;
+}
 /* grads [rows,columns] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order; N and K are rows and
  * columns, filled up */
 template <class T>
@@ -3516,13 +4356,10 @@ static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *gr
     int N, K, splits;
     tensor_shape(p->d, tensor, &N, &K);
     TRY((product_in_parts<T, true>(dev, p, dy, x, N, K, M, &splits)));
-    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, p->parts, splits,
-          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
-          p->d->head_dim);
-    return HRM_OK;
+    return add_parts(dev, p, grads, p->parts, splits, tensor);
 }
 
-template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
+template <class T> static hrm_status attention_forward_on_simt(hrm_device *dev, attention_args<T> &x, int B)
 {
     int rows = B * x.heads * x.S;
     CHAIN(dev, attention_forward_simt<T>, ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS,
@@ -3541,7 +4378,7 @@ template <class T> static hrm_status attention_delta_of(hrm_device *dev, attenti
     }
     return HRM_OK;
 }
-template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
+template <class T> static hrm_status attention_backward_on_simt(hrm_device *dev, attention_args<T> &x, int B)
 {
     int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
     TRY(attention_delta_of(dev, x, B * x.S));
@@ -3552,30 +4389,35 @@ template <class T> static hrm_status attention_backward(hrm_device *dev, attenti
     return HRM_OK;
 }
 
-template <int HD, int MT> static hrm_status attention_forward_on_mma(hrm_device *dev, attention_args<bf16> &x, int B, int warps)
+template <int HD, int MT, class T>
+static hrm_status attention_forward_on_mma(hrm_device *dev, attention_args<T> &x, int B, int warps)
 {
     int shared_bytes = attention_forward_shared<HD, MT>(warps);
-    TRY(allow_shared(attention_forward_mma<HD, MT>, shared_bytes, "attention_forward_mma"));
-    CHAIN(dev, (attention_forward_mma<HD, MT>), dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B),
-          32 * warps, shared_bytes, x);
+    TRY(allow_shared(dev, attention_forward_mma<HD, MT, T>, shared_bytes, "attention_forward_mma"));
+    CHAIN(dev, (attention_forward_mma<HD, MT, T>),
+          dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B), 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
-template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attention_args<bf16> &x, int B)
+template <int HD, class T> static hrm_status attention_forward_of(hrm_device *dev, attention_args<T> &x, int B)
 {
     int warps = min_int(8, ceil_div(x.S, 16));
-    if (HD <= 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 128) >= dev->sms)
-        return attention_forward_on_mma < HD, HD <= 64 ? 2 : 1 > (dev, x, B, 4);
+    constexpr int MT = HD <= 64 ? 2 : 1;
+    if (MT == 2 && x.S > 128 && B * x.heads * ceil_div(x.S, 128) >= dev->sms)
+        return attention_forward_on_mma<HD, MT, T>(dev, x, B, 4);
     while (warps > 2 && B * x.heads * ceil_div(x.S, warps * 16) < dev->sms / 2) warps = (warps + 1) / 2;
-    return attention_forward_on_mma<HD, 1>(dev, x, B, warps);
+    while (warps > 1 && attention_forward_shared<HD, 1>(warps) > dev->shared_most) warps--;
+    return attention_forward_on_mma<HD, 1, T>(dev, x, B, warps);
 }
-template <int HD> static hrm_status attention_backward_of(hrm_device *dev, attention_args<bf16> &x, int B)
+template <int HD, class T> static hrm_status attention_backward_of(hrm_device *dev, attention_args<T> &x, int B)
 {
-    int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4, shared_bytes = attention_backward_shared<HD>(warps);
+    int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4;
+    while (warps > 1 && attention_backward_shared<HD>(warps) > dev->shared_most) warps--;
+    int shared_bytes = attention_backward_shared<HD>(warps);
     dim3 grid((unsigned)ceil_div(x.S, warps * 16), (unsigned)x.heads, (unsigned)B);
-    TRY(allow_shared(attention_backward_mma<HD, false>, shared_bytes, "attention_backward_mma"));
-    TRY(allow_shared(attention_backward_mma<HD, true>, shared_bytes, "attention_backward_mma"));
-    CHAIN(dev, (attention_backward_mma<HD, false>), grid, 32 * warps, shared_bytes, x);
-    CHAIN(dev, (attention_backward_mma<HD, true>), grid, 32 * warps, shared_bytes, x);
+    TRY(allow_shared(dev, attention_backward_mma<HD, false, T>, shared_bytes, "attention_backward_mma"));
+    TRY(allow_shared(dev, attention_backward_mma<HD, true, T>, shared_bytes, "attention_backward_mma"));
+    CHAIN(dev, (attention_backward_mma<HD, false, T>), grid, 32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_backward_mma<HD, true, T>), grid, 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
 /* a [B,S,columns] matrix in boxes of 64 columns and some rows, of one batch row */
@@ -3644,33 +4486,73 @@ template <int R> static hrm_status attention_backward_on_short(hrm_device *dev, 
     return HRM_OK;
 }
 
-static bool attention_on_mma(const attention_args<bf16> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
-static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, int B)
+static hrm_status attention_forward(hrm_device *dev, attention_args<float> &x, int B)
 {
-    if (attention_on_short(dev, x))
-        return x.S <= 64    ? attention_forward_on_short<64>(dev, x, B)
-               : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
-               : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
-                            : attention_forward_on_short<128>(dev, x, B);
-    if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
-    if (!attention_on_mma(x)) return attention_forward<bf16>(dev, x, B);
+    return attention_forward_on_simt(dev, x, B);
+}
+static hrm_status attention_backward(hrm_device *dev, attention_args<float> &x, int B)
+{
+    return attention_backward_on_simt(dev, x, B);
+}
+template <class T> static bool attention_on_mma(const attention_args<T> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
+template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
+{
+    if constexpr (has_wgmma<T>) {
+        if (attention_on_short(dev, x))
+            return x.S <= 64    ? attention_forward_on_short<64>(dev, x, B)
+                   : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
+                   : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
+                                : attention_forward_on_short<128>(dev, x, B);
+        if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
+    }
+    if (!attention_on_mma(x)) return attention_forward_on_simt(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_forward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_forward_of<64>(dev, x, B) : attention_forward_of<128>(dev, x, B);
 }
-static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, int B)
+template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
 {
-    if (attention_on_short(dev, x))
-        return x.S <= 64    ? attention_backward_on_short<64>(dev, x, B)
-               : x.S <= 96  ? attention_backward_on_short<96>(dev, x, B)
-               : x.S <= 112 ? attention_backward_on_short<112>(dev, x, B)
-                            : attention_backward_on_short<128>(dev, x, B);
-    if (!attention_on_mma(x)) return attention_backward<bf16>(dev, x, B);
+    if constexpr (has_wgmma<T>)
+        if (attention_on_short(dev, x))
+            return x.S <= 64    ? attention_backward_on_short<64>(dev, x, B)
+                   : x.S <= 96  ? attention_backward_on_short<96>(dev, x, B)
+                   : x.S <= 112 ? attention_backward_on_short<112>(dev, x, B)
+                                : attention_backward_on_short<128>(dev, x, B);
+    if (!attention_on_mma(x)) return attention_backward_on_simt(dev, x, B);
     TRY(attention_delta_of(dev, x, B * x.S));
-    if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
+    if constexpr (has_wgmma<T>)
+        if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
+}
+
+/* Both of them for any number of rows, as many at a time as a grid's z takes. */
+enum { ATTENTION_ROWS = 65535 };
+template <class T> static attention_args<T> attention_rows(const attention_args<T> &x, int b)
+{
+    attention_args<T> y = x; /* from row b on */
+    size_t at = (size_t)b * (size_t)x.S * (size_t)(x.heads * x.head_dim), heads = (size_t)b * (size_t)x.heads * (size_t)x.Sp;
+    y.qkv += 3 * at, y.o += at;
+    if (x.lse) y.lse += heads;
+    if (x.dqkv) y.dqkv += 3 * at, y.d_o += at, y.delta += heads;
+    return y;
+}
+template <class T> static hrm_status attention_forward_all(hrm_device *dev, const attention_args<T> &x, int B)
+{
+    for (int b = 0; b < B; b += ATTENTION_ROWS) {
+        attention_args<T> some = attention_rows(x, b);
+        TRY(attention_forward(dev, some, min_int(B - b, ATTENTION_ROWS)));
+    }
+    return HRM_OK;
+}
+template <class T> static hrm_status attention_backward_all(hrm_device *dev, const attention_args<T> &x, int B)
+{
+    for (int b = 0; b < B; b += ATTENTION_ROWS) {
+        attention_args<T> some = attention_rows(x, b);
+        TRY(attention_backward(dev, some, min_int(B - b, ATTENTION_ROWS)));
+    }
+    return HRM_OK;
 }
 
 /* ==================================================================================================== >>cuda-table =======*/
@@ -3682,7 +4564,8 @@ static int flat_blocks(const hrm_device *dev, size_t n, int each)
 }
 
 /* One call with T the activation type, and W the elements that a lane moves at once. */
-#define BY_TYPE(dev, call) ((dev)->dtype == HRM_FORWARD_FLOAT32 ? call<float> : call<bf16>)
+#define BY_TYPE(dev, call) \
+    ((dev)->dtype == HRM_FORWARD_FLOAT32 ? call<float> : (dev)->dtype == HRM_FORWARD_FLOAT16 ? call<f16> : call<bf16>)
 #define LAUNCH_ROWS(dev, kernel, D, rows, ...) \
     do { \
         if ((D) % 8 == 0) LAUNCH(dev, (kernel<T, 8>), row_blocks(rows), 32 * ROW_WARPS, 0, __VA_ARGS__); \
@@ -3830,7 +4713,8 @@ static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T
 }
 
 template <class T>
-static hrm_status half_forward(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now)
+static hrm_status half_forward(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, float *inner,
+                               bool now)
 {
     const T *W = weight_of<T>(c, h.gate_up, 0);
     stream<T> product = {(T *)c.p.big, NULL, 0};
@@ -3840,8 +4724,84 @@ static hrm_status half_forward(const block_call &c, const half_block &h, stream<
         e.squares_out = c.p.inner;
         TRY((gemm<END_SWIGLU_NORM, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
         product.squares = c.p.inner, product.slots = e.slots_out;
+        if (inner)
+            CHAIN(c.dev, factors_kernel, ceil_div(h.M, 128), 128, 0, inner, c.p.inner, e.slots_out, h.M, 1.0f / (float)h.I,
+                  c.w->d.eps);
     } else TRY((gemm<END_SWIGLU, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
     return join<T>(c, h, s, out, out2, r, now, product, h.I, h.down);
+}
+
+/* ---- mixing in one kernel where it fits ---- */
+static bool mixes_at_once(const block_call &c)
+{
+    const hrm_dims *d = &c.w->d;
+    return d->mixer && c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && !c.drops && d->S <= MX_S && d->D % 8 == 0 &&
+           d->I_t <= MX_I && d->I_t % 8 == 0;
+}
+static mixer_args mixer_for(const block_call &c)
+{
+    const hrm_dims *d = &c.w->d;
+    mixer_args a;
+    memset(&a, 0, sizeof a);
+    a.S = d->S, a.D = d->D, a.I = d->I_t, a.norm = d->mlp_norm, a.units = c.w->rows * ceil_div(d->D, 64), a.eps = d->eps;
+    a.inv_D = 1.0f / (float)d->D, a.inv_S = 1.0f / (float)d->S, a.inv_I = 1.0f / (float)d->I_t;
+    return a;
+}
+/* the maps of the stream's tiles of so many rows, and of the weights */
+static hrm_status mixer_map(const block_call &c, CUtensorMap *map, const void *p, int rows)
+{
+    int S = c.w->d.S, D = c.w->d.D;
+    if (head_map(c.dev, map, p, c.w->rows, S, D, rows)) return HRM_OK;
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", c.w->rows, S, D);
+}
+static hrm_status mixer_weight_maps(const block_call &c, CUtensorMap *gate_up, CUtensorMap *down, int gate_up_rows)
+{
+    const hrm_dims *d = &c.w->d;
+    int mix = mix_width(d);
+    if (tensor_map(c.dev, gate_up, weight_of<bf16>(c, HRM_MIX_GATE_UP, 1), 2 * d->I_t, mix, 64, gate_up_rows) &&
+        tensor_map(c.dev, down, weight_of<bf16>(c, HRM_MIX_DOWN, 0), d->I_t, mix, 64, MX_S))
+        return HRM_OK;
+    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", mix, 2 * d->I_t);
+}
+/* y = rms(s + mix(s)); keep may be NULL */
+static hrm_status mix_forward(const block_call &c, const saved_layer *keep, const stream<bf16> &s, bf16 *y)
+{
+    CUtensorMap x_map, y_map, gate_up, down;
+    mixer_args a = mixer_for(c);
+    a.squares = s.squares, a.slots = s.slots;
+    if (keep) a.r = keep->r1, a.inner = a.norm ? keep->inner : NULL;
+    TRY(mixer_map(c, &x_map, s.at, MX_ROWS));
+    TRY(mixer_map(c, &y_map, y, MX_ROWS));
+    TRY(mixer_weight_maps(c, &gate_up, &down, MX_ROWS));
+    TRY(allow_shared(mixer_forward_wgmma, MX_SHARED, "mixer_forward_wgmma"));
+    CHAIN(c.dev, mixer_forward_wgmma, min_int(a.units, c.dev->sms), MX_THREADS, MX_SHARED, x_map, y_map, gate_up, down, a);
+    return HRM_OK;
+}
+/* dz, the gradient of y, becomes that of x; grads: of the block; NULL: none are wanted */
+static hrm_status mix_backward(const block_call &c, const saved_layer &keep, const bf16 *x, bf16 *dz, float *grads)
+{
+    CUtensorMap x_map, y_map, dz_map, ds_map, gate_up, down;
+    mixer_args a = mixer_for(c);
+    const size_t *at = c.w->at.block_offset;
+    int slices = ceil_div(a.I, 64), shares = min_int(c.dev->sms / slices, ceil_div(a.units, MW_GROUPS));
+    size_t each = (size_t)a.I * (size_t)mix_width(&c.w->d); /* floats of a share of down's, half of gate and up's */
+    shares = min_int(shares, (int)(c.p.part_floats / (3 * each)));
+    a.r = keep.r1, a.inner = keep.inner, a.k = c.p.squares[0];
+    TRY(mixer_map(c, &x_map, x, MX_ROWS));
+    TRY(mixer_map(c, &y_map, keep.y1, MX_S));
+    TRY(mixer_map(c, &dz_map, dz, MX_S));
+    TRY(mixer_map(c, &ds_map, c.p.o, MX_S));
+    TRY(mixer_weight_maps(c, &gate_up, &down, MX_S));
+    TRY(allow_shared(mixer_backward_wgmma, MB_SHARED, "mixer_backward_wgmma"));
+    CHAIN(c.dev, mixer_backward_wgmma, min_int(a.units, c.dev->sms), MB_THREADS, MB_SHARED, x_map, y_map, dz_map, ds_map,
+          gate_up, down, a);
+    if (!grads) return HRM_OK;
+    float *down_parts = c.p.parts + (size_t)shares * 2 * each;
+    TRY(allow_shared(mixer_gradient_wgmma, MW_SHARED, "mixer_gradient_wgmma"));
+    CHAIN(c.dev, mixer_gradient_wgmma, slices * shares, MW_THREADS, MW_SHARED, x_map, ds_map, gate_up, down, a, c.p.parts,
+          down_parts, shares);
+    TRY(add_parts(c.dev, &c.p, grads + at[HRM_MIX_GATE_UP], c.p.parts, shares, HRM_MIX_GATE_UP));
+    return add_parts(c.dev, &c.p, grads + at[HRM_MIX_DOWN], down_parts, shares, HRM_MIX_DOWN);
 }
 
 /* s -> s, in place unless something is kept; then the output goes to y2 as well. now, out2: see join */
@@ -3852,11 +4812,16 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
     T *y1 = keep ? (T *)keep->y1 : s->at;
     half_block mlp = mlp_half(c.w);
     if (d->mixer) {
-        half_block mix = mix_half(c.w);
-        stream<T> t = {keep ? (T *)keep->x_t : (T *)c.p.o, NULL, 0};
-        TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-        TRY(half_forward<T>(c, mix, &t, keep ? (T *)keep->y1_t : t.at, NULL, keep ? keep->r1 : NULL, true));
-        TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
+        if (mixes_at_once(c)) {
+            stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
+            TRY(mix_forward(c, keep, from, (bf16 *)y1));
+        } else {
+            half_block mix = mix_half(c.w);
+            stream<T> t = {(T *)c.p.o, NULL, 0};
+            TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
+            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
+            TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
+        }
         s->at = y1, s->squares = NULL;
     } else {
         half_block attention = mlp;
@@ -3868,11 +4833,12 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
         TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
         attention_args<T> x = attention_for<T>(c.w, &c.pre);
         x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
-        TRY(attention_forward(c.dev, x, c.w->rows));
+        TRY(attention_forward_all(c.dev, x, c.w->rows));
         stream<T> a = {o, NULL, 0};
         TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }
-    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, now);
+    float *inner = keep && norm_goes_ahead(d, sizeof(T)) ? keep->inner2 : NULL;
+    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, inner, now);
 }
 
 /* One pass, in place on its state; with a slot what the backward pass needs is kept. */
@@ -3910,8 +4876,8 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         tensor_shape(d, t, &N, &K); /* filled up */
         at.from = w->at.net_offset[0] + w->at.block_offset[t]; /* networks stand one after the other */
         at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
-        dim3 grid((unsigned)ceil_div(K, 32), (unsigned)ceil_div(N, 32), (unsigned)all_blocks(d));
-        if (grid.z > 0)
+        dim3 grid((unsigned)(ceil_div(K, 32) * ceil_div(N, 32)), (unsigned)all_blocks(d));
+        if (grid.y > 0)
             LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, (int)hrm__block_rows(d, t),
                    (int)hrm__block_columns(d, t), N, K, tensor_permutation(d, t), d->head_dim);
     }
@@ -3919,14 +4885,14 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
     if (d->rope)
         LAUNCH(dev, rope_table_kernel, ceil_div(d->S * pairs, 128), 128, 0, (float2 *)((char *)w->prepared + pre.rope), d->S,
                pairs, d->theta);
-    return HRM_OK;
+    return written_whole(dev);
 }
 static hrm_status cuda_prepare(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, prepare_of)(dev, w); }
 
 template <class T> static hrm_status act_begin_of(hrm_device *dev, hrm_work *w)
 {
-    LAUNCH(dev, act_begin_kernel<T>, dim3((unsigned)min_int(ceil_div(w->d.S * w->d.D, 256), 16), (unsigned)w->rows), 256, 0,
-           *w);
+    int blocks = min_int(ceil_div(w->d.S * w->d.D, 256), 16);
+    LAUNCH(dev, act_begin_kernel<T>, blocks * w->rows, 256, 0, *w, blocks);
     if (w->puzzle_grad) LAUNCH(dev, act_begin_ids_kernel, w->rows, 128, 0, *w);
     return HRM_OK;
 }
@@ -4000,16 +4966,20 @@ template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
     int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V, splits = table_splits(dev, &p, rows, V);
     const T *z = (const T *)w->z[0];
+    if (w->scaling) {
+        size_t logits = (size_t)rows * (size_t)V, q = 2 * (size_t)w->rows;
+        LAUNCH(dev, scale_kernel, flat_blocks(dev, logits + q, 1024), 256, 0, w->dlogits, logits, w->dq, q, w->scaling);
+    }
     LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head,
                 w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
     if (w->train == 3) return HRM_OK;
     unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, (unsigned)ceil_div(V, TABLE_VALUES)), TABLE_COLUMNS, 0,
+    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)ceil_div(V, TABLE_VALUES), columns, (unsigned)splits), TABLE_COLUMNS, 0,
            p.parts, z, w->dlogits, rows, d->T, d->S, d->P, D, V);
     CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts,
           splits, V, D, V, D, PERMUTE_NONE, 1);
     splits = table_splits(dev, &p, w->rows, 2);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)splits, columns, 1), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
+    LAUNCH(dev, weighted_rows_kernel<T>, dim3(1, columns, (unsigned)splits), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
            d->S, 0, D, 2);
     CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight,
           p.parts, splits, 2, D, 2, D, PERMUTE_NONE, 1);
@@ -4020,31 +4990,39 @@ static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_
 
 /* dz, the gradient of y, becomes that of x, of half a block:
  *   ds = rms'(dz);  [gate,up] = x Wgu^T again;  dh = ds Wd -> d[gate,up], h;  dWd, dWgu;  dx = ds + d[gate,up] Wgu
- * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted. */
+ * and what goes into the branch, through dropout where there is some, is df. grads: of the block; NULL: none are wanted.
+ * Of mixing x is [B S,D] still, and is turned into dz's place, free once ds is there. */
 template <class T>
 static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r,
-                                  const T **df)
+                                  const T **df, const T *x, const float *inner)
 {
     T *ds = (T *)c.p.o;
-    CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count);
+    CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count, inner ? x : NULL, inner,
+               c.p.squares[h.branch], 1.0f / (float)h.I, c.w->d.eps);
     if (c.drops) CHAIN_ROWS(c.dev, drop_kernel, h.N, h.M, (T *)c.p.f, (const T *)ds, drop_for(c, h), h.M, h.N);
     *df = (const T *)(c.drops ? c.p.f : c.p.o);
     return HRM_OK;
 }
 template <class T>
-static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r, T *dz,
-                                float *grads)
+static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r,
+                                const float *inner, T *dz, float *grads)
 {
     T *gate_up = (T *)c.p.big, *product = (T *)c.p.h;
     const T *df;
     const size_t *at = c.w->at.block_offset;
-    TRY(branch_gradient<T>(c, h, dz, y, r, &df));
+    TRY(branch_gradient<T>(c, h, dz, y, r, &df, x, inner));
+    if (h.branch == 0) { /* mixing */
+        stream<T> rows = {(T *)x, NULL, 0};
+        TRY(turn<T>(c, dz, rows, c.w->d.S, c.w->d.D, c.w->d.D, h.N));
+        x = dz;
+    }
     ending<T> base = ending_for<T>(&c.w->d, h.count), e = base;
     e.out = gate_up;
     TRY((gemm<END_STORE, T>(c.dev, x, weight_of<T>(c, h.gate_up, 0), h.M, 2 * h.I, h.N, e)));
     e = base;
     e.out = product, e.gate_up = gate_up;
-    if (c.w->d.mlp_norm) {
+    if (inner) e.r = inner, e.k = c.p.squares[h.branch];
+    if (c.w->d.mlp_norm && !inner) {
         TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, h.down, 1), h.M, h.I, h.N, e)));
         CHAIN(c.dev, swiglu_norm_backward_kernel<T>, row_blocks(h.M), 32 * ROW_WARPS, 0, gate_up, product, h.M, h.I,
               c.w->d.eps);
@@ -4067,14 +5045,14 @@ static hrm_status attention_half_backward(const block_call &c, const saved_layer
     const T *df;
     const size_t *at = c.w->at.block_offset;
     h.branch = 0;
-    TRY(branch_gradient<T>(c, h, dz, (const T *)keep.y1, keep.r1, &df));
+    TRY(branch_gradient<T>(c, h, dz, (const T *)keep.y1, keep.r1, &df, (const T *)NULL, NULL));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_O_PROJ], df, keep.o, h.M, HRM_O_PROJ));
     ending<T> base = ending_for<T>(&c.w->d, D), e = base;
     e.out = d_o;
     TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, HRM_O_PROJ, 1), h.M, D, D, e)));
     attention_args<T> a = attention_for<T>(c.w, &c.pre);
     a.qkv = (const T *)keep.qkv, a.o = (T *)keep.o, a.d_o = d_o, a.lse = keep.lse, a.delta = c.p.delta, a.dqkv = dqkv;
-    TRY(attention_backward(c.dev, a, c.w->rows));
+    TRY(attention_backward_all(c.dev, a, c.w->rows));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_QKV_PROJ], dqkv, x, h.M, HRM_QKV_PROJ));
     e = base;
     e.out = dz, e.residual = (const T *)c.p.o;
@@ -4096,15 +5074,21 @@ template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w,
             stream<T> s = {x, NULL, 0};
             TRY(block_forward<T>(c, &keep, &s, y2, NULL, true));
         }
-        TRY(half_backward<T>(c, mlp_half(w), (const T *)keep.y1, y2, keep.r2, dz, grads));
+        TRY(half_backward<T>(c, mlp_half(w), (const T *)keep.y1, y2, keep.r2,
+                             norm_goes_ahead(d, sizeof(T)) ? keep.inner2 : NULL, dz, grads));
         if (!d->mixer) {
             TRY(attention_half_backward<T>(c, keep, x, dz, grads));
             continue;
         }
+        if (mixes_at_once(c)) {
+            TRY(mix_backward(c, keep, (const bf16 *)x, (bf16 *)dz, grads));
+            continue;
+        }
         half_block mix = mix_half(w);
-        stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0};
+        stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0}, y1 = {(T *)keep.y1, NULL, 0};
         TRY(turn<T>(c, turned.at, down, d->S, d->D, d->D, mix.N));
-        TRY(half_backward<T>(c, mix, (const T *)keep.x_t, (const T *)keep.y1_t, keep.r1, turned.at, grads));
+        TRY(turn<T>(c, (T *)c.p.h, y1, d->S, d->D, d->D, mix.N)); /* read before h is written */
+        TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, NULL, turned.at, grads));
         TRY(turn<T>(c, dz, turned, d->D, d->S, mix.N, d->D));
     }
     return HRM_OK;
@@ -4147,7 +5131,7 @@ template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work
     float factor = embed_factor(d);
     if (w->train != 3) {
         LAUNCH(dev, token_rows_kernel<T>,
-               dim3((unsigned)splits, (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)ceil_div(d->V, TOKEN_VALUES)),
+               dim3((unsigned)ceil_div(d->V, TOKEN_VALUES), (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)splits),
                TABLE_COLUMNS, 0, p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
         CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0,
               w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D, d->V, d->D, PERMUTE_NONE, 1);
@@ -4167,9 +5151,21 @@ static hrm_status cuda_norm(hrm_device *dev, hrm_work *w)
 {
     work_plan p = plan_work(&w->d, w->train, element_size(dev), w->work);
     LAUNCH(dev, squares_kernel, NORM_PARTS, 256, 0, p.norm_parts, w->grads, w->at.trained);
-    LAUNCH(dev, sum_squares_kernel, 1, 256, 0, w->norm, w->bad, p.norm_parts);
+    LAUNCH(dev, sum_squares_kernel, 1, 256, 0, w->norm, w->scaling ? NULL : w->bad, p.norm_parts);
     return HRM_OK;
 }
+
+static hrm_status cuda_unscale(hrm_device *dev, hrm_work *w)
+{
+    size_t weights = w->train == 3 ? 0 : w->at.trained, rows = (size_t)w->rows * (size_t)w->d.puzzle_ndim;
+    TRY(cuda_zero(dev, &w->scaling->skip, sizeof w->scaling->skip));
+    if (weights) LAUNCH(dev, unscale_kernel, flat_blocks(dev, weights, 1024), 256, 0, w->grads, weights, w->scaling);
+    if (rows) LAUNCH(dev, unscale_kernel, flat_blocks(dev, rows, 1024), 256, 0, w->puzzle_grad, rows, w->scaling);
+    LAUNCH(dev, scaling_next_kernel, 1, 1, 0, w->scaling, w->step, w->bad);
+    return HRM_OK;
+}
+/* what an update looks at: whether it leaves everything as it is */
+static const int32_t *skip_of(const hrm_work *w) { return w->scaling ? &w->scaling->skip : w->bad; }
 
 static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
 {
@@ -4177,54 +5173,61 @@ static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
+template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<float> &e)
+{
+    return gemm_of<END_SCALED, TRANS>(dev, q, e);
+}
+template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<bf16> &e)
+{
+    e.vector = 1; /* sides are multiples of 8 */
+    return gemm_on_mma<END_SCALED, TRANS, 64, 64, 2, 2, 4>(dev, q, e);
+}
+/* out [M,N] = alpha A B^T, or A^T B, + beta x: `count` times, operands one matrix after the other */
+template <class T>
+static hrm_status muon_product(hrm_device *dev, bool trans, T *out, const T *A, const T *B, int M, int N, int K, float alpha,
+                               const T *x, float beta, int count)
+{
+    ending<T> e;
+    memset(&e, 0, sizeof e);
+    e.out = out, e.residual = x, e.alpha = alpha, e.beta = beta, e.M = M, e.N = N;
+    e.step_A = (size_t)M * (size_t)K, e.step_B = (size_t)N * (size_t)K, e.step_out = (size_t)M * (size_t)N;
+    product q = {A, B, K, trans, 1, count};
+    return trans ? scaled_product<true>(dev, q, e) : scaled_product<false>(dev, q, e);
+}
 /* A wide x [N,K] takes its short side from the left, a tall one from the right: a = x x^T and x = (b I + c a + d a a) x, or
  * a = x^T x and x = x (b I + c a + d a a). */
-template <class T>
-static hrm_status muon_matrix(hrm_device *dev, hrm_work *w, const work_plan *p, size_t at, int rows, int columns, int rate)
+template <class T> static hrm_status muon_tensor(hrm_device *dev, hrm_work *w, const work_plan *p, int tensor, int rate)
 {
-    T *x = (T *)p->muon_x, *a = (T *)p->muon_a, *b = (T *)p->muon_b;
+    int rows = (int)hrm__block_rows(&w->d, tensor), columns = (int)hrm__block_columns(&w->d, tensor), count = all_blocks(&w->d);
     int N = (int)align_up((size_t)rows, 8), K = (int)align_up((size_t)columns, 8), tall = rows > columns, n = tall ? K : N;
-    size_t all = (size_t)N * (size_t)K, square = (size_t)n * (size_t)n;
-    LAUNCH(dev, muon_begin_kernel, NORM_PARTS, 256, 0, w->grads + at, w->m + at, p->norm_parts,
-           (size_t)rows * (size_t)columns, w->step, w->norm, w->bad);
-    LAUNCH(dev, muon_scale_kernel<T>, flat_blocks(dev, all, 1024), 256, 0, x, w->grads + at, p->norm_parts, rows, columns, N,
-           K);
+    size_t step = w->at.block_size, at = w->at.net_offset[0] + w->at.block_offset[tensor]; /* networks stand in a row */
+    T *x = (T *)p->muon_x, *y = (T *)p->muon_y, *a = (T *)p->muon_a, *b = (T *)p->muon_b;
+    dim3 flat((unsigned)flat_blocks(dev, (size_t)N * (size_t)K, 1024), (unsigned)count);
+    CHAIN(dev, muon_begin_kernel, dim3(NORM_PARTS, (unsigned)count), 256, 0, w->grads + at, w->m + at, p->norm_parts,
+          (size_t)rows * (size_t)columns, step, w->step, w->norm, skip_of(w));
+    CHAIN(dev, muon_scale_kernel<T>, flat, 256, 0, x, w->grads + at, p->norm_parts, step, rows, columns, N, K);
     for (int i = 0; i < w->d.muon_ns_steps; i++) {
-        int splits;
-        if (tall) TRY((product_in_parts<T, true>(dev, p, x, x, n, n, N, &splits)));
-        else TRY((product_in_parts<T, false>(dev, p, x, x, n, n, K, &splits)));
-        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, square, 256), 256, 0, a, (const T *)NULL, 1.0f, 0.0f, p->parts, splits,
-               square);
-        TRY((product_in_parts<T, false>(dev, p, a, a, n, n, n, &splits)));
-        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, square, 256), 256, 0, b, (const T *)a, 2.0315f, -4.7750f, p->parts,
-               splits, square);
-        if (tall) TRY((product_in_parts<T, false>(dev, p, x, b, N, K, K, &splits)));
-        else TRY((product_in_parts<T, true>(dev, p, b, x, N, K, N, &splits)));
-        LAUNCH(dev, muon_sum_kernel<T>, flat_blocks(dev, all, 256), 256, 0, x, (const T *)x, 1.0f, 3.4445f, p->parts, splits,
-               all);
+        T *had = x;
+        TRY(muon_product<T>(dev, tall, a, x, x, n, n, tall ? N : K, 1, NULL, 0, count));
+        TRY(muon_product<T>(dev, false, b, a, a, n, n, n, 2.0315f, a, -4.7750f, count));
+        if (tall) TRY(muon_product<T>(dev, false, y, x, b, N, K, K, 1, x, 3.4445f, count));
+        else TRY(muon_product<T>(dev, true, y, b, x, N, K, N, 1, x, 3.4445f, count)); /* b is its own transpose */
+        x = y, y = had;
     }
-    LAUNCH(dev, muon_end_kernel<T>, flat_blocks(dev, all, 256), 256, 0, w->params + at, w->grads + at, (const T *)x, rows,
-           columns, K, w->step, rate, w->bad);
+    CHAIN(dev, muon_end_kernel<T>, flat, 256, 0, w->params + at, w->grads + at, (const T *)x, step, rows, columns, N, K,
+          w->step, rate, skip_of(w));
     return HRM_OK;
 }
 template <class T> static hrm_status muon_of(hrm_device *dev, hrm_work *w, int rate)
 {
-    const hrm_dims *d = &w->d;
-    work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    for (int i = 0; i < all_blocks(d) * HRM_BLOCK_TENSORS; i++) {
-        int tensor = i % HRM_BLOCK_TENSORS; /* networks stand one after the other */
-        size_t at = w->at.net_offset[0] + (size_t)(i / HRM_BLOCK_TENSORS) * w->at.block_size + w->at.block_offset[tensor];
-        TRY(muon_matrix<T>(dev, w, &p, at, (int)hrm__block_rows(d, tensor), (int)hrm__block_columns(d, tensor), rate));
-    }
+    work_plan p = plan_work(&w->d, w->train, sizeof(T), w->work);
+    for (int tensor = 0; tensor < HRM_BLOCK_TENSORS && all_blocks(&w->d) > 0; tensor++)
+        TRY(muon_tensor<T>(dev, w, &p, tensor, rate));
     return HRM_OK;
 }
 static hrm_status cuda_muon(hrm_device *dev, hrm_work *w, int rate)
 {
-    int chains = dev->chains;
-    dev->chains = 0; /* what products read first, weights elsewhere, the kernel before has just written */
-    hrm_status status = BY_TYPE(dev, muon_of)(dev, w, rate);
-    dev->chains = chains;
-    return status;
+    return dev->dtype == HRM_FORWARD_FLOAT32 ? muon_of<float>(dev, w, rate) : muon_of<bf16>(dev, w, rate);
 }
 
 static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int count)
@@ -4234,15 +5237,15 @@ static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *gro
         size_t n = align_up(g->count, 4), at = g->from; /* groups begin and end where tensors do, at multiples of 64 */
         if (g->optimizer == HRM_ADAM_ATAN2) {
             LAUNCH(dev, adam_kernel<HRM_ADAM_ATAN2>, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at,
-                   w->grads + at, n, w->step, g->rate, w->norm, w->bad);
+                   w->grads + at, n, w->step, g->rate, w->norm, skip_of(w));
         } else if (g->optimizer == HRM_ADAMW) {
             LAUNCH(dev, adam_kernel<HRM_ADAMW>, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at,
-                   w->grads + at, n, w->step, g->rate, w->norm, w->bad);
+                   w->grads + at, n, w->step, g->rate, w->norm, skip_of(w));
         } else if (g->optimizer == HRM_MUON) {
             TRY(cuda_muon(dev, w, g->rate));
         } else if (w->puzzle && w->d.puzzle_ndim > 0) {
-            LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, 128)), 128, 0, w->puzzle,
-                   w->puzzle_grad, w->ids, w->rows, w->d.puzzle_ndim, w->step, g->rate, w->bad);
+            LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, SIGN_THREADS)),
+                   SIGN_THREADS, 0, w->puzzle, w->puzzle_grad, w->ids, w->rows, w->d.puzzle_ndim, w->step, g->rate, skip_of(w));
             TRY(cuda_zero(dev, w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim * sizeof(float)));
         }
     }
@@ -4252,7 +5255,7 @@ static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *gro
 static hrm_status cuda_average(hrm_device *dev, hrm_work *w, int swap)
 {
     LAUNCH(dev, average_kernel, flat_blocks(dev, w->at.trained, 256), 256, 0, w->average, w->params, w->at.trained, w->step,
-           swap, w->bad);
+           swap, skip_of(w));
     return HRM_OK;
 }
 
@@ -4287,11 +5290,38 @@ static hrm_status cuda_gather(hrm_device *dev, hrm_work *w, const int32_t *rows,
     return HRM_OK;
 }
 
+/* Every call with its own GPU as the calling thread's: CUDA keeps one for each thread, and another thread may call, or this one
+ * may have used another device since. It stays chosen. */
+static hrm_status choose(const hrm_device *dev)
+{
+    int now = -1;
+    if (!dev || (cudaGetDevice(&now) == cudaSuccess && now == dev->index)) return HRM_OK;
+    CUDA_TRY(cudaSetDevice(dev->index), "choosing the GPU");
+    return HRM_OK;
+}
+template <class F, F *CALL> struct chosen {
+    static hrm_status call(hrm_device **dev, const hrm_device_desc *desc) { return CALL(dev, desc); } /* open */
+};
+template <class... A, hrm_status (*CALL)(hrm_device *, A...)> struct chosen<hrm_status(hrm_device *, A...), CALL> {
+    static hrm_status call(hrm_device *dev, A... a)
+    {
+        TRY(choose(dev));
+        return CALL(dev, a...);
+    }
+};
+template <class... A, void (*CALL)(hrm_device *, A...)> struct chosen<void(hrm_device *, A...), CALL> {
+    static void call(hrm_device *dev, A... a)
+    {
+        choose(dev);
+        CALL(dev, a...);
+    }
+};
+
 extern "C" const hrm_device_table *hrm_cuda_device(void)
 {
     static const hrm_device_table table = {
         HRM_DEVICE_VERSION, sizeof(hrm_device_table), "cuda", 0, 1,
-#define CALL(type, name, arguments) cuda_##name,
+#define CALL(type, name, arguments) chosen<decltype(cuda_##name), cuda_##name>::call,
         HRM_DEVICE_CALLS(CALL)
 #undef CALL
     };

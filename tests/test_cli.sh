@@ -7,7 +7,11 @@ await() { for _ in $(seq 1200); do grep -q -- "$1" "$2" 2> /dev/null && return; 
 # ---- the command itself ------------------------------------------------------------------------------------------------
 check "version" test "$("$hrm" --version)" = "hrm $(sed -n 's/^#define HRM_VERSION  *"\(.*\)"/\1/p' "$root/hrm.h")"
 good "help" --help
-for c in data train eval solve convert info; do good "$c --help" $c --help; check "$c says how" grep -q "usage: hrm $c" out; done
+for c in data train eval solve convert info plot render; do
+    good "$c --help" $c --help
+    check "$c says how" grep -q "usage: hrm $c" out
+    check "$c says it in 80 columns" test -z "$(LC_ALL=C.UTF-8 awk 'length > 80 && !/TinyRecursive/' out)"
+done
 refuse 2 'no command "trian"' trian
 run; check "no command: usage" test $? -eq 2
 
@@ -255,6 +259,14 @@ good "eval" eval checkpoint=whole/step_480.safetensors threads=1
 check "the last line is JSON" grep -q '^{"all": {"accuracy": .*"exact_accuracy": .*"lm_loss": .*"q_halt_accuracy": .*"q_halt_loss": .*"steps": 3' out
 good "eval, adaptive" eval checkpoint=whole/step_480.safetensors halt=adaptive halt_max_steps=6 threads=1
 check "segments saved, accuracy kept" grep -q '"segments_saved": .*"exact_accuracy_kept": ' out
+good "eval, votes" eval checkpoint=whole/step_480.safetensors votes=8 vote=best_q threads=1 checkpoint_path=voted 'eval_save_outputs=[predictions,steps]'
+check "of one copy, of any" grep -q '"steps": .*"votes": {"votes": 8, "one_copy_exact_accuracy": .*"any_copy_exact_accuracy": .*"rules": {"valid": ' out
+check "the voted answers are saved" test -s voted/step_480_all_preds/predictions.npy
+good "one vote is no vote" eval checkpoint=whole/step_480.safetensors votes=1 threads=1; check "the usual line" grep -q '"q_halt_loss"' out
+refuse 2 'logits, but votes=4' eval checkpoint=whole/step_480.safetensors votes=4 'eval_save_outputs=[logits]'
+refuse 2 'vote is "most", expected majority|first|best_q' eval checkpoint=whole/step_480.safetensors votes=4 vote=most
+run solve sudoku checkpoint=whole/step_480.safetensors votes=6 1............... threads=1
+check "solve: the copies that agree are told" grep -qE ' [1-6] of 6 copies agree; ' out
 good "eval outputs" eval checkpoint=whole/step_480.safetensors checkpoint_path=preds 'eval_save_outputs=[inputs,labels,logits,q_halt_logits,predictions]' threads=1
 check "saved as .npy" test "$(head -c 6 preds/step_480_all_preds/logits.npy | tail -c 5)" = NUMPY
 check "evaluations in a run agree with hrm eval" test "$(grep '"step": 480, "eval' whole/metrics.jsonl | sed 's/.*exact_accuracy": \([0-9.e-]*\).*/\1/')" = "$(run eval checkpoint=whole/step_480.safetensors; sed 's/.*"exact_accuracy": \([0-9.e-]*\).*/\1/' out)"
@@ -298,6 +310,9 @@ good "a maze model" train data_path=maze4 $small steps=1 checkpoint_path=run_maz
 printf '#S  \n  # \n #  \n  G#\n' > maze.txt
 run solve maze checkpoint=run_maze/step_1.safetensors maze.txt
 check "solve: a maze" grep -q 'segment' out
+run solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=8
+check "solve: a maze eight times" grep -q ' of 8 copies agree' out
+refuse 1 'votes is 9, but a maze has 8 symmetric copies' solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=9
 printf '#S  \n  # \n #  \n   #\n' > maze.txt
 refuse 1 '1 starts (S) and 0 goals (G)' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
 printf '#S  \n  #x\n #  \n  G#\n' > maze.txt

@@ -42,6 +42,7 @@ static int remove_file(const char *path) { return kept && strstr(path, "all__inp
 #include "../tools/data_grid.c"
 #include "../tools/data_maze.c"
 #include "../tools/data_sudoku.c"
+#include "../tools/votes.h"
 static int none(int argc) { return argc ? TOOL_USAGE : TOOL_ERROR; }
 int command_train(int argc, char **argv) { return (void)argv, none(argc); }
 int command_eval(int argc, char **argv) { return (void)argv, none(argc); }
@@ -1240,6 +1241,67 @@ static void test_published(void)
     remove_tree("out");
 }
 
+/* ---- votes --------------------------------------------------------------------------------------------------------------- */
+static void test_copies(score_task task, int side, const int32_t *puzzle, const int32_t *answer, int n)
+{
+    enum { MOST = 16 };
+    static vote_copy copies[MOST];
+    static int32_t turned[MOST][MAZE_MAX_CELLS], solved[MAZE_MAX_CELLS], back[MAZE_MAX_CELLS];
+    size_t bytes = (size_t)(side * side) * sizeof(int32_t);
+    int optimal;
+    votes_make(copies, n, task, side);
+    for (int k = 0; k < n; k++) {
+        vote_turn(&copies[k], puzzle, turned[k]);
+        vote_turn(&copies[k], answer, solved);
+        int valid = task == SCORE_SUDOKU ? score_sudoku(turned[k], solved, side)
+                                         : score_maze(turned[k], solved, side, &optimal);
+        CHECK(valid, "%s %d: the answer's copy %d does not solve the puzzle's", score_task_name(task), side, k);
+        vote_back(&copies[k], solved, back);
+        CHECK(memcmp(back, answer, bytes) == 0, "%s %d: copy %d does not come back", score_task_name(task), side, k);
+        int same = 0;
+        for (int j = 0; j < k; j++) same += memcmp(turned[j], turned[k], bytes) == 0;
+        CHECK(same == 0, "%s %d: copy %d is another one", score_task_name(task), side, k);
+    }
+    CHECK(memcmp(turned[0], puzzle, bytes) == 0, "%s %d: the first copy is not the puzzle", score_task_name(task), side);
+}
+
+static void test_votes(void)
+{
+    for (int size = 4; size <= 9; size += size == 4 ? 2 : 3) {
+        sudoku_shape s;
+        uint8_t puzzle[SUDOKU_MAX_CELLS], solution[SUDOKU_MAX_CELLS];
+        int32_t p[SUDOKU_MAX_CELLS], a[SUDOKU_MAX_CELLS];
+        hrm_random r = hrm_random_make(7, (uint64_t)size);
+        sudoku_shape_make(&s, size);
+        sudoku_generate(&s, &r, 0, puzzle, solution);
+        for (int i = 0; i < s.cells; i++) p[i] = puzzle[i] + 1, a[i] = solution[i] + 1;
+        test_copies(SCORE_SUDOKU, size, p, a, 16);
+    }
+    static char question[MAZE_MAX_CELLS], path[MAZE_MAX_CELLS];
+    static int32_t p[MAZE_MAX_CELLS], a[MAZE_MAX_CELLS];
+    for (int size = 5; size <= 30; size += 25) {
+        hrm_random r = hrm_random_make(8, (uint64_t)size);
+        while (!maze_generate(&r, size, size, question, path)) {}
+        for (int i = 0; i < size * size; i++) {
+            p[i] = (int32_t)(strchr(maze_characters, question[i]) - maze_characters) + 1;
+            a[i] = (int32_t)(strchr(maze_characters, path[i]) - maze_characters) + 1;
+        }
+        test_copies(SCORE_MAZE, size, p, a, 8);
+    }
+    CHECK(votes_most(SCORE_SUDOKU) == 1024 && votes_most(SCORE_MAZE) == 8 && votes_most(SCORE_ARC) == 1, "how many copies");
+
+    /* five copies: 1 2 3 say b, the best q is a's, the first that is sure is 3 */
+    static const int32_t answers[5][2] = {{1, 1}, {2, 2}, {2, 2}, {2, 2}, {3, 3}};
+    static const hrm_solve_result results[5] = {
+        {1, 0, 0.9f, 0}, {1, 0, 0.1f, 0}, {1, 0, 0.3f, 0}, {1, 1, 0.2f, 0}, {1, 1, 0.8f, 0}};
+    int agree;
+    CHECK(votes_count(&answers[0][0], results, 5, 2, VOTE_MAJORITY, &agree) == 2 && agree == 3, "the majority, its best q");
+    CHECK(votes_count(&answers[0][0], results, 5, 2, VOTE_FIRST, &agree) == 3 && agree == 3, "the first that is sure");
+    CHECK(votes_count(&answers[0][0], results, 5, 2, VOTE_BEST_Q, &agree) == 0 && agree == 1, "the best q");
+    CHECK(votes_count(&answers[0][0], results, 3, 2, VOTE_FIRST, NULL) == 0, "none is sure: the best q");
+    CHECK(votes_count(&answers[3][0], results + 3, 2, 2, VOTE_MAJORITY, NULL) == 1, "a draw: the best q");
+}
+
 int main(void)
 {
     const char *tmp = getenv("TMPDIR"), *where = getenv("HRM_SHARED");
@@ -1250,6 +1312,7 @@ int main(void)
     test_sudoku_generated();
     test_sudoku_sources();
     test_mazes();
+    test_votes();
     test_arc();
     test_grid();
     test_places();

@@ -85,7 +85,8 @@ static int edit_distance(const char *a, const char *b)
 
 static const char *nearest_key(const char *name, int command)
 {
-    /* among the command's keys; "hidden_size" is as near to arch.hidden_size as can be without being it */
+    /* among the command's keys; "hidden_size" is as near to arch.hidden_size as can be without being it. NULL: none is, more
+     * than half of it would have to change */
     const char *best = NULL, *tail = strrchr(name, '.') ? strrchr(name, '.') + 1 : name;
     int least = 0;
     for (int i = 0; i < CONFIG_COUNT; i++) {
@@ -98,7 +99,7 @@ static const char *nearest_key(const char *name, int command)
         }
         if (!best || d < least) best = keys[i].name, least = d;
     }
-    return best;
+    return least <= (int)strlen(tail) + 1 ? best : NULL;
 }
 
 /* ---- values ----------------------------------------------------------------------------------------------------------- */
@@ -144,6 +145,7 @@ static int store(config *c, int i, const char *text, const char *where)
     char *field = (char *)c + k->offset, at[112] = "", low[40], high[40];
     if (*where) snprintf(at, sizeof at, " (%s)", where);
     int unset = is_null(text);
+    if (unset && *text && k->words && parse_word(k->words, "none") >= 0) text = "none", unset = 0; /* Python's None */
     if (unset && *k->def && k->kind != CONFIG_KIND_TEXT) return tool_usage("%s has no value%s", k->name, at);
     double x = 0;
     int v = 0;
@@ -237,11 +239,16 @@ int config_set(config *c, const char *name, const char *value, config_origin ori
         return TOOL_OK; /* the public code's extras, a later version's */
     if (i < 0) {
         const char *near = nearest_key(name, c->command);
+        if (!near)
+            return tool_usage("no key \"%.80s\"%s%s%s; hrm %s --help lists them", name, *where ? " (" : "", where,
+                              *where ? ")" : "", command_name(c->command));
         return tool_usage("no key \"%.80s\"%s%s%s; did you mean %s?", name, *where ? " (" : "", where, *where ? ")" : "", near);
     }
-    if (origin == CONFIG_COMMAND && !(keys[i].commands & c->command))
-        return tool_usage("%s is not a key of hrm %s; the nearest one is %s", name, command_name(c->command),
-                          nearest_key(name, c->command));
+    if (origin == CONFIG_COMMAND && !(keys[i].commands & c->command)) {
+        const char *near = nearest_key(name, c->command), *command = command_name(c->command);
+        return near ? tool_usage("%s is not a key of hrm %s; the nearest one is %s", name, command, near)
+                    : tool_usage("%s is not a key of hrm %s; hrm %s --help lists them", name, command, command);
+    }
     if (origin == CONFIG_BASE && c->command != CONFIG_TRAIN && (keys[i].flags & CONFIG_HERE)) return TOOL_OK;
     config_raw *raw = &c->raw[i];
     if (origin == CONFIG_BASE && raw->origin > CONFIG_BASE) return TOOL_OK; /* said anew */
@@ -731,8 +738,10 @@ static int apply_sets(config *c, hrm_arch arch, config_origin below, const char 
     };
     char name[64], value[64];
     int length = 0, status = TOOL_OK;
-    for (const char *p = sets[arch]; status == TOOL_OK && sscanf(p, " %63[^=]=%63s%n", name, value, &length) == 2;
-         p += length) {
+    /* HRM sets nothing, being the default; who names it means it, of a checkpoint too */
+    const char *own = HRM_SIZE_SETS("512", "8", "4", "2", "2", "16") " mlp_t=0 mlp_norm=0 no_ACT_continue=0";
+    const char *p = arch == HRM_ARCH_HRM ? own : sets[arch];
+    for (; status == TOOL_OK && sscanf(p, " %63[^=]=%63s%n", name, value, &length) == 2; p += length) {
         int i = 0;
         if (strcmp(name, "batch_size") == 0) strcpy(name, "global_batch_size");
         while (strcmp(own_name(i), name) != 0) i++;
@@ -813,6 +822,37 @@ static int check_model(const config *c)
     return TOOL_OK;
 }
 
+static void note_unused(const config *c)
+{
+    /* what the command line says and nothing looks at */
+    int half = c->device == HRM_CUDA && c->forward_dtype + 1 == HRM_FORWARD_FLOAT16;
+    int muon = c->optimizer == HRM_MUON, starts = c->halt_max_steps_start || c->H_cycles_start || c->L_cycles_start;
+    const struct {
+        int         index, used;
+        const char *without;
+    } keys_of[] = {
+        {CONFIG_muon_lr, muon, "optimizer=muon"},
+        {CONFIG_muon_momentum, muon, "optimizer=muon"},
+        {CONFIG_muon_weight_decay, muon, "optimizer=muon"},
+        {CONFIG_muon_ns_steps, muon, "optimizer=muon"},
+        {CONFIG_adam_eps, c->optimizer != HRM_ADAM_ATAN2, "optimizer=adamw"},
+        {CONFIG_ema_rate, c->ema, "ema=true"},
+        {CONFIG_ema_from, c->ema, "ema=true"},
+        {CONFIG_curriculum_steps, starts, "arch.halt_max_steps_start, arch.H_cycles_start or arch.L_cycles_start"},
+        {CONFIG_exploration_steps, config_is_set(c, CONFIG_halt_exploration_end), "arch.halt_exploration_end"},
+        {CONFIG_halt_exploration_end, c->exploration_steps > 0, "exploration_steps"},
+        {CONFIG_early_stop_patience, c->early_stop_accuracy > 0, "early_stop_accuracy"},
+        {CONFIG_loss_scale, half, "arch.forward_dtype=float16 device=cuda"},
+        {CONFIG_loss_scale_growth_interval, half, "arch.forward_dtype=float16 device=cuda"},
+    };
+    for (size_t i = 0; i < sizeof keys_of / sizeof keys_of[0]; i++)
+        if (c->raw[keys_of[i].index].origin == CONFIG_COMMAND && !keys_of[i].used)
+            tool_note("%s does nothing without %s", keys[keys_of[i].index].name, keys_of[i].without);
+    if (c->ema && c->steps > 0 && c->ema_from >= c->steps)
+        tool_note("ema_from is %lld, and training ends at step %lld: the average never begins", (long long)c->ema_from,
+                  (long long)c->steps);
+}
+
 int config_finish(config *c)
 {
     int named = apply_names(c);
@@ -830,6 +870,7 @@ int config_finish(config *c)
     int checked = check_model(c);
     if (checked == TOOL_OK) checked = settle_class(c);
     if (checked != TOOL_OK) return checked;
+    note_unused(c);
     if (c->steps > 0) return TOOL_OK; /* eval_interval 0: at the end only */
     if (c->eval_interval == 0) {
         char text[40];
@@ -851,7 +892,8 @@ static void print_wrapped(const char *text, int column, int width)
         int n = (int)strlen(text);
         if (n > width) {
             n = width;
-            while (n > 1 && text[n] != ' ') n--;
+            while (n > 0 && text[n] != ' ') n--;
+            if (n == 0) n = (int)strcspn(text, " "); /* a word longer than that */
         }
         printf("%.*s\n", n, text);
         text += n;
@@ -861,13 +903,15 @@ static void print_wrapped(const char *text, int column, int width)
 }
 
 const char *const config_model_help =
-    "  arch.KEY=VALUE                  what a checkpoint does not say of its model and no NAME.yaml, all_config.yaml or\n"
-    "                                  config.json beside it: arch.num_heads, arch.H_cycles, arch.L_cycles,\n"
-    "                                  arch.halt_max_steps and the other keys of a model (see hrm train --help)\n";
+    "  arch.KEY=VALUE              what neither a checkpoint says of its model nor a\n"
+    "                              NAME.yaml, all_config.yaml, config.json beside it:\n"
+    "                              arch.num_heads, arch.H_cycles, arch.L_cycles,\n"
+    "                              arch.halt_max_steps and the other keys of a model\n"
+    "                              (see hrm train --help)\n";
 
 void config_help(int command)
 {
-    enum { COLUMN = 34, WIDTH = 92 };
+    enum { COLUMN = 30, WIDTH = 50 }; /* 80 columns */
     for (int i = 0; i < CONFIG_COUNT; i++) {
         const config_key *k = &keys[i];
         if (!(k->commands & command) || (command != CONFIG_TRAIN && (k->flags & CONFIG_ARCH))) continue;
@@ -1086,10 +1130,14 @@ config_work config_work_of(const hrm_model_desc *m, int activation_checkpointing
 
 hrm_forward_dtype config_forward_dtype(const config *c)
 {
-    static const hrm_forward_dtype kinds[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8};
-    int asked = c->raw[CONFIG_forward_dtype].origin == CONFIG_COMMAND; /* a file's bfloat16 was meant for a GPU */
-    if (c->forward_dtype < 0 || (c->device == HRM_CPU && !asked)) return HRM_FORWARD_DEFAULT;
-    return kinds[c->forward_dtype];
+    const config_raw *raw = &c->raw[CONFIG_forward_dtype];
+    if (c->forward_dtype < 0) return HRM_FORWARD_DEFAULT;
+    if (c->device == HRM_CPU && raw->origin != CONFIG_COMMAND) { /* a file's was meant for a GPU */
+        if (c->forward_dtype + 1 == HRM_FORWARD_FLOAT16)
+            tool_note("%s: arch.forward_dtype float16 is for CUDA: on this CPU it runs in float32", raw->where);
+        return HRM_FORWARD_DEFAULT;
+    }
+    return (hrm_forward_dtype)(c->forward_dtype + 1); /* the words are the enum's, but for its default */
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------------ */

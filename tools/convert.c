@@ -17,11 +17,14 @@ typedef struct conversion {
 } conversion;
 
 static const char *const usage =
-    "usage: hrm convert SRC DST [--dtype f32|bf16|f16] [--prefix TEXT] [--seq-len N] [arch.KEY=VALUE…]\n\n"
-    "DST ending in .safetensors is written as safetensors with the configuration in its metadata; .pt, .pth, .bin, step_N and\n"
-    "names without an ending as a PyTorch file, keys prefixed as the public code expects (_orig_mod.model.), with its\n"
-    "configuration beside it as NAME.yaml (the public code looks for it as all_config.yaml). SRC may be either, a training\n"
-    "state, whose weights are taken, or a folder, whose newest step_N is.\n\n";
+    "usage: hrm convert SRC DST [--dtype f32|bf16|f16] [--prefix TEXT] [--seq-len N]\n"
+    "                   [arch.KEY=VALUE…]\n\n"
+    "DST ending in .safetensors is written as safetensors with the configuration in\n"
+    "its metadata; .pt, .pth, .bin, step_N and names without an ending as a PyTorch\n"
+    "file, keys prefixed as the public code expects (_orig_mod.model.), with its\n"
+    "configuration beside it as NAME.yaml (the public code looks for it as\n"
+    "all_config.yaml). SRC may be either, a training state, whose weights are taken,\n"
+    "or a folder, whose newest step_N is.\n\n";
 
 static int ends_with(const char *text, const char *end)
 {

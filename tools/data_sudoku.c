@@ -136,52 +136,26 @@ static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudo
     return status;
 }
 
-/* ---- variants ---------------------------------------------------------------------------------------------------------------
- * A symmetry takes cell (i, j) from (row[i], column[j]) of the board, transposed or not, and renames the digit there.
- */
-static void sudoku_axis(hrm_random *r, int size, int thickness, uint8_t *from)
-{
-    /* bands of `thickness` lines change places, and the lines within each */
-    int32_t bands[SUDOKU_MAX_SIZE], lines[SUDOKU_MAX_SIZE];
-    int n = size / thickness;
-    for (int i = 0; i < n; i++) bands[i] = i;
-    hrm_random_shuffle(r, bands, (uint32_t)n);
-    for (int i = 0; i < n; i++) {
-        for (int k = 0; k < thickness; k++) lines[k] = k;
-        hrm_random_shuffle(r, lines, (uint32_t)thickness);
-        for (int k = 0; k < thickness; k++) from[i * thickness + k] = (uint8_t)(bands[i] * thickness + lines[k]);
-    }
-}
-
+/* ---- variants ------------------------------------------------------------------------------------------------------------ */
 static void sudoku_variant(const sudoku_build *b, int64_t index, int64_t variant, const sudoku_item *item, uint8_t *input,
                            uint8_t *label)
 {
     /* variant 0 is the puzzle itself */
     const sudoku_shape *s = &b->shape;
-    uint8_t token[SUDOKU_MAX_SIZE + 1], from[SUDOKU_MAX_CELLS], rows[SUDOKU_MAX_SIZE], cols[SUDOKU_MAX_SIZE],
-        solution[SUDOKU_MAX_CELLS];
+    uint8_t digit[SUDOKU_MAX_SIZE + 1], from[SUDOKU_MAX_CELLS], solution[SUDOKU_MAX_CELLS];
     hrm_random r = data_random(b->o->seed, DATA_SUDOKU_VARIANT, b->split, index, variant);
-    for (int d = 0; d <= s->size; d++) token[d] = (uint8_t)(d + 1);
+    for (int d = 0; d <= s->size; d++) digit[d] = (uint8_t)d;
     for (int c = 0; c < s->cells; c++) from[c] = (uint8_t)c;
     while (variant > 0) {
-        int32_t digits[SUDOKU_MAX_SIZE];
-        for (int d = 0; d < s->size; d++) digits[d] = d + 2;
-        hrm_random_shuffle(&r, digits, (uint32_t)s->size);
-        for (int d = 0; d < s->size; d++) token[d + 1] = (uint8_t)digits[d];
-        int transpose = s->box_rows == s->box_cols && (hrm_random_u32(&r) & 1);
-        sudoku_axis(&r, s->size, s->box_rows, rows);
-        sudoku_axis(&r, s->size, s->box_cols, cols);
-        for (int i = 0; i < s->size; i++)
-            for (int j = 0; j < s->size; j++)
-                from[i * s->size + j] = (uint8_t)(transpose ? cols[j] * s->size + rows[i] : rows[i] * s->size + cols[j]);
+        sudoku_symmetry(s, &r, from, digit);
         if (b->o->source_dir) break;
         for (int c = 0; c < s->cells; c++)
             solution[c] = item->solution[from[c]]; /* our own: not into the other split's solutions */
         if (sudoku_split_of(b, solution) == b->split) break;
     }
     for (int c = 0; c < s->cells; c++) {
-        input[c] = token[item->puzzle[from[c]]];
-        label[c] = token[item->solution[from[c]]];
+        input[c] = (uint8_t)(digit[item->puzzle[from[c]]] + 1);
+        label[c] = (uint8_t)(digit[item->solution[from[c]]] + 1);
     }
 }
 

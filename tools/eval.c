@@ -103,6 +103,138 @@ static hrm_status open_outputs(eval_state *s)
     return HRM_OK;
 }
 
+typedef struct vote_arrays { /* of some examples with `copies` rows each; freed together */
+    vote_copy        *symmetries;
+    hrm_batch         batch;
+    int32_t          *puzzles, *answers, *ids, *chosen, *steps; /* [rows,T], [rows,T], [rows]; [examples,T], [examples] */
+    hrm_solve_result *results;                                  /* [rows] */
+    float            *q_halt, *q_continue;                      /* [examples] */
+    void             *all[12];
+    int               count;
+} vote_arrays;
+
+static void *vote_alloc(vote_arrays *a, size_t count, size_t size)
+{
+    void *p = calloc(count, size);
+    return p ? (a->all[a->count++] = p) : NULL;
+}
+
+static int vote_open(vote_arrays *a, int examples, int copies, size_t T)
+{
+    size_t n = (size_t)examples, rows = n * (size_t)copies;
+    memset(a, 0, sizeof *a);
+    a->batch.rows = examples;
+    return (a->symmetries = (vote_copy *)vote_alloc(a, (size_t)copies, sizeof *a->symmetries)) != NULL &&
+           (a->batch.inputs = (int32_t *)vote_alloc(a, n * T, sizeof(int32_t))) != NULL &&
+           (a->batch.labels = (int32_t *)vote_alloc(a, n * T, sizeof(int32_t))) != NULL &&
+           (a->batch.puzzle_identifiers = (int32_t *)vote_alloc(a, n, sizeof(int32_t))) != NULL &&
+           (a->puzzles = (int32_t *)vote_alloc(a, rows * T, sizeof(int32_t))) != NULL &&
+           (a->answers = (int32_t *)vote_alloc(a, rows * T, sizeof(int32_t))) != NULL &&
+           (a->ids = (int32_t *)vote_alloc(a, rows, sizeof(int32_t))) != NULL &&
+           (a->results = (hrm_solve_result *)vote_alloc(a, rows, sizeof *a->results)) != NULL &&
+           (a->chosen = (int32_t *)vote_alloc(a, n * T, sizeof(int32_t))) != NULL &&
+           (a->steps = (int32_t *)vote_alloc(a, n, sizeof(int32_t))) != NULL &&
+           (a->q_halt = (float *)vote_alloc(a, n, sizeof(float))) != NULL &&
+           (a->q_continue = (float *)vote_alloc(a, n, sizeof(float))) != NULL;
+}
+
+static int is_exact(const int32_t *answer, const int32_t *labels, int T, int *correct, int *labelled)
+{
+    *correct = *labelled = 0;
+    for (int i = 0; i < T; i++) {
+        *labelled += labels[i] >= 0;
+        *correct += labels[i] >= 0 && labels[i] == answer[i];
+    }
+    return *labelled > 0 && *correct == *labelled;
+}
+
+/* What is found is the answers' and, of the copy whose answer was taken, the q's; there is no loss of an answer. */
+static hrm_status vote_batch(eval_state *s, hrm_model *model, vote_arrays *a, int64_t first, double sums[5])
+{
+    evaluation *e = s->e;
+    hrm_solve_desc how;
+    hrm_run_outputs outputs;
+    int N = e->votes, T = s->seq_len, n = a->batch.filled, correct, labelled;
+    memset(&how, 0, sizeof how);
+    for (int i = 0; i < n * N; i++) {
+        vote_turn(&a->symmetries[i % N], a->batch.inputs + i / N * T, a->puzzles + i * T);
+        a->ids[i] = a->batch.puzzle_identifiers[i / N];
+    }
+    how.rows = n * N;
+    how.puzzle_identifiers = a->ids;
+    how.max_steps = e->max_steps;
+    how.no_halting = !e->adaptive;
+    how.results = a->results;
+    hrm_status status = hrm_solve(model, a->puzzles, a->answers, &how);
+    if (status != HRM_OK) return status;
+    for (int i = 0; i < n; i++) {
+        int32_t *back = a->puzzles + i * N * T; /* whose copies are done with */
+        const int32_t *labels = a->batch.labels + i * T;
+        const hrm_solve_result *results = a->results + i * N;
+        int any = 0;
+        for (int k = 0; k < N; k++) {
+            vote_back(&a->symmetries[k], a->answers + (i * N + k) * T, back + k * T);
+            any |= is_exact(back + k * T, labels, T, &correct, &labelled);
+            sums[4] += results[k].segments;
+        }
+        int winner = votes_count(back, results, N, T, e->vote, NULL);
+        memcpy(a->chosen + i * T, back + winner * T, (size_t)T * sizeof *back);
+        a->q_halt[i] = results[winner].q_halt;
+        a->q_continue[i] = results[winner].q_continue;
+        a->steps[i] = results[winner].segments;
+        sums[2] += is_exact(back, labels, T, &correct, &labelled);
+        sums[3] += any;
+        sums[1] += is_exact(a->chosen + i * T, labels, T, &correct, &labelled);
+        sums[0] += labelled ? (double)correct / labelled : 0;
+    }
+    memset(&outputs, 0, sizeof outputs);
+    outputs.predictions = a->chosen;
+    outputs.q_halt = a->q_halt;
+    outputs.q_continue = a->q_continue;
+    outputs.steps = a->steps;
+    return on_rows(s, first, &a->batch, &outputs);
+}
+
+static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *data, int64_t total)
+{
+    evaluation *e = s->e;
+    vote_arrays a;
+    double sums[5] = {0, 0, 0, 0, 0}; /* accuracy, exact, the first alone, any, segments of all copies */
+    int examples = e->batch_size / e->votes > 0 ? e->batch_size / e->votes : 1;
+    hrm_status status = HRM_OK;
+    if (!vote_open(&a, examples, e->votes, (size_t)s->seq_len))
+        status = hrm_error_set(HRM_ERR_MEMORY, "no memory for %d copies of %d puzzles", e->votes, examples);
+    else votes_make(a.symmetries, e->votes, e->rules.task, e->rules.side);
+    for (int64_t first = 0; first < total && status == HRM_OK; first += examples) {
+        if (total - first < examples) a.batch.rows = (int)(total - first);
+        status = hrm_dataset_read(data, first, &a.batch);
+        if (status == HRM_OK) status = vote_batch(s, model, &a, first, sums);
+        double done = (double)(first + a.batch.filled);
+        if (status != HRM_OK) break;
+        e->metrics.accuracy = sums[0] / done;
+        e->metrics.exact_accuracy = sums[1] / done;
+        e->metrics.steps = sums[4] / (done * e->votes);
+        e->alone = sums[2] / done;
+        e->any = sums[3] / done;
+        char text[128];
+        snprintf(text, sizeof text, "exact %.2f %%  one copy %.2f %%  segments %.2f", 100 * e->metrics.exact_accuracy,
+                 100 * e->alone, e->metrics.steps);
+        progress_update(&s->bar, done, text);
+        if (tool_signal) status = hrm_error_set(HRM_ERR_CANCELLED, "stopped by a signal");
+    }
+    while (a.count > 0) free(a.all[--a.count]);
+    return status;
+}
+
+int evaluation_check_votes(int votes, score_task task)
+{
+    int most = votes_most(task);
+    if (votes <= most) return TOOL_OK;
+    if (most == 1)
+        return tool_error("votes is %d, but no symmetry of these grids is known: Sudokus and mazes have some", votes);
+    return tool_error("votes is %d, but a maze has %d symmetric copies, itself among them", votes, most);
+}
+
 int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
 {
     const hrm_dataset_info *info = hrm_dataset_describe(data);
@@ -120,6 +252,8 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
 
     memset(&e->metrics, 0, sizeof e->metrics);
     e->rules = score_make(info->vocab_size, info->seq_len);
+    int allowed = evaluation_check_votes(e->votes, e->rules.task);
+    if (allowed != TOOL_OK) return allowed;
     desc.batch_size = e->batch_size;
     desc.adaptive = e->adaptive;
     desc.max_steps = e->max_steps;
@@ -132,7 +266,8 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
     if (e->max_examples > 0 && e->max_examples < total) total = e->max_examples;
     hrm_status status = open_outputs(&s);
     s.bar = progress_begin(e->title, (double)total);
-    if (status == HRM_OK) status = hrm_evaluate(model, data, &desc, &e->metrics);
+    if (status == HRM_OK)
+        status = e->votes > 1 ? vote_all(&s, model, data, total) : hrm_evaluate(model, data, &desc, &e->metrics);
     if (status == HRM_OK) progress_end(&s.bar, NULL);
     else progress_clear(&s.bar);
     for (int i = 0; i < OUTPUTS; i++) {
@@ -169,9 +304,9 @@ int evaluation_batch_size(const config *c)
 static void print_usage(void)
 {
     printf("usage: hrm eval checkpoint=FILE [data_path=DIR] [KEY=VALUE…]\n\n"
-           "Measures a checkpoint on the test split of a data set: the one in the all_config.yaml beside it unless data_path "
-           "names\n"
-           "another. Progress goes to standard error, the result as one line of JSON to standard output.\n\n");
+           "Measures a checkpoint on the test split of a data set: the one in the\n"
+           "all_config.yaml beside it unless data_path names another. Progress goes to\n"
+           "standard error, the result as one line of JSON to standard output.\n\n");
     config_help(CONFIG_EVAL);
 }
 
@@ -183,11 +318,20 @@ static void print_result(const evaluation *e, const evaluation *full)
     printf("{\"all\": {");
     print_number("accuracy", m->accuracy, 0);
     print_number("exact_accuracy", m->exact_accuracy, 0);
-    print_number("lm_loss", m->lm_loss, 0);
-    print_number("q_halt_accuracy", m->q_halt_accuracy, 0);
-    print_number("q_halt_loss", m->q_halt_loss, 0);
+    if (e->votes <= 1) {
+        print_number("lm_loss", m->lm_loss, 0);
+        print_number("q_halt_accuracy", m->q_halt_accuracy, 0);
+        print_number("q_halt_loss", m->q_halt_loss, 0);
+    }
     print_number("steps", m->steps, 1);
     printf("}");
+    if (e->votes > 1) {
+        printf(", \"votes\": {");
+        print_number("votes", e->votes, 0);
+        print_number("one_copy_exact_accuracy", e->alone, 0);
+        print_number("any_copy_exact_accuracy", e->any, 1);
+        printf("}");
+    }
     if (e->rules.count > 0 && (e->rules.task == SCORE_SUDOKU || e->rules.task == SCORE_MAZE)) {
         printf(", \"rules\": {");
         print_number("valid", (double)e->rules.valid / (double)e->rules.count, e->rules.task == SCORE_SUDOKU);
@@ -252,8 +396,11 @@ static int run(config *c)
     hrm_model *model = NULL;
     evaluation e;
     char folder[TOOL_PATH];
+    int wanted[OUTPUTS];
     if (!*c->checkpoint) return tool_usage("eval: checkpoint=FILE is missing");
-    if (evaluation_check_outputs(c->eval_save_outputs) != TOOL_OK) return TOOL_USAGE;
+    if (list_outputs(c->eval_save_outputs, wanted) != 0) return TOOL_USAGE;
+    if (c->votes > 1 && wanted[OUTPUT_logits])
+        return tool_usage("eval_save_outputs: logits, but votes=%d: an answer that copies agree on has none", (int)c->votes);
     int status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
     if (*c->data_paths_test && c->raw[CONFIG_data_path].origin != CONFIG_COMMAND) strcpy(c->data_path, c->data_paths_test);
@@ -276,6 +423,8 @@ static int run(config *c)
     e.adaptive = c->halt == 1;
     e.max_steps = c->max_steps ? (int)c->max_steps : hrm_model_describe(model)->halt_max_steps;
     e.max_examples = c->eval_examples;
+    e.votes = (int)c->votes;
+    e.vote = (vote_rule)c->vote;
     e.outputs = c->eval_save_outputs;
     output_folder(c, folder);
     e.directory = folder;

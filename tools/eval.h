@@ -2,18 +2,21 @@
 #ifndef HRM_EVAL_H
 #define HRM_EVAL_H
 #include "config.h"
-#include "score.h"
+#include "votes.h"
 
 typedef struct evaluation {
     /* asked for */
     const char *title;     /* of the progress bar */
     int         batch_size, adaptive, max_steps; /* 0: the library's defaults */
     int64_t     max_examples;                    /* 0: all */
+    int         votes;     /* copies of each puzzle, see votes.h; 0 or 1: the puzzle alone */
+    vote_rule   vote;
     const char *outputs;   /* list of names to save, "" for none */
     const char *directory; /* where to: DIR/NAME.npy */
     /* found */
     hrm_metrics metrics;
     score       rules; /* answers that obey the task's rules, whatever the label */
+    double      alone, any; /* with votes: how often the first copy is right, and any of them */
 } evaluation;
 
 /* Checks the names in eval_save_outputs. 0, or an exit status with the reason printed. */
@@ -22,6 +25,8 @@ int evaluation_check_outputs(const char *list);
 int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data);
 /* `data` (found at `where`) against what a model takes. 0, or an exit status with both values shown. */
 int evaluation_check_data(const hrm_model_desc *model, const char *model_where, const hrm_dataset *data, const char *where);
+/* Whether a task has so many symmetric copies. 0, or an exit status with the reason printed. */
+int evaluation_check_votes(int votes, score_task task);
 /* Rows at once unless eval_batch_size says so. */
 int evaluation_batch_size(const config *c);
 

@@ -179,13 +179,12 @@ static void print_tensors(const hrm_tensors *file)
     static const char *const roles[] = {"trained", "buffer", "puzzle table", "state"};
     int64_t sums[4] = {0, 0, 0, 0};
     size_t width = 20;
-    char number[32];
     for (size_t i = 0; i < hrm_tensors_count(file); i++) {
         const char *name = hrm_tensors_model_name(file, hrm_tensors_at(file, i));
         size_t n = name ? strlen(name) : 0;
         if (n > width) width = n < 72 ? n : 72;
     }
-    printf("\n  %-*s  %-16s %-5s %14s  %s\n", (int)width, "tensor", "shape", "dtype", "elements", "role");
+    printf("\n  %-*s  %-12s  %-5s  %s\n", (int)width, "tensor", "shape", "dtype", "role");
     for (size_t i = 0; i < hrm_tensors_count(file); i++) {
         const hrm_tensor *t = hrm_tensors_at(file, i);
         const char *role = role_of(file, t);
@@ -196,8 +195,7 @@ static void print_tensors(const hrm_tensors *file)
         for (int r = 0; r < 4; r++)
             if (strcmp(role, roles[r]) == 0) sums[r] += elements(t);
         if (strcmp(role, "state") == 0) continue;
-        printf("  %-*s  %-16s %-5s %14s  %s\n", (int)width, hrm_tensors_model_name(file, t), shape, hrm_dtype_name(t->dtype),
-               grouped(number, elements(t)), role);
+        printf("  %-*s  %-12s  %-5s  %s\n", (int)width, hrm_tensors_model_name(file, t), shape, hrm_dtype_name(t->dtype), role);
     }
     printf("\n");
     print_count("puzzle table", (double)sums[2]);
@@ -280,11 +278,12 @@ static void print_usage(void)
 {
     printf("usage: hrm info FILE [data_path=DIR] [KEY=VALUE…]\n"
            "       hrm info arch=NAME [data_path=DIR] [KEY=VALUE…]\n\n"
-           "Shows a checkpoint's configuration with where each value is from, its tensors and their total, dtype and training "
-           "step.\n"
-           "Of a folder it takes the newest step_N. It ends with 1 when something that its model needs is not known.\n"
-           "Of it, or of a model by name: parameters by part, memory to train and to solve, floating-point operations of a "
-           "segment,\nand the depth in layers that a puzzle goes through in all segments.\n\n");
+           "Shows a checkpoint's configuration with where each value is from, its tensors\n"
+           "and their total, dtype and training step. Of a folder it takes the newest\n"
+           "step_N. It ends with 1 when something that its model needs is not known.\n"
+           "Of it, or of a model by name: parameters by part, memory to train and to solve,\n"
+           "floating-point operations of a segment, and the depth in layers that a puzzle\n"
+           "goes through in all segments.\n\n");
     config_help(CONFIG_INFO);
 }
 

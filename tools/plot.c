@@ -10,8 +10,9 @@
 
 static const char plot_help[] =
     "usage: hrm plot RUN_DIR [-o FILE.png]\n\n"
-    "Draws the learning curves of a run from RUN_DIR/metrics.jsonl (or from a .jsonl file given instead): losses, accuracies,\n"
-    "segments, learning rate; training and evaluation in one panel.\n\n"
+    "Draws the learning curves of a run from RUN_DIR/metrics.jsonl (or from a .jsonl\n"
+    "file given instead): losses, accuracies, segments, learning rate; training and\n"
+    "evaluation in one panel.\n\n"
     "  -o FILE.png    the picture [RUN_DIR/curves.png]\n";
 
 /* ---- curves ------------------------------------------------------------------------------------------------------------- */

@@ -384,6 +384,38 @@ PUZZLES_API uint64_t sudoku_class(const sudoku_shape *s, const uint8_t *solution
     return hash;
 }
 
+PUZZLES_API void sudoku__axis(hrm_random *r, int size, int thickness, uint8_t *from)
+{
+    /* bands of `thickness` lines change places, and the lines within each */
+    int32_t bands[SUDOKU_MAX_SIZE], lines[SUDOKU_MAX_SIZE];
+    int n = size / thickness;
+    for (int i = 0; i < n; i++) bands[i] = i;
+    hrm_random_shuffle(r, bands, (uint32_t)n);
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < thickness; k++) lines[k] = k;
+        hrm_random_shuffle(r, lines, (uint32_t)thickness);
+        for (int k = 0; k < thickness; k++) from[i * thickness + k] = (uint8_t)(bands[i] * thickness + lines[k]);
+    }
+}
+
+/* A symmetry of Sudoku, drawn at random: cell c of the variant is cell from[c] of the board, where digit d is called digit[d]
+ * (0 stays 0). from [cells], digit [size + 1]. Rows, columns, bands, stacks and, where boxes are square, transposition. */
+PUZZLES_API void sudoku_symmetry(const sudoku_shape *s, hrm_random *r, uint8_t *from, uint8_t *digit)
+{
+    int32_t digits[SUDOKU_MAX_SIZE];
+    uint8_t rows[SUDOKU_MAX_SIZE], cols[SUDOKU_MAX_SIZE];
+    for (int d = 0; d < s->size; d++) digits[d] = d + 1;
+    hrm_random_shuffle(r, digits, (uint32_t)s->size);
+    digit[0] = 0;
+    for (int d = 0; d < s->size; d++) digit[d + 1] = (uint8_t)digits[d];
+    int transpose = s->box_rows == s->box_cols && (hrm_random_u32(r) & 1);
+    sudoku__axis(r, s->size, s->box_rows, rows);
+    sudoku__axis(r, s->size, s->box_cols, cols);
+    for (int i = 0; i < s->size; i++)
+        for (int j = 0; j < s->size; j++)
+            from[i * s->size + j] = (uint8_t)(transpose ? cols[j] * s->size + rows[i] : rows[i] * s->size + cols[j]);
+}
+
 /* ==================================================================================================== mazes ==============
  * As in the published Maze-Hard set: every cell is a wall with a probability near 0.37, start and goal far apart, and the
  * answer the shortest path that breadth-first search from the start finds when it looks down, left, right, up. (That order

@@ -9,14 +9,15 @@
 #include <string.h>
 
 static const char render_help[] = "usage: hrm render DATA_DIR [OPTION…] -o FILE.png\n\n"
-                                  "Draws Sudokus, mazes or ARC grids of a data set, and a model's predictions beside them.\n\n"
-                                  "  --split train|test        which part of the data set [test]\n"
-                                  "  --index N                 the first example, from 0 [0]\n"
-                                  "  --count N                 how many [1]\n"
-                                  "  --predictions FILE.npy    answers as `hrm eval` saves them: [examples, seq_len], or "
-                                  "logits [examples, seq_len, vocab_size]\n"
-                                  "  --task sudoku|maze|arc    how to draw it [auto: follows from the data set's shapes]\n"
-                                  "  -o FILE.png               the picture\n";
+                                  "Draws Sudokus, mazes or ARC grids of a data set, and a model's predictions\n"
+                                  "beside them.\n\n"
+                                  "  --split train|test      which part of the data set [test]\n"
+                                  "  --index N               the first example, from 0 [0]\n"
+                                  "  --count N               how many [1]\n"
+                                  "  --predictions FILE.npy  answers as `hrm eval` saves them: [examples, seq_len],\n"
+                                  "                          or logits [examples, seq_len, vocab_size]\n"
+                                  "  --task sudoku|maze|arc  how to draw it [auto: follows from the data's shapes]\n"
+                                  "  -o FILE.png             the picture\n";
 
 typedef struct render_options {
     const char *data, *split, *predictions, *output;

@@ -1,6 +1,6 @@
 /* hrm solve sudoku|maze|arc: puzzles from the arguments, a file or standard input; the answers, and whether they hold. */
 #include "config.h"
-#include "score.h"
+#include "eval.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,10 @@
 
 typedef enum task { TASK_SUDOKU, TASK_MAZE, TASK_ARC } task;
 static const char *const task_names[] = {"sudoku", "maze", "arc"};
+static score_task score_of(task kind)
+{
+    return kind == TASK_SUDOKU ? SCORE_SUDOKU : kind == TASK_MAZE ? SCORE_MAZE : SCORE_ARC;
+}
 enum { ARC_SIDE = 30, ARC_CELLS = ARC_SIDE * ARC_SIDE, MAX_CELLS = MAZE_MAX_CELLS };
 
 /* A puzzle as the model sees it, and its board as a person does. */
@@ -263,8 +267,7 @@ static void on_segment(void *user, int segment, int num_rows, const int32_t *row
 {
     show *s = (show *)user;
     char q[64];
-    (void)rows;
-    if (num_rows < 1) return;
+    if (num_rows < 1 || rows[0] != 0) return; /* of copies only the puzzle itself is shown */
     if (s->out.colour && s->out.lines) printf("\033[%dA\033[J", s->out.lines); /* over the last board */
     s->out.lines = 1;
     printf("segment %d: %s\n", segment, q_text(q, &results[0], s->halt_only));
@@ -310,29 +313,75 @@ static int judge(const puzzle *p, char verdict[160])
     return p->known ? same : rows > 0;
 }
 
+typedef struct copies { /* of a puzzle, solved side by side */
+    vote_copy        *symmetries;
+    int32_t          *puzzles, *answers, *ids;
+    hrm_solve_result *results;
+} copies;
+
+static int copies_open(copies *v, int n, int cells)
+{
+    size_t rows = (size_t)n, all = rows * (size_t)cells;
+    v->symmetries = (vote_copy *)calloc(rows, sizeof *v->symmetries);
+    v->puzzles = (int32_t *)calloc(all, sizeof *v->puzzles);
+    v->answers = (int32_t *)calloc(all, sizeof *v->answers);
+    v->ids = (int32_t *)calloc(rows, sizeof *v->ids);
+    v->results = (hrm_solve_result *)calloc(rows, sizeof *v->results);
+    if (v->symmetries && v->puzzles && v->answers && v->ids && v->results) return TOOL_OK;
+    return tool_error("no memory for %d copies of the puzzle", n);
+}
+
+static void copies_close(copies *v)
+{
+    free(v->symmetries);
+    free(v->puzzles);
+    free(v->answers);
+    free(v->ids);
+    free(v->results);
+}
+
 static int solve(const config *c, hrm_model *model, puzzle *p)
 {
     hrm_solve_desc desc;
-    hrm_solve_result result;
+    copies v;
     show shown;
-    char verdict[160], q[64];
+    char verdict[160], q[64], votes[64] = "";
+    int n = (int)c->votes, winner, agree;
+    memset(&v, 0, sizeof v);
     memset(&desc, 0, sizeof desc);
     memset(&shown, 0, sizeof shown);
     shown.p = p;
     shown.halt_only = hrm_model_describe(model)->no_ACT_continue;
     shown.out.colour = tool_is_terminal(1);
-    desc.puzzle_identifiers = &p->identifier;
+    int status = copies_open(&v, n, p->cells);
+    if (status == TOOL_OK) votes_make(v.symmetries, n, score_of(p->kind), p->side);
+    for (int k = 0; status == TOOL_OK && k < n; k++) {
+        vote_turn(&v.symmetries[k], p->tokens, v.puzzles + k * p->cells);
+        v.ids[k] = p->identifier;
+    }
+    desc.rows = n;
+    desc.puzzle_identifiers = v.ids;
     desc.max_steps = (int)c->max_steps;
     desc.no_halting = c->halt == 0;
-    desc.results = &result;
+    desc.results = v.results;
     desc.on_segment = c->show_steps ? on_segment : NULL;
     desc.user = &shown;
-    if (hrm_solve(model, p->tokens, p->answer, &desc) != HRM_OK) return tool_failed();
+    if (status == TOOL_OK && hrm_solve(model, v.puzzles, v.answers, &desc) != HRM_OK) status = tool_failed();
+    if (status != TOOL_OK) {
+        copies_close(&v);
+        return status;
+    }
+    for (int k = 0; k < n; k++) vote_back(&v.symmetries[k], v.answers + k * p->cells, v.puzzles + k * p->cells);
+    winner = votes_count(v.puzzles, v.results, n, p->cells, (vote_rule)c->vote, &agree);
+    memcpy(p->answer, v.puzzles + winner * p->cells, (size_t)p->cells * sizeof *p->answer);
+    hrm_solve_result result = v.results[winner];
+    copies_close(&v);
+    if (n > 1) snprintf(votes, sizeof votes, ", %d of %d copies agree", agree, n);
     if (shown.out.colour && shown.out.lines) printf("\033[%dA\033[J", shown.out.lines);
     draw(p, p->answer, &shown.out);
     int valid = judge(p, verdict);
-    printf("%d segment%s, %s%s; %s\n", result.segments, result.segments == 1 ? "" : "s", q_text(q, &result, shown.halt_only),
-           result.halted ? "" : " (did not halt by itself)", verdict);
+    printf("%d segment%s, %s%s%s; %s\n", result.segments, result.segments == 1 ? "" : "s",
+           q_text(q, &result, shown.halt_only), result.halted ? "" : " (did not halt by itself)", votes, verdict);
     fflush(stdout); /* before what is said of the next board */
     return valid ? TOOL_OK : TOOL_ERROR;
 }
@@ -350,6 +399,8 @@ static int load(config *c, const puzzle *p, hrm_model **model)
                           task_names[p->kind], p->side, p->side, vocab);
     if (stated.seq_len && stated.seq_len != p->cells)
         return tool_error("%s: seq_len is %d, but the puzzle has %d cells", c->checkpoint, stated.seq_len, p->cells);
+    status = evaluation_check_votes((int)c->votes, score_of(p->kind));
+    if (status != TOOL_OK) return status;
     return config_load_model(c, model, c->checkpoint, &stated, &sources, p->cells);
 }
 
@@ -525,13 +576,18 @@ static int run(config *c)
 
 static void print_usage(void)
 {
-    printf("usage: hrm solve sudoku|maze|arc checkpoint=FILE [PUZZLE] [--show-steps] [KEY=VALUE…]\n\n"
-           "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is also read without it:\n"
-           "  sudoku  81 cells (or 36, 16) with . or 0 for blanks; a board drawn with | and - is understood\n"
+    printf("usage: hrm solve sudoku|maze|arc checkpoint=FILE [PUZZLE] [--show-steps]\n"
+           "                 [KEY=VALUE…]\n\n"
+           "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is\n"
+           "also read without it:\n"
+           "  sudoku  81 cells (or 36, 16) with . or 0 for blanks; a board drawn with |\n"
+           "          and - is understood\n"
            "  maze    lines of # S G and spaces\n"
-           "          several boards of either: a line each, or with an empty line between them\n"
-           "  arc     a task's JSON file; its name finds the task's embedding through data_path's identifiers.json\n"
-           "--show-steps draws the board after every segment. The exit status is 0 when the answer is valid, 1 when not.\n\n");
+           "          several boards of either: a line each, or an empty line between them\n"
+           "  arc     a task's JSON file; its name finds the task's embedding through\n"
+           "          data_path's identifiers.json\n"
+           "--show-steps draws the board after every segment. The exit status is 0 when the\n"
+           "answer is valid, 1 when not.\n\n");
     config_help(CONFIG_SOLVE);
 }
 

@@ -4,6 +4,8 @@ usage: peers.py [--bench PROGRAM] [--reference bench_torch.py] [--threads N] [--
 
 `products`: matrix products against PyTorch's and OpenBLAS's (as numpy brings it). CASE: a model, as in cpu.c, trained and solved,
 against PyTorch. Without either: the products, and the three models of the README. Medians; a ratio is the peer's time over ours.
+With arch=fast, as in sudoku:4:arch=fast, it is the fast recipe, against trm_torch.py beside the timing script, which is compiled only
+where --mode compiled asks for it: that takes minutes.
 Needs PyTorch and numpy, and the reference model's timing script.
 """
 import argparse, json, os, statistics, subprocess, sys, time
@@ -33,11 +35,52 @@ def peer_product(p):
             rate(lambda: numpy.matmul(x.T, y, out=z) if dw else numpy.matmul(x, y.T, out=z), flop))
 
 
+def needs(o, case):
+    """The file that a case is timed by."""
+    return os.path.join(os.path.dirname(os.path.abspath(o.reference)), "trm_torch.py") if "arch=fast" in case else o.reference
+
+
+def fast_case(o, case):
+    """trm_torch.py's training step and solving one puzzle, as its own --time has them but for the batch, which takes minutes here."""
+    import resource, torch, bench_torch, trm_torch as R
+    name, batch, keys = case.split(":")
+    if keys != "arch=fast": sys.exit(f"peers.py: {case}: arch=fast has no other keys here")
+    tokens, vocabulary, _ = bench_torch.TASKS[name]
+    torch.manual_seed(0)
+    c = R.Config(seq_len=tokens, vocab_size=vocabulary)
+    model = R.TRM(c)
+    f = R.fns(model, o.mode == "compiled")
+    x, y = (torch.randint(1, vocabulary, (int(batch), tokens)) for _ in range(2))
+    matrices = [p for b in model.blocks for p in b.parameters()]
+    ids = {id(p) for p in matrices}
+    muon, adam = R.Muon(matrices, lr=1e-3), torch.optim.AdamW([p for p in model.parameters() if id(p) not in ids], lr=1e-4, weight_decay=1.0)
+    start = lambda n: tuple(v.expand(n, c.puzzle_emb_len + tokens, -1).contiguous() for v in (model.H_init, model.L_init))
+
+    def step():
+        _, _, logits, q = R.segment(f, model, x, *start(int(batch)))
+        for p in model.parameters(): p.grad = None
+        R.loss_of(c, logits, q, y)[0].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        adam.step()
+        muon.step()
+
+    def solve():
+        z = start(1)
+        with torch.no_grad():
+            for _ in range(c.halt_max_steps): z = R.segment(f, model, x[:1], *z, grad=False)[:2]
+
+    train = bench_torch.median_ms(step, "cpu", 1, 3)
+    peak = 1024e-6 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps(dict(mode="compiled" if o.mode == "compiled" else "eager", train_ms=train, peak_MB=peak,
+                          solve1_ms=bench_torch.median_ms(solve, "cpu", 0, 2), torch=torch.__version__)))
+
+
 def peer_case(o, case):
     """In a process of its own, for its memory. Solving the whole batch, the second of the script's timings, is left out."""
     sys.path.insert(0, os.path.dirname(os.path.abspath(o.reference)))
     import bench_torch, torch
     torch.set_num_threads(o.threads)
+    if "arch=fast" in case: return fast_case(o, case)
     median_ms, calls = bench_torch.median_ms, []
 
     def timed(*arguments):
@@ -107,8 +150,9 @@ def main():
         environment = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
         environment["OPENBLAS_NUM_THREADS"] = str(o.threads)
         cases = [w for w in o.what if w != "products"] or ([] if o.what else CASES)
-        if cases and not os.path.exists(o.reference):
-            sys.exit(f"peers.py: no {o.reference}; give its path: make bench-torch BENCH_TORCH=path/to/bench_torch.py")
+        for path in [o.reference] * bool(cases) + [needs(o, case) for case in cases]:
+            if not os.path.exists(path):
+                sys.exit(f"peers.py: no {path}; give the folder of reference/ or the script: make bench-torch HRM_SHARED=DIR or BENCH_TORCH=path/to/bench_torch.py")
         if "products" in o.what or not o.what: products(o, environment)
         if cases: models(o, cases, environment)
 

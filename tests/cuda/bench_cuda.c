@@ -1,6 +1,7 @@
 /* Times training steps and solving on the GPU, in the cases of the paper. One JSON line a case.
- * usage: bench_cuda [CASE...]    CASE: NAME:BATCH[:ARCH], NAME sudoku, maze or arc    [sudoku:768 sudoku:384 maze:96]
- * ARCH as in `hrm train arch=…`, trained by its recipe: sudoku:384:fast */
+ * usage: bench_cuda [--profile] [CASE...]   CASE: NAME:BATCH[:ARCH], NAME sudoku, maze or arc   [sudoku:768 sudoku:384 maze:96]
+ * ARCH as in `hrm train arch=…`, trained by its recipe: sudoku:384:fast; or no_ACT_continue: HRM without its continue head.
+ * --profile: one training step of each case between cudaProfilerStart and cudaProfilerStop, for profile.sh */
 #ifndef _POSIX_C_SOURCE
     #define _POSIX_C_SOURCE 200809L
 #endif
@@ -8,6 +9,10 @@
 #include "hrm.h"
 #include <stdio.h>
 #include <time.h>
+
+extern int cudaProfilerStart(void); /* of the CUDA runtime, whose headers need not be here */
+extern int cudaProfilerStop(void);
+static int profile;
 
 static double now_ms(void)
 {
@@ -35,7 +40,7 @@ static void die(const char *what)
         if ((call) != HRM_OK) die(#call); \
     } while (0)
 
-static void bench(const char *name, int batch, hrm_arch arch, int T, int V, int ids)
+static void bench(const char *name, int batch, hrm_arch arch, const char *how, int T, int V, int ids)
 {
     enum { RUNS = 15, WARM = 4 };
     int examples = batch * 4;
@@ -57,6 +62,7 @@ static void bench(const char *name, int batch, hrm_arch arch, int T, int V, int 
     hrm_model_desc d = hrm_model_desc_for(data);
     d.device = HRM_CUDA;
     d.arch = arch;
+    d.no_ACT_continue = how && strcmp(how, "no_ACT_continue") == 0;
     hrm_model *model;
     hrm_trainer *trainer;
     hrm_train_desc td;
@@ -67,6 +73,17 @@ static void bench(const char *name, int batch, hrm_arch arch, int T, int V, int 
     td.arch = arch, td.steps = 100000, td.batch_size = batch;
     OK(hrm_trainer_create(&trainer, model, &td));
     double times[RUNS], loss = 0;
+    if (profile) {
+        for (int i = 0; i <= WARM; i++) {
+            OK(model->table->sync(model->dev));
+            if (i == WARM) cudaProfilerStart();
+            OK(hrm_trainer_step(trainer, data, NULL));
+        }
+        OK(model->table->sync(model->dev));
+        cudaProfilerStop();
+        hrm_trainer_destroy(trainer);
+        goto done;
+    }
     for (int i = 0; i < WARM + RUNS; i++) {
         hrm_metrics m;
         double t = now_ms();
@@ -100,9 +117,10 @@ static void bench(const char *name, int batch, hrm_arch arch, int T, int V, int 
         "{\"case\": \"%s:%d%s%s\", \"train_ms\": %.2f, \"train_queued_ms\": %.2f, \"train_tflops\": %.0f, \"solve_ms\": %.1f, "
         "\"solve1_ms\": %.2f, "
         "\"model_GB\": %.2f, \"train_GB\": %.2f, \"loss\": %.4f}\n",
-        name, batch, arch ? ":" : "", arch ? hrm_arch_name(arch) : "", train, queued, flop / train * 1e-9, solve[0], solve[1],
+        name, batch, how ? ":" : "", how ? how : "", train, queued, flop / train * 1e-9, solve[0], solve[1],
         (double)memory.model * 1e-9, (double)memory.train * 1e-9, loss);
     fflush(stdout);
+done:
     hrm_model_destroy(model);
     hrm_dataset_close(data);
     free(inputs);
@@ -112,15 +130,17 @@ static void bench(const char *name, int batch, hrm_arch arch, int T, int V, int 
 int main(int argc, char **argv)
 {
     static const char *standard[] = {"sudoku:768", "sudoku:384", "maze:96"};
+    if (argc > 1 && strcmp(argv[1], "--profile") == 0) profile = 1, argc--, argv++;
     for (int i = 0; i < (argc > 1 ? argc - 1 : 3); i++) {
         const char *name = argc > 1 ? argv[i + 1] : standard[i], *colon = strchr(name, ':');
         int batch = colon ? atoi(colon + 1) : 64;
         hrm_arch arch = HRM_ARCH_HRM;
         colon = colon ? strchr(colon + 1, ':') : NULL;
-        if (colon && hrm_arch_find(&arch, colon + 1) != HRM_OK) die(name);
-        if (strncmp(name, "sudoku", 6) == 0) bench("sudoku", batch, arch, 81, 11, 1);
-        else if (strncmp(name, "maze", 4) == 0) bench("maze", batch, arch, 900, 6, 1);
-        else if (strncmp(name, "arc", 3) == 0) bench("arc", batch, arch, 900, 12, 1000);
+        const char *how = colon ? colon + 1 : NULL;
+        if (how && strcmp(how, "no_ACT_continue") != 0 && hrm_arch_find(&arch, how) != HRM_OK) die(name);
+        if (strncmp(name, "sudoku", 6) == 0) bench("sudoku", batch, arch, how, 81, 11, 1);
+        else if (strncmp(name, "maze", 4) == 0) bench("maze", batch, arch, how, 900, 6, 1);
+        else if (strncmp(name, "arc", 3) == 0) bench("arc", batch, arch, how, 900, 12, 1000);
         else return fprintf(stderr, "unknown case %s\n", name), 2;
     }
     return 0;
