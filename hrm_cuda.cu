@@ -575,6 +575,7 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, int parity)
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(barrier) : "memory");
@@ -817,7 +818,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
     uint32_t row_at = (uint32_t)(lane % 16 * 128), chunk_at = (uint32_t)((lane & 7) ^ (lane >> 4)) * 16;
     int stored = 0; /* known when compiled */
     auto fence_and_store = [&](const CUtensorMap *map, uint32_t box, int x) {
-        asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+        fence_async();
         __syncwarp();
         if (lane == 0) store_tile(map, x, m0, box);
         stored++;
@@ -2087,7 +2088,6 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
  * the copy engine fills up with 0. Two tiles of 64 queries may reach beyond Q and dO, into rows nobody stores.
  */
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
 /* d [64,64] (+)= a^T b, sixteen rows of tiles of 64 columns */
 __device__ __forceinline__ void wgmma_transposed(float *d, uint32_t a, uint32_t b, int add)
 {
@@ -2309,7 +2309,7 @@ __global__ void __launch_bounds__(128 * short_backward<R>::GROUPS, R <= 64 ? 3 :
         }
     }
     if (R <= 96) load_turns(cs, x.rope, row, x.S);
-    proxy_fence();
+    fence_async();
     __syncthreads();
     wgmma_wait<0>();
     if (R > 96) load_turns(cs, x.rope, row, x.S);
@@ -2401,7 +2401,6 @@ __device__ __forceinline__ void store_tile3(const CUtensorMap *map, uint32_t fro
                  : "memory");
     asm volatile("cp.async.bulk.commit_group;\n" ::: "memory");
 }
-__device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
 __device__ __forceinline__ void group_barrier(int group) { asm volatile("bar.sync %0, 128;\n" ::"r"(group) : "memory"); }
 #endif
 
@@ -2716,24 +2715,31 @@ __global__ void __launch_bounds__(MB_THREADS, 1)
         int g = lane / 4, t = lane % 4, j = 0;
         uint32_t turned =
             (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
-        for (int i = of; i < mine; i += MB_GROUPS, j++) {
+        float next_r[2], next_inner[2];
+        auto load_factors = [&](int i) {
             int unit = (int)blockIdx.x + i * (int)gridDim.x, channel = unit % across * 64 + warp * 16 + g;
-            uint32_t ds[6][4], x_tile = x_tiles + (uint32_t)((j & 1) * MX_TILE);
-            float r[2], inner[2], k[2] = {0, 0}, m[2] = {0, 0};
             size_t at = (size_t)(unit / across) * a.D + channel;
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                bool there_is = channel + 8 * half < a.D;
-                r[half] = there_is ? a.r[at + 8 * half] : 0;
-                inner[half] = there_is && a.norm ? a.inner[at + 8 * half] : 1.0f;
+                bool inside = i < mine && channel + 8 * half < a.D;
+                next_r[half] = inside ? a.r[at + 8 * half] : 0;
+                next_inner[half] = inside && a.norm ? a.inner[at + 8 * half] : 1.0f;
             }
+        };
+        load_factors(of);
+        for (int i = of; i < mine; i += MB_GROUPS, j++) {
+            int unit = (int)blockIdx.x + i * (int)gridDim.x, channel = unit % across * 64 + warp * 16 + g;
+            uint32_t ds[6][4], x_tile = x_tiles + (uint32_t)((j & 1) * MX_TILE);
+            float r[2] = {next_r[0], next_r[1]}, inner[2] = {next_inner[0], next_inner[1]}, k[2] = {0, 0}, m[2] = {0, 0};
+            size_t at = (size_t)(unit / across) * a.D + channel;
             barrier_wait(full, j & 1);
             {
                 uint32_t dz[6][4], y[6][4];
 #pragma unroll
                 for (int q = 0; q < 6; q++) {
-                    ldmatrix4<true>(dz[q], dz_tile + turned + (uint32_t)(q * 2048));
-                    ldmatrix4<true>(y[q], y_tile + turned + (uint32_t)(q * 2048));
+                    uint32_t from = turned + (uint32_t)(q < 5 ? q * 2048 : 10240 - (lane >> 4) * 1024); /* no more rows */
+                    ldmatrix4<true>(dz[q], dz_tile + from);
+                    ldmatrix4<true>(y[q], y_tile + from);
 #pragma unroll
                     for (int e = 0; e < (q == 5 ? 2 : 4); e++) {
                         float u[2], v[2];
@@ -2802,6 +2808,7 @@ __global__ void __launch_bounds__(MB_THREADS, 1)
                                    c != 0 || q != 0);
                 wgmma_commit();
             }
+            load_factors(i + MB_GROUPS);
             wgmma_wait<0>();
             settle<44>(o);
             group_barrier(group); /* nobody reads x any more */
@@ -2830,34 +2837,25 @@ __global__ void __launch_bounds__(MB_THREADS, 1)
 #endif
 }
 
-/* The gradients of its weights: a block has 64 columns inside and a share of the tiles, two at a time, one a warp group. Each
- * computes d[gate,up] and h of its own again, from x, ds and k, and leaves them in shared memory; then each adds its part of
- * the gradients, of both tiles, under the computing of the next two: the first the first half of gate and up's 128 rows, the
- * second the second, and of down's positions the first and the last 48. A share's sums are a split of their own in `parts`.
+/* The gradients of its weights: a block has 64 columns inside and a share of the tiles. Two warp groups compute d[gate,up] and
+ * h of every other tile again, from x, ds and k, and leave them in shared memory; the third adds their products with x and ds
+ * to the sums that it holds. A share's sums are a split of their own in `parts`.
  */
 enum {
-    MW_GROUPS = 2,
-    MW_ROUNDS = 3, /* of tiles in the ring */
+    MW_GROUPS = 2, /* that compute */
+    MW_SLOTS = 6,
     MW_PAIR = MX_TILE + MX_DOWN_BOX, /* x, ds */
     MW_BACK = 3 * 8192,              /* [64 channels, 64] of the first, the second half of d[gate,up], and of h */
-    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_ROUNDS * MW_GROUPS * MW_PAIR + 8 * (2 * MW_ROUNDS + 1) + 1024,
-    MW_POSITIONS = 48,               /* of down's, a group */
-    MW_THREADS = 128 * (MW_GROUPS + 1)
+    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_SLOTS * MW_PAIR + 8 * (2 * MW_SLOTS + 2 * MW_GROUPS + 1) + 1024,
+    MW_THREADS = 128 * (MW_GROUPS + 2)
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    #define WG_LIST24 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23"
-/* d [64,N] += a^T b^T, a sixteen rows, b sixteen elements of rows in shared memory */
-__device__ __forceinline__ void wgmma_mix_weight(float (&d)[44], uint64_t a, uint64_t b)
+/* d [64,88] += a^T b^T, a sixteen rows, b sixteen elements of rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_weight(float *d, uint64_t a, uint64_t b)
 {
     asm volatile("wgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44 "}, %44, %45, 1, 1, 1, 1, 0;\n"
                  : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
-                 : "l"(a), "l"(b));
-}
-__device__ __forceinline__ void wgmma_mix_weight(float (&d)[24], uint64_t a, uint64_t b)
-{
-    asm volatile("wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 {" WG_LIST24 "}, %24, %25, 1, 1, 1, 1, 0;\n"
-                 : WG_D16(0), WG_D8(16)
                  : "l"(a), "l"(b));
 }
 #endif
@@ -2870,91 +2868,68 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base + MX_DOWN_BOX, back = base + MB_CHUNK + 1024,
-             tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_ROUNDS * MW_GROUPS * MW_PAIR, empty = full + 8 * MW_ROUNDS,
-             there = empty + 8 * MW_ROUNDS;
-    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
-        across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
-        share = (int)blockIdx.x / slices, rounds = (ceil_div(a.units, MW_GROUPS) - share + shares - 1) / shares;
+             tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_SLOTS * MW_PAIR, empty = full + 8 * MW_SLOTS,
+             ready = empty + 8 * MW_SLOTS, taken = ready + 8 * MW_GROUPS, there = taken + 8 * MW_GROUPS;
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4,
+        t = lane % 4, across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
+        share = (int)blockIdx.x / slices, mine = (a.units - share + shares - 1) / shares;
     if (threadIdx.x == 0) {
-        for (uint32_t i = 0; i < MW_ROUNDS; i++) {
-            barrier_init(full + 8 * i, 1);
-            barrier_init(empty + 8 * i, 1);
+        for (uint32_t i = 0; i < 2 * MW_SLOTS; i++) barrier_init(full + 8 * i, 1);
+        for (uint32_t i = 0; i < MW_GROUPS; i++) {
+            barrier_init(ready + 8 * i, 4);
+            barrier_init(taken + 8 * i, 1);
         }
         barrier_init(there, 1);
         asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
     }
-    /* the products of the round before the first add nothing; behind the weights there are zeros */
-    for (uint32_t i = threadIdx.x; i < (1024 + MW_GROUPS * MW_BACK) / 16; i += MW_THREADS)
-        asm volatile("st.shared.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"r"(base + MB_CHUNK + i * 16), "r"(0) : "memory");
+    if (threadIdx.x < 256)
+        asm volatile("st.shared.u32 [%0], %1;\n" ::"r"(base + MB_CHUNK + threadIdx.x * 4), "r"(0) : "memory");
     fence_async();
     __syncthreads();
     chain();
     if (group == 0) {
-        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0) {
             barrier_expect(there, MB_CHUNK);
             copy_tile(base, &down_map, slice * 64, 0, there);
             copy_tile(gate_up, &gate_up_map, slice * 128, 0, there);
             copy_tile(gate_up + MX_DOWN_BOX, &gate_up_map, slice * 128 + 64, 0, there);
-            for (int j = 0; j < rounds; j++) {
-                uint32_t slot = (uint32_t)(j % MW_ROUNDS), ready = full + 8 * slot;
-                if (j >= MW_ROUNDS) barrier_wait(empty + 8 * slot, (j / MW_ROUNDS - 1) & 1);
-                barrier_expect(ready, MW_GROUPS * MW_PAIR);
-                for (int i = 0; i < MW_GROUPS; i++) { /* past the last unit there are zeros */
-                    int unit = (share + j * shares) * MW_GROUPS + i;
-                    uint32_t at = tiles + (slot * MW_GROUPS + (uint32_t)i) * MW_PAIR;
-                    copy_tile3(at, &x_map, unit % across * 64, 0, unit / across, ready);
-                    copy_tile3(at + MX_TILE, &ds_map, unit % across * 64, 0, unit / across, ready);
-                }
+            for (int i = 0; i < mine; i++) {
+                int unit = share + i * shares;
+                uint32_t slot = (uint32_t)(i % MW_SLOTS), at = tiles + slot * MW_PAIR;
+                if (i >= MW_SLOTS) barrier_wait(empty + 8 * slot, (i / MW_SLOTS - 1) & 1);
+                barrier_expect(full + 8 * slot, MW_PAIR);
+                copy_tile3(at, &x_map, unit % across * 64, 0, unit / across, full + 8 * slot);
+                copy_tile3(at + MX_TILE, &ds_map, unit % across * 64, 0, unit / across, full + 8 * slot);
             }
         }
-    } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
-        float acc[64], dh[32], up[44], down[24];
-        int g = lane / 4, t = lane % 4, of = group - 1;
+    } else if (group <= MW_GROUPS) {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        float acc[64], dh[32], next[2];
+        int of = group - 1;
         uint32_t turned =
             (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
         /* a lane's row and, of two groups of eight columns, the one it gives the address of */
         uint32_t row = back + (uint32_t)(of * MW_BACK + (warp * 16 + (lane & 15)) * 128),
                  column = (uint32_t)(((lane >> 4) ^ (lane & 7)) << 4);
-#pragma unroll
-        for (int i = 0; i < 44; i++) up[i] = 0;
-#pragma unroll
-        for (int i = 0; i < 24; i++) down[i] = 0;
-        /* of the tiles in a slot */
-        auto add_gradients = [&](uint32_t slot) {
-#pragma unroll
-            for (uint32_t i = 0; i < MW_GROUPS; i++) {
-                uint32_t from = back + i * MW_BACK, x_tile = tiles + (slot * MW_GROUPS + i) * MW_PAIR,
-                         ds_rows = x_tile + MX_TILE + (uint32_t)(of * (MX_S - MW_POSITIONS) * 128);
-#pragma unroll
-                for (uint32_t q = 0; q < 4; q++) {
-                    wgmma_mix_weight(up, matrix_descriptor(from + (uint32_t)of * 8192 + q * 2048, 8192, 1024),
-                                     matrix_descriptor(x_tile + q * 32, 16, 1024));
-                    wgmma_mix_weight(down, matrix_descriptor(from + 16384 + q * 2048, 8192, 1024),
-                                     matrix_descriptor(ds_rows + q * 32, 16, 1024));
-                }
-            }
-            wgmma_commit();
-        };
-        uint32_t before = 0;
-        barrier_wait(there, 0);
-        for (int j = 0; j < rounds; j++) {
-            int unit = (share + j * shares) * MW_GROUPS + of, channel = unit % across * 64 + warp * 16 + g;
-            uint32_t slot = (uint32_t)(j % MW_ROUNDS), x_tile = tiles + (slot * MW_GROUPS + (uint32_t)of) * MW_PAIR, ds[6][4];
-            uint32_t d[8][4], h[4][4];
-            float k[2];
+        auto load_k = [&](int i) {
+            int unit = share + i * shares, channel = unit % across * 64 + warp * 16 + g;
 #pragma unroll
             for (int half = 0; half < 2; half++)
-                k[half] = unit < a.units && channel + 8 * half < a.D
-                              ? a.k[(size_t)(unit / across) * a.D + channel + 8 * half]
-                              : 0;
-            barrier_wait(full + 8 * slot, j / MW_ROUNDS & 1);
+                next[half] = i < mine && channel + 8 * half < a.D ? a.k[(size_t)(unit / across) * a.D + channel + 8 * half] : 0;
+        };
+        load_k(of);
+        barrier_wait(there, 0);
+        for (int i = of; i < mine; i += MW_GROUPS) {
+            uint32_t slot = (uint32_t)(i % MW_SLOTS), x_tile = tiles + slot * MW_PAIR, ds[6][4], d[8][4], h[4][4];
+            float k[2] = {next[0], next[1]};
+            load_k(i + MW_GROUPS);
+            barrier_wait(full + 8 * slot, i / MW_SLOTS & 1);
 #pragma unroll
-            for (int q = 0; q < 6; q++) ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned + (uint32_t)(q * 2048));
+            for (int q = 0; q < 6; q++)
+                ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned +
+                                           (uint32_t)(q < 5 ? q * 2048 : 10240 - (lane >> 4) * 1024)); /* no more rows */
             ds[5][2] = ds[5][3] = 0;
-            settle<44>(up);
-            settle<24>(down);
             wgmma_fence();
 #pragma unroll
             for (uint32_t q = 0; q < 6; q++)
@@ -2964,48 +2939,68 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
             for (uint32_t q = 0; q < 6; q++)
                 wgmma_mix_back(dh, ds[q], matrix_descriptor(base + q * 2048, MX_DOWN_BOX, 1024), q != 0);
             wgmma_commit();
-            add_gradients(before);
-            wgmma_wait<1>();
+            wgmma_wait<0>();
             settle<64>(acc);
             settle<32>(dh);
             mixer_swiglu_back<true>(d, h, acc, dh, k);
-            wgmma_wait<0>();
-            settle<44>(up);
-            settle<24>(down);
-            asm volatile("bar.sync 4, 256;\n" ::: "memory"); /* what was there has been added */
-            if (j > 0 && threadIdx.x == 128) barrier_arrive(empty + 8 * before);
+            if (i >= MW_GROUPS) barrier_wait(taken + 8 * (uint32_t)of, (i / MW_GROUPS - 1) & 1);
 #pragma unroll
             for (int q = 0; q < 8; q++) stmatrix4(row + (uint32_t)(q / 4 * 8192) + (column ^ (uint32_t)(q % 4 * 32)), d[q]);
 #pragma unroll
             for (int q = 0; q < 4; q++) stmatrix4(row + 16384 + (column ^ (uint32_t)(q * 32)), h[q]);
             fence_async();
-            asm volatile("bar.sync 4, 256;\n" ::: "memory");
-            before = slot;
+            __syncwarp();
+            if (lane == 0) barrier_arrive(ready + 8 * (uint32_t)of);
         }
-        settle<44>(up);
-        settle<24>(down);
-        wgmma_fence();
-        add_gradients(before);
-        wgmma_wait<0>();
-        settle<44>(up);
-        settle<24>(down);
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        float sums[3][44]; /* of gate and up's rows, twice 64, and of down's columns */
+#pragma unroll
+        for (int i = 0; i < 44; i++) sums[0][i] = sums[1][i] = sums[2][i] = 0;
+        for (int i = 0; i < mine; i++) {
+            uint32_t of = (uint32_t)(i % MW_GROUPS), slot = (uint32_t)(i % MW_SLOTS), from = back + of * MW_BACK,
+                     x_tile = tiles + slot * MW_PAIR;
+            barrier_wait(full + 8 * slot, i / MW_SLOTS & 1);
+            barrier_wait(ready + 8 * of, i / MW_GROUPS & 1);
+#pragma unroll
+            for (int n = 0; n < 3; n++) settle<44>(sums[n]);
+            wgmma_fence();
+#pragma unroll
+            for (uint32_t n = 0; n < 3; n++)
+#pragma unroll
+                for (uint32_t q = 0; q < 4; q++)
+                    wgmma_mix_weight(sums[n], matrix_descriptor(from + n * 8192 + q * 2048, 8192, 1024),
+                                     matrix_descriptor(x_tile + (n == 2 ? MX_TILE : 0) + q * 32, 16, 1024));
+            wgmma_commit();
+            wgmma_wait<0>();
+#pragma unroll
+            for (int n = 0; n < 3; n++) settle<44>(sums[n]);
+            group_barrier(group); /* all four warps' products are done */
+            if (threadIdx.x % 128 == 0) {
+                barrier_arrive(taken + 8 * of);
+                barrier_arrive(empty + 8 * slot);
+            }
+        }
         int mix = (a.S + 7) / 8 * 8;
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            int to = slice * 128 + of * 64 + warp * 16 + g + 8 * half, column_of = slice * 64 + warp * 16 + g + 8 * half;
+            int of = warp * 16 + g + 8 * half, inside = slice * 64 + of;
 #pragma unroll
-            for (int i = 0; i < 11; i++)
-                if (to < 2 * a.I && 8 * i < mix)
-                    *(float2 *)(gate_up_parts + ((size_t)share * 2 * a.I + to) * mix + 8 * i + 2 * t) =
-                        make_float2(up[4 * i + 2 * half], up[4 * i + 2 * half + 1]);
+            for (int i = 0; i < 11; i++) {
+                int e = 4 * i + 2 * half, s = 8 * i + 2 * t;
+                if (8 * i >= mix) continue;
 #pragma unroll
-            for (int i = 0; i < 6; i++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    int s = of * (MX_S - MW_POSITIONS) + 8 * i + 2 * t + e;
-                    if (column_of < a.I && s < mix && (of == 0 || i > 0))
-                        down_parts[((size_t)share * mix + s) * a.I + column_of] = down[4 * i + 2 * half + e];
+                for (int n = 0; n < 2; n++) {
+                    int to = slice * 128 + n * 64 + of;
+                    if (to < 2 * a.I)
+                        *(float2 *)(gate_up_parts + ((size_t)share * 2 * a.I + to) * mix + s) =
+                            make_float2(sums[n][e], sums[n][e + 1]);
                 }
+                if (inside < a.I) {
+                    down_parts[((size_t)share * mix + s) * a.I + inside] = sums[2][e];
+                    down_parts[((size_t)share * mix + s + 1) * a.I + inside] = sums[2][e + 1];
+                }
+            }
         }
     }
 #else
@@ -4997,7 +4992,7 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
     CUtensorMap x_map, y_map, dz_map, ds_map, gate_up, down;
     mixer_args a = mixer_for(c);
     const size_t *at = c.w->at.block_offset;
-    int slices = ceil_div(a.I, 64), shares = min_int(c.dev->sms / slices, ceil_div(a.units, MW_GROUPS));
+    int slices = ceil_div(a.I, 64), shares = min_int(c.dev->sms / slices, a.units);
     size_t each = (size_t)a.I * (size_t)mix_width(&c.w->d); /* floats of a share of down's, half of gate and up's */
     shares = min_int(shares, (int)(c.p.part_floats / (3 * each)));
     a.r = keep.r1, a.inner = keep.inner, a.k = c.p.squares[0];
