@@ -949,7 +949,11 @@ __device__ __forceinline__ wg_item item_at(int i, int whole, int n_tiles, int ti
     x.first = (int)((long long)all * x.split / splits), x.last = (int)((long long)all * (x.split + 1) / splits);
     return x;
 }
-__host__ __device__ constexpr bool wg_halves(int kind, bool trans) { return !trans && kind != END_PART && kind != END_SWIGLU_BACK; }
+/* not where sums of squares have one slot a tile */
+__host__ __device__ constexpr bool wg_halves(int kind, bool trans)
+{
+    return !trans && kind != END_PART && kind != END_SWIGLU_BACK && kind != END_SWIGLU_NORM;
+}
 
 /* END_SWIGLU_BACK: a tile is gate and up, 256 columns of A B^T, and with them dh, 128 columns of A2 B2^T. */
 template <int KIND, bool TRANS>
