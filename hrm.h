@@ -44,7 +44,7 @@
  *   Layout   Row-major, batch first. Token 0..vocab-1 in int32; label -100 is ignored.
  *
  * WHAT IT DOES NOT DO
- *   Attention masks other than causal, float16 training, several devices at once, gradients through more than the last cycle.
+ *   Attention masks other than causal, several devices at once.
  *
  * CONTENTS (search for the tag)
  *     >>api-status     statuses and messages
@@ -407,6 +407,7 @@ typedef enum hrm_forward_dtype {
     HRM_FORWARD_DEFAULT,
     HRM_FORWARD_FLOAT32,
     HRM_FORWARD_BFLOAT16,
+    HRM_FORWARD_FLOAT16, /* on CUDA alone; training scales the loss, see hrm_run_desc.loss_scale */
     HRM_FORWARD_INT8
 } hrm_forward_dtype;
 
@@ -537,8 +538,8 @@ typedef struct hrm_model_desc {
     /* where and how it runs; not stored in checkpoints */
     hrm_device_kind      device;        /* [HRM_CPU] */
     const struct hrm_device_table *device_table; /* [the device's] a program's own instead; must outlive the model */
-    hrm_forward_dtype forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU the others are for solving only, by
-                                           its own products of them where it has these (AVX-512 BF16, VNNI) */
+    hrm_forward_dtype forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU bfloat16 and int8 are for solving
+                                           only, by its own products of them where it has these (AVX-512 BF16, VNNI) */
     int                  num_threads;   /* [hrm_cpu_count()] */
     const hrm_allocator *allocator;
 } hrm_model_desc;
@@ -605,7 +606,8 @@ typedef struct hrm_metrics {
     double  count; /* over how many the others are */
     double  accuracy, exact_accuracy, q_halt_accuracy, steps;
     double  lm_loss, q_halt_loss, q_continue_loss, ponder_loss; /* in training with smoothing and the q loss it is trained by */
-    double  grad_norm; /* of the weights' gradients before clipping; 0 where nothing needs it */
+    double  grad_norm; /* of the weights' gradients before clipping; 0 where nothing needs it, and in a step that was skipped */
+    double  loss_scale, skipped; /* in float16: of the next step; the steps so far that were skipped. Else 0 */
 } hrm_metrics;
 HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more); /* weighted; step and lr become the later ones */
 
@@ -625,6 +627,11 @@ typedef struct hrm_run_desc {
     int ema;    /* 1: updates keep an average of the weights */
     int freeze_weights; /* 1: only the puzzle table learns; no gradient of anything else is computed */
     int activation_checkpointing; /* 1: the backward pass computes blocks again from their inputs: less memory, same bits */
+    /* In float16 gradients are computed of the loss times a scale, so that they are not lost for being small, and divided by it
+     * before anything else sees them. Where one is then not finite, the update is skipped and the scale halved; after so many
+     * updates without that it doubles. */
+    float loss_scale;               /* [65536] what it starts from */
+    int loss_scale_growth_interval; /* [2000] */
     uint64_t seed; /* of the exploration */
 } hrm_run_desc;
 HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *model, const hrm_run_desc *desc);
@@ -646,8 +653,8 @@ HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *va
  * moves anything until hrm_run_zero_gradients. Waits for a GPU. */
 HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm);
 /* Applies the gradients and zeroes them: the run's optimizer on the weights, SignSGD on the puzzle rows in flight. The values
- * are taken as they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. Waits for a
- * GPU. */
+ * are taken as they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. In float16 an
+ * update whose gradients are not is skipped, which is no error: hrm_run_updates tells. Waits for a GPU. */
 typedef struct hrm_update_desc {
     float lr, weight_decay, beta1, beta2;
     float puzzle_emb_lr, puzzle_emb_weight_decay;
@@ -706,7 +713,11 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *outpu
     X(A, INT, "curriculum_steps", curriculum_steps, 0, 0, 2147483647, curriculum_steps, \
       "steps until halt_max_steps, H_cycles and L_cycles are reached from their _start") \
     X(A, INT, "exploration_steps", exploration_steps, 0, 0, 2147483647, exploration_steps, \
-      "steps until halt_exploration_end is reached")
+      "steps until halt_exploration_end is reached") \
+    X(A, FLOAT, "loss_scale", loss_scale, 0, 0, 1e30, loss_scale, \
+      "of float16, to begin with; halved where gradients overflow, and that step skipped; 0: 65536") \
+    X(A, INT, "loss_scale_growth_interval", loss_scale_growth_interval, 2000, 1, 2147483647, loss_scale_growth_interval, \
+      "steps without overflow until it doubles")
 
 typedef struct hrm_train_desc {
     hrm_arch arch;       /* [HRM_ARCH_HRM] whose defaults are meant; only HRM_ARCH_FAST has some of its own */
@@ -735,6 +746,8 @@ typedef struct hrm_train_desc {
     int      freeze_weights;  /* 1: only the puzzle table learns */
     int      activation_checkpointing; /* 1: blocks are computed again on the way back: less memory, the same bits */
     int      curriculum_steps, exploration_steps; /* [0] until the model's ends of both are reached from their starts */
+    float    loss_scale;      /* [65536] of float16 at the start, see hrm_run_desc */
+    int      loss_scale_growth_interval; /* [2000] */
     int no_muon_lr, no_muon_momentum, no_muon_weight_decay, no_grad_clip, no_ema_rate, no_ema_from; /* 1: 0 is meant */
     uint64_t seed;            /* of data order, exploration and dropout */
     int      gather_ahead;    /* 1: a thread gathers the next batch during a step, -1: none does [1 on a GPU, else -1]; what a
@@ -778,6 +791,11 @@ typedef struct hrm_solve_desc {
     const int32_t *puzzle_identifiers; /* [rows] [all 0] */
     int  max_steps;             /* [halt_max_steps] segments at most; may exceed training's */
     int  no_halting;            /* 1: always max_steps segments, as the published evaluation does */
+    /* The states start from start_noise N(0,1) off their initial values, drawn by (noise_seed, copy, position, width): row r is
+     * copy r mod `copies` [1], so that what a puzzle gets does not depend on which others are in the call. */
+    float    start_noise;
+    int      copies;
+    uint64_t noise_seed;
     hrm_solve_result *results;  /* [rows] or NULL */
     /* after every segment: the answers so far of the rows still running (indices into the call's rows) */
     void (*on_segment)(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
@@ -867,7 +885,7 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
  * exports hrm_cuda_device(). Pointers named `device memory` come from buffer_alloc and are only passed back to the table.
  */
-#define HRM_DEVICE_VERSION 4
+#define HRM_DEVICE_VERSION 5
 
 /* The recurrence is a list of passes over states and networks, which need not belong together. A pass is
  *   z[state] = net(z[state] + the sum of its inputs);
@@ -973,9 +991,24 @@ typedef struct hrm_step {
     float    adam_eps, muon_momentum;
     float    grad_clip; /* 0: none; else update() takes g min(1, grad_clip / (sqrt(*norm) + 1e-6)) */
     float    ema_rate;
+    uint64_t attempt;   /* the update's number from 1, with those that were skipped */
+    int32_t  growth_interval; /* of hrm_scaling */
+    float    start_noise;   /* what is added to the states that act_begin gives, see hrm__start_noise; of solving */
+    int32_t  copies;        /* row r is copy r mod copies of a puzzle */
+    uint64_t noise_seed;
 } hrm_step;
+
+/* The scale of a loss whose gradients are computed in float16, in device memory. */
+#define HRM_LOSS_SCALE_LEAST 6.103515625e-05f /* 2^-14: what still overflows is no overflow */
+typedef struct hrm_scaling {
+    float   scale;
+    int32_t good;    /* updates since it changed */
+    int64_t skipped; /* updates so far whose gradients were not finite */
+    int32_t skip;    /* 1: the update at hand is one */
+} hrm_scaling;
 #define HRM_STREAM_EXPLORE ((uint64_t)1 << 32)
 #define HRM_STREAM_DROPOUT ((uint64_t)2 << 32)
+#define HRM_STREAM_NOISE   ((uint64_t)3 << 32)
 enum {
     HRM_M_COUNT,
     HRM_M_ACCURACY,
@@ -1017,7 +1050,9 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     int32_t   *predictions; /* [B,T] */
     double    *norm;       /* [1] the sum of the squares of grads; training only */
     double    *metrics;    /* [HRM_METRIC_SUMS] sums over the rows of this segment */
-    int32_t   *bad;        /* [1] not 0 once a loss was not finite: updates must then leave the weights alone */
+    int32_t   *bad;        /* [1] not 0 once a loss was not finite (2: the gradients, at the least loss scale): updates must
+                              then leave the weights alone */
+    hrm_scaling *scaling;  /* [1] training in float16; else NULL */
     hrm_step  *step;
     void      *work;       /* the device's own: saved activations, scratch; sizes() told how much */
     int        de;         /* host: in which of the gradients passes_backward() left that of e */
@@ -1086,20 +1121,23 @@ typedef struct hrm_device_sizes {
     X(hrm_status, losses, \
       (hrm_device * dev, hrm_work * w)) /* target_q from q2, metrics, bad; when train dlogits, dq, times loss_scale */ \
     X(hrm_status, heads_backward, \
-      (hrm_device * dev, hrm_work * w)) /* dlogits, dq -> the gradient of z[0], the first of those in work; \
-                                                                grads of both heads */ \
+      (hrm_device * dev, hrm_work * w)) /* dlogits, dq, times scaling.scale, -> the gradient of z[0], the first of \
+                                                                those in work; grads of both heads */ \
     X(hrm_status, passes_backward, \
       (hrm_device * dev, hrm_work * w, const hrm_pass *list, int n)) /* from the end; grads of the networks \
                                                                 (train 2: their update); sets de */ \
     X(hrm_status, embed_backward, (hrm_device * dev, hrm_work * w))  /* gradient `de` -> grads of embeddings, puzzle_grad */ \
-    X(hrm_status, norm, (hrm_device * dev, hrm_work * w))            /* grads -> norm; bad where it is not finite */ \
+    X(hrm_status, unscale, \
+      (hrm_device * dev, hrm_work * w)) /* only with scaling: grads and puzzle_grad over its scale; skip where one is not \
+                                                                finite, and then hrm__scaling_next() */ \
+    X(hrm_status, norm, (hrm_device * dev, hrm_work * w)) /* grads -> norm; bad where it is not finite, but for scaling */ \
     X(hrm_status, average, (hrm_device * dev, hrm_work * w, int swap)) /* params -> average, by step.ema_rate, not once bad \
                                                                 is set; swap 1: params <-> average instead */ \
     X(hrm_status, reduce, \
       (hrm_device * dev, hrm_work * w)) /* sums grads and puzzle gradients over ranks; nothing to do on one */ \
     X(hrm_status, update, \
-      (hrm_device * dev, hrm_work * w, const hrm_group *groups, int n)) /* not once bad is set; zeroes the gradients \
-                                                                applied */ \
+      (hrm_device * dev, hrm_work * w, const hrm_group *groups, int n)) /* not once bad is set, nor where scaling says skip, \
+                                                                as average(); zeroes the gradients applied */ \
     X(hrm_status, gather, \
       (hrm_device * dev, hrm_work * w, const int32_t *rows, int n)) /* host rows[n], ascending: row i of carry and e = \
                                                                 row rows[i]; sets w->rows = n */
@@ -1222,6 +1260,17 @@ HRM__BOTH int32_t hrm__halts(const hrm_step *s, int train, int32_t steps, const 
     int last = steps >= s->halt_max_steps;
     if (!train || s->halt_max_steps <= 1) return last;
     return (last || hrm__wants_to_halt(s->no_continue, q)) && steps >= minimum;
+}
+
+/* ---- where a state starts ----------------------------------------------------------------------------------------------- */
+/* What is added to element i of row r's [S,D] of a state: start_noise N(0,1), the same for a copy of every puzzle. */
+HRM__BOTH float hrm__start_noise(const hrm_step *s, int32_t r, int state, uint32_t i)
+{
+    uint32_t u[4], pair = i / 2 % 2 * 2; /* two normal numbers of two words (Box and Muller 1958) */
+    hrm__philox(u, s->noise_seed, HRM_STREAM_NOISE + (uint64_t)(r % s->copies), (uint64_t)state << 32 | i / 4);
+    float radius = sqrtf(-2 * logf(((float)(u[pair] >> 8) + 0.5f) * (1.0f / 16777216.0f)));
+    float angle = (float)(u[pair + 1] >> 8) * (6.28318531f / 16777216.0f);
+    return s->start_noise * radius * (i & 1 ? sinf(angle) : cosf(angle));
 }
 
 /* ---- dropout ---------------------------------------------------------------------------------------------------------- */
@@ -1409,6 +1458,29 @@ HRM__BOTH hrm_real hrm__clip_factor(float grad_clip, double squares)
 {
     double factor = (double)grad_clip / (sqrt(squares) + 1e-6);
     return grad_clip > 0 && factor < 1 ? (hrm_real)factor : 1;
+}
+
+/* Of one thread, before an update: `skip` tells whether a gradient is not finite; then it tells whether the update is skipped.
+ * The scale for the next, and the bias correction, which counts updates that were made. */
+HRM__BOTH void hrm__scaling_next(hrm_scaling *x, hrm_step *s, int32_t *bad)
+{
+    double t;
+    int overflow = x->skip != 0;
+    x->skip = overflow || *bad;
+    if (*bad) return;
+    if (overflow) {
+        x->skipped++;
+        x->good = 0;
+        if (x->scale * 0.5f >= HRM_LOSS_SCALE_LEAST) x->scale *= 0.5f;
+        else *bad = 2;
+        return;
+    }
+    t = (double)s->attempt - (double)x->skipped;
+    s->bias1 = (float)(1 - pow((double)s->beta1, t));
+    s->bias2 = (float)sqrt(1 - pow((double)s->beta2, t));
+    if (++x->good < s->growth_interval) return;
+    x->good = 0;
+    if (x->scale < 1e30f) x->scale *= 2;
 }
 
 HRM__BOTH hrm_real hrm__sign_sgd_element(hrm_real p, hrm_real g, hrm_real decay, hrm_real rate)
@@ -4875,6 +4947,11 @@ static void hrm__heads_gradients(const hrm__cpu_call *call, const hrm__team *tea
 static hrm_status hrm__cpu_heads_backward(hrm_device *dev, hrm_work *w)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    if (w->scaling) {
+        size_t n = (size_t)w->rows, logits = n * (size_t)w->d.T * (size_t)w->d.V;
+        for (size_t i = 0; i < logits; i++) w->dlogits[i] *= (hrm_real)w->scaling->scale;
+        for (size_t i = 0; i < 2 * n; i++) w->dq[i] *= (hrm_real)w->scaling->scale;
+    }
     call.whole = hrm__pack_lm_head_t;
     HRM__TRY(hrm__cpu_run(&call));
     call.whole = NULL;
@@ -4894,8 +4971,12 @@ static void hrm__act_begin_part(const hrm__cpu_call *call, const hrm__team *team
     for (size_t i = first; i < first + puzzles; i++) {
         if (!w->halted[i]) continue;
         for (int state = 0; state < w->d.states; state++)
-            for (size_t s = 0; s < S; s++)
-                memcpy((hrm_real *)w->z[state] + (i * S + s) * D, w->params + w->at.init[state], D * sizeof(hrm_real));
+            for (size_t s = 0; s < S; s++) {
+                hrm_real *z = (hrm_real *)w->z[state] + (i * S + s) * D;
+                memcpy(z, w->params + w->at.init[state], D * sizeof(hrm_real));
+                for (size_t k = 0; k < D && w->step->start_noise > 0; k++)
+                    z[k] += (hrm_real)hrm__start_noise(w->step, w->first_row + (int32_t)i, state, (uint32_t)(s * D + k));
+            }
         w->steps[i] = 0;
         memcpy(w->inputs + i * T, w->new_inputs + i * T, T * sizeof *w->inputs);
         memcpy(w->labels + i * T, w->new_labels + i * T, T * sizeof *w->labels);
@@ -5001,7 +5082,26 @@ static hrm_status hrm__cpu_norm(hrm_device *dev, hrm_work *w)
     HRM__TRY(hrm__cpu_run(&call));
     *w->norm = 0;
     for (int i = 0; i < HRM__NORM_PARTS; i++) *w->norm += call.c.norm_parts[i];
-    if (!(*w->norm - *w->norm == 0)) *w->bad = 1;
+    if (!(*w->norm - *w->norm == 0) && !w->scaling) *w->bad = 1;
+    return HRM_OK;
+}
+
+static int hrm__unscale(hrm_real *g, size_t n, float scale)
+{
+    int bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        g[i] /= (hrm_real)scale;
+        bad |= !(g[i] - g[i] == 0);
+    }
+    return bad;
+}
+
+static hrm_status hrm__cpu_unscale(hrm_device *dev, hrm_work *w)
+{
+    (void)dev;
+    w->scaling->skip = hrm__unscale(w->grads, hrm__gradient_count(&w->at, w->train), w->scaling->scale);
+    w->scaling->skip |= hrm__unscale(w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim, w->scaling->scale);
+    hrm__scaling_next(w->scaling, w->step, w->bad);
     return HRM_OK;
 }
 
@@ -5042,9 +5142,14 @@ static void hrm__muon_part(const hrm__cpu_call *call, const hrm__team *team)
 static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group *groups, int n)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
+    size_t ndim = (size_t)w->d.puzzle_ndim, rows = (size_t)w->rows;
     if (*w->bad) return HRM_OK;
+    if (w->scaling && w->scaling->skip) {
+        memset(w->grads, 0, hrm__gradient_count(&w->at, w->train) * sizeof *w->grads);
+        memset(w->puzzle_grad, 0, rows * ndim * sizeof *w->puzzle_grad);
+        return HRM_OK;
+    }
     for (int i = 0; i < n; i++) {
-        size_t ndim = (size_t)w->d.puzzle_ndim, rows = (size_t)w->rows;
         call.group = groups[i];
         if (call.group.optimizer != HRM_SIGN_SGD) {
             call.whole = call.group.optimizer == HRM_MUON ? hrm__muon_part : hrm__update_part;
@@ -5074,7 +5179,7 @@ static void hrm__average_part(const hrm__cpu_call *call, const hrm__team *team)
 static hrm_status hrm__cpu_average(hrm_device *dev, hrm_work *w, int swap)
 {
     hrm__cpu_call call = hrm__cpu_call_make(dev, w);
-    if (*w->bad && !swap) return HRM_OK;
+    if ((*w->bad || (w->scaling && w->scaling->skip)) && !swap) return HRM_OK;
     call.whole = hrm__average_part;
     call.swap = swap;
     return hrm__cpu_run(&call);
@@ -5211,7 +5316,7 @@ HRM_API const hrm_device_table *hrm_cpu_device(void) { return &hrm__cpu_table; }
 /* ==================================================================================================== >>model =============*/
 
 /* ---- what a description means, resolved and checked ------------------------------------------------------- >>describe ----*/
-static const char *const hrm__forward_names[] = {"default", "float32", "bfloat16", "int8"};
+static const char *const hrm__forward_names[] = {"default", "float32", "bfloat16", "float16", "int8"};
 
 static hrm_status hrm__resolve_recurrence(const hrm_recurrence *r, hrm_dims *d)
 {
@@ -5452,6 +5557,9 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     if ((int)r->device < 0 || r->device > HRM_CUDA || (int)r->forward_dtype < 0 || r->forward_dtype > HRM_FORWARD_INT8)
         return hrm__fail(HRM_ERR_ARGUMENT, "device %d or forward_dtype %d is not one of its values", (int)r->device,
                          (int)r->forward_dtype);
+    if (r->forward_dtype == HRM_FORWARD_FLOAT16 && r->device == HRM_CPU)
+        return hrm__fail(HRM_ERR_UNSUPPORTED,
+                         "forward_dtype float16 is for CUDA; on the CPU float32 trains and solves, bfloat16 and int8 solve");
     if (r->forward_dtype == HRM_FORWARD_DEFAULT)
         r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
     memset(d, 0, sizeof *d);
@@ -5942,6 +6050,8 @@ struct hrm_run {
     int        parts;      /* that its rows are worked on in; activations, logits and their gradients are of one */
     size_t     activation; /* bytes of one element of z */
     int        averaged;   /* 1: the model's weights are the average, w.average what is trained */
+    int        growth_interval; /* of the loss scale */
+    int64_t    skipped;    /* updates, by hrm_run_update */
     int        update;     /* as in its description */
     int        ran; /* 1: a segment was run, 2: its backward pass too */
     int        owned; /* by a trainer */
@@ -6020,6 +6130,7 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, c
     w->bad = (int32_t *)hrm__take(&a, 1, sizeof(int32_t));
     w->step = (hrm_step *)hrm__take(&a, 1, sizeof(hrm_step));
     if (w->train) {
+        if (d->dtype == HRM_FORWARD_FLOAT16) w->scaling = (hrm_scaling *)hrm__take(&a, 1, sizeof(hrm_scaling));
         for (int i = 0; i < d->states && !d->no_continue; i++) w->t[i] = hrm__take(&a, z, sizes->activation);
         w->dlogits = hrm__take_real(&a, n * T * V);
         w->dq = hrm__take_real(&a, B * 2);
@@ -6080,6 +6191,7 @@ static int hrm__updates_early(const hrm_model *m, const hrm_train_desc *t)
     const hrm_recurrence *r = m->desc.recurrence;
     unsigned seen = 0;
     if (t->optimizer == HRM_MUON || t->grad_clip > 0 || t->grad_accumulation > 1) return 0;
+    if (m->desc.forward_dtype == HRM_FORWARD_FLOAT16) return 0;
     if (!r && m->d.kept.slots > m->d.nets) return 0;
     for (int i = 0; r && i < r->num_passes; i++) {
         if (r->passes[i].slot < 0) continue;
@@ -6099,6 +6211,23 @@ static void hrm__run_dims(hrm_dims *d, const hrm_model_desc *model, const hrm_ru
     d->dropout = model->dropout > 0;
 }
 
+static hrm_status hrm__set_scaling(hrm_run *run, float scale)
+{
+    hrm_scaling s;
+    memset(&s, 0, sizeof s);
+    s.scale = scale;
+    if (!run->w.scaling) return HRM_OK;
+    return run->model->table->upload(run->model->dev, run->w.scaling, &s, sizeof s);
+}
+
+/* What its gradients are divided by when they are read, and the updates skipped; 1 and 0 where nothing is scaled. */
+static hrm_status hrm__get_scaling(const hrm_run *run, hrm_scaling *s)
+{
+    memset(s, 0, sizeof *s);
+    s->scale = 1;
+    return run->w.scaling ? run->model->table->download(run->model->dev, s, run->w.scaling, sizeof *s) : HRM_OK;
+}
+
 static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train, int parts)
 {
     /* train as in hrm_work */
@@ -6110,6 +6239,13 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
                   (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
         return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only",
                          hrm__forward_names[m->desc.forward_dtype]);
+    if (!(desc->loss_scale >= 0 && desc->loss_scale <= 1e30f) ||
+        (desc->loss_scale > 0 && desc->loss_scale < HRM_LOSS_SCALE_LEAST))
+        return hrm__fail(HRM_ERR_ARGUMENT, "loss_scale is %g, expected %g to 1e30, or 0 for 65536", (double)desc->loss_scale,
+                         (double)HRM_LOSS_SCALE_LEAST);
+    if (desc->loss_scale_growth_interval < 0)
+        return hrm__fail(HRM_ERR_ARGUMENT, "loss_scale_growth_interval is %d, expected 1 or more",
+                         desc->loss_scale_growth_interval);
     if (train == 3 && !hrm__puzzle_count(&m->d))
         return hrm__fail(HRM_ERR_ARGUMENT, "freeze_weights leaves nothing to learn: the model has no puzzle table "
                                            "(puzzle_emb_ndim 0)");
@@ -6121,6 +6257,7 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     run->seed = desc->seed;
     run->parts = parts;
     run->update = desc->update;
+    run->growth_interval = desc->loss_scale_growth_interval ? desc->loss_scale_growth_interval : 2000;
     run->learning = m->learning, run->thinking = m->thinking;
     run->num_passes = m->num_passes;
     run->passes_hash = m->passes_hash;
@@ -6142,7 +6279,8 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
         run->w.params = m->params;
         run->w.puzzle = m->puzzle;
         run->w.prepared = m->prepared;
-        status = hrm_run_reset(run);
+        status = hrm__set_scaling(run, desc->loss_scale > 0 ? desc->loss_scale : 65536);
+        if (status == HRM_OK) status = hrm_run_reset(run);
     }
     if (status != HRM_OK) {
         hrm_run_destroy(run);
@@ -6302,6 +6440,7 @@ static hrm_status hrm__update(hrm_run *run, int clip)
     hrm_device *dev = run->model->dev;
     hrm_work w = hrm__whole(run);
     HRM__TRY(t->reduce(dev, &w));
+    if (w.scaling) HRM__TRY(t->unscale(dev, &w));
     if (clip) HRM__TRY(t->norm(dev, &w));
     HRM__TRY(t->update(dev, &w, run->groups, run->num_groups));
     if (w.average) HRM__TRY(t->average(dev, &w, 0));
@@ -6343,12 +6482,14 @@ static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t numbe
     s.ponder_weight = run->model->desc.ponder_weight;
     s.dropout = run->model->desc.dropout;
     s.loss_scale = 1.0f / (float)d->B;
+    s.growth_interval = run->growth_interval;
     s.bias1 = s.bias2 = 1;
     return s;
 }
 
 static void hrm__step_rates(hrm_step *s, const hrm_update_desc *u, int64_t t)
 {
+    s->attempt = (uint64_t)t; /* of float16 the device knows how many it has skipped, and corrects the bias itself */
     s->rates[HRM_RATE_WEIGHTS].lr = u->lr, s->rates[HRM_RATE_WEIGHTS].weight_decay = u->weight_decay;
     s->rates[HRM_RATE_PUZZLE].lr = u->puzzle_emb_lr, s->rates[HRM_RATE_PUZZLE].weight_decay = u->puzzle_emb_weight_decay;
     s->rates[HRM_RATE_MUON].lr = u->muon_lr, s->rates[HRM_RATE_MUON].weight_decay = u->muon_weight_decay;
@@ -6418,12 +6559,22 @@ HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm)
 {
     const hrm_model *m = run->model;
     double squares;
+    hrm_scaling scaling;
     HRM__TRY(hrm__check_gradients(run));
     if (run->w.train == 3) return hrm__fail(HRM_ERR_ARGUMENT, "the weights are frozen: they have no gradient");
     HRM__TRY(m->table->norm(m->dev, &run->w));
     HRM__TRY(m->table->download(m->dev, &squares, run->w.norm, sizeof squares));
-    *norm = sqrt(squares);
+    HRM__TRY(hrm__get_scaling(run, &scaling));
+    *norm = sqrt(squares) / (double)scaling.scale;
     return squares - squares == 0 ? HRM_OK : hrm__fail(HRM_ERR_NAN, "the gradients' norm is %g", *norm);
+}
+
+static hrm_status hrm__fail_scaling(const char *when, const hrm_scaling *s)
+{
+    return hrm__fail(HRM_ERR_NAN,
+                     "%sthe gradients are not finite even with a loss_scale of %g: float16 is too narrow for them, or the "
+                     "learning rate too high; the weights are those before; forward_dtype bfloat16 and float32 have the range",
+                     when, (double)s->scale);
 }
 
 HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
@@ -6432,6 +6583,7 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
     hrm_step step = hrm__step_make(run, run->seed, run->segments);
     int32_t bad;
     int replayed;
+    hrm_scaling scaling;
     HRM__TRY(hrm__check_gradients(run));
     if (!run->update) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
     if (!(desc->beta1 >= 0 && desc->beta1 < 1 && desc->beta2 >= 0 && desc->beta2 < 1))
@@ -6446,14 +6598,17 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
         HRM__TRY(hrm_run_use_average(run, 0));
         if (run->updates == 0) HRM__TRY(hrm__average_begin(run));
     }
-    hrm__step_rates(&step, desc, run->updates + 1);
+    hrm__step_rates(&step, desc, run->updates + run->skipped + 1);
     HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
     HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, which), &replayed));
     if (!replayed) HRM__TRY(hrm__update(run, clip));
     HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__graph_key(run, which)));
     HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
+    HRM__TRY(hrm__get_scaling(run, &scaling));
+    if (bad == 2) return hrm__fail_scaling("", &scaling);
     if (bad) return hrm__fail(HRM_ERR_NAN, "a loss or a gradient is not finite; the weights are those before this update");
-    run->updates++;
+    run->updates += !scaling.skip;
+    run->skipped += scaling.skip;
     return HRM_OK;
 }
 
@@ -6467,10 +6622,13 @@ HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *va
     HRM__TRY(hrm__check_gradients(run));
     if (e->role == HRM_BUFFER || (e->role == HRM_TRAINED && run->w.train == 3))
         return hrm__fail(HRM_ERR_ARGUMENT, "tensor %s has no gradient in this run", e->name);
-    if (e->role == HRM_PUZZLE_TABLE)
-        return m->table->download(m->dev, values, run->w.puzzle_grad,
-                                  (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim * sizeof *values);
-    return m->table->download(m->dev, values, run->w.grads + e->offset, hrm__entry_size(e) * sizeof *values);
+    int table = e->role == HRM_PUZZLE_TABLE;
+    size_t n = table ? (size_t)run->w.d.B * (size_t)run->w.d.puzzle_ndim : hrm__entry_size(e);
+    hrm_scaling scaling;
+    HRM__TRY(hrm__get_scaling(run, &scaling));
+    HRM__TRY(m->table->download(m->dev, values, table ? run->w.puzzle_grad : run->w.grads + e->offset, n * sizeof *values));
+    for (size_t i = 0; run->w.scaling && i < n; i++) values[i] /= (hrm_real)scaling.scale;
+    return HRM_OK;
 }
 
 static hrm_metrics hrm__metrics_from(const double *sums)
@@ -6503,14 +6661,19 @@ HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more)
     total->count = count;
     total->step = more->step;
     total->lr = more->lr;
+    total->loss_scale = more->loss_scale;
+    total->skipped = more->skipped;
 }
 
 HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
 {
     double sums[HRM_METRIC_SUMS];
+    hrm_scaling scaling;
     if (!run->ran && !run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "the run has no metrics before its first segment");
     HRM__TRY(run->model->table->download(run->model->dev, sums, run->w.metrics, sizeof sums));
+    HRM__TRY(hrm__get_scaling(run, &scaling));
     *metrics = hrm__metrics_from(sums);
+    if (run->w.scaling) metrics->loss_scale = (double)scaling.scale, metrics->skipped = (double)scaling.skipped;
     return HRM_OK;
 }
 
@@ -6578,6 +6741,7 @@ typedef struct hrm__told {
     int there;
     int32_t bad;
     double norm, sums[HRM_METRIC_SUMS];
+    hrm_scaling scaling;
 } hrm__told; /* what the device says of it */
 
 struct hrm_trainer {
@@ -6794,6 +6958,8 @@ static hrm_run_desc hrm__trainer_run_desc(const hrm_train_desc *t)
     run.muon_ns_steps = t->muon_ns_steps;
     run.ema = t->ema;
     run.activation_checkpointing = t->activation_checkpointing;
+    run.loss_scale = t->loss_scale;
+    run.loss_scale_growth_interval = t->loss_scale_growth_interval;
     return run;
 }
 
@@ -6943,7 +7109,11 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     return HRM_OK;
 }
 
-enum { HRM__POST_NORM = HRM_METRIC_SUMS * sizeof(double), HRM__POST_BAD = HRM__POST_NORM + sizeof(double) }; /* in a slot */
+enum { /* in a slot */
+    HRM__POST_NORM = HRM_METRIC_SUMS * sizeof(double),
+    HRM__POST_SCALING = HRM__POST_NORM + sizeof(double),
+    HRM__POST_BAD = HRM__POST_SCALING + sizeof(hrm_scaling)
+};
 
 static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *told)
 {
@@ -6957,6 +7127,9 @@ static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *to
     HRM__TRY(table->collect(t->model->dev, slot, 0, told->sums, sizeof told->sums));
     HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_NORM, &told->norm, sizeof told->norm));
     HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_BAD, &told->bad, sizeof told->bad));
+    memset(&told->scaling, 0, sizeof told->scaling);
+    if (t->run->w.scaling)
+        HRM__TRY(table->collect(t->model->dev, slot, HRM__POST_SCALING, &told->scaling, sizeof told->scaling));
     told->there = 1;
     return HRM_OK;
 }
@@ -6973,6 +7146,8 @@ static hrm_status hrm__trainer_post(hrm_trainer *t)
     m->poster = t;
     HRM__TRY(m->table->post(m->dev, slot, 0, t->run->w.metrics, HRM_METRIC_SUMS * sizeof(double)));
     HRM__TRY(m->table->post(m->dev, slot, HRM__POST_NORM, t->run->w.norm, sizeof(double)));
+    if (t->run->w.scaling)
+        HRM__TRY(m->table->post(m->dev, slot, HRM__POST_SCALING, t->run->w.scaling, sizeof(hrm_scaling)));
     return m->table->post(m->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
 }
 
@@ -6987,6 +7162,11 @@ static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metric
         t->posted.step = 0;
         t->held.there = 0;
         hrm_status status = hrm__check_weights(t->model);
+        if (status == HRM_OK && told.bad == 2) {
+            char when[40];
+            snprintf(when, sizeof when, "step %lld: ", (long long)begun.step);
+            return hrm__fail_scaling(when, &told.scaling);
+        }
         if (status == HRM_ERR_NAN)
             return hrm__fail(
                 status,
@@ -6998,7 +7178,9 @@ static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metric
     }
     if (metrics) {
         *metrics = hrm__metrics_from(told.sums);
-        metrics->grad_norm = t->clip ? sqrt(told.norm) : 0;
+        metrics->grad_norm = t->clip && !told.scaling.skip ? sqrt(told.norm) : 0;
+        metrics->loss_scale = (double)told.scaling.scale;
+        metrics->skipped = (double)told.scaling.skipped;
         metrics->step = begun.step;
         metrics->lr = begun.lr;
     }
@@ -7116,6 +7298,7 @@ static hrm_status hrm__solver_for(hrm_model *m, int rows)
 
 typedef struct hrm__thinking {
     int max_steps, adaptive, want_logits;
+    const hrm_solve_desc *noise; /* NULL: none */
     /* rows that are done: index in the call, and row of the solver's host buffers (predictions, logits, q) */
     hrm_status (*on_done)(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted);
     void (*on_segment)(void *user, const hrm__solver *s, int segment, int n);
@@ -7131,6 +7314,15 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
     size_t T = (size_t)w->d.T, V = (size_t)w->d.V;
     int n = batch->rows, replayed;
     w->rows = n;
+    hrm_step start;
+    memset(&start, 0, sizeof start);
+    start.copies = 1;
+    if (how->noise) {
+        start.start_noise = how->noise->start_noise;
+        start.noise_seed = how->noise->noise_seed;
+        start.copies = how->noise->copies ? how->noise->copies : 1;
+    }
+    HRM__TRY(t->upload(m->dev, w->step, &start, sizeof start));
     HRM__TRY(hrm__offer(run, batch));
     HRM__TRY(hrm__fill_i32(run, w->halted, 1, (size_t)n));
     HRM__TRY(hrm__refresh(run));
@@ -7210,6 +7402,9 @@ HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answ
     int rows = desc->rows ? desc->rows : 1, max_steps = desc->max_steps ? desc->max_steps : m->d.halt_max_steps;
     if (rows < 1 || max_steps < 1)
         return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d and max_steps %d, expected 1 or more", rows, max_steps);
+    if (!(desc->start_noise >= 0 && desc->start_noise <= 1e6f) || desc->copies < 0)
+        return hrm__fail(HRM_ERR_ARGUMENT, "start_noise is %g and copies %d, expected 0 to 1e6 and 0 or more",
+                         (double)desc->start_noise, desc->copies);
     HRM__TRY(hrm__solver_for(m, rows));
     memset(&batch, 0, sizeof batch);
     batch.rows = batch.filled = rows;
@@ -7221,6 +7416,7 @@ HRM_API hrm_status hrm_solve(hrm_model *m, const int32_t *puzzles, int32_t *answ
     memset(&how, 0, sizeof how);
     how.max_steps = max_steps;
     how.adaptive = !desc->no_halting;
+    how.noise = desc;
     how.on_done = hrm__solve_done;
     how.on_segment = desc->on_segment ? hrm__solve_segment : NULL;
     how.user = &call;
@@ -11857,7 +12053,7 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
         "weight_decay puzzle_emb_lr puzzle_emb_weight_decay seed checkpoint_path eval_save_outputs project_name run_name "
         "load_checkpoint data_paths data_paths_test evaluators min_eval_interval ema ema_rate ema_from freeze_weights "
         "optimizer adam_eps muon_lr muon_momentum muon_weight_decay muon_ns_steps grad_clip grad_accumulation "
-        "activation_checkpointing curriculum_steps exploration_steps loss_scale "
+        "activation_checkpointing curriculum_steps exploration_steps loss_scale loss_scale_growth_interval "
         "architectures model_type torch_dtype dtype transformers_version auto_map library_name license tags wandb_version "
         "hydra defaults";
     int trm = 0;
@@ -12435,7 +12631,8 @@ enum { HRM__STATE_FORMAT = 2 };
 
 static hrm_dtype hrm__activation_dtype(const hrm_model *m)
 {
-    return m->sizes.activation == 2 ? HRM_BF16 : m->sizes.activation == 4 ? HRM_F32 : HRM_F64;
+    if (m->sizes.activation == 2) return m->desc.forward_dtype == HRM_FORWARD_FLOAT16 ? HRM_F16 : HRM_BF16;
+    return m->sizes.activation == 4 ? HRM_F32 : HRM_F64;
 }
 
 /* The list is made in one place, entry by entry; with list NULL it is only counted. */
@@ -12500,6 +12697,10 @@ static hrm__state_plan hrm__state_list(const hrm_trainer *t, int format, hrm__st
     hrm__state_add(&p, HRM_I32, B, T, w->inputs, 0, token, 0, "carry.", "inputs");
     hrm__state_add(&p, HRM_I32, B, T, w->labels, 0, token, -100, "carry.", "labels");
     hrm__state_add(&p, HRM_I32, 0, B, w->ids, 0, id, 0, "carry.", "puzzle_identifiers");
+    if (!w->scaling) return p;
+    hrm__state_add(&p, HRM_F32, 0, 1, &w->scaling->scale, (double)HRM_LOSS_SCALE_LEAST, 4e30, 0, "loss_scale.", "scale");
+    hrm__state_add(&p, HRM_I32, 0, 1, &w->scaling->good, 0, INT_MAX, 0, "loss_scale.", "good");
+    hrm__state_add(&p, HRM_I64, 0, 1, &w->scaling->skipped, 0, 9e15, 0, "loss_scale.", "skipped");
     return p;
 }
 

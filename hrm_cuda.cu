@@ -8,7 +8,7 @@
  * CUDA runtime is needed; with -DHRM_USE_CUBLAS (and -lcublasLt) the products without a fused ending go to cuBLASLt.
  * HRM_CUDA_SYNC=1 in the environment waits after every kernel, so that a fault is reported under the kernel's own name.
  *
- * How a block runs. T is the type of activations, bfloat16 or float; M = rows * S.
+ * How a block runs. T is the type of activations, bfloat16, float16 or float; M = rows * S.
  *
  *   qkv = r0 (s0 Wqkv^T)      the RMS norm has no weight, so it is a factor per row: the stream stays unnormalised (s), and
  *   o   = attention(qkv)      whoever reads it multiplies by r = 1/sqrt(mean(s^2)+eps), from sums of squares that the
@@ -33,6 +33,7 @@
 
 #include <cuda.h>
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #ifdef HRM_USE_CUBLAS
     #include <cublasLt.h>
@@ -45,6 +46,7 @@
 
 /* ==================================================================================================== >>cuda-basics ======*/
 typedef __nv_bfloat16 bf16;
+typedef __half        f16;
 
 #define TRY(call) \
     do { \
@@ -57,19 +59,32 @@ static inline int min_int(int a, int b) { return a < b ? a : b; }
 
 __device__ __forceinline__ float to_float(float x) { return x; }
 __device__ __forceinline__ float to_float(bf16 x) { return __bfloat162float(x); }
+__device__ __forceinline__ float to_float(f16 x) { return __half2float(x); }
 template <class T> __device__ __forceinline__ T from_float(float x);
 template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
 template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) { return __float2bfloat16_rn(x); }
+template <> __device__ __forceinline__ f16 from_float<f16>(float x) { return __float2half_rn(x); } /* too large: infinity */
 
-__device__ __forceinline__ uint32_t pack2(float a, float b)
+/* two of a 16-bit type */
+template <class T = bf16> __device__ __forceinline__ uint32_t pack2(float a, float b)
 {
     __nv_bfloat162 p = __floats2bfloat162_rn(a, b);
     return *(uint32_t *)&p;
 }
-__device__ __forceinline__ void unpack2(float *a, uint32_t p)
+template <> __device__ __forceinline__ uint32_t pack2<f16>(float a, float b)
+{
+    __half2 p = __floats2half2_rn(a, b);
+    return *(uint32_t *)&p;
+}
+template <class T = bf16> __device__ __forceinline__ void unpack2(float *a, uint32_t p)
 {
     a[0] = __uint_as_float(p << 16);
     a[1] = __uint_as_float(p & 0xffff0000u);
+}
+template <> __device__ __forceinline__ void unpack2<f16>(float *a, uint32_t p)
+{
+    float2 f = __half22float2(*(__half2 *)&p);
+    a[0] = f.x, a[1] = f.y;
 }
 
 /* W consecutive elements, W = 8 (16-byte aligned) or 1 */
@@ -80,11 +95,11 @@ template <int W> __device__ __forceinline__ void load(float *v, const float *p)
         v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w, v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
     } else v[0] = *p;
 }
-template <int W> __device__ __forceinline__ void load(float *v, const bf16 *p)
+template <int W, class T> __device__ __forceinline__ void load(float *v, const T *p)
 {
     if (W == 8) {
         uint4 a = *(const uint4 *)p;
-        unpack2(v, a.x), unpack2(v + 2, a.y), unpack2(v + 4, a.z), unpack2(v + 6, a.w);
+        unpack2<T>(v, a.x), unpack2<T>(v + 2, a.y), unpack2<T>(v + 4, a.z), unpack2<T>(v + 6, a.w);
     } else v[0] = to_float(*p);
 }
 template <int W> __device__ __forceinline__ void store(float *p, const float *v)
@@ -94,10 +109,11 @@ template <int W> __device__ __forceinline__ void store(float *p, const float *v)
         ((float4 *)p)[1] = make_float4(v[4], v[5], v[6], v[7]);
     } else *p = v[0];
 }
-template <int W> __device__ __forceinline__ void store(bf16 *p, const float *v)
+template <int W, class T> __device__ __forceinline__ void store(T *p, const float *v)
 {
-    if (W == 8) *(uint4 *)p = make_uint4(pack2(v[0], v[1]), pack2(v[2], v[3]), pack2(v[4], v[5]), pack2(v[6], v[7]));
-    else *p = from_float<bf16>(v[0]);
+    if (W == 8)
+        *(uint4 *)p = make_uint4(pack2<T>(v[0], v[1]), pack2<T>(v[2], v[3]), pack2<T>(v[4], v[5]), pack2<T>(v[6], v[7]));
+    else *p = from_float<T>(v[0]);
 }
 /* n <= 8 elements; vector: all eight at once are allowed */
 template <class T> __device__ __forceinline__ void load_some(float *v, const T *p, int n, int vector)
@@ -182,6 +198,7 @@ template <class T> struct ending {
     float         inv_I;
     float         alpha, beta; /* END_SCALED */
     size_t        step_A, step_B, step_out; /* elements from one matrix to the next; x lies as out does */
+    const float  *r, *k;    /* [M] END_SWIGLU_BACK with a norm inside: its factor, and see normalise_backward_kernel; or NULL */
 };
 __host__ __device__ constexpr bool ends_swiglu(int kind) { return kind == END_SWIGLU || kind == END_SWIGLU_NORM; }
 __host__ __device__ constexpr bool ends_residual(int kind) { return kind == END_RESIDUAL || kind == END_RESIDUAL_NORM; }
@@ -206,6 +223,15 @@ template <class T> __device__ __forceinline__ float inner_factor(const ending<T>
 }
 
 __device__ __forceinline__ float silu(float x) { return __fdividef(x, 1.0f + __expf(-x)); }
+
+/* SwiGLU with a norm of factor r inside, dh times r: gate and up become their gradients, the result is h / r */
+__device__ __forceinline__ float swiglu_norm_back(float *gate, float *up, float dh, float sigmoid, float k)
+{
+    float g = *gate, u = *up, p = g * u, dn = dh * sigmoid, dp = fmaf(-k, p, dn);
+    *gate = fmaf(fmaf(-dn, sigmoid, dn), p, dp * u);
+    *up = dp * g;
+    return sigmoid * p;
+}
 
 template <int KIND, class T>
 __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, float *v, float rs, float *squares)
@@ -257,12 +283,20 @@ __device__ __forceinline__ void end_chunk(const ending<T> &e, int row, int col, 
         T *gate_up = e.gate_up + (size_t)row * 2 * e.N + 2 * col;
         load<8>(g, gate_up);
         load<8>(u, gate_up + 8);
+        if (e.k) {
+            float r = e.r[row], k = e.k[row];
+            for (int i = 0; i < 8; i++) {
+                float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i]));
+                h[i] = swiglu_norm_back(&g[i], &u[i], r * v[i], sigmoid, k) * r;
+            }
+        } else {
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i])), s = g[i] * sigmoid, d = v[i];
-            h[i] = s * u[i];
-            g[i] = d * u[i] * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
-            u[i] = d * s;
+            for (int i = 0; i < 8; i++) {
+                float sigmoid = __fdividef(1.0f, 1.0f + __expf(-g[i])), s = g[i] * sigmoid, d = v[i];
+                h[i] = s * u[i];
+                g[i] = d * u[i] * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
+                u[i] = d * s;
+            }
         }
         store<8>(gate_up, g);
         store<8>(gate_up + 8, u);
@@ -305,8 +339,8 @@ __device__ __forceinline__ void end_tile(const ending<T> &e, const float *C, int
 }
 
 /* ==================================================================================================== >>cuda-gemm-simt ===
- * C [M,N] = A B^T with plain multiply-adds, any type and size: the float32 path, and bfloat16 in sizes that the tensor cores'
- * loads do not take. A is [M,K], or [K,M] when TRANS; B [N,K] or [K,N].
+ * C [M,N] = A B^T with plain multiply-adds, any type and size: the float32 path, and the others in sizes that the tensor
+ * cores' loads do not take. A is [M,K], or [K,M] when TRANS; B [N,K] or [K,N].
  */
 enum { SIMT_M = 64, SIMT_N = 64, SIMT_K = 16, SIMT_THREADS = 256 };
 
@@ -376,7 +410,14 @@ template <bool TRANS> __device__ __forceinline__ void ldmatrix4(uint32_t *r, uin
                      : "r"(address)
                      : "memory");
 }
-__device__ __forceinline__ void mma16816(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
+template <class T> __device__ __forceinline__ void mma16816(float *c, const uint32_t *a, uint32_t b0, uint32_t b1);
+template <> __device__ __forceinline__ void mma16816<f16>(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+template <> __device__ __forceinline__ void mma16816<bf16>(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
 {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
@@ -399,13 +440,13 @@ template <int CHUNKS> __device__ __forceinline__ uint32_t swizzled(int row, int 
 
 /* [ROWS,COLS] of a matrix with `ld` elements a row into a tile; from: its corner; rows, cols: how many are there, the rest is
  * zero. A thread's chunks are a fixed number of rows apart, so that all but one addition stays outside the caller's loop. */
-template <int ROWS, int COLS, int THREADS>
-__device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld, int rows, int cols)
+template <int ROWS, int COLS, int THREADS, class T>
+__device__ __forceinline__ void mma_load(uint32_t tile, const T *from, int ld, int rows, int cols)
 {
     constexpr int CHUNKS = COLS / 8, STEP = THREADS / CHUNKS;
     static_assert(STEP % 8 == 0 && ROWS % STEP == 0, "the swizzle must not change from one of a thread's rows to the next");
     int r = (int)threadIdx.x / CHUNKS, c = (int)threadIdx.x % CHUNKS;
-    const bf16 *p = from + (size_t)r * ld + c * 8;
+    const T *p = from + (size_t)r * ld + c * 8;
     uint32_t to = tile + swizzled<CHUNKS>(r, c);
     bool there = c * 8 < cols;
 #pragma unroll
@@ -415,9 +456,8 @@ __device__ __forceinline__ void mma_load(uint32_t tile, const bf16 *from, int ld
     }
 }
 
-template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
-__global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
-    gemm_mma(const bf16 *A, const bf16 *B, int K, int splits, ending<bf16> e)
+template <int KIND, class T, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
+__global__ void __launch_bounds__(32 * WARPS_M * WARPS_N) gemm_mma(const T *A, const T *B, int K, int splits, ending<T> e)
 {
     constexpr int THREADS = 32 * WARPS_M * WARPS_N, WM = BM / WARPS_M, WN = BN / WARPS_N, MT = WM / 16, NT = WN / 8;
     constexpr int A_BYTES = BM * MMA_K * 2, STAGE = (BM + BN) * MMA_K * 2;
@@ -489,7 +529,7 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
 #pragma unroll
             for (int i = 0; i < MT; i++)
 #pragma unroll
-                for (int j = 0; j < NT; j++) mma16816(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+                for (int j = 0; j < NT; j++) mma16816<T>(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
         }
     }
     cp_async_wait<0>();
@@ -504,7 +544,7 @@ __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)
             *(float2 *)(c + 8 * (BN + 4)) = make_float2(acc[i][j][2], acc[i][j][3]);
         }
     __syncthreads();
-    end_tile<KIND, bf16, BM, BN, THREADS>(e, C, BN + 4, m0, n0, n0 / BN, split);
+    end_tile<KIND, T, BM, BN, THREADS>(e, C, BN + 4, m0, n0, n0 / BN, split);
 }
 
 /* ==================================================================================================== >>cuda-gemm-wgmma ==
@@ -519,7 +559,7 @@ enum { WG_BOX_ROWS = 16, WG_BOX_COLUMNS = 64, WG_BOX = WG_BOX_ROWS * WG_BOX_COLU
 enum { WG_SHARED = WG_STAGES * WG_STAGE + WG_WARPS * WG_BOXES * WG_BOX + 1024 + 256 };
 constexpr int wg_cluster(bool trans) { return trans ? 2 : 1; }
 
-/* A and B; out; the residual. Of END_SWIGLU_BACK: gate and up's gradient, A and B of the second product; else b2: B by halves */
+/* A and B; out; the residual; B by halves. END_SWIGLU_BACK: in is the gradient of gate and up, a2 and b2 its second product's */
 struct wg_maps { CUtensorMap a, b, out, in, a2, b2; };
 
 __device__ __forceinline__ void barrier_init(uint32_t barrier, int count)
@@ -682,7 +722,10 @@ __device__ __forceinline__ float factor_of(const float *ahead, const float *from
     sum += __shfl_xor_sync(0xffffffffu, sum, 2);
     return rsqrtf(sum * inverse + eps);
 }
-__host__ __device__ constexpr bool ends_scaled(int kind) { return kind == END_STORE || ends_swiglu(kind) || ends_residual(kind); }
+__host__ __device__ constexpr bool takes_factor(int kind)
+{
+    return kind == END_STORE || ends_swiglu(kind) || ends_residual(kind);
+}
 template <int KIND> __device__ __forceinline__ bool turns_repeat(const ending<bf16> &e, int n0)
 {
     return KIND == END_STORE && e.rope && n0 + WG_N <= e.rope_columns && 64 % e.head_dim == 0 && e.head_dim >= 8;
@@ -693,13 +736,14 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = min(m0 + g + 8 * half, e.M - 1);
-        if (ends_scaled(KIND) && e.squares) load_sums(p.squares[half], e.squares, row, e.slots);
+        if (takes_factor(KIND) && e.squares) load_sums(p.squares[half], e.squares, row, e.slots);
         if (KIND == END_RESIDUAL_NORM) load_sums(p.inner[half], e.inner, row, e.inner_slots);
         if (turns_repeat<KIND>(e, n0)) {
             const float2 *table = e.rope + (unsigned)row % (unsigned)e.S * (unsigned)(e.head_dim / 2);
 #pragma unroll
             for (int u = 0; u < 8; u++) p.turn[half][u] = table[((8 * u + 2 * t) & (e.head_dim - 1)) >> 1];
         }
+        if (KIND == END_SWIGLU_BACK && e.k) p.squares[half][0] = e.r[row], p.inner[half][0] = e.k[row];
     }
 }
 __device__ __forceinline__ float tanh_fast(float x)
@@ -738,13 +782,14 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
         return;
     }
     constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK, SWIGLU = ends_swiglu(KIND);
-    float squares[2] = {}, rs[2] = {1.0f, 1.0f}, inner[2] = {1.0f, 1.0f};
+    float squares[2] = {}, rs[2] = {1.0f, 1.0f}, inner[2] = {1.0f, 1.0f}, mean[2] = {};
     int end = min(n0 + columns, BACK ? 2 * e.N : e.N);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = min(m0 + g + 8 * half, e.M - 1);
-        if (ends_scaled(KIND) && e.squares)
+        if (takes_factor(KIND) && e.squares)
             rs[half] = factor_of(p.squares[half], e.squares, row, e.slots, e.inv_D, e.eps);
+        if (BACK && e.k) inner[half] = p.squares[half][0], mean[half] = p.inner[half][0];
         if (KIND == END_RESIDUAL_NORM) inner[half] = factor_of(p.inner[half], e.inner, row, e.inner_slots, e.inv_I, e.eps);
     }
     if (KIND == END_STORE) {
@@ -826,12 +871,10 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
                     float x[2], y[2], h[2];
 #pragma unroll
                     for (int c = 0; c < 2; c++) {
-                        float gate = v[8 * i + 2 * half + c], up = v[8 * i + 4 + 2 * half + c];
-                        float sigmoid = __fdividef(1.0f, 1.0f + __expf(-gate)), s = gate * sigmoid;
-                        float of_h = dh[4 * (4 * j + i) + 2 * half + c];
-                        h[c] = s * up;
-                        x[c] = of_h * up * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
-                        y[c] = of_h * s;
+                        x[c] = v[8 * i + 2 * half + c], y[c] = v[8 * i + 4 + 2 * half + c];
+                        float sigmoid = __fdividef(1.0f, 1.0f + __expf(-x[c]));
+                        h[c] = inner[half] * swiglu_norm_back(&x[c], &y[c], inner[half] * dh[4 * (4 * j + i) + 2 * half + c],
+                                                              sigmoid, mean[half]);
                     }
                     q[half] = pack2(x[0], x[1]), q[2 + half] = pack2(y[0], y[1]);
                     packed[j % 2 * 2 + i / 2][i % 2 * 2 + half] = pack2(h[0], h[1]);
@@ -902,16 +945,21 @@ __device__ __forceinline__ wg_item item_at(int i, int whole, int n_tiles, int ti
     x.first = (int)((long long)all * x.split / splits), x.last = (int)((long long)all * (x.split + 1) / splits);
     return x;
 }
-__host__ __device__ constexpr bool wg_halves(int kind, bool trans) { return !trans && kind != END_PART && kind != END_SWIGLU_BACK; }
+__host__ __device__ constexpr bool wg_halves(int kind, bool trans)
+{
+    return !trans && kind != END_PART && kind != END_SWIGLU_BACK;
+}
 
 /* END_SWIGLU_BACK: a tile is gate and up, 256 columns of A B^T, and with them dh, 128 columns of A2 B2^T. */
 template <int KIND, bool TRANS>
 __global__ void __launch_bounds__(WG_THREADS, 1)
-    gemm_wgmma(const __grid_constant__ wg_maps maps, int K, int splits, int whole, const __grid_constant__ ending<bf16> e)
+    gemm_wgmma(const __grid_constant__ wg_maps maps, int K, int splits, int whole,
+               const __grid_constant__ ending<bf16> e)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     constexpr int CLUSTER = TRANS ? 2 : 1;
-    constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK, HALVES = wg_halves(KIND, TRANS);
+    constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK,
+                   HALVES = wg_halves(KIND, TRANS);
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, boxes = base + WG_STAGES * WG_STAGE;
     uint32_t full = boxes + WG_WARPS * WG_BOXES * WG_BOX, empty = full + 8 * WG_STAGES, arrived = empty + 8 * WG_STAGES;
@@ -929,7 +977,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
     else __syncthreads();
     chain();
     /* the CTAs of a cluster take rows that follow one another, of the same columns */
-    int n_tiles = ceil_div(BACK ? 2 * e.N : e.N, WG_N), tiles = ceil_div(e.M, WG_M * CLUSTER) * n_tiles, all = ceil_div(K, WG_K);
+    int n_tiles = ceil_div(BACK ? 2 * e.N : e.N, WG_N), tiles = ceil_div(e.M, WG_M * CLUSTER) * n_tiles,
+        all = ceil_div(K, WG_K);
     if (!HALVES) whole = tiles * splits;
     int items = 2 * tiles * splits - whole;
     int slot = 0, phase = 0;
@@ -1025,7 +1074,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
             settle<128>(d);
             if (BACK) settle<BACK ? 64 : 1>(dh);
-            end_registers<KIND>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, x.columns, x.split);
+            end_registers<KIND>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, x.columns,
+                                x.split);
         }
         if (lane == 0) asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
     }
@@ -1189,10 +1239,10 @@ template <class T, bool KV> __global__ void attention_backward_simt(attention_ar
     }
 }
 
-/* Tensor cores: bfloat16, head_dim a multiple of 8, filled up with zeros to HD. Tiles stand in shared memory with rows of
+/* Tensor cores: 16-bit types, head_dim a multiple of 8, filled up with zeros to HD. Tiles stand in shared memory with rows of
  * HD + 8 elements, which keeps ldmatrix free of bank conflicts. */
-template <int HD>
-__device__ __forceinline__ void attention_load(uint32_t tile, const bf16 *from, int stride, int r0, int rows, int S, int hd)
+template <int HD, class T>
+__device__ __forceinline__ void attention_load(uint32_t tile, const T *from, int stride, int r0, int rows, int S, int hd)
 {
     constexpr int CHUNKS = HD / 8;
     for (int i = (int)threadIdx.x; i < rows * CHUNKS; i += (int)blockDim.x) {
@@ -1203,15 +1253,15 @@ __device__ __forceinline__ void attention_load(uint32_t tile, const bf16 *from, 
     }
 }
 /* 16 rows of registers (as mma leaves them) through this warp's rows of a tile to memory */
-template <int HD>
-__device__ __forceinline__ void attention_store(bf16 *to, int stride, bf16 *tile, const float (*v)[4], int r0, int S, int hd)
+template <int HD, class T>
+__device__ __forceinline__ void attention_store(T *to, int stride, T *tile, const float (*v)[4], int r0, int S, int hd)
 {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
     __syncwarp();
 #pragma unroll
     for (int n = 0; n < HD / 8; n++) {
-        *(uint32_t *)(tile + g * (HD + 8) + n * 8 + 2 * t) = pack2(v[n][0], v[n][1]);
-        *(uint32_t *)(tile + (g + 8) * (HD + 8) + n * 8 + 2 * t) = pack2(v[n][2], v[n][3]);
+        *(uint32_t *)(tile + g * (HD + 8) + n * 8 + 2 * t) = pack2<T>(v[n][0], v[n][1]);
+        *(uint32_t *)(tile + (g + 8) * (HD + 8) + n * 8 + 2 * t) = pack2<T>(v[n][2], v[n][3]);
     }
     __syncwarp();
     for (int i = lane; i < 16 * (HD / 8); i += 32) {
@@ -1227,7 +1277,7 @@ template <int HD, int MT> constexpr int attention_forward_shared(int warps)
     return (warps * 16 * MT + 4 * ATTENTION_KEYS) * (HD + 8) * 2;
 }
 
-template <int HD, int MT, int NT>
+template <int HD, int MT, int NT, class T>
 __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)[2], float (*l)[2],
                                                const uint32_t (*q)[HD / 16][4], uint32_t k_tile, uint32_t v_tile, int row,
                                                int col, int S, int causal, float scale)
@@ -1245,8 +1295,8 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
                 k_tile + (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * (HD + 8) + k * 16 + (lane >> 3 & 1) * 8) * 2));
 #pragma unroll
             for (int i = 0; i < MT; i++) {
-                mma16816(s[i][2 * n], q[i][k], b[0], b[1]);
-                mma16816(s[i][2 * n + 1], q[i][k], b[2], b[3]);
+                mma16816<T>(s[i][2 * n], q[i][k], b[0], b[1]);
+                mma16816<T>(s[i][2 * n + 1], q[i][k], b[2], b[3]);
             }
         }
     if (causal || col + NT * 8 > S) {
@@ -1289,8 +1339,9 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
         uint32_t p[MT][4];
 #pragma unroll
         for (int i = 0; i < MT; i++) {
-            p[i][0] = pack2(s[i][2 * n][0], s[i][2 * n][1]), p[i][1] = pack2(s[i][2 * n][2], s[i][2 * n][3]);
-            p[i][2] = pack2(s[i][2 * n + 1][0], s[i][2 * n + 1][1]), p[i][3] = pack2(s[i][2 * n + 1][2], s[i][2 * n + 1][3]);
+            p[i][0] = pack2<T>(s[i][2 * n][0], s[i][2 * n][1]), p[i][1] = pack2<T>(s[i][2 * n][2], s[i][2 * n][3]);
+            p[i][2] = pack2<T>(s[i][2 * n + 1][0], s[i][2 * n + 1][1]);
+            p[i][3] = pack2<T>(s[i][2 * n + 1][2], s[i][2 * n + 1][3]);
         }
 #pragma unroll
         for (int d = 0; d < HD / 16; d++) {
@@ -1298,8 +1349,8 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
             ldmatrix4<true>(b, v_tile + (uint32_t)(((n * 16 + (lane & 15)) * (HD + 8) + d * 16 + (lane >> 4) * 8) * 2));
 #pragma unroll
             for (int i = 0; i < MT; i++) {
-                mma16816(o[i][2 * d], p[i], b[0], b[1]);
-                mma16816(o[i][2 * d + 1], p[i], b[2], b[3]);
+                mma16816<T>(o[i][2 * d], p[i], b[0], b[1]);
+                mma16816<T>(o[i][2 * d + 1], p[i], b[2], b[3]);
             }
         }
     }
@@ -1308,16 +1359,16 @@ __device__ __forceinline__ void attention_step(float (*o)[HD / 8][4], float (*m)
 /* registers for three blocks of six warps, which is what S = 82 makes, on a multiprocessor */
 constexpr int attention_registers(int HD, int MT) { return HD <= 64 && MT == 1 ? 112 : 255; }
 
-template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(attention_args<bf16> x)
+template <int HD, int MT, class T>
+__global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(attention_args<T> x)
 {
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16 * MT, hd = x.head_dim,
         D = x.heads * hd;
-    int tiles = ceil_div(x.S, rows), part = (int)blockIdx.x / tiles, head = part % x.heads, b = part / x.heads,
-        q0 = (int)blockIdx.x % tiles * rows, first = q0 + warp * 16 * MT;
+    int head = (int)blockIdx.y, b = (int)blockIdx.z, q0 = (int)blockIdx.x * rows, first = q0 + warp * 16 * MT;
     constexpr int TILE = ATTENTION_KEYS * (HD + 8) * 2;
     uint32_t q_tile = shared_address(shared), ring = q_tile + (uint32_t)(rows * (HD + 8) * 2);
-    const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd;
+    const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd;
     int end = x.causal ? min(x.S, q0 + rows) : x.S, steps = ceil_div(end, ATTENTION_KEYS);
     auto fetch = [&](int j) {
         uint32_t at = ring + (uint32_t)((j & 1) * 2 * TILE);
@@ -1348,10 +1399,10 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
         uint32_t k_tile = ring + (uint32_t)((j & 1) * 2 * TILE);
         int col = j * ATTENTION_KEYS;
         if (end - col > 32)
-            attention_step<HD, MT, 8>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
+            attention_step<HD, MT, 8, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
                                       x.scale_log2);
         else
-            attention_step<HD, MT, 4>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
+            attention_step<HD, MT, 4, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
                                       x.scale_log2);
     }
 #pragma unroll
@@ -1367,7 +1418,7 @@ template <int HD, int MT> __global__ void __maxnreg__(attention_registers(HD, MT
 #pragma unroll
             for (int n = 0; n < HD / 8; n++) o[i][n][2 * h] *= inverse, o[i][n][2 * h + 1] *= inverse;
         }
-        attention_store<HD>(x.o + (size_t)b * x.S * D + head * hd, D, (bf16 *)shared + (warp * MT + i) * 16 * (HD + 8), o[i],
+        attention_store<HD>(x.o + (size_t)b * x.S * D + head * hd, D, (T *)shared + (warp * MT + i) * 16 * (HD + 8), o[i],
                             first + i * 16, x.S, hd);
     }
 }
@@ -1378,19 +1429,19 @@ template <int HD> constexpr int attention_backward_shared(int warps)
     return (2 * warps * 16 + 4 * ATTENTION_COLUMNS) * (HD + 8) * 2;
 }
 
-template <int HD, bool KV>
-__global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(attention_args<bf16> x)
+template <int HD, bool KV, class T>
+__global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(attention_args<T> x)
 {
     /* X1, X2: this block's rows, Q and dO, or (KV) K and V. Y1, Y2: what passes by, K and V, or Q and dO. Each warp has 16
      * rows. */
-    constexpr int NT = ATTENTION_COLUMNS / 8, ROW = HD + 8, TILE = ATTENTION_COLUMNS * ROW * 2;
+    constexpr int ROW = HD + 8, TILE = ATTENTION_COLUMNS * ROW * 2;
+    constexpr int NT = KV && (HD == 32 || HD == 64) ? 2 : 4, COLUMNS = NT * 8; /* at once: what the registers hold */
     extern __shared__ __align__(128) unsigned char shared[];
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, rows = (int)blockDim.x / 32 * 16, hd = x.head_dim,
         D = x.heads * hd;
-    int tiles = ceil_div(x.S, rows), part = (int)blockIdx.x / tiles, head = part % x.heads, b = part / x.heads,
-        r0 = (int)blockIdx.x % tiles * rows, first = r0 + warp * 16;
+    int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
     uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
-    const bf16 *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
+    const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
     const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
     int begin = KV && x.causal ? r0 / ATTENTION_COLUMNS : 0;
     int end = ceil_div(!KV && x.causal ? min(x.S, r0 + rows) : x.S, ATTENTION_COLUMNS);
@@ -1415,59 +1466,63 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
         __syncthreads();
         if (j + 1 < end) fetch(j + 1);
         uint32_t y1 = ring + (uint32_t)((j & 1) * 2 * TILE), y2 = y1 + TILE;
-        float s[NT][4] = {}, dp[NT][4] = {};
+#pragma unroll 1
+        for (int col = j * ATTENTION_COLUMNS; col < (j + 1) * ATTENTION_COLUMNS; col += COLUMNS) {
+            float s[NT][4] = {}, dp[NT][4] = {};
+#pragma unroll (NT == 2 ? 1 : HD / 16)
+            for (int k = 0; k < HD / 16; k++) {
+                uint32_t a1[4], a2[4], at = (uint32_t)(((warp * 16 + (lane & 15)) * ROW + k * 16 + (lane >> 4) * 8) * 2);
+                ldmatrix4<false>(a1, x1 + at);
+                ldmatrix4<false>(a2, x2 + at);
 #pragma unroll
-        for (int k = 0; k < HD / 16; k++) {
-            uint32_t a1[4], a2[4], at = (uint32_t)(((warp * 16 + (lane & 15)) * ROW + k * 16 + (lane >> 4) * 8) * 2);
-            ldmatrix4<false>(a1, x1 + at);
-            ldmatrix4<false>(a2, x2 + at);
-#pragma unroll
-            for (int n = 0; n < NT / 2; n++) {
-                uint32_t y[4],
-                    from = (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * ROW + k * 16 + (lane >> 3 & 1) * 8) * 2);
-                ldmatrix4<false>(y, y1 + from);
-                mma16816(s[2 * n], a1, y[0], y[1]);
-                mma16816(s[2 * n + 1], a1, y[2], y[3]);
-                ldmatrix4<false>(y, y2 + from);
-                mma16816(dp[2 * n], a2, y[0], y[1]);
-                mma16816(dp[2 * n + 1], a2, y[2], y[3]);
-            }
-        }
-        bool mask = j * ATTENTION_COLUMNS + ATTENTION_COLUMNS > x.S || x.causal;
-#pragma unroll
-        for (int n = 0; n < NT; n++) {
-            int c0 = j * ATTENTION_COLUMNS + n * 8 + lane % 4 * 2; /* below Sp */
-            float2 col_lse = make_float2(0, 0), col_delta = col_lse;
-            if (KV) col_lse = *(const float2 *)(lse + c0), col_delta = *(const float2 *)(delta + c0);
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                int c = c0 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
-                float a = KV ? (e & 1 ? col_lse.y : col_lse.x) : row_lse[e >> 1],
-                      d = KV ? (e & 1 ? col_delta.y : col_delta.x) : row_delta[e >> 1], p;
-                asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[n][e], x.scale_log2, -a)));
-                if (mask && (c >= x.S || (x.causal && (KV ? r > c : c > r)))) p = 0;
-                s[n][e] = p;
-                dp[n][e] = p * (dp[n][e] - d);
-            }
-        }
-#pragma unroll
-        for (int n = 0; n < NT / 2; n++) {
-            uint32_t ds[4] = {pack2(dp[2 * n][0], dp[2 * n][1]), pack2(dp[2 * n][2], dp[2 * n][3]),
-                              pack2(dp[2 * n + 1][0], dp[2 * n + 1][1]), pack2(dp[2 * n + 1][2], dp[2 * n + 1][3])};
-            uint32_t p[4] = {pack2(s[2 * n][0], s[2 * n][1]), pack2(s[2 * n][2], s[2 * n][3]),
-                             pack2(s[2 * n + 1][0], s[2 * n + 1][1]), pack2(s[2 * n + 1][2], s[2 * n + 1][3])};
-#pragma unroll
-            for (int d = 0; d < HD / 16; d++) {
-                uint32_t y[4], from = (uint32_t)(((n * 16 + (lane & 15)) * ROW + d * 16 + (lane >> 4) * 8) * 2);
-                ldmatrix4<true>(y, y1 + from);
-                mma16816(out1[2 * d], ds, y[0], y[1]);
-                mma16816(out1[2 * d + 1], ds, y[2], y[3]);
-                if (KV) {
-                    ldmatrix4<true>(y, y2 + from);
-                    mma16816(out2[KV ? 2 * d : 0], p, y[0], y[1]);
-                    mma16816(out2[KV ? 2 * d + 1 : 0], p, y[2], y[3]);
+                for (int n = 0; n < NT / 2; n++) {
+                    uint32_t y[4],
+                        from = (uint32_t)(((n * 16 + (lane & 7) + (lane >> 4 << 3)) * ROW + k * 16 + (lane >> 3 & 1) * 8) * 2);
+                    ldmatrix4<false>(y, y1 + from);
+                    mma16816<T>(s[2 * n], a1, y[0], y[1]);
+                    mma16816<T>(s[2 * n + 1], a1, y[2], y[3]);
+                    ldmatrix4<false>(y, y2 + from);
+                    mma16816<T>(dp[2 * n], a2, y[0], y[1]);
+                    mma16816<T>(dp[2 * n + 1], a2, y[2], y[3]);
                 }
             }
+            bool mask = col + COLUMNS > x.S || x.causal;
+#pragma unroll
+            for (int n = 0; n < NT; n++) {
+                int c0 = col + n * 8 + lane % 4 * 2; /* below Sp */
+                float2 col_lse = make_float2(0, 0), col_delta = col_lse;
+                if (KV) col_lse = *(const float2 *)(lse + c0), col_delta = *(const float2 *)(delta + c0);
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    int c = c0 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
+                    float a = KV ? (e & 1 ? col_lse.y : col_lse.x) : row_lse[e >> 1],
+                          d = KV ? (e & 1 ? col_delta.y : col_delta.x) : row_delta[e >> 1], p;
+                    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[n][e], x.scale_log2, -a)));
+                    if (mask && (c >= x.S || (x.causal && (KV ? r > c : c > r)))) p = 0;
+                    s[n][e] = p;
+                    dp[n][e] = p * (dp[n][e] - d);
+                }
+            }
+#pragma unroll
+            for (int n = 0; n < NT / 2; n++) {
+                uint32_t ds[4] = {pack2<T>(dp[2 * n][0], dp[2 * n][1]), pack2<T>(dp[2 * n][2], dp[2 * n][3]),
+                                  pack2<T>(dp[2 * n + 1][0], dp[2 * n + 1][1]), pack2<T>(dp[2 * n + 1][2], dp[2 * n + 1][3])};
+                uint32_t p[4] = {pack2<T>(s[2 * n][0], s[2 * n][1]), pack2<T>(s[2 * n][2], s[2 * n][3]),
+                                 pack2<T>(s[2 * n + 1][0], s[2 * n + 1][1]), pack2<T>(s[2 * n + 1][2], s[2 * n + 1][3])};
+#pragma unroll
+                for (int d = 0; d < HD / 16; d++) {
+                    uint32_t y[4], from = (uint32_t)(((n * 16 + (lane & 15)) * ROW + d * 16 + (lane >> 4) * 8) * 2);
+                    ldmatrix4<true>(y, y1 + from);
+                    mma16816<T>(out1[2 * d], ds, y[0], y[1]);
+                    mma16816<T>(out1[2 * d + 1], ds, y[2], y[3]);
+                    if (KV) {
+                        ldmatrix4<true>(y, y2 + from);
+                        mma16816<T>(out2[KV ? 2 * d : 0], p, y[0], y[1]);
+                        mma16816<T>(out2[KV ? 2 * d + 1 : 0], p, y[2], y[3]);
+                    }
+                }
+            }
+            y1 += COLUMNS * ROW * 2, y2 += COLUMNS * ROW * 2;
         }
     }
 #pragma unroll
@@ -1484,7 +1539,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
             }
             out1[n][2 * h] = a, out1[n][2 * h + 1] = c;
         }
-    bf16 *tile = (bf16 *)shared + warp * 16 * ROW, *to = x.dqkv + (size_t)b * x.S * 3 * D + head * hd + (KV ? D : 0);
+    T *tile = (T *)shared + warp * 16 * ROW, *to = x.dqkv + (size_t)b * x.S * 3 * D + head * hd + (KV ? D : 0);
     attention_store<HD>(to, 3 * D, tile, out1, first, x.S, hd);
     if (KV) attention_store<HD>(to + D, 3 * D, tile, out2, first, x.S, hd);
 }
@@ -2998,9 +3053,12 @@ __global__ void normalise_kernel(T *y, T *y2, float *r, const T *s, int M, int D
     if (r && lane == 0) r[row] = f;
 }
 
-/* ds = r (dy - y mean(dy y)) */
+/* ds = r (dy - y mean(dy y)), of y = r (x + branch). With x, and the factors of the norm inside the branch's SwiGLU of width I:
+ * its gradient is dp = inner dn - k gate up with k = inner^2 mean, I mean = sum of dh h = sum of ds branch, which ds, at right
+ * angles to y, makes D eps r^2 mean(dy y) - sum of ds x: known before dh is. */
 template <class T, int W>
-__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D, int count)
+__global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const float *r, int M, int D, int count, const T *x,
+                                          const float *inner, float *k, float inv_I, float eps)
 {
     chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
@@ -3012,11 +3070,28 @@ __global__ void normalise_backward_kernel(T *ds, const T *dy, const T *y, const 
         for (int j = 0; j < W; j++) sum += u[j] * v[j];
     }
     float mean = warp_sum(sum) / (float)count;
+    sum = 0;
     for (int d = lane * W; d < D; d += 32 * W) {
         load<W>(u, dy + d), load<W>(v, y + d);
         for (int j = 0; j < W; j++) u[j] = f * (u[j] - v[j] * mean);
         store<W>(ds + d, u);
+        if (!x) continue;
+        load<W>(v, x + (size_t)row * D + d);
+        for (int j = 0; j < W; j++) sum += u[j] * v[j];
     }
+    if (!x) return;
+    sum = warp_sum(sum);
+    if (lane == 0) k[row] = inner[row] * inner[row] * inv_I * ((float)count * eps * f * f * mean - sum);
+}
+/* r [M] = 1 / sqrt(sum of squares [M,slots] / I + eps) */
+__global__ void factors_kernel(float *r, const float *squares, int slots, int M, float inv_I, float eps)
+{
+    chain();
+    int row = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    float sum = 0;
+    if (row >= M) return;
+    for (int i = 0; i < slots; i++) sum += squares[(size_t)row * slots + i];
+    r[row] = rsqrtf(sum * inv_I + eps);
 }
 
 /* Weights of one kind, all layers: w [rows,columns] float -> to [N,K] with permuted rows, filled up with zeros, and its
@@ -3186,7 +3261,9 @@ template <class T> __global__ void act_begin_kernel(hrm_work w, int blocks)
         i0 = (int)blockIdx.x % blocks * (int)blockDim.x + (int)threadIdx.x;
     for (int state = 0; state < w.d.states; state++)
         for (int i = i0; i < SD; i += step)
-            ((T *)w.z[state])[(size_t)b * SD + i] = from_float<T>(w.params[w.at.init[state] + (size_t)(i % w.d.D)]);
+            ((T *)w.z[state])[(size_t)b * SD + i] = from_float<T>(
+                w.params[w.at.init[state] + (size_t)(i % w.d.D)] +
+                (w.step->start_noise > 0 ? hrm__start_noise(w.step, w.first_row + b, state, (uint32_t)i) : 0.0f));
     for (int i = i0; i < Tn; i += step) {
         w.inputs[(size_t)b * Tn + i] = w.new_inputs[(size_t)b * Tn + i];
         w.labels[(size_t)b * Tn + i] = w.new_labels[(size_t)b * Tn + i];
@@ -3389,6 +3466,27 @@ __global__ void sum_metrics_kernel(double *metrics, int32_t *bad, const double *
 }
 
 /* ==================================================================================================== >>cuda-optimizers ==*/
+/* a and b times the scale of a loss in float16 */
+__global__ void scale_kernel(float *a, size_t n, float *b, size_t m, const hrm_scaling *s)
+{
+    float scale = s->scale;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n + m; i += (size_t)gridDim.x * blockDim.x)
+        *(i < n ? a + i : b + (i - n)) *= scale;
+}
+/* gradients over it; skip where one is not finite */
+__global__ void unscale_kernel(float *g, size_t n, hrm_scaling *s)
+{
+    float scale = s->scale;
+    int bad = 0;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        float x = g[i] / scale;
+        bad |= !isfinite(x);
+        g[i] = x;
+    }
+    if (bad) s->skip = 1;
+}
+__global__ void scaling_next_kernel(hrm_scaling *s, hrm_step *step, int32_t *bad) { hrm__scaling_next(s, step, bad); }
+
 /* n elements (a multiple of 4); grads are zeroed on the way; norm: of all gradients, squared, where they are clipped */
 template <int OPTIMIZER>
 __global__ void adam_kernel(float *p, float *m, float *v, float *g, size_t n, const hrm_step *s, int rate, const double *norm,
@@ -3440,7 +3538,7 @@ __global__ void __launch_bounds__(256) sum_squares_kernel(double *norm, int32_t 
     double sum = block_sum(parts[threadIdx.x]);
     if (threadIdx.x != 0) return;
     *norm = sum;
-    if (!isfinite(sum)) *bad = 1;
+    if (bad && !isfinite(sum)) *bad = 1;
 }
 
 /* Muon, formulas at hrm.h >>muon: one matrix of every block at once, `step` elements apart, each with blockIdx.y. First the
@@ -3528,12 +3626,9 @@ __global__ void __launch_bounds__(SIGN_THREADS)
         for (int k = 0; k < SIGN_THREADS / 32; k++) before += k < warp ? counts[k] : 0, n += counts[k];
         if (mine) same[before + __popc(votes & ((1u << lane) - 1))] = i;
         __syncthreads();
-        for (int k0 = 0; d < ndim && k0 < n; k0 += 32) {
-            float g[32];
-#pragma unroll
-            for (int k = 0; k < 32; k++) g[k] = k0 + k < n ? grad[(size_t)same[k0 + k] * ndim + d] : 0.0f;
-#pragma unroll
-            for (int k = 0; k < 32; k++) sum += g[k];
+        if (d < ndim) {
+#pragma unroll 16
+            for (int k = 0; k < n; k++) sum += grad[(size_t)same[k] * ndim + d];
         }
         __syncthreads();
     }
@@ -3560,6 +3655,7 @@ struct hrm_device {
     hrm_forward_dtype    dtype;
     int                  index, sms, wgmma, chains, wait_always, capturing;
     int                  whole;     /* the kernel launched last waits for all before it and lets none start before its end */
+    int                  shared_most; /* bytes of shared memory that a block may have */
     size_t               allocated; /* bytes */
     hrm_dims             asked;     /* by the last sizes(), for the message when memory runs out */
     int                  asked_train;
@@ -3637,6 +3733,14 @@ template <class F> static hrm_status allow_shared(F *kernel, int bytes, const ch
                          cudaGetErrorString(error));
 }
 
+template <class F> static hrm_status allow_shared(hrm_device *dev, F *kernel, int bytes, const char *name)
+{
+    if (bytes > dev->shared_most)
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: kernel %s wants %d bytes of shared memory, this GPU gives %d", name,
+                             bytes, dev->shared_most);
+    return allow_shared(kernel, bytes, name);
+}
+
 static void abandon_capture(hrm_device *dev)
 {
     if (!dev->capturing) return;
@@ -3694,6 +3798,9 @@ static hrm_status open_device(hrm_device *dev)
         return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: %s has compute capability %d.%d, at least 8.0 is needed",
                              properties.name, properties.major, properties.minor);
     dev->sms = properties.multiProcessorCount;
+    dev->shared_most = (int)properties.sharedMemPerBlockOptin;
+    const char *shared_most = getenv("HRM_CUDA_SHARED"); /* a smaller GPU's, for tests */
+    if (shared_most && atoi(shared_most) > 0) dev->shared_most = min_int(dev->shared_most, atoi(shared_most));
     const char *wait = getenv("HRM_CUDA_SYNC");
     dev->wait_always = wait && wait[0] && wait[0] != '0';
     CUDA_TRY(cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking), "creating a stream");
@@ -3723,7 +3830,7 @@ static hrm_status open_device(hrm_device *dev)
     CUDA_TRY(error, "running the first kernel");
     dev->chains = answer; /* compiled for sm_90a: the kernels of a chain do wait */
     const char *no_wgmma = getenv("HRM_CUDA_NO_WGMMA");
-    if (answer && !(no_wgmma && no_wgmma[0] == '1')) {
+    if (answer && dev->dtype != HRM_FORWARD_FLOAT16 && !(no_wgmma && no_wgmma[0] == '1')) {
         void *function = NULL;
         cudaDriverEntryPointQueryResult found;
         error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found);
@@ -3743,13 +3850,13 @@ static hrm_status open_device(hrm_device *dev)
 static hrm_status cuda_open(hrm_device **out, const hrm_device_desc *desc)
 {
     if (desc->dtype == HRM_FORWARD_INT8)
-        return hrm_error_set(HRM_ERR_UNSUPPORTED, "forward_dtype int8 is not there on CUDA; use bfloat16 or float32");
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "forward_dtype int8 is not there on CUDA; use bfloat16, float16 or float32");
     const hrm_allocator *a = desc->allocator;
     hrm_device *dev = (hrm_device *)(a && a->alloc ? a->alloc(sizeof *dev, a->user) : malloc(sizeof *dev));
     if (!dev) return hrm_error_set(HRM_ERR_MEMORY, "CUDA device: no memory for %zu bytes", sizeof *dev);
     memset(dev, 0, sizeof *dev);
     dev->allocator = a;
-    dev->dtype = desc->dtype == HRM_FORWARD_FLOAT32 ? HRM_FORWARD_FLOAT32 : HRM_FORWARD_BFLOAT16;
+    dev->dtype = desc->dtype == HRM_FORWARD_DEFAULT ? HRM_FORWARD_BFLOAT16 : desc->dtype;
     hrm_status status = open_device(dev);
     if (status != HRM_OK) {
         cuda_close(dev);
@@ -3979,6 +4086,9 @@ static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 
 static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64; }
 
+/* The MLP's norm inside goes back within the product before (normalise_backward_kernel); in float32 after it. */
+static bool norm_goes_ahead(const hrm_dims *d, size_t element) { return d->mlp_norm && element == sizeof(bf16); }
+
 /* What is kept of a block for the backward pass, in this order, besides its output, which is the next one's input; each begins
  * at a multiple of 256 bytes. MA: M where there is attention, else 0. */
 #define SAVED_LIST(X) /* type, name, bytes */ \
@@ -3988,7 +4098,8 @@ static int padded_positions(const hrm_dims *d) { return ceil_div(d->S, 64) * 64;
     X(float, lse, MA ? per_head : 0) \
     X(float, r1, (d->mixer ? (size_t)d->B * D : M) * sizeof(float)) \
     X(float, inner, d->mixer && d->mlp_norm ? (size_t)d->B * D * sizeof(float) : 0) \
-    X(float, r2, M * sizeof(float))
+    X(float, r2, M * sizeof(float)) \
+    X(float, inner2, norm_goes_ahead(d, element) ? M * sizeof(float) : 0)
 struct saved_layer {
 #define MEMBER(type, name, bytes) type *name;
     SAVED_LIST(MEMBER)
@@ -4119,6 +4230,8 @@ struct product {
     int         K, trans, splits, count;   /* count: of END_SCALED's, else 1 */
     const void *A2 = NULL, *B2 = NULL;     /* END_SWIGLU_BACK on wgmma: A, B give gate and up, these dh */
 };
+template <class T> constexpr bool has_wgmma = false; /* kernels of it; dev->wgmma says the rest */
+template <> constexpr bool        has_wgmma<bf16> = true;
 
 static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
 {
@@ -4152,9 +4265,9 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     if (back || ends_residual(KIND) || KIND == END_ADD)
         ok = ok && tensor_map(dev, &maps.in, back ? e.gate_up : e.residual, N, e.M, WG_BOX_COLUMNS, WG_BOX_ROWS);
     if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, N, x.K);
-    TRY(allow_shared(gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
-    LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS, WG_SHARED,
-                   maps, x.K, x.splits, whole, e);
+    TRY(allow_shared(dev, gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
+    LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS,
+              WG_SHARED, maps, x.K, x.splits, whole, e);
     return HRM_OK;
 }
 
@@ -4168,15 +4281,15 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     return HRM_OK;
 }
 
-template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES>
-static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<bf16> &e)
+template <int KIND, bool TRANS, int BM, int BN, int WARPS_M, int WARPS_N, int STAGES, class T>
+static hrm_status gemm_on_mma(hrm_device *dev, const product &x, ending<T> &e)
 {
     constexpr int shared_bytes = mma_shared(BM, BN, STAGES);
     e.slots_out = ceil_div(e.N, BN);
-    TRY(allow_shared(gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>, shared_bytes, "gemm_mma"));
-    CHAIN(dev, (gemm_mma<KIND, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>),
+    TRY(allow_shared(dev, gemm_mma<KIND, T, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>, shared_bytes, "gemm_mma"));
+    CHAIN(dev, (gemm_mma<KIND, T, TRANS, BM, BN, WARPS_M, WARPS_N, STAGES>),
           dim3((unsigned)(ceil_div(e.M, BM) * ceil_div(e.N, BN)), (unsigned)x.splits, (unsigned)x.count),
-          32 * WARPS_M * WARPS_N, shared_bytes, (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+          32 * WARPS_M * WARPS_N, shared_bytes, (const T *)x.A, (const T *)x.B, x.K, x.splits, e);
     return HRM_OK;
 }
 
@@ -4191,6 +4304,7 @@ static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, 
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t found;
     cublasOperation_t op_b = trans ? CUBLAS_OP_N : CUBLAS_OP_T, op_a = trans ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cudaDataType type = dev->dtype == HRM_FORWARD_FLOAT16 ? CUDA_R_16F : CUDA_R_16BF;
     size_t workspace = (size_t)32 << 20;
     float one = 1, beta = residual ? 1.0f : 0.0f;
     int count = 0;
@@ -4198,11 +4312,11 @@ static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, 
         cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS &&
         cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &op_b, sizeof op_b) == CUBLAS_STATUS_SUCCESS &&
         cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSB, &op_a, sizeof op_a) == CUBLAS_STATUS_SUCCESS &&
-        cublasLtMatrixLayoutCreate(&b, CUDA_R_16BF, (uint64_t)(trans ? N : x.K), (uint64_t)(trans ? x.K : N),
+        cublasLtMatrixLayoutCreate(&b, type, (uint64_t)(trans ? N : x.K), (uint64_t)(trans ? x.K : N),
                                    trans ? N : x.K) == CUBLAS_STATUS_SUCCESS &&
-        cublasLtMatrixLayoutCreate(&a, CUDA_R_16BF, (uint64_t)(trans ? M : x.K), (uint64_t)(trans ? x.K : M),
+        cublasLtMatrixLayoutCreate(&a, type, (uint64_t)(trans ? M : x.K), (uint64_t)(trans ? x.K : M),
                                    trans ? M : x.K) == CUBLAS_STATUS_SUCCESS &&
-        cublasLtMatrixLayoutCreate(&c, to_float_ ? CUDA_R_32F : CUDA_R_16BF, (uint64_t)N, (uint64_t)M, N) ==
+        cublasLtMatrixLayoutCreate(&c, to_float_ ? CUDA_R_32F : type, (uint64_t)N, (uint64_t)M, N) ==
             CUBLAS_STATUS_SUCCESS &&
         cublasLtMatmulPreferenceCreate(&preference) == CUBLAS_STATUS_SUCCESS &&
         cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
@@ -4222,15 +4336,15 @@ static hrm_status gemm_on_cublas(hrm_device *dev, const product &x, bool trans, 
 }
 #endif
 
-template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<bf16> &e)
+template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<T> &e)
 {
     int aligned = TRANS ? e.M % 8 == 0 && e.N % 8 == 0 : x.K % 8 == 0 && e.N % 8 == 0;
     e.vector = e.N % 8 == 0;
     if (!aligned) {
         e.slots_out = ceil_div(e.N, SIMT_N);
-        CHAIN(dev, (gemm_simt<KIND, bf16, TRANS>),
+        CHAIN(dev, (gemm_simt<KIND, T, TRANS>),
               dim3((unsigned)(ceil_div(e.M, SIMT_M) * ceil_div(e.N, SIMT_N)), (unsigned)x.splits, (unsigned)x.count),
-              SIMT_THREADS, 0, (const bf16 *)x.A, (const bf16 *)x.B, x.K, x.splits, e);
+              SIMT_THREADS, 0, (const T *)x.A, (const T *)x.B, x.K, x.splits, e);
         return HRM_OK;
     }
 #ifdef HRM_USE_CUBLAS
@@ -4238,10 +4352,11 @@ template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const
     if (KIND == END_ADD) return gemm_on_cublas(dev, x, TRANS, e.out, e.residual, false, e.M, e.N);
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
-    if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits)) {
-        e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
-        return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
-    }
+    if constexpr (has_wgmma<T>)
+        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits)) {
+            e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
+            return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
+        }
     if (TRANS || ceil_div(e.M, 128) * ceil_div(e.N, 128) >= dev->sms / 2)
         return gemm_on_mma<KIND, TRANS, 128, 128, 2, 4, 3>(dev, x, e);
     return gemm_on_mma<KIND, false, 32, 32, 2, 2, 8>(dev, x, e);
@@ -4258,7 +4373,7 @@ static hrm_status gemm(hrm_device *dev, const void *A, const void *B, int M, int
 /* whether END_SWIGLU_BACK computes gate and up itself: [M,2I] = A [M,K] B^T, next to dh [M,I] */
 template <class T> static bool takes_both(const hrm_device *dev, int M, int I, int K)
 {
-    return sizeof(T) == sizeof(bf16) && K % 8 == 0 && I % 8 == 0 && on_wgmma(dev, M, 2 * I, 1);
+    return has_wgmma<T> && K % 8 == 0 && I % 8 == 0 && on_wgmma(dev, M, 2 * I, 1);
 }
 
 /* C [M,N] in parts: in how many splits over K the GPU is full */
@@ -4315,7 +4430,7 @@ static hrm_status weight_gradient(hrm_device *dev, const work_plan *p, float *gr
     return add_parts(dev, p, grads, p->parts, splits, tensor);
 }
 
-template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
+template <class T> static hrm_status attention_forward_on_simt(hrm_device *dev, attention_args<T> &x, int B)
 {
     int rows = B * x.heads * x.S;
     CHAIN(dev, attention_forward_simt<T>, ceil_div(rows, ATTENTION_WARPS), 32 * ATTENTION_WARPS,
@@ -4334,7 +4449,7 @@ template <class T> static hrm_status attention_delta_of(hrm_device *dev, attenti
     }
     return HRM_OK;
 }
-template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
+template <class T> static hrm_status attention_backward_on_simt(hrm_device *dev, attention_args<T> &x, int B)
 {
     int rows = B * x.heads * x.S, shared_bytes = 2 * ATTENTION_WARPS * x.head_dim * (int)sizeof(float);
     TRY(attention_delta_of(dev, x, B * x.S));
@@ -4345,29 +4460,35 @@ template <class T> static hrm_status attention_backward(hrm_device *dev, attenti
     return HRM_OK;
 }
 
-template <int HD, int MT> static hrm_status attention_forward_on_mma(hrm_device *dev, attention_args<bf16> &x, int B, int warps)
+template <int HD, int MT, class T>
+static hrm_status attention_forward_on_mma(hrm_device *dev, attention_args<T> &x, int B, int warps)
 {
     int shared_bytes = attention_forward_shared<HD, MT>(warps);
-    TRY(allow_shared(attention_forward_mma<HD, MT>, shared_bytes, "attention_forward_mma"));
-    CHAIN(dev, (attention_forward_mma<HD, MT>), ceil_div(x.S, warps * 16 * MT) * x.heads * B, 32 * warps, shared_bytes, x);
+    TRY(allow_shared(dev, attention_forward_mma<HD, MT, T>, shared_bytes, "attention_forward_mma"));
+    CHAIN(dev, (attention_forward_mma<HD, MT, T>),
+          dim3((unsigned)ceil_div(x.S, warps * 16 * MT), (unsigned)x.heads, (unsigned)B), 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
-template <int HD> static hrm_status attention_forward_of(hrm_device *dev, attention_args<bf16> &x, int B)
+template <int HD, class T> static hrm_status attention_forward_of(hrm_device *dev, attention_args<T> &x, int B)
 {
     int warps = min_int(8, ceil_div(x.S, 16));
-    if (HD <= 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 128) >= dev->sms)
-        return attention_forward_on_mma < HD, HD <= 64 ? 2 : 1 > (dev, x, B, 4);
+    constexpr int MT = HD <= 64 ? 2 : 1;
+    if (MT == 2 && x.S > 128 && B * x.heads * ceil_div(x.S, 128) >= dev->sms)
+        return attention_forward_on_mma<HD, MT, T>(dev, x, B, 4);
     while (warps > 2 && B * x.heads * ceil_div(x.S, warps * 16) < dev->sms / 2) warps = (warps + 1) / 2;
-    return attention_forward_on_mma<HD, 1>(dev, x, B, warps);
+    while (warps > 1 && attention_forward_shared<HD, 1>(warps) > dev->shared_most) warps--;
+    return attention_forward_on_mma<HD, 1, T>(dev, x, B, warps);
 }
-template <int HD> static hrm_status attention_backward_of(hrm_device *dev, attention_args<bf16> &x, int B)
+template <int HD, class T> static hrm_status attention_backward_of(hrm_device *dev, attention_args<T> &x, int B)
 {
-    int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4, shared_bytes = attention_backward_shared<HD>(warps);
-    int grid = ceil_div(x.S, warps * 16) * x.heads * B;
-    TRY(allow_shared(attention_backward_mma<HD, false>, shared_bytes, "attention_backward_mma"));
-    TRY(allow_shared(attention_backward_mma<HD, true>, shared_bytes, "attention_backward_mma"));
-    CHAIN(dev, (attention_backward_mma<HD, false>), grid, 32 * warps, shared_bytes, x);
-    CHAIN(dev, (attention_backward_mma<HD, true>), grid, 32 * warps, shared_bytes, x);
+    int warps = x.S <= 128 ? ceil_div(x.S, 16) : 4;
+    while (warps > 1 && attention_backward_shared<HD>(warps) > dev->shared_most) warps--;
+    int shared_bytes = attention_backward_shared<HD>(warps);
+    dim3 grid((unsigned)ceil_div(x.S, warps * 16), (unsigned)x.heads, (unsigned)B);
+    TRY(allow_shared(dev, attention_backward_mma<HD, false, T>, shared_bytes, "attention_backward_mma"));
+    TRY(allow_shared(dev, attention_backward_mma<HD, true, T>, shared_bytes, "attention_backward_mma"));
+    CHAIN(dev, (attention_backward_mma<HD, false, T>), grid, 32 * warps, shared_bytes, x);
+    CHAIN(dev, (attention_backward_mma<HD, true, T>), grid, 32 * warps, shared_bytes, x);
     return HRM_OK;
 }
 /* a [B,S,columns] matrix in boxes of 64 columns and some rows, of one batch row */
@@ -4382,8 +4503,7 @@ static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, in
 }
 static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
-    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2 &&
-           B <= 65535; /* a grid's z */
+    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
 }
 
 static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -4437,33 +4557,73 @@ template <int R> static hrm_status attention_backward_on_short(hrm_device *dev, 
     return HRM_OK;
 }
 
-static bool attention_on_mma(const attention_args<bf16> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
-static hrm_status attention_forward(hrm_device *dev, attention_args<bf16> &x, int B)
+static hrm_status attention_forward(hrm_device *dev, attention_args<float> &x, int B)
 {
-    if (attention_on_short(dev, x))
-        return x.S <= 64    ? attention_forward_on_short<64>(dev, x, B)
-               : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
-               : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
-                            : attention_forward_on_short<128>(dev, x, B);
-    if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
-    if (!attention_on_mma(x)) return attention_forward<bf16>(dev, x, B);
+    return attention_forward_on_simt(dev, x, B);
+}
+static hrm_status attention_backward(hrm_device *dev, attention_args<float> &x, int B)
+{
+    return attention_backward_on_simt(dev, x, B);
+}
+template <class T> static bool attention_on_mma(const attention_args<T> &x) { return x.head_dim % 8 == 0 && x.head_dim <= 128; }
+template <class T> static hrm_status attention_forward(hrm_device *dev, attention_args<T> &x, int B)
+{
+    if constexpr (has_wgmma<T>) {
+        if (attention_on_short(dev, x))
+            return x.S <= 64    ? attention_forward_on_short<64>(dev, x, B)
+                   : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
+                   : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
+                                : attention_forward_on_short<128>(dev, x, B);
+        if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
+    }
+    if (!attention_on_mma(x)) return attention_forward_on_simt(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_forward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_forward_of<64>(dev, x, B) : attention_forward_of<128>(dev, x, B);
 }
-static hrm_status attention_backward(hrm_device *dev, attention_args<bf16> &x, int B)
+template <class T> static hrm_status attention_backward(hrm_device *dev, attention_args<T> &x, int B)
 {
-    if (attention_on_short(dev, x))
-        return x.S <= 64    ? attention_backward_on_short<64>(dev, x, B)
-               : x.S <= 96  ? attention_backward_on_short<96>(dev, x, B)
-               : x.S <= 112 ? attention_backward_on_short<112>(dev, x, B)
-                            : attention_backward_on_short<128>(dev, x, B);
-    if (!attention_on_mma(x)) return attention_backward<bf16>(dev, x, B);
+    if constexpr (has_wgmma<T>)
+        if (attention_on_short(dev, x))
+            return x.S <= 64    ? attention_backward_on_short<64>(dev, x, B)
+                   : x.S <= 96  ? attention_backward_on_short<96>(dev, x, B)
+                   : x.S <= 112 ? attention_backward_on_short<112>(dev, x, B)
+                                : attention_backward_on_short<128>(dev, x, B);
+    if (!attention_on_mma(x)) return attention_backward_on_simt(dev, x, B);
     TRY(attention_delta_of(dev, x, B * x.S));
-    if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
+    if constexpr (has_wgmma<T>)
+        if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
+}
+
+/* Both of them for any number of rows, as many at a time as a grid's z takes. */
+enum { ATTENTION_ROWS = 65535 };
+template <class T> static attention_args<T> attention_rows(const attention_args<T> &x, int b)
+{
+    attention_args<T> y = x; /* from row b on */
+    size_t at = (size_t)b * (size_t)x.S * (size_t)(x.heads * x.head_dim), heads = (size_t)b * (size_t)x.heads * (size_t)x.Sp;
+    y.qkv += 3 * at, y.o += at;
+    if (x.lse) y.lse += heads;
+    if (x.dqkv) y.dqkv += 3 * at, y.d_o += at, y.delta += heads;
+    return y;
+}
+template <class T> static hrm_status attention_forward_all(hrm_device *dev, const attention_args<T> &x, int B)
+{
+    for (int b = 0; b < B; b += ATTENTION_ROWS) {
+        attention_args<T> some = attention_rows(x, b);
+        TRY(attention_forward(dev, some, min_int(B - b, ATTENTION_ROWS)));
+    }
+    return HRM_OK;
+}
+template <class T> static hrm_status attention_backward_all(hrm_device *dev, const attention_args<T> &x, int B)
+{
+    for (int b = 0; b < B; b += ATTENTION_ROWS) {
+        attention_args<T> some = attention_rows(x, b);
+        TRY(attention_backward(dev, some, min_int(B - b, ATTENTION_ROWS)));
+    }
+    return HRM_OK;
 }
 
 /* ==================================================================================================== >>cuda-table =======*/
@@ -4475,7 +4635,8 @@ static int flat_blocks(const hrm_device *dev, size_t n, int each)
 }
 
 /* One call with T the activation type, and W the elements that a lane moves at once. */
-#define BY_TYPE(dev, call) ((dev)->dtype == HRM_FORWARD_FLOAT32 ? call<float> : call<bf16>)
+#define BY_TYPE(dev, call) \
+    ((dev)->dtype == HRM_FORWARD_FLOAT32 ? call<float> : (dev)->dtype == HRM_FORWARD_FLOAT16 ? call<f16> : call<bf16>)
 #define LAUNCH_ROWS(dev, kernel, D, rows, ...) \
     do { \
         if ((D) % 8 == 0) LAUNCH(dev, (kernel<T, 8>), row_blocks(rows), 32 * ROW_WARPS, 0, __VA_ARGS__); \
@@ -4623,7 +4784,8 @@ static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T
 }
 
 template <class T>
-static hrm_status half_forward(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now)
+static hrm_status half_forward(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, float *inner,
+                               bool now)
 {
     const T *W = weight_of<T>(c, h.gate_up, 0);
     stream<T> product = {(T *)c.p.big, NULL, 0};
@@ -4633,6 +4795,9 @@ static hrm_status half_forward(const block_call &c, const half_block &h, stream<
         e.squares_out = c.p.inner;
         TRY((gemm<END_SWIGLU_NORM, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
         product.squares = c.p.inner, product.slots = e.slots_out;
+        if (inner)
+            CHAIN(c.dev, factors_kernel, ceil_div(h.M, 128), 128, 0, inner, c.p.inner, e.slots_out, h.M, 1.0f / (float)h.I,
+                  c.w->d.eps);
     } else TRY((gemm<END_SWIGLU, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
     return join<T>(c, h, s, out, out2, r, now, product, h.I, h.down);
 }
@@ -4725,7 +4890,7 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
             half_block mix = mix_half(c.w);
             stream<T> t = {(T *)c.p.o, NULL, 0};
             TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, true));
+            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
             TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
         }
         s->at = y1, s->squares = NULL;
@@ -4739,11 +4904,12 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
         TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
         attention_args<T> x = attention_for<T>(c.w, &c.pre);
         x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
-        TRY(attention_forward(c.dev, x, c.w->rows));
+        TRY(attention_forward_all(c.dev, x, c.w->rows));
         stream<T> a = {o, NULL, 0};
         TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }
-    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, now);
+    float *inner = keep && norm_goes_ahead(d, sizeof(T)) ? keep->inner2 : NULL;
+    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, inner, now);
 }
 
 /* One pass, in place on its state; with a slot what the backward pass needs is kept. */
@@ -4871,6 +5037,10 @@ template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
     int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V, splits = table_splits(dev, &p, rows, V);
     const T *z = (const T *)w->z[0];
+    if (w->scaling) {
+        size_t logits = (size_t)rows * (size_t)V, q = 2 * (size_t)w->rows;
+        LAUNCH(dev, scale_kernel, flat_blocks(dev, logits + q, 1024), 256, 0, w->dlogits, logits, w->dq, q, w->scaling);
+    }
     LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head,
                 w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
     if (w->train == 3) return HRM_OK;
@@ -4895,22 +5065,23 @@ static hrm_status cuda_heads_backward(hrm_device *dev, hrm_work *w) { return BY_
  * Of mixing x is [B S,D] still, and is turned into dz's place, free once ds is there. */
 template <class T>
 static hrm_status branch_gradient(const block_call &c, const half_block &h, const T *dz, const T *y, const float *r,
-                                  const T **df)
+                                  const T **df, const T *x, const float *inner)
 {
     T *ds = (T *)c.p.o;
-    CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count);
+    CHAIN_ROWS(c.dev, normalise_backward_kernel, h.N, h.M, ds, dz, y, r, h.M, h.N, h.count, inner ? x : NULL, inner,
+               c.p.squares[h.branch], 1.0f / (float)h.I, c.w->d.eps);
     if (c.drops) CHAIN_ROWS(c.dev, drop_kernel, h.N, h.M, (T *)c.p.f, (const T *)ds, drop_for(c, h), h.M, h.N);
     *df = (const T *)(c.drops ? c.p.f : c.p.o);
     return HRM_OK;
 }
 template <class T>
-static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r, T *dz,
-                                float *grads)
+static hrm_status half_backward(const block_call &c, const half_block &h, const T *x, const T *y, const float *r,
+                                const float *inner, T *dz, float *grads)
 {
     T *gate_up = (T *)c.p.big, *product = (T *)c.p.h;
     const T *df;
     const size_t *at = c.w->at.block_offset;
-    TRY(branch_gradient<T>(c, h, dz, y, r, &df));
+    TRY(branch_gradient<T>(c, h, dz, y, r, &df, x, inner));
     if (h.branch == 0) { /* mixing */
         stream<T> rows = {(T *)x, NULL, 0};
         TRY(turn<T>(c, dz, rows, c.w->d.S, c.w->d.D, c.w->d.D, h.N));
@@ -4918,15 +5089,16 @@ static hrm_status half_backward(const block_call &c, const half_block &h, const 
     }
     ending<T> base = ending_for<T>(&c.w->d, h.count), e = base;
     e.out = gate_up;
-    bool at_once = !c.w->d.mlp_norm && takes_both<T>(c.dev, h.M, h.I, h.N);
+    bool at_once = (!c.w->d.mlp_norm || inner) && takes_both<T>(c.dev, h.M, h.I, h.N);
     if (!at_once) TRY((gemm<END_STORE, T>(c.dev, x, weight_of<T>(c, h.gate_up, 0), h.M, 2 * h.I, h.N, e)));
     e = base;
     e.out = product, e.gate_up = gate_up;
+    if (inner) e.r = inner, e.k = c.p.squares[h.branch];
     if (at_once) {
         struct product both = {x, weight_of<T>(c, h.gate_up, 0), h.N, 0, 1, 1, df, weight_of<T>(c, h.down, 1)};
         e.M = h.M, e.N = h.I;
         TRY((gemm_of<END_SWIGLU_BACK, false>(c.dev, both, e)));
-    } else if (c.w->d.mlp_norm) {
+    } else if (c.w->d.mlp_norm && !inner) {
         TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, h.down, 1), h.M, h.I, h.N, e)));
         CHAIN(c.dev, swiglu_norm_backward_kernel<T>, row_blocks(h.M), 32 * ROW_WARPS, 0, gate_up, product, h.M, h.I,
               c.w->d.eps);
@@ -4949,14 +5121,14 @@ static hrm_status attention_half_backward(const block_call &c, const saved_layer
     const T *df;
     const size_t *at = c.w->at.block_offset;
     h.branch = 0;
-    TRY(branch_gradient<T>(c, h, dz, (const T *)keep.y1, keep.r1, &df));
+    TRY(branch_gradient<T>(c, h, dz, (const T *)keep.y1, keep.r1, &df, (const T *)NULL, NULL));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_O_PROJ], df, keep.o, h.M, HRM_O_PROJ));
     ending<T> base = ending_for<T>(&c.w->d, D), e = base;
     e.out = d_o;
     TRY((gemm<END_STORE, T>(c.dev, df, weight_of<T>(c, HRM_O_PROJ, 1), h.M, D, D, e)));
     attention_args<T> a = attention_for<T>(c.w, &c.pre);
     a.qkv = (const T *)keep.qkv, a.o = (T *)keep.o, a.d_o = d_o, a.lse = keep.lse, a.delta = c.p.delta, a.dqkv = dqkv;
-    TRY(attention_backward(c.dev, a, c.w->rows));
+    TRY(attention_backward_all(c.dev, a, c.w->rows));
     if (grads) TRY(weight_gradient<T>(c.dev, &c.p, grads + at[HRM_QKV_PROJ], dqkv, x, h.M, HRM_QKV_PROJ));
     e = base;
     e.out = dz, e.residual = (const T *)c.p.o;
@@ -4978,7 +5150,8 @@ template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w,
             stream<T> s = {x, NULL, 0};
             TRY(block_forward<T>(c, &keep, &s, y2, NULL, true));
         }
-        TRY(half_backward<T>(c, mlp_half(w), (const T *)keep.y1, y2, keep.r2, dz, grads));
+        TRY(half_backward<T>(c, mlp_half(w), (const T *)keep.y1, y2, keep.r2,
+                             norm_goes_ahead(d, sizeof(T)) ? keep.inner2 : NULL, dz, grads));
         if (!d->mixer) {
             TRY(attention_half_backward<T>(c, keep, x, dz, grads));
             continue;
@@ -4991,7 +5164,7 @@ template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w,
         stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0}, y1 = {(T *)keep.y1, NULL, 0};
         TRY(turn<T>(c, turned.at, down, d->S, d->D, d->D, mix.N));
         TRY(turn<T>(c, (T *)c.p.h, y1, d->S, d->D, d->D, mix.N)); /* read before h is written */
-        TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, turned.at, grads));
+        TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, NULL, turned.at, grads));
         TRY(turn<T>(c, dz, turned, d->D, d->S, mix.N, d->D));
     }
     return HRM_OK;
@@ -5054,9 +5227,21 @@ static hrm_status cuda_norm(hrm_device *dev, hrm_work *w)
 {
     work_plan p = plan_work(&w->d, w->train, element_size(dev), w->work);
     LAUNCH(dev, squares_kernel, NORM_PARTS, 256, 0, p.norm_parts, w->grads, w->at.trained);
-    LAUNCH(dev, sum_squares_kernel, 1, 256, 0, w->norm, w->bad, p.norm_parts);
+    LAUNCH(dev, sum_squares_kernel, 1, 256, 0, w->norm, w->scaling ? NULL : w->bad, p.norm_parts);
     return HRM_OK;
 }
+
+static hrm_status cuda_unscale(hrm_device *dev, hrm_work *w)
+{
+    size_t weights = w->train == 3 ? 0 : w->at.trained, rows = (size_t)w->rows * (size_t)w->d.puzzle_ndim;
+    TRY(cuda_zero(dev, &w->scaling->skip, sizeof w->scaling->skip));
+    if (weights) LAUNCH(dev, unscale_kernel, flat_blocks(dev, weights, 1024), 256, 0, w->grads, weights, w->scaling);
+    if (rows) LAUNCH(dev, unscale_kernel, flat_blocks(dev, rows, 1024), 256, 0, w->puzzle_grad, rows, w->scaling);
+    LAUNCH(dev, scaling_next_kernel, 1, 1, 0, w->scaling, w->step, w->bad);
+    return HRM_OK;
+}
+/* what an update looks at: whether it leaves everything as it is */
+static const int32_t *skip_of(const hrm_work *w) { return w->scaling ? &w->scaling->skip : w->bad; }
 
 static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
 {
@@ -5071,8 +5256,6 @@ template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const pr
 template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<bf16> &e)
 {
     e.vector = 1; /* sides are multiples of 8 */
-    if (ceil_div(e.M, 128) * ceil_div(e.N, 128) * q.count >= dev->sms * 3 / 4)
-        return gemm_on_mma<END_SCALED, TRANS, 128, 128, 2, 4, 3>(dev, q, e);
     return gemm_on_mma<END_SCALED, TRANS, 64, 64, 2, 2, 4>(dev, q, e);
 }
 /* out [M,N] = alpha A B^T, or A^T B, + beta x: `count` times, operands one matrix after the other */
@@ -5097,7 +5280,7 @@ template <class T> static hrm_status muon_tensor(hrm_device *dev, hrm_work *w, c
     T *x = (T *)p->muon_x, *y = (T *)p->muon_y, *a = (T *)p->muon_a, *b = (T *)p->muon_b;
     dim3 flat((unsigned)flat_blocks(dev, (size_t)N * (size_t)K, 1024), (unsigned)count);
     CHAIN(dev, muon_begin_kernel, dim3(NORM_PARTS, (unsigned)count), 256, 0, w->grads + at, w->m + at, p->norm_parts,
-          (size_t)rows * (size_t)columns, step, w->step, w->norm, w->bad);
+          (size_t)rows * (size_t)columns, step, w->step, w->norm, skip_of(w));
     CHAIN(dev, muon_scale_kernel<T>, flat, 256, 0, x, w->grads + at, p->norm_parts, step, rows, columns, N, K);
     for (int i = 0; i < w->d.muon_ns_steps; i++) {
         T *had = x;
@@ -5108,7 +5291,7 @@ template <class T> static hrm_status muon_tensor(hrm_device *dev, hrm_work *w, c
         x = y, y = had;
     }
     CHAIN(dev, muon_end_kernel<T>, flat, 256, 0, w->params + at, w->grads + at, (const T *)x, step, rows, columns, N, K,
-          w->step, rate, w->bad);
+          w->step, rate, skip_of(w));
     return HRM_OK;
 }
 template <class T> static hrm_status muon_of(hrm_device *dev, hrm_work *w, int rate)
@@ -5130,16 +5313,15 @@ static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *gro
         size_t n = align_up(g->count, 4), at = g->from; /* groups begin and end where tensors do, at multiples of 64 */
         if (g->optimizer == HRM_ADAM_ATAN2) {
             LAUNCH(dev, adam_kernel<HRM_ADAM_ATAN2>, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at,
-                   w->grads + at, n, w->step, g->rate, w->norm, w->bad);
+                   w->grads + at, n, w->step, g->rate, w->norm, skip_of(w));
         } else if (g->optimizer == HRM_ADAMW) {
             LAUNCH(dev, adam_kernel<HRM_ADAMW>, flat_blocks(dev, n, 1024), 256, 0, w->params + at, w->m + at, w->v + at,
-                   w->grads + at, n, w->step, g->rate, w->norm, w->bad);
+                   w->grads + at, n, w->step, g->rate, w->norm, skip_of(w));
         } else if (g->optimizer == HRM_MUON) {
             TRY(cuda_muon(dev, w, g->rate));
         } else if (w->puzzle && w->d.puzzle_ndim > 0) {
             LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, SIGN_THREADS)),
-                   SIGN_THREADS, 0, w->puzzle,
-                   w->puzzle_grad, w->ids, w->rows, w->d.puzzle_ndim, w->step, g->rate, w->bad);
+                   SIGN_THREADS, 0, w->puzzle, w->puzzle_grad, w->ids, w->rows, w->d.puzzle_ndim, w->step, g->rate, skip_of(w));
             TRY(cuda_zero(dev, w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim * sizeof(float)));
         }
     }
@@ -5149,7 +5331,7 @@ static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *gro
 static hrm_status cuda_average(hrm_device *dev, hrm_work *w, int swap)
 {
     LAUNCH(dev, average_kernel, flat_blocks(dev, w->at.trained, 256), 256, 0, w->average, w->params, w->at.trained, w->step,
-           swap, w->bad);
+           swap, skip_of(w));
     return HRM_OK;
 }
 

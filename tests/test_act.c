@@ -1064,13 +1064,322 @@ static void check_ahead(void)
     hrm_dataset_close(little.data);
 }
 
+/* Training in float16 is a matter of the trainer's too: the scale, what overflows, what is skipped. A table of the CPU's own
+ * calls stands for a GPU; it computes in float32, where a scale that is a power of two changes no bit of anything. */
+static int overflows; /* the backward passes from now on whose gradient is not finite */
+static hrm_status overflowing_passes_backward(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    hrm_status status = hrm_cpu_device()->passes_backward(dev, w, list, n);
+    if (overflows > 0 && overflows--) {
+        if (w->train == 3) w->puzzle_grad[0] = (hrm_real)NAN;
+        else w->grads[w->at.net_offset[0] + 3] = (hrm_real)INFINITY;
+    }
+    return status;
+}
+static hrm_device_table float16_table(void)
+{
+    hrm_device_table t = *hrm_cpu_device();
+    t.passes_backward = overflowing_passes_backward;
+    return t;
+}
+static hrm_model_desc float16_desc(const hrm_device_table *table)
+{
+    hrm_model_desc d = small_desc();
+    d.device = HRM_CUDA, d.device_table = table, d.forward_dtype = HRM_FORWARD_FLOAT16;
+    return d;
+}
+
+static int same_moments(const hrm_trainer *a, const hrm_trainer *b)
+{
+    size_t n = a->model->at.trained * sizeof(hrm_real);
+    return memcmp(a->run->w.m, b->run->w.m, n) == 0 && memcmp(a->run->w.v, b->run->w.v, n) == 0 &&
+           memcmp(a->run->w.average, b->run->w.average, n) == 0;
+}
+
+static void check_loss_scale(void)
+{
+    enum { STEPS = 24, AT = 9, FOR = 3, GROW = 4 }; /* in these steps something overflows */
+    const char *path = own_file("scaled");
+    static little_data little;
+    little_open(&little);
+    hrm_device_table table = float16_table();
+    hrm_model_desc d[3] = {small_desc(), float16_desc(&table), float16_desc(&table)};
+    hrm_train_desc td;
+    hrm_model *model[3] = {NULL, NULL, NULL}; /* float32; scaled; scaled, resumed from a state */
+    hrm_trainer *t[3] = {NULL, NULL, NULL};
+    hrm_metrics m[3];
+    memset(&td, 0, sizeof td);
+    td.steps = STEPS, td.batch_size = 8, td.lr = 1e-2f, td.seed = 2, td.ema = 1, td.grad_clip = 0.05f, td.grad_accumulation = 2;
+    td.loss_scale_growth_interval = GROW;
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(hrm_model_create(&model[i], &d[i]));
+        model_decide(model[i], 6);
+        CHECK_OK(hrm_trainer_create(&t[i], model[i], &td));
+        if (!t[i]) return;
+    }
+    CHECK(t[0]->run->w.scaling == NULL && t[1]->run->w.scaling != NULL, "only float16 has a scale");
+    double scale = 65536, skipped = 0;
+    int good = 0;
+    overflows = 0;
+    for (int step = 1; step <= STEPS; step++) {
+        int over = step >= AT && step < AT + FOR;
+        size_t n = model[1]->at.trained;
+        hrm_real *before = (hrm_real *)malloc(n * sizeof *before), *table_before = NULL;
+        size_t rows = 0;
+        int puzzles = hrm_model_tensor_find(model[1], "inner.puzzle_emb.weights");
+        memcpy(before, model[1]->params, n * sizeof *before);
+        table_before = tensor_values(model[1], puzzles, &rows, NULL);
+        overflows = over; /* in the first of the two parts: the whole step goes */
+        CHECK_OK(hrm_trainer_step(t[1], little.data, &m[1]));
+        overflows = 0;
+        good = over ? 0 : good + 1;
+        if (over) scale /= 2, skipped++;
+        if (good == GROW) scale *= 2, good = 0;
+        CHECK(m[1].step == step && fabs(m[1].loss_scale - scale) <= 0 && fabs(m[1].skipped - skipped) <= 0,
+              "step %d: scale %g, %g skipped, expected %g and %g", (int)m[1].step, m[1].loss_scale, m[1].skipped, scale,
+              skipped);
+        hrm_real *table_after = tensor_values(model[1], puzzles, &rows, NULL);
+        CHECK((memcmp(before, model[1]->params, n * sizeof *before) == 0) == over, "step %d: the weights %s", step,
+              over ? "moved" : "stand");
+        CHECK((memcmp(table_before, table_after, rows * sizeof *table_after) == 0) == over, "step %d: the puzzle table", step);
+        CHECK((m[1].grad_norm > 0) == !over, "step %d: norm %g", step, m[1].grad_norm);
+        free(before), free(table_before), free(table_after);
+        if (step < AT) { /* bit for bit what it is unscaled */
+            CHECK_OK(hrm_trainer_step(t[0], little.data, &m[0]));
+            CHECK(fabs(m[0].lm_loss - m[1].lm_loss) <= 0 && fabs(m[0].grad_norm - m[1].grad_norm) <= 0,
+                  "step %d: loss %.17g and norm %.17g, unscaled %.17g and %.17g", step, m[1].lm_loss, m[1].grad_norm,
+                  m[0].lm_loss, m[0].grad_norm);
+        }
+        if (step == AT - 1) {
+            CHECK(models_equal(model[0], model[1]) && same_moments(t[0], t[1]), "scaled and not, %d steps differ", step);
+            CHECK_OK(hrm_trainer_save(t[0], path, NULL, 0));
+            hrm_tensors *file = NULL;
+            CHECK_OK(hrm_tensors_open(&file, path, NULL));
+            CHECK(file && !hrm_tensors_find(file, "loss_scale.scale"), "a state without float16 has a scale");
+            hrm_tensors_close(file);
+        }
+        if (step == AT + FOR - 1) { /* moments and average are those before; schedule and data went on */
+            CHECK(same_moments(t[0], t[1]) && models_equal(model[0], model[1]), "a skipped step left something");
+            CHECK(hrm_trainer_steps_done(t[1]) == step, "a skipped step does not count");
+            hrm_position seen = hrm_trainer_position(t[1]), unseen = hrm_trainer_position(t[0]);
+            CHECK(seen.draws != unseen.draws || seen.group != unseen.group, "a skipped step takes no data");
+            CHECK_OK(hrm_trainer_save(t[1], path, NULL, 0));
+            CHECK_OK(hrm_trainer_load(t[2], path));
+            CHECK(memcmp(t[1]->run->w.scaling, t[2]->run->w.scaling, offsetof(hrm_scaling, skip)) == 0, "the scale of a state");
+        }
+        if (step < AT + FOR) continue;
+        CHECK_OK(hrm_trainer_step(t[2], little.data, &m[2]));
+        CHECK(memcmp(&m[1], &m[2], sizeof m[1]) == 0, "step %d differs after resuming", step);
+        double bias = 1 - pow((double)0.9f, step - FOR);
+        CHECK(fabs((double)t[1]->run->w.step->bias1 - bias) <= 1e-6, "step %d: bias correction %g, expected %g", step,
+              (double)t[1]->run->w.step->bias1, bias);
+    }
+    CHECK(models_equal(model[1], model[2]) && same_moments(t[1], t[2]), "the resumed run ends elsewhere");
+    for (int i = 0; i < 3; i++) hrm_trainer_destroy(t[i]), hrm_model_destroy(model[i]);
+    hrm_dataset_close(little.data);
+    remove(path);
+}
+
+/* What no scale helps: an error that says so; a loss that is not finite is one at once. And the errors of descriptions. */
+static void check_loss_scale_errors(void)
+{
+    static little_data little;
+    little_open(&little);
+    hrm_device_table table = float16_table();
+    hrm_model_desc d = float16_desc(&table);
+    hrm_train_desc td;
+    hrm_metrics m;
+    memset(&td, 0, sizeof td);
+    td.steps = 100, td.batch_size = 8, td.lr = 1e-2f, td.seed = 2, td.loss_scale = 0.25f; /* 12 halvings from the least */
+    for (int frozen = 0; frozen < 2; frozen++) {
+        hrm_model *model = NULL, *as_it_was = NULL;
+        hrm_trainer *t = NULL;
+        td.freeze_weights = frozen;
+        CHECK_OK(hrm_model_create(&as_it_was, &d));
+        CHECK_OK(hrm_model_create(&model, &d));
+        CHECK_OK(hrm_trainer_create(&t, model, &td));
+        if (!t) return;
+        overflows = 1000000;
+        for (int step = 1; step <= 12; step++) CHECK_OK(hrm_trainer_step(t, little.data, &m));
+        CHECK(fabs(m.skipped - 12) <= 0 && m.loss_scale <= (double)HRM_LOSS_SCALE_LEAST, "%g skipped", m.skipped);
+        for (int again = 0; again < 2; again++)
+            CHECK_FAILS(hrm_trainer_step(t, little.data, &m), HRM_ERR_NAN,
+                        "step 13: the gradients are not finite even with a loss_scale");
+        overflows = 0;
+        CHECK_FAILS(hrm_trainer_step(t, little.data, &m), HRM_ERR_NAN, "loss_scale"); /* until a fresh carry */
+        CHECK(models_equal(model, as_it_was), "weights moved");
+        CHECK_OK(hrm_run_reset(hrm_trainer_run(t)));
+        CHECK_OK(hrm_trainer_step(t, little.data, &m));
+        CHECK(m.step == 13 && !models_equal(model, as_it_was), "a fresh carry goes on");
+        hrm_trainer_destroy(t);
+        hrm_model_destroy(model), hrm_model_destroy(as_it_was);
+    }
+    hrm_model *model = NULL;
+    hrm_trainer *t = NULL;
+    td.freeze_weights = 0, td.loss_scale = 0;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_trainer_create(&t, model, &td));
+    CHECK_OK(hrm_trainer_step(t, little.data, &m));
+    model->params[model->at.lm_head] = (hrm_real)INFINITY, model->stale = 1;
+    CHECK_FAILS(hrm_trainer_step(t, little.data, &m), HRM_ERR_NAN, "step 2: the loss is not finite");
+    CHECK(fabs((double)t->run->w.scaling->scale - 65536) <= 0 && t->run->w.scaling->skipped == 0, "that is no overflow");
+    hrm_trainer_destroy(t), t = NULL;
+    td.loss_scale = 1e-6f;
+    CHECK_FAILS(hrm_trainer_create(&t, model, &td), HRM_ERR_ARGUMENT, "loss_scale is 1e-06, expected 6.10352e-05 to 1e30");
+    td.loss_scale = -1;
+    CHECK_FAILS(hrm_trainer_create(&t, model, &td), HRM_ERR_ARGUMENT, "loss_scale");
+    hrm_model_destroy(model), model = NULL;
+    d.device = HRM_CPU, d.device_table = NULL;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_UNSUPPORTED, "forward_dtype float16 is for CUDA; on the CPU float32");
+    hrm_dataset_close(little.data);
+}
+
+/* A run by one's own hand: gradients and their norm are read, and given, as they are without a scale. */
+static void check_loss_scale_by_hand(void)
+{
+    enum { ROWS = 5 };
+    hrm_device_table table = float16_table();
+    hrm_model_desc d[2] = {small_desc(), float16_desc(&table)};
+    hrm_model *model[2] = {NULL, NULL};
+    hrm_run *run[2] = {NULL, NULL};
+    hrm_run_desc rd;
+    hrm_update_desc u;
+    hrm_batch batch;
+    hrm_metrics m;
+    hrm_random r = hrm_random_make(3, 3);
+    hrm_real dlogits[ROWS * 6 * 5], dq[2 * ROWS];
+    memset(&rd, 0, sizeof rd), memset(&u, 0, sizeof u);
+    rd.rows = ROWS, rd.train = rd.update = 1, rd.loss_scale = 1024;
+    u.lr = 1e-2f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.puzzle_emb_lr = 1e-2f;
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(hrm_model_create(&model[i], &d[i]));
+        model_decide(model[i], 6);
+        CHECK_OK(hrm_run_create(&run[i], model[i], &rd));
+        if (!run[i]) return;
+    }
+    batch_make(&batch, ROWS, d[0].seq_len);
+    for (int step = 0; step < 4; step++) {
+        double norm[2] = {0, 0};
+        batch_draw(&batch, &d[0], &r);
+        for (size_t i = 0; i < HRM__COUNT(dlogits); i++) dlogits[i] = (hrm_real)(hrm_random_uniform(&r) - 0.5);
+        for (size_t i = 0; i < HRM__COUNT(dq); i++) dq[i] = (hrm_real)(hrm_random_uniform(&r) - 0.5);
+        for (int i = 0; i < 2; i++)
+            for (int twice = 0; twice < 2; twice++) { /* they add up */
+                CHECK_OK(hrm_run_segment(run[i], &batch, NULL));
+                if (step % 2) CHECK_OK(hrm_run_set_gradient(run[i], dlogits, dq));
+                CHECK_OK(hrm_run_backward(run[i]));
+            }
+        for (int i = 0; i < 2; i++) CHECK_OK(hrm_run_gradient_norm(run[i], &norm[i]));
+        CHECK(fabs(norm[0] - norm[1]) <= 0 && norm[0] > 0, "step %d: norm %.17g, unscaled %.17g", step, norm[1], norm[0]);
+        for (int k = 0; k < hrm_model_tensor_count(model[0]); k++) {
+            size_t n = 0;
+            hrm_tensor x;
+            hrm_real *g = tensor_values(model[0], k, &n, &x), *h = (hrm_real *)malloc((n + 512) * sizeof *h);
+            if (strstr(x.name, "_init")) { free(g), free(h); continue; }
+            if (strstr(x.name, "puzzle_emb")) n = ROWS * 12, g = (hrm_real *)realloc(g, n * sizeof *g);
+            CHECK_OK(hrm_run_gradient(run[0], k, g));
+            CHECK_OK(hrm_run_gradient(run[1], k, h));
+            CHECK(memcmp(g, h, n * sizeof *g) == 0, "step %d: the gradient of %s", step, x.name);
+            free(g), free(h);
+        }
+        for (int i = 0; i < 2; i++) CHECK_OK(hrm_run_update(run[i], &u));
+        CHECK(models_equal(model[0], model[1]) && hrm_run_updates(run[1]) == step + 1, "step %d: the update", step);
+    }
+    overflows = 1;
+    CHECK_OK(hrm_run_segment(run[1], &batch, NULL));
+    CHECK_OK(hrm_run_backward(run[1]));
+    double norm;
+    CHECK_FAILS(hrm_run_gradient_norm(run[1], &norm), HRM_ERR_NAN, "norm");
+    CHECK_OK(hrm_run_update(run[1], &u)); /* skipped */
+    CHECK_OK(hrm_run_metrics(run[1], &m));
+    CHECK(models_equal(model[0], model[1]) && hrm_run_updates(run[1]) == 4, "an overflow moved something");
+    CHECK(fabs(m.loss_scale - 512) <= 0 && fabs(m.skipped - 1) <= 0, "scale %g, %g skipped", m.loss_scale, m.skipped);
+    for (int i = 0; i < 2; i++) { /* and the next is the fifth */
+        if (i == 0) CHECK_OK(hrm_run_reset(run[0])); /* the carries are others by now */
+        if (i == 1) CHECK_OK(hrm_run_reset(run[1]));
+        CHECK_OK(hrm_run_segment(run[i], &batch, NULL));
+        CHECK_OK(hrm_run_backward(run[i]));
+        CHECK_OK(hrm_run_update(run[i], &u));
+    }
+    CHECK(models_equal(model[0], model[1]) && hrm_run_updates(run[1]) == 5, "after an overflow");
+    for (int i = 0; i < 2; i++) hrm_run_destroy(run[i]), hrm_model_destroy(model[i]);
+    batch_free(&batch);
+}
+
+/* start_noise: normal numbers of that deviation, each state's, copy's and seed's its own, the same for every puzzle; a puzzle's
+ * answer does not depend on what else is in the call. */
+static void check_start_noise(void)
+{
+    enum { N = 20000, COPIES = 3, PUZZLES = 4, ROWS = COPIES * PUZZLES };
+    hrm_step s;
+    memset(&s, 0, sizeof s);
+    s.start_noise = 0.5f, s.copies = COPIES, s.noise_seed = 9;
+    double sum[5] = {0}, squares[5] = {0}, product[5] = {0}, fourth = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        double x[5];
+        for (int k = 0; k < 5; k++) {
+            s.noise_seed = k == 4 ? 10 : 9;
+            x[k] = (double)hrm__start_noise(&s, k == 1 ? 1 : k == 2 ? COPIES : 0, k == 3, i);
+            sum[k] += x[k], squares[k] += x[k] * x[k], product[k] += x[k] * x[0];
+        }
+        fourth += x[0] * x[0] * x[0] * x[0];
+        CHECK(x[2] == x[0], "row %d is the first copy again", COPIES);
+    }
+    for (int k = 0; k < 5; k++) {
+        CHECK(fabs(sum[k] / N) < 0.02, "mean of the noise %g", sum[k] / N);
+        CHECK(fabs(squares[k] / N - 0.25) < 0.02, "its square %g", squares[k] / N);
+        if (k != 0 && k != 2) CHECK(fabs(product[k] / N) < 0.02, "noise %d goes with the first", k);
+    }
+    CHECK(fabs(fourth / N - 3 * 0.0625) < 0.02, "fourth moment %g of a normal number", fourth / N);
+
+    hrm_model_desc d = small_desc();
+    hrm_model *model = NULL;
+    hrm_solve_desc how;
+    hrm_solve_result all[ROWS], one[COPIES], plain[ROWS];
+    int32_t puzzles[ROWS * 64], answers[ROWS * 64];
+    hrm_random r = hrm_random_make(3, 3);
+    CHECK_OK(hrm_model_create(&model, &d));
+    hrm_real weight[2 * 64]; /* zeros as initialised: every q would be the same */
+    for (int i = 0; i < 2 * 64; i++) weight[i] = (hrm_real)hrm_random_uniform(&r);
+    CHECK(hrm_model_describe(model)->hidden_size <= 64, "the head's weights fit");
+    CHECK_OK(hrm_model_tensor_write(model, hrm_model_tensor_find(model, "inner.q_head.weight"), weight));
+    int T = hrm_model_describe(model)->seq_len;
+    CHECK(T <= 64, "the puzzles fit");
+    for (int i = 0; i < PUZZLES * T; i++) {
+        int32_t token = (int32_t)hrm_random_below(&r, (uint32_t)d.vocab_size);
+        for (int k = 0; k < COPIES; k++) puzzles[(i / T * COPIES + k) * T + i % T] = token;
+    }
+    memset(&how, 0, sizeof how);
+    how.rows = ROWS, how.no_halting = 1, how.max_steps = 2, how.results = plain;
+    CHECK_OK(hrm_solve(model, puzzles, answers, &how));
+    for (int i = 0; i < ROWS; i++)
+        CHECK(plain[i].q_halt == plain[i / COPIES * COPIES].q_halt, "copies without noise are equal");
+    how.start_noise = 0.5f, how.copies = COPIES, how.noise_seed = 4, how.results = all;
+    CHECK_OK(hrm_solve(model, puzzles, answers, &how));
+    how.rows = COPIES, how.results = one;
+    for (int p = 0; p < PUZZLES; p++) {
+        CHECK_OK(hrm_solve(model, puzzles + p * COPIES * T, answers, &how));
+        for (int k = 0; k < COPIES; k++)
+            CHECK(one[k].q_halt == all[p * COPIES + k].q_halt, "puzzle %d, copy %d: alone another answer", p, k);
+    }
+    CHECK(all[0].q_halt != all[1].q_halt && all[0].q_halt != plain[0].q_halt, "noise changes what comes out");
+    how.rows = ROWS, how.start_noise = 0, how.results = all;
+    CHECK_OK(hrm_solve(model, puzzles, answers, &how));
+    for (int i = 0; i < ROWS; i++) CHECK(all[i].q_halt == plain[i].q_halt, "the next call without noise has none");
+    hrm_model_destroy(model);
+}
+
 int main(void)
 {
+    check_loss_scale();
+    check_loss_scale_errors();
+    check_loss_scale_by_hand();
     check_gathering();
     check_ahead();
     check_schedule();
     check_optimizers();
     check_halting();
+    check_start_noise();
     check_exploration();
     check_carry();
     check_metrics();

@@ -263,7 +263,12 @@ good "eval, votes" eval checkpoint=whole/step_480.safetensors votes=8 vote=best_
 check "of one copy, of any" grep -q '"steps": .*"votes": {"votes": 8, "one_copy_exact_accuracy": .*"any_copy_exact_accuracy": .*"rules": {"valid": ' out
 check "the voted answers are saved" test -s voted/step_480_all_preds/predictions.npy
 good "one vote is no vote" eval checkpoint=whole/step_480.safetensors votes=1 threads=1; check "the usual line" grep -q '"q_halt_loss"' out
-refuse 2 'logits, but votes=4' eval checkpoint=whole/step_480.safetensors votes=4 'eval_save_outputs=[logits]'
+refuse 2 'logits, but votes:' eval checkpoint=whole/step_480.safetensors votes=4 'eval_save_outputs=[logits]'
+refuse 2 'logits, but start_noise' eval checkpoint=whole/step_480.safetensors start_noise=0.5 'eval_save_outputs=[logits]'
+good "eval, noise" eval checkpoint=whole/step_480.safetensors votes=3 start_noise=0.5 threads=1; cp out noise.json
+good "eval, the same noise in other batches" eval checkpoint=whole/step_480.safetensors votes=3 start_noise=0.5 threads=2 eval_batch_size=7; same out noise.json
+good "eval, other noise" eval checkpoint=whole/step_480.safetensors votes=3 start_noise=50 noise_seed=1 threads=1
+check "noise does something" test -n "$(cmp out noise.json 2>&1)"
 refuse 2 'vote is "most", expected majority|first|best_q' eval checkpoint=whole/step_480.safetensors votes=4 vote=most
 run solve sudoku checkpoint=whole/step_480.safetensors votes=6 1............... threads=1
 check "solve: the copies that agree are told" grep -qE ' [1-6] of 6 copies agree; ' out

@@ -37,8 +37,13 @@ if [ -z "$nvcc" ]; then
     echo "skipped: no nvcc, the GPU backend is not compiled"
 else
     # one architecture with every path in it, and the portable code of the others
-    out=$($MAKE --no-print-directory -s B="$B" NVCC="$nvcc" CUDA_ARCH=90a CFLAGS=-O1 "$B/cuda/tests/test_cuda" "$B/cuda/hrm" 2>&1)
-    check "the build: $out" $?
+    out=$($MAKE --no-print-directory -s B="$B" NVCC="$nvcc -Xptxas -v" CUDA_ARCH=90a CFLAGS=-O1 "$B/cuda/tests/test_cuda" "$B/cuda/hrm" 2>&1)
+    status=$?
+    check "the build: $(printf '%s' "$out" | grep -v '^ptxas info\|bytes stack frame')" $status
+    # what ptxas says of each kernel, two lines
+    spilled=$(printf '%s\n' "$out" | sed -n '/Function properties for .*attention_[a-z]*_mma/{N;/ 0 bytes spill stores/!p}')
+    [ -z "$spilled" ]
+    check "registers of the attention on mma are spilled: $spilled" $?
     ! printf '%s' "$out" | grep -i warning
     check "no warnings" $?
     out=$("$B/cuda/tests/test_cuda" 2>&1)

@@ -1249,7 +1249,7 @@ static void test_copies(score_task task, int side, const int32_t *puzzle, const 
     static int32_t turned[MOST][MAZE_MAX_CELLS], solved[MAZE_MAX_CELLS], back[MAZE_MAX_CELLS];
     size_t bytes = (size_t)(side * side) * sizeof(int32_t);
     int optimal;
-    votes_make(copies, n, task, side);
+    votes_make(copies, n, task, side, side * side);
     for (int k = 0; k < n; k++) {
         vote_turn(&copies[k], puzzle, turned[k]);
         vote_turn(&copies[k], answer, solved);

@@ -102,6 +102,22 @@ refuse 2 'arch.name is "recursive_reasoning.trm_singlez@TinyRecursive' train --c
 refuse 2 'data_paths names data and nine; a run has one data set' train arch=trm data_paths='[data, nine]'
 printf 'data_paths:\n- data\n- nine\n' > two.yaml
 refuse 2 'data_paths names data and nine (two.yaml line 1); a run has one data set' train --config two.yaml
+# float16 is a GPU's: a file's runs on a CPU in float32, and is kept for where it can; what is typed is refused
+printf 'data_path: data\narch:\n  forward_dtype: float16\n  hidden_size: 16\n  num_heads: 2\nloss_scale: 1024\n' > half.yaml
+good "a configuration that says float16" train --config half.yaml $quick steps=2 log_interval=1 checkpoint_path=run_half
+check "it is told" grep -q 'half.yaml line 3: arch.forward_dtype float16 is for CUDA: on this CPU it runs in float32' err
+for line in '  forward_dtype: float16' 'loss_scale: 1024' 'loss_scale_growth_interval: 2000'; do has run_half/all_config.yaml "$line"; done
+silent run_half train/loss_scale
+good "float32 instead" train --config half.yaml arch.forward_dtype=float32 $quick steps=2 checkpoint_path=run_half32
+same run_half/step_2.safetensors run_half32/step_2.safetensors
+good "evaluating it" eval checkpoint=run_half threads=1
+good "going on" train resume=run_half steps=3
+refuse 1 'forward_dtype float16 is for CUDA; on the CPU float32 trains and solves, bfloat16 and int8 solve' train data_path=data $quick steps=2 arch.forward_dtype=float16 checkpoint_path=run_typed
+echo 'loss_scale: 1e-9' > scale.yaml
+refuse 1 'loss_scale is 1e-09, expected 6.10352e-05 to 1e30, or 0 for 65536' train --config scale.yaml data_path=data $quick steps=2 checkpoint_path=run_typed
+good "a scale in float32" train data_path=data $quick steps=2 loss_scale=8 checkpoint_path=run_scale
+check "it is told" grep -q 'loss_scale does nothing without arch.forward_dtype=float16 device=cuda' err
+refuse 2 'loss_scale_growth_interval is 0, expected 1 to 2147483647' train data_path=data $quick steps=2 loss_scale_growth_interval=0 checkpoint_path=run_typed
 # the class brings what nothing says, and looks at no H_layers; what is said counts, be it no or 0
 trm=arch.name=recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1
 good "the class alone" train $trm data_path=data $quick arch.H_layers=4 steps=1 checkpoint_path=run_class

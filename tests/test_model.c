@@ -522,6 +522,11 @@ static void check_arguments(void)
     memset(&sd, 0, sizeof sd);
     sd.max_steps = -1;
     CHECK_FAILS(hrm_solve(model, puzzle, answer, &sd), HRM_ERR_ARGUMENT, "max_steps");
+    memset(&sd, 0, sizeof sd);
+    sd.start_noise = -1;
+    CHECK_FAILS(hrm_solve(model, puzzle, answer, &sd), HRM_ERR_ARGUMENT, "start_noise is -1");
+    sd.start_noise = (float)NAN;
+    CHECK_FAILS(hrm_solve(model, puzzle, answer, &sd), HRM_ERR_ARGUMENT, "start_noise");
 
     hrm_trainer *trainer = NULL;
     hrm_train_desc td;

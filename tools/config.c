@@ -825,6 +825,7 @@ static int check_model(const config *c)
 static void note_unused(const config *c)
 {
     /* what the command line says and nothing looks at */
+    int half = c->device == HRM_CUDA && c->forward_dtype + 1 == HRM_FORWARD_FLOAT16;
     int muon = c->optimizer == HRM_MUON, starts = c->halt_max_steps_start || c->H_cycles_start || c->L_cycles_start;
     const struct {
         int         index, used;
@@ -841,6 +842,8 @@ static void note_unused(const config *c)
         {CONFIG_exploration_steps, config_is_set(c, CONFIG_halt_exploration_end), "arch.halt_exploration_end"},
         {CONFIG_halt_exploration_end, c->exploration_steps > 0, "exploration_steps"},
         {CONFIG_early_stop_patience, c->early_stop_accuracy > 0, "early_stop_accuracy"},
+        {CONFIG_loss_scale, half, "arch.forward_dtype=float16 device=cuda"},
+        {CONFIG_loss_scale_growth_interval, half, "arch.forward_dtype=float16 device=cuda"},
     };
     for (size_t i = 0; i < sizeof keys_of / sizeof keys_of[0]; i++)
         if (c->raw[keys_of[i].index].origin == CONFIG_COMMAND && !keys_of[i].used)
@@ -1127,10 +1130,14 @@ config_work config_work_of(const hrm_model_desc *m, int activation_checkpointing
 
 hrm_forward_dtype config_forward_dtype(const config *c)
 {
-    static const hrm_forward_dtype kinds[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8};
-    int asked = c->raw[CONFIG_forward_dtype].origin == CONFIG_COMMAND; /* a file's bfloat16 was meant for a GPU */
-    if (c->forward_dtype < 0 || (c->device == HRM_CPU && !asked)) return HRM_FORWARD_DEFAULT;
-    return kinds[c->forward_dtype];
+    const config_raw *raw = &c->raw[CONFIG_forward_dtype];
+    if (c->forward_dtype < 0) return HRM_FORWARD_DEFAULT;
+    if (c->device == HRM_CPU && raw->origin != CONFIG_COMMAND) { /* a file's was meant for a GPU */
+        if (c->forward_dtype + 1 == HRM_FORWARD_FLOAT16)
+            tool_note("%s: arch.forward_dtype float16 is for CUDA: on this CPU it runs in float32", raw->where);
+        return HRM_FORWARD_DEFAULT;
+    }
+    return (hrm_forward_dtype)(c->forward_dtype + 1); /* the words are the enum's, but for its default */
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------------ */

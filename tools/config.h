@@ -76,8 +76,9 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(TEXT, arch_loss_name, "arch.loss.name", "losses@ACTLossHead", CONFIG_TRAIN, 0,                                           \
       "the public code's class; there is this one")                                                                            \
     HRM_ARCH_KEYS(CONFIG__ARCH, X)                                                                                             \
-    X(WORD, forward_dtype, "arch.forward_dtype", "", "float32|bfloat16|int8", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE,          \
-      "of the arithmetic [float32 on the CPU, bfloat16 on CUDA]; in eval and solve the others work on the CPU too")            \
+    X(WORD, forward_dtype, "arch.forward_dtype", "", "float32|bfloat16|float16|int8", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE,  \
+      "of the arithmetic [float32 on the CPU, bfloat16 on CUDA]; float16 on CUDA alone; in eval and solve the others work on " \
+      "the CPU too")                                                                                                           \
     X(TEXT, checkpoint, "checkpoint", "", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                            \
       "the checkpoint, safetensors or PyTorch's; of a folder its newest step")                                                 \
     X(TEXT, load_checkpoint, "load_checkpoint", "", CONFIG_TRAIN, 0,                                                           \
@@ -107,7 +108,12 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                              \
       "segments at most; may exceed training's")                                                                               \
     X(INT, votes, "votes", "1", 1, 1024, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                             \
-      "symmetric copies of a puzzle that are solved side by side: of mazes 8 at most, of other grids none")                    \
+      "copies of a puzzle that are solved side by side: symmetric ones of Sudokus and mazes (8 at most), of other "            \
+      "grids equal ones with start_noise")                    \
+    X(REAL, start_noise, "start_noise", "0", 0, 1000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                \
+      "how far from their initial values the states start, a normal deviation, each copy its own")                             \
+    X(INT, noise_seed, "noise_seed", "0", 0, 9007199254740992.0, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                     \
+      "of start_noise")                                                                                                        \
     X(WORD, vote, "vote", "majority", "majority|first|best_q", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                       \
       "whose answer is taken: most copies'; the first's that says it is right; the best q_halt's")                             \
     X(FLAG, compare, "compare", "true", CONFIG_EVAL, CONFIG_LOCAL,                                                             \
@@ -197,7 +203,7 @@ int config_newest_step(char path[TOOL_PATH], const char *file_or_folder);
 void config_model_desc(const config *c, hrm_model_desc *desc);
 void config_train_desc(const config *c,
                        hrm_train_desc *desc); /* likewise the trainer's; steps and epochs are the run's to say */
-/* float32 on the CPU unless the command line says otherwise: a file's bfloat16 was meant for a GPU. */
+/* float32 on the CPU unless the command line says otherwise: a file's bfloat16 or float16 was meant for a GPU. */
 hrm_forward_dtype config_forward_dtype(const config *c);
 /* A checkpoint's description: what the file says, or a configuration beside it, its tensors, and what the command line and
  * --config say. A contradiction is refused, naming both and where each is from. What nobody tells is 0. */

@@ -164,6 +164,9 @@ static hrm_status vote_batch(eval_state *s, hrm_model *model, vote_arrays *a, in
     how.puzzle_identifiers = a->ids;
     how.max_steps = e->max_steps;
     how.no_halting = !e->adaptive;
+    how.start_noise = e->start_noise;
+    how.noise_seed = e->noise_seed;
+    how.copies = N;
     how.results = a->results;
     hrm_status status = hrm_solve(model, a->puzzles, a->answers, &how);
     if (status != HRM_OK) return status;
@@ -204,7 +207,7 @@ static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *d
     hrm_status status = HRM_OK;
     if (!vote_open(&a, examples, e->votes, (size_t)s->seq_len))
         status = hrm_error_set(HRM_ERR_MEMORY, "no memory for %d copies of %d puzzles", e->votes, examples);
-    else votes_make(a.symmetries, e->votes, e->rules.task, e->rules.side);
+    else votes_make(a.symmetries, e->votes, e->rules.task, e->rules.side, s->seq_len);
     for (int64_t first = 0; first < total && status == HRM_OK; first += examples) {
         if (total - first < examples) a.batch.rows = (int)(total - first);
         status = hrm_dataset_read(data, first, &a.batch);
@@ -226,12 +229,13 @@ static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *d
     return status;
 }
 
-int evaluation_check_votes(int votes, score_task task)
+int evaluation_check_votes(int votes, float start_noise, score_task task)
 {
     int most = votes_most(task);
-    if (votes <= most) return TOOL_OK;
+    if (votes <= most || start_noise > 0) return TOOL_OK;
     if (most == 1)
-        return tool_error("votes is %d, but no symmetry of these grids is known: Sudokus and mazes have some", votes);
+        return tool_error("votes is %d, but no symmetry of these grids is known: start_noise=0.5 would make copies that differ",
+                          votes);
     return tool_error("votes is %d, but a maze has %d symmetric copies, itself among them", votes, most);
 }
 
@@ -252,7 +256,9 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
 
     memset(&e->metrics, 0, sizeof e->metrics);
     e->rules = score_make(info->vocab_size, info->seq_len);
-    int allowed = evaluation_check_votes(e->votes, e->rules.task);
+    e->voted = e->votes > 1 || e->start_noise > 0;
+    if (e->votes < 1) e->votes = 1;
+    int allowed = evaluation_check_votes(e->votes, e->start_noise, e->rules.task);
     if (allowed != TOOL_OK) return allowed;
     desc.batch_size = e->batch_size;
     desc.adaptive = e->adaptive;
@@ -267,7 +273,7 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
     hrm_status status = open_outputs(&s);
     s.bar = progress_begin(e->title, (double)total);
     if (status == HRM_OK)
-        status = e->votes > 1 ? vote_all(&s, model, data, total) : hrm_evaluate(model, data, &desc, &e->metrics);
+        status = e->voted ? vote_all(&s, model, data, total) : hrm_evaluate(model, data, &desc, &e->metrics);
     if (status == HRM_OK) progress_end(&s.bar, NULL);
     else progress_clear(&s.bar);
     for (int i = 0; i < OUTPUTS; i++) {
@@ -318,14 +324,14 @@ static void print_result(const evaluation *e, const evaluation *full)
     printf("{\"all\": {");
     print_number("accuracy", m->accuracy, 0);
     print_number("exact_accuracy", m->exact_accuracy, 0);
-    if (e->votes <= 1) {
+    if (!e->voted) {
         print_number("lm_loss", m->lm_loss, 0);
         print_number("q_halt_accuracy", m->q_halt_accuracy, 0);
         print_number("q_halt_loss", m->q_halt_loss, 0);
     }
     print_number("steps", m->steps, 1);
     printf("}");
-    if (e->votes > 1) {
+    if (e->voted) {
         printf(", \"votes\": {");
         print_number("votes", e->votes, 0);
         print_number("one_copy_exact_accuracy", e->alone, 0);
@@ -399,8 +405,9 @@ static int run(config *c)
     int wanted[OUTPUTS];
     if (!*c->checkpoint) return tool_usage("eval: checkpoint=FILE is missing");
     if (list_outputs(c->eval_save_outputs, wanted) != 0) return TOOL_USAGE;
-    if (c->votes > 1 && wanted[OUTPUT_logits])
-        return tool_usage("eval_save_outputs: logits, but votes=%d: an answer that copies agree on has none", (int)c->votes);
+    if ((c->votes > 1 || c->start_noise > 0) && wanted[OUTPUT_logits])
+        return tool_usage("eval_save_outputs: logits, but %s: an answer that copies agree on has none",
+                          c->votes > 1 ? "votes" : "start_noise");
     int status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
     if (*c->data_paths_test && c->raw[CONFIG_data_path].origin != CONFIG_COMMAND) strcpy(c->data_path, c->data_paths_test);
@@ -425,6 +432,8 @@ static int run(config *c)
     e.max_examples = c->eval_examples;
     e.votes = (int)c->votes;
     e.vote = (vote_rule)c->vote;
+    e.start_noise = (float)c->start_noise;
+    e.noise_seed = (uint64_t)c->noise_seed;
     e.outputs = c->eval_save_outputs;
     output_folder(c, folder);
     e.directory = folder;

@@ -11,11 +11,14 @@ typedef struct evaluation {
     int64_t     max_examples;                    /* 0: all */
     int         votes;     /* copies of each puzzle, see votes.h; 0 or 1: the puzzle alone */
     vote_rule   vote;
+    float       start_noise; /* with its seed, see hrm_solve_desc */
+    uint64_t    noise_seed;
     const char *outputs;   /* list of names to save, "" for none */
     const char *directory; /* where to: DIR/NAME.npy */
     /* found */
     hrm_metrics metrics;
     score       rules; /* answers that obey the task's rules, whatever the label */
+    int         voted; /* 0: hrm_evaluate's metrics, with the losses */
     double      alone, any; /* with votes: how often the first copy is right, and any of them */
 } evaluation;
 
@@ -25,8 +28,8 @@ int evaluation_check_outputs(const char *list);
 int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data);
 /* `data` (found at `where`) against what a model takes. 0, or an exit status with both values shown. */
 int evaluation_check_data(const hrm_model_desc *model, const char *model_where, const hrm_dataset *data, const char *where);
-/* Whether a task has so many symmetric copies. 0, or an exit status with the reason printed. */
-int evaluation_check_votes(int votes, score_task task);
+/* Whether a task has so many copies that differ. 0, or an exit status with the reason printed. */
+int evaluation_check_votes(int votes, float start_noise, score_task task);
 /* Rows at once unless eval_batch_size says so. */
 int evaluation_batch_size(const config *c);
 

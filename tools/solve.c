@@ -354,12 +354,15 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     shown.halt_only = hrm_model_describe(model)->no_ACT_continue;
     shown.out.colour = tool_is_terminal(1);
     int status = copies_open(&v, n, p->cells);
-    if (status == TOOL_OK) votes_make(v.symmetries, n, score_of(p->kind), p->side);
+    if (status == TOOL_OK) votes_make(v.symmetries, n, score_of(p->kind), p->side, p->cells);
     for (int k = 0; status == TOOL_OK && k < n; k++) {
         vote_turn(&v.symmetries[k], p->tokens, v.puzzles + k * p->cells);
         v.ids[k] = p->identifier;
     }
     desc.rows = n;
+    desc.copies = n;
+    desc.start_noise = (float)c->start_noise;
+    desc.noise_seed = (uint64_t)c->noise_seed;
     desc.puzzle_identifiers = v.ids;
     desc.max_steps = (int)c->max_steps;
     desc.no_halting = c->halt == 0;
@@ -399,7 +402,7 @@ static int load(config *c, const puzzle *p, hrm_model **model)
                           task_names[p->kind], p->side, p->side, vocab);
     if (stated.seq_len && stated.seq_len != p->cells)
         return tool_error("%s: seq_len is %d, but the puzzle has %d cells", c->checkpoint, stated.seq_len, p->cells);
-    status = evaluation_check_votes((int)c->votes, score_of(p->kind));
+    status = evaluation_check_votes((int)c->votes, (float)c->start_noise, score_of(p->kind));
     if (status != TOOL_OK) return status;
     return config_load_model(c, model, c->checkpoint, &stated, &sources, p->cells);
 }

@@ -43,7 +43,9 @@ typedef struct train_run {
     X("lm_loss", lm_loss, 1) X("q_halt_loss", q_halt_loss, 1) X("q_continue_loss", q_continue_loss, !d->no_ACT_continue) \
     X("ponder_loss", ponder_loss, d->ponder_weight > 0) X("accuracy", accuracy, 1) X("exact_accuracy", exact_accuracy, 1) \
     X("q_halt_accuracy", q_halt_accuracy, 1) X("steps", steps, 1) X("count", count, 1) X("lr", lr, 1) \
-    X("grad_norm", grad_norm, r->c->grad_clip > 0 && !r->c->freeze_weights)
+    X("grad_norm", grad_norm, r->c->grad_clip > 0 && !r->c->freeze_weights) \
+    X("loss_scale", loss_scale, d->forward_dtype == HRM_FORWARD_FLOAT16) \
+    X("skipped", skipped, d->forward_dtype == HRM_FORWARD_FLOAT16)
 #define EVAL_METRICS(X) \
     X("lm_loss", lm_loss) X("q_halt_loss", q_halt_loss) X("accuracy", accuracy) X("exact_accuracy", exact_accuracy) \
     X("q_halt_accuracy", q_halt_accuracy) X("steps", steps)

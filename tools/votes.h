@@ -1,7 +1,7 @@
 /* votes.h - more computation at test time, without labels: symmetric copies of a puzzle solved side by side, and the answer
  * that they settle on. hrm.h comes first.
  *
- *   vote_copy copies[8];                     votes_make(copies, 8, SCORE_SUDOKU, 9) when votes_most(SCORE_SUDOKU) allows it
+ *   vote_copy copies[8];                     votes_make(copies, 8, SCORE_SUDOKU, 9, 81)
  *   vote_turn(&copies[k], inputs, puzzle);   the k-th copy; the first is the puzzle itself
  *   vote_back(&copies[k], answer, back);     and its answer as one of the puzzle
  *   winner = votes_count(answers, results, n, cells, VOTE_MAJORITY, halts, NULL);
@@ -27,21 +27,23 @@ enum { VOTES_MOST = 1024, VOTE_TOKENS = SUDOKU_MAX_SIZE + 2 };
 typedef struct vote_copy {
     int32_t from[MAZE_MAX_CELLS];
     int32_t token[VOTE_TOKENS], back[VOTE_TOKENS];
-    int     cells;
+    int     cells, same; /* same: the puzzle itself, of any length */
 } vote_copy;
 
 /* How many symmetric copies there are to have: of Sudoku more than anybody wants; 1: none but the puzzle itself. */
 static inline int votes_most(score_task task) { return task == SCORE_SUDOKU ? VOTES_MOST : task == SCORE_MAZE ? 8 : 1; }
 
-/* copies [n], n at most votes_most(task), of boards of side x side cells. */
-static inline void votes_make(vote_copy *copies, int n, score_task task, int side)
+/* copies [n] of boards of `cells` cells, side x side where the task has symmetries; past votes_most(task) they repeat. */
+static inline void votes_make(vote_copy *copies, int n, score_task task, int side, int cells)
 {
     for (int k = 0; k < n; k++) {
         vote_copy *v = &copies[k];
         uint8_t cell[MAZE_MAX_CELLS], turned[MAZE_MAX_CELLS];
-        v->cells = side * side;
+        v->cells = cells;
+        v->same = k == 0 || votes_most(task) == 1;
         for (int t = 0; t < VOTE_TOKENS; t++) v->token[t] = t;
-        if (task == SCORE_SUDOKU && k > 0) {
+        if (v->same) continue;
+        if (task == SCORE_SUDOKU) {
             sudoku_shape shape;
             uint8_t digit[SUDOKU_MAX_SIZE + 1];
             hrm_random r = hrm_random_make(0, (uint64_t)k);
@@ -49,14 +51,12 @@ static inline void votes_make(vote_copy *copies, int n, score_task task, int sid
             sudoku_symmetry(&shape, &r, cell, digit);
             for (int d = 1; d <= side; d++) v->token[d + 1] = digit[d] + 1;
             for (int i = 0; i < v->cells; i++) v->from[i] = cell[i];
-        } else if (task == SCORE_MAZE) { /* byte by byte: a cell's number may have two */
+        } else { /* byte by byte: a cell's number may have two */
             for (int high = 0; high < 2; high++) {
                 for (int i = 0; i < v->cells; i++) cell[i] = (uint8_t)(i >> 8 * high);
-                data_dihedral(turned, cell, side, side, k);
+                data_dihedral(turned, cell, side, side, k % 8);
                 for (int i = 0; i < v->cells; i++) v->from[i] = high ? v->from[i] | turned[i] << 8 : turned[i];
             }
-        } else {
-            for (int i = 0; i < v->cells; i++) v->from[i] = i;
         }
         for (int t = 0; t < VOTE_TOKENS; t++) v->back[v->token[t]] = t;
     }
@@ -64,7 +64,8 @@ static inline void votes_make(vote_copy *copies, int n, score_task task, int sid
 
 static inline void vote_turn(const vote_copy *v, const int32_t *puzzle, int32_t *copy)
 {
-    for (int i = 0; i < v->cells; i++) {
+    if (v->same) memcpy(copy, puzzle, (size_t)v->cells * sizeof *copy);
+    for (int i = 0; i < v->cells && !v->same; i++) {
         int32_t t = puzzle[v->from[i]];
         copy[i] = t >= 0 && t < VOTE_TOKENS ? v->token[t] : t;
     }
@@ -72,7 +73,8 @@ static inline void vote_turn(const vote_copy *v, const int32_t *puzzle, int32_t 
 
 static inline void vote_back(const vote_copy *v, const int32_t *answer, int32_t *back)
 {
-    for (int i = 0; i < v->cells; i++) {
+    if (v->same) memcpy(back, answer, (size_t)v->cells * sizeof *back);
+    for (int i = 0; i < v->cells && !v->same; i++) {
         int32_t t = answer[i];
         back[v->from[i]] = t >= 0 && t < VOTE_TOKENS ? v->back[t] : t;
     }

@@ -1,9 +1,9 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
- * float32 and bfloat16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
+ * float32, bfloat16 and float16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|entries [NAME]|family [NAME]|faults]   light: small cases only, wide: two for the wgmma
- * kernels, both for a memory checker; errors: prints every error; entries, family: those cases only, whose name has NAME in it;
- * faults: threads, refusals, replays, recovery */
+ * usage: test_cuda [light|wide|errors|float16|entries [NAME]|family [NAME]|faults]   light: small cases only, wide: two for the
+ * wgmma kernels, both for a memory checker; errors: prints every error; float16: that alone; entries, family: those cases only,
+ * whose name has NAME in it; faults: threads, refusals, replays, recovery */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 #include "harness.h"
@@ -38,6 +38,7 @@ static const shape shapes[] = {
     {"head of 16, long", 300, 6, 64, 1, 64, 4, 1, 1, 2, 16, 4, 0, 0, 0, 0, 0},
     {"head of 64, long causal", 261, 12, 128, 9, 128, 2, 1, 1, 2, 16, 4, 0, 1, 0, 0, 0},
     {"head of 128, long", 150, 6, 300, 3, 256, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
+    {"head of 128, one tile", 120, 6, 256, 3, 256, 2, 1, 1, 40, 16, 1, 0, 0, 0, 0, 0},
     {"head of 160", 40, 6, 320, 3, 320, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
     {"head of 80, uneven tiles", 299, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1, 5e-2},
     {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1, 0},
@@ -64,6 +65,18 @@ static void gpu_download(pair *p, void *dst, const void *src, size_t bytes)
     CHECK_OK(p->model[1]->table->download(p->model[1]->dev, dst, src, bytes));
 }
 
+/* what the types are told apart by: the name, the 16-bit element, and how near a result must come, bfloat16's bound given */
+static const char *type_name(hrm_forward_dtype dtype)
+{
+    return dtype == HRM_FORWARD_FLOAT32 ? "f32" : dtype == HRM_FORWARD_FLOAT16 ? "f16" : "bf16";
+}
+static hrm_dtype half_type(const pair *p) { return p->dtype == HRM_FORWARD_FLOAT16 ? HRM_F16 : HRM_BF16; }
+static double bound(hrm_forward_dtype dtype, double f32, double bf16)
+{
+    return dtype == HRM_FORWARD_FLOAT32 ? f32 : dtype == HRM_FORWARD_FLOAT16 ? bf16 / 3 : bf16; /* three bits more */
+}
+enum { LOSS_SCALE = 1024 }; /* of these tests in float16, whose gradients are large */
+
 /* activations travel as floats, whatever the GPU keeps */
 static void put_activation(pair *p, void *dst, const float *src, size_t n)
 {
@@ -72,7 +85,7 @@ static void put_activation(pair *p, void *dst, const float *src, size_t n)
         return;
     }
     uint16_t *half = (uint16_t *)malloc(n * sizeof *half);
-    CHECK_OK(hrm_convert(half, HRM_BF16, src, HRM_F32, n));
+    CHECK_OK(hrm_convert(half, half_type(p), src, HRM_F32, n));
     gpu_upload(p, dst, half, n * sizeof *half);
     free(half);
 }
@@ -84,7 +97,7 @@ static void get_activation(pair *p, float *dst, const void *src, size_t n)
     }
     uint16_t *half = (uint16_t *)malloc(n * sizeof *half);
     gpu_download(p, half, src, n * sizeof *half);
-    CHECK_OK(hrm_convert(dst, HRM_F32, half, HRM_BF16, n));
+    CHECK_OK(hrm_convert(dst, HRM_F32, half, half_type(p), n));
     free(half);
 }
 static void poison(pair *p, void *dst, size_t bytes)
@@ -99,7 +112,7 @@ static size_t activation_bytes(const pair *p, size_t n) { return n * (p->dtype =
 static void same(pair *p, const char *what, const float *gpu, const float *cpu, size_t n, double tolerance)
 {
     double error = relative_error(gpu, cpu, n);
-    const char *type = p->dtype == HRM_FORWARD_FLOAT32 ? "f32" : "bf16";
+    const char *type = type_name(p->dtype);
     CHECK(error <= tolerance, "%s%s%s, %s: %s differs by %.2e", p->s->name, p->variant, p->round, type, what, error);
     if (verbose) printf("%.2e of %.0e  %s%s%s, %s: %s\n", error, tolerance, p->s->name, p->variant, p->round, type, what);
 }
@@ -149,7 +162,7 @@ static int pair_open(pair *p, const shape *s, hrm_forward_dtype dtype, const cha
     d.loss_type = s->softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY;
     d.seed = 7;
     memset(&rd, 0, sizeof rd);
-    rd.rows = s->B, rd.train = 1, rd.seed = 3;
+    rd.rows = s->B, rd.train = 1, rd.seed = 3, rd.loss_scale = LOSS_SCALE;
     for (int i = 0; i < 2; i++) {
         d.device = i ? HRM_CUDA : HRM_CPU;
         d.forward_dtype = i ? dtype : HRM_FORWARD_DEFAULT;
@@ -177,16 +190,24 @@ static void pair_close(pair *p)
     } while (0)
 #define ENTRY(name) BOTH(ct->name(cd, c), gt->name(gd, g))
 
-/* All gradients together, and each tensor's on its own, so that a wrong one is named. */
+/* All gradients together, and each tensor's on its own, so that a wrong one is named. In float16 they are scaled so far. */
+static void same_gradient(pair *p, const char *what, size_t at, size_t n, double tolerance)
+{
+    float *mine = (float *)malloc((n + 1) * sizeof *mine);
+    gpu_download(p, mine, p->run[1]->w.grads + at, n * sizeof *mine);
+    for (size_t i = 0; p->run[1]->w.scaling && i < n; i++) mine[i] /= LOSS_SCALE;
+    same(p, what, mine, p->run[0]->w.grads + at, n, tolerance);
+    free(mine);
+}
 static void same_gradients(pair *p, const char *when, double all, double each)
 {
-    same_floats(p, when, p->run[1]->w.grads, p->run[0]->w.grads, p->model[0]->at.trained, all);
+    same_gradient(p, when, 0, p->model[0]->at.trained, all);
     for (int i = 0; i < p->model[0]->count; i++) {
         const hrm__entry *e = &p->model[0]->entries[i];
         char what[160];
         if (e->role != HRM_TRAINED) continue;
         snprintf(what, sizeof what, "gradient of %s %s", e->name, when);
-        same_floats(p, what, p->run[1]->w.grads + e->offset, p->run[0]->w.grads + e->offset, hrm__entry_size(e), each);
+        same_gradient(p, what, e->offset, hrm__entry_size(e), each);
     }
 }
 
@@ -195,8 +216,8 @@ static void round_to_type(const pair *p, float *x, size_t n)
 {
     if (p->dtype == HRM_FORWARD_FLOAT32) return;
     uint16_t *half = (uint16_t *)malloc(n * sizeof *half);
-    CHECK_OK(hrm_convert(half, HRM_BF16, x, HRM_F32, n));
-    CHECK_OK(hrm_convert(x, HRM_F32, half, HRM_BF16, n));
+    CHECK_OK(hrm_convert(half, half_type(p), x, HRM_F32, n));
+    CHECK_OK(hrm_convert(x, HRM_F32, half, half_type(p), n));
     free(half);
 }
 /* scale * src on both sides */
@@ -224,7 +245,7 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     hrm_work *c = &p->run[0]->w, *g = &p->run[1]->w;
     size_t B = (size_t)s->B, T = (size_t)s->T, V = (size_t)s->V, tokens = B * T, z = B * (size_t)c->d.S * (size_t)s->D;
     int f32 = p->dtype == HRM_FORWARD_FLOAT32;
-    double entry = f32 ? 2e-5 : 2e-2;
+    double entry = bound(p->dtype, 2e-5, 2e-2);
     float scale = calm ? 0.2f : 1.0f;
 
     set_activation(p, g->z[0], (float *)c->z[0], carry, scale, z),
@@ -283,16 +304,32 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     gpu_upload(p, g->dlogits, c->dlogits, tokens * V * 4), gpu_upload(p, g->dq, c->dq, B * 8);
     CHECK_OK(hrm_run_zero_gradients(p->run[0]));
     CHECK_OK(hrm_run_zero_gradients(p->run[1]));
-    double all = f32 ? 5e-5 : 2e-2, all_L = f32 || calm || s->steep <= 0 ? all : s->steep, each = f32 || calm ? all : 2 * all_L;
+    double all = bound(p->dtype, 5e-5, 2e-2), all_L = f32 || calm || s->steep <= 0 ? all : bound(p->dtype, 0, s->steep),
+           each = f32 || calm ? all : 2 * all_L;
     ENTRY(heads_backward);
     same_gradients(p, "after heads_backward", all, all);
     BOTH(ct->passes_backward(cd, c, last, 2), gt->passes_backward(gd, g, last, 2));
     CHECK(c->de == g->de, "%s: the gradient of e is number %d, expected %d", s->name, g->de, c->de);
     same_gradients(p, "after passes_backward", all_L, each);
     for (size_t i = 0; i < B * (size_t)s->ndim; i++) c->puzzle_grad[i] = 1e-3f * random_normal(r); /* it is added to */
+    for (size_t i = 0; g->scaling && i < B * (size_t)s->ndim; i++) c->puzzle_grad[i] *= LOSS_SCALE;
     if (s->ndim) gpu_upload(p, g->puzzle_grad, c->puzzle_grad, B * (size_t)s->ndim * 4);
+    for (size_t i = 0; g->scaling && i < B * (size_t)s->ndim; i++) c->puzzle_grad[i] /= LOSS_SCALE;
     ENTRY(embed_backward);
     same_gradients(p, "after embed_backward", all_L, each);
+    if (g->scaling) {
+        hrm_scaling now;
+        CHECK_OK(gt->unscale(gd, g));
+        gpu_download(p, &now, g->scaling, sizeof now);
+        CHECK(now.good > 0 && now.skip == 0 && now.skipped == 0, "%s: %d good, %d skipped, skip %d", s->name, (int)now.good,
+              (int)now.skipped, (int)now.skip);
+        same_floats(p, "unscaled gradients", g->grads, c->grads, c->at.trained, all_L);
+        hrm_step corrected;
+        gpu_download(p, &corrected, g->step, sizeof corrected);
+        CHECK(fabsf(corrected.bias1 - 0.271f) < 1e-6f && fabsf(corrected.bias2 - sqrtf(0.142625f)) < 1e-6f,
+              "%s: bias correction %g and %g", s->name, (double)corrected.bias1, (double)corrected.bias2);
+        gpu_upload(p, g->step, c->step, sizeof *c->step);
+    }
     double norms[2] = {0, 0};
     poison(p, g->norm, sizeof *norms);
     ENTRY(norm);
@@ -314,7 +351,7 @@ static void poison_work(pair *p)
 static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *variant)
 {
     int f32 = dtype == HRM_FORWARD_FLOAT32;
-    double entry = f32 ? 2e-5 : 2e-2;
+    double entry = bound(dtype, 2e-5, 2e-2);
     pair pair_, *p = &pair_;
     if (!pair_open(p, s, dtype, variant)) {
         pair_close(p);
@@ -361,6 +398,8 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     step.seed = 99, step.step = 5, step.exploration = 0.5f, step.loss_scale = 1.0f / (float)s->B;
     step.halt_max_steps = s->halt, step.q_loss_weight = 0.5f, step.first_row = 7;
     step.beta1 = 0.9f, step.beta2 = 0.95f, step.bias1 = 0.4f, step.bias2 = 0.6f;
+    step.attempt = 3, step.growth_interval = 100;
+    step.start_noise = 0.3f, step.copies = 3, step.noise_seed = 5;
     for (int i = 0; i < 2; i++) step.rates[i].lr = 1e-2f, step.rates[i].weight_decay = 0.5f;
     *c->step = step;
     gpu_upload(p, g->step, &step, sizeof step);
@@ -427,6 +466,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
     int32_t bad = 1;
     gpu_upload(p, g->bad, &bad, 4);
     gpu_upload(p, g->grads, m, n * 4);
+    if (g->scaling) CHECK_OK(gt->unscale(gd, g));
     CHECK_OK(gt->update(gd, g, groups, num_groups));
     same_floats(p, "params after a bad step", g->params, c->params, c->at.total, 1e-6);
     if (c->puzzle) same_floats(p, "puzzle table after a bad step", g->puzzle, c->puzzle, hrm__puzzle_count(&c->d), 1e-6);
@@ -522,12 +562,12 @@ static hrm_model *toy_train(hrm_device_kind device, hrm_forward_dtype dtype, int
 static void check_training(void)
 {
     enum { STEPS = 500 };
-    static double cpu[STEPS], gpu[2][STEPS];
-    static const hrm_forward_dtype dtypes[2] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16};
+    static double cpu[STEPS], gpu[3][STEPS];
+    static const hrm_forward_dtype dtypes[3] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_FLOAT16};
     hrm_model_destroy(toy_train(HRM_CPU, HRM_FORWARD_DEFAULT, STEPS, cpu, NULL));
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         hrm_model_destroy(toy_train(HRM_CUDA, dtypes[k], STEPS, gpu[k], NULL));
-        const char *name = k ? "bfloat16" : "float32";
+        const char *name = type_name(dtypes[k]);
         double early = 0, all = 0, tail[2] = {0, 0};
         for (int i = 0; i < STEPS; i++) {
             double error = fabs(gpu[k][i] - cpu[i]) / cpu[i];
@@ -537,7 +577,7 @@ static void check_training(void)
         }
         printf("training 500 steps, %s: loss %.4f -> %.4f (CPU %.4f -> %.4f), first 20 within %.1e, mean difference %.1e\n",
                name, gpu[k][0], tail[0], cpu[0], tail[1], early, all);
-        CHECK(early < (k ? 2e-2 : 1e-3), "%s: the first 20 losses differ by %.2e", name, early);
+        CHECK(early < bound(dtypes[k], 1e-3, 2e-2), "%s: the first 20 losses differ by %.2e", name, early);
         CHECK(fabs(tail[0] - tail[1]) < 0.1 * tail[1] + 0.02, "%s: the last 50 losses are %.4f, on the CPU %.4f", name, tail[0],
               tail[1]);
     }
@@ -555,13 +595,12 @@ static int same_weights(hrm_model *a, hrm_model *b)
     return a && b && same;
 }
 
-static void check_determinism(void)
+static void check_determinism(hrm_forward_dtype dtype)
 {
     hrm_metrics m[3];
-    hrm_model *a = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[0]),
-              *b = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[1]);
+    hrm_model *a = toy_train(HRM_CUDA, dtype, 30, NULL, &m[0]), *b = toy_train(HRM_CUDA, dtype, 30, NULL, &m[1]);
     setenv("HRM_CUDA_SYNC", "1", 1); /* every kernel on its own, no graphs */
-    hrm_model *c = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, 30, NULL, &m[2]);
+    hrm_model *c = toy_train(HRM_CUDA, dtype, 30, NULL, &m[2]);
     unsetenv("HRM_CUDA_SYNC");
     CHECK(same_weights(a, b), "two trainings with one seed differ");
     CHECK(same_weights(a, c), "a training replayed as graphs differs from one launched kernel by kernel");
@@ -721,10 +760,10 @@ static float *family_gradient(hrm_run *run, const hrm_model *model, int i, int r
     return g;
 }
 
-static void check_family_case(const family_case *f, int half)
+static void check_family_case(const family_case *f, hrm_forward_dtype dtype)
 {
     enum { STEPS = 3, CPU_RUN = 0, GPU_RUN = 1, OTHER_RUN = 2 }; /* the last: checkpointing the other way round */
-    const int B = f->rows ? f->rows : 5;
+    const int B = f->rows ? f->rows : 5, half = dtype != HRM_FORWARD_FLOAT32;
     hrm_model *model[3] = {NULL, NULL, NULL};
     hrm_run *run[3] = {NULL, NULL, NULL};
     hrm_model_desc d;
@@ -742,18 +781,18 @@ static void check_family_case(const family_case *f, int half)
     d.label_smoothing = f->smoothing, d.q_loss_type = f->mse ? HRM_Q_MSE : HRM_Q_BCE, d.q_loss_weight = f->q_weight;
     d.ponder_weight = f->ponder, d.dropout = f->dropout, d.halt_max_steps = 4, d.halt_exploration_prob = 0.5f, d.seed = 5;
     rd.rows = B, rd.train = rd.update = 1, rd.seed = 3, rd.optimizer = f->optimizer, rd.ema = f->ema,
-    rd.freeze_weights = f->freeze;
+    rd.freeze_weights = f->freeze, rd.loss_scale = LOSS_SCALE;
     u.lr = 1e-3f, u.weight_decay = 0.1f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.puzzle_emb_lr = 1e-3f, u.adam_eps = 1e-8f;
     u.muon_lr = 0.02f, u.muon_weight_decay = 0.01f, u.muon_momentum = 0.6f, u.grad_clip = f->clip, u.ema_rate = 0.9f;
     for (int i = 0; i < 3; i++) {
         d.device = i ? HRM_CUDA : HRM_CPU;
-        d.forward_dtype = i && half ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
+        d.forward_dtype = i ? dtype : HRM_FORWARD_FLOAT32;
         rd.activation_checkpointing = i == OTHER_RUN ? !f->checkpointing : f->checkpointing;
         CHECK_OK(hrm_model_create(&model[i], &d));
         if (model[i]) CHECK_OK(hrm_run_create(&run[i], model[i], &rd));
     }
-    const char *type = half ? "bf16" : "f32";
-    double all = half ? 6e-2 : 2e-4;
+    const char *type = type_name(dtype);
+    double all = bound(dtype, 2e-4, 6e-2);
     batch_make(&batch, B, d.seq_len);
     hrm_random r = hrm_random_make(4, 7);
     for (int step = 0; run[0] && run[1] && run[2] && step < STEPS; step++) {
@@ -817,10 +856,12 @@ static void check_family_case(const family_case *f, int half)
     batch_free(&batch);
 }
 
-static void check_family(const char *name)
+static void check_family(const char *name, int only_half)
 {
+    static const hrm_forward_dtype dtypes[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_FLOAT16};
     for (size_t i = 0; i < HRM__COUNT(family_cases); i++)
-        for (int half = 0; half < 2 && strstr(family_cases[i].name, name); half++) check_family_case(&family_cases[i], half);
+        for (size_t k = only_half ? 2 : 0; k < HRM__COUNT(dtypes) && strstr(family_cases[i].name, name); k++)
+            check_family_case(&family_cases[i], dtypes[k]);
 }
 
 /* A batch in parts, on the GPU, is the batch as one, on the CPU; and the second replay of a step in parts is the step. */
@@ -1087,7 +1128,136 @@ static void check_solving(void)
             CHECK(wrong <= rows * TOY_T / 50 && steps == 0, "%d rows: %d tokens and %d numbers of segments differ", rows, wrong,
                   steps);
         }
+    hrm_model *half = NULL; /* float16 needs no scale for this */
+    d.device = HRM_CUDA, d.forward_dtype = HRM_FORWARD_FLOAT16;
+    CHECK_OK(hrm_model_create(&half, &d));
+    for (int i = 0; half && i < hrm_model_tensor_count(gpu); i++) {
+        size_t n = 0;
+        float *x = tensor_values(gpu, i, &n, NULL);
+        CHECK_OK(hrm_model_tensor_write(half, i, x));
+        free(x);
+    }
+    hrm_solve_desc sd;
+    memset(&sd, 0, sizeof sd);
+    sd.rows = 20, sd.no_halting = 1, sd.max_steps = 6;
+    CHECK_OK(hrm_solve(cpu, puzzles, answers[0], &sd));
+    if (half) CHECK_OK(hrm_solve(half, puzzles, answers[1], &sd));
+    int wrong = 0;
+    for (int i = 0; i < 20 * TOY_T; i++) wrong += answers[0][i] != answers[1][i];
+    CHECK(wrong <= 20 * TOY_T / 50, "float16: %d of %d tokens differ", wrong, 20 * TOY_T);
+    hrm_model_destroy(half);
     hrm_model_destroy(gpu), hrm_model_destroy(cpu);
+}
+
+/* In float16 the loss is scaled; a scale that is far too large finds its way, and what that costs is a few skipped steps. */
+static hrm_trainer *scaled_trainer(hrm_model **model, hrm_dataset *data, int parts)
+{
+    hrm_model_desc d = hrm_model_desc_for(data);
+    hrm_train_desc td;
+    hrm_trainer *trainer = NULL;
+    memset(&td, 0, sizeof td);
+    d.hidden_size = 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1;
+    d.device = HRM_CUDA, d.forward_dtype = HRM_FORWARD_FLOAT16;
+    td.steps = 120, td.batch_size = 64, td.lr = 1e-3f, td.lr_min_ratio = 0.1f, td.seed = 2, td.ema = 1, td.grad_clip = 1;
+    td.loss_scale = 1.099511627776e12f /* 2^40 */, td.loss_scale_growth_interval = 25, td.grad_accumulation = parts;
+    CHECK_OK(hrm_model_create(model, &d));
+    if (*model) CHECK_OK(hrm_trainer_create(&trainer, *model, &td));
+    return trainer;
+}
+static void check_scaling(int parts)
+{
+    enum { STEPS = 120, STOP = 7 };
+    hrm_dataset *data = toy_data();
+    hrm_model *model[2] = {NULL, NULL}, *before = NULL;
+    hrm_trainer *t[2] = {scaled_trainer(&model[0], data, parts), scaled_trainer(&model[1], data, parts)};
+    const char *path = own_file("scaled");
+    double scale = 1099511627776.0, skipped = 0, first = 0, last = 0, grown = 0;
+    for (int step = 1; t[0] && t[1] && step <= STEPS; step++) {
+        hrm_metrics m[2];
+        if (step <= 60) CHECK_OK(hrm_trainer_save(t[0], path, NULL, 0));
+        CHECK_OK(hrm_trainer_step(t[0], data, &m[0]));
+        int skip = m[0].skipped > skipped;
+        CHECK(m[0].step == step && hrm_trainer_steps_done(t[0]) == step, "step %d is told of as %d", step, (int)m[0].step);
+        double lr = hrm_schedule(step, (double)1e-3f, 12, STEPS, (double)0.1f);
+        CHECK(fabs(m[0].lr - lr) < 1e-9, "step %d: lr %g, expected %g", step, m[0].lr, lr);
+        CHECK(skip ? m[0].loss_scale == scale / 2 : m[0].loss_scale == scale || m[0].loss_scale == 2 * scale,
+              "step %d%s: the scale goes from %g to %g", step, skip ? ", skipped" : "", scale, m[0].loss_scale);
+        grown += m[0].loss_scale > scale;
+        scale = m[0].loss_scale, skipped = m[0].skipped;
+        if (step <= 60) { /* the state before the step has the weights after it, when it was skipped */
+            if (!before) {
+                hrm_model_desc d = *hrm_model_describe(model[0]);
+                d.device = HRM_CPU, d.forward_dtype = HRM_FORWARD_DEFAULT;
+                CHECK_OK(hrm_model_create(&before, &d));
+            }
+            if (before) CHECK_OK(hrm_model_load_weights(before, path));
+            CHECK(same_weights(before, model[0]) == skip, "step %d: weights %s", step, skip ? "moved" : "did not move");
+        }
+        if (step == STOP) {
+            CHECK(skip, "step %d still overflows", step);
+            CHECK_OK(hrm_trainer_save(t[0], path, NULL, 0));
+            CHECK_OK(hrm_trainer_load(t[1], path));
+        }
+        if (step > STOP) {
+            CHECK_OK(hrm_trainer_step(t[1], data, &m[1]));
+            CHECK(memcmp(&m[0], &m[1], sizeof m[0]) == 0, "step %d differs after resuming", step);
+        }
+        if (step == 1) first = m[0].lm_loss;
+        last = m[0].lm_loss;
+    }
+    printf("float16 from a scale of 2^40, %d part%s: %g of %d steps skipped, scale %g, loss %.4f -> %.4f\n", parts,
+           parts > 1 ? "s" : "", skipped, STEPS, scale, first, last);
+    CHECK(skipped >= STOP && skipped < 60 && grown > 0, "%g steps skipped, %g doublings", skipped, grown);
+    CHECK(last < 0.9 * first, "the loss goes from %g to %g", first, last);
+    CHECK(same_weights(model[0], model[1]), "the resumed run ends elsewhere");
+    for (int i = 0; i < 2; i++)
+        if (t[i]) CHECK_OK(hrm_trainer_use_average(t[i], 1));
+    CHECK(same_weights(model[0], model[1]), "the average of the resumed run");
+    for (int i = 0; i < 2; i++) hrm_trainer_destroy(t[i]), hrm_model_destroy(model[i]);
+    hrm_model_destroy(before);
+    hrm_dataset_close(data);
+    remove(path);
+}
+
+/* Twenty steps of a Sudoku-sized model beside float32. */
+static void check_curves(void)
+{
+    enum { STEPS = 20, N = 64, T = 81 };
+    static const hrm_forward_dtype dtypes[3] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_FLOAT16};
+    static uint8_t inputs[N * T], labels[N * T];
+    double loss[3][STEPS], off[3] = {0, 0, 0};
+    hrm_random r = hrm_random_make(6, 6);
+    hrm_dataset_arrays a;
+    hrm_dataset *data = NULL;
+    for (int i = 0; i < N * T; i++) labels[i] = (uint8_t)(2 + (i * 7 + i / 9 * 3 + i / 81) % 9);
+    for (int i = 0; i < N * T; i++) inputs[i] = hrm_random_below(&r, 3) ? 1 : labels[i];
+    memset(&a, 0, sizeof a);
+    a.seq_len = T, a.vocab_size = 11, a.num_puzzle_identifiers = 1, a.num_examples = N, a.inputs = inputs, a.labels = labels;
+    CHECK_OK(hrm_dataset_from_arrays(&data, &a, NULL));
+    for (int k = 0; k < 3 && data; k++) {
+        hrm_model_desc d = hrm_model_desc_for(data);
+        hrm_train_desc td;
+        hrm_model *model = NULL;
+        hrm_trainer *trainer = NULL;
+        hrm_metrics m;
+        memset(&td, 0, sizeof td), memset(&m, 0, sizeof m);
+        d.seed = 1, d.device = HRM_CUDA, d.forward_dtype = dtypes[k];
+        d.no_ACT_continue = 1; /* else rows halt by the last bits of two q that begin alike */
+        td.steps = 1000, td.batch_size = 32, td.lr = 1e-4f, td.lr_warmup_steps = 10, td.seed = 2;
+        CHECK_OK(hrm_model_create(&model, &d));
+        if (model) CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+        for (int i = 0; trainer && i < STEPS; i++) {
+            CHECK_OK(hrm_trainer_step(trainer, data, &m));
+            loss[k][i] = m.lm_loss;
+            off[k] = fmax(off[k], fabs(loss[k][i] - loss[0][i]) / loss[0][i]);
+        }
+        printf("27 million parameters, %d steps, %s: loss %.5f -> %.5f, within %.1e of float32, scale %g, %g skipped\n", STEPS,
+               type_name(dtypes[k]), loss[k][0], loss[k][STEPS - 1], off[k], m.loss_scale, m.skipped);
+        CHECK(k == 0 || off[k] < bound(dtypes[k], 0, 5e-2), "%s: off by %.1e", type_name(dtypes[k]), off[k]);
+        hrm_trainer_destroy(trainer);
+        hrm_model_destroy(model);
+    }
+    hrm_dataset_close(data);
 }
 
 static void check_errors(void)
@@ -1112,12 +1282,23 @@ static void check_errors(void)
     if (model) CHECK_OK(hrm_run_create(&run, model, &rd)); /* what it says is true, and the model still usable */
     hrm_run_destroy(run);
     hrm_model_destroy(model);
+    int32_t puzzle[81], answer[81];
+    for (int i = 0; i < 81; i++) puzzle[i] = i % 11;
+    model = NULL;
+    setenv("HRM_CUDA_SHARED", "40000", 1), setenv("HRM_CUDA_NO_WGMMA", "1", 1);
+    CHECK_OK(hrm_model_create(&model, &d));
+    if (model)
+        CHECK_FAILS(hrm_solve(model, puzzle, answer, &(hrm_solve_desc){0}), HRM_ERR_UNSUPPORTED,
+                    "of shared memory, this GPU gives 40000");
+    unsetenv("HRM_CUDA_SHARED"), unsetenv("HRM_CUDA_NO_WGMMA");
+    hrm_model_destroy(model);
 }
 
 int main(int argc, char **argv)
 {
     hrm_device *dev = NULL;
     hrm_device_desc desc;
+    int half = argc > 1 && strcmp(argv[1], "float16") == 0;
     memset(&desc, 0, sizeof desc);
     light = argc > 1 && strcmp(argv[1], "light") == 0;
     wide = argc > 1 && strcmp(argv[1], "wide") == 0;
@@ -1129,7 +1310,7 @@ int main(int argc, char **argv)
     }
     hrm_cuda_device()->close(dev);
     if (argc > 1 && strcmp(argv[1], "family") == 0) {
-        check_family(argc > 2 ? argv[2] : "");
+        check_family(argc > 2 ? argv[2] : "", 0);
         check_parts();
         return test_summary();
     }
@@ -1142,30 +1323,41 @@ int main(int argc, char **argv)
         const shape *s = &shapes[i];
         if (entries && !strstr(s->name, entries)) continue;
         if (light ? s->heavy : wide && s->heavy < 2) continue;
-        if (!wide) check_entries(s, HRM_FORWARD_FLOAT32, "");
+        if (!wide && !half) check_entries(s, HRM_FORWARD_FLOAT32, "");
         dirty_work = strncmp(s->name, "maze", 4) == 0;
-        check_entries(s, HRM_FORWARD_BFLOAT16, "");
+        if (!half) check_entries(s, HRM_FORWARD_BFLOAT16, "");
         dirty_work = 0;
-        if (!s->heavy || wide) continue;
+        if (!wide) check_entries(s, HRM_FORWARD_FLOAT16, "");
+        if (strstr(s->name, "one tile")) { /* what compute capability 8.6 and 8.9 have */
+            setenv("HRM_CUDA_SHARED", "101376", 1);
+            check_entries(s, HRM_FORWARD_BFLOAT16, " (99 KB)"), check_entries(s, HRM_FORWARD_FLOAT16, " (99 KB)");
+            unsetenv("HRM_CUDA_SHARED");
+        }
+        if (!s->heavy || wide || half) continue;
         setenv("HRM_CUDA_NO_WGMMA", "1", 1);
         check_entries(s, HRM_FORWARD_BFLOAT16, " (mma)");
         unsetenv("HRM_CUDA_NO_WGMMA");
     }
     if (entries) return test_summary();
-    if (!wide) {
+    if (half) check_family("", 1);
+    else if (!wide) {
         check_short_rows();
         check_recurrences();
-        check_family("");
+        check_family("", 0);
         setenv("HRM_CUDA_NO_WGMMA", "1", 1);
-        check_family("mixer");
+        check_family("mixer", 0);
         unsetenv("HRM_CUDA_NO_WGMMA");
         check_parts();
     }
     if (light || wide) return test_summary();
-    check_determinism();
+    check_determinism(HRM_FORWARD_FLOAT16);
+    for (int parts = 1; parts <= 2; parts++) check_scaling(parts);
+    check_curves();
+    check_solving();
+    if (half) return test_summary();
+    check_determinism(HRM_FORWARD_BFLOAT16);
     check_faults();
     check_ahead();
-    check_solving();
     check_errors();
     check_training();
     return test_summary();
