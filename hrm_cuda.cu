@@ -945,6 +945,7 @@ __device__ __forceinline__ wg_item item_at(int i, int whole, int n_tiles, int ti
     x.first = (int)((long long)all * x.split / splits), x.last = (int)((long long)all * (x.split + 1) / splits);
     return x;
 }
+template <bool HALF> struct wg_half { static constexpr bool value = HALF; };
 __host__ __device__ constexpr bool wg_halves(int kind, bool trans)
 {
     return !trans && kind != END_PART && kind != END_SWIGLU_BACK;
@@ -1028,35 +1029,36 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             wg_item x = item_at(item, whole, n_tiles, tiles, all, splits, WG_M * CLUSTER);
             int m0 = x.m0 + (int)rank * WG_M + warp * 16, n0 = x.n0, first = x.first;
             ahead p;
-            for (int step = first; step < x.last; step++) {
-                barrier_wait(full + 8 * (uint32_t)slot, phase);
-                uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
-                         b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
-                wgmma_fence();
-                if (HALVES && x.columns < WG_N) {
+            /* two loops: with a branch within one, ptxas has each product wait for the one before (C7520) */
+            auto multiply = [&](auto half) {
+                for (int step = first; step < x.last; step++) {
+                    barrier_wait(full + 8 * (uint32_t)slot, phase);
+                    uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
+                             b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
+                    wgmma_fence();
 #pragma unroll
                     for (uint32_t k = 0; k < WG_K / 16; k++)
-                        wgmma_128(d, operand<false>(a, k), operand<false>(b, k), step != first || k != 0);
-                } else {
-#pragma unroll
-                    for (uint32_t k = 0; k < WG_K / 16; k++)
-                        wgmma_256<TRANS>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
-                }
-                wgmma_commit();
-                if (step == first) {
-                    if (ADDS && lane == 0) {
-                        store_wait_read<0>();
-                        barrier_expect(arrived, WG_BOXES * WG_BOX);
-                        for (int j = 0; j < WG_BOXES; j++)
-                            copy_tile(boxes + (uint32_t)(j * WG_BOX), &maps.in, n0 + 64 * j, m0, arrived);
+                        if constexpr (half.value)
+                            wgmma_128(d, operand<false>(a, k), operand<false>(b, k), step != first || k != 0);
+                        else wgmma_256<TRANS>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
+                    wgmma_commit();
+                    if (step == first) {
+                        if (ADDS && lane == 0) {
+                            store_wait_read<0>();
+                            barrier_expect(arrived, WG_BOXES * WG_BOX);
+                            for (int j = 0; j < WG_BOXES; j++)
+                                copy_tile(boxes + (uint32_t)(j * WG_BOX), &maps.in, n0 + 64 * j, m0, arrived);
+                        }
+                        load_ahead<KIND>(e, p, m0, n0);
+                    } else {
+                        wgmma_wait<1>(); /* the products of the slot before are done: it may be filled again */
+                        leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
                     }
-                    load_ahead<KIND>(e, p, m0, n0);
-                } else {
-                    wgmma_wait<1>(); /* the products of the slot before are done: it may be filled again */
-                    leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
+                    if (++slot == WG_STAGES) slot = 0, phase ^= 1;
                 }
-                if (++slot == WG_STAGES) slot = 0, phase ^= 1;
-            }
+            };
+            if (HALVES && x.columns < WG_N) multiply(wg_half<HALVES>());
+            else multiply(wg_half<false>());
             for (int step = 0; BACK && step < all; step++) {
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
