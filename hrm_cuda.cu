@@ -559,7 +559,7 @@ enum { WG_BOX_ROWS = 16, WG_BOX_COLUMNS = 64, WG_BOX = WG_BOX_ROWS * WG_BOX_COLU
 enum { WG_SHARED = WG_STAGES * WG_STAGE + WG_WARPS * WG_BOXES * WG_BOX + 1024 + 256 };
 constexpr int wg_cluster(bool trans) { return trans ? 2 : 1; }
 
-/* A and B; out; the residual. Of END_SWIGLU_BACK: gate and up's gradient, A and B of the second product; else b2: B by halves */
+/* A and B; out; the residual; B by halves. END_SWIGLU_BACK: in is the gradient of gate and up, a2 and b2 its second product's */
 struct wg_maps { CUtensorMap a, b, out, in, a2, b2; };
 
 __device__ __forceinline__ void barrier_init(uint32_t barrier, int count)
@@ -723,7 +723,10 @@ __device__ __forceinline__ float factor_of(const float *ahead, const float *from
     sum += __shfl_xor_sync(0xffffffffu, sum, 2);
     return rsqrtf(sum * inverse + eps);
 }
-__host__ __device__ constexpr bool ends_scaled(int kind) { return kind == END_STORE || ends_swiglu(kind) || ends_residual(kind); }
+__host__ __device__ constexpr bool takes_factor(int kind)
+{
+    return kind == END_STORE || ends_swiglu(kind) || ends_residual(kind);
+}
 template <int KIND> __device__ __forceinline__ bool turns_repeat(const ending<bf16> &e, int n0)
 {
     return KIND == END_STORE && e.rope && n0 + WG_N <= e.rope_columns && 64 % e.head_dim == 0 && e.head_dim >= 8;
@@ -734,13 +737,14 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = min(m0 + g + 8 * half, e.M - 1);
-        if (ends_scaled(KIND) && e.squares) load_sums(p.squares[half], e.squares, row, e.slots);
+        if (takes_factor(KIND) && e.squares) load_sums(p.squares[half], e.squares, row, e.slots);
         if (KIND == END_RESIDUAL_NORM) load_sums(p.inner[half], e.inner, row, e.inner_slots);
         if (turns_repeat<KIND>(e, n0)) {
             const float2 *table = e.rope + (unsigned)row % (unsigned)e.S * (unsigned)(e.head_dim / 2);
 #pragma unroll
             for (int u = 0; u < 8; u++) p.turn[half][u] = table[((8 * u + 2 * t) & (e.head_dim - 1)) >> 1];
         }
+        if (KIND == END_SWIGLU_BACK && e.k) p.squares[half][0] = e.r[row], p.inner[half][0] = e.k[row];
     }
 }
 __device__ __forceinline__ float tanh_fast(float x)
@@ -779,15 +783,15 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
         return;
     }
     constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK, SWIGLU = ends_swiglu(KIND);
-    float squares[2] = {}, rs[2] = {1.0f, 1.0f}, inner[2] = {1.0f, 1.0f};
+    float squares[2] = {}, rs[2] = {1.0f, 1.0f}, inner[2] = {1.0f, 1.0f}, mean[2] = {};
     int end = min(n0 + columns, BACK ? 2 * e.N : e.N);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int row = min(m0 + g + 8 * half, e.M - 1);
-        if (ends_scaled(KIND) && e.squares)
+        if (takes_factor(KIND) && e.squares)
             rs[half] = factor_of(p.squares[half], e.squares, row, e.slots, e.inv_D, e.eps);
+        if (BACK && e.k) inner[half] = p.squares[half][0], mean[half] = p.inner[half][0];
         if (KIND == END_RESIDUAL_NORM) inner[half] = factor_of(p.inner[half], e.inner, row, e.inner_slots, e.inv_I, e.eps);
-        if (BACK && e.k) rs[half] = e.r[row], inner[half] = e.k[row];
     }
     if (KIND == END_STORE) {
         if (turns_repeat<KIND>(e, n0)) {
@@ -868,17 +872,10 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
                     float x[2], y[2], h[2];
 #pragma unroll
                     for (int c = 0; c < 2; c++) {
-                        float gate = v[8 * i + 2 * half + c], up = v[8 * i + 4 + 2 * half + c];
-                        float sigmoid = __fdividef(1.0f, 1.0f + __expf(-gate)), s = gate * sigmoid;
-                        float of_h = dh[4 * (4 * j + i) + 2 * half + c];
-                        if (e.k) { /* a norm is inside */
-                            x[c] = gate, y[c] = up;
-                            h[c] = swiglu_norm_back(&x[c], &y[c], rs[half] * of_h, sigmoid, inner[half]) * rs[half];
-                            continue;
-                        }
-                        h[c] = s * up;
-                        x[c] = of_h * up * (sigmoid + s * (1.0f - sigmoid)); /* silu' = sigmoid + x sigmoid (1 - sigmoid) */
-                        y[c] = of_h * s;
+                        x[c] = v[8 * i + 2 * half + c], y[c] = v[8 * i + 4 + 2 * half + c];
+                        float sigmoid = __fdividef(1.0f, 1.0f + __expf(-x[c]));
+                        h[c] = inner[half] * swiglu_norm_back(&x[c], &y[c], inner[half] * dh[4 * (4 * j + i) + 2 * half + c],
+                                                              sigmoid, mean[half]);
                     }
                     q[half] = pack2(x[0], x[1]), q[2 + half] = pack2(y[0], y[1]);
                     packed[j % 2 * 2 + i / 2][i % 2 * 2 + half] = pack2(h[0], h[1]);
@@ -949,6 +946,7 @@ __device__ __forceinline__ wg_item item_at(int i, int whole, int n_tiles, int ti
     x.first = (int)((long long)all * x.split / splits), x.last = (int)((long long)all * (x.split + 1) / splits);
     return x;
 }
+template <bool HALF> struct wg_half { static constexpr bool value = HALF; };
 /* not where sums of squares have one slot a tile */
 __host__ __device__ constexpr bool wg_halves(int kind, bool trans)
 {
@@ -958,11 +956,13 @@ __host__ __device__ constexpr bool wg_halves(int kind, bool trans)
 /* END_SWIGLU_BACK: a tile is gate and up, 256 columns of A B^T, and with them dh, 128 columns of A2 B2^T. */
 template <int KIND, bool TRANS>
 __global__ void __launch_bounds__(WG_THREADS, 1)
-    gemm_wgmma(const __grid_constant__ wg_maps maps, int K, int splits, int whole, const __grid_constant__ ending<bf16> e)
+    gemm_wgmma(const __grid_constant__ wg_maps maps, int K, int splits, int whole,
+               const __grid_constant__ ending<bf16> e)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     constexpr int CLUSTER = TRANS ? 2 : 1;
-    constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK, HALVES = wg_halves(KIND, TRANS);
+    constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK,
+                   HALVES = wg_halves(KIND, TRANS);
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, boxes = base + WG_STAGES * WG_STAGE;
     uint32_t full = boxes + WG_WARPS * WG_BOXES * WG_BOX, empty = full + 8 * WG_STAGES, arrived = empty + 8 * WG_STAGES;
@@ -980,7 +980,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
     else __syncthreads();
     chain();
     /* the CTAs of a cluster take rows that follow one another, of the same columns */
-    int n_tiles = ceil_div(BACK ? 2 * e.N : e.N, WG_N), tiles = ceil_div(e.M, WG_M * CLUSTER) * n_tiles, all = ceil_div(K, WG_K);
+    int n_tiles = ceil_div(BACK ? 2 * e.N : e.N, WG_N), tiles = ceil_div(e.M, WG_M * CLUSTER) * n_tiles,
+        all = ceil_div(K, WG_K);
     if (!HALVES) whole = tiles * splits;
     int items = 2 * tiles * splits - whole;
     int slot = 0, phase = 0;
@@ -1030,35 +1031,36 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             wg_item x = item_at(item, whole, n_tiles, tiles, all, splits, WG_M * CLUSTER);
             int m0 = x.m0 + (int)rank * WG_M + warp * 16, n0 = x.n0, first = x.first;
             ahead p;
-            for (int step = first; step < x.last; step++) {
-                barrier_wait(full + 8 * (uint32_t)slot, phase);
-                uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
-                         b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
-                wgmma_fence();
-                if (HALVES && x.columns < WG_N) {
+            /* two loops: with a branch within one, ptxas has each product wait for the one before (C7520) */
+            auto multiply = [&](auto half) {
+                for (int step = first; step < x.last; step++) {
+                    barrier_wait(full + 8 * (uint32_t)slot, phase);
+                    uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
+                             b = base + (uint32_t)(slot * WG_STAGE) + WG_A_BYTES;
+                    wgmma_fence();
 #pragma unroll
                     for (uint32_t k = 0; k < WG_K / 16; k++)
-                        wgmma_128(d, operand<false>(a, k), operand<false>(b, k), step != first || k != 0);
-                } else {
-#pragma unroll
-                    for (uint32_t k = 0; k < WG_K / 16; k++)
-                        wgmma_256<TRANS>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
-                }
-                wgmma_commit();
-                if (step == first) {
-                    if (ADDS && lane == 0) {
-                        store_wait_read<0>();
-                        barrier_expect(arrived, WG_BOXES * WG_BOX);
-                        for (int j = 0; j < WG_BOXES; j++)
-                            copy_tile(boxes + (uint32_t)(j * WG_BOX), &maps.in, n0 + 64 * j, m0, arrived);
+                        if constexpr (half.value)
+                            wgmma_128(d, operand<false>(a, k), operand<false>(b, k), step != first || k != 0);
+                        else wgmma_256<TRANS>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
+                    wgmma_commit();
+                    if (step == first) {
+                        if (ADDS && lane == 0) {
+                            store_wait_read<0>();
+                            barrier_expect(arrived, WG_BOXES * WG_BOX);
+                            for (int j = 0; j < WG_BOXES; j++)
+                                copy_tile(boxes + (uint32_t)(j * WG_BOX), &maps.in, n0 + 64 * j, m0, arrived);
+                        }
+                        load_ahead<KIND>(e, p, m0, n0);
+                    } else {
+                        wgmma_wait<1>(); /* the products of the slot before are done: it may be filled again */
+                        leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
                     }
-                    load_ahead<KIND>(e, p, m0, n0);
-                } else {
-                    wgmma_wait<1>(); /* the products of the slot before are done: it may be filled again */
-                    leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
+                    if (++slot == WG_STAGES) slot = 0, phase ^= 1;
                 }
-                if (++slot == WG_STAGES) slot = 0, phase ^= 1;
-            }
+            };
+            if (HALVES && x.columns < WG_N) multiply(wg_half<HALVES>());
+            else multiply(wg_half<false>());
             for (int step = 0; BACK && step < all; step++) {
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 uint32_t a = base + (uint32_t)(slot * WG_STAGE) + (uint32_t)(group - 1) * 8192,
@@ -1076,7 +1078,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
             settle<128>(d);
             if (BACK) settle<BACK ? 64 : 1>(dh);
-            end_registers<KIND>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, x.columns, x.split);
+            end_registers<KIND>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, x.columns,
+                                x.split);
         }
         if (lane == 0) asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
     }
@@ -4374,6 +4377,8 @@ struct product {
     int         K, trans, splits, count;   /* count: of END_SCALED's, else 1 */
     const void *A2 = NULL, *B2 = NULL;     /* END_SWIGLU_BACK on wgmma: A, B give gate and up, these dh */
 };
+template <class T> constexpr bool has_wgmma = false; /* kernels of it; dev->wgmma says the rest */
+template <> constexpr bool        has_wgmma<bf16> = true;
 
 static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
 {
@@ -4407,9 +4412,9 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     if (back || ends_residual(KIND) || KIND == END_ADD)
         ok = ok && tensor_map(dev, &maps.in, back ? e.gate_up : e.residual, N, e.M, WG_BOX_COLUMNS, WG_BOX_ROWS);
     if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, N, x.K);
-    TRY(allow_shared(gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
-    LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS, WG_SHARED,
-                   maps, x.K, x.splits, whole, e);
+    TRY(allow_shared(dev, gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
+    LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS,
+              WG_SHARED, maps, x.K, x.splits, whole, e);
     return HRM_OK;
 }
 
