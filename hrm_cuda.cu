@@ -1707,7 +1707,8 @@ __device__ __forceinline__ void store_head(bf16 *to, int stride, const float *d,
 }
 
 /* Warp groups 1 to GROUPS issue products in turns, so that one's softmax runs under another's products; without, they drift
- * until all multiply and all do their softmax at the same time. Group GROUPS opens the first turn. */
+ * until all multiply and all do their softmax at the same time. Group GROUPS opens the first turn, group 1's. */
+__device__ __forceinline__ void turn_open() { asm volatile("bar.arrive 1, 256;\n" ::: "memory"); }
 __device__ __forceinline__ void turn_wait(int group) { asm volatile("bar.sync %0, 256;\n" ::"r"(group) : "memory"); }
 template <int GROUPS> __device__ __forceinline__ void turn_pass(int group)
 {
@@ -1715,11 +1716,11 @@ template <int GROUPS> __device__ __forceinline__ void turn_pass(int group)
 }
 
 /* Scores of N keys from col on, and their softmax in p; meanwhile the BEFORE keys before, still in p, are multiplied with
- * their V. pass: there is another turn after this one. */
+ * their V. last: there is no turn after this one. */
 template <int N, int BEFORE>
 __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t (*p)[4], uint32_t q,
-                                                     uint32_t k_tile, uint32_t v_before, int row, int col,
-                                                     const attention_args<bf16> &x, int group, bool pass)
+                                                     uint32_t k_tile, uint32_t v_before, int row, int col, int S, int causal,
+                                                     float scale, int group, bool last)
 {
     float s[N / 2], fix[2];
     int t = (int)threadIdx.x % 4;
@@ -1732,15 +1733,15 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #pragma unroll
     for (int k = 0; k < BEFORE / 16; k++) wgmma_columns(o, p[k], v_before, k);
     if (BEFORE) wgmma_commit();
-    if (pass) turn_pass<AF_GROUPS>(group);
+    if (!last) turn_pass<AF_GROUPS>(group);
     if (BEFORE) wgmma_wait<1>();
     else wgmma_wait<0>();
     settle<N / 2>(s);
-    if (col + N > x.S || (x.causal && col + N > row)) {
+    if (col + N > S || (causal && col + N > row)) {
 #pragma unroll
         for (int i = 0; i < N / 2; i++) {
             int c = col + i / 4 * 8 + 2 * t + (i & 1), r = row + (i >> 1 & 1) * 8;
-            if (c >= x.S || (x.causal && c > r)) s[i] = -INFINITY;
+            if (c >= S || (causal && c > r)) s[i] = -INFINITY;
         }
     }
 #pragma unroll
@@ -1748,12 +1749,11 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
         float high[2] = {s[2 * h], s[2 * h + 1]}, sum[2] = {0, 0};
 #pragma unroll
         for (int i = 1; i < N / 8; i++)
-#pragma unroll
-            for (int j = 0; j < 2; j++) high[j] = fmaxf(high[j], s[4 * i + 2 * h + j]);
+            high[0] = fmaxf(high[0], s[4 * i + 2 * h]), high[1] = fmaxf(high[1], s[4 * i + 2 * h + 1]);
         high[0] = fmaxf(high[0], high[1]);
         high[0] = fmaxf(high[0], __shfl_xor_sync(0xffffffffu, high[0], 1));
         high[0] = fmaxf(high[0], __shfl_xor_sync(0xffffffffu, high[0], 2));
-        float m_new = fmaxf(m[h], high[0] * x.scale_log2);
+        float m_new = fmaxf(m[h], high[0] * scale);
         fix[h] = exp2_fast(m[h] - m_new);
         m[h] = m_new;
 #pragma unroll
@@ -1761,7 +1761,7 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #pragma unroll
             for (int j = 0; j < 2; j++) {
                 float &e = s[4 * i + 2 * h + j];
-                e = exp2_fast(fmaf(e, x.scale_log2, -m_new));
+                e = exp2_fast(fmaf(e, scale, -m_new));
                 sum[j] += e;
             }
         l[h] = l[h] * fix[h] + (sum[0] + sum[1]);
@@ -1827,31 +1827,36 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
         int lane = (int)threadIdx.x % 32;
-        if (group == AF_GROUPS) turn_pass<AF_GROUPS>(group);
+        if (group == AF_GROUPS && (int)blockIdx.x < items) turn_open();
         for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
             int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
                 end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
             int r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
-            bool more = group < AF_GROUPS || item + (int)gridDim.x < items, few = (end - 1) % AF_KEYS < 32;
-            uint32_t q = q_tiles + (uint32_t)(q_slot * AF_Q + (group - 1) * 8192), k_tile = ring + (uint32_t)(slot * AF_STAGE),
-                     v_before, before, p[8][4];
+            bool final = group == AF_GROUPS && item + (int)gridDim.x >= items;
+            uint32_t q = q_tiles + (uint32_t)(q_slot * AF_Q + (group - 1) * 8192), k_tile, v_before = 0, before = 0, p[8][4];
             float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
             barrier_wait(q_full + 8 * (uint32_t)q_slot, q_phase);
             barrier_wait(full + 8 * (uint32_t)slot, phase);
-            attention_wgmma_step<128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x, group, more || steps > 1);
+            k_tile = ring + (uint32_t)(slot * AF_STAGE);
+            attention_wgmma_step<128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x.S, x.causal, x.scale_log2, group,
+                                         final && steps == 1);
+            v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
+            if (++slot == AF_STAGES) slot = 0, phase ^= 1;
 #pragma unroll
             for (int i = 0; i < 32; i++) o[i] = 0;
-            for (int j = 1;; j++) {
+            bool few = (end - 1) % AF_KEYS < 32;
+            for (int j = 1; j < steps; j++) {
+                barrier_wait(full + 8 * (uint32_t)slot, phase);
+                k_tile = ring + (uint32_t)(slot * AF_STAGE);
+                if (few && j == steps - 1)
+                    attention_wgmma_step<32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                                                  x.scale_log2, group, final);
+                else
+                    attention_wgmma_step<128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                                                   x.scale_log2, group, final && j == steps - 1);
+                if (lane == 0) barrier_arrive(before);
                 v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
                 if (++slot == AF_STAGES) slot = 0, phase ^= 1;
-                if (j == steps) break;
-                k_tile = ring + (uint32_t)(slot * AF_STAGE);
-                barrier_wait(full + 8 * (uint32_t)slot, phase);
-                bool pass = more || j + 1 < steps;
-                if (few && j == steps - 1)
-                    attention_wgmma_step<32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x, group, pass);
-                else attention_wgmma_step<128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x, group, pass);
-                if (lane == 0) barrier_arrive(before);
             }
             if (lane == 0) barrier_arrive(q_empty + 8 * (uint32_t)q_slot);
             q_slot ^= 1, q_phase ^= !q_slot;
@@ -2033,7 +2038,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
         int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32 % 4;
-        if (KV && group == AB_GROUPS) turn_pass<AB_GROUPS>(group);
+        if (KV && group == AB_GROUPS && (int)blockIdx.x < items) turn_open();
         for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
             int q0 = item % blocks * 64 * AB_GROUPS, unit = item / blocks, begin = KV && x.causal ? q0 / AB_COLUMNS : 0,
                 end = ceil_div(!KV && x.causal ? min(x.S, q0 + 64 * AB_GROUPS) : x.S, AB_COLUMNS);
@@ -2067,6 +2072,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 attention_wgmma_back<KV, false>(out1, out2, p, ds, x1, x2, y, y_before, sums + (uint32_t)(slot * AB_SUMS),
                                                 row_sums, row, j * AB_COLUMNS, x, group, more || j + 1 < end);
+                __syncwarp(); /* all lanes have read the sums */
                 if (lane == 0) barrier_arrive(before);
             }
             float2 cs[2][8];
@@ -2076,6 +2082,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
             wgmma_wait<0>();
             settle<32>(out1);
             if (KV) settle<KV ? 32 : 1>(out2);
+            __syncwarp();
             if (lane == 0) barrier_arrive(before);
             bf16 *to = x.dqkv + (size_t)(unit / x.heads) * x.S * 3 * D + unit % x.heads * 64 + (KV ? D : 0);
             turn_back(out1, cs, x.scale);
