@@ -20,7 +20,8 @@
  * that is differentiated normalises in place, keeps qkv, o, lse, y1, y2 and recomputes the SwiGLU product on the way back.
  *
  * A mixer's block has the MLP's half twice, first with positions and channels exchanged: its stream is [B D,S'], S' being S up
- * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere.
+ * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere. On Hopper, up
+ * to 88 positions, it is one kernel forward and two back, on the stream as it is (>>cuda-mixer).
  *
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
@@ -2860,7 +2861,7 @@ enum {
     MW_SLOTS = 6,
     MW_PAIR = MX_TILE + MX_DOWN_BOX, /* x, ds */
     MW_BACK = 3 * 8192,              /* [64 channels, 64] of the first, the second half of d[gate,up], and of h */
-    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_SLOTS * MW_PAIR + 8 * (2 * MW_SLOTS + 2 * MW_GROUPS + 1) + 1024,
+    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_SLOTS * MW_PAIR + 8 * (2 * MW_SLOTS + 3 * MW_GROUPS + 1) + 1024,
     MW_THREADS = 128 * (MW_GROUPS + 2)
 };
 
@@ -2883,7 +2884,8 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base + MX_DOWN_BOX, back = base + MB_CHUNK + 1024,
              tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_SLOTS * MW_PAIR, empty = full + 8 * MW_SLOTS,
-             ready = empty + 8 * MW_SLOTS, taken = ready + 8 * MW_GROUPS, there = taken + 8 * MW_GROUPS;
+             ready = empty + 8 * MW_SLOTS, taken = ready + 8 * MW_GROUPS, turns = taken + 8 * MW_GROUPS,
+             there = turns + 8 * MW_GROUPS;
     int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4,
         t = lane % 4, across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
         share = (int)blockIdx.x / slices, mine = (a.units - share + shares - 1) / shares;
@@ -2892,6 +2894,7 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
         for (uint32_t i = 0; i < MW_GROUPS; i++) {
             barrier_init(ready + 8 * i, 4);
             barrier_init(taken + 8 * i, 1);
+            barrier_init(turns + 8 * i, 1);
         }
         barrier_init(there, 1);
         asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
@@ -2944,15 +2947,20 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
                 ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned +
                                            (uint32_t)(q < 5 ? q * 2048 : 10240 - (lane >> 4) * 1024)); /* no more rows */
             ds[5][2] = ds[5][3] = 0;
+            /* in turns, or both would multiply at the same time and rest at the same time */
+            if (i > 0) barrier_wait(turns + 8 * (uint32_t)(1 - of), (i - 1) / MW_GROUPS & 1);
             wgmma_fence();
 #pragma unroll
             for (uint32_t q = 0; q < 6; q++)
                 wgmma_mix_up(acc, matrix_descriptor(x_tile + q * 2048, MX_TILE, 1024),
                              matrix_descriptor(gate_up + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+            wgmma_commit();
 #pragma unroll
             for (uint32_t q = 0; q < 6; q++)
                 wgmma_mix_back(dh, ds[q], matrix_descriptor(base + q * 2048, MX_DOWN_BOX, 1024), q != 0);
             wgmma_commit();
+            wgmma_wait<1>();
+            if (threadIdx.x % 128 == 0) barrier_arrive(turns + 8 * (uint32_t)of);
             wgmma_wait<0>();
             settle<64>(acc);
             settle<32>(dh);
