@@ -7481,12 +7481,13 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
                 HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
             }
             HRM__TRY(t->passes(m->dev, w, w->z, m->thinking, m->num_passes));
-            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 1));
+            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 0)); /* predictions when somebody looks at them */
         }
         HRM__TRY(t->end_step(m->dev, w, key));
         if (!last && !how->adaptive && !how->on_segment) continue;
         HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
         for (int i = 0; i < n; i++) leaving += last || (how->adaptive && hrm__wants_to_halt(w->d.no_continue, s->q + 2 * i));
+        if (leaving || how->on_segment) HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 1));
         if (leaving || how->on_segment)
             HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
         if (leaving && how->want_logits)
