@@ -4845,7 +4845,7 @@ struct work_plan {
 /* The most rows that few_passes() takes, 0 where it does not take the sizes. */
 static int few_rows(const hrm_dims *d, size_t element)
 {
-    bool takes = element == sizeof(bf16) && !d->mixer && !d->mlp_norm && (d->head_dim == 32 || d->head_dim == 64) &&
+    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && !d->mixer && !d->mlp_norm && (d->head_dim == 32 || d->head_dim == 64) &&
                  d->D <= FEW_D && d->I <= FEW_I && d->I % 32 == 0;
     return takes ? min_int(d->B, FEW_POSITIONS / d->S) : 0;
 }
