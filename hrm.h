@@ -2809,27 +2809,24 @@ HRM_API void hrm_swiglu_forward(hrm_real *h, const hrm_real *gate_up, size_t row
     for (size_t i = 0; i < rows; i++) hrm__swiglu_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I);
 }
 
-/* Here and with a norm below, h unless it is NULL is made again on the way. */
-HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, hrm_real *h, const hrm_real *dh,
-                                               const hrm_real *gate, const hrm_real *up, size_t I)
+HRM__INLINE void hrm__swiglu_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate,
+                                               const hrm_real *up, size_t I)
 {
     for (size_t j = 0; j < I; j++) {
         hrm_real g = gate[j], u = up[j], d = dh[j], s = hrm__sigmoid(g);
         dgate[j] = d * u * s * (1 + g * (1 - s));
         dup[j] = d * g * s;
-        if (h) h[j] = g * s * u;
     }
 }
 HRM__DISPATCH(hrm__swiglu_row_backward,
-              (hrm_real * dgate, hrm_real *dup, hrm_real *h, const hrm_real *dh, const hrm_real *gate, const hrm_real *up,
-               size_t I),
-              (dgate, dup, h, dh, gate, up, I))
+              (hrm_real * dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I),
+              (dgate, dup, dh, gate, up, I))
 
 HRM_API void hrm_swiglu_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I)
 {
     /* dh [rows,I], gate_up [rows,2I] -> dgate_up [rows,2I] */
     for (size_t i = 0; i < rows; i++)
-        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, NULL, dh + i * I, gate_up + i * 2 * I,
+        hrm__swiglu_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I,
                                  gate_up + i * 2 * I + I, I);
 }
 
@@ -2886,32 +2883,27 @@ HRM_API void hrm_swiglu_norm_forward(hrm_real *h, const hrm_real *gate_up, size_
         hrm__swiglu_norm_row(h + i * I, gate_up + i * 2 * I, gate_up + i * 2 * I + I, I, eps);
 }
 
-HRM__INLINE void hrm__swiglu_norm_row_backward_body(hrm_real *dgate, hrm_real *dup, hrm_real *h, const hrm_real *dh,
-                                                    const hrm_real *gate, const hrm_real *up, size_t I, hrm_real eps)
+HRM__INLINE void hrm__swiglu_norm_row_backward_body(hrm_real *dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate,
+                                                    const hrm_real *up, size_t I, hrm_real eps)
 {
-    for (size_t j = 0; j < I; j++) {
-        hrm_real s = hrm__sigmoid(gate[j]);
-        dup[j] = gate[j] * up[j], dgate[j] = dh[j] * s; /* p, dn */
-        if (h) h[j] = s;
-    }
+    for (size_t j = 0; j < I; j++) dup[j] = gate[j] * up[j], dgate[j] = dh[j] * hrm__sigmoid(gate[j]); /* p, dn */
     hrm_real r = 1 / hrm__sqrt(hrm__dot(dup, dup, I) / (hrm_real)I + eps), mean = hrm__dot(dgate, dup, I) * r / (hrm_real)I;
     for (size_t j = 0; j < I; j++) {
-        hrm_real n = dup[j] * r, dn = dgate[j], dp = r * (dn - n * mean), s = h ? h[j] : hrm__sigmoid(gate[j]);
-        dgate[j] = dn * n * (1 - s) + dp * up[j];
+        hrm_real n = dup[j] * r, dn = dgate[j], dp = r * (dn - n * mean);
+        dgate[j] = dn * n * (1 - hrm__sigmoid(gate[j])) + dp * up[j];
         dup[j] = dp * gate[j];
-        if (h) h[j] = s * n;
     }
 }
 HRM__DISPATCH(hrm__swiglu_norm_row_backward,
-              (hrm_real * dgate, hrm_real *dup, hrm_real *h, const hrm_real *dh, const hrm_real *gate, const hrm_real *up,
-               size_t I, hrm_real eps),
-              (dgate, dup, h, dh, gate, up, I, eps))
+              (hrm_real * dgate, hrm_real *dup, const hrm_real *dh, const hrm_real *gate, const hrm_real *up, size_t I,
+               hrm_real eps),
+              (dgate, dup, dh, gate, up, I, eps))
 
 HRM_API void hrm_swiglu_norm_backward(hrm_real *dgate_up, const hrm_real *dh, const hrm_real *gate_up, size_t rows, size_t I,
                                       hrm_real eps)
 {
     for (size_t i = 0; i < rows; i++)
-        hrm__swiglu_norm_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, NULL, dh + i * I, gate_up + i * 2 * I,
+        hrm__swiglu_norm_row_backward(dgate_up + i * 2 * I, dgate_up + i * 2 * I + I, dh + i * I, gate_up + i * 2 * I,
                                       gate_up + i * 2 * I + I, I, eps);
 }
 
@@ -4489,6 +4481,12 @@ typedef struct hrm__half {
     hrm_real *dz, *ds, *dgate_up, *h; /* [.,N] [.,N] [.,2I] [.,I] */
 } hrm__half;
 
+static void hrm__swiglu(const hrm__cpu_call *call, hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I)
+{
+    if (call->w->d.mlp_norm) hrm_swiglu_norm_forward(h, gate_up, rows, I, (hrm_real)call->w->d.eps);
+    else hrm_swiglu_forward(h, gate_up, rows, I);
+}
+
 static void hrm__half_forward(const hrm__cpu_call *call, const hrm__half *v, const hrm__acts *a, const hrm__share *s,
                               hrm_real *own, size_t first, size_t rows)
 {
@@ -4537,13 +4535,10 @@ static void hrm__half_backward(const hrm__cpu_call *call, const hrm__half *v, co
     hrm__team_barrier(team);
     hrm__gemm(s->h, I, ds, N, v->down_proj, rows, I, N, 0, own, team);
     hrm__team_barrier(team);
-    for (size_t i = b; i < e; i++) { /* h is made again: cheaper than keeping it */
-        const hrm_real *gate = gate_up + i * 2 * I, *up = gate + I, *dh = s->h + i * I;
-        hrm_real *dgate = dgate_up + i * 2 * I, *dup = dgate + I;
-        if (call->w->d.mlp_norm)
-            hrm__swiglu_norm_row_backward(dgate, dup, h + i * I, dh, gate, up, I, (hrm_real)call->w->d.eps);
-        else hrm__swiglu_row_backward(dgate, dup, h + i * I, dh, gate, up, I);
-    }
+    hrm__swiglu(call, h + b * I, gate_up + b * 2 * I, e - b, I); /* made again: cheaper than keeping it */
+    if (call->w->d.mlp_norm)
+        hrm_swiglu_norm_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I, (hrm_real)call->w->d.eps);
+    else hrm_swiglu_backward(dgate_up + b * 2 * I, s->h + b * I, gate_up + b * 2 * I, e - b, I);
     hrm__team_barrier(team);
     hrm__gemm(dz, N, dgate_up, 2 * I, v->gate_up_proj, rows, N, 2 * I, 1, own, team);
     hrm__team_barrier(team);
