@@ -1633,12 +1633,6 @@ __device__ __forceinline__ float exp2_fast(float x)
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-__device__ __forceinline__ void copy_bytes(uint32_t dst, const void *src, int bytes, uint32_t barrier)
-{
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(dst),
-                 "l"(src), "r"(bytes), "r"(barrier)
-                 : "memory");
-}
 __device__ __forceinline__ float2 read_pair(uint32_t at)
 {
     float2 v;
@@ -1986,6 +1980,7 @@ __device__ __forceinline__ void attention_wgmma_back(float *out1, float *out2, u
 template <bool KV>
 __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
     attention_backward_wgmma(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map,
+                             const __grid_constant__ CUtensorMap lse_map, const __grid_constant__ CUtensorMap delta_map,
                              attention_args<bf16> x, int items)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -2030,9 +2025,9 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
                     if (KV) copy_tile3(at + 8192, &d_o_map, head * 64, j * AB_COLUMNS, b, ready);
                     else copy_tile3(at + 8192, &qkv_map, 2 * D + head * 64, j * AB_COLUMNS, b, ready);
                     if (KV) { /* Sp is a multiple of AB_COLUMNS */
-                        size_t from = (size_t)unit * x.Sp + j * AB_COLUMNS;
-                        copy_bytes(sums + (uint32_t)(slot * AB_SUMS), x.lse + from, AB_SUMS / 2, ready);
-                        copy_bytes(sums + (uint32_t)(slot * AB_SUMS + AB_SUMS / 2), x.delta + from, AB_SUMS / 2, ready);
+                        uint32_t to = sums + (uint32_t)(slot * AB_SUMS);
+                        copy_tile(to, &lse_map, j * AB_COLUMNS, unit, ready);
+                        copy_tile(to + AB_SUMS / 2, &delta_map, j * AB_COLUMNS, unit, ready);
                     }
                     if (++slot == AB_STAGES) slot = 0, phase ^= 1;
                 }
@@ -5231,6 +5226,15 @@ static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, in
                        CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
+/* lse or delta, [units,Sp], in boxes of AB_COLUMNS of one unit */
+static bool sums_map(hrm_device *dev, CUtensorMap *map, const float *p, int units, int Sp)
+{
+    cuuint64_t sizes[2] = {(cuuint64_t)Sp, (cuuint64_t)units}, stride = (cuuint64_t)Sp * sizeof(float);
+    cuuint32_t box[2] = {AB_COLUMNS, 1}, steps[2] = {1, 1};
+    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 2, (void *)p, sizes, &stride, box, steps,
+                       CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
 static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
     return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
@@ -5249,15 +5253,16 @@ static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf1
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
-    CUtensorMap qkv, d_o;
+    CUtensorMap qkv, d_o, lse, delta;
     int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * AB_GROUPS);
     unsigned grid = (unsigned)min_int(items, dev->sms);
-    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &d_o, x.d_o, B, x.S, D, 64))
+    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &d_o, x.d_o, B, x.S, D, 64) ||
+        !sums_map(dev, &lse, x.lse, B * x.heads, x.Sp) || !sums_map(dev, &delta, x.delta, B * x.heads, x.Sp))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
     TRY(allow_shared(attention_backward_wgmma<false>, AB_SHARED, "attention_backward_wgmma"));
     TRY(allow_shared(attention_backward_wgmma<true>, AB_SHARED, "attention_backward_wgmma"));
-    CHAIN(dev, attention_backward_wgmma<false>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x, items);
-    CHAIN(dev, attention_backward_wgmma<true>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x, items);
+    CHAIN(dev, attention_backward_wgmma<false>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, lse, delta, x, items);
+    CHAIN(dev, attention_backward_wgmma<true>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, lse, delta, x, items);
     return HRM_OK;
 }
 
