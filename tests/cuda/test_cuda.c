@@ -1121,6 +1121,8 @@ static void check_faults(void)
     check_replays();
     check_sign_sgd();
     check_recovery();
+}
+
 /* Passes without gradient of few rows are one kernel: fifty times the same bits, whatever the batch that a row is in, and what
  * the kernels one by one give, to within their rounding. */
 static void check_few(void)
