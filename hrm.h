@@ -2514,6 +2514,7 @@ HRM_API hrm_status hrm_convert(void *dst, hrm_dtype dst_dtype, const void *src, 
 static size_t hrm__pack_size(size_t N, size_t K);
 static void hrm__pack(hrm_real *dst, const hrm_real *w, size_t N, size_t K, int transposed, const hrm__team *t);
 static size_t hrm__gemm_scratch(void);
+static void hrm__transpose(hrm_real *to, size_t ldt, const hrm_real *from, size_t ldf, size_t rows, size_t cols);
 static void hrm__gemm(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *packed, size_t M, size_t N,
                       size_t K, int accumulate, hrm_real *scratch, const hrm__team *t);
 static void hrm__gemm_tn(hrm_real *c, size_t ldc, const hrm_real *a, size_t lda, const hrm_real *b, size_t ldb, size_t M,
@@ -2842,6 +2843,40 @@ HRM__INLINE void hrm__swiglu_norm_row_body(hrm_real *h, const hrm_real *gate, co
 HRM__DISPATCH(hrm__swiglu_norm_row, (hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I, hrm_real eps),
               (h, gate, up, I, eps))
 
+/* The same for rows in parts, of HRM__SWIGLU_PART columns, in any order: h [rows,n] = silu(gate) up, rows ldh and ld apart; where
+ * sums are asked for, a row's of p^2 by parts, rows lds apart. A norm's factor r, common to a row, then waits for the last part,
+ * and multiplies whatever is linear in h: hrm__norm_rows. */
+enum { HRM__SWIGLU_PART = 64 };
+HRM__INLINE void hrm__swiglu_part_body(hrm_real *h, size_t ldh, const hrm_real *gate, const hrm_real *up, size_t ld, size_t rows,
+                                       size_t n, hrm_real *sums, size_t lds)
+{
+    for (size_t i = 0; i < rows; i++, h += ldh, gate += ld, up += ld)
+        for (size_t part = 0; part * HRM__SWIGLU_PART < n; part++) {
+            const hrm_real *g = gate + part * HRM__SWIGLU_PART, *u = up + part * HRM__SWIGLU_PART;
+            hrm_real p[HRM__SWIGLU_PART], *to = h + part * HRM__SWIGLU_PART;
+            for (size_t j = 0; j < HRM__SWIGLU_PART; j++) to[j] = hrm__silu(g[j]) * u[j];
+            if (!sums) continue;
+            for (size_t j = 0; j < HRM__SWIGLU_PART; j++) p[j] = g[j] * u[j];
+            sums[i * lds + part] = hrm__dot(p, p, HRM__SWIGLU_PART);
+        }
+}
+HRM__DISPATCH(hrm__swiglu_part,
+              (hrm_real * h, size_t ldh, const hrm_real *gate, const hrm_real *up, size_t ld, size_t rows, size_t n,
+               hrm_real *sums, size_t lds),
+              (h, ldh, gate, up, ld, rows, n, sums, lds))
+
+HRM__INLINE void hrm__norm_rows_body(hrm_real *f, size_t rows, size_t N, const hrm_real *sums, size_t parts, hrm_real eps)
+{
+    for (size_t i = 0; i < rows; i++, f += N, sums += parts) {
+        hrm_real sum = 0;
+        for (size_t k = 0; k < parts; k++) sum += sums[k];
+        hrm_real r = 1 / hrm__sqrt(sum / (hrm_real)(parts * HRM__SWIGLU_PART) + eps);
+        for (size_t j = 0; j < N; j++) f[j] *= r;
+    }
+}
+HRM__DISPATCH(hrm__norm_rows, (hrm_real * f, size_t rows, size_t N, const hrm_real *sums, size_t parts, hrm_real eps),
+              (f, rows, N, sums, parts, eps))
+
 HRM_API void hrm_swiglu_norm_forward(hrm_real *h, const hrm_real *gate_up, size_t rows, size_t I, hrm_real eps)
 {
     for (size_t i = 0; i < rows; i++)
@@ -3036,25 +3071,70 @@ HRM_API void hrm_adamw(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g,
  *
  *   m = b m + (1 - b) g,   u = (1 - b) g + b m,   p = p (1 - lr wd) - lr sqrt(max(1, rows / columns)) NS(u)
  *
- * NS(u) is about U V^T of u = U S V^T, by Newton-Schulz (Jordan et al. 2024): x = u / |u|, wide rather than tall, then
- * ns_steps times   x = 3.4445 x + (-4.7750 a + 2.0315 a a) x,   a = x x^T.
+ * NS(u) is about U V^T of u = U S V^T, by Newton-Schulz (Jordan et al. 2024): x = u / |u|, n x w, wide rather than tall, then
+ * ns_steps times   x = f x,   f = 3.4445 + (-4.7750 + 2.0315 a) a,   a = x x^T.
+ *
+ * Where x is much wider than high the steps go on without it: a becomes f a f, and x is multiplied once by the product q of all
+ * f, which costs two products with w columns instead of two a step.
  */
-typedef struct hrm__muon_space { hrm_real *x, *y, *a, *b, *packed, *own; size_t n, m; } hrm__muon_space;
+enum { HRM__MUON_PARTS = 64 };
+typedef struct hrm__muon_space { hrm_real *x, *y, *a, *f, *q, *t, *packed, *squares, *own; size_t n, w; } hrm__muon_space;
 
 static size_t hrm__muon_plan(hrm__muon_space *s, hrm_real *base, size_t rows, size_t columns)
 {
-    /* x, y [n,m] with n <= m; a, b [n,n]; an operand packed -> elements without anyone's own scratch */
-    size_t n = rows < columns ? rows : columns, m = rows < columns ? columns : rows, used = 0;
-    size_t packed = hrm__pack_size(m, n) > hrm__pack_size(n, m) ? hrm__pack_size(m, n) : hrm__pack_size(n, m);
+    /* x, y [n,w] with n <= w; a, f, q, t [n,n]; an operand packed; |x|^2 in parts -> elements without anyone's own scratch */
+    size_t n = rows < columns ? rows : columns, w = rows < columns ? columns : rows, used = 0;
+    size_t packed = hrm__pack_size(w, n) > hrm__pack_size(n, w) ? hrm__pack_size(w, n) : hrm__pack_size(n, w);
     if (hrm__pack_size(n, n) > packed) packed = hrm__pack_size(n, n);
-    s->n = n, s->m = m;
-    s->x = base, used += hrm__align(n * m);
-    s->y = base ? base + used : NULL, used += hrm__align(n * m);
-    s->a = base ? base + used : NULL, used += hrm__align(n * n);
-    s->b = base ? base + used : NULL, used += hrm__align(n * n);
-    s->packed = base ? base + used : NULL, used += hrm__align(packed);
-    s->own = base ? base + used : NULL;
+    const size_t sizes[] = {n * w, n * w, n * n, n * n, n * n, n * n, packed, HRM__MUON_PARTS, 0};
+    hrm_real *parts[HRM__COUNT(sizes)];
+    for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
+        parts[i] = base ? base + used : NULL;
+        used += hrm__align(sizes[i]);
+    }
+    s->x = parts[0], s->y = parts[1], s->a = parts[2], s->f = parts[3], s->q = parts[4], s->t = parts[5];
+    s->packed = parts[6], s->squares = parts[7], s->own = parts[8];
+    s->n = n, s->w = w;
     return used;
+}
+
+HRM__FAST_BEGIN
+HRM__INLINE void hrm__squares_body(hrm_real *out, const hrm_real *x, size_t n) { *out = hrm__dot(x, x, n); }
+HRM__DISPATCH(hrm__squares, (hrm_real *out, const hrm_real *x, size_t n), (out, x, n))
+
+/* m and u of >>muon, from g * factor */
+HRM__INLINE void hrm__muon_momentum_body(hrm_real *u, hrm_real *m, const hrm_real *g, size_t n, hrm_real factor, hrm_real keep)
+{
+    for (size_t i = 0; i < n; i++) {
+        hrm_real gi = g[i] * factor, mi = m[i] + (gi - m[i]) * (1 - keep);
+        m[i] = mi;
+        u[i] = gi + (mi - gi) * keep;
+    }
+}
+HRM__DISPATCH(hrm__muon_momentum, (hrm_real *u, hrm_real *m, const hrm_real *g, size_t n, hrm_real factor, hrm_real keep),
+              (u, m, g, n, factor, keep))
+HRM__FAST_END
+
+static void hrm__muon_product(hrm_real *c, const hrm_real *a, size_t lda, hrm_real *packed, const hrm_real *b, size_t N, size_t K,
+                              int transposed, size_t n, hrm_real *own, const hrm__team *team)
+{
+    /* a [n,.] times b [N,K] transposed, or as it is; b NULL: what was packed last */
+    const size_t columns = transposed ? K : N, inner = transposed ? N : K;
+    if (b) hrm__pack(packed, b, N, K, transposed, team);
+    hrm__team_barrier(team);
+    hrm__gemm(c, columns, a, lda, packed, n, columns, inner, 0, own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__exchange(hrm_real *to, const hrm_real *from, size_t puzzles, size_t rows, size_t columns,
+                          const hrm__team *team)
+{
+    /* from [puzzles,rows,columns] -> to [puzzles,columns,rows]; the team shares the columns */
+    size_t b, e;
+    hrm__team_range(team, columns, 16, &b, &e);
+    for (size_t p = 0; p < puzzles; p++, to += rows * columns, from += rows * columns)
+        hrm__transpose(to + b * rows, rows, from + b, columns, rows, e - b);
+    hrm__team_barrier(team);
 }
 
 static void hrm__muon(hrm_real *p, hrm_real *m, const hrm_real *g, hrm_real factor, size_t rows, size_t columns, double lr,
@@ -3062,47 +3142,58 @@ static void hrm__muon(hrm_real *p, hrm_real *m, const hrm_real *g, hrm_real fact
                       const hrm__team *team)
 {
     /* factor: what g is multiplied by first; all of the team, each with scratch of its own */
-    size_t n = s->n, w = s->m, size = rows * columns, b, e;
-    int tall = rows > columns;
-    hrm_real *x = s->x, *y = s->y, keep = (hrm_real)momentum;
+    const size_t n = s->n, w = s->w, size = n * w, each = (size + HRM__MUON_PARTS - 1) / HRM__MUON_PARTS;
+    const int tall = rows > columns, aside = 2 * w > 3 * n && ns_steps > 1;
+    hrm_real *x = s->x, *y = s->y, *f = s->f, *q = s->q, *t = s->t, *swap;
+    size_t b, e;
+    double squares = 0;
     hrm__team_range(team, size, 16, &b, &e);
-    for (size_t i = b; i < e; i++) {
-        hrm_real gi = g[i] * factor, mi = m[i] + (gi - m[i]) * (1 - keep);
-        m[i] = mi;
-        x[tall ? i % columns * rows + i / columns : i] = gi + (mi - gi) * keep;
-    }
+    hrm__muon_momentum((tall ? y : x) + b, m + b, g + b, e - b, factor, (hrm_real)momentum);
     hrm__team_barrier(team);
-    double squares = 0; /* everyone the same sum */
-    for (size_t i = 0; i < size; i++) squares += (double)x[i] * (double)x[i];
+    if (tall) hrm__exchange(x, y, 1, rows, columns, team);
+    hrm__team_range(team, HRM__MUON_PARTS, 1, &b, &e);
+    for (; b < e; b++)
+        hrm__squares(s->squares + b, x + (b * each < size ? b * each : size),
+                     b * each < size ? (size - b * each < each ? size - b * each : each) : 0);
     hrm__team_barrier(team);
+    for (int i = 0; i < HRM__MUON_PARTS; i++) squares += (double)s->squares[i];
     hrm_real norm = (hrm_real)(1 / (sqrt(squares) > 1e-7 ? sqrt(squares) : 1e-7));
+    hrm__team_range(team, size, 16, &b, &e);
     for (size_t i = b; i < e; i++) x[i] *= norm;
     hrm__team_barrier(team);
     for (int k = 0; k < ns_steps; k++) {
-        hrm_real *swap = x;
-        size_t nb, ne;
-        hrm__pack(s->packed, x, n, w, 0, team);
+        size_t first, last;
+        if (k == 0 || !aside) hrm__muon_product(s->a, x, w, s->packed, x, n, w, 0, n, own, team);
+        hrm__muon_product(f, s->a, n, s->packed, s->a, n, n, 0, n, own, team); /* a is its own transpose, and so is all made of it */
+        hrm__team_range(team, n, 1, &first, &last);
+        for (size_t i = first * n; i < last * n; i++) f[i] = (hrm_real)2.0315 * f[i] - (hrm_real)4.7750 * s->a[i];
+        for (size_t i = first; i < last; i++) f[i * n + i] += (hrm_real)3.4445;
         hrm__team_barrier(team);
-        hrm__gemm(s->a, n, x, w, s->packed, n, n, w, 0, own, team); /* a = x x^T */
-        hrm__team_barrier(team);
-        hrm__pack(s->packed, s->a, n, n, 0, team); /* a is its own transpose */
-        hrm__team_barrier(team);
-        hrm__gemm(s->b, n, s->a, n, s->packed, n, n, n, 0, own, team);
-        hrm__team_barrier(team);
-        hrm__team_range(team, n * n, 16, &nb, &ne);
-        for (size_t i = nb; i < ne; i++) s->b[i] = (hrm_real)2.0315 * s->b[i] - (hrm_real)4.7750 * s->a[i];
-        hrm__pack(s->packed, x, n, w, 1, team);
-        hrm__team_barrier(team);
-        hrm__gemm(y, w, s->b, n, s->packed, n, w, n, 0, own, team);
-        hrm__team_barrier(team);
-        for (size_t i = b; i < e; i++) y[i] += (hrm_real)3.4445 * x[i];
-        hrm__team_barrier(team);
+        if (!aside) {
+            hrm__muon_product(y, f, n, s->packed, x, n, w, 1, n, own, team);
+            swap = x, x = y, y = swap;
+            continue;
+        }
+        if (k + 1 < ns_steps) {
+            hrm__muon_product(t, f, n, s->packed, NULL, n, n, 0, n, own, team); /* f a */
+            hrm__muon_product(s->a, t, n, s->packed, f, n, n, 0, n, own, team);
+        }
+        if (k > 0) {
+            hrm__muon_product(t, f, n, s->packed, q, n, n, 0, n, own, team);
+            swap = q, q = t, t = swap;
+        } else swap = q, q = f, f = swap;
+    }
+    if (aside) {
+        hrm__muon_product(y, q, n, s->packed, x, n, w, 1, n, own, team);
+        swap = x, x = y, y = swap;
+    }
+    if (tall) {
+        hrm__exchange(y, x, 1, columns, rows, team);
         x = y;
-        y = swap;
     }
     hrm_real decay = (hrm_real)(1 - lr * weight_decay), ratio = (hrm_real)rows / (hrm_real)columns,
              rate = (hrm_real)lr * hrm__sqrt(ratio > 1 ? ratio : 1);
-    for (size_t i = b; i < e; i++) p[i] = p[i] * decay - rate * x[tall ? i % columns * rows + i / columns : i];
+    for (size_t i = b; i < e; i++) p[i] = p[i] * decay - rate * x[i];
     hrm__team_barrier(team);
 }
 
@@ -3320,6 +3411,41 @@ static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
     }
 }
 
+/* from [rows,cols], rows ldf apart -> to [cols,rows], rows ldt apart */
+#if defined(HRM__X86)
+static HRM__AVX2 void hrm__transpose_8x8(hrm_real *to, size_t ldt, const hrm_real *from, size_t ldf)
+{
+    for (int part = 0; part < 2; part++, from += 4, to += 4 * ldt) { /* four columns: four rows in one lane, four in the other */
+        __m256 row[4];
+        for (size_t i = 0; i < 4; i++)
+            row[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from + i * ldf)), _mm_loadu_ps(from + (i + 4) * ldf), 1);
+        __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(row[0], row[1])), b = _mm256_castps_pd(_mm256_unpacklo_ps(row[2], row[3]));
+        __m256d c = _mm256_castps_pd(_mm256_unpackhi_ps(row[0], row[1])), d = _mm256_castps_pd(_mm256_unpackhi_ps(row[2], row[3]));
+        _mm256_storeu_ps(to, _mm256_castpd_ps(_mm256_unpacklo_pd(a, b)));
+        _mm256_storeu_ps(to + ldt, _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
+        _mm256_storeu_ps(to + 2 * ldt, _mm256_castpd_ps(_mm256_unpacklo_pd(c, d)));
+        _mm256_storeu_ps(to + 3 * ldt, _mm256_castpd_ps(_mm256_unpackhi_pd(c, d)));
+    }
+}
+#endif
+
+static void hrm__transpose(hrm_real *to, size_t ldt, const hrm_real *from, size_t ldf, size_t rows, size_t cols)
+{
+    enum { PIECE = 8 };
+    for (size_t c = 0; c < cols; c += PIECE)
+        for (size_t r = 0; r < rows; r += PIECE) {
+            const size_t wide = cols - c < PIECE ? cols - c : PIECE, high = rows - r < PIECE ? rows - r : PIECE;
+#if defined(HRM__X86)
+            if (wide == PIECE && high == PIECE && hrm__cpu() >= HRM__CPU_AVX2) {
+                hrm__transpose_8x8(to + c * ldt + r, ldt, from + r * ldf + c, ldf);
+                continue;
+            }
+#endif
+            for (size_t j = c; j < c + wide; j++)
+                for (size_t i = r; i < r + high; i++) to[j * ldt + i] = from[i * ldf + j];
+        }
+}
+
 /* Columns a panel is stored with when `left` columns remain: nr, or one vector. */
 static size_t hrm__panel_width(size_t left, size_t nr) { return 2 * left <= nr ? nr / 2 : nr; }
 
@@ -3346,17 +3472,18 @@ HRM__DISPATCH(hrm__copy_rows,
               (hrm_real * dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
               (dst, part, src, lds, rows, parts, cols))
 
-/* b [K,cols] with the strides b_k, b_col -> one panel [K,width], zeros in the columns past cols */
+/* b [K,cols] with rows b_k apart, or [cols,K] with columns b_col apart -> one panel [K,width], zeros in the columns past cols */
 static void hrm__pack_panel(hrm_real *dst, const hrm_real *b, size_t b_k, size_t b_col, size_t K, size_t cols, size_t width)
 {
     size_t k, j;
     if (b_col == 1 && cols == width) {
         hrm__copy_rows(dst, 0, b, b_k, K, 1, cols);
-    } else {
-        for (k = 0; k < K; k++) {
-            for (j = 0; j < cols; j++) dst[k * width + j] = b[k * b_k + j * b_col];
-            for (; j < width; j++) dst[k * width + j] = 0;
-        }
+        return;
+    }
+    if (b_k == 1) hrm__transpose(dst, width, b, b_col, cols, K);
+    for (k = 0; k < K; k++) {
+        for (j = 0; j < cols && b_k != 1; j++) dst[k * width + j] = b[k * b_k + j * b_col];
+        for (j = cols; j < width; j++) dst[k * width + j] = 0;
     }
 }
 
@@ -4091,9 +4218,11 @@ static hrm__acts hrm__saved_acts(const hrm_dims *d, const hrm__cpu_work *c, int 
 }
 
 /* The rows of a chunk that a thread does between attentions, or between transpositions, with `team`; and for HRM_BLOCK_ROWS of
- * them f, y1 [.,N], gate_up [.,2I], h [.,I]. */
+ * them f, y1 [.,N], gate_up [.,2I], h [.,I] in rows HRM__HALF_GAP longer, which do not all lie in the same lines of a cache, and
+ * for a norm the sums of h's parts [.,I/HRM__SWIGLU_PART]. part: what a thread needs of gate_up, HRM__HALF_PARTS of each. */
+enum { HRM__HALF_GAP = 16, HRM__HALF_PARTS = 4 };
 typedef struct hrm__share {
-    hrm_real *f, *y1, *gate_up, *h;
+    hrm_real *f, *y1, *gate_up, *h, *sums, *part;
     size_t    begin, end;
     hrm__team team;
 } hrm__share;
@@ -4126,8 +4255,10 @@ static size_t hrm__plan_scratch(const hrm_dims *d, hrm_real *base, hrm__thread_s
     s->x_t = hrm__take_real(&a, (1 - attends) * C * (size_t)d->D);
     s->rows.f = hrm__take_real(&a, HRM_BLOCK_ROWS * N);
     s->rows.y1 = hrm__take_real(&a, HRM_BLOCK_ROWS * N);
-    s->rows.gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * 2 * I);
-    s->rows.h = hrm__take_real(&a, HRM_BLOCK_ROWS * I);
+    s->rows.gate_up = hrm__take_real(&a, HRM_BLOCK_ROWS * (2 * I + HRM__HALF_GAP));
+    s->rows.part = s->rows.gate_up;
+    s->rows.h = hrm__take_real(&a, HRM_BLOCK_ROWS * (I + HRM__HALF_GAP));
+    s->rows.sums = hrm__take_real(&a, HRM_BLOCK_ROWS * (I / HRM__SWIGLU_PART));
     s->own = hrm__take_real(&a, hrm__own_scratch(d));
     return a.used / sizeof(hrm_real);
 }
@@ -4246,7 +4377,9 @@ static void hrm__share_rows(hrm__share *mine, const hrm__share *first, size_t ro
         mine->team = alone;
         hrm__team_range(team, rows, mr, &mine->begin, &mine->end);
     } else {
+        hrm_real *part = mine->part;
         *mine = *first;
+        mine->part = part;
         mine->team = *team;
         mine->begin = 0, mine->end = rows;
     }
@@ -4305,15 +4438,15 @@ static hrm__cpu_call hrm__cpu_call_make(hrm_device *dev, hrm_work *w)
  *   mixer       y1^T = rms(x^T + down_proj(swiglu(gate_up_proj(x^T)))), mlp_t's: positions and channels exchanged
  *   both        y = rms(y1 + down_proj(swiglu(gate_up_proj(y1)))), mlp's                                             post-norm
  */
-static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, const hrm_real *w, size_t rows, size_t N,
-                         size_t K, hrm_real *scratch, const hrm__team *team)
+static void hrm__project(const hrm__cpu_call *call, hrm_real *y, const hrm_real *x, size_t ldx, const hrm_real *w, size_t rows,
+                         size_t N, size_t K, hrm_real *scratch, const hrm__team *team)
 {
-    /* x [rows,K], packed w [N,K] -> y [rows,N] */
+    /* x [rows,K], rows ldx apart, packed w [N,K] -> y [rows,N] */
     hrm_forward_dtype dtype = call->w->d.dtype;
-    if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, K, w, rows, N, K, scratch, team);
+    if (dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(y, N, x, ldx, w, rows, N, K, scratch, team);
     else if (dtype == HRM_FORWARD_BFLOAT16)
-        hrm__gemm_bf16(y, N, x, K, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
-    else hrm__gemm(y, N, x, K, w, rows, N, K, 0, scratch, team);
+        hrm__gemm_bf16(y, N, x, ldx, (const uint16_t *)(const void *)w, rows, N, K, scratch, team);
+    else hrm__gemm(y, N, x, ldx, w, rows, N, K, 0, scratch, team);
     hrm__team_barrier(team);
 }
 
@@ -4354,14 +4487,31 @@ static void hrm__half_forward(const hrm__cpu_call *call, const hrm__half *v, con
                               hrm_real *own, size_t first, size_t rows)
 {
     const hrm__team *team = &s->team;
-    size_t N = v->N, I = v->I, b, e;
+    size_t N = v->N, I = v->I, ldh = I + HRM__HALF_GAP, parts = I / HRM__SWIGLU_PART, b, e, some;
+    const int norm = call->w->d.mlp_norm;
     const hrm_real *x = v->x + first * N;
-    hrm_real *y = v->y + first * N, *gate_up = v->gate_up ? v->gate_up + first * 2 * I : s->gate_up, *f = s->f, *h = s->h;
-    hrm__team_range(team, rows, 1, &b, &e);
-    hrm__project(call, gate_up, x, v->gate_up_proj, rows, 2 * I, N, own, team);
-    hrm__swiglu(call, h + b * I, gate_up + b * 2 * I, e - b, I);
+    hrm_real *y = v->y + first * N, *f = s->f, *h = s->h, *sums = norm ? s->sums : NULL;
+    hrm__team alone = {0, 1, NULL};
+    if (call->w->d.dtype == HRM_FORWARD_FLOAT32) { /* each its columns of h, from gates and ups in its own cache */
+        hrm__team_range(team, parts, 1, &b, &e);
+        for (size_t i = b; i < e; i += some) {
+            some = hrm__min_size(e - i, HRM__HALF_PARTS);
+            size_t j = i * HRM__SWIGLU_PART, n = some * HRM__SWIGLU_PART, ld = v->gate_up ? 2 * I : 2 * n + HRM__HALF_GAP;
+            hrm_real *gate = v->gate_up ? v->gate_up + first * 2 * I + j : s->part, *up = gate + (v->gate_up ? I : n);
+            hrm__gemm(gate, ld, x, N, v->gate_up_proj + j * N, rows, n, N, 0, own, &alone);
+            hrm__gemm(up, ld, x, N, v->gate_up_proj + (I + j) * N, rows, n, N, 0, own, &alone);
+            hrm__swiglu_part(h + j, ldh, gate, up, ld, rows, n, norm ? sums + i : NULL, parts);
+        }
+    } else { /* each its rows, so that x becomes bytes once */
+        hrm__project(call, s->gate_up, x, N, v->gate_up_proj, rows, 2 * I, N, own, team);
+        hrm__team_range(team, rows, 1, &b, &e);
+        hrm__swiglu_part(h + b * ldh, ldh, s->gate_up + b * 2 * I, s->gate_up + b * 2 * I + I, 2 * I, e - b, I,
+                         norm ? sums + b * parts : NULL, parts);
+    }
     hrm__team_barrier(team);
-    hrm__project(call, f, h, v->down_proj, rows, N, I, own, team);
+    hrm__project(call, f, h, ldh, v->down_proj, rows, N, I, own, team);
+    hrm__team_range(team, rows, 1, &b, &e);
+    if (norm) hrm__norm_rows(f + b * N, e - b, N, sums + b * parts, parts, (hrm_real)call->w->d.eps);
     if (a->drops) hrm__drop(call, f + b * N, a, v->branch, first + b, e - b, v->each, N);
     hrm__rms_norm(y + b * N, v->r ? v->r + first + b : NULL, x + b * N, f + b * N, e - b, N, (hrm_real)call->w->d.eps);
     hrm__team_barrier(team);
@@ -4390,21 +4540,6 @@ static void hrm__half_backward(const hrm__cpu_call *call, const hrm__half *v, co
     hrm__team_barrier(team);
 }
 
-static void hrm__transpose(hrm_real *to, const hrm_real *from, size_t puzzles, size_t rows, size_t columns,
-                           const hrm__team *team)
-{
-    /* from [puzzles,rows,columns] -> to [puzzles,columns,rows]; the team shares the columns, in pieces that stay in cache */
-    enum { PIECE = 16 };
-    size_t b, e;
-    hrm__team_range(team, columns, PIECE, &b, &e);
-    for (size_t p = 0; p < puzzles; p++, to += rows * columns, from += rows * columns)
-        for (size_t c = b; c < e; c += PIECE)
-            for (size_t r = 0; r < rows; r += PIECE)
-                for (size_t j = c; j < c + PIECE && j < e; j++)
-                    for (size_t i = r; i < r + PIECE && i < rows; i++) to[j * rows + i] = from[i * columns + j];
-    hrm__team_barrier(team);
-}
-
 /* calls function(…, first, rows, share) for a thread's rows, block by block */
 #define HRM__EACH_BLOCK(i, rows, s) \
     for (size_t i = (s)->begin, rows; i < (s)->end && (rows = hrm__min_size((s)->end - i, HRM_BLOCK_ROWS), 1); i += rows)
@@ -4417,7 +4552,7 @@ static void hrm__block_qkv(const hrm__cpu_call *call, const hrm__block *w, const
     const hrm__team *team = &s->rows.team;
     size_t D = (size_t)d->D;
     hrm_real *qkv = a->qkv + first * 3 * D;
-    hrm__project(call, qkv, a->x + first * D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, s->own, team);
+    hrm__project(call, qkv, a->x + first * D, D, w->w[HRM_QKV_PROJ], rows, 3 * D, D, s->own, team);
     if (!d->rope) return;
     size_t b, e;
     hrm__team_range(team, rows, 1, &b, &e);
@@ -4470,7 +4605,7 @@ static void hrm__block_out(const hrm__cpu_call *call, const hrm__block *w, const
     const hrm_real *x = a->x + first * D;
     hrm__half v = *mlp;
     hrm__team_range(team, rows, 1, &b, &e);
-    hrm__project(call, f, a->o + first * D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
+    hrm__project(call, f, a->o + first * D, D, w->w[HRM_O_PROJ], rows, D, D, s->own, team);
     if (a->drops) hrm__drop(call, f + b * D, a, 0, first + b, e - b, (size_t)d->S, D);
     hrm__rms_norm(y1 + b * D, a->r1 ? a->r1 + first + b : NULL, x + b * D, f + b * D, e - b, D, (hrm_real)d->eps);
     hrm__team_barrier(team);
@@ -4497,10 +4632,10 @@ static void hrm__block_forward(const hrm__cpu_call *call, const hrm__block *w, c
     hrm__half mix = hrm__mix_half(d, a);
     mix.gate_up_proj = w->w[HRM_MIX_GATE_UP], mix.down_proj = w->w[HRM_MIX_DOWN];
     hrm__team_barrier(team); /* rows of others are read */
-    hrm__transpose(mix.x, a->x, puzzles, (size_t)d->S, (size_t)d->D, team);
+    hrm__exchange(mix.x, a->x, puzzles, (size_t)d->S, (size_t)d->D, team);
     HRM__EACH_BLOCK(i, rows, &s->channels) hrm__half_forward(call, &mix, a, &s->channels, s->own, i, rows);
     hrm__team_barrier(team);
-    hrm__transpose(y1, mix.y, puzzles, (size_t)d->D, (size_t)d->S, team);
+    hrm__exchange(y1, mix.y, puzzles, (size_t)d->D, (size_t)d->S, team);
     HRM__EACH_BLOCK(i, rows, &s->rows) hrm__half_forward(call, &mlp, a, &s->rows, s->own, i, rows);
 }
 
@@ -4606,10 +4741,10 @@ static void hrm__block_backward_part(const hrm__cpu_call *call, const hrm__team 
         HRM__EACH_BLOCK(i, rows, &s.rows) hrm__half_backward(call, &v.mlp, &v.a, &s.rows, s.own, i, rows);
         hrm__team_barrier(team);
         v.mix.dz = s.x_t;
-        hrm__transpose(v.mix.dz, v.dz, puzzles, S, D, team);
+        hrm__exchange(v.mix.dz, v.dz, puzzles, S, D, team);
         HRM__EACH_BLOCK(i, rows, &s.channels) hrm__half_backward(call, &v.mix, &v.a, &s.channels, s.own, i, rows);
         hrm__team_barrier(team);
-        hrm__transpose(v.dz, v.mix.dz, puzzles, D, S, team);
+        hrm__exchange(v.dz, v.mix.dz, puzzles, D, S, team);
         return;
     }
     HRM__EACH_BLOCK(i, rows, &s.rows) hrm__block_out_backward(call, &v, &s, i, rows);

@@ -575,6 +575,7 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, int parity)
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(barrier) : "memory");
@@ -743,7 +744,6 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
 #pragma unroll
             for (int u = 0; u < 8; u++) p.turn[half][u] = table[((8 * u + 2 * t) & (e.head_dim - 1)) >> 1];
         }
-        if (KIND == END_SWIGLU_BACK && e.k) p.squares[half][0] = e.r[row], p.inner[half][0] = e.k[row];
     }
 }
 __device__ __forceinline__ float tanh_fast(float x)
@@ -789,8 +789,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
         int row = min(m0 + g + 8 * half, e.M - 1);
         if (takes_factor(KIND) && e.squares)
             rs[half] = factor_of(p.squares[half], e.squares, row, e.slots, e.inv_D, e.eps);
-        if (BACK && e.k) inner[half] = p.squares[half][0], mean[half] = p.inner[half][0];
         if (KIND == END_RESIDUAL_NORM) inner[half] = factor_of(p.inner[half], e.inner, row, e.inner_slots, e.inv_I, e.eps);
+        if (BACK && e.k) inner[half] = e.r[row], mean[half] = e.k[row];
     }
     if (KIND == END_STORE) {
         if (turns_repeat<KIND>(e, n0)) {
@@ -821,7 +821,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
     uint32_t row_at = (uint32_t)(lane % 16 * 128), chunk_at = (uint32_t)((lane & 7) ^ (lane >> 4)) * 16;
     int stored = 0; /* known when compiled */
     auto fence_and_store = [&](const CUtensorMap *map, uint32_t box, int x) {
-        asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+        fence_async();
         __syncwarp();
         if (lane == 0) store_tile(map, x, m0, box);
         stored++;
@@ -946,9 +946,10 @@ __device__ __forceinline__ wg_item item_at(int i, int whole, int n_tiles, int ti
     return x;
 }
 template <bool HALF> struct wg_half { static constexpr bool value = HALF; };
+/* not where sums of squares have one slot a tile */
 __host__ __device__ constexpr bool wg_halves(int kind, bool trans)
 {
-    return !trans && kind != END_PART && kind != END_SWIGLU_BACK;
+    return !trans && kind != END_PART && kind != END_SWIGLU_BACK && kind != END_SWIGLU_NORM;
 }
 
 /* END_SWIGLU_BACK: a tile is gate and up, 256 columns of A B^T, and with them dh, 128 columns of A2 B2^T. */
@@ -1402,10 +1403,10 @@ __global__ void __maxnreg__(attention_registers(HD, MT)) attention_forward_mma(a
         int col = j * ATTENTION_KEYS;
         if (end - col > 32)
             attention_step<HD, MT, 8, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
-                                      x.scale_log2);
+                                         x.scale_log2);
         else
             attention_step<HD, MT, 4, T>(o, m, l, fragments, k_tile, k_tile + TILE, first + lane / 4, col, x.S, x.causal,
-                                      x.scale_log2);
+                                         x.scale_log2);
     }
 #pragma unroll
     for (int i = 0; i < MT; i++) {
@@ -1552,16 +1553,18 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
 enum {
     AF_GROUPS = 3,
     AF_KEYS = 128,
-    AF_STAGES = 3,
+    AF_STAGES = 5,
     AF_STAGE = 2 * AF_KEYS * 128,
-    AF_SHARED = AF_GROUPS * 8192 + AF_STAGES * AF_STAGE + 1024 + 128
+    AF_Q = AF_GROUPS * 8192,
+    AF_SHARED = 2 * AF_Q + AF_STAGES * AF_STAGE + 1024 + 128
 };
 enum {
     AB_GROUPS = 2,
     AB_COLUMNS = 64,
     AB_STAGES = 6,
     AB_STAGE = 2 * AB_COLUMNS * 128,
-    AB_SHARED = AB_GROUPS * 16384 + AB_STAGES * AB_STAGE + 1024 + 128
+    AB_SUMS = 2 * AB_COLUMNS * 4, /* lse and delta of a stage's columns */
+    AB_SHARED = AB_GROUPS * 16384 + AB_STAGES * (AB_STAGE + AB_SUMS) + 1024 + 128
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -1627,306 +1630,17 @@ __device__ __forceinline__ float exp2_fast(float x)
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-/* [64,64] of a warp group's registers to memory, 16 bytes a lane; r0: the warp's first row */
-__device__ __forceinline__ void store_head(bf16 *to, int stride, const float *d, int r0, int S)
+__device__ __forceinline__ void copy_bytes(uint32_t dst, const void *src, int bytes, uint32_t barrier)
 {
-    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-#pragma unroll
-    for (int half = 0; half < 2; half++)
-#pragma unroll
-        for (int i = 0; i < 8; i += 4) {
-            uint32_t q[4];
-#pragma unroll
-            for (int j = 0; j < 4; j++) q[j] = pack2(d[4 * (i + j) + 2 * half], d[4 * (i + j) + 2 * half + 1]);
-            transpose4(q, t);
-            int row = r0 + g + 8 * half;
-            if (row < S) *(uint4 *)(to + (size_t)row * stride + 8 * (i + t)) = make_uint4(q[0], q[1], q[2], q[3]);
-        }
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(dst),
+                 "l"(src), "r"(bytes), "r"(barrier)
+                 : "memory");
 }
-
-/* N keys from col on */
-template <int N>
-__device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t q, uint32_t k_tile, uint32_t v_tile,
-                                                     int row, int col, int S, int causal, float scale)
+__device__ __forceinline__ float2 read_pair(uint32_t at)
 {
-    float s[N / 2];
-    int t = (int)threadIdx.x % 4;
-    wgmma_fence();
-#pragma unroll
-    for (int k = 0; k < 4; k++) wgmma_rows<N>(s, q, k_tile, k);
-    wgmma_commit();
-    wgmma_wait<0>();
-    settle<N / 2>(s);
-    if (col + N > S || (causal && col + N > row)) {
-#pragma unroll
-        for (int i = 0; i < N / 2; i++) {
-            int c = col + i / 4 * 8 + 2 * t + (i & 1), r = row + (i >> 1 & 1) * 8;
-            if (c >= S || (causal && c > r)) s[i] = -INFINITY;
-        }
-    }
-    uint32_t p[N / 16][4];
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-        float high = s[2 * h];
-#pragma unroll
-        for (int i = 0; i < N / 8; i++) high = fmaxf(high, fmaxf(s[4 * i + 2 * h], s[4 * i + 2 * h + 1]));
-        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
-        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2));
-        float m_new = fmaxf(m[h], high * scale), fix = exp2_fast(m[h] - m_new), sum = 0;
-        m[h] = m_new;
-#pragma unroll
-        for (int i = 0; i < N / 8; i++) {
-            float a = exp2_fast(fmaf(s[4 * i + 2 * h], scale, -m_new)),
-                  b = exp2_fast(fmaf(s[4 * i + 2 * h + 1], scale, -m_new));
-            sum += a + b;
-            p[i / 2][i % 2 * 2 + h] = pack2(a, b);
-        }
-        l[h] = l[h] * fix + sum;
-#pragma unroll
-        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= fix, o[4 * i + 2 * h + 1] *= fix;
-    }
-    settle<32>(o);
-    wgmma_fence();
-#pragma unroll
-    for (int k = 0; k < N / 16; k++) wgmma_columns(o, p[k], v_tile, k);
-    wgmma_commit();
-    wgmma_wait<0>();
-    settle<32>(o);
-}
-#endif
-
-__global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
-    attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
-                            attention_args<bf16> x)
-{
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    extern __shared__ unsigned char shared_raw[];
-    uint32_t q_tile = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tile + AF_GROUPS * 8192;
-    uint32_t full = ring + AF_STAGES * AF_STAGE, empty = full + 8 * AF_STAGES, q_full = empty + 8 * AF_STAGES;
-    int group = (int)threadIdx.x / 128, head = (int)blockIdx.y, b = (int)blockIdx.z, D = x.heads * 64,
-        q0 = (int)blockIdx.x * 64 * AF_GROUPS;
-    int end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
-    if (threadIdx.x == 0) {
-        for (int i = 0; i < AF_STAGES; i++) {
-            barrier_init(full + 8 * (uint32_t)i, 1);
-            barrier_init(empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
-        }
-        barrier_init(q_full, 1);
-        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
-    }
-    __syncthreads();
-    chain();
-    int slot = 0, phase = 0;
-    if (group == 0) {
-        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
-        if (threadIdx.x == 0) {
-            barrier_expect(q_full, AF_GROUPS * 8192);
-            for (int i = 0; i < AF_GROUPS; i++)
-                copy_tile3(q_tile + (uint32_t)(i * 8192), &rows_map, head * 64, q0 + 64 * i, b, q_full);
-            for (int j = 0; j < steps; j++) {
-                barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
-                uint32_t at = ring + (uint32_t)(slot * AF_STAGE), ready = full + 8 * (uint32_t)slot;
-                barrier_expect(ready, AF_STAGE);
-                copy_tile3(at, &keys_map, D + head * 64, j * AF_KEYS, b, ready);
-                copy_tile3(at + AF_STAGE / 2, &keys_map, 2 * D + head * 64, j * AF_KEYS, b, ready);
-                if (++slot == AF_STAGES) slot = 0, phase ^= 1;
-            }
-        }
-    } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
-        int lane = (int)threadIdx.x % 32, r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
-        uint32_t q = q_tile + (uint32_t)((group - 1) * 8192);
-        float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
-#pragma unroll
-        for (int i = 0; i < 32; i++) o[i] = 0;
-        barrier_wait(q_full, 0);
-        for (int j = 0; j < steps; j++) {
-            barrier_wait(full + 8 * (uint32_t)slot, phase);
-            uint32_t k_tile = ring + (uint32_t)(slot * AF_STAGE);
-            int col = j * AF_KEYS;
-            if (end - col <= 32)
-                attention_wgmma_step<32>(o, m, l, q, k_tile, k_tile + AF_STAGE / 2, row, col, x.S, x.causal, x.scale_log2);
-            else attention_wgmma_step<128>(o, m, l, q, k_tile, k_tile + AF_STAGE / 2, row, col, x.S, x.causal, x.scale_log2);
-            if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)slot);
-            if (++slot == AF_STAGES) slot = 0, phase ^= 1;
-        }
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            l[h] += __shfl_xor_sync(0xffffffffu, l[h], 1);
-            l[h] += __shfl_xor_sync(0xffffffffu, l[h], 2);
-            if (x.lse && lane % 4 == 0 && row + 8 * h < x.S)
-                x.lse[(size_t)(b * x.heads + head) * x.Sp + row + 8 * h] = m[h] + log2f(l[h]);
-            float inverse = 1.0f / l[h];
-#pragma unroll
-            for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
-        }
-        store_head(x.o + (size_t)b * x.S * D + head * 64, D, o, r0, x.S);
-    }
-#else
-    (void)x;
-#endif
-}
-
-/* X1, X2, Y1, Y2 as in attention_backward_mma */
-template <bool KV>
-__global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
-    attention_backward_wgmma(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map,
-                             attention_args<bf16> x)
-{
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    extern __shared__ unsigned char shared_raw[];
-    uint32_t x_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = x_tiles + AB_GROUPS * 16384;
-    uint32_t full = ring + AB_STAGES * AB_STAGE, empty = full + 8 * AB_STAGES, x_full = empty + 8 * AB_STAGES;
-    int group = (int)threadIdx.x / 128, head = (int)blockIdx.y, b = (int)blockIdx.z, D = x.heads * 64,
-        q0 = (int)blockIdx.x * 64 * AB_GROUPS;
-    int begin = KV && x.causal ? q0 / AB_COLUMNS : 0,
-        end = ceil_div(!KV && x.causal ? min(x.S, q0 + 64 * AB_GROUPS) : x.S, AB_COLUMNS);
-    if (threadIdx.x == 0) {
-        for (int i = 0; i < AB_STAGES; i++) {
-            barrier_init(full + 8 * (uint32_t)i, 1);
-            barrier_init(empty + 8 * (uint32_t)i, 4 * AB_GROUPS);
-        }
-        barrier_init(x_full, 1);
-        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
-    }
-    __syncthreads();
-    chain();
-    int slot = 0, phase = 0;
-    if (group == 0) {
-        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
-        if (threadIdx.x == 0) {
-            barrier_expect(x_full, AB_GROUPS * 16384);
-            for (int i = 0; i < AB_GROUPS; i++) {
-                uint32_t at = x_tiles + (uint32_t)(i * 16384);
-                copy_tile3(at, &qkv_map, (KV ? D : 0) + head * 64, q0 + 64 * i, b, x_full);
-                if (KV) copy_tile3(at + 8192, &qkv_map, 2 * D + head * 64, q0 + 64 * i, b, x_full);
-                else copy_tile3(at + 8192, &d_o_map, head * 64, q0 + 64 * i, b, x_full);
-            }
-            for (int j = begin; j < end; j++) {
-                barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
-                uint32_t at = ring + (uint32_t)(slot * AB_STAGE), ready = full + 8 * (uint32_t)slot;
-                barrier_expect(ready, AB_STAGE);
-                copy_tile3(at, &qkv_map, (KV ? 0 : D) + head * 64, j * AB_COLUMNS, b, ready);
-                if (KV) copy_tile3(at + 8192, &d_o_map, head * 64, j * AB_COLUMNS, b, ready);
-                else copy_tile3(at + 8192, &qkv_map, 2 * D + head * 64, j * AB_COLUMNS, b, ready);
-                if (++slot == AB_STAGES) slot = 0, phase ^= 1;
-            }
-        }
-    } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
-        int lane = (int)threadIdx.x % 32, t = lane % 4, r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16,
-            row = r0 + lane / 4;
-        const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
-        uint32_t x1 = x_tiles + (uint32_t)((group - 1) * 16384), x2 = x1 + 8192;
-        float out1[32], out2[KV ? 32 : 1], row_lse[2] = {0, 0}, row_delta[2] = {0, 0};
-#pragma unroll
-        for (int i = 0; i < 32; i++) out1[i] = out2[KV ? i : 0] = 0;
-        if (!KV)
-            for (int h = 0; h < 2; h++)
-                if (row + 8 * h < x.S) row_lse[h] = lse[row + 8 * h], row_delta[h] = delta[row + 8 * h];
-        barrier_wait(x_full, 0);
-        for (int j = begin; j < end; j++) {
-            barrier_wait(full + 8 * (uint32_t)slot, phase);
-            uint32_t y1 = ring + (uint32_t)(slot * AB_STAGE), y2 = y1 + 8192, p[4][4], ds[4][4];
-            float s[32], dp[32];
-            int col = j * AB_COLUMNS;
-            wgmma_fence();
-#pragma unroll
-            for (int k = 0; k < 4; k++) wgmma_rows<64>(s, x1, y1, k);
-            wgmma_commit();
-#pragma unroll
-            for (int k = 0; k < 4; k++) wgmma_rows<64>(dp, x2, y2, k);
-            wgmma_commit();
-            float2 col_lse[KV ? 8 : 1], col_delta[KV ? 8 : 1];
-            if (KV)
-#pragma unroll
-                for (int i = 0; i < 8; i++) {
-                    int c = col + 8 * i + 2 * t; /* below Sp; from S on there may be anything, also in delta times P = 0 */
-                    col_lse[i] = *(const float2 *)(lse + c);
-                    col_delta[i] = *(const float2 *)(delta + c);
-                    if (c >= x.S) col_delta[i].x = 0;
-                    if (c + 1 >= x.S) col_delta[i].y = 0;
-                }
-            bool mask = col + AB_COLUMNS > x.S || x.causal;
-            wgmma_wait<1>();
-            settle<32>(s);
-#pragma unroll
-            for (int i = 0; i < 32; i++) {
-                float a = KV ? (i & 1 ? col_lse[i / 4].y : col_lse[i / 4].x) : row_lse[i >> 1 & 1];
-                s[i] = exp2_fast(fmaf(s[i], x.scale_log2, -a));
-            }
-            if (mask) {
-#pragma unroll
-                for (int i = 0; i < 32; i++) {
-                    int c = col + i / 4 * 8 + 2 * t + (i & 1), r = row + (i >> 1 & 1) * 8;
-                    if (c >= x.S || (x.causal && (KV ? r > c : c > r))) s[i] = 0;
-                }
-            }
-            wgmma_wait<0>();
-            settle<32>(dp);
-#pragma unroll
-            for (int i = 0; i < 8; i++)
-#pragma unroll
-                for (int h = 0; h < 2; h++) {
-                    int e = 4 * i + 2 * h;
-                    float d0 = KV ? col_delta[i].x : row_delta[h], d1 = KV ? col_delta[i].y : row_delta[h];
-                    p[i / 2][i % 2 * 2 + h] = pack2(s[e], s[e + 1]);
-                    ds[i / 2][i % 2 * 2 + h] = pack2(s[e] * (dp[e] - d0), s[e + 1] * (dp[e + 1] - d1));
-                }
-            settle<32>(out1);
-            if (KV) settle<KV ? 32 : 1>(out2);
-            wgmma_fence();
-#pragma unroll
-            for (int k = 0; k < 4; k++) {
-                wgmma_columns(out1, ds[k], y1, k);
-                if constexpr (KV) wgmma_columns(out2, p[k], y2, k);
-            }
-            wgmma_commit();
-            wgmma_wait<0>();
-            settle<32>(out1);
-            if (KV) settle<KV ? 32 : 1>(out2);
-            if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)slot);
-            if (++slot == AB_STAGES) slot = 0, phase ^= 1;
-        }
-#pragma unroll
-        for (int i = 0; i < 8; i++)
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                int e = 4 * i + 2 * h, r = row + 8 * h;
-                float a = out1[e] * x.scale, c = out1[e + 1] * x.scale;
-                if (x.rope && r < x.S) {
-                    float2 cs = x.rope[(size_t)r * 32 + 4 * i + t];
-                    float turned = a * cs.x + c * cs.y;
-                    c = c * cs.x - a * cs.y;
-                    a = turned;
-                }
-                out1[e] = a, out1[e + 1] = c;
-            }
-        bf16 *to = x.dqkv + (size_t)b * x.S * 3 * D + head * 64 + (KV ? D : 0);
-        store_head(to, 3 * D, out1, r0, x.S);
-        if constexpr (KV) store_head(to + D, 3 * D, out2, r0, x.S);
-    }
-#else
-    (void)x;
-#endif
-}
-
-/* ==================================================================================================== >>cuda-attention-short
- * Rows of up to 128 positions, heads of 64, on Hopper: a block has a whole row and head in shared memory, so Q K^T is there in
- * one go, without a running maximum, and the backward pass is five products in one kernel. Both are bound by memory: several
- * blocks share a multiprocessor, and one's loads hide behind another's products. R: positions filled up, the rows of a tile;
- * the copy engine fills up with 0. Two tiles of 64 queries may reach beyond Q and dO, into rows nobody stores.
- */
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
-/* d [64,64] (+)= a^T b, sixteen rows of tiles of 64 columns */
-__device__ __forceinline__ void wgmma_transposed(float *d, uint32_t a, uint32_t b, int add)
-{
-    uint64_t da = matrix_descriptor(a, 8192, 1024), db = matrix_descriptor(b, 8192, 1024);
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
-                 "}, %32, %33, p, 1, 1, 1, 1;\n}\n"
-                 : WG_D16(0), WG_D16(16)
-                 : "l"(da), "l"(db), "r"(add));
+    float2 v;
+    asm volatile("ld.shared.v2.f32 {%0,%1}, [%2];\n" : "=f"(v.x), "=f"(v.y) : "r"(at));
+    return v;
 }
 /* an operand's fragment [16,16] of a warp, as the k-th sixteen columns of a swizzled tile; row: the warp's first in the tile */
 __device__ __forceinline__ void store_fragment(uint32_t tile, int row, int k, const uint32_t *p)
@@ -1936,6 +1650,24 @@ __device__ __forceinline__ void store_fragment(uint32_t tile, int row, int k, co
                      tile + (uint32_t)(r * 128 + (chunk ^ (r & 7)) * 16)),
                  "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3])
                  : "memory");
+}
+/* the counterpart of store_fragment */
+__device__ __forceinline__ void load_fragment(uint32_t *p, uint32_t tile, int row, int k)
+{
+    int lane = (int)threadIdx.x % 32, r = row + lane % 16, chunk = 2 * k + lane / 16;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(p[0]), "=r"(p[1]), "=r"(p[2]), "=r"(p[3])
+                 : "r"(tile + (uint32_t)(r * 128 + (chunk ^ (r & 7)) * 16))
+                 : "memory");
+}
+/* d [64,64] (+)= a b^T, a [64,16] in registers, b as rows of 64 elements in shared memory, k-th sixteen of them */
+__device__ __forceinline__ void wgmma_rows_of(float *d, const uint32_t *a, uint32_t b, int k)
+{
+    uint64_t db = matrix_descriptor(b + (uint32_t)k * 32, 16, 1024);
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
+                 "}, {%32,%33,%34,%35}, %36, p, 1, 1, 0;\n}\n"
+                 : WG_D16(0), WG_D16(16)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "r"(k));
 }
 /* rotations of two rows' column pairs, as accumulators hold them; and the way back */
 __device__ __forceinline__ void load_turns(float2 (*cs)[8], const float2 *rope, int row, int S)
@@ -1955,6 +1687,421 @@ __device__ __forceinline__ void turn_back(float *d, const float2 (*cs)[8], float
         d[2 * i] = a * by.x + c * by.y;
         d[2 * i + 1] = c * by.x - a * by.y;
     }
+}
+/* [64,64] of a warp group's registers to memory, 16 bytes a lane; r0: the warp's first row */
+__device__ __forceinline__ void store_head(bf16 *to, int stride, const float *d, int r0, int S)
+{
+    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int i = 0; i < 8; i += 4) {
+            uint32_t q[4];
+#pragma unroll
+            for (int j = 0; j < 4; j++) q[j] = pack2(d[4 * (i + j) + 2 * half], d[4 * (i + j) + 2 * half + 1]);
+            transpose4(q, t);
+            int row = r0 + g + 8 * half;
+            if (row < S) *(uint4 *)(to + (size_t)row * stride + 8 * (i + t)) = make_uint4(q[0], q[1], q[2], q[3]);
+        }
+}
+
+/* Warp groups 1 to GROUPS issue products in turns, so that one's softmax runs under another's products; without, they drift
+ * until all multiply and all do their softmax at the same time. Group GROUPS opens the first turn. */
+__device__ __forceinline__ void turn_wait(int group) { asm volatile("bar.sync %0, 256;\n" ::"r"(group) : "memory"); }
+template <int GROUPS> __device__ __forceinline__ void turn_pass(int group)
+{
+    asm volatile("bar.arrive %0, 256;\n" ::"r"(group % GROUPS + 1) : "memory");
+}
+
+/* Scores of N keys from col on, and their softmax in p; meanwhile the BEFORE keys before, still in p, are multiplied with
+ * their V. pass: there is another turn after this one. */
+template <int N, int BEFORE>
+__device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t (*p)[4], uint32_t q,
+                                                     uint32_t k_tile, uint32_t v_before, int row, int col,
+                                                     const attention_args<bf16> &x, int group, bool pass)
+{
+    float s[N / 2], fix[2];
+    int t = (int)threadIdx.x % 4;
+    turn_wait(group);
+    if (BEFORE) settle<32>(o);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma_rows<N>(s, q, k_tile, k);
+    wgmma_commit();
+#pragma unroll
+    for (int k = 0; k < BEFORE / 16; k++) wgmma_columns(o, p[k], v_before, k);
+    if (BEFORE) wgmma_commit();
+    if (pass) turn_pass<AF_GROUPS>(group);
+    if (BEFORE) wgmma_wait<1>();
+    else wgmma_wait<0>();
+    settle<N / 2>(s);
+    if (col + N > x.S || (x.causal && col + N > row)) {
+#pragma unroll
+        for (int i = 0; i < N / 2; i++) {
+            int c = col + i / 4 * 8 + 2 * t + (i & 1), r = row + (i >> 1 & 1) * 8;
+            if (c >= x.S || (x.causal && c > r)) s[i] = -INFINITY;
+        }
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float high[2] = {s[2 * h], s[2 * h + 1]}, sum[2] = {0, 0};
+#pragma unroll
+        for (int i = 1; i < N / 8; i++)
+#pragma unroll
+            for (int j = 0; j < 2; j++) high[j] = fmaxf(high[j], s[4 * i + 2 * h + j]);
+        high[0] = fmaxf(high[0], high[1]);
+        high[0] = fmaxf(high[0], __shfl_xor_sync(0xffffffffu, high[0], 1));
+        high[0] = fmaxf(high[0], __shfl_xor_sync(0xffffffffu, high[0], 2));
+        float m_new = fmaxf(m[h], high[0] * x.scale_log2);
+        fix[h] = exp2_fast(m[h] - m_new);
+        m[h] = m_new;
+#pragma unroll
+        for (int i = 0; i < N / 8; i++)
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                float &e = s[4 * i + 2 * h + j];
+                e = exp2_fast(fmaf(e, x.scale_log2, -m_new));
+                sum[j] += e;
+            }
+        l[h] = l[h] * fix[h] + (sum[0] + sum[1]);
+    }
+    if (BEFORE) {
+        wgmma_wait<0>();
+        settle<32>(o);
+#pragma unroll
+        for (int i = 0; i < 32; i++) o[i] *= fix[i >> 1 & 1];
+    }
+#pragma unroll
+    for (int i = 0; i < N / 4; i++) p[i / 4][i % 4] = pack2(s[2 * i], s[2 * i + 1]);
+}
+#endif
+
+/* items: blocks of 64 AF_GROUPS queries of each row and head, a persistent grid walks over them */
+__global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
+    attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
+                            attention_args<bf16> x, int items)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t q_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tiles + 2 * AF_Q,
+             full = ring + AF_STAGES * AF_STAGE, empty = full + 8 * AF_STAGES, q_full = empty + 8 * AF_STAGES,
+             q_empty = q_full + 16;
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64 * AF_GROUPS);
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < AF_STAGES; i++) {
+            barrier_init(full + 8 * (uint32_t)i, 1);
+            barrier_init(empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+        }
+        for (int i = 0; i < 2; i++) {
+            barrier_init(q_full + 8 * (uint32_t)i, 1);
+            barrier_init(q_empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+        }
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    int slot = 0, phase = 0, q_slot = 0, q_phase = 0;
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        if (threadIdx.x == 0)
+            for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+                int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
+                    end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+                uint32_t ready = q_full + 8 * (uint32_t)q_slot;
+                barrier_wait(q_empty + 8 * (uint32_t)q_slot, q_phase ^ 1);
+                barrier_expect(ready, AF_Q);
+                for (int i = 0; i < AF_GROUPS; i++)
+                    copy_tile3(q_tiles + (uint32_t)(q_slot * AF_Q + i * 8192), &rows_map, head * 64, q0 + 64 * i, b, ready);
+                q_slot ^= 1, q_phase ^= !q_slot;
+                for (int j = 0; j < steps; j++) {
+                    barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
+                    uint32_t at = ring + (uint32_t)(slot * AF_STAGE);
+                    ready = full + 8 * (uint32_t)slot;
+                    barrier_expect(ready, AF_STAGE);
+                    copy_tile3(at, &keys_map, D + head * 64, j * AF_KEYS, b, ready);
+                    copy_tile3(at + AF_STAGE / 2, &keys_map, 2 * D + head * 64, j * AF_KEYS, b, ready);
+                    if (++slot == AF_STAGES) slot = 0, phase ^= 1;
+                }
+            }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        int lane = (int)threadIdx.x % 32;
+        if (group == AF_GROUPS) turn_pass<AF_GROUPS>(group);
+        for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+            int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
+                end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+            int r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
+            bool more = group < AF_GROUPS || item + (int)gridDim.x < items, few = (end - 1) % AF_KEYS < 32;
+            uint32_t q = q_tiles + (uint32_t)(q_slot * AF_Q + (group - 1) * 8192), k_tile = ring + (uint32_t)(slot * AF_STAGE),
+                     v_before, before, p[8][4];
+            float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
+            barrier_wait(q_full + 8 * (uint32_t)q_slot, q_phase);
+            barrier_wait(full + 8 * (uint32_t)slot, phase);
+            attention_wgmma_step<128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x, group, more || steps > 1);
+#pragma unroll
+            for (int i = 0; i < 32; i++) o[i] = 0;
+            for (int j = 1;; j++) {
+                v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
+                if (++slot == AF_STAGES) slot = 0, phase ^= 1;
+                if (j == steps) break;
+                k_tile = ring + (uint32_t)(slot * AF_STAGE);
+                barrier_wait(full + 8 * (uint32_t)slot, phase);
+                bool pass = more || j + 1 < steps;
+                if (few && j == steps - 1)
+                    attention_wgmma_step<32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x, group, pass);
+                else attention_wgmma_step<128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x, group, pass);
+                if (lane == 0) barrier_arrive(before);
+            }
+            if (lane == 0) barrier_arrive(q_empty + 8 * (uint32_t)q_slot);
+            q_slot ^= 1, q_phase ^= !q_slot;
+            settle<32>(o);
+            wgmma_fence();
+            wgmma_columns(o, p[0], v_before, 0);
+            wgmma_columns(o, p[1], v_before, 1);
+            if (!few)
+#pragma unroll
+                for (int k = 2; k < 8; k++) wgmma_columns(o, p[k], v_before, k);
+            wgmma_commit();
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                l[h] += __shfl_xor_sync(0xffffffffu, l[h], 1);
+                l[h] += __shfl_xor_sync(0xffffffffu, l[h], 2);
+                if (x.lse && lane % 4 == 0 && row + 8 * h < x.S)
+                    x.lse[(size_t)(b * x.heads + head) * x.Sp + row + 8 * h] = m[h] + log2f(l[h]);
+            }
+            wgmma_wait<0>();
+            settle<32>(o);
+            if (lane == 0) barrier_arrive(before);
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                float inverse = 1.0f / l[h];
+#pragma unroll
+                for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
+            }
+            store_head(x.o + (size_t)b * x.S * D + head * 64, D, o, r0, x.S);
+        }
+    }
+#else
+    (void)x, (void)items;
+#endif
+}
+
+/* Backward: X1, X2, Y1, Y2 as in attention_backward_mma; X1 and X2 stay in registers. The products of dP and P with Y run under
+ * the next step's. Only with two sums to a product (KV) do turns pay. */
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+template <bool KV>
+__device__ __forceinline__ void attention_wgmma_sums(float *out1, float *out2, const uint32_t (*p)[4], const uint32_t (*ds)[4],
+                                                     uint32_t y)
+{
+    settle<32>(out1);
+    if (KV) settle<KV ? 32 : 1>(out2);
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+        wgmma_columns(out1, ds[k], y, k);
+        if constexpr (KV) wgmma_columns(out2, p[k], y + 8192, k);
+    }
+    wgmma_commit();
+}
+/* One tile of columns: P and dS of it; meanwhile those of the tile before, if there is one, are multiplied with y_before.
+ * sums: lse and delta of the columns, or (not KV) row_sums those of the rows. */
+template <bool KV, bool FIRST>
+__device__ __forceinline__ void attention_wgmma_back(float *out1, float *out2, uint32_t (*p)[4], uint32_t (*ds)[4],
+                                                     const uint32_t (*x1)[4], const uint32_t (*x2)[4], uint32_t y,
+                                                     uint32_t y_before, uint32_t sums, const float (*row_sums)[2], int row,
+                                                     int col, const attention_args<bf16> &x, int group, bool pass)
+{
+    float s[32], dp[32];
+    int t = (int)threadIdx.x % 4;
+    if (KV) turn_wait(group);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma_rows_of(s, x1[k], y, k);
+#pragma unroll
+    for (int k = 0; k < 4; k++) wgmma_rows_of(dp, x2[k], y + 8192, k);
+    wgmma_commit();
+    if (!FIRST) attention_wgmma_sums<KV>(out1, out2, p, ds, y_before);
+    if (KV && pass) turn_pass<AB_GROUPS>(group);
+    if (FIRST) wgmma_wait<0>();
+    else wgmma_wait<1>();
+    settle<32>(s);
+    settle<32>(dp);
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        float2 lse = make_float2(0, 0);
+        if (KV) lse = read_pair(sums + (uint32_t)(8 * i + 2 * t) * 4);
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int e = 4 * i + 2 * h;
+            s[e] = exp2_fast(fmaf(s[e], x.scale_log2, -(KV ? lse.x : row_sums[0][h])));
+            s[e + 1] = exp2_fast(fmaf(s[e + 1], x.scale_log2, -(KV ? lse.y : row_sums[0][h])));
+        }
+    }
+    if (col + AB_COLUMNS > x.S || x.causal) {
+#pragma unroll
+        for (int i = 0; i < 32; i++) {
+            int c = col + i / 4 * 8 + 2 * t + (i & 1), r = row + (i >> 1 & 1) * 8;
+            if (c >= x.S || (x.causal && (KV ? r > c : c > r))) s[i] = 0;
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        float2 delta = make_float2(0, 0);
+        if (KV) {
+            int c = col + 8 * i + 2 * t; /* from S on there may be anything, also in delta times P = 0 */
+            delta = read_pair(sums + (uint32_t)(AB_COLUMNS + 8 * i + 2 * t) * 4);
+            if (c >= x.S) delta.x = 0;
+            if (c + 1 >= x.S) delta.y = 0;
+        }
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int e = 4 * i + 2 * h;
+            dp[e] = s[e] * (dp[e] - (KV ? delta.x : row_sums[1][h]));
+            dp[e + 1] = s[e + 1] * (dp[e + 1] - (KV ? delta.y : row_sums[1][h]));
+        }
+    }
+    if (FIRST) {
+#pragma unroll
+        for (int i = 0; i < 32; i++) out1[i] = out2[KV ? i : 0] = 0;
+    } else {
+        wgmma_wait<0>();
+        settle<32>(out1);
+        if (KV) settle<KV ? 32 : 1>(out2);
+    }
+#pragma unroll
+    for (int i = 0; i < 16; i++) {
+        if (KV) p[KV ? i / 4 : 0][i % 4] = pack2(s[2 * i], s[2 * i + 1]);
+        ds[i / 4][i % 4] = pack2(dp[2 * i], dp[2 * i + 1]);
+    }
+}
+#endif
+
+template <bool KV>
+__global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
+    attention_backward_wgmma(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map,
+                             attention_args<bf16> x, int items)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t x_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = x_tiles + AB_GROUPS * 16384,
+             sums = ring + AB_STAGES * AB_STAGE, full = sums + AB_STAGES * AB_SUMS, empty = full + 8 * AB_STAGES,
+             x_full = empty + 8 * AB_STAGES, x_empty = x_full + 8;
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64 * AB_GROUPS);
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < AB_STAGES; i++) {
+            barrier_init(full + 8 * (uint32_t)i, 1);
+            barrier_init(empty + 8 * (uint32_t)i, 4 * AB_GROUPS);
+        }
+        barrier_init(x_full, 1);
+        barrier_init(x_empty, 4 * AB_GROUPS);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    int slot = 0, phase = 0, x_phase = 0;
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        if (threadIdx.x == 0)
+            for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+                int q0 = item % blocks * 64 * AB_GROUPS, unit = item / blocks, head = unit % x.heads, b = unit / x.heads,
+                    begin = KV && x.causal ? q0 / AB_COLUMNS : 0,
+                    end = ceil_div(!KV && x.causal ? min(x.S, q0 + 64 * AB_GROUPS) : x.S, AB_COLUMNS);
+                barrier_wait(x_empty, x_phase ^ 1);
+                barrier_expect(x_full, AB_GROUPS * 16384);
+                for (int i = 0; i < AB_GROUPS; i++) {
+                    uint32_t at = x_tiles + (uint32_t)(i * 16384);
+                    copy_tile3(at, &qkv_map, (KV ? D : 0) + head * 64, q0 + 64 * i, b, x_full);
+                    if (KV) copy_tile3(at + 8192, &qkv_map, 2 * D + head * 64, q0 + 64 * i, b, x_full);
+                    else copy_tile3(at + 8192, &d_o_map, head * 64, q0 + 64 * i, b, x_full);
+                }
+                x_phase ^= 1;
+                for (int j = begin; j < end; j++) {
+                    barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
+                    uint32_t at = ring + (uint32_t)(slot * AB_STAGE), ready = full + 8 * (uint32_t)slot;
+                    barrier_expect(ready, AB_STAGE + (KV ? AB_SUMS : 0));
+                    copy_tile3(at, &qkv_map, (KV ? 0 : D) + head * 64, j * AB_COLUMNS, b, ready);
+                    if (KV) copy_tile3(at + 8192, &d_o_map, head * 64, j * AB_COLUMNS, b, ready);
+                    else copy_tile3(at + 8192, &qkv_map, 2 * D + head * 64, j * AB_COLUMNS, b, ready);
+                    if (KV) { /* Sp is a multiple of AB_COLUMNS */
+                        size_t from = (size_t)unit * x.Sp + j * AB_COLUMNS;
+                        copy_bytes(sums + (uint32_t)(slot * AB_SUMS), x.lse + from, AB_SUMS / 2, ready);
+                        copy_bytes(sums + (uint32_t)(slot * AB_SUMS + AB_SUMS / 2), x.delta + from, AB_SUMS / 2, ready);
+                    }
+                    if (++slot == AB_STAGES) slot = 0, phase ^= 1;
+                }
+            }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+        int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32 % 4;
+        if (KV && group == AB_GROUPS) turn_pass<AB_GROUPS>(group);
+        for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+            int q0 = item % blocks * 64 * AB_GROUPS, unit = item / blocks, begin = KV && x.causal ? q0 / AB_COLUMNS : 0,
+                end = ceil_div(!KV && x.causal ? min(x.S, q0 + 64 * AB_GROUPS) : x.S, AB_COLUMNS);
+            int r0 = q0 + (group - 1) * 64 + warp * 16, row = r0 + lane / 4;
+            bool more = group < AB_GROUPS || item + (int)gridDim.x < items;
+            float out1[32], out2[KV ? 32 : 1], row_sums[2][2] = {{0, 0}, {0, 0}};
+            uint32_t x1[4][4], x2[4][4], p[KV ? 4 : 1][4], ds[4][4], y = ring + (uint32_t)(slot * AB_STAGE), y_before, before,
+                     x_tile = x_tiles + (uint32_t)((group - 1) * 16384);
+            for (int h = 0; h < 2 && !KV; h++)
+                if (row + 8 * h < x.S) {
+                    row_sums[0][h] = x.lse[(size_t)unit * x.Sp + row + 8 * h];
+                    row_sums[1][h] = x.delta[(size_t)unit * x.Sp + row + 8 * h];
+                }
+            barrier_wait(x_full, x_phase);
+            x_phase ^= 1;
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                load_fragment(x1[k], x_tile, warp * 16, k);
+                load_fragment(x2[k], x_tile + 8192, warp * 16, k);
+            }
+            __syncwarp();
+            if (lane == 0) barrier_arrive(x_empty);
+            barrier_wait(full + 8 * (uint32_t)slot, phase);
+            attention_wgmma_back<KV, true>(out1, out2, p, ds, x1, x2, y, 0, sums + (uint32_t)(slot * AB_SUMS), row_sums, row,
+                                           begin * AB_COLUMNS, x, group, more || begin + 1 < end);
+            for (int j = begin + 1;; j++) {
+                y_before = y, before = empty + 8 * (uint32_t)slot;
+                if (++slot == AB_STAGES) slot = 0, phase ^= 1;
+                if (j == end) break;
+                y = ring + (uint32_t)(slot * AB_STAGE);
+                barrier_wait(full + 8 * (uint32_t)slot, phase);
+                attention_wgmma_back<KV, false>(out1, out2, p, ds, x1, x2, y, y_before, sums + (uint32_t)(slot * AB_SUMS),
+                                                row_sums, row, j * AB_COLUMNS, x, group, more || j + 1 < end);
+                if (lane == 0) barrier_arrive(before);
+            }
+            float2 cs[2][8];
+            wgmma_fence();
+            attention_wgmma_sums<KV>(out1, out2, p, ds, y_before);
+            load_turns(cs, x.rope, row, x.S);
+            wgmma_wait<0>();
+            settle<32>(out1);
+            if (KV) settle<KV ? 32 : 1>(out2);
+            if (lane == 0) barrier_arrive(before);
+            bf16 *to = x.dqkv + (size_t)(unit / x.heads) * x.S * 3 * D + unit % x.heads * 64 + (KV ? D : 0);
+            turn_back(out1, cs, x.scale);
+            store_head(to, 3 * D, out1, r0, x.S);
+            if constexpr (KV) store_head(to + D, 3 * D, out2, r0, x.S);
+        }
+    }
+#else
+    (void)x, (void)items;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-attention-short
+ * Rows of up to 128 positions, heads of 64, on Hopper: a block has a whole row and head in shared memory, so Q K^T is there in
+ * one go, without a running maximum, and the backward pass is five products in one kernel. Both are bound by memory: several
+ * blocks share a multiprocessor, and one's loads hide behind another's products. R: positions filled up, the rows of a tile;
+ * the copy engine fills up with 0. Two tiles of 64 queries may reach beyond Q and dO, into rows nobody stores.
+ */
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+/* d [64,64] (+)= a^T b, sixteen rows of tiles of 64 columns */
+__device__ __forceinline__ void wgmma_transposed(float *d, uint32_t a, uint32_t b, int add)
+{
+    uint64_t da = matrix_descriptor(a, 8192, 1024), db = matrix_descriptor(b, 8192, 1024);
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32
+                 "}, %32, %33, p, 1, 1, 1, 1;\n}\n"
+                 : WG_D16(0), WG_D16(16)
+                 : "l"(da), "l"(db), "r"(add));
 }
 #endif
 
@@ -2168,7 +2315,7 @@ __global__ void __launch_bounds__(128 * short_backward<R>::GROUPS, R <= 64 ? 3 :
         }
     }
     if (R <= 96) load_turns(cs, x.rope, row, x.S);
-    proxy_fence();
+    fence_async();
     __syncthreads();
     wgmma_wait<0>();
     if (R > 96) load_turns(cs, x.rope, row, x.S);
@@ -2260,7 +2407,6 @@ __device__ __forceinline__ void store_tile3(const CUtensorMap *map, uint32_t fro
                  : "memory");
     asm volatile("cp.async.bulk.commit_group;\n" ::: "memory");
 }
-__device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
 __device__ __forceinline__ void group_barrier(int group) { asm volatile("bar.sync %0, 128;\n" ::"r"(group) : "memory"); }
 #endif
 
@@ -2575,24 +2721,31 @@ __global__ void __launch_bounds__(MB_THREADS, 1)
         int g = lane / 4, t = lane % 4, j = 0;
         uint32_t turned =
             (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
-        for (int i = of; i < mine; i += MB_GROUPS, j++) {
+        float next_r[2], next_inner[2];
+        auto load_factors = [&](int i) {
             int unit = (int)blockIdx.x + i * (int)gridDim.x, channel = unit % across * 64 + warp * 16 + g;
-            uint32_t ds[6][4], x_tile = x_tiles + (uint32_t)((j & 1) * MX_TILE);
-            float r[2], inner[2], k[2] = {0, 0}, m[2] = {0, 0};
             size_t at = (size_t)(unit / across) * a.D + channel;
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                bool there_is = channel + 8 * half < a.D;
-                r[half] = there_is ? a.r[at + 8 * half] : 0;
-                inner[half] = there_is && a.norm ? a.inner[at + 8 * half] : 1.0f;
+                bool inside = i < mine && channel + 8 * half < a.D;
+                next_r[half] = inside ? a.r[at + 8 * half] : 0;
+                next_inner[half] = inside && a.norm ? a.inner[at + 8 * half] : 1.0f;
             }
+        };
+        load_factors(of);
+        for (int i = of; i < mine; i += MB_GROUPS, j++) {
+            int unit = (int)blockIdx.x + i * (int)gridDim.x, channel = unit % across * 64 + warp * 16 + g;
+            uint32_t ds[6][4], x_tile = x_tiles + (uint32_t)((j & 1) * MX_TILE);
+            float r[2] = {next_r[0], next_r[1]}, inner[2] = {next_inner[0], next_inner[1]}, k[2] = {0, 0}, m[2] = {0, 0};
+            size_t at = (size_t)(unit / across) * a.D + channel;
             barrier_wait(full, j & 1);
             {
                 uint32_t dz[6][4], y[6][4];
 #pragma unroll
                 for (int q = 0; q < 6; q++) {
-                    ldmatrix4<true>(dz[q], dz_tile + turned + (uint32_t)(q * 2048));
-                    ldmatrix4<true>(y[q], y_tile + turned + (uint32_t)(q * 2048));
+                    uint32_t from = turned + (uint32_t)(q < 5 ? q * 2048 : 10240 - (lane >> 4) * 1024); /* no more rows */
+                    ldmatrix4<true>(dz[q], dz_tile + from);
+                    ldmatrix4<true>(y[q], y_tile + from);
 #pragma unroll
                     for (int e = 0; e < (q == 5 ? 2 : 4); e++) {
                         float u[2], v[2];
@@ -2661,6 +2814,7 @@ __global__ void __launch_bounds__(MB_THREADS, 1)
                                    c != 0 || q != 0);
                 wgmma_commit();
             }
+            load_factors(i + MB_GROUPS);
             wgmma_wait<0>();
             settle<44>(o);
             group_barrier(group); /* nobody reads x any more */
@@ -2689,34 +2843,25 @@ __global__ void __launch_bounds__(MB_THREADS, 1)
 #endif
 }
 
-/* The gradients of its weights: a block has 64 columns inside and a share of the tiles, two at a time, one a warp group. Each
- * computes d[gate,up] and h of its own again, from x, ds and k, and leaves them in shared memory; then each adds its part of
- * the gradients, of both tiles, under the computing of the next two: the first the first half of gate and up's 128 rows, the
- * second the second, and of down's positions the first and the last 48. A share's sums are a split of their own in `parts`.
+/* The gradients of its weights: a block has 64 columns inside and a share of the tiles. Two warp groups compute d[gate,up] and
+ * h of every other tile again, from x, ds and k, and leave them in shared memory; the third adds their products with x and ds
+ * to the sums that it holds. A share's sums are a split of their own in `parts`.
  */
 enum {
-    MW_GROUPS = 2,
-    MW_ROUNDS = 3, /* of tiles in the ring */
+    MW_GROUPS = 2, /* that compute */
+    MW_SLOTS = 6,
     MW_PAIR = MX_TILE + MX_DOWN_BOX, /* x, ds */
     MW_BACK = 3 * 8192,              /* [64 channels, 64] of the first, the second half of d[gate,up], and of h */
-    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_ROUNDS * MW_GROUPS * MW_PAIR + 8 * (2 * MW_ROUNDS + 1) + 1024,
-    MW_POSITIONS = 48,               /* of down's, a group */
-    MW_THREADS = 128 * (MW_GROUPS + 1)
+    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_SLOTS * MW_PAIR + 8 * (2 * MW_SLOTS + 2 * MW_GROUPS + 1) + 1024,
+    MW_THREADS = 128 * (MW_GROUPS + 2)
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    #define WG_LIST24 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23"
-/* d [64,N] += a^T b^T, a sixteen rows, b sixteen elements of rows in shared memory */
-__device__ __forceinline__ void wgmma_mix_weight(float (&d)[44], uint64_t a, uint64_t b)
+/* d [64,88] += a^T b^T, a sixteen rows, b sixteen elements of rows in shared memory */
+__device__ __forceinline__ void wgmma_mix_weight(float *d, uint64_t a, uint64_t b)
 {
     asm volatile("wgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44 "}, %44, %45, 1, 1, 1, 1, 0;\n"
                  : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
-                 : "l"(a), "l"(b));
-}
-__device__ __forceinline__ void wgmma_mix_weight(float (&d)[24], uint64_t a, uint64_t b)
-{
-    asm volatile("wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 {" WG_LIST24 "}, %24, %25, 1, 1, 1, 1, 0;\n"
-                 : WG_D16(0), WG_D8(16)
                  : "l"(a), "l"(b));
 }
 #endif
@@ -2729,91 +2874,68 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base + MX_DOWN_BOX, back = base + MB_CHUNK + 1024,
-             tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_ROUNDS * MW_GROUPS * MW_PAIR, empty = full + 8 * MW_ROUNDS,
-             there = empty + 8 * MW_ROUNDS;
-    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32,
-        across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
-        share = (int)blockIdx.x / slices, rounds = (ceil_div(a.units, MW_GROUPS) - share + shares - 1) / shares;
+             tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_SLOTS * MW_PAIR, empty = full + 8 * MW_SLOTS,
+             ready = empty + 8 * MW_SLOTS, taken = ready + 8 * MW_GROUPS, there = taken + 8 * MW_GROUPS;
+    int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4,
+        t = lane % 4, across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
+        share = (int)blockIdx.x / slices, mine = (a.units - share + shares - 1) / shares;
     if (threadIdx.x == 0) {
-        for (uint32_t i = 0; i < MW_ROUNDS; i++) {
-            barrier_init(full + 8 * i, 1);
-            barrier_init(empty + 8 * i, 1);
+        for (uint32_t i = 0; i < 2 * MW_SLOTS; i++) barrier_init(full + 8 * i, 1);
+        for (uint32_t i = 0; i < MW_GROUPS; i++) {
+            barrier_init(ready + 8 * i, 4);
+            barrier_init(taken + 8 * i, 1);
         }
         barrier_init(there, 1);
         asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
     }
-    /* the products of the round before the first add nothing; behind the weights there are zeros */
-    for (uint32_t i = threadIdx.x; i < (1024 + MW_GROUPS * MW_BACK) / 16; i += MW_THREADS)
-        asm volatile("st.shared.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"r"(base + MB_CHUNK + i * 16), "r"(0) : "memory");
+    if (threadIdx.x < 256)
+        asm volatile("st.shared.u32 [%0], %1;\n" ::"r"(base + MB_CHUNK + threadIdx.x * 4), "r"(0) : "memory");
     fence_async();
     __syncthreads();
     chain();
     if (group == 0) {
-        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0) {
             barrier_expect(there, MB_CHUNK);
             copy_tile(base, &down_map, slice * 64, 0, there);
             copy_tile(gate_up, &gate_up_map, slice * 128, 0, there);
             copy_tile(gate_up + MX_DOWN_BOX, &gate_up_map, slice * 128 + 64, 0, there);
-            for (int j = 0; j < rounds; j++) {
-                uint32_t slot = (uint32_t)(j % MW_ROUNDS), ready = full + 8 * slot;
-                if (j >= MW_ROUNDS) barrier_wait(empty + 8 * slot, (j / MW_ROUNDS - 1) & 1);
-                barrier_expect(ready, MW_GROUPS * MW_PAIR);
-                for (int i = 0; i < MW_GROUPS; i++) { /* past the last unit there are zeros */
-                    int unit = (share + j * shares) * MW_GROUPS + i;
-                    uint32_t at = tiles + (slot * MW_GROUPS + (uint32_t)i) * MW_PAIR;
-                    copy_tile3(at, &x_map, unit % across * 64, 0, unit / across, ready);
-                    copy_tile3(at + MX_TILE, &ds_map, unit % across * 64, 0, unit / across, ready);
-                }
+            for (int i = 0; i < mine; i++) {
+                int unit = share + i * shares;
+                uint32_t slot = (uint32_t)(i % MW_SLOTS), at = tiles + slot * MW_PAIR;
+                if (i >= MW_SLOTS) barrier_wait(empty + 8 * slot, (i / MW_SLOTS - 1) & 1);
+                barrier_expect(full + 8 * slot, MW_PAIR);
+                copy_tile3(at, &x_map, unit % across * 64, 0, unit / across, full + 8 * slot);
+                copy_tile3(at + MX_TILE, &ds_map, unit % across * 64, 0, unit / across, full + 8 * slot);
             }
         }
-    } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
-        float acc[64], dh[32], up[44], down[24];
-        int g = lane / 4, t = lane % 4, of = group - 1;
+    } else if (group <= MW_GROUPS) {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        float acc[64], dh[32], next[2];
+        int of = group - 1;
         uint32_t turned =
             (uint32_t)((lane & 7) * 128 + (lane >> 4) * 1024 + (((warp * 2 + (lane >> 3 & 1)) ^ (lane & 7)) << 4));
         /* a lane's row and, of two groups of eight columns, the one it gives the address of */
         uint32_t row = back + (uint32_t)(of * MW_BACK + (warp * 16 + (lane & 15)) * 128),
                  column = (uint32_t)(((lane >> 4) ^ (lane & 7)) << 4);
-#pragma unroll
-        for (int i = 0; i < 44; i++) up[i] = 0;
-#pragma unroll
-        for (int i = 0; i < 24; i++) down[i] = 0;
-        /* of the tiles in a slot */
-        auto add_gradients = [&](uint32_t slot) {
-#pragma unroll
-            for (uint32_t i = 0; i < MW_GROUPS; i++) {
-                uint32_t from = back + i * MW_BACK, x_tile = tiles + (slot * MW_GROUPS + i) * MW_PAIR,
-                         ds_rows = x_tile + MX_TILE + (uint32_t)(of * (MX_S - MW_POSITIONS) * 128);
-#pragma unroll
-                for (uint32_t q = 0; q < 4; q++) {
-                    wgmma_mix_weight(up, matrix_descriptor(from + (uint32_t)of * 8192 + q * 2048, 8192, 1024),
-                                     matrix_descriptor(x_tile + q * 32, 16, 1024));
-                    wgmma_mix_weight(down, matrix_descriptor(from + 16384 + q * 2048, 8192, 1024),
-                                     matrix_descriptor(ds_rows + q * 32, 16, 1024));
-                }
-            }
-            wgmma_commit();
-        };
-        uint32_t before = 0;
-        barrier_wait(there, 0);
-        for (int j = 0; j < rounds; j++) {
-            int unit = (share + j * shares) * MW_GROUPS + of, channel = unit % across * 64 + warp * 16 + g;
-            uint32_t slot = (uint32_t)(j % MW_ROUNDS), x_tile = tiles + (slot * MW_GROUPS + (uint32_t)of) * MW_PAIR, ds[6][4];
-            uint32_t d[8][4], h[4][4];
-            float k[2];
+        auto load_k = [&](int i) {
+            int unit = share + i * shares, channel = unit % across * 64 + warp * 16 + g;
 #pragma unroll
             for (int half = 0; half < 2; half++)
-                k[half] = unit < a.units && channel + 8 * half < a.D
-                              ? a.k[(size_t)(unit / across) * a.D + channel + 8 * half]
-                              : 0;
-            barrier_wait(full + 8 * slot, j / MW_ROUNDS & 1);
+                next[half] = i < mine && channel + 8 * half < a.D ? a.k[(size_t)(unit / across) * a.D + channel + 8 * half] : 0;
+        };
+        load_k(of);
+        barrier_wait(there, 0);
+        for (int i = of; i < mine; i += MW_GROUPS) {
+            uint32_t slot = (uint32_t)(i % MW_SLOTS), x_tile = tiles + slot * MW_PAIR, ds[6][4], d[8][4], h[4][4];
+            float k[2] = {next[0], next[1]};
+            load_k(i + MW_GROUPS);
+            barrier_wait(full + 8 * slot, i / MW_SLOTS & 1);
 #pragma unroll
-            for (int q = 0; q < 6; q++) ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned + (uint32_t)(q * 2048));
+            for (int q = 0; q < 6; q++)
+                ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned +
+                                           (uint32_t)(q < 5 ? q * 2048 : 10240 - (lane >> 4) * 1024)); /* no more rows */
             ds[5][2] = ds[5][3] = 0;
-            settle<44>(up);
-            settle<24>(down);
             wgmma_fence();
 #pragma unroll
             for (uint32_t q = 0; q < 6; q++)
@@ -2823,48 +2945,68 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
             for (uint32_t q = 0; q < 6; q++)
                 wgmma_mix_back(dh, ds[q], matrix_descriptor(base + q * 2048, MX_DOWN_BOX, 1024), q != 0);
             wgmma_commit();
-            add_gradients(before);
-            wgmma_wait<1>();
+            wgmma_wait<0>();
             settle<64>(acc);
             settle<32>(dh);
             mixer_swiglu_back<true>(d, h, acc, dh, k);
-            wgmma_wait<0>();
-            settle<44>(up);
-            settle<24>(down);
-            asm volatile("bar.sync 4, 256;\n" ::: "memory"); /* what was there has been added */
-            if (j > 0 && threadIdx.x == 128) barrier_arrive(empty + 8 * before);
+            if (i >= MW_GROUPS) barrier_wait(taken + 8 * (uint32_t)of, (i / MW_GROUPS - 1) & 1);
 #pragma unroll
             for (int q = 0; q < 8; q++) stmatrix4(row + (uint32_t)(q / 4 * 8192) + (column ^ (uint32_t)(q % 4 * 32)), d[q]);
 #pragma unroll
             for (int q = 0; q < 4; q++) stmatrix4(row + 16384 + (column ^ (uint32_t)(q * 32)), h[q]);
             fence_async();
-            asm volatile("bar.sync 4, 256;\n" ::: "memory");
-            before = slot;
+            __syncwarp();
+            if (lane == 0) barrier_arrive(ready + 8 * (uint32_t)of);
         }
-        settle<44>(up);
-        settle<24>(down);
-        wgmma_fence();
-        add_gradients(before);
-        wgmma_wait<0>();
-        settle<44>(up);
-        settle<24>(down);
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        float sums[3][44]; /* of gate and up's rows, twice 64, and of down's columns */
+#pragma unroll
+        for (int i = 0; i < 44; i++) sums[0][i] = sums[1][i] = sums[2][i] = 0;
+        for (int i = 0; i < mine; i++) {
+            uint32_t of = (uint32_t)(i % MW_GROUPS), slot = (uint32_t)(i % MW_SLOTS), from = back + of * MW_BACK,
+                     x_tile = tiles + slot * MW_PAIR;
+            barrier_wait(full + 8 * slot, i / MW_SLOTS & 1);
+            barrier_wait(ready + 8 * of, i / MW_GROUPS & 1);
+#pragma unroll
+            for (int n = 0; n < 3; n++) settle<44>(sums[n]);
+            wgmma_fence();
+#pragma unroll
+            for (uint32_t n = 0; n < 3; n++)
+#pragma unroll
+                for (uint32_t q = 0; q < 4; q++)
+                    wgmma_mix_weight(sums[n], matrix_descriptor(from + n * 8192 + q * 2048, 8192, 1024),
+                                     matrix_descriptor(x_tile + (n == 2 ? MX_TILE : 0) + q * 32, 16, 1024));
+            wgmma_commit();
+            wgmma_wait<0>();
+#pragma unroll
+            for (int n = 0; n < 3; n++) settle<44>(sums[n]);
+            group_barrier(group); /* all four warps' products are done */
+            if (threadIdx.x % 128 == 0) {
+                barrier_arrive(taken + 8 * of);
+                barrier_arrive(empty + 8 * slot);
+            }
+        }
         int mix = (a.S + 7) / 8 * 8;
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            int to = slice * 128 + of * 64 + warp * 16 + g + 8 * half, column_of = slice * 64 + warp * 16 + g + 8 * half;
+            int of = warp * 16 + g + 8 * half, inside = slice * 64 + of;
 #pragma unroll
-            for (int i = 0; i < 11; i++)
-                if (to < 2 * a.I && 8 * i < mix)
-                    *(float2 *)(gate_up_parts + ((size_t)share * 2 * a.I + to) * mix + 8 * i + 2 * t) =
-                        make_float2(up[4 * i + 2 * half], up[4 * i + 2 * half + 1]);
+            for (int i = 0; i < 11; i++) {
+                int e = 4 * i + 2 * half, s = 8 * i + 2 * t;
+                if (8 * i >= mix) continue;
 #pragma unroll
-            for (int i = 0; i < 6; i++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    int s = of * (MX_S - MW_POSITIONS) + 8 * i + 2 * t + e;
-                    if (column_of < a.I && s < mix && (of == 0 || i > 0))
-                        down_parts[((size_t)share * mix + s) * a.I + column_of] = down[4 * i + 2 * half + e];
+                for (int n = 0; n < 2; n++) {
+                    int to = slice * 128 + n * 64 + of;
+                    if (to < 2 * a.I)
+                        *(float2 *)(gate_up_parts + ((size_t)share * 2 * a.I + to) * mix + s) =
+                            make_float2(sums[n][e], sums[n][e + 1]);
                 }
+                if (inside < a.I) {
+                    down_parts[((size_t)share * mix + s) * a.I + inside] = sums[2][e];
+                    down_parts[((size_t)share * mix + s + 1) * a.I + inside] = sums[2][e + 1];
+                }
+            }
         }
     }
 #else
@@ -4227,13 +4369,13 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
 /* ==================================================================================================== >>cuda-products ====
  * gemm() picks the kernel for C [M,N] = A B^T with an ending; e.M, e.N are set already.
  */
+template <class T> constexpr bool has_wgmma = false; /* kernels of it; dev->wgmma says the rest */
+template <> constexpr bool        has_wgmma<bf16> = true;
 struct product {
     const void *A, *B;
     int         K, trans, splits, count;   /* count: of END_SCALED's, else 1 */
     const void *A2 = NULL, *B2 = NULL;     /* END_SWIGLU_BACK on wgmma: A, B give gate and up, these dh */
 };
-template <class T> constexpr bool has_wgmma = false; /* kernels of it; dev->wgmma says the rest */
-template <> constexpr bool        has_wgmma<bf16> = true;
 
 static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
 {
@@ -4511,25 +4653,25 @@ static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16>
 static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     CUtensorMap rows, keys;
-    int D = x.heads * 64;
+    int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * AF_GROUPS);
     if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
     TRY(allow_shared(attention_forward_wgmma, AF_SHARED, "attention_forward_wgmma"));
-    CHAIN(dev, attention_forward_wgmma, dim3((unsigned)ceil_div(x.S, 64 * AF_GROUPS), (unsigned)x.heads, (unsigned)B),
-          128 * (AF_GROUPS + 1), AF_SHARED, rows, keys, x);
+    CHAIN(dev, attention_forward_wgmma, (unsigned)min_int(items, dev->sms), 128 * (AF_GROUPS + 1), AF_SHARED, rows, keys, x,
+          items);
     return HRM_OK;
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     CUtensorMap qkv, d_o;
-    int D = x.heads * 64;
-    dim3 grid((unsigned)ceil_div(x.S, 64 * AB_GROUPS), (unsigned)x.heads, (unsigned)B);
+    int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * AB_GROUPS);
+    unsigned grid = (unsigned)min_int(items, dev->sms);
     if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &d_o, x.d_o, B, x.S, D, 64))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
     TRY(allow_shared(attention_backward_wgmma<false>, AB_SHARED, "attention_backward_wgmma"));
     TRY(allow_shared(attention_backward_wgmma<true>, AB_SHARED, "attention_backward_wgmma"));
-    CHAIN(dev, attention_backward_wgmma<false>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x);
-    CHAIN(dev, attention_backward_wgmma<true>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x);
+    CHAIN(dev, attention_backward_wgmma<false>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x, items);
+    CHAIN(dev, attention_backward_wgmma<true>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x, items);
     return HRM_OK;
 }
 
@@ -4856,7 +4998,7 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
     CUtensorMap x_map, y_map, dz_map, ds_map, gate_up, down;
     mixer_args a = mixer_for(c);
     const size_t *at = c.w->at.block_offset;
-    int slices = ceil_div(a.I, 64), shares = min_int(c.dev->sms / slices, ceil_div(a.units, MW_GROUPS));
+    int slices = ceil_div(a.I, 64), shares = min_int(c.dev->sms / slices, a.units);
     size_t each = (size_t)a.I * (size_t)mix_width(&c.w->d); /* floats of a share of down's, half of gate and up's */
     shares = min_int(shares, (int)(c.p.part_floats / (3 * each)));
     a.r = keep.r1, a.inner = keep.inner, a.k = c.p.squares[0];

@@ -5,6 +5,7 @@
 # usage: profile.sh [CASE] [LINES]   [sudoku:768 40]   CASE as in bench_cuda.c
 # TFLOPS, TBS: the limits, in TFLOP/s and TB/s [778 and 2.96, measured on an H100]; B: the build folder; FROM: a saved CSV of ncu's
 case=${1:-sudoku:768}
+ends=$(sed -n '/^enum ending_kind {/,/^};/s/^ *END_\([A-Z_]*\).*/\1/p' "$(dirname "$0")/../../hrm_cuda.cu" 2>/dev/null | tr 'A-Z\n' 'a-z ')
 {
     if [ -n "$FROM" ]; then cat "$FROM"; else
         HRM_CUDA_SYNC=1 ncu --clock-control none --cache-control none --profile-from-start off --print-units base --csv --metrics \
@@ -21,7 +22,7 @@ launches = collections.defaultdict(dict)
 for r in rows[1:]:
     k = launches[r[at["ID"]]]
     k["name"], k[r[at["Metric Name"]]] = r[at["Kernel Name"]], float(r[at["Metric Value"]].replace(",", "") or 0)
-ends = "store residual swiglu add swiglu_back part swiglu_norm residual_norm scaled".split()  # of the products, as numbered in the code
+ends = sys.argv[5].split()  # of the products, as numbered in the code
 def title(name):
     name = re.sub(r"^void |\(.*|\((?:bool|int|ending_kind)\)", "", re.sub(r"\((?:bool|int|ending_kind)\)", "", name)).replace("__nv_bfloat16", "bf16")
     m = re.match(r"(gemm_\w+)<(\d+)(.*)", name)
@@ -37,4 +38,4 @@ def line(what, v): print(f"| {what} | {v[0]} | {v[1] * 1e-9:.0f} | {v[2] * 1e-9:
 order = sorted(by.items(), key=lambda x: -x[1][4])
 for k, v in order[:most]: line(f"`{k}`", v)
 if order[most:]: line(f"{len(order) - most} more", [sum(v[i] for _, v in order[most:]) for i in range(5)])
-line("all", total)' "$case" "${2:-40}" "${TFLOPS:-778}" "${TBS:-2.96}"
+line("all", total)' "$case" "${2:-40}" "${TFLOPS:-778}" "${TBS:-2.96}" "$ends"

@@ -727,21 +727,24 @@ static const family_case family_cases[] = {
     {"TRM, AdamW",     20, 40, 2,    32,   4,    1, 1,         0,    1, 2, 1, 2, 1, 1,
      HRM_NO_POSITIONS, 1,  1,  0.1f, 0.3f, 0.2f, 0, HRM_ADAMW, 0.3f, 0, 0, 1, 0},
     {"fast", 21, 16, 1, 32, 2, 2, 1, 1, 1, 2, 2, 1, 1, 0, HRM_NO_POSITIONS, 1, 0, 0.2f, 0.05f, 0, 0, HRM_MUON, 1, 1, 0, 0, 0},
-    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0, 0, 1, 0},
+    {"mixer", 15, 16, 1, 16, 1, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_LEARNED, 0, 1, 0, 0.5f, 0.1f, 0, HRM_ADAM_ATAN2, 0.2f, 0,
+     0, 1, 0},
     {"mixer, no puzzle", 7, 0, 0, 15,   3, 1, 0,        1, 0, 1, 1, 0, 0, 0,
      HRM_NO_POSITIONS,   0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0, 0, 0, 0, 0},
     {"Muon", 12, 32, 0, 32, 2, 1, 0, 0, 0, 2, 1, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0, HRM_MUON, 0.5f, 1, 0, 0, 0},
     {"dropout", 13, 32, 0, 32, 2, 2, 0, 0, 0, 2, 2, 1, 0, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_ADAM_ATAN2, 0, 0, 0, 1, 0},
-    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0, 0, 0, 0},
+    {"dropout, odd sizes", 10, 0, 0, 18, 3, 1, 0, 0, 1, 1, 2, 0, 0, 0, HRM_ROPE, 0, 0, 0, 0.5f, 0, 0.2f, HRM_ADAMW, 0, 0,
+     0, 0, 0},
     {"dropout, mixer", 20, 16, 1, 16, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, HRM_ROPE, 1, 0, 0, 0.5f, 0, 0.3f, HRM_MUON, 1, 1, 0, 1, 0},
     {"frozen", 9, 40, 2, 32, 2, 1, 1, 0, 0, 2, 1, 1, 0, 0, HRM_LEARNED, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1, 0, 0},
-    {"mixer, frozen", 81, 136, 1, 136, 2, 2, 1, 1, 1, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 0, 0, 0, 0.5f, 0, 0, HRM_ADAM_ATAN2, 0, 0, 1,
-     0, 0},
-    {"mixer, tails", 85, 72, 2, 72, 2, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0, 0, 1, 0},
-    {"mixer, too long for a tile", 90, 0, 0, 32, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0,
-     0, 0, 0, 0},
-    {"mixer, many rows", 12, 64, 1, 64, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0, 0, 0,
-     900},
+    {"mixer, frozen", 81, 136, 1, 136, 2, 2, 1, 1, 1, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 0, 0, 0, 0.5f, 0, 0,
+     HRM_ADAM_ATAN2, 0, 0, 1, 0, 0},
+    {"mixer, tails", 85, 72, 2, 72, 2, 2, 0, 1, 0, 1, 2, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW, 0, 0,
+     0, 1, 0},
+    {"mixer, too long for a tile", 90, 0, 0, 32, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0,
+     HRM_ADAMW, 0, 0, 0, 0, 0},
+    {"mixer, many rows", 12, 64, 1, 64, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, HRM_NO_POSITIONS, 1, 0, 0, 0.5f, 0, 0, HRM_ADAMW,
+     0, 0, 0, 0, 900},
 };
 
 /* the gradients of all tensors, and what they are called */
@@ -1085,8 +1088,32 @@ static void check_recovery(void)
     hrm_dataset_close(data);
 }
 
+/* In float32 a row's answer is the same bits, whatever it is solved beside. */
+static void check_alone(void)
+{
+    enum { ROWS = 20 };
+    hrm_model *gpu = toy_train(HRM_CUDA, HRM_FORWARD_FLOAT32, 60, NULL, NULL);
+    int32_t puzzles[ROWS * TOY_T], together[ROWS * TOY_T], alone[TOY_T];
+    hrm_solve_result results[ROWS], result;
+    hrm_solve_desc sd;
+    hrm_random r = hrm_random_make(8, 8);
+    memset(&sd, 0, sizeof sd);
+    for (int i = 0; i < ROWS * TOY_T; i++) puzzles[i] = (int32_t)(1 + hrm_random_below(&r, TOY_V - 1));
+    sd.rows = ROWS, sd.max_steps = 6, sd.results = results;
+    if (gpu) CHECK_OK(hrm_solve(gpu, puzzles, together, &sd));
+    sd.rows = 1, sd.results = &result;
+    for (int i = 0; gpu && i < ROWS; i++) {
+        CHECK_OK(hrm_solve(gpu, puzzles + i * TOY_T, alone, &sd));
+        CHECK(memcmp(alone, together + i * TOY_T, sizeof alone) == 0 && memcmp(&result, &results[i], sizeof result) == 0,
+              "puzzle %d is solved in another way alone: q_halt %.9g, %.9g", i, (double)result.q_halt,
+              (double)results[i].q_halt);
+    }
+    hrm_model_destroy(gpu);
+}
+
 static void check_faults(void)
 {
+    check_alone();
     check_devices();
     check_refusals();
     check_replays();
