@@ -2843,12 +2843,12 @@ HRM__INLINE void hrm__swiglu_norm_row_body(hrm_real *h, const hrm_real *gate, co
 HRM__DISPATCH(hrm__swiglu_norm_row, (hrm_real *h, const hrm_real *gate, const hrm_real *up, size_t I, hrm_real eps),
               (h, gate, up, I, eps))
 
-/* The same for rows in parts, of HRM__SWIGLU_PART columns, in any order: h [rows,n] = silu(gate) up, rows ldh and ld apart; where
- * sums are asked for, a row's of p^2 by parts, rows lds apart. A norm's factor r, common to a row, then waits for the last part,
- * and multiplies whatever is linear in h: hrm__norm_rows. */
+/* The same for rows in parts, of HRM__SWIGLU_PART columns, in any order: h [rows,n] = silu(gate) up, rows ldh and ld apart;
+ * where sums are asked for, a row's of p^2 by parts, rows lds apart. A norm's factor r, common to a row, then waits for the
+ * last part, and multiplies whatever is linear in h: hrm__norm_rows. */
 enum { HRM__SWIGLU_PART = 64 };
-HRM__INLINE void hrm__swiglu_part_body(hrm_real *h, size_t ldh, const hrm_real *gate, const hrm_real *up, size_t ld, size_t rows,
-                                       size_t n, hrm_real *sums, size_t lds)
+HRM__INLINE void hrm__swiglu_part_body(hrm_real *h, size_t ldh, const hrm_real *gate, const hrm_real *up, size_t ld,
+                                       size_t rows, size_t n, hrm_real *sums, size_t lds)
 {
     for (size_t i = 0; i < rows; i++, h += ldh, gate += ld, up += ld)
         for (size_t part = 0; part * HRM__SWIGLU_PART < n; part++) {
@@ -3115,8 +3115,8 @@ HRM__DISPATCH(hrm__muon_momentum, (hrm_real *u, hrm_real *m, const hrm_real *g, 
               (u, m, g, n, factor, keep))
 HRM__FAST_END
 
-static void hrm__muon_product(hrm_real *c, const hrm_real *a, size_t lda, hrm_real *packed, const hrm_real *b, size_t N, size_t K,
-                              int transposed, size_t n, hrm_real *own, const hrm__team *team)
+static void hrm__muon_product(hrm_real *c, const hrm_real *a, size_t lda, hrm_real *packed, const hrm_real *b, size_t N,
+                              size_t K, int transposed, size_t n, hrm_real *own, const hrm__team *team)
 {
     /* a [n,.] times b [N,K] transposed, or as it is; b NULL: what was packed last */
     const size_t columns = transposed ? K : N, inner = transposed ? N : K;
@@ -3164,7 +3164,8 @@ static void hrm__muon(hrm_real *p, hrm_real *m, const hrm_real *g, hrm_real fact
     for (int k = 0; k < ns_steps; k++) {
         size_t first, last;
         if (k == 0 || !aside) hrm__muon_product(s->a, x, w, s->packed, x, n, w, 0, n, own, team);
-        hrm__muon_product(f, s->a, n, s->packed, s->a, n, n, 0, n, own, team); /* a is its own transpose, and so is all made of it */
+        /* a is its own transpose, and so is all made of it */
+        hrm__muon_product(f, s->a, n, s->packed, s->a, n, n, 0, n, own, team);
         hrm__team_range(team, n, 1, &first, &last);
         for (size_t i = first * n; i < last * n; i++) f[i] = (hrm_real)2.0315 * f[i] - (hrm_real)4.7750 * s->a[i];
         for (size_t i = first; i < last; i++) f[i * n + i] += (hrm_real)3.4445;
@@ -3415,12 +3416,15 @@ static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
 #if defined(HRM__X86)
 static HRM__AVX2 void hrm__transpose_8x8(hrm_real *to, size_t ldt, const hrm_real *from, size_t ldf)
 {
-    for (int part = 0; part < 2; part++, from += 4, to += 4 * ldt) { /* four columns: four rows in one lane, four in the other */
-        __m256 row[4];
-        for (size_t i = 0; i < 4; i++)
-            row[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from + i * ldf)), _mm_loadu_ps(from + (i + 4) * ldf), 1);
-        __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(row[0], row[1])), b = _mm256_castps_pd(_mm256_unpacklo_ps(row[2], row[3]));
-        __m256d c = _mm256_castps_pd(_mm256_unpackhi_ps(row[0], row[1])), d = _mm256_castps_pd(_mm256_unpackhi_ps(row[2], row[3]));
+    /* four columns at a time, four rows in one lane and four in the other */
+    for (int part = 0; part < 2; part++, from += 4, to += 4 * ldt) {
+        __m256 r[4];
+        for (size_t i = 0; i < 4; i++) {
+            __m128 high = _mm_loadu_ps(from + (i + 4) * ldf);
+            r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from + i * ldf)), high, 1);
+        }
+        __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(r[0], r[1])), b = _mm256_castps_pd(_mm256_unpacklo_ps(r[2], r[3]));
+        __m256d c = _mm256_castps_pd(_mm256_unpackhi_ps(r[0], r[1])), d = _mm256_castps_pd(_mm256_unpackhi_ps(r[2], r[3]));
         _mm256_storeu_ps(to, _mm256_castpd_ps(_mm256_unpacklo_pd(a, b)));
         _mm256_storeu_ps(to + ldt, _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
         _mm256_storeu_ps(to + 2 * ldt, _mm256_castpd_ps(_mm256_unpacklo_pd(c, d)));
@@ -3431,12 +3435,12 @@ static HRM__AVX2 void hrm__transpose_8x8(hrm_real *to, size_t ldt, const hrm_rea
 
 static void hrm__transpose(hrm_real *to, size_t ldt, const hrm_real *from, size_t ldf, size_t rows, size_t cols)
 {
-    enum { PIECE = 8 };
-    for (size_t c = 0; c < cols; c += PIECE)
-        for (size_t r = 0; r < rows; r += PIECE) {
-            const size_t wide = cols - c < PIECE ? cols - c : PIECE, high = rows - r < PIECE ? rows - r : PIECE;
+    const size_t piece = 8;
+    for (size_t c = 0; c < cols; c += piece)
+        for (size_t r = 0; r < rows; r += piece) {
+            const size_t wide = cols - c < piece ? cols - c : piece, high = rows - r < piece ? rows - r : piece;
 #if defined(HRM__X86)
-            if (wide == PIECE && high == PIECE && hrm__cpu() >= HRM__CPU_AVX2) {
+            if (wide == piece && high == piece && hrm__cpu() >= HRM__CPU_AVX2) {
                 hrm__transpose_8x8(to + c * ldt + r, ldt, from + r * ldf + c, ldf);
                 continue;
             }
@@ -3472,7 +3476,7 @@ HRM__DISPATCH(hrm__copy_rows,
               (hrm_real * dst, size_t part, const hrm_real *src, size_t lds, size_t rows, size_t parts, size_t cols),
               (dst, part, src, lds, rows, parts, cols))
 
-/* b [K,cols] with rows b_k apart, or [cols,K] with columns b_col apart -> one panel [K,width], zeros in the columns past cols */
+/* b [K,cols] with the strides b_k, b_col, one of which is 1 -> one panel [K,width], zeros in the columns past cols */
 static void hrm__pack_panel(hrm_real *dst, const hrm_real *b, size_t b_k, size_t b_col, size_t K, size_t cols, size_t width)
 {
     size_t k, j;
@@ -4218,8 +4222,8 @@ static hrm__acts hrm__saved_acts(const hrm_dims *d, const hrm__cpu_work *c, int 
 }
 
 /* The rows of a chunk that a thread does between attentions, or between transpositions, with `team`; and for HRM_BLOCK_ROWS of
- * them f, y1 [.,N], gate_up [.,2I], h [.,I] in rows HRM__HALF_GAP longer, which do not all lie in the same lines of a cache, and
- * for a norm the sums of h's parts [.,I/HRM__SWIGLU_PART]. part: what a thread needs of gate_up, HRM__HALF_PARTS of each. */
+ * them f, y1 [.,N], gate_up [.,2I], h [.,I] with rows HRM__HALF_GAP longer, which do not all lie in the same lines of a cache,
+ * and for a norm the sums of h's parts [.,I/HRM__SWIGLU_PART]. part: what a thread needs of gate_up, HRM__HALF_PARTS each */
 enum { HRM__HALF_GAP = 16, HRM__HALF_PARTS = 4 };
 typedef struct hrm__share {
     hrm_real *f, *y1, *gate_up, *h, *sums, *part;
@@ -4492,7 +4496,7 @@ static void hrm__half_forward(const hrm__cpu_call *call, const hrm__half *v, con
     const hrm_real *x = v->x + first * N;
     hrm_real *y = v->y + first * N, *f = s->f, *h = s->h, *sums = norm ? s->sums : NULL;
     hrm__team alone = {0, 1, NULL};
-    if (call->w->d.dtype == HRM_FORWARD_FLOAT32) { /* each its columns of h, from gates and ups in its own cache */
+    if (call->w->d.dtype != HRM_FORWARD_BFLOAT16 && call->w->d.dtype != HRM_FORWARD_INT8) { /* each its columns of h, from gates and ups in its own cache */
         hrm__team_range(team, parts, 1, &b, &e);
         for (size_t i = b; i < e; i += some) {
             some = hrm__min_size(e - i, HRM__HALF_PARTS);
@@ -7472,12 +7476,13 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
                 HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
             }
             HRM__TRY(t->passes(m->dev, w, w->z, m->thinking, m->num_passes));
-            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 1));
+            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 0)); /* predictions when somebody looks at them */
         }
         HRM__TRY(t->end_step(m->dev, w, key));
         if (!last && !how->adaptive && !how->on_segment) continue;
         HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
         for (int i = 0; i < n; i++) leaving += last || (how->adaptive && hrm__wants_to_halt(w->d.no_continue, s->q + 2 * i));
+        if (leaving || how->on_segment) HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 1));
         if (leaving || how->on_segment)
             HRM__TRY(t->download(m->dev, s->predictions, w->predictions, (size_t)n * T * sizeof *s->predictions));
         if (leaving && how->want_logits)

@@ -16,16 +16,18 @@
  *   h   = swiglu(r1 s1 Wgu^T)
  *   s2  = r1 s1 + h Wd^T
  *
- * so a pass without gradient is five kernels a block. RoPE, SwiGLU, residual and norm are endings of the products. The pass
+ * so a pass without gradient is five kernels a block, or one for all passes where rows are few (few_passes). RoPE, SwiGLU,
+ * residual and norm are endings of the products. The pass
  * that is differentiated normalises in place, keeps qkv, o, lse, y1, y2 and recomputes the SwiGLU product on the way back.
  *
  * A mixer's block has the MLP's half twice, first with positions and channels exchanged: its stream is [B D,S'], S' being S up
- * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere.
+ * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere. On Hopper, up
+ * to 88 positions, it is one kernel forward and two back, on the stream as it is (>>cuda-mixer).
  *
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-few
  *           >>cuda-attention-short >>cuda-mixer >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device
  *           >>cuda-plan >>cuda-products >>cuda-table
  */
@@ -744,6 +746,7 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
 #pragma unroll
             for (int u = 0; u < 8; u++) p.turn[half][u] = table[((8 * u + 2 * t) & (e.head_dim - 1)) >> 1];
         }
+        if (KIND == END_SWIGLU_BACK && e.k) p.squares[half][0] = e.r[row], p.inner[half][0] = e.k[row];
     }
 }
 __device__ __forceinline__ float tanh_fast(float x)
@@ -789,8 +792,8 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
         int row = min(m0 + g + 8 * half, e.M - 1);
         if (takes_factor(KIND) && e.squares)
             rs[half] = factor_of(p.squares[half], e.squares, row, e.slots, e.inv_D, e.eps);
+        if (BACK && e.k) inner[half] = p.squares[half][0], mean[half] = p.inner[half][0];
         if (KIND == END_RESIDUAL_NORM) inner[half] = factor_of(p.inner[half], e.inner, row, e.inner_slots, e.inv_I, e.eps);
-        if (BACK && e.k) inner[half] = e.r[row], mean[half] = e.k[row];
     }
     if (KIND == END_STORE) {
         if (turns_repeat<KIND>(e, n0)) {
@@ -1630,12 +1633,6 @@ __device__ __forceinline__ float exp2_fast(float x)
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-__device__ __forceinline__ void copy_bytes(uint32_t dst, const void *src, int bytes, uint32_t barrier)
-{
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(dst),
-                 "l"(src), "r"(bytes), "r"(barrier)
-                 : "memory");
-}
 __device__ __forceinline__ float2 read_pair(uint32_t at)
 {
     float2 v;
@@ -1706,7 +1703,8 @@ __device__ __forceinline__ void store_head(bf16 *to, int stride, const float *d,
 }
 
 /* Warp groups 1 to GROUPS issue products in turns, so that one's softmax runs under another's products; without, they drift
- * until all multiply and all do their softmax at the same time. Group GROUPS opens the first turn. */
+ * until all multiply and all do their softmax at the same time. Group GROUPS opens the first turn, group 1's. */
+__device__ __forceinline__ void turn_open() { asm volatile("bar.arrive 1, 256;\n" ::: "memory"); }
 __device__ __forceinline__ void turn_wait(int group) { asm volatile("bar.sync %0, 256;\n" ::"r"(group) : "memory"); }
 template <int GROUPS> __device__ __forceinline__ void turn_pass(int group)
 {
@@ -1714,11 +1712,11 @@ template <int GROUPS> __device__ __forceinline__ void turn_pass(int group)
 }
 
 /* Scores of N keys from col on, and their softmax in p; meanwhile the BEFORE keys before, still in p, are multiplied with
- * their V. pass: there is another turn after this one. */
+ * their V. last: there is no turn after this one. */
 template <int N, int BEFORE>
 __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t (*p)[4], uint32_t q,
-                                                     uint32_t k_tile, uint32_t v_before, int row, int col,
-                                                     const attention_args<bf16> &x, int group, bool pass)
+                                                     uint32_t k_tile, uint32_t v_before, int row, int col, int S, int causal,
+                                                     float scale, int group, bool last)
 {
     float s[N / 2], fix[2];
     int t = (int)threadIdx.x % 4;
@@ -1731,15 +1729,15 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #pragma unroll
     for (int k = 0; k < BEFORE / 16; k++) wgmma_columns(o, p[k], v_before, k);
     if (BEFORE) wgmma_commit();
-    if (pass) turn_pass<AF_GROUPS>(group);
+    if (!last) turn_pass<AF_GROUPS>(group);
     if (BEFORE) wgmma_wait<1>();
     else wgmma_wait<0>();
     settle<N / 2>(s);
-    if (col + N > x.S || (x.causal && col + N > row)) {
+    if (col + N > S || (causal && col + N > row)) {
 #pragma unroll
         for (int i = 0; i < N / 2; i++) {
             int c = col + i / 4 * 8 + 2 * t + (i & 1), r = row + (i >> 1 & 1) * 8;
-            if (c >= x.S || (x.causal && c > r)) s[i] = -INFINITY;
+            if (c >= S || (causal && c > r)) s[i] = -INFINITY;
         }
     }
 #pragma unroll
@@ -1747,12 +1745,11 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
         float high[2] = {s[2 * h], s[2 * h + 1]}, sum[2] = {0, 0};
 #pragma unroll
         for (int i = 1; i < N / 8; i++)
-#pragma unroll
-            for (int j = 0; j < 2; j++) high[j] = fmaxf(high[j], s[4 * i + 2 * h + j]);
+            high[0] = fmaxf(high[0], s[4 * i + 2 * h]), high[1] = fmaxf(high[1], s[4 * i + 2 * h + 1]);
         high[0] = fmaxf(high[0], high[1]);
         high[0] = fmaxf(high[0], __shfl_xor_sync(0xffffffffu, high[0], 1));
         high[0] = fmaxf(high[0], __shfl_xor_sync(0xffffffffu, high[0], 2));
-        float m_new = fmaxf(m[h], high[0] * x.scale_log2);
+        float m_new = fmaxf(m[h], high[0] * scale);
         fix[h] = exp2_fast(m[h] - m_new);
         m[h] = m_new;
 #pragma unroll
@@ -1760,7 +1757,7 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #pragma unroll
             for (int j = 0; j < 2; j++) {
                 float &e = s[4 * i + 2 * h + j];
-                e = exp2_fast(fmaf(e, x.scale_log2, -m_new));
+                e = exp2_fast(fmaf(e, scale, -m_new));
                 sum[j] += e;
             }
         l[h] = l[h] * fix[h] + (sum[0] + sum[1]);
@@ -1826,31 +1823,36 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
         int lane = (int)threadIdx.x % 32;
-        if (group == AF_GROUPS) turn_pass<AF_GROUPS>(group);
+        if (group == AF_GROUPS && (int)blockIdx.x < items) turn_open();
         for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
             int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
                 end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
             int r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
-            bool more = group < AF_GROUPS || item + (int)gridDim.x < items, few = (end - 1) % AF_KEYS < 32;
-            uint32_t q = q_tiles + (uint32_t)(q_slot * AF_Q + (group - 1) * 8192), k_tile = ring + (uint32_t)(slot * AF_STAGE),
-                     v_before, before, p[8][4];
+            bool final = group == AF_GROUPS && item + (int)gridDim.x >= items;
+            uint32_t q = q_tiles + (uint32_t)(q_slot * AF_Q + (group - 1) * 8192), k_tile, v_before = 0, before = 0, p[8][4];
             float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
             barrier_wait(q_full + 8 * (uint32_t)q_slot, q_phase);
             barrier_wait(full + 8 * (uint32_t)slot, phase);
-            attention_wgmma_step<128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x, group, more || steps > 1);
+            k_tile = ring + (uint32_t)(slot * AF_STAGE);
+            attention_wgmma_step<128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x.S, x.causal, x.scale_log2, group,
+                                         final && steps == 1);
+            v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
+            if (++slot == AF_STAGES) slot = 0, phase ^= 1;
 #pragma unroll
             for (int i = 0; i < 32; i++) o[i] = 0;
-            for (int j = 1;; j++) {
+            bool few = (end - 1) % AF_KEYS < 32;
+            for (int j = 1; j < steps; j++) {
+                barrier_wait(full + 8 * (uint32_t)slot, phase);
+                k_tile = ring + (uint32_t)(slot * AF_STAGE);
+                if (few && j == steps - 1)
+                    attention_wgmma_step<32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                                                  x.scale_log2, group, final);
+                else
+                    attention_wgmma_step<128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                                                   x.scale_log2, group, final && j == steps - 1);
+                if (lane == 0) barrier_arrive(before);
                 v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
                 if (++slot == AF_STAGES) slot = 0, phase ^= 1;
-                if (j == steps) break;
-                k_tile = ring + (uint32_t)(slot * AF_STAGE);
-                barrier_wait(full + 8 * (uint32_t)slot, phase);
-                bool pass = more || j + 1 < steps;
-                if (few && j == steps - 1)
-                    attention_wgmma_step<32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x, group, pass);
-                else attention_wgmma_step<128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x, group, pass);
-                if (lane == 0) barrier_arrive(before);
             }
             if (lane == 0) barrier_arrive(q_empty + 8 * (uint32_t)q_slot);
             q_slot ^= 1, q_phase ^= !q_slot;
@@ -1978,6 +1980,7 @@ __device__ __forceinline__ void attention_wgmma_back(float *out1, float *out2, u
 template <bool KV>
 __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
     attention_backward_wgmma(const __grid_constant__ CUtensorMap qkv_map, const __grid_constant__ CUtensorMap d_o_map,
+                             const __grid_constant__ CUtensorMap lse_map, const __grid_constant__ CUtensorMap delta_map,
                              attention_args<bf16> x, int items)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -2022,9 +2025,9 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
                     if (KV) copy_tile3(at + 8192, &d_o_map, head * 64, j * AB_COLUMNS, b, ready);
                     else copy_tile3(at + 8192, &qkv_map, 2 * D + head * 64, j * AB_COLUMNS, b, ready);
                     if (KV) { /* Sp is a multiple of AB_COLUMNS */
-                        size_t from = (size_t)unit * x.Sp + j * AB_COLUMNS;
-                        copy_bytes(sums + (uint32_t)(slot * AB_SUMS), x.lse + from, AB_SUMS / 2, ready);
-                        copy_bytes(sums + (uint32_t)(slot * AB_SUMS + AB_SUMS / 2), x.delta + from, AB_SUMS / 2, ready);
+                        uint32_t to = sums + (uint32_t)(slot * AB_SUMS);
+                        copy_tile(to, &lse_map, j * AB_COLUMNS, unit, ready);
+                        copy_tile(to + AB_SUMS / 2, &delta_map, j * AB_COLUMNS, unit, ready);
                     }
                     if (++slot == AB_STAGES) slot = 0, phase ^= 1;
                 }
@@ -2032,7 +2035,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
         int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32 % 4;
-        if (KV && group == AB_GROUPS) turn_pass<AB_GROUPS>(group);
+        if (KV && group == AB_GROUPS && (int)blockIdx.x < items) turn_open();
         for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
             int q0 = item % blocks * 64 * AB_GROUPS, unit = item / blocks, begin = KV && x.causal ? q0 / AB_COLUMNS : 0,
                 end = ceil_div(!KV && x.causal ? min(x.S, q0 + 64 * AB_GROUPS) : x.S, AB_COLUMNS);
@@ -2066,6 +2069,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 attention_wgmma_back<KV, false>(out1, out2, p, ds, x1, x2, y, y_before, sums + (uint32_t)(slot * AB_SUMS),
                                                 row_sums, row, j * AB_COLUMNS, x, group, more || j + 1 < end);
+                __syncwarp(); /* all lanes have read the sums */
                 if (lane == 0) barrier_arrive(before);
             }
             float2 cs[2][8];
@@ -2075,6 +2079,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
             wgmma_wait<0>();
             settle<32>(out1);
             if (KV) settle<KV ? 32 : 1>(out2);
+            __syncwarp();
             if (lane == 0) barrier_arrive(before);
             bf16 *to = x.dqkv + (size_t)(unit / x.heads) * x.S * 3 * D + unit % x.heads * 64 + (KV ? D : 0);
             turn_back(out1, cs, x.scale);
@@ -2085,6 +2090,547 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
 #else
     (void)x, (void)items;
 #endif
+}
+
+/* ==================================================================================================== >>cuda-few =========
+ * A whole list of passes in one kernel, for so few rows that launches and not products are what takes the time. One block a
+ * multiprocessor stays for all of it; five phases a block of the network, a barrier over the grid after each:
+ *
+ *   q, k, v = r0 (s0 Wqkv^T)   o = attention   s1 = r0 s0 + o Wo^T   h = swiglu(r1 s1 Wgu^T)   s2 = r1 s1 + h Wd^T
+ *
+ * A phase's products are cut into items of some rows and columns. The eight warps of a block share an item's K; what one of
+ * them needs of A and B goes straight into its registers, in the order that mma wants, and so no element comes twice. The
+ * weights are asked for before the barrier is waited on. Sums over warps go through shared memory in their order.
+ *
+ * Between phases matrices stand in pieces of eight neighbouring columns, [columns/8][Mp rows][8], so that 16 bytes are two
+ * k-steps of a lane and eight rows are a line. V is transposed: [row,head][keys/8][head_dim][8]. What fills up is read but
+ * never part of a result: a row of a product depends on that row of A alone.
+ *
+ * D and I are known to the compiler for the model as published, 0 means that they are not.
+ */
+enum { FEW_THREADS = 256, FEW_WARPS = 8, FEW_PASSES = 64, FEW_SLOTS = 24, FEW_D = 512, FEW_I = 1536, FEW_POSITIONS = 328 };
+enum { FEW_QKV, FEW_O, FEW_GATE_UP, FEW_DOWN, FEW_PRODUCTS };
+struct few_pass {
+    uint8_t state, layers;
+    uint16_t block;
+    uint32_t inputs;
+};
+/* how a product is cut: into groups of rows and tiles of columns; by_*: 2^20 / number, rounded up */
+struct few_cut {
+    int groups, rows, items;
+    unsigned by_groups, by_rows;
+};
+struct few_args {
+    const bf16 *weights; /* prepared */
+    size_t block, to[HRM_BLOCK_TENSORS];
+    const float2 *rope;
+    bf16 *z[HRM_MAX_STATES];
+    const bf16 *e;
+    bf16 *s[2], *qk, *vt, *o, *h;
+    float *squares[2]; /* [Mp,FEW_SLOTS] of s[0], s[1] */
+    unsigned *arrived;
+    int rows, S, M, Mp, D, I, heads, key_pieces, causal, count, tiles;
+    unsigned by_S, by_heads, by_tiles;
+    float inv_D, eps, scale_log2;
+    few_cut cut[FEW_PRODUCTS];
+    few_pass pass[FEW_PASSES];
+};
+__host__ __device__ constexpr int few_mt(int product) { return product == FEW_QKV ? 2 : product == FEW_GATE_UP ? 3 : 1; }
+__host__ __device__ constexpr int few_nt(int product) { return product == FEW_QKV ? 5 : product == FEW_GATE_UP ? 6 : 3; }
+__host__ __device__ constexpr int few_stride(int product) { return few_nt(product) * 8 + 4; }
+enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4 };
+
+__device__ __forceinline__ int few_over(int x, unsigned by) { return (int)((unsigned)x * by >> 20); }
+
+__device__ __forceinline__ uint4 few_load(const void *p) /* of what other blocks wrote: past the L1 cache */
+{
+    uint4 v;
+    asm volatile("ld.global.cg.v4.u32 {%0,%1,%2,%3}, [%4];\n" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ uint4 few_load_weight(const void *p)
+{
+    uint4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p));
+    return v;
+}
+
+/* The barrier over the grid, in two halves. Bit 31 turns when all have arrived, the bits below are 0 then: nothing needs to be
+ * reset from one launch to the next. The bit cannot turn before this block arrives, so it can be read at the start. */
+__device__ __forceinline__ unsigned few_look(const few_args &a)
+{
+    unsigned n;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];\n" : "=r"(n) : "l"(a.arrived) : "memory");
+    return n;
+}
+__device__ __forceinline__ void few_arrive(const few_args &a)
+{
+    __syncthreads();
+    if (threadIdx.x == 0)
+        asm volatile("red.release.gpu.global.add.u32 [%0], %1;\n" ::"l"(a.arrived),
+                     "r"(blockIdx.x == 0 ? 0x80000001u - gridDim.x : 1u)
+                     : "memory");
+}
+__device__ __forceinline__ void few_wait(const few_args &a, unsigned &bit)
+{
+    if (threadIdx.x == 0)
+        while (!((few_look(a) ^ bit) & 0x80000000u)) {}
+    bit ^= 0x80000000u;
+    __syncthreads();
+}
+
+/* the rows' norm factors into shared memory: four lanes a row; squares NULL: 1 */
+template <int ROWS> struct few_factors {
+    uint4 v[2];
+    __device__ __forceinline__ void fetch(const float *squares, int r0)
+    {
+        int row = (int)threadIdx.x / 4, lane = (int)threadIdx.x % 4;
+        const float *from = squares + (size_t)(r0 + row) * FEW_SLOTS + 4 * lane;
+        v[0] = v[1] = make_uint4(0, 0, 0, 0);
+        if (squares && row < ROWS) {
+            v[0] = few_load(from);
+            if (lane < FEW_SLOTS / 4 - 4) v[1] = few_load(from + 16);
+        }
+    }
+    __device__ __forceinline__ void put(const few_args &a, float *factor, bool any)
+    {
+        if (threadIdx.x >= 4 * ROWS) return;
+        float sum = 0;
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+            sum += __uint_as_float(v[i].x) + __uint_as_float(v[i].y) + (__uint_as_float(v[i].z) + __uint_as_float(v[i].w));
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+        if (threadIdx.x % 4 == 0) factor[threadIdx.x / 4] = any ? rsqrtf(sum * a.inv_D + a.eps) : 1.0f;
+    }
+};
+__device__ __forceinline__ void few_unpack4(float *v, uint2 x) { unpack2(v, x.x), unpack2(v + 2, x.y); }
+
+/* C = A W^T and what a phase does with it. SMALL: K where D and I are not known. */
+template <int P, int NW, int KT> struct few_product {
+    static constexpr int MT = few_mt(P), NT = few_nt(P), STRIDE = few_stride(P);
+    uint4 b[NW][NT];
+
+    __device__ __forceinline__ void fetch(const bf16 *W, int N, int K_, int n0)
+    {
+        int K = KT ? KT : K_, lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32,
+            each = KT ? NW : ceil_div(K, 32 * FEW_WARPS);
+        const bf16 *from = W + (size_t)(n0 + lane / 4) * K + warp * each * 32 + lane % 4 * 8;
+#pragma unroll
+        for (int j = 0; j < NW; j++)
+#pragma unroll
+            for (int i = 0; i < NT; i++)
+                b[j][i] = (KT || (j < each && (warp * each + j) * 32 < K)) && n0 + 8 * i < N
+                              ? few_load_weight(from + (size_t)(8 * i) * K + j * 32)
+                              : make_uint4(0, 0, 0, 0);
+    }
+    __device__ __forceinline__ void fetch_first(const few_args &a, const bf16 *W, int N, int K_)
+    {
+        int item = (int)blockIdx.x;
+        fetch(W, N, K_, item < a.cut[P].items ? few_over(item, a.cut[P].by_groups) * 8 * NT : N);
+    }
+    /* rows r0.. of A times the weights, this warp's part of K, into its part of shared memory */
+    template <class F>
+    __device__ __forceinline__ void run(const few_args &a, float *part, const bf16 *A, int K_, int r0, int rows, F &&meanwhile)
+    {
+        int K = KT ? KT : K_, lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4,
+            each = KT ? NW : ceil_div(K, 32 * FEW_WARPS);
+        const bf16 *from = A + ((size_t)(warp * each * 4 + t) * a.Mp + r0) * 8;
+        uint4 x[NW][MT][2];
+#pragma unroll
+        for (int m = 0; m < MT; m++)
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                const bf16 *row = from + min(16 * m + 8 * h + g, rows - 1) * 8;
+#pragma unroll
+                for (int j = 0; j < NW; j++)
+                    x[j][m][h] = KT || (j < each && (warp * each + j) * 32 < K) ? few_load(row + (size_t)(j * 4) * a.Mp * 8)
+                                                                                : make_uint4(0, 0, 0, 0); /* as the weights */
+            }
+        meanwhile();
+        float acc[MT][NT][4] = {};
+#pragma unroll
+        for (int j = 0; j < NW; j++)
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                uint32_t lower[4] = {x[j][m][0].x, x[j][m][1].x, x[j][m][0].y, x[j][m][1].y},
+                         upper[4] = {x[j][m][0].z, x[j][m][1].z, x[j][m][0].w, x[j][m][1].w};
+#pragma unroll
+                for (int i = 0; i < NT; i++) mma16816(acc[m][i], lower, b[j][i].x, b[j][i].y);
+#pragma unroll
+                for (int i = 0; i < NT; i++) mma16816(acc[m][i], upper, b[j][i].z, b[j][i].w);
+            }
+        float *to = part + (warp * 16 * MT + g) * STRIDE + 2 * t;
+#pragma unroll
+        for (int m = 0; m < MT; m++)
+#pragma unroll
+            for (int i = 0; i < NT; i++) {
+                *(float2 *)(to + 16 * m * STRIDE + 8 * i) = make_float2(acc[m][i][0], acc[m][i][1]);
+                *(float2 *)(to + (16 * m + 8) * STRIDE + 8 * i) = make_float2(acc[m][i][2], acc[m][i][3]);
+            }
+    }
+    /* four columns of a row, the warps' parts added in their order */
+    __device__ __forceinline__ static void sum(float *v, const float *part, int row, int col)
+    {
+        const float *from = part + row * STRIDE + col;
+        float4 s = *(const float4 *)from;
+#pragma unroll
+        for (int w = 1; w < FEW_WARPS; w++) {
+            float4 u = *(const float4 *)(from + w * 16 * MT * STRIDE);
+            s.x += u.x, s.y += u.y, s.z += u.z, s.w += u.w;
+        }
+        v[0] = s.x, v[1] = s.y, v[2] = s.z, v[3] = s.w;
+    }
+};
+__device__ __forceinline__ void few_store4(bf16 *to, const float *v)
+{
+    *(uint2 *)to = make_uint2(pack2(v[0], v[1]), pack2(v[2], v[3]));
+}
+
+/* One product's items, the first with weights that are there already. ahead: between the barrier's halves; meanwhile, end (r0,
+ * rows, tile): while A is on its way, and when the parts stand in shared memory */
+template <int P_, class P, class E, class F, class G>
+__device__ __forceinline__ void few_items(const few_args &a, unsigned &bit, P &product, float *part, const bf16 *A,
+                                          const bf16 *W, int N, int K, E &&ahead, F &&meanwhile, G &&end)
+{
+    const few_cut &cut = a.cut[P_];
+    few_arrive(a);
+    ahead();
+    few_wait(a, bit);
+#pragma unroll 1
+    for (int item = (int)blockIdx.x; item < cut.items; item += (int)gridDim.x) {
+        int tile = few_over(item, cut.by_groups), r0 = (item - tile * cut.groups) * cut.rows, rows = min(cut.rows, a.M - r0);
+        if (item != (int)blockIdx.x) {
+            product.fetch(W, N, K, tile * 8 * P::NT);
+            __syncthreads();
+        }
+        product.run(a, part, A, K, r0, rows, [&]() { meanwhile(r0, rows, tile); });
+        __syncthreads();
+        end(r0, rows, tile);
+    }
+}
+
+template <int DT, int HD, class P, class E>
+__device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float *part, float *factor, P &product, const bf16 *W,
+                                        const float *squares, E &&ahead)
+{
+    int D = DT ? DT : a.D, N = 3 * D;
+    few_factors<16 * P::MT> f;
+    few_items<FEW_QKV>(
+        a, bit, product, part, a.s[0], W, N, D, ahead,
+        [&](int r0, int, int) { f.fetch(squares, r0), f.put(a, factor, squares != NULL); },
+        [&](int r0, int rows, int tile) {
+            const few_cut &cut = a.cut[FEW_QKV];
+            int n0 = tile * 8 * P::NT;
+#pragma unroll 1
+            for (int i = (int)threadIdx.x; i < cut.rows * 2 * P::NT; i += FEW_THREADS) {
+                int c = few_over(i, cut.by_rows), r = i - c * cut.rows, row = r0 + r, col = n0 + 4 * c,
+                    b = few_over(row, a.by_S), at = row - b * a.S;
+                if (col >= N || r >= rows) continue;
+                float v[4], by = factor[r];
+                float4 cs = make_float4(1, 0, 1, 0);
+                if (a.rope && col < 2 * D) cs = __ldg((const float4 *)(a.rope + at * (HD / 2) + col % HD / 2));
+                P::sum(v, part, r, 4 * c);
+#pragma unroll
+                for (int j = 0; j < 4; j++) v[j] *= by;
+                if (col < 2 * D) {
+                    float x = v[0], y = v[1], z = v[2], u = v[3];
+                    v[0] = x * cs.x - y * cs.y, v[1] = y * cs.x + x * cs.y;
+                    v[2] = z * cs.z - u * cs.w, v[3] = u * cs.z + z * cs.w;
+                    few_store4(a.qk + ((size_t)(col / 8) * a.Mp + row) * 8 + col % 8, v);
+                } else {
+                    int d = col - 2 * D;
+                    bf16 *to = a.vt + (((size_t)(b * a.heads + d / HD) * a.key_pieces + at / 8) * HD + d % HD) * 8 + at % 8;
+#pragma unroll
+                    for (int j = 0; j < 4; j++) to[8 * j] = __float2bfloat16_rn(v[j]);
+                }
+            }
+        });
+}
+
+template <int DT, int IT, class P, class E>
+__device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
+                                           const bf16 *W, E &&ahead)
+{
+    int D = DT ? DT : a.D, N = 2 * (IT ? IT : a.I);
+    few_factors<16 * P::MT> f;
+    few_items<FEW_GATE_UP>(
+        a, bit, product, part, a.s[1], W, N, D, ahead,
+        [&](int r0, int, int) { f.fetch(a.squares[1], r0), f.put(a, factor, true); },
+        [&](int r0, int rows, int tile) {
+            const few_cut &cut = a.cut[FEW_GATE_UP];
+            int n0 = tile * 8 * P::NT;
+#pragma unroll 1
+            for (int i = (int)threadIdx.x; i < cut.rows * P::NT; i += FEW_THREADS) {
+                int c = few_over(i, cut.by_rows), r = i - c * cut.rows, col = c / 2 * 16 + c % 2 * 4;
+                if (n0 + col >= N || r >= rows) continue;
+                float g[4], u[4], by = factor[r];
+                P::sum(g, part, r, col);
+                P::sum(u, part, r, col + 8);
+#pragma unroll
+                for (int j = 0; j < 4; j++) g[j] = silu(by * g[j]) * (by * u[j]);
+                few_store4(a.h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, g);
+            }
+        });
+}
+
+/* s[to] = factor s[1 - to] + A W^T */
+template <int P_, int DT, class P, class E>
+__device__ __forceinline__ void few_join(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
+                                         const bf16 *A, const bf16 *W, int K, int to, const float *squares, E &&ahead)
+{
+    int D = DT ? DT : a.D, r = (int)threadIdx.x / 8, c = (int)threadIdx.x % 8;
+    few_factors<16> f;
+    uint2 residual = make_uint2(0, 0);
+    few_items<P_>(
+        a, bit, product, part, A, W, D, K, ahead,
+        [&](int r0, int rows, int tile) {
+            int col = tile * 8 * P::NT + 4 * c;
+            f.fetch(squares, r0);
+            if (r < rows && c < 6 && col < D)
+                residual = __ldcg((const uint2 *)(a.s[1 - to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8));
+            f.put(a, factor, squares != NULL);
+        },
+        [&](int r0, int rows, int tile) {
+            if (threadIdx.x < 128) {
+                int col = tile * 8 * P::NT + 4 * c;
+                float sum = 0;
+                if (r < rows && c < 6 && col < D) {
+                    float v[4], x[4], by = factor[r];
+                    few_unpack4(x, residual);
+                    P::sum(v, part, r, 4 * c);
+#pragma unroll
+                    for (int j = 0; j < 4; j++) v[j] = fmaf(by, x[j], v[j]), sum = fmaf(v[j], v[j], sum);
+                    few_store4(a.s[to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8, v);
+                }
+                sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+                sum += __shfl_xor_sync(0xffffffffu, sum, 4);
+                if (c == 0 && r < rows) a.squares[to][(size_t)(r0 + r) * FEW_SLOTS + tile] = sum;
+            }
+        });
+}
+
+/* Sixteen queries of a head; the warps share the keys, 32 at a time. In a tile of eight keys number 2t + e is key
+ * 8t + 2i + e of the 32 (i: the tile), so that probabilities meet 16 bytes of V. */
+__device__ __forceinline__ float few_exp2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+template <int DT, int HD> __device__ __forceinline__ void few_attention(const few_args &a, float *part)
+{
+    constexpr int W = HD / 32, STRIDE = HD + 4;
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4, D = DT ? DT : a.D;
+    float *high = part + FEW_WARPS * 16 * STRIDE, *total = high + FEW_WARPS * 16;
+    for (int item = (int)blockIdx.x; item < a.rows * a.heads * a.tiles; item += (int)gridDim.x) {
+        int rest = few_over(item, a.by_heads), head = item - rest * a.heads, b = few_over(rest, a.by_tiles),
+            q0 = (rest - b * a.tiles) * 16;
+        int end = a.causal ? min(a.S, q0 + 16) : a.S, working = min(FEW_WARPS, ceil_div(end, 32));
+        const bf16 *q = a.qk + ((size_t)(head * (HD / 8) + t) * a.Mp + (size_t)b * a.S) * 8,
+                   *k = q + ((size_t)(D / 8) * a.Mp + g / 2 * 8 + g % 2) * 8,
+                   *v = a.vt + (((size_t)(b * a.heads + head) * a.key_pieces + t) * HD + g) * 8;
+        if (item != (int)blockIdx.x) __syncthreads();
+        if (warp < working) {
+            float o[HD / 8][4] = {}, m[2] = {-INFINITY, -INFINITY}, l[2] = {};
+            uint4 x[W][2];
+#pragma unroll
+            for (int j = 0; j < W; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) x[j][h] = few_load(q + ((size_t)(4 * j) * a.Mp + q0 + g + 8 * h) * 8);
+#pragma unroll 1
+            for (int k0 = warp * 32; k0 < end; k0 += FEW_WARPS * 32) {
+                uint4 y[4][W], u[HD / 8];
+                float s[4][4] = {};
+#pragma unroll
+                for (int j = 0; j < W; j++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++) y[i][j] = few_load(k + ((size_t)(4 * j) * a.Mp + k0 + 2 * i) * 8);
+#pragma unroll
+                for (int n = 0; n < HD / 8; n++) u[n] = few_load(v + (k0 * (HD / 8) + 8 * n) * 8);
+#pragma unroll
+                for (int j = 0; j < W; j++) {
+                    uint32_t lower[4] = {x[j][0].x, x[j][1].x, x[j][0].y, x[j][1].y},
+                             upper[4] = {x[j][0].z, x[j][1].z, x[j][0].w, x[j][1].w};
+#pragma unroll
+                    for (int i = 0; i < 4; i++) mma16816(s[i], lower, y[i][j].x, y[i][j].y);
+#pragma unroll
+                    for (int i = 0; i < 4; i++) mma16816(s[i], upper, y[i][j].z, y[i][j].w);
+                }
+                if (k0 + 32 > a.S || a.causal)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+#pragma unroll
+                        for (int e = 0; e < 4; e++) {
+                            int key = k0 + 8 * t + 2 * i + (e & 1), row = q0 + g + (e >> 1) * 8;
+                            if (key >= a.S || (a.causal && key > row)) s[i][e] = -INFINITY;
+                        }
+                uint32_t p[4][2];
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    float most = s[0][2 * h];
+#pragma unroll
+                    for (int i = 0; i < 4; i++) most = fmaxf(most, fmaxf(s[i][2 * h], s[i][2 * h + 1]));
+                    most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
+                    most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+                    float now = fmaxf(m[h], most * a.scale_log2), from = now == -INFINITY ? 0.0f : now,
+                          fix = few_exp2(m[h] - from), sum = 0;
+                    m[h] = now;
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        float c = few_exp2(fmaf(s[i][2 * h], a.scale_log2, -from)),
+                              d = few_exp2(fmaf(s[i][2 * h + 1], a.scale_log2, -from));
+                        sum += c + d;
+                        p[i][h] = pack2(c, d);
+                    }
+                    l[h] = l[h] * fix + sum;
+#pragma unroll
+                    for (int n = 0; n < HD / 8; n++) o[n][2 * h] *= fix, o[n][2 * h + 1] *= fix;
+                }
+                uint32_t lower[4] = {p[0][0], p[0][1], p[1][0], p[1][1]}, upper[4] = {p[2][0], p[2][1], p[3][0], p[3][1]};
+#pragma unroll
+                for (int n = 0; n < HD / 8; n++) mma16816(o[n], lower, u[n].x, u[n].y);
+#pragma unroll
+                for (int n = 0; n < HD / 8; n++) mma16816(o[n], upper, u[n].z, u[n].w);
+            }
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                l[h] += __shfl_xor_sync(0xffffffffu, l[h], 1);
+                l[h] += __shfl_xor_sync(0xffffffffu, l[h], 2);
+                int r = warp * 16 + g + 8 * h;
+                if (t == 0) high[r] = m[h], total[r] = l[h];
+#pragma unroll
+                for (int n = 0; n < HD / 8; n++)
+                    *(float2 *)(part + r * STRIDE + 8 * n + 2 * t) = make_float2(o[n][2 * h], o[n][2 * h + 1]);
+            }
+        }
+        __syncthreads();
+        int r = (int)threadIdx.x % 16, c = (int)threadIdx.x / 16;
+        if (c < HD / 4 && q0 + r < a.S) {
+            float most = -INFINITY, sum = 0, out[4] = {};
+            for (int w = 0; w < working; w++) most = fmaxf(most, high[w * 16 + r]);
+            for (int w = 0; w < working; w++) {
+                float f = few_exp2(high[w * 16 + r] - most);
+                float4 from = *(const float4 *)(part + (w * 16 + r) * STRIDE + 4 * c);
+                sum = fmaf(total[w * 16 + r], f, sum);
+                out[0] = fmaf(from.x, f, out[0]), out[1] = fmaf(from.y, f, out[1]);
+                out[2] = fmaf(from.z, f, out[2]), out[3] = fmaf(from.w, f, out[3]);
+            }
+            float inverse = 1.0f / sum;
+#pragma unroll
+            for (int j = 0; j < 4; j++) out[j] *= inverse;
+            few_store4(a.o + ((size_t)(head * (HD / 8) + c / 2) * a.Mp + (size_t)b * a.S + q0 + r) * 8 + c % 2 * 4, out);
+        }
+    }
+}
+
+/* The state of the pass that ends is its stream, normalised; the next one's stream is its state and what is added. A thread has
+ * the same elements every time, so states need no barrier. last, next: indices, or -1 and count. */
+__device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
+{
+    int lane = (int)threadIdx.x % 32, pieces = a.D / 8, parts = ceil_div(pieces, 32);
+    for (int i = (int)blockIdx.x + (int)threadIdx.x / 32 * (int)gridDim.x; i < a.M * parts; i += (int)gridDim.x * FEW_WARPS) {
+        int row = i / parts, piece = i % parts * 32 + lane;
+        bool inside = piece < pieces;
+        size_t at = (size_t)row * a.D + piece * 8, in_stream = ((size_t)piece * a.Mp + row) * 8;
+        float y[8] = {}, v[8], u[8];
+        int before = last >= 0 ? (int)a.pass[last].state : -1;
+        if (last >= 0) {
+            uint4 s = inside ? few_load(a.s[0] + in_stream) : make_uint4(0, 0, 0, 0);
+            float sum = lane < FEW_SLOTS ? __ldcg(a.squares[0] + (size_t)row * FEW_SLOTS + lane) : 0.0f;
+            float f = rsqrtf(warp_sum(sum) * a.inv_D + a.eps);
+            unpack2(y, s.x), unpack2(y + 2, s.y), unpack2(y + 4, s.z), unpack2(y + 6, s.w);
+#pragma unroll
+            for (int j = 0; j < 8; j++) y[j] = __bfloat162float(__float2bfloat16_rn(f * y[j]));
+            if (inside) store<8>(a.z[before] + at, y);
+        }
+        if (next >= a.count || !inside) continue;
+        const few_pass &p = a.pass[next];
+        auto read = [&](float *to, int state) {
+            if (state == before) {
+#pragma unroll
+                for (int j = 0; j < 8; j++) to[j] = y[j];
+            } else load<8>(to, state == HRM_MAX_STATES ? a.e + at : a.z[state] + at);
+        };
+        read(v, p.state);
+        int n = 0;
+#pragma unroll 1
+        for (int state = 0; state <= HRM_MAX_STATES; state++) { /* the last is e */
+            if (!(p.inputs >> state & 1)) continue;
+            read(u, state);
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                v[j] += u[j];
+                if (n > 0) v[j] = __bfloat162float(__float2bfloat16_rn(v[j]));
+            }
+            n++;
+        }
+        store<8>(a.s[0] + in_stream, v);
+    }
+}
+
+/* A network's weights are read once a pass, from both halves of the L2 cache, and do not stay there: they are called in a block
+ * ahead, a line a thread. */
+__device__ __forceinline__ void few_call_in(const few_args &a, const bf16 *W)
+{
+    int D = a.D, I = a.I, lines[HRM_BLOCK_TENSORS] = {3 * D * D / 64, D * D / 64, 2 * I * D / 64, D * I / 64};
+#pragma unroll
+    for (int t = 0; t < HRM_BLOCK_TENSORS; t++)
+        for (int i = (int)(blockIdx.x * FEW_THREADS + threadIdx.x); i < lines[t]; i += (int)gridDim.x * FEW_THREADS)
+            asm volatile("prefetch.global.L2 [%0];\n" ::"l"(W + a.to[t] + (size_t)i * 64));
+}
+
+template <int HD, int DT, int IT>
+__global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_constant__ few_args a)
+{
+    extern __shared__ __align__(128) unsigned char shared[];
+    __shared__ float factor[64];
+    float *part = (float *)shared;
+    unsigned bit = few_look(a) & 0x80000000u;
+    { /* V's end and the slots that nobody writes are 0 */
+        int step = (int)gridDim.x * FEW_THREADS, i0 = (int)(blockIdx.x * FEW_THREADS + threadIdx.x);
+        for (int i = i0; i < a.rows * a.heads * a.key_pieces * HD; i += step)
+            *(uint4 *)(a.vt + (size_t)i * 8) = make_uint4(0, 0, 0, 0);
+        for (int i = i0; i < 2 * a.Mp * FEW_SLOTS; i += step) a.squares[i & 1][i / 2] = 0;
+    }
+    int D = DT ? DT : a.D, I = IT ? IT : a.I;
+    few_product<FEW_QKV, 2, DT> qkv;
+    const bf16 *W = a.weights + (size_t)a.pass[0].block * a.block;
+    few_call_in(a, W);
+    qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D);
+#pragma unroll 1
+    for (int i = 0; i < a.count; i++) {
+        few_turn(a, i - 1, i);
+#pragma unroll 1
+        for (int layer = 0; layer < a.pass[i].layers; layer++) {
+            const float *squares = layer ? a.squares[0] : NULL;
+            const bf16 *next = layer + 1 < a.pass[i].layers ? W + a.block
+                               : i + 1 < a.count            ? a.weights + (size_t)a.pass[i + 1].block * a.block
+                                                            : W;
+            few_product<FEW_O, 2, DT> o;
+            few_product<FEW_GATE_UP, 2, DT> gate_up;
+            few_product<FEW_DOWN, 6, IT> down;
+            few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares, [&]() { few_call_in(a, next); });
+            few_arrive(a);
+            o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
+            few_wait(a, bit);
+            few_attention<DT, HD>(a, part);
+            few_join<FEW_O, DT>(a, bit, part, factor, o, a.o, W + a.to[HRM_O_PROJ], D, 1, squares,
+                                [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
+            few_swiglu<DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ], []() {});
+            few_join<FEW_DOWN, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1], [&]() {
+                down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
+                qkv.fetch_first(a, next + a.to[HRM_QKV_PROJ], 3 * D, D);
+            });
+            W = next;
+        }
+        few_arrive(a);
+        few_wait(a, bit);
+    }
+    few_turn(a, a.count - 1, a.count);
 }
 
 /* ==================================================================================================== >>cuda-attention-short
@@ -2852,7 +3398,7 @@ enum {
     MW_SLOTS = 6,
     MW_PAIR = MX_TILE + MX_DOWN_BOX, /* x, ds */
     MW_BACK = 3 * 8192,              /* [64 channels, 64] of the first, the second half of d[gate,up], and of h */
-    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_SLOTS * MW_PAIR + 8 * (2 * MW_SLOTS + 2 * MW_GROUPS + 1) + 1024,
+    MW_SHARED = MB_CHUNK + 1024 + MW_GROUPS * MW_BACK + MW_SLOTS * MW_PAIR + 8 * (2 * MW_SLOTS + 3 * MW_GROUPS + 1) + 1024,
     MW_THREADS = 128 * (MW_GROUPS + 2)
 };
 
@@ -2875,7 +3421,8 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, gate_up = base + MX_DOWN_BOX, back = base + MB_CHUNK + 1024,
              tiles = back + MW_GROUPS * MW_BACK, full = tiles + MW_SLOTS * MW_PAIR, empty = full + 8 * MW_SLOTS,
-             ready = empty + 8 * MW_SLOTS, taken = ready + 8 * MW_GROUPS, there = taken + 8 * MW_GROUPS;
+             ready = empty + 8 * MW_SLOTS, taken = ready + 8 * MW_GROUPS, turns = taken + 8 * MW_GROUPS,
+             there = turns + 8 * MW_GROUPS;
     int group = (int)threadIdx.x / 128, warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4,
         t = lane % 4, across = ceil_div(a.D, 64), slices = (int)gridDim.x / shares, slice = (int)blockIdx.x % slices,
         share = (int)blockIdx.x / slices, mine = (a.units - share + shares - 1) / shares;
@@ -2884,6 +3431,7 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
         for (uint32_t i = 0; i < MW_GROUPS; i++) {
             barrier_init(ready + 8 * i, 4);
             barrier_init(taken + 8 * i, 1);
+            barrier_init(turns + 8 * i, 1);
         }
         barrier_init(there, 1);
         asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
@@ -2936,15 +3484,20 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
                 ldmatrix4<true>(ds[q], x_tile + MX_TILE + turned +
                                            (uint32_t)(q < 5 ? q * 2048 : 10240 - (lane >> 4) * 1024)); /* no more rows */
             ds[5][2] = ds[5][3] = 0;
+            /* in turns, or both would multiply at the same time and rest at the same time */
+            if (i > 0) barrier_wait(turns + 8 * (uint32_t)(1 - of), (i - 1) / MW_GROUPS & 1);
             wgmma_fence();
 #pragma unroll
             for (uint32_t q = 0; q < 6; q++)
                 wgmma_mix_up(acc, matrix_descriptor(x_tile + q * 2048, MX_TILE, 1024),
                              matrix_descriptor(gate_up + q * 2048, MX_DOWN_BOX, 1024), q != 0);
+            wgmma_commit();
 #pragma unroll
             for (uint32_t q = 0; q < 6; q++)
                 wgmma_mix_back(dh, ds[q], matrix_descriptor(base + q * 2048, MX_DOWN_BOX, 1024), q != 0);
             wgmma_commit();
+            wgmma_wait<1>();
+            if (threadIdx.x % 128 == 0) barrier_arrive(turns + 8 * (uint32_t)of);
             wgmma_wait<0>();
             settle<64>(acc);
             settle<32>(dh);
@@ -3800,6 +4353,7 @@ struct hrm_device {
     int                  index, sms, wgmma, chains, wait_always, capturing;
     int                  whole;     /* the kernel launched last waits for all before it and lets none start before its end */
     int                  shared_most; /* bytes of shared memory that a block may have */
+    int                  few; /* flag: few_passes() may be launched */
     size_t               allocated; /* bytes */
     hrm_dims             asked;     /* by the last sizes(), for the message when memory runs out */
     int                  asked_train;
@@ -3983,6 +4537,10 @@ static hrm_status open_device(hrm_device *dev)
             dev->wgmma = 1;
         } else cudaGetLastError();
     }
+    const char *no_few = getenv("HRM_CUDA_NO_FEW");
+    int cooperative = 0;
+    CUDA_TRY(cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, dev->index), "asking for the GPU's properties");
+    dev->few = cooperative && !(no_few && no_few[0] == '1');
 #ifdef HRM_USE_CUBLAS
     if (cublasLtCreate(&dev->lt) != CUBLAS_STATUS_SUCCESS)
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: cuBLASLt does not start");
@@ -4272,11 +4830,20 @@ struct work_plan {
     char    *inputs, *outputs;    /* [slots] what each pass with gradient starts from, [M,D]; [blocks] what each block gives */
     char    *layers;              /* saved_layer after saved_layer, or one */
     char    *muon_x, *muon_y, *muon_a, *muon_b; /* matrix after matrix, of one tensor of every block */
+    few_args few;                 /* its pointers, for up to few_rows() */
     size_t   row_bytes, layer_bytes, part_floats, bytes;
     size_t   M;
     const hrm_dims *d;
     size_t   element;
 };
+
+/* The most rows that few_passes() takes, 0 where it does not take the sizes. */
+static int few_rows(const hrm_dims *d, size_t element)
+{
+    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && !d->mixer && !d->mlp_norm && (d->head_dim == 32 || d->head_dim == 64) &&
+                 d->D <= FEW_D && d->I <= FEW_I && d->I % 32 == 0;
+    return takes ? min_int(d->B, FEW_POSITIONS / d->S) : 0;
+}
 
 static size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -4332,6 +4899,18 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
             p.muon_b = take(square * blocks * element);
         }
     }
+    if (size_t rows = (size_t)few_rows(d, element)) { /* a product's last rows, and attention's last keys, are read beyond M */
+        size_t most = align_up(rows * (size_t)d->S, 8), spare = 64 * 16, keys = align_up((size_t)d->S, 32);
+        for (int i = 0; i < 2; i++) {
+            p.few.s[i] = (bf16 *)take(most * D * element + spare);
+            p.few.squares[i] = (float *)take((most + 64) * FEW_SLOTS * sizeof(float));
+        }
+        p.few.qk = (bf16 *)take(2 * most * D * element + spare);
+        p.few.vt = (bf16 *)take(rows * keys * D * element);
+        p.few.o = (bf16 *)take(most * D * element + spare);
+        p.few.h = (bf16 *)take(most * (size_t)d->I * element + spare);
+        p.few.arrived = (unsigned *)take(sizeof(unsigned));
+    }
     p.bytes = at;
     return p;
 }
@@ -4376,6 +4955,8 @@ struct product {
     int         K, trans, splits, count;   /* count: of END_SCALED's, else 1 */
     const void *A2 = NULL, *B2 = NULL;     /* END_SWIGLU_BACK on wgmma: A, B give gate and up, these dh */
 };
+template <class T> constexpr bool has_wgmma = false; /* kernels of it; dev->wgmma says the rest */
+template <> constexpr bool        has_wgmma<bf16> = true;
 
 static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
 {
@@ -4645,6 +5226,15 @@ static bool head_map(hrm_device *dev, CUtensorMap *map, const void *p, int B, in
                        CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
+/* lse or delta, [units,Sp], in boxes of AB_COLUMNS of one unit */
+static bool sums_map(hrm_device *dev, CUtensorMap *map, const float *p, int units, int Sp)
+{
+    cuuint64_t sizes[2] = {(cuuint64_t)Sp, (cuuint64_t)units}, stride = (cuuint64_t)Sp * sizeof(float);
+    cuuint32_t box[2] = {AB_COLUMNS, 1}, steps[2] = {1, 1};
+    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 2, (void *)p, sizes, &stride, box, steps,
+                       CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
 static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
     return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
@@ -4663,15 +5253,16 @@ static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf1
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
-    CUtensorMap qkv, d_o;
+    CUtensorMap qkv, d_o, lse, delta;
     int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * AB_GROUPS);
     unsigned grid = (unsigned)min_int(items, dev->sms);
-    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &d_o, x.d_o, B, x.S, D, 64))
+    if (!head_map(dev, &qkv, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &d_o, x.d_o, B, x.S, D, 64) ||
+        !sums_map(dev, &lse, x.lse, B * x.heads, x.Sp) || !sums_map(dev, &delta, x.delta, B * x.heads, x.Sp))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
     TRY(allow_shared(attention_backward_wgmma<false>, AB_SHARED, "attention_backward_wgmma"));
     TRY(allow_shared(attention_backward_wgmma<true>, AB_SHARED, "attention_backward_wgmma"));
-    CHAIN(dev, attention_backward_wgmma<false>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x, items);
-    CHAIN(dev, attention_backward_wgmma<true>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, x, items);
+    CHAIN(dev, attention_backward_wgmma<false>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, lse, delta, x, items);
+    CHAIN(dev, attention_backward_wgmma<true>, grid, 128 * (AB_GROUPS + 1), AB_SHARED, qkv, d_o, lse, delta, x, items);
     return HRM_OK;
 }
 
@@ -5125,8 +5716,73 @@ template <class T> static hrm_status embed_of(hrm_device *dev, hrm_work *w)
 }
 static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_of)(dev, w); }
 
+/* ---- few rows: all passes in one kernel -----------------------------------------------------------------------------------*/
+static bool few_take(const hrm_device *dev, const hrm_work *w, void *const *z, const hrm_pass *list, int n)
+{
+    const hrm_dims *d = &w->d;
+    if (!dev->few || w->rows > few_rows(d, element_size(dev)) || n < 1 || n > FEW_PASSES) return false;
+    if (d->dropout && z[0] == w->z[0]) return false;
+    for (int i = 0; i < n; i++)
+        if (list[i].slot >= 0 || d->layers[list[i].net] < 1 || d->layers[list[i].net] > 255) return false;
+    return all_blocks(d) < 65536;
+}
+static unsigned few_inverse(int n) { return (1u << 20) / (unsigned)n + 1; }
+
+template <int HD, int DT, int IT> static cudaError_t few_launch(hrm_device *dev, const few_args &a)
+{
+    cudaLaunchConfig_t config = {};
+    cudaLaunchAttribute attribute;
+    attribute.id = cudaLaunchAttributeCooperative;
+    attribute.val.cooperative = 1;
+    config.gridDim = dim3((unsigned)dev->sms), config.blockDim = dim3(FEW_THREADS);
+    config.dynamicSmemBytes = FEW_SHARED, config.stream = dev->stream;
+    config.attrs = &attribute, config.numAttrs = 1;
+    cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize, FEW_SHARED);
+    return error != cudaSuccess ? error : cudaLaunchKernelEx(&config, few_passes<HD, DT, IT>, a);
+}
+
+/* *done 0: the blocks do not all fit on this GPU at once (it may be shared), so everything goes the other way from now on */
+static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n, bool *done)
+{
+    const hrm_dims *d = &w->d;
+    prepared_plan pre = plan_prepared(d, sizeof(bf16));
+    few_args a = plan_work(d, w->train, sizeof(bf16), w->work).few;
+    a.weights = (const bf16 *)w->prepared, a.block = pre.block, a.rope = rope_table(w, &pre), a.e = (const bf16 *)w->e;
+    for (int i = 0; i < d->states; i++) a.z[i] = (bf16 *)z[i];
+    a.rows = w->rows, a.S = d->S, a.M = a.rows * d->S, a.Mp = (int)align_up((size_t)a.M, 8), a.D = d->D, a.I = d->I;
+    a.heads = d->heads, a.key_pieces = ceil_div(d->S, 32) * 4, a.causal = d->causal, a.count = n, a.tiles = ceil_div(d->S, 16);
+    a.by_S = few_inverse(a.S), a.by_heads = few_inverse(a.heads), a.by_tiles = few_inverse(a.tiles);
+    a.inv_D = 1.0f / (float)d->D, a.eps = d->eps, a.scale_log2 = 1.44269504088896341f / sqrtf((float)d->head_dim);
+    for (int t = 0; t < HRM_BLOCK_TENSORS; t++) { /* the products are in the tensors' order */
+        int N, K;
+        few_cut *cut = &a.cut[t];
+        tensor_shape(d, t, &N, &K);
+        a.to[t] = pre.to[t];
+        cut->groups = ceil_div(a.M, 16 * few_mt(t)), cut->rows = ceil_div(a.M, cut->groups);
+        cut->items = cut->groups * ceil_div(N, 8 * few_nt(t));
+        cut->by_groups = few_inverse(cut->groups), cut->by_rows = few_inverse(cut->rows);
+    }
+    for (int i = 0; i < n; i++) {
+        few_pass *p = &a.pass[i];
+        p->state = (uint8_t)list[i].state, p->layers = (uint8_t)d->layers[list[i].net];
+        p->block = (uint16_t)blocks_before(d, list[i].net), p->inputs = list[i].inputs;
+    }
+    cudaError_t error = d->head_dim == 32                        ? few_launch<32, 0, 0>(dev, a)
+                        : d->D == FEW_D && d->I == FEW_I         ? few_launch<64, FEW_D, FEW_I>(dev, a)
+                                                                 : few_launch<64, 0, 0>(dev, a);
+    *done = error == cudaSuccess;
+    if (*done) return launched(dev, "few_passes");
+    cudaGetLastError();
+    if (dev->capturing) return cuda_failed(error, "recording few_passes");
+    dev->few = 0;
+    return HRM_OK;
+}
+
 template <class T> static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
+    bool done = false;
+    if (few_take(dev, w, z, list, n)) TRY(few_run(dev, w, z, list, n, &done));
+    if (done) return HRM_OK;
     for (int i = 0; i < n; i++) TRY(run_pass<T>(dev, w, z, &list[i]));
     return HRM_OK;
 }

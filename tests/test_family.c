@@ -608,6 +608,44 @@ static void check_muon_direction(void)
     }
 }
 
+/* Muon's update against its formula in double, for shapes whose steps go through x and for those that go through x x^T. */
+static void check_muon_formula(void)
+{
+    enum { MOST = 8 * 40 };
+    static const size_t shapes[][2] = {{8, 8}, {8, 11}, {11, 8}, {8, 40}, {40, 8}};
+    hrm_random r = hrm_random_make(3, 3);
+    for (size_t k = 0; k < HRM__COUNT(shapes); k++)
+        for (int steps = 1; steps <= 5; steps++) {
+            size_t height = shapes[k][0], width = shapes[k][1], n = 8, w = height * width / n, size = height * width;
+            hrm_real g[MOST], p[MOST] = {0}, m[MOST] = {0}, *scratch;
+            double x[MOST], y[MOST], a[64], f[64], squares = 0, off = 0;
+            double scale = height > n ? sqrt((double)height / (double)n) : 1;
+            for (size_t i = 0; i < size; i++)
+                g[i] = (hrm_real)(hrm_random_uniform(&r) - 0.5), squares += (double)g[i] * (double)g[i];
+            for (size_t i = 0; i < n; i++)
+                for (size_t j = 0; j < w; j++) x[i * w + j] = (double)g[height > n ? j * n + i : i * w + j] / sqrt(squares);
+            for (int step = 0; step < steps; step++) {
+                memset(a, 0, sizeof a), memset(f, 0, sizeof f), memset(y, 0, sizeof y);
+                for (size_t i = 0; i < n * n; i++)
+                    for (size_t t = 0; t < w; t++) a[i] += x[i / n * w + t] * x[i % n * w + t];
+                for (size_t i = 0; i < n * n; i++) {
+                    f[i] = (i / n == i % n ? 3.4445 : 0) - 4.7750 * a[i];
+                    for (size_t t = 0; t < n; t++) f[i] += 2.0315 * a[i / n * n + t] * a[t * n + i % n];
+                }
+                for (size_t i = 0; i < size; i++)
+                    for (size_t t = 0; t < n; t++) y[i] += f[i / w * n + t] * x[t * w + i % w];
+                memcpy(x, y, sizeof x);
+            }
+            scratch = (hrm_real *)malloc(hrm_muon_scratch(height, width) * sizeof *scratch);
+            hrm_muon(p, m, g, height, width, 1, 0, 0, steps, scratch);
+            free(scratch);
+            for (size_t i = 0; i < n; i++)
+                for (size_t j = 0; j < w; j++)
+                    off = fmax(off, fabs((double)p[height > n ? j * n + i : i * w + j] + scale * x[i * w + j]));
+            CHECK(off < 1e-5, "Muon of %zu x %zu, %d steps: off by %g", height, width, steps, off);
+        }
+}
+
 /* ---- resuming ---------------------------------------------------------------------------------------------------------- */
 static void check_resume(const char *name, const hrm_model_desc *d, const hrm_train_desc *t)
 {
@@ -831,6 +869,7 @@ int main(void)
         check_update((hrm_optimizer)k, 0.4);
     }
     check_muon_direction();
+    check_muon_formula();
     all.dropout = 0.2f, all.halt_max_steps_start = 2, all.H_cycles_start = 1, all.halt_exploration_end = 0.5f;
     everything.ema = 1, everything.ema_from = 1, everything.grad_accumulation = 3, everything.activation_checkpointing = 1;
     everything.curriculum_steps = 5, everything.exploration_steps = 5;

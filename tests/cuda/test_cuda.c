@@ -1,8 +1,8 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32, bfloat16 and float16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|float16|entries [NAME]|family [NAME]|faults]   light: small cases only, wide: two for the
- * wgmma kernels, both for a memory checker; errors: prints every error; float16: that alone; entries, family: those cases only,
+ * usage: test_cuda [light|wide|errors|few|float16|entries [NAME]|family [NAME]|faults]   light: small cases only, wide: two for the
+ * wgmma kernels, both for a memory checker; errors: prints every error; few, float16: that alone; entries, family: those cases only,
  * whose name has NAME in it; faults: threads, refusals, replays, recovery */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
@@ -41,6 +41,8 @@ static const shape shapes[] = {
     {"head of 128, one tile", 120, 6, 256, 3, 256, 2, 1, 1, 40, 16, 1, 0, 0, 0, 0, 0},
     {"head of 160", 40, 6, 320, 3, 320, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
     {"head of 80, uneven tiles", 299, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1, 5e-2},
+    {"few rows, heads of 32", 36, 9, 96, 1, 96, 3, 2, 2, 5, 16, 4, 0, 0, 0, 0, 0},
+    {"few rows, causal", 19, 9, 128, 1, 128, 2, 1, 1, 3, 16, 4, 1, 1, 0, 0, 0},
     {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1, 0},
     {"sudoku, full tiles", 81, 11, 512, 1, 512, 8, 1, 1, 56, 16, 4, 0, 0, 0, 2, 2.5e-2},
     {"66,000 rows", 3, 5, 16, 5, 16, 1, 1, 1, 66000, 4, 1, 0, 0, 0, 1, 5e-2}, /* more than a grid's y and z take */
@@ -1119,6 +1121,72 @@ static void check_faults(void)
     check_replays();
     check_sign_sgd();
     check_recovery();
+/* Passes without gradient of few rows are one kernel: fifty times the same bits, whatever the batch that a row is in, and what
+ * the kernels one by one give, to within their rounding. */
+static void check_few(void)
+{
+    enum { AGAIN = 50, MOST = 5 };
+    static const struct few_case { int T, D, heads, layers, one, learned, causal, rows; float expansion; } cases[] = {
+        {81, 512, 8, 4, 0, 0, 0, 3, 4}, {81, 512, 8, 2, 1, 1, 1, 4, 4}, {20, 64, 1, 1, 1, 0, 0, MOST, 4},
+        {12, 96, 3, 2, 0, 0, 1, MOST, 2}, {7, 256, 4, 1, 0, 1, 0, 1, 4}, {300, 128, 2, 1, 0, 0, 0, 1, 4},
+    };
+    for (size_t k = 0; k < HRM__COUNT(cases); k++) {
+        const struct few_case *f = &cases[k];
+        hrm_model *model[2] = {NULL, NULL}; /* with and without it */
+        hrm_run *run[2] = {NULL, NULL};
+        hrm_model_desc d;
+        hrm_run_desc rd;
+        memset(&d, 0, sizeof d), memset(&rd, 0, sizeof rd);
+        d.seq_len = f->T, d.vocab_size = 9, d.num_puzzle_identifiers = 1, d.puzzle_emb_ndim = f->D, d.hidden_size = f->D;
+        d.num_heads = f->heads, d.L_layers = f->layers, d.H_layers = f->one ? 0 : f->layers, d.one_network = f->one;
+        d.causal = f->causal, d.pos_encodings = f->learned ? HRM_LEARNED : HRM_ROPE, d.expansion = f->expansion;
+        d.device = HRM_CUDA, d.seed = 7;
+        rd.rows = f->rows, rd.seed = 3;
+        for (int i = 0; i < 2; i++) {
+            if (i) setenv("HRM_CUDA_NO_FEW", "1", 1);
+            CHECK_OK(hrm_model_create(&model[i], &d));
+            unsetenv("HRM_CUDA_NO_FEW");
+            if (model[i]) CHECK_OK(hrm_run_create(&run[i], model[i], &rd));
+        }
+        if (!run[0] || !run[1]) continue;
+        const hrm_device_table *t = model[0]->table;
+        size_t row = (size_t)run[0]->w.d.S * (size_t)f->D, n = row * (size_t)f->rows, bytes = n * sizeof(uint16_t);
+        float *x = (float *)malloc(n * sizeof *x), *y = (float *)malloc(n * sizeof *y);
+        uint16_t *start = (uint16_t *)malloc(6 * bytes), *first = start + 3 * n, *now = first + 2 * n;
+        hrm_random r = hrm_random_make(4, (uint64_t)k);
+        for (int part = 0; part < 3; part++) {
+            for (size_t i = 0; i < n; i++) x[i] = random_normal(&r);
+            CHECK_OK(hrm_convert(start + (size_t)part * n, HRM_BF16, x, HRM_F32, n));
+        }
+        for (int i = 0; i < 2; i++) CHECK_OK(t->prepare(model[i]->dev, &run[i]->w));
+        int differ = 0;
+        for (int again = -2; again < AGAIN + f->rows; again++) { /* first one pass, without and with it */
+            int other = again == -2, rows = again < AGAIN ? f->rows : again - AGAIN + 1; /* at the end, fewer of them */
+            hrm_work *w = &run[other]->w;
+            w->rows = rows;
+            for (int state = 0; state < 2; state++)
+                CHECK_OK(t->upload(model[other]->dev, w->z[state], start + (size_t)state * n, bytes));
+            CHECK_OK(t->upload(model[other]->dev, w->e, start + 2 * n, bytes));
+            CHECK_OK(t->passes(model[other]->dev, w, w->z, model[other]->thinking, again < 0 ? 1 : model[other]->num_passes));
+            if (again < 0) {
+                CHECK_OK(t->download(model[other]->dev, now, w->z[1], bytes));
+                CHECK_OK(hrm_convert(other ? y : x, HRM_F32, now, HRM_BF16, n));
+            }
+            if (again == -1) {
+                double error = relative_error(x, y, n);
+                CHECK(error <= 2e-2, "few rows, case %zu: z_L differs by %.2e", k, error);
+                if (verbose) printf("%.2e of 2e-02  few rows, case %zu: z_L\n", error, k);
+            }
+            for (int state = 0; state < 2 && again >= 0; state++) {
+                uint16_t *kept = first + (size_t)state * n;
+                CHECK_OK(t->download(model[other]->dev, again ? now : kept, w->z[state], bytes));
+                if (again) differ += memcmp(now, kept, (size_t)rows * row * sizeof *now) != 0;
+            }
+        }
+        CHECK(differ == 0, "few rows, case %zu: %d of %d repeats differ", k, differ, 2 * (AGAIN + f->rows - 1));
+        free(x), free(y), free(start);
+        for (int i = 0; i < 2; i++) hrm_run_destroy(run[i]), hrm_model_destroy(model[i]);
+    }
 }
 
 static void check_solving(void)
@@ -1345,6 +1413,10 @@ int main(int argc, char **argv)
         check_faults();
         return test_summary();
     }
+    if (argc > 1 && strcmp(argv[1], "few") == 0) {
+        check_few();
+        return test_summary();
+    }
     const char *entries = argc > 1 && strcmp(argv[1], "entries") == 0 ? argc > 2 ? argv[2] : "" : NULL;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape *s = &shapes[i];
@@ -1368,6 +1440,7 @@ int main(int argc, char **argv)
     if (entries) return test_summary();
     if (half) check_family("", 1);
     else if (!wide) {
+        check_few();
         check_short_rows();
         check_recurrences();
         check_family("", 0);
