@@ -746,7 +746,6 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
 #pragma unroll
             for (int u = 0; u < 8; u++) p.turn[half][u] = table[((8 * u + 2 * t) & (e.head_dim - 1)) >> 1];
         }
-        if (KIND == END_SWIGLU_BACK && e.k) p.squares[half][0] = e.r[row], p.inner[half][0] = e.k[row];
     }
 }
 __device__ __forceinline__ float tanh_fast(float x)
@@ -792,7 +791,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
         int row = min(m0 + g + 8 * half, e.M - 1);
         if (takes_factor(KIND) && e.squares)
             rs[half] = factor_of(p.squares[half], e.squares, row, e.slots, e.inv_D, e.eps);
-        if (BACK && e.k) inner[half] = p.squares[half][0], mean[half] = p.inner[half][0];
+        if (BACK && e.k) inner[half] = e.r[row], mean[half] = e.k[row];
         if (KIND == END_RESIDUAL_NORM) inner[half] = factor_of(p.inner[half], e.inner, row, e.inner_slots, e.inv_I, e.eps);
     }
     if (KIND == END_STORE) {
@@ -4955,8 +4954,6 @@ struct product {
     int         K, trans, splits, count;   /* count: of END_SCALED's, else 1 */
     const void *A2 = NULL, *B2 = NULL;     /* END_SWIGLU_BACK on wgmma: A, B give gate and up, these dh */
 };
-template <class T> constexpr bool has_wgmma = false; /* kernels of it; dev->wgmma says the rest */
-template <> constexpr bool        has_wgmma<bf16> = true;
 
 static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
 {
