@@ -2257,9 +2257,9 @@ template <int P, int NW, int KT> struct few_product {
                 uint32_t lower[4] = {x[j][m][0].x, x[j][m][1].x, x[j][m][0].y, x[j][m][1].y},
                          upper[4] = {x[j][m][0].z, x[j][m][1].z, x[j][m][0].w, x[j][m][1].w};
 #pragma unroll
-                for (int i = 0; i < NT; i++) mma16816(acc[m][i], lower, b[j][i].x, b[j][i].y);
+                for (int i = 0; i < NT; i++) mma16816<bf16>(acc[m][i], lower, b[j][i].x, b[j][i].y);
 #pragma unroll
-                for (int i = 0; i < NT; i++) mma16816(acc[m][i], upper, b[j][i].z, b[j][i].w);
+                for (int i = 0; i < NT; i++) mma16816<bf16>(acc[m][i], upper, b[j][i].z, b[j][i].w);
             }
         float *to = part + (warp * 16 * MT + g) * STRIDE + 2 * t;
 #pragma unroll
@@ -2455,9 +2455,9 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
                     uint32_t lower[4] = {x[j][0].x, x[j][1].x, x[j][0].y, x[j][1].y},
                              upper[4] = {x[j][0].z, x[j][1].z, x[j][0].w, x[j][1].w};
 #pragma unroll
-                    for (int i = 0; i < 4; i++) mma16816(s[i], lower, y[i][j].x, y[i][j].y);
+                    for (int i = 0; i < 4; i++) mma16816<bf16>(s[i], lower, y[i][j].x, y[i][j].y);
 #pragma unroll
-                    for (int i = 0; i < 4; i++) mma16816(s[i], upper, y[i][j].z, y[i][j].w);
+                    for (int i = 0; i < 4; i++) mma16816<bf16>(s[i], upper, y[i][j].z, y[i][j].w);
                 }
                 if (k0 + 32 > a.S || a.causal)
 #pragma unroll
@@ -2491,9 +2491,9 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
                 }
                 uint32_t lower[4] = {p[0][0], p[0][1], p[1][0], p[1][1]}, upper[4] = {p[2][0], p[2][1], p[3][0], p[3][1]};
 #pragma unroll
-                for (int n = 0; n < HD / 8; n++) mma16816(o[n], lower, u[n].x, u[n].y);
+                for (int n = 0; n < HD / 8; n++) mma16816<bf16>(o[n], lower, u[n].x, u[n].y);
 #pragma unroll
-                for (int n = 0; n < HD / 8; n++) mma16816(o[n], upper, u[n].z, u[n].w);
+                for (int n = 0; n < HD / 8; n++) mma16816<bf16>(o[n], upper, u[n].z, u[n].w);
             }
 #pragma unroll
             for (int h = 0; h < 2; h++) {
