@@ -746,7 +746,6 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
 #pragma unroll
             for (int u = 0; u < 8; u++) p.turn[half][u] = table[((8 * u + 2 * t) & (e.head_dim - 1)) >> 1];
         }
-        if (KIND == END_SWIGLU_BACK && e.k) p.squares[half][0] = e.r[row], p.inner[half][0] = e.k[row];
     }
 }
 __device__ __forceinline__ float tanh_fast(float x)
@@ -792,7 +791,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
         int row = min(m0 + g + 8 * half, e.M - 1);
         if (takes_factor(KIND) && e.squares)
             rs[half] = factor_of(p.squares[half], e.squares, row, e.slots, e.inv_D, e.eps);
-        if (BACK && e.k) inner[half] = p.squares[half][0], mean[half] = p.inner[half][0];
+        if (BACK && e.k) inner[half] = e.r[row], mean[half] = e.k[row];
         if (KIND == END_RESIDUAL_NORM) inner[half] = factor_of(p.inner[half], e.inner, row, e.inner_slots, e.inv_I, e.eps);
     }
     if (KIND == END_STORE) {
