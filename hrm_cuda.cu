@@ -2107,7 +2107,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
  *
  * D and I are known to the compiler for the model as published, 0 means that they are not.
  */
-enum { FEW_THREADS = 256, FEW_WARPS = 8, FEW_PASSES = 64, FEW_SLOTS = 24, FEW_D = 512, FEW_I = 1536, FEW_POSITIONS = 328 };
+enum { FEW_THREADS = 256, FEW_WARPS = 8, FEW_PASSES = 64, FEW_SLOTS = 24, FEW_D = 512, FEW_I = 1536, FEW_POSITIONS = 164 };
 enum { FEW_QKV, FEW_O, FEW_GATE_UP, FEW_DOWN, FEW_PRODUCTS };
 struct few_pass {
     uint8_t state, layers;
@@ -2316,35 +2316,43 @@ __device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float 
                                         const float *squares, E &&ahead)
 {
     int D = DT ? DT : a.D, N = 3 * D;
+    const few_cut &cut = a.cut[FEW_QKV];
     few_factors<16 * P::MT> f;
+    static_assert(16 * P::MT * P::NT <= FEW_THREADS, "eight columns of a row are a thread's");
+    int c = few_over((int)threadIdx.x, cut.by_rows), r = (int)threadIdx.x - c * cut.rows;
+    float4 cs[2];
     few_items<FEW_QKV>(
         a, bit, product, part, a.s[0], W, N, D, ahead,
-        [&](int r0, int, int) { f.fetch(squares, r0), f.put(a, factor, squares != NULL); },
         [&](int r0, int rows, int tile) {
-            const few_cut &cut = a.cut[FEW_QKV];
-            int n0 = tile * 8 * P::NT;
-#pragma unroll 1
-            for (int i = (int)threadIdx.x; i < cut.rows * 2 * P::NT; i += FEW_THREADS) {
-                int c = few_over(i, cut.by_rows), r = i - c * cut.rows, row = r0 + r, col = n0 + 4 * c,
-                    b = few_over(row, a.by_S), at = row - b * a.S;
-                if (col >= N || r >= rows) continue;
-                float v[4], by = factor[r];
-                float4 cs = make_float4(1, 0, 1, 0);
-                if (a.rope && col < 2 * D) cs = __ldg((const float4 *)(a.rope + at * (HD / 2) + col % HD / 2));
-                P::sum(v, part, r, 4 * c);
+            int col = (tile * P::NT + c) * 8, at = r0 + r - few_over(r0 + r, a.by_S) * a.S;
+            f.fetch(squares, r0);
+            cs[0] = cs[1] = make_float4(1, 0, 1, 0);
+            if (a.rope && r < rows && col < 2 * D) {
+                const float4 *table = (const float4 *)(a.rope + at * (HD / 2) + col % HD / 2);
+                cs[0] = __ldg(table), cs[1] = __ldg(table + 1);
+            }
+            f.put(a, factor, squares != NULL);
+        },
+        [&](int r0, int rows, int tile) {
+            int row = r0 + r, col = (tile * P::NT + c) * 8, b = few_over(row, a.by_S), at = row - b * a.S;
+            if (c >= P::NT || col >= N || r >= rows) return;
+            float v[8], by = factor[r];
+            P::sum(v, part, r, 8 * c), P::sum(v + 4, part, r, 8 * c + 4);
 #pragma unroll
-                for (int j = 0; j < 4; j++) v[j] *= by;
-                if (col < 2 * D) {
-                    float x = v[0], y = v[1], z = v[2], u = v[3];
-                    v[0] = x * cs.x - y * cs.y, v[1] = y * cs.x + x * cs.y;
-                    v[2] = z * cs.z - u * cs.w, v[3] = u * cs.z + z * cs.w;
-                    few_store4(a.qk + ((size_t)(col / 8) * a.Mp + row) * 8 + col % 8, v);
-                } else {
-                    int d = col - 2 * D;
-                    bf16 *to = a.vt + (((size_t)(b * a.heads + d / HD) * a.key_pieces + at / 8) * HD + d % HD) * 8 + at % 8;
+            for (int j = 0; j < 8; j++) v[j] *= by;
+            if (col < 2 * D) {
 #pragma unroll
-                    for (int j = 0; j < 4; j++) to[8 * j] = __float2bfloat16_rn(v[j]);
+                for (int j = 0; j < 2; j++) {
+                    float x = v[4 * j], y = v[4 * j + 1], z = v[4 * j + 2], u = v[4 * j + 3];
+                    v[4 * j] = x * cs[j].x - y * cs[j].y, v[4 * j + 1] = y * cs[j].x + x * cs[j].y;
+                    v[4 * j + 2] = z * cs[j].z - u * cs[j].w, v[4 * j + 3] = u * cs[j].z + z * cs[j].w;
                 }
+                store<8>(a.qk + ((size_t)(col / 8) * a.Mp + row) * 8, v);
+            } else {
+                int d = col - 2 * D;
+                bf16 *to = a.vt + (((size_t)(b * a.heads + d / HD) * a.key_pieces + at / 8) * HD + d % HD) * 8 + at % 8;
+#pragma unroll
+                for (int j = 0; j < 8; j++) to[8 * j] = __float2bfloat16_rn(v[j]);
             }
         });
 }
@@ -2571,17 +2579,6 @@ __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
     }
 }
 
-/* A network's weights are read once a pass, from both halves of the L2 cache, and do not stay there: they are called in a block
- * ahead, a line a thread. */
-__device__ __forceinline__ void few_call_in(const few_args &a, const bf16 *W)
-{
-    int D = a.D, I = a.I, lines[HRM_BLOCK_TENSORS] = {3 * D * D / 64, D * D / 64, 2 * I * D / 64, D * I / 64};
-#pragma unroll
-    for (int t = 0; t < HRM_BLOCK_TENSORS; t++)
-        for (int i = (int)(blockIdx.x * FEW_THREADS + threadIdx.x); i < lines[t]; i += (int)gridDim.x * FEW_THREADS)
-            asm volatile("prefetch.global.L2 [%0];\n" ::"l"(W + a.to[t] + (size_t)i * 64));
-}
-
 template <int HD, int DT, int IT>
 __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_constant__ few_args a)
 {
@@ -2596,23 +2593,19 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
         for (int i = i0; i < 2 * a.Mp * FEW_SLOTS; i += step) a.squares[i & 1][i / 2] = 0;
     }
     int D = DT ? DT : a.D, I = IT ? IT : a.I;
-    few_product<FEW_QKV, 2, DT> qkv;
-    const bf16 *W = a.weights + (size_t)a.pass[0].block * a.block;
-    few_call_in(a, W);
-    qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D);
 #pragma unroll 1
     for (int i = 0; i < a.count; i++) {
         few_turn(a, i - 1, i);
 #pragma unroll 1
         for (int layer = 0; layer < a.pass[i].layers; layer++) {
             const float *squares = layer ? a.squares[0] : NULL;
-            const bf16 *next = layer + 1 < a.pass[i].layers ? W + a.block
-                               : i + 1 < a.count            ? a.weights + (size_t)a.pass[i + 1].block * a.block
-                                                            : W;
+            const bf16 *W = a.weights + (size_t)(a.pass[i].block + layer) * a.block;
+            few_product<FEW_QKV, 2, DT> qkv;
             few_product<FEW_O, 2, DT> o;
             few_product<FEW_GATE_UP, 2, DT> gate_up;
             few_product<FEW_DOWN, 6, IT> down;
-            few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares, [&]() { few_call_in(a, next); });
+            few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares,
+                            [&]() { qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D); });
             few_arrive(a);
             o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
             few_wait(a, bit);
@@ -2620,11 +2613,8 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
             few_join<FEW_O, DT>(a, bit, part, factor, o, a.o, W + a.to[HRM_O_PROJ], D, 1, squares,
                                 [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
             few_swiglu<DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ], []() {});
-            few_join<FEW_DOWN, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1], [&]() {
-                down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
-                qkv.fetch_first(a, next + a.to[HRM_QKV_PROJ], 3 * D, D);
-            });
-            W = next;
+            few_join<FEW_DOWN, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1],
+                                   [&]() { down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I); });
         }
         few_arrive(a);
         few_wait(a, bit);
