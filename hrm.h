@@ -4496,7 +4496,9 @@ static void hrm__half_forward(const hrm__cpu_call *call, const hrm__half *v, con
     const hrm_real *x = v->x + first * N;
     hrm_real *y = v->y + first * N, *f = s->f, *h = s->h, *sums = norm ? s->sums : NULL;
     hrm__team alone = {0, 1, NULL};
-    if (call->w->d.dtype != HRM_FORWARD_BFLOAT16 && call->w->d.dtype != HRM_FORWARD_INT8) { /* each its columns of h, from gates and ups in its own cache */
+    hrm_forward_dtype dtype = call->w->d.dtype;
+    /* in float each thread makes its columns of h, from gates and ups in its own cache */
+    if (dtype != HRM_FORWARD_BFLOAT16 && dtype != HRM_FORWARD_INT8) {
         hrm__team_range(team, parts, 1, &b, &e);
         for (size_t i = b; i < e; i += some) {
             some = hrm__min_size(e - i, HRM__HALF_PARTS);

@@ -561,7 +561,7 @@ enum { WG_BOX_ROWS = 16, WG_BOX_COLUMNS = 64, WG_BOX = WG_BOX_ROWS * WG_BOX_COLU
 enum { WG_SHARED = WG_STAGES * WG_STAGE + WG_WARPS * WG_BOXES * WG_BOX + 1024 + 256 };
 constexpr int wg_cluster(bool trans) { return trans ? 2 : 1; }
 
-/* A and B; out; the residual; B by halves. END_SWIGLU_BACK: in is the gradient of gate and up, a2 and b2 its second product's */
+/* A and B; out; the residual; B by halves. END_SWIGLU_BACK: in: the gradient of gate and up; a2, b2: its second product's */
 struct wg_maps { CUtensorMap a, b, out, in, a2, b2; };
 
 __device__ __forceinline__ void barrier_init(uint32_t barrier, int count)
@@ -1503,7 +1503,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
                     float a = KV ? (e & 1 ? col_lse.y : col_lse.x) : row_lse[e >> 1],
                           d = KV ? (e & 1 ? col_delta.y : col_delta.x) : row_delta[e >> 1], p;
                     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(fmaf(s[n][e], x.scale_log2, -a)));
-                    if (mask && (c >= x.S || (x.causal && (KV ? r > c : c > r)))) p = 0;
+                    if (mask && (c >= x.S || (x.causal && (KV ? r > c : c > r)))) p = 0, d = 0; /* delta ends at S */
                     s[n][e] = p;
                     dp[n][e] = p * (dp[n][e] - d);
                 }
@@ -4517,7 +4517,7 @@ static hrm_status open_device(hrm_device *dev)
     CUDA_TRY(error, "running the first kernel");
     dev->chains = answer; /* compiled for sm_90a: the kernels of a chain do wait */
     const char *no_wgmma = getenv("HRM_CUDA_NO_WGMMA");
-    if (answer && dev->dtype != HRM_FORWARD_FLOAT16 && !(no_wgmma && no_wgmma[0] == '1')) {
+    if (answer && dev->dtype != HRM_FORWARD_FLOAT16 && dev->shared_most >= WG_SHARED && !(no_wgmma && no_wgmma[0] == '1')) {
         void *function = NULL;
         cudaDriverEntryPointQueryResult found;
         error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found);
@@ -4829,8 +4829,8 @@ struct work_plan {
 /* The most rows that few_passes() takes, 0 where it does not take the sizes. */
 static int few_rows(const hrm_dims *d, size_t element)
 {
-    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && !d->mixer && !d->mlp_norm && (d->head_dim == 32 || d->head_dim == 64) &&
-                 d->D <= FEW_D && d->I <= FEW_I && d->I % 32 == 0;
+    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && !d->mixer && !d->mlp_norm &&
+                 (d->head_dim == 32 || d->head_dim == 64) && d->D <= FEW_D && d->I <= FEW_I && d->I % 32 == 0;
     return takes ? min_int(d->B, FEW_POSITIONS / d->S) : 0;
 }
 
