@@ -4,8 +4,8 @@
  *        -gencode arch=compute_80,code=compute_80
  *
  * then compile the program with -DHRM_USE_CUDA and link hrm_cuda.o, cudart and the C++ library. CUDA 12.5 or later, compute
- * capability 8.0 and up. One GPU; HRM_CUDA_DEVICE=N in the environment chooses it. Nothing but the
- * CUDA runtime is needed; with -DHRM_USE_CUBLAS (and -lcublasLt) the products without a fused ending go to cuBLASLt.
+ * capability 8.0 and up. A model has one GPU; HRM_CUDA_DEVICE=N in the environment chooses it. Nothing but the CUDA runtime is
+ * needed; with -DHRM_USE_CUBLAS (and -lcublasLt) the products without a fused ending go to cuBLASLt.
  * HRM_CUDA_SYNC=1 in the environment waits after every kernel, so that a fault is reported under the kernel's own name.
  *
  * How a block runs. T is the type of activations, bfloat16, float16 or float; M = rows * S.
@@ -17,8 +17,8 @@
  *   s2  = r1 s1 + h Wd^T
  *
  * so a pass without gradient is five kernels a block, or one for all passes where rows are few (few_passes). RoPE, SwiGLU,
- * residual and norm are endings of the products. The pass
- * that is differentiated normalises in place, keeps qkv, o, lse, y1, y2 and recomputes the SwiGLU product on the way back.
+ * residual and norm are endings of the products. The pass that is differentiated normalises in place, keeps qkv, o, lse, y1, y2
+ * and recomputes the SwiGLU product on the way back.
  *
  * A mixer's block has the MLP's half twice, first with positions and channels exchanged: its stream is [B D,S'], S' being S up
  * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere. On Hopper, up

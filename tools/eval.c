@@ -154,10 +154,11 @@ static hrm_status vote_batch(eval_state *s, hrm_model *model, vote_arrays *a, in
     evaluation *e = s->e;
     hrm_solve_desc how;
     hrm_run_outputs outputs;
-    int N = e->votes, T = s->seq_len, n = a->batch.filled, correct, labelled;
+    int N = e->votes, cells = s->seq_len, n = a->batch.filled, correct, labelled;
+    size_t T = (size_t)cells, each = (size_t)N * T; /* tokens of a puzzle, of all its copies */
     memset(&how, 0, sizeof how);
     for (int i = 0; i < n * N; i++) {
-        vote_turn(&a->symmetries[i % N], a->batch.inputs + i / N * T, a->puzzles + i * T);
+        vote_turn(&a->symmetries[i % N], a->batch.inputs + (size_t)(i / N) * T, a->puzzles + (size_t)i * T);
         a->ids[i] = a->batch.puzzle_identifiers[i / N];
     }
     how.rows = n * N;
@@ -171,23 +172,25 @@ static hrm_status vote_batch(eval_state *s, hrm_model *model, vote_arrays *a, in
     hrm_status status = hrm_solve(model, a->puzzles, a->answers, &how);
     if (status != HRM_OK) return status;
     for (int i = 0; i < n; i++) {
-        int32_t *back = a->puzzles + i * N * T; /* whose copies are done with */
-        const int32_t *labels = a->batch.labels + i * T;
-        const hrm_solve_result *results = a->results + i * N;
+        int32_t *back = a->puzzles + (size_t)i * each; /* whose copies are done with */
+        const int32_t *labels = a->batch.labels + (size_t)i * T;
+        const hrm_solve_result *results = a->results + (size_t)i * (size_t)N;
+        int32_t *chosen = a->chosen + (size_t)i * T;
         int any = 0;
         for (int k = 0; k < N; k++) {
-            vote_back(&a->symmetries[k], a->answers + (i * N + k) * T, back + k * T);
-            any |= is_exact(back + k * T, labels, T, &correct, &labelled);
+            size_t at = (size_t)k * T;
+            vote_back(&a->symmetries[k], a->answers + (size_t)i * each + at, back + at);
+            any |= is_exact(back + at, labels, cells, &correct, &labelled);
             sums[4] += results[k].segments;
         }
-        int winner = votes_count(back, results, N, T, e->vote, NULL);
-        memcpy(a->chosen + i * T, back + winner * T, (size_t)T * sizeof *back);
+        int winner = votes_count(back, results, N, cells, e->vote, NULL);
+        memcpy(chosen, back + (size_t)winner * T, T * sizeof *back);
         a->q_halt[i] = results[winner].q_halt;
         a->q_continue[i] = results[winner].q_continue;
         a->steps[i] = results[winner].segments;
-        sums[2] += is_exact(back, labels, T, &correct, &labelled);
+        sums[2] += is_exact(back, labels, cells, &correct, &labelled);
         sums[3] += any;
-        sums[1] += is_exact(a->chosen + i * T, labels, T, &correct, &labelled);
+        sums[1] += is_exact(chosen, labels, cells, &correct, &labelled);
         sums[0] += labelled ? (double)correct / labelled : 0;
     }
     memset(&outputs, 0, sizeof outputs);

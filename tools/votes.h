@@ -85,20 +85,19 @@ static inline void vote_back(const vote_copy *v, const int32_t *answer, int32_t 
 static inline int votes_count(const int32_t *answers, const hrm_solve_result *results, int n, int cells, vote_rule rule,
                               int *agree)
 {
-    size_t bytes = (size_t)cells * sizeof *answers;
+    size_t T = (size_t)cells, bytes = T * sizeof *answers;
     int best = 0, most = 0, first = -1;
     for (int i = 0; i < n; i++) {
         if (results[i].halted && first < 0) first = i;
         int same = 0;
-        for (int k = 0; k < n; k++) same += memcmp(answers + (size_t)(i * cells), answers + (size_t)(k * cells), bytes) == 0;
+        for (int k = 0; k < n; k++) same += memcmp(answers + (size_t)i * T, answers + (size_t)k * T, bytes) == 0;
         int better = rule == VOTE_MAJORITY && same != most ? same > most : results[i].q_halt > results[best].q_halt;
         if (i == 0 || better) best = i, most = same;
     }
     if (rule == VOTE_FIRST && first >= 0) best = first;
     if (agree) {
         *agree = 0;
-        for (int k = 0; k < n; k++)
-            *agree += memcmp(answers + (size_t)(best * cells), answers + (size_t)(k * cells), bytes) == 0;
+        for (int k = 0; k < n; k++) *agree += memcmp(answers + (size_t)best * T, answers + (size_t)k * T, bytes) == 0;
     }
     return best;
 }

@@ -41,8 +41,8 @@ static const shape shapes[] = {
     {"head of 128, long", 150, 6, 300, 3, 256, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
     {"head of 128, one tile", 120, 6, 256, 3, 256, 2, 1, 1, 40, 16, 1, 0, 0, 0, 0, 0},
     {"head of 160", 40, 6, 320, 3, 320, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
-    {"head of 80, uneven tiles", 299, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1, 5.5e-2},
-    {"few rows, heads of 32", 30, 9, 96, 1, 96, 3, 2, 2, 5, 16, 4, 0, 0, 0, 0, 3e-2},
+    {"head of 80, uneven tiles", 299, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1, 5e-2},
+    {"few rows, heads of 32", 30, 9, 96, 1, 96, 3, 2, 2, 5, 16, 4, 0, 0, 0, 0, 2.5e-2},
     {"few rows, causal", 19, 9, 128, 1, 128, 2, 1, 1, 3, 16, 4, 1, 1, 0, 0, 0},
     {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1, 0},
     {"sudoku, full tiles", 81, 11, 512, 1, 512, 8, 1, 1, 56, 16, 4, 0, 0, 0, 2, 2.5e-2},
@@ -580,7 +580,7 @@ static void check_training(void)
         }
         printf("training 500 steps, %s: loss %.4f -> %.4f (CPU %.4f -> %.4f), first 20 within %.1e, mean difference %.1e\n",
                name, gpu[k][0], tail[0], cpu[0], tail[1], early, all);
-        CHECK(early < (k ? 2e-2 : 1e-3), "%s: the first 20 losses differ by %.2e", name, early);
+        CHECK(early < (k == 0 ? 1e-3 : k == 1 ? 2e-2 : 1e-2), "%s: the first 20 losses differ by %.2e", name, early);
         CHECK(fabs(tail[0] - tail[1]) < 0.1 * tail[1] + 0.02, "%s: the last 50 losses are %.4f, on the CPU %.4f", name, tail[0],
               tail[1]);
     }
