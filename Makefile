@@ -1,5 +1,5 @@
 # hrm.h needs a C compiler and make. Everything is built under build/.
-#   make            the command build/hrm and the examples        make demo     trains and solves 4x4 Sudoku
+#   make            the command build/hrm and the examples        make demo     solves 9x9 Sudoku, trains on 4x4
 #   make test       all tests                                     make bench    timings
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is

@@ -391,7 +391,7 @@ unset HRM_MODELS
 
 # how it is made, tiny: tools/make-model.sh from puzzles to the file
 HRM=$hrm PUZZLES=4 TEST_SIZE=2 MAX_DIFFICULTY=1 NUM_AUG=2 CONFIG=$root/examples/configs/sudoku_model.yaml DATA=made/data RUN=made/run MODEL=made/models/sudoku.safetensors \
-    sh "$root/tools/make-model.sh" $small global_batch_size=2 device=cpu steps=2 tensorboard=false > out 2> err < /dev/null
+    sh "$root/tools/make-model.sh" device=cpu threads=1 steps=2 global_batch_size=2 arch.hidden_size=16 arch.num_heads=2 tensorboard=false > out 2> err < /dev/null
 check "tools/make-model.sh" test $? -eq 0
 run info made/models/sudoku.safetensors
 check "its model is the recipe's, smaller, in bfloat16" test "$(grep -cE '^ +(mlp_t +true|H_layers +0|no_ACT_continue +true|hidden_size +16|dtype +BF16)' out)" -eq 5
