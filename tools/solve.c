@@ -302,8 +302,7 @@ static void show_puzzle(show *s)
                                "\033[31mclashes\033[0m\n"
                              : "[1] given, 1 found, 1* changed since the segment before, 1! clashes\n");
     if (!s->p->explained && !s->full)
-        printf("It halts once q_halt is above %s: then the model holds its answer for right.\n",
-               s->halt_only ? "0" : "q_continue");
+        printf("The model halts when it holds its answer for right: q_halt above %s.\n", s->halt_only ? "0" : "q_continue");
     s->p->explained = 1;
     for (int i = 0; i < s->p->cells; i++) givens += s->p->tokens[i] >= 2;
     if (s->p->kind == TASK_SUDOKU) printf("puzzle: %d givens\n", givens);
@@ -328,7 +327,7 @@ static void on_segment(void *user, int segment, int num_rows, const int32_t *row
     s->out.lines = 0;
     snprintf(name, sizeof name, "segment %d:", segment);
     printf("%-12s%5.2f s, %s, %d %s", name, tool_seconds() - s->began - s->slept,
-           q_text(q, &results[0], s->halt_only, 2), changed, s->out.before ? "changed" : "filled");
+           q_text(q, &results[0], s->halt_only, 2), changed, p->kind == TASK_SUDOKU && !s->out.before ? "filled" : "changed");
     if (wrong) printf(", %d clash", wrong);
     printf("%s\n", results[0].halted && !s->full ? ", halts" : "");
     draw(p, answers, &s->out);
@@ -590,7 +589,7 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
     }
     hrm_model_destroy(model);
     if (status == TOOL_OK && worst != TOOL_OK && c->votes == 1)
-        tool_note("not solved; votes=8 tries eight symmetric copies side by side and takes what most of them say");
+        tool_note("not solved; votes=8 takes what most of eight symmetric copies say");
     return status != TOOL_OK ? status : worst;
 }
 
