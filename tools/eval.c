@@ -1,4 +1,5 @@
 #include "eval.h"
+#include "grid.h"
 #include "progress.h"
 
 #include <stdio.h>
@@ -259,6 +260,7 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
 
     memset(&e->metrics, 0, sizeof e->metrics);
     e->rules = score_make(info->vocab_size, info->seq_len);
+    if (e->own) e->rules.task = SCORE_NONE;
     e->voted = e->votes > 1 || e->start_noise > 0;
     if (e->votes < 1) e->votes = 1;
     int allowed = evaluation_check_votes(e->votes, e->start_noise, e->rules.task);
@@ -429,6 +431,7 @@ static int run(config *c)
     }
     memset(&e, 0, sizeof e);
     e.title = "eval";
+    e.own = grid_is_own(c->data_path);
     e.batch_size = evaluation_batch_size(c);
     e.adaptive = c->halt == 1;
     e.max_steps = c->max_steps ? (int)c->max_steps : hrm_model_describe(model)->halt_max_steps;

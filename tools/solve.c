@@ -1,14 +1,13 @@
-/* hrm solve sudoku|maze|arc: puzzles from the arguments, a file or standard input; the answers, and whether they hold. */
-#include "config.h"
-#include "eval.h"
+/* hrm solve sudoku|maze|arc|grid: puzzles from the arguments, a file or standard input; the answers, and whether they hold. */
+#include "solve.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum task { TASK_SUDOKU, TASK_MAZE, TASK_ARC } task;
-static const char *const task_names[] = {"sudoku", "maze", "arc"};
+typedef enum task { TASK_SUDOKU, TASK_MAZE, TASK_ARC, TASK_GRID } task;
+static const char *const task_names[] = {"sudoku", "maze", "arc", "grid"};
 static score_task score_of(task kind)
 {
     return kind == TASK_SUDOKU ? SCORE_SUDOKU : kind == TASK_MAZE ? SCORE_MAZE : SCORE_ARC;
@@ -389,6 +388,91 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     return valid ? TOOL_OK : TOOL_ERROR;
 }
 
+/* ---- one answer a line, many puzzles at once ---------------------------------------------------------------------------- */
+typedef struct queue { /* of puzzles of one kind and size that are solved together */
+    puzzle    *puzzles;
+    solve_rows rows;
+    int32_t   *tokens, *ids;
+    int        room;
+    int64_t    told;
+} queue;
+
+static void queue_close(queue *q)
+{
+    free(q->puzzles);
+    free(q->tokens);
+    free(q->ids);
+    free(q->rows.answers);
+    free(q->rows.results);
+    free(q->rows.agree);
+}
+
+static int queue_open(queue *q, const config *c, const puzzle *p)
+{
+    size_t n = (size_t)(q->room = solve_rows_most(c, p->cells)), T = (size_t)p->cells;
+    q->puzzles = (puzzle *)calloc(n, sizeof *q->puzzles);
+    q->tokens = (int32_t *)calloc(n * T, sizeof *q->tokens);
+    q->ids = (int32_t *)calloc(n, sizeof *q->ids);
+    q->rows.answers = (int32_t *)calloc(n * T, sizeof *q->rows.answers);
+    q->rows.results = (hrm_solve_result *)calloc(n, sizeof *q->rows.results);
+    q->rows.agree = (int *)calloc(n, sizeof *q->rows.agree);
+    q->rows.cells = p->cells, q->rows.side = p->side, q->rows.task = score_of(p->kind);
+    q->rows.tokens = q->tokens, q->rows.identifiers = q->ids;
+    if (q->puzzles && q->tokens && q->ids && q->rows.answers && q->rows.results && q->rows.agree) return TOOL_OK;
+    return tool_error("no memory for %d puzzles", q->room);
+}
+
+static void answer_line(const puzzle *p)
+{
+    /* as the data sets have it: a Sudoku's digits, a maze's characters; an ARC grid as its task's file would */
+    int rows, columns;
+    if (p->kind == TASK_ARC) {
+        crop(p->answer, &rows, &columns);
+        printf("[");
+        for (int r = 0; r < rows; r++)
+            for (int i = 0; i < columns; i++)
+                printf("%s%d%s", i ? ", " : r ? ", [" : "[", p->answer[r * ARC_SIDE + i] - 2, i + 1 < columns ? "" : "]");
+        printf("]");
+    }
+    for (int i = 0; i < p->cells && p->kind != TASK_ARC; i++) {
+        int t = p->answer[i];
+        if (p->kind == TASK_MAZE) putchar(t >= 1 && t <= 5 ? "# SGo"[t - 1] : '?');
+        else putchar(t >= 2 && t <= p->side + 1 ? '0' + t - 1 : '.');
+    }
+}
+
+static int queue_flush(queue *q, const config *c, hrm_model *model, int *worst)
+{
+    /* solves what waits and tells it */
+    if (!q->rows.count) return TOOL_OK;
+    int status = solve_rows_run(c, model, &q->rows), halt_only = hrm_model_describe(model)->no_ACT_continue;
+    for (int i = 0; i < q->rows.count && status == TOOL_OK; i++) {
+        puzzle *p = &q->puzzles[i];
+        char verdict[160];
+        memcpy(p->answer, q->rows.answers + i * p->cells, (size_t)p->cells * sizeof *p->answer);
+        int valid = judge(p, verdict), unknown = p->kind == TASK_ARC && !p->known && valid;
+        if (!valid) *worst = TOOL_ERROR;
+        if (c->json) printf("{\"puzzle\": %lld, \"answer\": %s", (long long)++q->told, p->kind == TASK_ARC ? "" : "\"");
+        answer_line(p);
+        if (!c->json) printf("\n");
+        else if (p->kind != TASK_ARC) printf("\"");
+        if (c->json) solve_json_end(c, unknown ? -1 : valid, verdict, &q->rows.results[i], q->rows.agree[i], halt_only);
+    }
+    fflush(stdout);
+    q->rows.count = 0;
+    return status;
+}
+
+static int queue_add(queue *q, const config *c, hrm_model *model, const puzzle *p, int *worst)
+{
+    int status = q->room ? TOOL_OK : queue_open(q, c, p), i = q->rows.count;
+    if (status != TOOL_OK) return status;
+    memcpy(q->tokens + i * p->cells, p->tokens, (size_t)p->cells * sizeof *p->tokens);
+    q->ids[i] = p->identifier;
+    q->puzzles[i] = *p;
+    return ++q->rows.count == q->room ? queue_flush(q, c, model, worst) : TOOL_OK;
+}
+
 /* ---- the command ------------------------------------------------------------------------------------------------------ */
 static int load(config *c, const puzzle *p, hrm_model **model)
 {
@@ -438,7 +522,9 @@ static int solve_arc(config *c, puzzle *p, const char *text, size_t length, cons
     char where[TOOL_PATH];
     if (hrm_json_parse(&doc, text, length, file, NULL) != HRM_OK) return tool_failed();
     const hrm_json *root = hrm_json_root(doc), *test = hrm_json_get(root, "test");
-    int status = TOOL_OK, worst = TOOL_OK, number = 0;
+    int status = TOOL_OK, worst = TOOL_OK, number = 0, lines = c->lines || c->json;
+    queue q;
+    memset(&q, 0, sizeof q);
     if (!test || test->type != HRM_JSON_ARRAY || test->count == 0) status = tool_error("%s: no \"test\" pairs in it", file);
     if (status == TOOL_OK) status = arc_identifier(c, file, &p->identifier);
     for (const hrm_json *pair = status == TOOL_OK ? test->child : NULL; pair && status == TOOL_OK; pair = pair->next) {
@@ -446,9 +532,13 @@ static int solve_arc(config *c, puzzle *p, const char *text, size_t length, cons
         status = parse_arc(p, pair, where);
         if (status == TOOL_OK && !model) status = load(c, p, &model);
         if (status != TOOL_OK) break;
+        if (lines) status = queue_add(&q, c, model, p, &worst);
+        if (lines) continue;
         if (test->count > 1) printf("test %d of %zu\n", number, test->count);
         if (solve(c, model, p) != TOOL_OK) worst = TOOL_ERROR;
     }
+    if (lines && queue_flush(&q, c, model, &worst) != TOOL_OK) status = TOOL_ERROR;
+    queue_close(&q);
     hrm_model_destroy(model);
     hrm_json_close(doc);
     return status != TOOL_OK ? status : worst;
@@ -493,7 +583,10 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
 {
     hrm_model *model = NULL;
     char *rest = text;
-    int line = 1, first = 1, cells = 0, worst = TOOL_OK, status = TOOL_OK, number = 0;
+    int line = 1, first = 1, cells = 0, worst = TOOL_OK, status = TOOL_OK, number = 0, lines = c->lines || c->json;
+    queue q;
+    memset(&q, 0, sizeof q);
+    if (p->kind == TASK_GRID) return solve_grid(c, text, length, file);
     if (p->kind == TASK_ARC) return solve_arc(c, p, text, length, file);
     char *board = next_board(p->kind, &rest, &line, &first);
     if (!board) return p->kind == TASK_SUDOKU ? parse_sudoku(p, "", 1) : parse_maze(p, "");
@@ -508,11 +601,14 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
         next = next_board(p->kind, &rest, &line, &next_first);
         cells = p->cells;
         more |= next != NULL;
-        if (more) printf("%sboard %d\n", number ? "\n" : "", number + 1);
-        if (solve(c, model, p) != TOOL_OK) worst = TOOL_ERROR;
+        if (more && !lines) printf("%sboard %d\n", number ? "\n" : "", number + 1);
+        if (lines) status = queue_add(&q, c, model, p, &worst);
+        else if (solve(c, model, p) != TOOL_OK) worst = TOOL_ERROR;
         board = next;
         first = next_first;
     }
+    if (lines && queue_flush(&q, c, model, &worst) != TOOL_OK) status = TOOL_ERROR; /* those before a broken one too */
+    queue_close(&q);
     hrm_model_destroy(model);
     return status != TOOL_OK ? status : worst;
 }
@@ -521,6 +617,10 @@ static int is_file_name(task kind, const char *text)
 {
     /* something that no puzzle could be: a path, or letters that stand for no cell */
     if (kind == TASK_ARC) return *text != '{';
+    if (kind == TASK_GRID) { /* whose tokens may be anything */
+        const char *dot = strrchr(text, '.');
+        return dot && (strcmp(dot, ".txt") == 0 || strcmp(dot, ".json") == 0);
+    }
     for (const char *c = text; *c; c++)
         if (*c == '/' || *c == '\\' || (((*c | 32) >= 'a' && (*c | 32) <= 'z') && !(kind == TASK_MAZE && strchr("SGo", *c))))
             return 1;
@@ -551,11 +651,14 @@ static int run(config *c)
     int kind = -1;
     size_t length;
     const char *file;
-    for (int i = 0; i < 3 && c->num_positional > 0; i++)
+    for (int i = 0; i < 4 && c->num_positional > 0; i++)
         if (strcmp(c->positional[0], task_names[i]) == 0) kind = i;
     if (kind < 0)
-        return tool_usage("solve: expected sudoku, maze or arc%s%.60s", c->num_positional > 0 ? ", not " : " first",
+        return tool_usage("solve: expected sudoku, maze, arc or grid%s%.60s", c->num_positional > 0 ? ", not " : " first",
                           c->num_positional > 0 ? c->positional[0] : "");
+    if (c->lines + c->json + c->show_steps > 1)
+        return tool_usage("solve: %s and %s exclude each other", c->show_steps ? "--show-steps" : "--lines",
+                          c->json ? "--json" : "--lines");
     if (!*c->checkpoint) return tool_usage("solve: checkpoint=FILE is missing");
     for (int i = 1; i < c->num_positional; i++) {
         const char *word = c->positional[i];
