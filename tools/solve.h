@@ -23,7 +23,7 @@ int solve_rows_most(const config *c, int cells);                               /
 const char *solve_q_text(char text[64], const hrm_solve_result *r, int halt_only);
 /* The end of a line of --json, after its "answer": valid is 1, 0 or -1, not known. */
 void solve_json_end(const config *c, int valid, const char *verdict, const hrm_solve_result *r, int agree, int halt_only);
-void solve_json_text(const char *text); /* quoted */
+void solve_json_text(const char *text, int quotes); /* escaped, in quotes or without */
 
 /* hrm solve grid: `text` is what `file` holds. */
 int solve_grid(config *c, char *text, size_t length, const char *file);

@@ -181,27 +181,34 @@ static void grid_line(const grid_task *t, const grid_example *e, const int32_t *
     printf("\n");
 }
 
-static void grid_json_token_print(const char *text)
+static void grid_json_token(const char *text)
 {
     /* numbers as numbers, as far as JSON writes them so */
     const char *c = text + (*text == '-');
     size_t digits = strspn(c, "0123456789");
     if (digits > 0 && !c[digits] && (digits == 1 || *c != '0')) fputs(text, stdout);
-    else solve_json_text(text);
+    else solve_json_text(text, 1);
 }
 
 static void grid_json(const grid_task *t, const grid_example *e, const int32_t *answer)
 {
+    /* as the puzzle was given: characters as a text with its rows on lines, else lists of tokens, null where there is none */
     int flat = t->vocabulary.rows == 1;
-    printf("\"answer\": [");
+    printf("\"answer\": %s", t->words ? "[" : "\"");
     for (int i = 0; i < e->rows * e->cols; i++) {
         int32_t token = grid_token_at(t, e, answer, i);
-        if (!flat && i % e->cols == 0) printf("%s[", i ? "], " : "");
+        int first = i % e->cols == 0;
+        if (!t->words) {
+            if (i && first) printf("\\n");
+            solve_json_text(token ? t->vocabulary.tokens[token] : "?", 0);
+            continue;
+        }
+        if (!flat && first) printf("%s[", i ? "], " : "");
         else if (i) printf(", ");
-        if (token) grid_json_token_print(t->vocabulary.tokens[token]);
+        if (token) grid_json_token(t->vocabulary.tokens[token]);
         else printf("null");
     }
-    printf(flat ? "]" : "]]");
+    printf("%s", !t->words ? "\"" : flat ? "]" : "]]");
 }
 
 static int grid_judge(const grid_task *t, const grid_example *e, const int32_t *answer, char verdict[160])

@@ -70,14 +70,14 @@ const char *solve_q_text(char text[64], const hrm_solve_result *r, int halt_only
     return text;
 }
 
-void solve_json_text(const char *text)
+void solve_json_text(const char *text, int quotes)
 {
-    putchar('"');
+    if (quotes) putchar('"');
     for (const char *c = text; *c; c++) {
         if ((unsigned char)*c < 32) printf("\\u%04x", (unsigned)(unsigned char)*c);
         else printf("%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
     }
-    putchar('"');
+    if (quotes) putchar('"');
 }
 
 static void json_real(const char *key, float x)
@@ -89,7 +89,7 @@ static void json_real(const char *key, float x)
 void solve_json_end(const config *c, int valid, const char *verdict, const hrm_solve_result *r, int agree, int halt_only)
 {
     printf(", \"valid\": %s, \"verdict\": ", valid < 0 ? "null" : valid ? "true" : "false");
-    solve_json_text(verdict);
+    solve_json_text(verdict, 1);
     printf(", \"segments\": %d, \"halted\": %s", r->segments, r->halted ? "true" : "false");
     json_real("q_halt", r->q_halt);
     if (!halt_only) json_real("q_continue", r->q_continue);
