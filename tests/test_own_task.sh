@@ -18,7 +18,7 @@ while read -r command; do
     *' render '*)
         if grep -q 'libstb-dev' err; then echo "skipped: the picture, this build has no stb_image_write"
         else check "$command" test $status -eq 0 -a -s build/paint/paint.png; fi ;;
-    *' info '*) check "$command" grep -q '^  grids  *4 x 4 to 6 x 6 of # \. o$' out ;;
+    *' info '*) check "$command" grep -q '^  grids  *3 x 3 to 5 x 5 of # \. o$' out ;;
     *) check "$command: status $status" test $status -eq 0 ;;
     esac
     case $command in
@@ -46,7 +46,7 @@ m=checkpoint=alone/model.safetensors
 printf '....\n.x..\n....\n....\n' > wrong.txt
 refuse 1 'wrong.txt:2: "x" is no token of alone/model.safetensors' solve grid $m wrong.txt
 printf '.......\n' > wrong.txt
-refuse 1 'wrong.txt:1: the grid is 1 x 7, expected at most 6 x 6' solve grid $m wrong.txt
+refuse 1 'wrong.txt:1: the grid is 1 x 7, expected at most 5 x 5' solve grid $m wrong.txt
 printf '\n\n' > wrong.txt
 refuse 1 'wrong.txt: no grids' solve grid $m wrong.txt
 printf '....\n...\n' > wrong.txt
@@ -56,7 +56,7 @@ refuse 2 '--lines and --json exclude each other' solve grid $m --lines --json '.
 refuse 2 '--show-steps and --json exclude each other' solve grid $m --json --show-steps '....'
 refuse 1 'votes is 2' solve grid $m votes=2 '....' '.o..' '....' '....'
 run solve grid $m threads=1 '..' 'o.'
-check "a smaller grid is told" grep -q 'the grid is 2 x 2, smaller than the 4 x 4 of training' err
+check "a smaller grid is told" grep -q 'the grid is 2 x 2, smaller than the 3 x 3 of training' err
 run solve grid $m threads=1 --show-steps '....' '.o..' '....' '....'
 check "segments are shown" test "$(grep -c '^segment [0-9]' out)" -ge 1
 awk 'BEGIN { RS = ""; ORS = "\n\n" } NR <= 3' build/paint/test.txt > known.txt # with outputs: judged

@@ -682,8 +682,8 @@ static int run(config *c)
 
 static void print_usage(void)
 {
-    printf("usage: hrm solve sudoku|maze|arc checkpoint=FILE [PUZZLE] [--show-steps]\n"
-           "                 [KEY=VALUE…]\n\n"
+    printf("usage: hrm solve sudoku|maze|arc|grid checkpoint=FILE [PUZZLE] [--show-steps]\n"
+           "                 [--lines|--json] [KEY=VALUE…]\n\n"
            "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is\n"
            "also read without it:\n"
            "  sudoku  81 cells (or 36, 16) with . or 0 for blanks; a board drawn with |\n"
@@ -692,8 +692,11 @@ static void print_usage(void)
            "          several boards of either: a line each, or an empty line between them\n"
            "  arc     a task's JSON file; its name finds the task's embedding through\n"
            "          data_path's identifiers.json\n"
-           "--show-steps draws the board after every segment. The exit status is 0 when the\n"
-           "answer is valid, 1 when not.\n\n");
+           "  grid    of a task of your own: text or JSON as hrm data grid takes it, the\n"
+           "          outputs may be missing; the checkpoint carries its vocabulary\n"
+           "--show-steps draws the board after every segment. --lines prints one answer a\n"
+           "line and nothing else, --json one object a line; they solve many puzzles at a\n"
+           "time. The exit status is 0 when the answer is valid, 1 when not.\n\n");
     config_help(CONFIG_SOLVE);
 }
 
