@@ -1,6 +1,6 @@
-/* pictures.h - Sudokus, mazes, ARC grids and grids of other tokens as panels on a sheet, with titles and a legend. hrm.h, canvas.h and score.h come
- * before it. What carries meaning differs by shape or weight as well as by colour, and the colours are Okabe and Ito's; ARC's
- * own are the official ones, with the number of the colour in the cell.
+/* pictures.h - Sudokus, mazes, ARC grids and grids of other tokens as panels on a sheet, with titles and a legend. hrm.h,
+ * canvas.h and score.h come before it. What carries meaning differs by shape or weight as well as by colour, and the colours
+ * are Okabe and Ito's; ARC's own are the official ones, with the number of the colour in the cell.
  *
  *   picture_panel panels[2];
  *   panels[0] = picture_panel_make(PICTURE_SUDOKU, 9, inputs, NULL, NULL, "puzzle");
@@ -300,14 +300,15 @@ static inline void picture__arc(canvas *c, int x0, int y0, const picture_panel *
 static inline unsigned picture__token_colour(const picture_panel *p, int32_t token)
 {
     /* blanks white, other tokens pale and different as far as eight colours go: the text in the cell tells them */
-    static const unsigned pale[8] = {CANVAS_BLUE, CANVAS_VERMILION, CANVAS_GREEN, 0xE69F00, 0xCC79A7, 0x56B4E9, 0xF0E442, 0x000000};
+    static const unsigned pale[8] = {CANVAS_BLUE, CANVAS_VERMILION, CANVAS_GREEN, 0xE69F00,
+                                     0xCC79A7,    0x56B4E9,         0xF0E442,     CANVAS_BLACK};
     const char *text = p->tokens && token > 0 && token < p->vocabulary ? p->tokens[token] : NULL;
     if (token <= 0 || (text && text[0] && !text[1] && strchr(". _0", text[0]))) return CANVAS_WHITE;
     return canvas_mix(CANVAS_WHITE, pale[(token - 1) % 8], 0.3);
 }
 
-static inline void picture__token(canvas *c, double x, double y, double size, double room, const picture_panel *p, int32_t token,
-                                  unsigned colour)
+static inline void picture__token(canvas *c, double x, double y, double size, double room, const picture_panel *p,
+                                  int32_t token, unsigned colour)
 {
     /* its text, or its number where this font has not all its letters */
     char number[16];
@@ -334,10 +335,10 @@ static inline void picture__grid(canvas *c, int x0, int y0, const picture_panel 
         for (int x = 0; x < p->cols; x++) {
             int at = y * p->side + x, px = x0 + x * cell, py = y0 + y * cell, wrong = picture__grid_wrong(p, at);
             int32_t token = p->answer ? p->answer[at] : p->input[at];
-            double size = cell * 0.46;
+            double size = cell * 0.46, shift = wrong ? 0.43 : 0.5; /* room for the right one */
             canvas_rect(c, px, py, cell, cell, wrong ? PICTURE_WRONG : picture__token_colour(p, token));
-            picture__token(c, px + cell * (wrong ? 0.42 : 0.5), py + cell * (wrong ? 0.44 : 0.5), size, cell * (wrong ? 0.6 : 0.8),
-                           p, token, wrong ? CANVAS_VERMILION : CANVAS_BLACK);
+            picture__token(c, px + cell * shift, py + cell * shift, size, cell * (wrong ? 0.6 : 0.8), p, token,
+                           wrong ? CANVAS_VERMILION : CANVAS_BLACK);
             if (!wrong) continue; /* framed, with the right token in the corner */
             canvas_frame(c, px + 3, py + 3, cell - 5, cell - 5, cell / 20 > 1 ? cell / 20 : 1, CANVAS_VERMILION);
             picture__token(c, px + cell * 0.77, py + cell * 0.77, cell * 0.24, cell * 0.3, p, p->truth[at], CANVAS_BLACK);

@@ -191,7 +191,8 @@ static void render_grid_panels(const render_options *o, picture_panel *p, long i
     snprintf(title, sizeof title, "input %ld", index);
     p[0] = picture_panel_grid(v->cols, rows, cols, v->tokens, v->count, input, NULL, NULL, title);
     if (answer) p[1] = picture_panel_grid(v->cols, rows, cols, v->tokens, v->count, input, answer, label, "prediction");
-    p[answer ? 2 : 1] = picture_panel_grid(v->cols, rows, cols, v->tokens, v->count, input, label, NULL, answer ? "truth" : "output");
+    p[answer ? 2 : 1] =
+        picture_panel_grid(v->cols, rows, cols, v->tokens, v->count, input, label, NULL, answer ? "truth" : "output");
     if (answer) render_judge(&p[1], SCORE_NONE, input, answer, 0, wrong);
 }
 
@@ -238,7 +239,9 @@ static int render_draw(const render_options *o, const hrm_dataset *data)
     if (task == SCORE_NONE && !own)
         return tool_error("%s: boards of %d cells with a vocabulary of %d are no task known here; give --task", o->data,
                           info->seq_len, info->vocab_size);
-    if (!own && (!side || (task == SCORE_SUDOKU && side != 4 && side != 6 && side != 9) || (task == SCORE_MAZE && side > MAZE_MAX_SIZE)))
+    int fits = side && (task != SCORE_SUDOKU || side == 4 || side == 6 || side == 9) &&
+               (task != SCORE_MAZE || side <= MAZE_MAX_SIZE);
+    if (!own && !fits)
         return tool_error("%s: boards of %d cells cannot be drawn as %s", o->data, info->seq_len, score_task_name(task));
     if (o->index + o->count > info->total_examples)
         return tool_error("%s: the %s split has %lld examples, asked for %ld to %ld", o->data, o->split,
@@ -266,7 +269,7 @@ static int render_draw(const render_options *o, const hrm_dataset *data)
         if (own) judged.task = SCORE_NONE;
         for (size_t r = 0; r < rows; r++) {
             int one = 0;
-            const int32_t *input = tokens + r * T, *label = tokens + (rows + r) * T, *answer = answers ? answers + r * T : NULL;
+            const int32_t *input = tokens + r * T, *label = input + rows * T, *answer = answers ? answers + r * T : NULL;
             picture_panel *to = p + r * (size_t)panels;
             if (own) render_grid_panels(o, to, o->index + (long)r, input, label, answer, &one);
             else render_panels(to, task, side, o->index + (long)r, input, label, answer, &one);

@@ -43,7 +43,8 @@ static int grid_find_vocabulary(grid_task *t)
         else status = TOOL_ERROR;
     }
     hrm_tensors_close(file);
-    snprintf(where, sizeof where, "%.900s%s", text ? c->checkpoint : c->data_path, text ? ": " GRID_VOCABULARY : "/vocabulary.json");
+    if (text) snprintf(where, sizeof where, "%.900s: " GRID_VOCABULARY, c->checkpoint);
+    else snprintf(where, sizeof where, "%.900s/vocabulary.json", c->data_path);
     if (!text) status = grid_vocabulary_text(&t->vocabulary_text, &length, c->data_path);
     if (status != TOOL_OK) return status;
     if (!t->vocabulary_text)
