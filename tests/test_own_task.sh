@@ -86,11 +86,12 @@ good "trained" train data_path=like checkpoint_path=run_like steps=1 global_batc
 good "measured" eval checkpoint=run_like threads=1
 check "by no rules" sh -c '! grep -q rules out'
 good "with what they were trained on" train data_path=like load_checkpoint=run_like checkpoint_path=run_more steps=1 global_batch_size=2 threads=1 tensorboard=false
-check "nothing is said" sh -c '! grep -q "another vocabulary" err'
+check "nothing is said" sh -c '! grep -q "means something else" err'
 sed -i 's/5/6/' mine/train.txt mine/test.txt
 good "another vocabulary of that size" data grid --source-dir mine --output-dir other
 good "trained on" train data_path=other load_checkpoint=run_like checkpoint_path=run_other steps=1 global_batch_size=2 threads=1 tensorboard=false
-check "that is told" grep -q 'trained on another vocabulary' err
+check "that is told" grep -q 'other: token 5 is 6, but 5 in run_like/step_1.safetensors: what it learned means something else' err
+refuse 1 'other: token 5 is 6, but 5 in run_like/step_1.safetensors' eval checkpoint=run_like data_path=other
 sed -i 's/"1", //' like/vocabulary.json
 refuse 1 'vocabulary.json: 5 tokens, but vocab_size is 6' train data_path=like checkpoint_path=run_wrong steps=1
 echo "$passed passed, $failed failed"

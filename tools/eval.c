@@ -419,7 +419,10 @@ static int run(config *c)
     if (!*c->data_path)
         return tool_usage("eval: data_path=DIR is missing; no all_config.yaml beside %s names it", c->checkpoint);
     if (hrm_dataset_open(&data, c->data_path, "test", NULL) != HRM_OK) return tool_failed();
+    char said[300];
     status = evaluation_check_data(&stated, c->checkpoint, data, c->data_path);
+    if (status == TOOL_OK && grid_vocabulary_differs(said, c->checkpoint, c->data_path, &status))
+        status = tool_error("%s: %s in %s", c->data_path, said, c->checkpoint);
     if (status != TOOL_OK) {
         hrm_dataset_close(data);
         return status;

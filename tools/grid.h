@@ -49,6 +49,8 @@ int  grid_vocabulary_parse(grid_vocabulary *v, const char *text, size_t length, 
 void grid_vocabulary_close(grid_vocabulary *v);
 /* The text of DIR/vocabulary.json, freed by the caller; *text NULL when there is none. An exit status. */
 int  grid_vocabulary_text(char **text, size_t *length, const char *dir);
+/* Whether the numbers of DIR's tokens mean something else to a checkpoint, and what; *status: of what could not be read. */
+int  grid_vocabulary_differs(char said[300], const char *checkpoint, const char *dir, int *status);
 /* Whether a data set is of grids of one's own, with no rules but its labels. */
 int  grid_is_own(const char *dir);
 

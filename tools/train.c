@@ -627,14 +627,11 @@ static int start_from(train_run *r, const char *path, const hrm_model_desc *stat
     const hrm_model_desc *d = hrm_model_describe(r->model);
     hrm_model_desc desc = *stated;
     hrm_model *from;
-    hrm_tensors *file;
-    int status = TOOL_OK;
-    if (hrm_tensors_open(&file, path, NULL) != HRM_OK) return tool_failed();
-    const char *vocabulary = hrm_tensors_metadata(file, GRID_VOCABULARY);
-    if (vocabulary && (!r->vocabulary || strcmp(vocabulary, r->vocabulary) != 0))
-        tool_note("%s was trained on another vocabulary or other sizes than %s: tokens change their meaning", path,
-                  r->c->data_path);
-    hrm_tensors_close(file);
+    char said[300];
+    int status;
+    if (grid_vocabulary_differs(said, path, r->c->data_path, &status))
+        tool_note("%s: %s in %s: what it learned means something else here", r->c->data_path, said, path);
+    if (status != TOOL_OK) return status;
     if (d->no_puzzle_emb || d->num_puzzle_identifiers == stated->num_puzzle_identifiers)
         return hrm_model_load_weights(r->model, path) == HRM_OK ? TOOL_OK : tool_failed();
     desc.seq_len = d->seq_len, desc.halt_max_steps = d->halt_max_steps, desc.num_threads = d->num_threads;

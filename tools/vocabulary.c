@@ -1,6 +1,7 @@
 /* What the numbers of a grid stand for: see grid.h. */
 #include "grid.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,4 +58,49 @@ int grid_is_own(const char *dir)
 {
     char path[TOOL_PATH];
     return *dir && tool_join(path, dir, "vocabulary.json") && tool_exists(path);
+}
+
+static int first_difference(char said[300], const grid_vocabulary *a, const grid_vocabulary *b)
+{
+    int32_t most = a->count > b->count ? a->count : b->count;
+    if (a->rows != b->rows || a->cols != b->cols) {
+        snprintf(said, 300, "grids of %d x %d, but %d x %d", a->rows, a->cols, b->rows, b->cols);
+        return 1;
+    }
+    for (int32_t i = 1; i < most; i++) {
+        const char *x = i < a->count ? a->tokens[i] : "nothing", *y = i < b->count ? b->tokens[i] : "nothing";
+        if (i < a->count && i < b->count && strcmp(x, y) == 0) continue;
+        snprintf(said, 300, "token %d is %.60s, but %.60s", (int)i, x, y);
+        return 1;
+    }
+    return 0;
+}
+
+int grid_vocabulary_differs(char said[300], const char *checkpoint, const char *dir, int *status)
+{
+    grid_vocabulary ours, theirs;
+    hrm_tensors *file;
+    char *text, where[TOOL_PATH];
+    size_t length;
+    int differs = 0;
+    *status = grid_vocabulary_text(&text, &length, dir);
+    if (!text) return 0;
+    snprintf(where, sizeof where, "%.1000s/vocabulary.json", dir);
+    *status = grid_vocabulary_parse(&ours, text, length, where);
+    free(text);
+    if (*status != TOOL_OK) return 0;
+    if (hrm_tensors_open(&file, checkpoint, NULL) != HRM_OK) {
+        grid_vocabulary_close(&ours);
+        *status = tool_failed();
+        return 0;
+    }
+    const char *carried = hrm_tensors_metadata(file, GRID_VOCABULARY);
+    if (carried) *status = grid_vocabulary_parse(&theirs, carried, strlen(carried), checkpoint);
+    if (carried && *status == TOOL_OK) {
+        differs = first_difference(said, &ours, &theirs);
+        grid_vocabulary_close(&theirs);
+    }
+    hrm_tensors_close(file);
+    grid_vocabulary_close(&ours);
+    return differs;
 }
