@@ -271,7 +271,8 @@ static void check_ratings(const char *name, int min_rating, int max_rating)
         outside += sudoku_count_solutions(&s, puzzle, 2, found, &rating) != 1 || rating < min_rating || rating > max_rating;
         lower += 2 * rating < min_rating + max_rating;
     }
-    CHECK(w.batch.rows > 0 && outside == 0, "%d of %d rated outside %d to %d", outside, (int)w.batch.rows, min_rating, max_rating);
+    CHECK(w.batch.rows > 0 && outside == 0, "%d of %d rated outside %d to %d", outside, (int)w.batch.rows, min_rating,
+          max_rating);
     CHECK(4 * lower > w.batch.rows && 4 * lower < 3 * w.batch.rows, "%d of %d in the lower half", lower, (int)w.batch.rows);
     free_whole(&w);
 }
@@ -420,7 +421,8 @@ static void test_sudoku_sources(void)
     write_csv("csv/train.csv", "q,a,rating\n" Q9 "," A9 ",7\n");
     CHECK_REFUSED(1, "no row of a rating of at least 8", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 8",
                   dir, dir);
-    CHECK_REFUSED(1, "no row of a rating of 0 to 6", "sudoku --output-dir %s/out --source-dir %s/csv --max-difficulty 6", dir, dir);
+    CHECK_REFUSED(1, "no row of a rating of 0 to 6", "sudoku --output-dir %s/out --source-dir %s/csv --max-difficulty 6", dir,
+                  dir);
     CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 7 --max-difficulty 30", dir, dir);
     check_sudoku("out", "train", 9, 1, 1, 0, 0, NULL, 0);
     remove_tree("out");

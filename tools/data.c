@@ -668,8 +668,8 @@ static const char data__help[] =
     "                        dead ends of a search that fills in naked and hidden\n"
     "                        singles and else tries the first cell with the fewest\n"
     "                        candidates\n"
-    "  --max-difficulty N    sudoku: only puzzles rated N or less; those generated are\n"
-    "                        then of every rating between the two (least 0)\n"
+    "  --max-difficulty N    sudoku: only puzzles rated N or less; those generated\n"
+    "                        are then of every rating between the two (least 0)\n"
     "  --min-path N          maze, generated: cells of the shortest path, both ends\n"
     "                        counted [110 for 30x30, less for smaller]\n"
     "  --subsample-size N    N rows of train.csv, at random [all]\n"
@@ -840,9 +840,11 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         if (o->givens > o->size * o->size)
             return tool_usage("data sudoku: --givens is %lld, more than the cells", (long long)o->givens);
         if (o->givens >= 0 && (o->min_difficulty > 0 || o->max_difficulty >= 0))
-            return tool_usage("data sudoku: --givens and --%s-difficulty exclude each other", o->min_difficulty > 0 ? "min" : "max");
+            return tool_usage("data sudoku: --givens and --%s-difficulty exclude each other",
+                              o->min_difficulty > 0 ? "min" : "max");
         if (o->max_difficulty >= 0 && o->max_difficulty < o->min_difficulty)
-            return tool_usage("data sudoku: --max-difficulty is %lld, less than --min-difficulty", (long long)o->max_difficulty);
+            return tool_usage("data sudoku: --max-difficulty is %lld, less than --min-difficulty",
+                              (long long)o->max_difficulty);
     }
     if (kind == 2 && o->source_dir && o->size >= 0) return tool_usage("data maze: --size goes with --generate");
     if (kind == 8 && o->tokens && strcmp(o->tokens, "characters") != 0 && strcmp(o->tokens, "words") != 0)

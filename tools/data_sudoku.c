@@ -126,9 +126,9 @@ static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudo
             }
             if (!ok) {
                 progress_clear(&p);
-                status = tool_error("no Sudoku of size %lld with a rating of %lld or more was found: ask for a lower --%s-difficulty",
-                                    (long long)b->o->size, (long long)(most >= 0 ? most : b->o->min_difficulty),
-                                    most >= 0 ? "max" : "min");
+                status = tool_error(
+                    "no Sudoku of size %lld with a rating of %lld or more was found: ask for a lower --%s-difficulty",
+                    (long long)b->o->size, (long long)(most >= 0 ? most : b->o->min_difficulty), most >= 0 ? "max" : "min");
             } else if (!added) {
                 progress_clear(&p);
                 status = tool_error("only %lld different puzzles of size %lld were found: ask for fewer",

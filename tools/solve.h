@@ -20,7 +20,7 @@ int solve_rows_run(const config *c, hrm_model *model, const solve_rows *rows); /
 int solve_rows_most(const config *c, int cells);                               /* at once, within reasonable memory */
 
 /* "q_halt 1.234, q_continue -2.345" */
-const char *solve_q_text(char text[64], const hrm_solve_result *r, int halt_only);
+const char *solve_q_text(char text[64], const hrm_solve_result *r, int halt_only, int digits);
 /* The end of a line of --json, after its "answer": valid is 1, 0 or -1, not known. */
 void solve_json_end(const config *c, int valid, const char *verdict, const hrm_solve_result *r, int agree, int halt_only);
 void solve_json_text(const char *text, int quotes); /* escaped, in quotes or without */

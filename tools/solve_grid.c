@@ -14,7 +14,7 @@ typedef struct grid_task {
     grid_list       list;
     hrm_model      *model;
     int             words, width; /* how answers are written: blanks between tokens; the widest token */
-    int             halt_only, colour, lines; /* lines: drawn, to be drawn over */
+    int             halt_only, over, colour, lines; /* on a terminal over the last `lines`, in colours */
     const grid_example *shown;
 } grid_task;
 
@@ -234,13 +234,13 @@ static void grid_on_segment(void *user, int segment, int num_rows, const int32_t
     grid_task *t = (grid_task *)user;
     char q[64];
     if (num_rows < 1 || rows[0] != 0) return;
-    if (t->colour && t->lines) printf("\033[%dA\033[J", t->lines);
-    t->lines = 1;
-    printf("segment %d: %s\n", segment, solve_q_text(q, &results[0], t->halt_only));
+    if (t->over && t->lines) printf("\033[%dA\033[J", t->lines); /* the lines about segments stay above the grid */
+    t->lines = 0;
+    printf("segment %d: %s\n", segment, solve_q_text(q, &results[0], t->halt_only, 2));
     grid_draw(t, t->shown, answers);
-    if (!t->colour) printf("\n");
+    if (!t->over) printf("\n");
     fflush(stdout);
-    if (t->colour) tool_sleep(0.2);
+    if (t->over) tool_sleep(0.3);
 }
 
 static int grid_tell(grid_task *t, int64_t number, const solve_rows *rows, int k)
@@ -259,10 +259,10 @@ static int grid_tell(grid_task *t, int64_t number, const solve_rows *rows, int k
         grid_json(t, e, answer);
         solve_json_end(c, valid, verdict, r, rows->agree[k], t->halt_only);
     } else {
-        if (t->colour && t->lines) printf("\033[%dA\033[J", t->lines);
+        if (t->over && t->lines) printf("\033[%dA\033[J", t->lines);
         if (c->votes > 1) snprintf(votes, sizeof votes, ", %d of %d copies agree", rows->agree[k], (int)c->votes);
         grid_draw(t, e, answer);
-        printf("%d segment%s, %s%s%s; %s\n", r->segments, r->segments == 1 ? "" : "s", solve_q_text(q, r, t->halt_only),
+        printf("%d segment%s, %s%s%s; %s\n", r->segments, r->segments == 1 ? "" : "s", solve_q_text(q, r, t->halt_only, 3),
                r->halted ? "" : " (did not halt by itself)", votes, verdict);
     }
     fflush(stdout);
@@ -315,7 +315,8 @@ int solve_grid(config *c, char *text, size_t length, const char *file)
     grid_task t;
     memset(&t, 0, sizeof t);
     t.c = c;
-    t.colour = tool_is_terminal(1);
+    t.over = tool_terminal_codes(1);
+    t.colour = t.over && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
     int status = grid_find_vocabulary(&t);
     if (status == TOOL_OK) status = grid_read(&t, text, length, file);
     if (status == TOOL_OK) status = grid_load(&t);

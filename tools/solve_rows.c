@@ -63,10 +63,10 @@ int solve_rows_run(const config *c, hrm_model *model, const solve_rows *rows)
     return status;
 }
 
-const char *solve_q_text(char text[64], const hrm_solve_result *r, int halt_only)
+const char *solve_q_text(char text[64], const hrm_solve_result *r, int halt_only, int digits)
 {
-    if (halt_only) snprintf(text, 64, "q_halt %.3f", (double)r->q_halt);
-    else snprintf(text, 64, "q_halt %.3f, q_continue %.3f", (double)r->q_halt, (double)r->q_continue);
+    if (halt_only) snprintf(text, 64, "q_halt %.*f", digits, (double)r->q_halt);
+    else snprintf(text, 64, "q_halt %.*f, q_continue %.*f", digits, (double)r->q_halt, digits, (double)r->q_continue);
     return text;
 }
 
