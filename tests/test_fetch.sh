@@ -106,6 +106,33 @@ P
     told 1 'could not be downloaded' maze-hard none
     check "what is not there leaves nothing" test -z "$(ls none)"
 
+    rm no_ranges
+    if command -v curl > /dev/null && command -v wget > /dev/null; then # the other one, as where there is no curl
+        mkdir tools
+        for t in sh sed cut sort xargs find sha256sum mkdir rm mv tail tr basename wget; do ln -s "$(command -v $t)" tools/$t; done
+        usual=$PATH
+        echo 100 > break
+        PATH=$work/tools
+        get sudoku-extreme other
+        status=$?
+        PATH=$usual
+        check "wget: a part is kept" test $status -eq 1 -a "$(wc -c < other/train.csv.part)" -eq 100
+        rm break
+        : > requests
+        PATH=$work/tools
+        get sudoku-extreme other
+        status=$?
+        PATH=$usual
+        check "and goes on" test $status -eq 0
+        check "where it stopped" grep -q 'train.csv 100$' requests
+        check "the file" cmp -s other/train.csv $sudoku/train.csv
+        PATH=$work/tools
+        get maze-hard none
+        status=$?
+        PATH=$usual
+        check "what is not there" test $status -eq 1 -a -z "$(ls none)"
+    fi
+
     at=$(sed -n 's/^ *archive victorvikram\/ConceptARC \([0-9a-f]*\) .*/\1/p' "$fetch")
     concept=www/victorvikram/ConceptARC/archive
     mkdir -p $concept ConceptARC-$at/corpus/Count
