@@ -2,11 +2,13 @@
 
 All of the interface is in `_declarations`, which was read out of the header when the package was built.
 """
+import contextlib
 import ctypes
 import os
+import signal
 import sys
 import threading
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type, Union
 
 from . import _declarations as declared
 
@@ -118,17 +120,32 @@ def check(status: int) -> None:
 
 # ---- objects -------------------------------------------------------------------------------------------------------------
 class Handle:
-    """One object of the library. It is destroyed when nothing refers to its handle any more, so whoever needs the object keeps
-    the handle: a trainer's keeps its model's. A handle refers to handles alone, never to what a user may put into a circle."""
+    """One object of the library, destroyed when its handle and all who hold it are gone: a trainer holds its model. Who is last
+    is counted, for when a circle of objects is collected Python calls their finalizers in any order. (Lists, since adding to one
+    and taking from it are whole operations for any thread.)"""
 
     def __init__(self, pointer: int, destroy: Callable[[Any], None], *keep: Any):
         self.pointer, self.destroy, self.keep = pointer, destroy, keep
+        self.holds = [True]  # the handle's own, which is taken last
+        for other in keep:
+            if isinstance(other, Handle):
+                other.holds.append(False)
+
+    def release(self) -> None:
+        if self.holds.pop():
+            self.end()
+
+    def end(self) -> None:
+        self.destroy(self.pointer)
+        for other in self.keep:
+            if isinstance(other, Handle):
+                other.release()
 
     def __reduce__(self) -> Any:
         raise TypeError("an object of the library cannot be pickled or copied: save it to a file and load it")
 
     def __del__(self) -> None:
-        self.destroy(self.pointer)
+        self.release()
 
 
 class ModelHandle(Handle):
@@ -137,45 +154,41 @@ class ModelHandle(Handle):
     def __init__(self, pointer: int):
         super().__init__(pointer, api.model_destroy)
         self.lock, self.thread = threading.Lock(), 0
-        self.retired: List[Tuple[Callable[[Any], None], int]] = []  # runs and trainers let go of during a call
+        self.retired: List[Callable[[], None]] = []  # ends of runs and trainers that were let go of during a call
 
     def call(self, f: Callable[..., int], *arguments: Any) -> int:
         me = threading.get_ident()
         if self.thread == me and self.lock.locked():
             raise RuntimeError("the model is at work: it cannot be used inside a call of its own")
-        with self.lock:
-            try:
-                self.thread = me
-                return f(*arguments)
-            finally:
-                self.thread = 0
-                self.clear()
+        try:
+            with self.lock:
+                try:
+                    self.thread = me
+                    return f(*arguments)
+                finally:
+                    self.thread = 0
+        finally:
+            self.clear()
 
     def clear(self) -> None:
-        while self.retired:
-            destroy, pointer = self.retired.pop()
-            destroy(pointer)
-
-    def __del__(self) -> None:
-        self.clear()
-        super().__del__()
+        while self.retired and self.lock.acquire(False):
+            try:
+                while self.retired:
+                    self.retired.pop()()
+            finally:
+                self.lock.release()
 
 
 class WorkHandle(Handle):
-    """A run or a trainer of a model; when it is let go of while the model is at work it is destroyed after that."""
+    """A run or a trainer of a model, destroyed in a turn of its own."""
 
     def __init__(self, pointer: int, destroy: Callable[[Any], None], model: ModelHandle, *keep: Any):
         super().__init__(pointer, destroy, model, *keep)
         self.model = model
 
-    def __del__(self) -> None:
-        if self.model.lock.acquire(False):
-            try:
-                self.destroy(self.pointer)
-            finally:
-                self.model.lock.release()
-        else:
-            self.model.retired.append((self.destroy, self.pointer))
+    def end(self) -> None:
+        self.model.retired.append(super().end)
+        self.model.clear()
 
 
 class Owner:
@@ -192,6 +205,24 @@ class Owner:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def interrupts_later() -> Iterator[List[Any]]:
+    """Inside, an interrupt is put into the list instead of being raised, which a callback from the library could not pass on.
+    It comes at the end. Only the main thread is interrupted."""
+    noted: List[Any] = []
+    before = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    if not callable(before):
+        yield noted
+        return
+    signal.signal(signal.SIGINT, lambda *args: noted.append(args))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if noted:
+        before(*noted[0])
 
 
 def fspath(path: Path) -> bytes:

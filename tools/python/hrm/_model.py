@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from . import _config, _text
 from ._data import IGNORED, Bools, Dataset, Floats, Ints, tokens
-from ._library import (CANCELLED, CODES, FOLDER, STRUCTS, ArgumentError, FileError, ModelHandle, Owner, Path, WorkHandle, api,
-                       check, fspath, make, metadata)
+from ._library import (CANCELLED, CODES, FOLDER, OK, STRUCTS, ArgumentError, FileError, ModelHandle, Owner, Path, WorkHandle,
+                       api, check, fspath, interrupts_later, make, metadata)
 
 
 @dataclass(frozen=True)
@@ -313,16 +313,16 @@ class Model(Owner):
             try:
                 if callback is not None:
                     callback(done, total, Metrics._of(so_far.contents))
-                return CODES["HRM_OK"]
             except BaseException as e:  # the library is between here and whoever wants it
                 raised.append(e)
-                return CANCELLED
+            return CANCELLED if raised or interrupts else OK
 
         desc = make("hrm_evaluate_desc", batch_size=batch_size, adaptive=int(not _is_full(halt)),
                     max_steps=_steps(halt_max_steps), max_examples=0 if examples is None else examples)
         desc.on_batch = keep = type(desc.on_batch)(on_batch)
         handle, source, metrics = self._handle, data._handle, make("hrm_metrics")
-        status = handle.call(api.evaluate, handle.pointer, source.pointer, desc, metrics)
+        with interrupts_later() as interrupts:
+            status = handle.call(api.evaluate, handle.pointer, source.pointer, desc, metrics)
         del keep
         if raised:
             raise raised[0]
