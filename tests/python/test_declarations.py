@@ -31,10 +31,11 @@ def compiled(lines):
 
 
 KEYS = r"""
-#define INT(T, key, field, standard, low, high, none, help) \
-    printf("%s INT %zu %.17g %.17g %.17g %zu %s\n", key, offsetof(T, field), (double)(standard), (double)(low), (double)(high), offsetof(T, none), help);
-#define FLOAT(T, key, field, standard, low, high, none, help) \
-    printf("%s FLOAT %zu %.17g %.17g %.17g %zu %s\n", key, offsetof(T, field), (double)(standard), (double)(low), (double)(high), offsetof(T, none), help);
+#define NUMBER(kind, T, key, field, standard, low, high, none, help) \
+    printf("%s " kind " %zu %.17g %.17g %.17g %zu %s\n", key, offsetof(T, field), (double)(standard), (double)(low), \
+           (double)(high), offsetof(T, none), help);
+#define INT(...)   NUMBER("INT", __VA_ARGS__)
+#define FLOAT(...) NUMBER("FLOAT", __VA_ARGS__)
 #define WORD(T, key, field, words, help) printf("%s WORD %zu %s %s\n", key, offsetof(T, field), words, help);
 #define FLAG(T, key, field, help) printf("%s FLAG %zu %s\n", key, offsetof(T, field), help);
 #define KEY(T, kind, ...) kind(T, __VA_ARGS__)
@@ -57,7 +58,8 @@ class Declarations(unittest.TestCase):
             body.append('printf("%s %%zu\\n", sizeof(%s));' % (name, name))
             expected.append("%s %d" % (name, ctypes.sizeof(struct)))
             for field, kind, length in fields:
-                body.append('printf("%s %%zu %%zu\\n", offsetof(%s, %s), sizeof(((%s *)0)->%s));' % (field, name, field, name, field))
+                body.append('printf("%s %%zu %%zu\\n", offsetof(%s, %s), sizeof(((%s *)0)->%s));'
+                            % (field, name, field, name, field))
                 f = getattr(struct, field)
                 expected.append("%s %d %d" % (field, f.offset, f.size))
                 target = text(kind, "(*p)[%d]" % length if length else "*p") if isinstance(kind, str) else text(kind, "*p")

@@ -69,8 +69,9 @@ class TestPackage(Messages):
             hrm.load("data")
         with self.refused(ValueError, "hiden_size", 'did you mean "hidden_size"'):
             hrm.Model(seq_len=16, vocab_size=6, hiden_size=3)
-        for keys, text in ((dict(hidden_size=0), "hidden_size is 0, expected 1 to 65536"), (dict(hidden_size=1.5), "whole number"),
-                           (dict(hidden_size="many"), "whole number"), (dict(dropout=2), "dropout is 2, expected 0 to 0.99"),
+        for keys, text in ((dict(hidden_size=0), "hidden_size is 0, expected 1 to 65536"),
+                           (dict(hidden_size=1.5), "whole number"), (dict(hidden_size="many"), "whole number"),
+                           (dict(dropout=2), "dropout is 2, expected 0 to 0.99"),
                            (dict(loss_type="mse"), "softmax_cross_entropy"), (dict(mlp_t="perhaps"), "True or False"),
                            (dict(arch="faster"), "hrm_v1 or trm"), (dict(device="tpu"), "cpu or cuda"),
                            (dict(hidden_size=10, num_heads=3), "num_heads")):
@@ -78,8 +79,6 @@ class TestPackage(Messages):
                 hrm.Model(**{"seq_len": 16, "vocab_size": 6, **keys})
         with self.refused(hrm.ArgumentError, "hidden_size is 16", "32"):
             hrm.load("nine/step_1.safetensors", hidden_size=32)
-        with self.refused(hrm.DeviceError):
-            hrm.Model(seq_len=16, vocab_size=6, device="cuda")
         with self.refused(hrm.ArgumentError, "zero byte"):
             hrm.load("a\0b")
         m = hrm.Model(seq_len=16, vocab_size=6, **TINY)
@@ -145,7 +144,8 @@ class TestModel(Messages):
         self.assertEqual(out[:3].replace(" ", ""), answer[:2])
         self.assertEqual([c for c in out if c in "|\n+-"], [c for c in drawn if c in "|\n+-"])
         self.assertEqual(m.solve([flat, flat.replace(".", "0")]), [answer] * 2)
-        for bad, text in (("12", "2 cells, expected 16"), ("x" * 16, 'line 1 of the puzzle: "x"'), ("5" * 16, '"5" is none of')):
+        for bad, text in (("12", "2 cells, expected 16"), ("x" * 16, 'line 1 of the puzzle: "x"'),
+                          ("5" * 16, '"5" is none of')):
             with self.refused(hrm.ArgumentError, text):
                 m.solve(bad)
         maze = hrm.Model(seq_len=25, vocab_size=6, **TINY)
@@ -203,7 +203,8 @@ class TestModel(Messages):
         fresh = hrm.Model(config=m.config, seed=9, threads=1)
         fresh.load_state_dict(weights)
         np.testing.assert_array_equal(fresh.solve(x), m.solve(x))
-        for bad, text in (({"inner.nothing": 1}, "no tensor inner.nothing"), ({"inner.lm_head.weight": np.ones((2, 2))}, "[2, 2]")):
+        for bad, text in (({"inner.nothing": 1}, "no tensor inner.nothing"),
+                          ({"inner.lm_head.weight": np.ones((2, 2))}, "[2, 2]")):
             with self.refused(hrm.ArgumentError, text):
                 fresh.load_state_dict(bad)
         self.assertEqual(hrm.load("nine").seq_len, 81)  # of a folder its newest step
@@ -275,7 +276,8 @@ class TestDataset(Messages):
         with self.refused(hrm.ArgumentError, "identifier"):
             m.solve(x, puzzle_identifiers=[3] * 10)
         for inputs, labels, keys, text in (
-                (x, y[:5], {}, "[5, 16]"), (x[0], y[0], {}, "[16]"), (x + 300, y, {}, "values from"), (x * 1.0, y, {}, "float64"),
+                (x, y[:5], {}, "[5, 16]"), (x[0], y[0], {}, "[16]"), (x + 300, y, {}, "values from"),
+                (x * 1.0, y, {}, "float64"),
                 (x, y, dict(vocab_size=3), "the vocabulary"), (x, y, dict(puzzle_identifiers=[0]), "expected 10"),
                 (x, y, dict(puzzle_indices=[0, 5]), "puzzle_indices"), (x, y, dict(puzzle_indices=[0, 50]), "puzzle_indices"),
                 (x, y, dict(group_indices=[[0]]), "group_indices"), (x[:0], y[:0], {}, "vocab_size")):
@@ -308,8 +310,9 @@ class TestTrainer(Messages):
         t.train()
         by_command = hrm.load("four/step_5.safetensors")
         self.assertEqual(by_command.config, t.model.config)
+        off = 0 if os.environ.get("HRM_OBJECTS") else 1e-5  # another compiler rounds otherwise
         for name, values in by_command.state_dict().items():
-            np.testing.assert_array_equal(values, t.model.state_dict()[name], name)
+            np.testing.assert_allclose(values, t.model.state_dict()[name], off, off, err_msg=name)
 
     def test_train(self):
         t = self.trainer(lr=3e-3, lr_warmup_steps=0)
@@ -395,6 +398,27 @@ class TestTrainer(Messages):
         m.solve(x[:3])
 
 
+class TestCuda(Messages):
+    def test_cuda(self):
+        keys = dict(hidden_size=128, num_heads=2, H_layers=1, L_layers=1, halt_max_steps=2, seed=4)
+        try:
+            hrm.Model(seq_len=16, vocab_size=6, device="cuda", **keys)
+        except hrm.DeviceError as e:
+            self.skipTest(str(e))
+        x = boards(8)
+        cpu = hrm.Model(seq_len=16, vocab_size=6, **keys)
+        for kind, near in (("float32", 1e-3), ("bfloat16", 0.1)):
+            m = hrm.Model(seq_len=16, vocab_size=6, device="cuda", forward_dtype=kind, **keys)
+            head = m.state_dict()["inner.lm_head.weight"]
+            for s, c in zip(m.segments(x, states=True), cpu.segments(x, states=True)):
+                np.testing.assert_allclose(s.states[0, :, m.puzzle_positions:] @ head.T, s.logits, atol=near / 5)
+                self.assertLess(abs(s.states - c.states).mean(), near)
+            t = hrm.Trainer("data/sudoku4", model=m, steps=4, global_batch_size=16)
+            self.assertEqual(t.train(steps=4).step, 4)
+            self.assertEqual(m.solve(x).shape, x.shape)
+            self.assertEqual(m.evaluate("data/sudoku4", examples=20).count, 20)
+
+
 class TestLifetimes(Messages):
     def test_closed(self):
         m = hrm.Model(seq_len=16, vocab_size=6, **TINY)
@@ -404,8 +428,9 @@ class TestLifetimes(Messages):
         with d, hrm.Trainer(d, steps=3, global_batch_size=4, **TINY) as t:
             t.step()
         for use in (lambda: m.solve(boards(1)), lambda: m.save("x"), lambda: m.state_dict(), lambda: d[0], lambda: t.step(),
-                    lambda: t.steps_done, lambda: next(d.training_batches(2)), lambda: hrm.Model(d), lambda: m.segments(boards(1)),
-                    lambda: hrm.Trainer(d), lambda: hrm.Trainer("data/sudoku4", model=m), lambda: t.save("x")):
+                    lambda: t.steps_done, lambda: next(d.training_batches(2)), lambda: hrm.Model(d),
+                    lambda: m.segments(boards(1)), lambda: hrm.Trainer(d), lambda: hrm.Trainer("data/sudoku4", model=m),
+                    lambda: t.save("x")):
             with self.refused(hrm.ArgumentError, "is closed"):
                 use()
         m.close(), d.close(), t.close()

@@ -1,7 +1,8 @@
 """Builds the package: hrm.h compiled into a library beside the Python files, its declarations read out of it, and the model
 that comes with it, where there is one. A source distribution holds all three.
 
-HRM_OBJECTS="…/hrm.o …/hrm_cuda.o" links these instead of compiling; LDFLAGS may name what they need. CC and CFLAGS are heard.
+HRM_OBJECTS="…/hrm.o …/hrm_cuda.o" links these, of the same hrm.h, instead of compiling; LDFLAGS may name what they need. CC
+and CFLAGS are heard.
 """
 import os
 import shlex
@@ -63,11 +64,17 @@ class BuildLibrary(build_ext):
             ext.extra_link_args = shlex.split(os.environ.get("LDFLAGS", "")) + ["-pthread"]
             ext.libraries = ["m"]
         super().build_extension(ext)
-        beside = Path(self.get_ext_fullpath(ext.name)).parent
-        (beside / "_declarations.py").write_text(generate(TEXT), encoding="utf-8")
+        self.bring_along(Path(self.get_ext_fullpath(ext.name)).parent)
+
+    def copy_extensions_to_source(self):  # of an editable installation
+        super().copy_extensions_to_source()
+        self.bring_along(Path(self.get_finalized_command("build_py").get_package_dir("hrm")))
+
+    def bring_along(self, folder):
+        (folder / "_declarations.py").write_text(generate(TEXT), encoding="utf-8")
         if MODEL.exists():
-            self.mkpath(str(beside / "models"))
-            self.copy_file(str(MODEL), str(beside / "models"))
+            self.mkpath(str(folder / "models"))
+            self.copy_file(str(MODEL), str(folder / "models"))
 
 
 class SourceDistribution(sdist):

@@ -121,8 +121,8 @@ def check(status: int) -> None:
 # ---- objects -------------------------------------------------------------------------------------------------------------
 class Handle:
     """One object of the library, destroyed when its handle and all who hold it are gone: a trainer holds its model. Who is last
-    is counted, for when a circle of objects is collected Python calls their finalizers in any order. (Lists, since adding to one
-    and taking from it are whole operations for any thread.)"""
+    is counted, for when a circle of objects is collected Python calls their finalizers in any order. (In a list, since adding
+    to one and taking from it are whole operations for any thread.)"""
 
     def __init__(self, pointer: int, destroy: Callable[[Any], None], *keep: Any):
         self.pointer, self.destroy, self.keep = pointer, destroy, keep
