@@ -30,6 +30,8 @@ good "9x9 boards" data sudoku --generate 8 --size 9 --output-dir data/sudoku
 good "a 9x9 model" train data_path=data/sudoku checkpoint_path=nine steps=1 global_batch_size=4 threads=1 $tiny
 cp nine/step_1.safetensors repo/models/sudoku.safetensors
 good "4x4 boards" data sudoku --generate 200 --size 4 --givens 8 --output-dir data/sudoku4
+mkdir mine && printf '#..\n.#.\n->\n#oo\n.#o\n\n...\n#..\n->\nooo\n#oo\n' > mine/train.txt
+good "grids" data grid --source-dir mine --output-dir data/mine
 good "trained by the command" train data_path=data/sudoku4 checkpoint_path=four arch=fast arch.hidden_size=16 arch.num_heads=2 \
     arch.H_cycles=2 arch.L_cycles=2 arch.loss.loss_type=stablemax_cross_entropy arch.loss.label_smoothing=0 \
     arch.halt_max_steps=3 optimizer=adam_atan2 global_batch_size=16 steps=5 lr=3e-3 beta1=0.8 ema_from=2 seed=7 threads=2

@@ -154,8 +154,38 @@ class TestModel(Messages):
         other = hrm.Model(seq_len=5, vocab_size=4, **TINY)
         with self.refused(hrm.ArgumentError, "set its vocabulary"):
             other.solve("abcab")
-        other.vocabulary = "abcd"
-        self.assertLessEqual(set(other.solve("ab cab")), set("abcd "))
+        other.vocabulary = "abc"
+        self.assertLessEqual(set(other.solve("ab cab")), set("?abc "))
+        other.vocabulary = ["one", "two", "three"]
+        self.assertEqual(len(other.solve("one  two three\none one").split()), 5)
+
+    def test_own_task(self):
+        d = hrm.Dataset("data/mine")
+        m = hrm.Model(d, **TINY)
+        self.assertEqual((m.vocabulary.rows, m.vocabulary.columns, m.vocabulary.tokens), (2, 3, ("#", ".", "o")))
+        m.save("own.safetensors")
+        n = hrm.load("own.safetensors", threads=1)
+        self.assertEqual(n.vocabulary.text, m.vocabulary.text)
+        out = n.solve("#..\n\n.#.\n")
+        self.assertEqual([len(line) for line in out.split("\n")], [3, 0, 3, 0])
+        tokens = n.solve(np.array([1, 2, 2, 2, 1, 2]))
+        self.assertEqual(out.replace("\n", ""), "".join("?#.o"[t] for t in tokens))
+        small = n.solve("#.\n..")  # at the top left of the largest
+        tokens = n.solve(np.array([1, 2, 0, 2, 2, 0]))
+        self.assertEqual(small.replace("\n", ""), "".join("?#.o"[tokens[i]] for i in (0, 1, 3, 4)))
+        for bad, text in (("#..\n.#.\n...", "3 rows"), ("#...", "4 cells"), ("#.\n.", "1 to 2 cells"),
+                          ("#x", '"x" is none of # . o')):
+            with self.refused(hrm.ArgumentError, text):
+                n.solve(bad)
+        with self.refused(hrm.ArgumentError, "2 x 3, but the model's have 16"):
+            n.vocabulary.encode("#", 16)
+        with hrm.Trainer(d, model=m, steps=1, global_batch_size=2) as t:
+            t.save("own_state.safetensors")
+        with open("own_state.safetensors", "rb") as f:
+            self.assertIn(b"hrm.vocabulary", f.read())
+        m.save("bad.safetensors", metadata={"hrm.vocabulary": "[]"})
+        with self.refused(hrm.FormatError, "bad.safetensors: no vocabulary"):
+            hrm.load("bad.safetensors")
 
     def test_segments(self):
         m, x = self.m, boards(4)

@@ -17,10 +17,12 @@ from ._data import Batch, Dataset
 from ._declarations import VERSION as __version__
 from ._library import ArgumentError, DeviceError, Error, FileError, FormatError, NotFiniteError, OutOfMemoryError
 from ._model import Metrics, Model, Segment, Solution, load
+from ._text import Vocabulary
 from ._train import Trainer
 
 __all__ = ["ARCHS", "ArgumentError", "Batch", "Dataset", "DeviceError", "Error", "FileError", "FormatError", "Metrics", "Model",
-           "NotFiniteError", "OutOfMemoryError", "Segment", "Solution", "Trainer", "load", "__version__"]
+           "NotFiniteError", "OutOfMemoryError", "Segment", "Solution", "Trainer", "Vocabulary", "load",
+           "__version__"]
 
 for _name in __all__:  # where they are found, for messages and help()
     if isinstance(globals()[_name], type):

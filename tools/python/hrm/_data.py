@@ -1,5 +1,6 @@
 """Data sets: folders that `hrm data` made, or arrays in memory."""
 import ctypes
+import os
 from typing import Any, Iterator, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
@@ -57,11 +58,12 @@ class Dataset(Owner):
     def __init__(self, path: Path, split: str = "train"):
         pointer = ctypes.c_void_p()
         check(api.dataset_open(ctypes.byref(pointer), fspath(path), fspath(split), None))
-        self._take(pointer)
+        self._take(pointer, os.fsdecode(path))
 
-    def _take(self, pointer: Any, *keep: Any) -> None:
+    def _take(self, pointer: Any, path: Optional[str], *keep: Any) -> None:
         self._owned = Handle(pointer.value, api.dataset_close, *keep)
         info = api.dataset_describe(pointer).contents
+        self.path = path  #: the folder; None of arrays
         self.seq_len: int = info.seq_len  #: tokens of a puzzle
         self.vocab_size: int = info.vocab_size  #: kinds of tokens
         self.num_puzzle_identifiers: int = info.num_puzzle_identifiers  #: rows that a puzzle table needs
@@ -127,7 +129,7 @@ class Dataset(Owner):
         data = cls.__new__(cls)
         pointer = ctypes.c_void_p()
         check(api.dataset_from_arrays(ctypes.byref(pointer), arrays, make("hrm_dataset_desc", check_tokens=1)))
-        data._take(pointer, *keep)
+        data._take(pointer, None, *keep)
         return data
 
     @property

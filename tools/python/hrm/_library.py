@@ -230,9 +230,3 @@ def fspath(path: Path) -> bytes:
     if b"\0" in name:
         raise ArgumentError("a path with a zero byte: %r" % path)
     return name
-
-
-def metadata(more: Optional[Dict[str, str]]) -> Tuple[Any, int]:
-    """An array of hrm_metadata and its length."""
-    pairs = [(k.encode(), v.encode()) for k, v in (more or {}).items()]
-    return (STRUCTS["hrm_metadata"] * max(1, len(pairs)))(*pairs), len(pairs)

@@ -3,16 +3,17 @@ import ctypes
 import os
 import re
 from dataclasses import dataclass, fields
-from typing import (Any, Callable, Dict, Iterator, List, Literal, Mapping, NamedTuple, Optional, Tuple, Union,
-                    overload)
+from typing import (Any, Callable, Dict, Iterator, List, Literal, Mapping, NamedTuple, Optional, Sequence, Tuple,
+                    Union, overload)
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _config, _text
+from . import _config
 from ._data import IGNORED, Bools, Dataset, Floats, Ints, tokens
 from ._library import (CANCELLED, CODES, FOLDER, OK, STRUCTS, ArgumentError, FileError, ModelHandle, Owner, Path, WorkHandle,
-                       api, check, fspath, interrupts_later, make, metadata)
+                       api, check, fspath, interrupts_later, make)
+from ._text import Vocabulary, vocabulary_of
 
 
 @dataclass(frozen=True)
@@ -96,21 +97,18 @@ class Model(Owner):
     """
 
     _owned: Optional[ModelHandle]
-    #: which character is which token, for puzzles as texts; None where that is not known. It may be set.
-    vocabulary: Optional[str]
-
     def __init__(self, data: Optional[Dataset] = None, config: Optional[Mapping[str, Any]] = None, **keys: Any):
         said = _config.gather(_config.MODEL_NAMES, config, keys)
-        desc = make("hrm_model_desc")
+        desc, vocabulary = make("hrm_model_desc"), None
         if data is not None:
-            handle = data._handle
+            handle, vocabulary = data._handle, read_vocabulary(data)
             desc = api.model_desc_for(handle.pointer)
         _config.fill_model(desc, said)
         pointer = ctypes.c_void_p()
         check(api.model_create(ctypes.byref(pointer), desc))
-        self._take(pointer)
+        self._take(pointer, vocabulary)
 
-    def _take(self, pointer: Any) -> None:
+    def _take(self, pointer: Any, vocabulary: Optional[Vocabulary]) -> None:
         self._owned = ModelHandle(pointer.value)
         desc = api.model_describe(pointer).contents
         self.seq_len: int = desc.seq_len  #: tokens of a puzzle
@@ -120,7 +118,7 @@ class Model(Owner):
         self.parameters: int = api.model_parameters(pointer)  #: trained ones, without the puzzle table
         #: every key with its value, defaults filled in: Model(config=m.config) makes another one like it
         self.config: Dict[str, Any] = _config.tell(desc, _config.MODEL)
-        self.vocabulary = _text.guess(self.seq_len, self.vocab_size)
+        self.vocabulary = vocabulary or Vocabulary.guess(self.seq_len, self.vocab_size)
         per_puzzle = desc.puzzle_emb_len or -(-desc.puzzle_emb_ndim // desc.hidden_size)
         #: P, those of the puzzle's own embedding, which come before the tokens' in a state
         self.puzzle_positions: int = per_puzzle if desc.puzzle_emb_ndim else 0
@@ -130,6 +128,16 @@ class Model(Owner):
         if self._owned is None:
             raise ArgumentError("the model is closed")
         return self._owned
+
+    @property
+    def vocabulary(self) -> Optional[Vocabulary]:
+        """What each token stands for, for puzzles as texts; None where that is not known. It may be set: to a text of
+        characters or a list of words, of tokens 1, 2, …"""
+        return self._vocabulary
+
+    @vocabulary.setter
+    def vocabulary(self, value: Union[Vocabulary, Sequence[str], None]) -> None:
+        self._vocabulary = vocabulary_of(value)
 
     def __repr__(self) -> str:
         return "<hrm.Model: %d parameters, %d tokens, vocabulary %d>" % (self.parameters, self.seq_len, self.vocab_size)
@@ -141,9 +149,15 @@ class Model(Owner):
         kinds = {"float32": "HRM_F32", "bfloat16": "HRM_BF16", "float16": "HRM_F16"}
         if dtype not in kinds:
             raise ArgumentError("dtype is %r, expected %s" % (dtype, " or ".join(kinds)))
-        pairs, count = _pairs(metadata)
+        pairs, count = self._metadata(metadata)
         handle = self._handle
         check(handle.call(api.model_save_as, handle.pointer, fspath(path), CODES[kinds[dtype]], pairs, count))
+
+    def _metadata(self, more: Optional[Mapping[str, str]]) -> Tuple[Any, int]:
+        """What files of the model carry besides the library's own, as an array of hrm_metadata and its length."""
+        carried = {"hrm.vocabulary": self.vocabulary.text} if self.vocabulary and self.vocabulary.text else {}
+        pairs = [(k.encode(), v.encode()) for k, v in {**carried, **(more or {})}.items()]
+        return (STRUCTS["hrm_metadata"] * max(1, len(pairs)))(*pairs), len(pairs)
 
     def load_weights(self, path: Path) -> None:
         """Takes the weights of a checkpoint of the same shapes, all of them or, on an error, none."""
@@ -186,12 +200,12 @@ class Model(Owner):
         if isinstance(texts, (list, tuple)) and texts and all(isinstance(t, str) for t in texts):
             vocabulary = self.vocabulary
             if vocabulary is None:
-                raise ArgumentError("which character is which token is not known of this model: set its vocabulary, or give "
-                                    "arrays")
-            read = [_text.encode(t, vocabulary, self.seq_len) for t in texts]
+                raise ArgumentError("what its tokens stand for is not known of this model: set its vocabulary, or give arrays")
+            read = [vocabulary.encode(t, self.seq_len) for t in texts]
+            decode = vocabulary.decode
 
             def write(answers: Ints) -> Any:
-                out = [_text.decode(a, str(vocabulary), t, places) for a, t, (_, places) in zip(answers, texts, read)]
+                out = [decode(a, t, spans) for a, t, (_, spans) in zip(answers, texts, read)]
                 return out[0] if isinstance(puzzles, str) else out
 
             return np.stack([t for t, _ in read]), write
@@ -330,10 +344,6 @@ class Model(Owner):
         return Metrics._of(metrics)
 
 
-def _pairs(more: Optional[Mapping[str, str]]) -> Tuple[Any, int]:
-    return metadata(dict(more or {}))
-
-
 def _steps(halt_max_steps: Optional[int]) -> int:
     if halt_max_steps is None:
         return 0
@@ -348,6 +358,15 @@ def _is_full(halt: str) -> bool:
     return halt == "full"
 
 
+def read_vocabulary(data: Dataset) -> Optional[Vocabulary]:
+    """Of a data set of grids or sequences of one's own."""
+    path = None if data.path is None else os.path.join(data.path, "vocabulary.json")
+    if path is None or not os.path.isfile(path):
+        return None
+    with open(path, encoding="utf-8") as f:
+        return Vocabulary.parse(f.read(), path)
+
+
 def load(path: Optional[Path] = None, config: Optional[Mapping[str, Any]] = None, **keys: Any) -> Model:
     """A model from a checkpoint: safetensors, or PyTorch's of the public HRM and TRM code; of a run's folder its newest step.
     Without a path the Sudoku model that comes with hrm.
@@ -358,8 +377,14 @@ def load(path: Optional[Path] = None, config: Optional[Mapping[str, Any]] = None
     said = _config.gather(_config.MODEL_NAMES, config, keys)
     desc = make("hrm_model_desc")
     _config.fill_model(desc, said)
+    name = fspath(shipped() if path is None else _newest(path))
     model = Model.__new__(Model)
-    pointer = ctypes.c_void_p()
-    check(api.model_load(ctypes.byref(pointer), fspath(shipped() if path is None else _newest(path)), desc))
-    model._take(pointer)
+    pointer, file = ctypes.c_void_p(), ctypes.c_void_p()
+    check(api.model_load(ctypes.byref(pointer), name, desc))
+    model._take(pointer, None)
+    check(api.tensors_open(ctypes.byref(file), name, None))
+    text = api.tensors_metadata(file, b"hrm.vocabulary")
+    api.tensors_close(file)
+    if text is not None:
+        model.vocabulary = Vocabulary.parse(text.decode("utf-8", "replace"), os.fsdecode(name))
     return model

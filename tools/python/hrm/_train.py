@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Union
 from . import _config
 from ._data import Dataset
 from ._library import END, ArgumentError, Owner, Path, WorkHandle, api, check, fspath, make
-from ._model import Metrics, Model, _pairs
+from ._model import Metrics, Model
 
 
 class Trainer(Owner):
@@ -119,7 +119,7 @@ class Trainer(Owner):
     def save(self, path: Path, *, metadata: Optional[Mapping[str, str]] = None) -> None:
         """Writes all that is needed to go on as if never stopped, in one file: weights, moments, carry, position in the data.
         The weights alone, for solving, are `trainer.model.save`."""
-        pairs, count = _pairs(metadata)
+        pairs, count = self.model._metadata(metadata)
         handle = self._handle
         check(handle.model.call(api.trainer_save, handle.pointer, fspath(path), pairs, count))
 
