@@ -127,7 +127,8 @@ class TestModel(Messages):
                           (x[None], "expected [rows, 16]"), (x + 2**40, "values from")):
             with self.refused(hrm.ArgumentError, text):
                 m.solve(bad)
-        for keys in (dict(halt="never"), dict(halt_max_steps=0), dict(batch_size=0), dict(puzzle_identifiers=[0]),
+        for keys in (dict(halt="never"), dict(halt_max_steps=0), dict(halt_max_steps=2**31), dict(batch_size=0),
+                     dict(copies=0), dict(puzzle_identifiers=[0]),
                      dict(puzzle_identifiers=[1] * 9), dict(start_noise=-1.0)):
             with self.refused(hrm.ArgumentError):
                 m.solve(x, **keys)
@@ -261,6 +262,9 @@ class TestModel(Messages):
         with self.assertRaisesRegex(RuntimeError, "at work"):
             self.m.evaluate(data, callback=again)
         self.assertEqual(self.m.evaluate(data).accuracy, r.accuracy)
+        for keys in (dict(examples=0), dict(batch_size=0), dict(halt="never")):
+            with self.refused(hrm.ArgumentError, next(iter(keys))):
+                self.m.evaluate(data, **keys)
         with self.refused(hrm.ArgumentError):
             self.m.evaluate(hrm.Dataset("data/sudoku", "test"))
 
@@ -470,8 +474,8 @@ class TestLifetimes(Messages):
         t = hrm.Trainer(hrm.Dataset("data/sudoku4"), steps=4, global_batch_size=4, **TINY)
         handle = weakref.ref(t.model._handle)
         t.step()
-        m = t.model
-        m.close()
+        t.model.close(), t.data.close()
+        gc.collect()
         self.assertIsNotNone(handle())
         self.assertEqual(t.step().step, 2)
         t.close()

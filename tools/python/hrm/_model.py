@@ -257,15 +257,13 @@ class Model(Owner):
         ids = self._identifiers(puzzle_identifiers, rows)
         answers = np.empty_like(inputs)
         results = (STRUCTS["hrm_solve_result"] * max(rows, 1))()
-        if batch_size < 1 or copies < 1:
-            raise ArgumentError("batch_size is %d and copies %d, expected 1 or more" % (batch_size, copies))
-        at_once = -(-batch_size // copies) * copies
+        at_once = -(-_some("batch_size", batch_size) // _some("copies", copies)) * copies
         handle = self._handle
         for first in range(0, rows, at_once):
             part = slice(first, min(rows, first + at_once))
             desc = make("hrm_solve_desc", rows=part.stop - first, puzzle_identifiers=ids[part].ctypes.data,
-                        max_steps=_steps(halt_max_steps), no_halting=int(_is_full(halt)), start_noise=start_noise,
-                        copies=copies, noise_seed=noise_seed)
+                        max_steps=_some("halt_max_steps", halt_max_steps), no_halting=int(_is_full(halt)),
+                        start_noise=start_noise, copies=copies, noise_seed=noise_seed)
             desc.results = ctypes.pointer(results[first])
             check(handle.call(api.solve, handle.pointer, inputs[part].ctypes.data, answers[part].ctypes.data, desc))
         if not details:
@@ -281,7 +279,7 @@ class Model(Owner):
         inputs, _ = self._read(puzzles)
         rows, handle = inputs.shape[0], self._handle
         ids = self._identifiers(puzzle_identifiers, rows)
-        last = _steps(halt_max_steps) or self.halt_max_steps
+        last = _some("halt_max_steps", halt_max_steps) or self.halt_max_steps
         if last > self.halt_max_steps:
             raise ArgumentError("halt_max_steps is %d, the model's %d: load it with more" % (last, self.halt_max_steps))
         pointer = ctypes.c_void_p()
@@ -331,8 +329,8 @@ class Model(Owner):
                 raised.append(e)
             return CANCELLED if raised or interrupts else OK
 
-        desc = make("hrm_evaluate_desc", batch_size=batch_size, adaptive=int(not _is_full(halt)),
-                    max_steps=_steps(halt_max_steps), max_examples=0 if examples is None else examples)
+        desc = make("hrm_evaluate_desc", batch_size=_some("batch_size", batch_size), adaptive=int(not _is_full(halt)),
+                    max_steps=_some("halt_max_steps", halt_max_steps), max_examples=_some("examples", examples))
         desc.on_batch = keep = type(desc.on_batch)(on_batch)
         handle, source, metrics = self._handle, data._handle, make("hrm_metrics")
         with interrupts_later() as interrupts:
@@ -344,12 +342,11 @@ class Model(Owner):
         return Metrics._of(metrics)
 
 
-def _steps(halt_max_steps: Optional[int]) -> int:
-    if halt_max_steps is None:
-        return 0
-    if halt_max_steps < 1:
-        raise ArgumentError("halt_max_steps is %d, expected 1 or more" % halt_max_steps)
-    return halt_max_steps
+def _some(name: str, value: Optional[int]) -> int:
+    """A number that the library has an int for; None: 0, which is its default."""
+    if value is not None and not 1 <= value < 2**31:
+        raise ArgumentError("%s is %d, expected 1 to 2147483647" % (name, value))
+    return value or 0
 
 
 def _is_full(halt: str) -> bool:

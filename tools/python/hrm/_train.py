@@ -70,7 +70,8 @@ class Trainer(Owner):
 
     def step(self) -> Optional[Metrics]:
         """One update; its metrics, or None once all steps are done."""
-        handle, source, metrics = self._handle, self.data._handle, make("hrm_metrics")
+        handle, metrics = self._handle, make("hrm_metrics")
+        _, source = handle.keep
         status = handle.model.call(api.trainer_step, handle.pointer, source.pointer, metrics)
         if status == END:
             return None
