@@ -32,6 +32,7 @@ cp nine/step_1.safetensors repo/models/sudoku.safetensors
 good "4x4 boards" data sudoku --generate 200 --size 4 --givens 8 --output-dir data/sudoku4
 mkdir mine && printf '#..\n.#.\n->\n#oo\n.#o\n\n...\n#..\n->\nooo\n#oo\n' > mine/train.txt
 good "grids" data grid --source-dir mine --output-dir data/mine
+good "a model of them" train data_path=data/mine checkpoint_path=own steps=1 global_batch_size=2 threads=1 $tiny
 good "trained by the command" train data_path=data/sudoku4 checkpoint_path=four arch=fast arch.hidden_size=16 arch.num_heads=2 \
     arch.H_cycles=2 arch.L_cycles=2 arch.loss.loss_type=stablemax_cross_entropy arch.loss.label_smoothing=0 \
     arch.halt_max_steps=3 optimizer=adam_atan2 global_batch_size=16 steps=5 lr=3e-3 beta1=0.8 ema_from=2 seed=7 threads=2
@@ -70,5 +71,7 @@ for t in "$root"/tests/python/test_*.py; do
         grep -v '^test_.* ok$' err | tail -40
     fi
 done
+run solve grid checkpoint=own.safetensors mine/train.txt --lines # its answers are wrong
+check "a model of Python's in the command" test "$(grep -c '^[#.o?][#.o?]*/[#.o?]*$' out)" -eq 2
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

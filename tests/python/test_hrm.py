@@ -167,6 +167,7 @@ class TestModel(Messages):
         m.save("own.safetensors")
         n = hrm.load("own.safetensors", threads=1)
         self.assertEqual(n.vocabulary.text, m.vocabulary.text)
+        self.assertEqual(hrm.load("own").vocabulary.text, m.vocabulary.text)  # by the command
         out = n.solve("#..\n\n.#.\n")
         self.assertEqual([len(line) for line in out.split("\n")], [3, 0, 3, 0])
         tokens = n.solve(np.array([1, 2, 2, 2, 1, 2]))
