@@ -122,7 +122,7 @@ static hrm_status render_predictions(int32_t *answers, const char *path, const h
 /* What was right about an answer, in words. */
 static void render_judge(picture_panel *p, score_task task, const int32_t *input, const int32_t *answer, int side, int wrong)
 {
-    char rules[32] = "", size[64];
+    char rules[32] = "", size[sizeof p->note];
     int optimal = 0;
     if (task == SCORE_SUDOKU) snprintf(rules, sizeof rules, "%s", score_sudoku(input, answer, side) ? "valid" : "not valid");
     if (task == SCORE_MAZE)
