@@ -35,7 +35,7 @@ typedef struct picture_panel {
     const int32_t *input, *answer, *truth;  /* [side * side]; answer and truth may be NULL */
     const char *const *tokens;              /* of a grid: what its numbers stand for, [vocabulary] */
     int            vocabulary;
-    char           title[64], note[64];     /* above and below */
+    char           title[64], note[96];     /* above and below */
 } picture_panel;
 
 enum { PICTURE_ARC_SIDE = 30, PICTURE_WALL = 0x565C64, PICTURE_GIVEN = 0xE6E6E6, PICTURE_WRONG = 0xFBE3D4 };
