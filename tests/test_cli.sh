@@ -298,7 +298,7 @@ refuse 1 'the puzzle has 15 cells' solve sudoku checkpoint=whole/step_480.safete
 refuse 1 'row 1, column 2: 7, expected 1 to 4' solve sudoku checkpoint=whole/step_480.safetensors 17..............
 refuse 1 'is no digit' solve sudoku checkpoint=whole/step_480.safetensors '1?..............'
 refuse 1 'vocab_size is 6' solve sudoku checkpoint=whole/step_480.safetensors $(printf '%081d' 0)
-refuse 2 'expected sudoku, maze or arc' solve chess checkpoint=x
+refuse 2 'expected sudoku, maze, arc or grid' solve chess checkpoint=x
 refuse 2 'checkpoint=FILE is missing; a model comes with hrm for sudoku alone' solve maze 1234
 
 # a model that has learned to copy what is given: a full board stays valid, one that breaks a rule does not
