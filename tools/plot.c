@@ -412,7 +412,7 @@ static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name, in
         canvas_style title = canvas_style_make(14, CANVAS_INK, CANVAS_LEFT);
         title.weight = 0.17;
         canvas_text(c, PLOT_LEFT, 40, name, title);
-        snprintf(c->title, sizeof c->title, "%.150s: learning curves", name);
+        snprintf(c->title, sizeof c->title, "%.140s: learning curves", name);
         plot_summary(run, text, sizeof text);
         canvas_text(c, PLOT_LEFT, 64, text, canvas_style_make(10, CANVAS_GREY, CANVAS_LEFT));
     }

@@ -485,7 +485,7 @@ static int render_tell_story(const render_options *o, const render_board *b, con
         for (size_t i = 0; i < T; i++) s->changed += s->answer[i] != before[i];
         s->clashes = b->task == SCORE_SUDOKU ? picture_clashes(b->tokens, s->answer, b->side, clash) : 0;
     }
-    snprintf(subtitle, sizeof subtitle, "%.160s: %d segment%s, %s", run->model, last->segments, last->segments == 1 ? "" : "s",
+    snprintf(subtitle, sizeof subtitle, "%.160s: %d segment%s, %s", tool_basename(run->model), last->segments, last->segments == 1 ? "" : "s",
              last->halted ? "then it holds its answer for right" : "it did not halt by itself");
     render_verdict(verdict, b, run->cells, steps[run->count].answer);
     picture_kind kind = b->task == SCORE_SUDOKU ? PICTURE_SUDOKU : b->task == SCORE_MAZE ? PICTURE_MAZE : PICTURE_ARC;
@@ -496,7 +496,8 @@ static int render_tell_story(const render_options *o, const render_board *b, con
     story.halt_only = run->halt_only;
     story.scale = o->scale;
     if (picture_story_save(&story, o->output) != HRM_OK) return tool_failed();
-    printf("%s: %d frames, %d segments, %s\n", o->output, story.count, last->segments, verdict);
+    printf("%s: %d frames, %d segment%s%s%s\n", o->output, story.count, last->segments, last->segments == 1 ? "" : "s",
+           verdict[0] ? ", " : "", verdict);
     return TOOL_OK;
 }
 
