@@ -107,8 +107,8 @@ static void test_shapes(void)
               canvas_pixel(&c, 60, 64) == CANVAS_WHITE,
           "a line of thickness 3 covers six rows");
     canvas_destroy(&c);
-    CHECK(canvas_scale_of("a/b.png", 3) == 3 && canvas_scale_of("b.SVG", 3) == CANVAS_SVG && canvas_scale_of("b.jpg", 3) == -1 &&
-              canvas_scale_of(".png", 3) == -1 && canvas_scale_of("svg", 3) == -1,
+    CHECK(canvas_scale_of("a/b.png", 3) == 3 && canvas_scale_of("b.SVG", 3) == CANVAS_SVG &&
+              canvas_scale_of("b.jpg", 3) == -1 && canvas_scale_of(".png", 3) == -1 && canvas_scale_of("svg", 3) == -1,
           "a file's name tells what it is");
 }
 
@@ -416,11 +416,11 @@ static void test_grid_sheet(void)
 static void test_captions(void)
 {
     /* the boards of a sheet stand where they stood, whatever is written above and below them */
-    static const char *const captions[4][2] = {
-        {"a", ""},
-        {"prediction after sixteen segments of the model in a folder far away", "12 cells wrong, not valid, and more to say of it"},
-        {"averyveryverylongwordwithoutanyblankinitthatcannotbeparted", "b"},
-        {"b", "exact"}};
+    static const char *const captions[4][2] = {{"a", ""},
+                                               {"prediction after sixteen segments of the model in a folder far away",
+                                                "12 cells wrong, not valid, and more to say of it"},
+                                               {"averyveryverylongwordwithoutanyblankinitthatcannotbeparted", "b"},
+                                               {"b", "exact"}};
     static const int32_t input[16] = {2, 1, 1, 5, 1, 5, 2, 1, 1, 2, 5, 1, 5, 1, 1, 2};
     int lefts[2] = {0, 0}, across = 0;
     for (int long_ones = 0; long_ones < 2; long_ones++) {
@@ -439,12 +439,15 @@ static void test_captions(void)
         int wide = 4 * p[0].cell + 3, gap = 0;
         while (x0 + wide + gap < c.width && canvas_pixel(&c, x0 + wide + gap, y0) != CANVAS_INK) gap++;
         if (!long_ones) across = gap;
-        CHECK(gap == across && gap < 40, "the second board of the row begins at the same height, %d to the right, not %d", gap, across);
+        CHECK(gap == across && gap < 40, "the second board of the row begins at the same height, %d to the right, not %d", gap,
+              across);
         CHECK(inked(&c, x0 + wide, 60, x0 + wide + gap, c.height - 60) == 0, "captions stay in their column");
         int down = 0;
         while (y0 + wide + down < c.height && canvas_pixel(&c, x0 + 40, y0 + wide + down) != CANVAS_INK) down++;
         int second = y0 + wide + down;
-        while (second < c.height && (canvas_pixel(&c, x0, second) != CANVAS_INK || canvas_pixel(&c, x0, second + 60) != CANVAS_INK)) second++;
+        while (second < c.height &&
+               (canvas_pixel(&c, x0, second) != CANVAS_INK || canvas_pixel(&c, x0, second + 60) != CANVAS_INK))
+            second++;
         CHECK(second + wide < c.height && canvas_pixel(&c, x0 + wide + gap, second) == CANVAS_INK &&
                   canvas_pixel(&c, x0 + wide + gap, second - 1) != CANVAS_INK,
               "so do both of the second row");
@@ -685,8 +688,12 @@ int render_solve(render_run *run)
     for (int k = 0; k < 3; k++) {
         for (int i = 0; i < run->cells; i++) {
             int32_t solved = boards[k][i % 16] - '0' + 1, before = k ? boards[k - 1][i % 16] - '0' + 1 : run->tokens[i];
-            run->answers[2 * k * run->cells + i] = run->task == SCORE_SUDOKU ? solved : k == 1 && i == 1 ? SCORE_PATH : run->tokens[i];
-            run->answers[(2 * k + 1) * run->cells + i] = run->task == SCORE_SUDOKU ? before : k == 2 && i == 1 ? SCORE_PATH : run->tokens[i];
+            run->answers[2 * k * run->cells + i] = run->task == SCORE_SUDOKU ? solved
+                                                   : k == 1 && i == 1        ? SCORE_PATH
+                                                                             : run->tokens[i];
+            run->answers[(2 * k + 1) * run->cells + i] = run->task == SCORE_SUDOKU ? before
+                                                         : k == 2 && i == 1        ? SCORE_PATH
+                                                                                   : run->tokens[i];
         }
         run->segments[k] = k + 1;
         run->results[k].segments = k + 1;
@@ -830,8 +837,8 @@ static void test_render(void)
 #ifdef CANVAS_HAS_PNG
         CHECK(command(command_render, "render %s --scale 1 -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
         CHECK(command(command_render, "render %s --scale 1 --count %d -o %s/x.png", dir, COUNT, dir) == TOOL_OK, "%s", said);
-        CHECK(command(command_render, "render %s --scale 1 --index 1 --count 2 --predictions %s/p.npy --task %s -o %s/y.png", dir, dir,
-                      score_task_name(tasks[t]), dir) == TOOL_OK,
+        CHECK(command(command_render, "render %s --scale 1 --index 1 --count 2 --predictions %s/p.npy --task %s -o %s/y.png",
+                      dir, dir, score_task_name(tasks[t]), dir) == TOOL_OK,
               "%s", said);
         char path[400];
         hrm_file_map map;
@@ -968,8 +975,8 @@ static char *whole_file(const char *path, size_t *length)
 
 #ifdef CANVAS_HAS_PNG
     #ifdef TEST_READS_PNG
-static unsigned char *part_of(const unsigned char *file, size_t palette, size_t palette_length, size_t data, size_t length, int width,
-                              int height, int skip)
+static unsigned char *part_of(const unsigned char *file, size_t palette, size_t palette_length, size_t data, size_t length,
+                              int width, int height, int skip)
 {
     /* a frame as a picture of its own -> its pixels [height, width, 4]; checksums are not looked at */
     unsigned char *png = (unsigned char *)calloc(1, palette_length + length + 100), *to = png;
@@ -1027,8 +1034,10 @@ static void check_animation(const char *path, const picture_story *story)
             canvas drawn;
             CHECK_OK(picture_story_draw(&drawn, story, (int)seen - 1));
             for (int i = 0; part && i < width * height; i++)
-                if (part[4 * i + 3]) memcpy(shown.pixels + ((y + i / width) * shown.width + x + i % width) * 3, part + 4 * i, 3);
-            CHECK(memcmp(shown.pixels, drawn.pixels, (size_t)(shown.width * shown.height) * 3) == 0, "frame %u is as drawn", seen);
+                if (part[4 * i + 3])
+                    memcpy(shown.pixels + ((y + i / width) * shown.width + x + i % width) * 3, part + 4 * i, 3);
+            CHECK(memcmp(shown.pixels, drawn.pixels, (size_t)(shown.width * shown.height) * 3) == 0, "frame %u is as drawn",
+                  seen);
             canvas_destroy(&drawn);
             stbi_image_free(part);
     #endif
@@ -1058,9 +1067,12 @@ static void test_steps(void)
     int elements = text ? well_formed(text, length) : 0;
     CHECK(elements > 40 && length < 30000, "%d elements in %zu bytes", elements, length);
     if (text) {
-        CHECK(count_of(text, "@keyframes") >= 4 && count_of(text, "infinite") == 1 && strstr(text, "prefers-reduced-motion"), "an animation");
+        CHECK(count_of(text, "@keyframes") >= 4 && count_of(text, "infinite") == 1 && strstr(text, "prefers-reduced-motion"),
+              "an animation");
         CHECK(strstr(text, "fill=\"#fff\" d=\"M0 0h"), "a background of its own");
-        CHECK(count_of(text, "class=\"f2-3\"") > 0 && count_of(text, "class=\"f3-4\"") > 0 && count_of(text, "class=\"f0-4\"") == 0, "ranges of frames");
+        CHECK(count_of(text, "class=\"f2-3\"") > 0 && count_of(text, "class=\"f3-4\"") > 0 &&
+                  count_of(text, "class=\"f0-4\"") == 0,
+              "ranges of frames");
         for (const char *use = text; (use = strstr(use, "href=\"#g")) != NULL; use++) { /* every glyph that is used is there */
             char id[24];
             snprintf(id, sizeof id, "<path id=\"g%d\"", atoi(use + 8));
@@ -1101,12 +1113,19 @@ static void test_steps(void)
     story.count = 1;
     CHECK_FAILS(picture_story_save(&story, file), HRM_ERR_ARGUMENT, "1 frames");
 #endif
-    CHECK(command(command_render, "render --steps 3.1.12..43..21.3 halt=fail -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "it failed"), "%s", said);
-    CHECK(command(command_render, "render --steps 3.1 -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "2 cells") == NULL, "%s", said);
-    CHECK(command(command_render, "render --steps 5.1.12..43..21.3 -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "5, expected 1 to 4"), "%s", said);
+    CHECK(command(command_render, "render --steps 3.1.12..43..21.3 halt=fail -o %s/x.svg", dir) == TOOL_ERROR &&
+              strstr(said, "it failed"),
+          "%s", said);
+    CHECK(command(command_render, "render --steps 3.1 -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "2 cells") == NULL, "%s",
+          said);
+    CHECK(command(command_render, "render --steps 5.1.12..43..21.3 -o %s/x.svg", dir) == TOOL_ERROR &&
+              strstr(said, "5, expected 1 to 4"),
+          "%s", said);
     CHECK(command(command_render, "render --steps S### -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "0 goals"), "%s", said);
-    CHECK(command(command_render, "render --steps boards.txt -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "no such file"), "%s", said);
-    CHECK(command(command_render, "render --steps a --count 2 -o c.svg") == TOOL_USAGE && strstr(said, "one board"), "%s", said);
+    CHECK(command(command_render, "render --steps boards.txt -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "no such file"),
+          "%s", said);
+    CHECK(command(command_render, "render --steps a --count 2 -o c.svg") == TOOL_USAGE && strstr(said, "one board"), "%s",
+          said);
     CHECK(command(command_render, "render a halt=full -o c.svg") == TOOL_USAGE && strstr(said, "--steps"), "%s", said);
     CHECK(command(command_render, "render a -o c.jpg") == TOOL_USAGE && strstr(said, "c.jpg"), "%s", said);
     CHECK(command(command_render, "render a --scale 9 -o c.png") == TOOL_USAGE && strstr(said, "1 to 8"), "%s", said);
@@ -1198,7 +1217,8 @@ static void test_plot(void)
     snprintf(path, sizeof path, "%s/c.svg", dir);
     size_t length;
     char *svg = whole_file(path, &length);
-    CHECK(svg && well_formed(svg, length) > 40 && strstr(svg, "stroke=\"#0072b2\"") && !strstr(svg, "<style>"), "curves as SVG");
+    CHECK(svg && well_formed(svg, length) > 40 && strstr(svg, "stroke=\"#0072b2\"") && !strstr(svg, "<style>"),
+          "curves as SVG");
     free(svg);
     (void)remove(path);
     snprintf(path, sizeof path, "%s/metrics.jsonl", dir);

@@ -1,4 +1,5 @@
-/* canvas.h - a small picture: rectangles, smooth lines and discs, text in a stroke font drawn here; as PNG, animated PNG, or SVG.
+/* canvas.h - a small picture: rectangles, smooth lines and discs, text in a stroke font drawn here; as PNG, animated or not,
+ * and as SVG.
  *
  * Lengths are in units, `scale` pixels each; y points down, the centre of the first unit is (0.5, 0.5). Nothing outside the
  * picture is touched. Smooth shapes are first gathered in a mask (the largest coverage wins, so the joints of a line do not

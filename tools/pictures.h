@@ -41,7 +41,13 @@ typedef struct picture_panel {
     char           title[64], note[64];     /* above and below */
 } picture_panel;
 
-enum { PICTURE_ARC_SIDE = 30, PICTURE_WALL = 0x565C64, PICTURE_GIVEN = 0xE6E6E6, PICTURE_WRONG = 0xFBE3D4, PICTURE_CHANGED = 0xFFF0B8 };
+enum {
+    PICTURE_ARC_SIDE = 30,
+    PICTURE_WALL = 0x565C64,
+    PICTURE_GIVEN = 0xE6E6E6,
+    PICTURE_WRONG = 0xFBE3D4,
+    PICTURE_CHANGED = 0xFFF0B8
+};
 
 static inline unsigned picture_arc_colour(int colour)
 {
@@ -252,7 +258,8 @@ static inline void picture__maze_ends(canvas *c, int x0, int y0, const picture_p
 {
     for (int i = 0; i < p->side * p->side; i++) {
         double x = x0 + (i % p->side + 0.5) * p->cell, y = y0 + (i / p->side + 0.5) * p->cell;
-        double size = p->cell > 16 ? 16 + (p->cell - 16) * 0.2 : p->cell; /* in small cells they stand out, larger ones hold them */
+        double size =
+            p->cell > 16 ? 16 + (p->cell - 16) * 0.2 : p->cell; /* in small cells they stand out, larger ones hold them */
         if (p->input[i] == SCORE_START) picture__start(c, x, y, size);
         if (p->input[i] == SCORE_GOAL) picture__goal(c, x, y, size);
     }
@@ -449,10 +456,23 @@ enum { PICTURE__ICON = 20, PICTURE__LINE = 32 }; /* of the legend */
 static inline double picture__legend_entry(canvas *c, picture__mark mark, double x, double y)
 {
     /* draws an entry whose icon is centred at height y; c NULL: only measures. -> its width */
-    static const char *const texts[PICTURE__MARKS] = {
-        "given",   "found", "wrong, small: the right digit", "changed", "clashes", "changed", "wall", "start", "goal", "true path",
-        "predicted path",
-        "in both", "missed",    "not on the true path",          "wrong cell", "wrong, small: the right token", ""};
+    static const char *const texts[PICTURE__MARKS] = {"given",
+                                                      "found",
+                                                      "wrong, small: the right digit",
+                                                      "changed",
+                                                      "clashes",
+                                                      "changed",
+                                                      "wall",
+                                                      "start",
+                                                      "goal",
+                                                      "true path",
+                                                      "predicted path",
+                                                      "in both",
+                                                      "missed",
+                                                      "not on the true path",
+                                                      "wrong cell",
+                                                      "wrong, small: the right token",
+                                                      ""};
     const int icon = PICTURE__ICON;
     double width = (mark == PICTURE__PALETTE ? 10 * (icon + 4) : icon) + 9 + canvas_text_width(texts[mark], 10);
     if (!c) return width;
@@ -610,7 +630,8 @@ static inline int picture__heading_right(const char *title, const char *subtitle
 static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
 {
     enum { MARGIN = PICTURE__MARGIN, GAP = 26, GROUP_GAP = 30, TITLE = 26, NOTE = 24, NARROWEST = 132 /* a caption's words */ };
-    const canvas_style caption = canvas_style_make(11, CANVAS_INK, CANVAS_LEFT), note = canvas_style_make(9, CANVAS_GREY, CANVAS_LEFT);
+    const canvas_style caption = canvas_style_make(11, CANVAS_INK, CANVAS_LEFT),
+                       note = canvas_style_make(9, CANVAS_GREY, CANVAS_LEFT);
     int columns = s->columns < s->count ? s->columns : s->count, group = s->group > 0 ? s->group : columns;
     if (s->count < 1 || columns < 1) return hrm_error_set(HRM_ERR_ARGUMENT, "a sheet of pictures without any");
     int rows = (s->count + columns - 1) / columns;
@@ -638,7 +659,8 @@ static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
     for (int i = 1; i <= columns; i++) column[i] += column[i - 1] + (i == columns ? 0 : i % group == 0 ? GAP + GROUP_GAP : GAP);
     row[0] = top;
     for (int i = 1; i <= rows; i++) {
-        int above = TITLE + (title_lines[i - 1] > 1 ? 19 : 0), below = note_lines[i - 1] ? NOTE + (note_lines[i - 1] > 1 ? 15 : 0) : 0;
+        int above = TITLE + (title_lines[i - 1] > 1 ? 19 : 0),
+            below = note_lines[i - 1] ? NOTE + (note_lines[i - 1] > 1 ? 15 : 0) : 0;
         row[i] += row[i - 1] + above + below + (i == rows ? 0 : GAP);
     }
     int wide = picture__heading_right(s->title, s->subtitle, column[columns]), legend_top = row[rows] + 16;
@@ -664,7 +686,8 @@ static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
     return status;
 }
 
-/* ---- stories: how an answer forms ------------------------------------------------------------------------------------------ */
+/* ---- stories: how an answer forms ------------------------------------------------------------------------------------------
+ */
 
 typedef struct picture_step {
     int            segment;            /* 0: the puzzle itself */
@@ -682,7 +705,13 @@ typedef struct picture_story {
     int                 scale;
 } picture_story;
 
-typedef enum picture__look { PICTURE__BLANK, PICTURE__IS_GIVEN, PICTURE__IS_FOUND, PICTURE__IS_CHANGED, PICTURE__IS_CLASH } picture__look;
+typedef enum picture__look {
+    PICTURE__BLANK,
+    PICTURE__IS_GIVEN,
+    PICTURE__IS_FOUND,
+    PICTURE__IS_CHANGED,
+    PICTURE__IS_CLASH
+} picture__look;
 
 /* Cells that differ from what was given, or have their digit twice in a row, column or box: is [side * side]. -> how many */
 static inline int picture_clashes(const int32_t *input, const int32_t *board, int side, uint8_t *is)
@@ -743,8 +772,10 @@ static inline void picture__sudoku_story(canvas *c, int x0, int y0, const pictur
                         canvas_show(c, from, to);
                         if (pass == 0) canvas_rect(c, x, y, cell, cell, paints[kind]);
                         if (pass == 1 && kind == PICTURE__IS_CHANGED) picture__mark_changed(c, x, y, cell);
-                        if (pass == 1 && kind == PICTURE__IS_CLASH) canvas_frame(c, x + 3, y + 3, cell - 5, cell - 5, 1, CANVAS_VERMILION);
-                        if (pass == 2 && token >= 2 && token <= n + 1) picture__digit(c, x, y, cell, token, (picture__look)kind);
+                        if (pass == 1 && kind == PICTURE__IS_CLASH)
+                            canvas_frame(c, x + 3, y + 3, cell - 5, cell - 5, 1, CANVAS_VERMILION);
+                        if (pass == 2 && token >= 2 && token <= n + 1)
+                            picture__digit(c, x, y, cell, token, (picture__look)kind);
                     }
     canvas_show(c, 0, s->count);
     picture__sudoku_net(c, x0, y0, p);
@@ -776,7 +807,8 @@ static inline void picture__grid_story(canvas *c, int x0, int y0, const picture_
     const picture_panel *p = &s->board;
     int cell = p->cell;
     for (int i = 0; i < p->rows * p->cols; i++) {
-        int at = (p->top + i / p->cols) * p->side + p->left + i % p->cols, x = x0 + i % p->cols * cell, y = y0 + i / p->cols * cell;
+        int at = (p->top + i / p->cols) * p->side + p->left + i % p->cols, x = x0 + i % p->cols * cell,
+            y = y0 + i / p->cols * cell;
         for (int from = 0, to; from < s->count; from = to) {
             int32_t token = s->steps[from].answer[at];
             for (to = from + 1; to < s->count && s->steps[to].answer[at] == token;) to++;
@@ -810,8 +842,8 @@ static inline void picture__story_table(canvas *c, int x0, int y0, double line, 
 {
     /* a line a segment: dark in its own frame, grey from then on */
     int sudoku = s->board.kind == PICTURE_SUDOKU, columns = 3 + !s->halt_only + sudoku, width = columns * 70;
-    const char *const names[5] = {"segment", "q halt", s->halt_only ? "changed" : "q continue", s->halt_only ? "clash" : "changed",
-                                  "clash"};
+    const char *const names[5] = {"segment", "q halt", s->halt_only ? "changed" : "q continue",
+                                  s->halt_only ? "clash" : "changed", "clash"};
     double size = line < 20 ? line * 0.5 : 10;
     for (int i = 0; i < columns; i++)
         canvas_text(c, x0 + (i + 1) * 70 - 6, y0 + 9, names[i], canvas_style_make(9, CANVAS_GREY, CANVAS_RIGHT));

@@ -55,7 +55,8 @@ static int render_is_key(const char *text)
 {
     /* KEY=VALUE; a drawn board may begin with a digit, a dot or a sign */
     size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789.+");
-    return text[n] == '=' && strpbrk(text, "abcdefghijklmnopqrstuvwxyz") < text + n && strpbrk(text, "abcdefghijklmnopqrstuvwxyz");
+    return text[n] == '=' && strpbrk(text, "abcdefghijklmnopqrstuvwxyz") < text + n &&
+           strpbrk(text, "abcdefghijklmnopqrstuvwxyz");
 }
 
 static int render_parse(render_options *o, int argc, char **argv)
@@ -80,7 +81,8 @@ static int render_parse(render_options *o, int argc, char **argv)
             o->data = name;
             continue;
         }
-        static const char *const known[] = {"--split", "--index", "--count", "--predictions", "--task", "--scale", "-o", "--output"};
+        static const char *const known[] = {"--split", "--index", "--count", "--predictions",
+                                            "--task",  "--scale", "-o",      "--output"};
         size_t k = 0;
         while (k < sizeof known / sizeof known[0] && strcmp(name, known[k]) != 0) k++;
         if (k == sizeof known / sizeof known[0])
@@ -116,7 +118,8 @@ static int render_parse(render_options *o, int argc, char **argv)
     o->scale = canvas_scale_of(o->output, o->scale);
     if (o->scale < 0) return tool_usage("render: %s: the picture's name ends in neither .png nor .svg", o->output);
     if (o->num_keys && !o->steps) return tool_usage("render: %s: keys are for --steps", o->keys[0]);
-    if (o->steps && (o->predictions || o->count > 1)) return tool_usage("render: --steps shows one board, which it solves itself");
+    if (o->steps && (o->predictions || o->count > 1))
+        return tool_usage("render: --steps shows one board, which it solves itself");
     return TOOL_OK;
 }
 
@@ -340,6 +343,7 @@ static int render_draw(const render_options *o, const hrm_dataset *data)
                  o->count, rules[0] ? ", " : "", rules);
         picture_sheet sheet = picture_sheet_make(title, p, (int)rows * panels, panels * render_groups(p, panels, (int)rows));
         sheet.group = panels;
+        if (rows == 1 && panels == 4 && side >= 20) sheet.columns = sheet.group = 2; /* large mazes in a square */
         sheet.scale = o->scale;
         if (answers && o->count > 1) sheet.subtitle = subtitle;
         status = picture_sheet_draw(&c, &sheet);
@@ -352,7 +356,8 @@ static int render_draw(const render_options *o, const hrm_dataset *data)
     return status == HRM_OK ? TOOL_OK : tool_failed();
 }
 
-/* ---- --steps --------------------------------------------------------------------------------------------------------------- */
+/* ---- --steps ---------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct render_board { /* to be solved */
     score_task task;
@@ -394,7 +399,8 @@ static int render_read_maze(render_board *b, const char *text)
     }
     size_t side = lines == 1 ? (size_t)score_side(widest < 100000 ? (int)widest : 0) : widest > lines ? widest : lines;
     if (side < 2 || side > MAZE_MAX_SIZE || (lines > 1 && lines != side))
-        return tool_error("the maze has %zu lines of up to %zu cells, expected a square of 2 to %d", lines, widest, MAZE_MAX_SIZE);
+        return tool_error("the maze has %zu lines of up to %zu cells, expected a square of 2 to %d", lines, widest,
+                          MAZE_MAX_SIZE);
     for (size_t i = 0; i < side * side; i++) b->tokens[i] = SCORE_FLOOR;
     for (const char *c = text; *c; c++) {
         const char *kind = *c == '.' || *c == 'o' ? "  " : strchr("# SG", *c);
@@ -402,9 +408,11 @@ static int render_read_maze(render_board *b, const char *text)
         if (*c == '\n' || *c == '\r') continue;
         if (!kind) return tool_error("the maze: \"%c\", expected # S G or a space", *c);
         starts += *c == 'S', goals += *c == 'G';
-        if (cell < side * side) b->tokens[cell++] = *c == '#' ? SCORE_WALL : *c == 'S' ? SCORE_START : *c == 'G' ? SCORE_GOAL : SCORE_FLOOR;
+        if (cell < side * side)
+            b->tokens[cell++] = *c == '#' ? SCORE_WALL : *c == 'S' ? SCORE_START : *c == 'G' ? SCORE_GOAL : SCORE_FLOOR;
     }
-    if (starts != 1 || goals != 1) return tool_error("the maze has %d starts (S) and %d goals (G), expected one of each", starts, goals);
+    if (starts != 1 || goals != 1)
+        return tool_error("the maze has %d starts (S) and %d goals (G), expected one of each", starts, goals);
     b->task = SCORE_MAZE;
     b->side = (int)side;
     snprintf(b->title, sizeof b->title, "Maze, %d x %d", b->side, b->side);
@@ -430,7 +438,8 @@ static void render_verdict(char verdict[96], const render_board *b, int cells, c
 {
     int wrong = 0, optimal = 0, side = b->side;
     for (int i = 0; i < cells; i++) wrong += b->has_label && b->label[i] >= 0 && b->label[i] != answer[i];
-    if (b->task == SCORE_SUDOKU) snprintf(verdict, 96, "%s", score_sudoku(b->tokens, answer, side) ? "valid: breaks no rule" : "not valid");
+    if (b->task == SCORE_SUDOKU)
+        snprintf(verdict, 96, "%s", score_sudoku(b->tokens, answer, side) ? "valid: breaks no rule" : "not valid");
     else if (b->task == SCORE_MAZE)
         snprintf(verdict, 96, "%s", !score_maze(b->tokens, answer, side, &optimal) ? "no valid path"
                                     : optimal                                      ? "valid: a shortest path"
@@ -485,8 +494,8 @@ static int render_tell_story(const render_options *o, const render_board *b, con
         for (size_t i = 0; i < T; i++) s->changed += s->answer[i] != before[i];
         s->clashes = b->task == SCORE_SUDOKU ? picture_clashes(b->tokens, s->answer, b->side, clash) : 0;
     }
-    snprintf(subtitle, sizeof subtitle, "%.160s: %d segment%s, %s", tool_basename(run->model), last->segments, last->segments == 1 ? "" : "s",
-             last->halted ? "then it holds its answer for right" : "it did not halt by itself");
+    snprintf(subtitle, sizeof subtitle, "%.160s: %d segment%s, %s", tool_basename(run->model), last->segments,
+             last->segments == 1 ? "" : "s", last->halted ? "then it holds its answer for right" : "it did not halt by itself");
     render_verdict(verdict, b, run->cells, steps[run->count].answer);
     picture_kind kind = b->task == SCORE_SUDOKU ? PICTURE_SUDOKU : b->task == SCORE_MAZE ? PICTURE_MAZE : PICTURE_ARC;
     story.board = picture_panel_make(kind, b->side, b->tokens, NULL, NULL, "");
@@ -521,7 +530,8 @@ static int render_data_steps(const render_options *o, render_board *b, const hrm
     hrm_batch batch;
     int status = render_task(o, info, &b->task);
     if (status != TOOL_OK) return status;
-    if (info->seq_len > MAZE_MAX_CELLS) return tool_error("%s: boards of %d cells are too large for --steps", o->data, info->seq_len);
+    if (info->seq_len > MAZE_MAX_CELLS)
+        return tool_error("%s: boards of %d cells are too large for --steps", o->data, info->seq_len);
     memset(&batch, 0, sizeof batch);
     batch.rows = 1;
     batch.inputs = b->tokens, batch.labels = b->label, batch.puzzle_identifiers = &identifier;
