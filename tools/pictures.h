@@ -38,7 +38,7 @@ typedef struct picture_panel {
     const int32_t *input, *answer, *truth;  /* [side * side]; answer and truth may be NULL */
     const char *const *tokens;              /* of a grid: what its numbers stand for, [vocabulary] */
     int            vocabulary;
-    char           title[64], note[64];     /* above and below */
+    char           title[64], note[96];     /* above and below */
 } picture_panel;
 
 enum {

@@ -163,7 +163,7 @@ static hrm_status render_predictions(int32_t *answers, const char *path, const h
 /* What was right about an answer, in words. */
 static void render_judge(picture_panel *p, score_task task, const int32_t *input, const int32_t *answer, int side, int wrong)
 {
-    char rules[32] = "", size[64];
+    char rules[32] = "", size[96];
     int optimal = 0;
     if (task == SCORE_SUDOKU) snprintf(rules, sizeof rules, "%s", score_sudoku(input, answer, side) ? "valid" : "not valid");
     if (task == SCORE_MAZE)
@@ -174,7 +174,7 @@ static void render_judge(picture_panel *p, score_task task, const int32_t *input
     snprintf(size, sizeof size, "%s", p->note); /* what ARC's crop found */
     if (wrong == 0) snprintf(p->note, sizeof p->note, "exact");
     else
-        snprintf(p->note, sizeof p->note, "%d cell%s wrong%s%.20s%s%.24s", wrong, wrong == 1 ? "" : "s", rules[0] ? ", " : "",
+        snprintf(p->note, sizeof p->note, "%d cell%s wrong%s%.15s%s%.44s", wrong, wrong == 1 ? "" : "s", rules[0] ? ", " : "",
                  rules, size[0] ? ", " : "", size);
 }
 
