@@ -670,7 +670,8 @@ static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
         picture__heading(c, s->title, s->subtitle, wide);
         for (int i = 0; i < s->count; i++) {
             const picture_panel *p = &s->panels[i];
-            int x = column[i % columns], width = column[i % columns + 1] - x - (i % columns + 1 == columns ? 0 : GAP);
+            int x = column[i % columns], next = i % columns + 1;
+            int width = column[next] - x - (next == columns ? 0 : next % group == 0 ? GAP + GROUP_GAP : GAP);
             int y = row[i / columns] + TITLE + (title_lines[i / columns] > 1 ? 19 : 0);
             int lines = picture__wrap(NULL, 0, 0, p->title, width, 2, caption);
             (void)picture__wrap(c, x, y - 11 - (lines > 1 ? 19 : 0), p->title, width, 2, caption);
