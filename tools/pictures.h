@@ -168,25 +168,23 @@ static inline void picture__sudoku_net(canvas *c, int x0, int y0, const picture_
 
 static inline void picture__sudoku(canvas *c, int x0, int y0, const picture_panel *p)
 {
+    /* cells, givens, what was found, what is wrong: one after the other, as an SVG drawing joins what is alike */
     int n = p->side, cell = p->cell;
-    for (int i = 0; i < n * n; i++) {
-        int x = x0 + i % n * cell, y = y0 + i / n * cell;
-        int given = p->input[i] >= 2 && p->input[i] <= n + 1;
-        int32_t token = p->answer ? p->answer[i] : p->input[i];
-        int wrong = p->answer && p->truth && token != p->truth[i];
-        int shown = token >= 2 && token <= n + 1;
-        canvas_rect(c, x, y, cell, cell, wrong ? PICTURE_WRONG : given ? PICTURE_GIVEN : CANVAS_WHITE);
-        if (shown) {
-            char text[2] = {(char)('0' + token - 1), 0};
-            canvas_style style = canvas_style_make(cell * 0.46,
-                                                   wrong   ? CANVAS_VERMILION
-                                                   : given ? CANVAS_BLACK
-                                                           : CANVAS_BLUE,
-                                                   CANVAS_CENTRE);
-            style.weight = given ? 0.19 : 0.115;
-            canvas_text(c, x + cell * (wrong ? 0.42 : 0.5), y + cell * (wrong ? 0.67 : 0.73), text, style);
-        }
-        if (wrong) { /* framed, with the right digit in the corner */
+    for (int pass = 0; pass < 4; pass++)
+        for (int i = 0; i < n * n; i++) {
+            int x = x0 + i % n * cell, y = y0 + i / n * cell;
+            int given = p->input[i] >= 2 && p->input[i] <= n + 1;
+            int32_t token = p->answer ? p->answer[i] : p->input[i];
+            int wrong = p->answer && p->truth && token != p->truth[i];
+            if (pass == 0 && (wrong || given)) canvas_rect(c, x, y, cell, cell, wrong ? PICTURE_WRONG : PICTURE_GIVEN);
+            if (pass == (wrong ? 3 : given ? 1 : 2) && token >= 2 && token <= n + 1) {
+                char text[2] = {(char)('0' + token - 1), 0};
+                canvas_style style =
+                    canvas_style_make(cell * 0.46, wrong ? CANVAS_VERMILION : given ? CANVAS_BLACK : CANVAS_BLUE, CANVAS_CENTRE);
+                style.weight = given ? 0.19 : 0.115;
+                canvas_text(c, x + cell * (wrong ? 0.42 : 0.5), y + cell * (wrong ? 0.67 : 0.73), text, style);
+            }
+            if (pass < 3 || !wrong) continue; /* framed, with the right digit in the corner */
             canvas_frame(c, x + 3, y + 3, cell - 5, cell - 5, cell / 20 > 1 ? cell / 20 : 1, CANVAS_VERMILION);
             if (p->truth[i] >= 2 && p->truth[i] <= n + 1) {
                 char text[2] = {(char)('0' + p->truth[i] - 1), 0};
@@ -194,7 +192,6 @@ static inline void picture__sudoku(canvas *c, int x0, int y0, const picture_pane
                             canvas_style_make(cell * 0.24, CANVAS_BLACK, CANVAS_CENTRE));
             }
         }
-    }
     picture__sudoku_net(c, x0, y0, p);
 }
 
@@ -240,11 +237,16 @@ static inline void picture__maze_ground(canvas *c, int x0, int y0, const picture
 {
     int n = p->side, cell = p->cell;
     canvas_rect(c, x0, y0, n * cell, n * cell, CANVAS_WHITE);
-    for (int i = 0; cell >= 8 && i < n * n; i++) /* where one can walk, a faint net helps counting */
-        if (p->input[i] != SCORE_WALL) {
-            canvas_rect(c, x0 + i % n * cell, y0 + i / n * cell, cell, 1, 0xEDEDED);
-            canvas_rect(c, x0 + i % n * cell, y0 + i / n * cell, 1, cell, 0xEDEDED);
-        }
+    for (int down = 0; down < 2 && cell >= 8; down++) /* where one can walk, a faint net helps counting */
+        for (int y = 0; y < n; y++)
+            for (int x = 0, to; x < n; x = to) {
+#define PICTURE__OPEN(x) (p->input[down ? (x) * n + y : y * n + (x)] != SCORE_WALL)
+                for (to = x + 1; to < n && PICTURE__OPEN(to) == PICTURE__OPEN(x);) to++;
+                if (!PICTURE__OPEN(x)) continue;
+#undef PICTURE__OPEN
+                if (down) canvas_rect(c, x0 + y * cell, y0 + x * cell, 1, (to - x) * cell, 0xEDEDED);
+                else canvas_rect(c, x0 + x * cell, y0 + y * cell, (to - x) * cell, 1, 0xEDEDED);
+            }
     for (int y = 0; y < n; y++)
         for (int x = 0, to; x < n; x = to) { /* walls side by side are one */
             int wall = p->input[y * n + x] == SCORE_WALL;
@@ -602,7 +604,7 @@ static inline int picture__wrap(canvas *c, double x, double y, const char *text,
     return lines;
 }
 
-enum { PICTURE__MARGIN = 28, PICTURE__WIDEST = 900 /* of a title */ };
+enum { PICTURE__MARGIN = 28, PICTURE__COLUMN = 82 /* of a story's table */, PICTURE__WIDEST = 900 /* of a title */ };
 
 static inline void picture__heading(canvas *c, const char *title, const char *subtitle, int right)
 {
@@ -842,12 +844,12 @@ static inline void picture__grid_story(canvas *c, int x0, int y0, const picture_
 static inline void picture__story_table(canvas *c, int x0, int y0, double line, const picture_story *s)
 {
     /* a line a segment: dark in its own frame, grey from then on */
-    int sudoku = s->board.kind == PICTURE_SUDOKU, columns = 3 + !s->halt_only + sudoku, width = columns * 70;
+    int sudoku = s->board.kind == PICTURE_SUDOKU, columns = 3 + !s->halt_only + sudoku, width = columns * PICTURE__COLUMN;
     const char *const names[5] = {"segment", "q halt", s->halt_only ? "changed" : "q continue",
                                   s->halt_only ? "clash" : "changed", "clash"};
     double size = line < 20 ? line * 0.5 : 10;
     for (int i = 0; i < columns; i++)
-        canvas_text(c, x0 + (i + 1) * 70 - 6, y0 + 9, names[i], canvas_style_make(9, CANVAS_GREY, CANVAS_RIGHT));
+        canvas_text(c, x0 + (i + 1) * PICTURE__COLUMN - 6, y0 + 9, names[i], canvas_style_make(9, CANVAS_GREY, CANVAS_RIGHT));
     canvas_rect(c, x0, y0 + 19, width, 1, 0xB0B0B0);
     for (int k = 1; k < s->count; k++) {
         const picture_step *step = &s->steps[k];
@@ -863,7 +865,7 @@ static inline void picture__story_table(canvas *c, int x0, int y0, double line, 
             if (c->from >= c->to) continue;
             if (now) canvas_rect(c, x0, y, width, (int)line, 0xE3EEF8);
             for (int i = 0; i < n; i++)
-                canvas_text(c, x0 + (i + 1) * 70 - 6, y + line * 0.5 + size * 0.5, text[i],
+                canvas_text(c, x0 + (i + 1) * PICTURE__COLUMN - 6, y + line * 0.5 + size * 0.5, text[i],
                             canvas_style_make(size, now ? CANVAS_INK : 0x8A8A8A, CANVAS_RIGHT));
         }
     }
@@ -879,7 +881,7 @@ static inline hrm_status picture_story_draw(canvas *c, const picture_story *s, i
     enum { MARGIN = PICTURE__MARGIN, GAP = 34, TOP = MARGIN + 62 };
     const picture_panel *p = &s->board;
     int sudoku = p->kind == PICTURE_SUDOKU, maze = p->kind == PICTURE_MAZE;
-    int width = p->cols * p->cell, height = p->rows * p->cell, table = (3 + !s->halt_only + sudoku) * 70;
+    int width = p->cols * p->cell, height = p->rows * p->cell, table = (3 + !s->halt_only + sudoku) * PICTURE__COLUMN;
     unsigned marks = sudoku ? 1u << PICTURE__GIVEN | 1u << PICTURE__FILLED | 1u << PICTURE__CHANGED | 1u << PICTURE__CLASH
                      : maze ? picture__marks_of(p) | 1u << PICTURE__PREDICTED_PATH | 1u << PICTURE__CHANGED_CELL
                             : 1u << PICTURE__CHANGED_CELL;
