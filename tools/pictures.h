@@ -179,8 +179,11 @@ static inline void picture__sudoku(canvas *c, int x0, int y0, const picture_pane
             if (pass == 0 && (wrong || given)) canvas_rect(c, x, y, cell, cell, wrong ? PICTURE_WRONG : PICTURE_GIVEN);
             if (pass == (wrong ? 3 : given ? 1 : 2) && token >= 2 && token <= n + 1) {
                 char text[2] = {(char)('0' + token - 1), 0};
-                canvas_style style =
-                    canvas_style_make(cell * 0.46, wrong ? CANVAS_VERMILION : given ? CANVAS_BLACK : CANVAS_BLUE, CANVAS_CENTRE);
+                canvas_style style = canvas_style_make(cell * 0.46,
+                                                       wrong   ? CANVAS_VERMILION
+                                                       : given ? CANVAS_BLACK
+                                                               : CANVAS_BLUE,
+                                                       CANVAS_CENTRE);
                 style.weight = given ? 0.19 : 0.115;
                 canvas_text(c, x + cell * (wrong ? 0.42 : 0.5), y + cell * (wrong ? 0.67 : 0.73), text, style);
             }
