@@ -607,7 +607,7 @@ static inline int picture__wrap(canvas *c, double x, double y, const char *text,
     return lines;
 }
 
-enum { PICTURE__MARGIN = 28, PICTURE__COLUMN = 82 /* of a story's table */, PICTURE__WIDEST = 900 /* of a title */ };
+enum { PICTURE__MARGIN = 28, PICTURE__COLUMN = 88 /* of a story's table */, PICTURE__WIDEST = 900 /* of a title */ };
 
 static inline void picture__heading(canvas *c, const char *title, const char *subtitle, int right)
 {
