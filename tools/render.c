@@ -11,7 +11,8 @@
 
 static const char render_help[] =
     "usage: hrm render DATA_DIR [OPTION…] -o FILE.png|FILE.svg\n"
-    "       hrm render --steps BOARD|FILE|DATA_DIR [checkpoint=FILE] [KEY=VALUE…] -o FILE\n\n"
+    "       hrm render --steps BOARD|FILE|DATA_DIR [checkpoint=FILE]\n"
+    "                  [KEY=VALUE…] -o FILE\n\n"
     "Draws Sudokus, mazes, ARC grids or grids of your own of a data set, and a\n"
     "model's predictions beside them.\n\n"
     "  --split train|test      which part of the data set [test]\n"
