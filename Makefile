@@ -140,5 +140,5 @@ clean:
 	rm -rf $(B)
 
 .PHONY: all demo tests test format-check bench lib asan ubsan tsan valgrind install uninstall clean
--include cuda.mk
--include bench.mk
+-include tools/cuda.mk
+-include tools/bench.mk
