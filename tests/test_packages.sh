@@ -27,7 +27,7 @@ if tar --version 2> /dev/null | grep -q GNU; then
     for file in hrm.h hrm_cuda.cu Makefile CMakeLists.txt LICENSE docs/hrm.1 tools/hrm.c tools/cuda.mk models/sudoku.safetensors; do
         [ ! -e $file ] || do_check "$file in the archive" cmp $file "$tree/$file"
     done
-    (cd "$tree" && umask 077 && cp -R . ../again && touch ../again/* && ${MAKE:-make} -C ../again dist) > "$dir/log" 2>&1
+    (cd "$tree" && umask 077 && cp -R . ../again && touch ../again/* && ${MAKE:-make} -C ../again B=build dist) > "$dir/log" 2>&1
     check $? "make dist in an unpacked archive"
     do_check "the same bytes" cmp "$dir/first.tar.gz" "$dir/again/build/$archive"
     rm -rf "$dir/again"
@@ -97,7 +97,7 @@ check "$([ -s "$dir/log" ]; echo $((1 - $?)))" "make uninstall leaves nothing"
 # ---- the archive by make: its command links and solves, of the objects that were made from the same files ---------------------
 if [ -n "$archive" ]; then
     mkdir "$tree/build" && cp -R "$B/hrm.o" "$B/tools" "$tree/build/" && find "$tree/build" -type f -exec touch {} +
-    do_check "make in the archive" ${MAKE:-make} -C "$tree" build/hrm
+    do_check "make in the archive" ${MAKE:-make} -C "$tree" B=build build/hrm
     if [ -e models/sudoku.safetensors ]; then
         do_check "it solves" "$tree/build/hrm" solve sudoku examples/extreme.txt
         grep -v '^hrm:' "$dir/log" > "$dir/answer"
