@@ -84,6 +84,10 @@ tests: $(TESTS:%=$(B)/tests/%)
 test:
 	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" sh tests/run.sh $(T)
 
+# The Python package (tools/python) compiled as pip would do it; `make test` links it of what is built. PYTHON=… names another python3.
+test-python:
+	@HRM_PYTHON_COMPILE=1 MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" sh tests/run.sh test_python.sh
+
 # Lines of at most 128 columns, and nothing else: where to break them is the author's.
 PAGE := hrm.h hrm_cuda.cu $(wildcard $(foreach d,tools examples tests tests/*,$(d)/*.c $(d)/*.h $(d)/*.cu))
 format-check:
@@ -165,6 +169,6 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
+.PHONY: all demo tests test test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk

@@ -11,6 +11,7 @@ static int short_of_memory;
 #include "../tools/plot.c"
 #undef hrm_json_parse
 #include "../tools/render.c"
+#include "../tools/vocabulary.c"
 
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -367,6 +368,35 @@ static void test_arc_sheet(void)
     CHECK_FAILS(picture_sheet_draw(&c, &sheet), HRM_ERR_ARGUMENT, "without any");
 }
 
+static void test_grid_sheet(void)
+{
+    /* 2 x 3 of a board that is 4 wide: what stands around it is not drawn */
+    static const char *const tokens[] = {"<pad>", "#", ".", "seven"};
+    static const int32_t input[12] = {1, 2, 2, 0, 2, 3, 2, 0, 0, 0, 0, 0}, truth[12] = {1, 3, 2, -100, 2, 3, -100, -100},
+                         answer[12] = {1, 2, 2, 3, 2, 3, 1, 3, 3, 3, 3, 3};
+    picture_panel p = picture_panel_grid(4, 2, 3, tokens, 4, input, answer, truth, "prediction");
+    picture_sheet sheet = picture_sheet_make("grid", &p, 1, 1);
+    canvas c;
+    int x0 = 0, y0 = 0;
+    CHECK(picture__marks_of(&p) == 1u << PICTURE__TOKEN_WRONG, "the legend tells what is wrong");
+    CHECK_OK(picture_sheet_draw(&c, &sheet));
+    CHECK(find_first(&c, 0x909090, &x0, &y0), "a grid's border");
+    for (int i = 0; i < 6; i++) {
+        int y = i / 3, x = i % 3;
+        unsigned corner = canvas_pixel(&c, x0 + x * p.cell + 2, y0 + y * p.cell + 2);
+        unsigned expected = i == 1 ? PICTURE_WRONG : picture__token_colour(&p, answer[y * 4 + x]);
+        CHECK(corner == expected, "row %d, column %d is %06x, expected %06x", y, x, corner, expected);
+        CHECK(inked(&c, x0 + x * p.cell + 4, y0 + y * p.cell + 4, x0 + (x + 1) * p.cell - 4, y0 + (y + 1) * p.cell - 4) > 0,
+              "row %d, column %d has its token", y, x);
+    }
+    CHECK(picture__token_colour(&p, 2) == CANVAS_WHITE && picture__token_colour(&p, 1) != picture__token_colour(&p, 3),
+          "a blank is white, tokens differ");
+    CHECK(canvas_pixel(&c, x0 + 3 * p.cell + 4, y0 + 4) == CANVAS_WHITE, "no padding");
+    canvas_destroy(&c);
+    p.truth = NULL;
+    CHECK(picture__marks_of(&p) == 0, "nothing to compare with, nothing wrong");
+}
+
 /* ---- judging ------------------------------------------------------------------------------------------------------------- */
 
 static void test_detection(void)
@@ -556,6 +586,11 @@ char *tool_directory(char *path, const char *file)
     const char *slash = strrchr(file, '/');
     snprintf(path, TOOL_PATH, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
     return path;
+}
+int tool_exists(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0;
 }
 int tool_is_directory(const char *path)
 {
@@ -757,6 +792,27 @@ static void test_render(void)
     CHECK(command(command_render, "render a --indx 3 -o c") == TOOL_USAGE && strstr(said, "--indx"), "%s", said);
     CHECK(command(command_render, "render a --index three -o c") == TOOL_USAGE && strstr(said, "three"), "%s", said);
     CHECK(command(command_render, "render a --count 0 -o c") == TOOL_USAGE && strstr(said, "from 1"), "%s", said);
+    static const uint8_t own_inputs[8] = {1, 2, 3, 0, 2, 2, 2, 2}, own_labels[8] = {3, 2, 1, 0, 1, 1, 1, 1};
+    write_data(dir, 5, 4, 2, own_inputs, own_labels, 1);
+    char vocabulary[400];
+    snprintf(vocabulary, sizeof vocabulary, "%s/vocabulary.json", dir);
+    CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "give --task"), "%s", said);
+    write_text(vocabulary, "{\"rows\": 1, \"columns\": 3, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"d\"]}");
+    CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "1 x 3, but the examples"),
+          "%s", said);
+    write_text(vocabulary, "{\"rows\": 1, \"columns\": 4, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"\"]}");
+    CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "a token that is no text"),
+          "%s", said);
+    write_text(vocabulary, "{\"rows\": 1, \"tokens\": []}");
+    CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "columns"), "%s", said);
+#ifdef CANVAS_HAS_PNG
+    write_text(vocabulary, "{\"rows\": 1, \"columns\": 4, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"d\"]}");
+    CHECK(command(command_render, "render %s --count 2 -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
+    (void)remove(vocabulary);
+    CHECK(command(command_render, "render %s --task grid -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
+#endif
+    (void)remove(vocabulary);
+    remove_data(dir);
     CHECK(command(command_render, "render a --task chess -o c") == TOOL_USAGE && strstr(said, "chess"), "%s", said);
     CHECK(command(command_render, "render a -o") == TOOL_USAGE && strstr(said, "needs a value"), "%s", said);
     CHECK(command(command_render, "render no_such_folder -o c.png") == TOOL_ERROR && strstr(said, "no_such_folder"), "%s",
@@ -872,6 +928,7 @@ int main(void)
     test_sudoku_sheet();
     test_maze_sheet();
     test_arc_sheet();
+    test_grid_sheet();
     test_detection();
     test_sudoku_score();
     test_maze_score_exhaustively();

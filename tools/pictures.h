@@ -1,6 +1,6 @@
-/* pictures.h - Sudokus, mazes and ARC grids as panels on a sheet, with titles and a legend. hrm.h, canvas.h and score.h come
- * before it. What carries meaning differs by shape or weight as well as by colour, and the colours are Okabe and Ito's; ARC's
- * own are the official ones, with the number of the colour in the cell.
+/* pictures.h - Sudokus, mazes, ARC grids and grids of other tokens as panels on a sheet, with titles and a legend. hrm.h,
+ * canvas.h and score.h come before it. What carries meaning differs by shape or weight as well as by colour, and the colours
+ * are Okabe and Ito's; ARC's own are the official ones, with the number of the colour in the cell.
  *
  *   picture_panel panels[2];
  *   panels[0] = picture_panel_make(PICTURE_SUDOKU, 9, inputs, NULL, NULL, "puzzle");
@@ -23,7 +23,8 @@ typedef enum picture_kind {
     PICTURE_MAZE_TRUE,        /* with the path of the truth */
     PICTURE_MAZE_PREDICTED,   /* with the path of the answer */
     PICTURE_MAZE_DIFFERENCES, /* answer against truth */
-    PICTURE_ARC               /* the answer, marked against the truth where there is one */
+    PICTURE_ARC,              /* the answer, marked against the truth where there is one */
+    PICTURE_GRID              /* tokens of one's own: the answer, or the input where there is none */
 } picture_kind;
 
 typedef struct picture_panel {
@@ -32,7 +33,9 @@ typedef struct picture_panel {
     int            top, left, rows, cols;   /* the part of it that is shown */
     int            cell;                    /* pixels */
     const int32_t *input, *answer, *truth;  /* [side * side]; answer and truth may be NULL */
-    char           title[64], note[64];     /* above and below */
+    const char *const *tokens;              /* of a grid: what its numbers stand for, [vocabulary] */
+    int            vocabulary;
+    char           title[64], note[96];     /* above and below */
 } picture_panel;
 
 enum { PICTURE_ARC_SIDE = 30, PICTURE_WALL = 0x565C64, PICTURE_GIVEN = 0xE6E6E6, PICTURE_WRONG = 0xFBE3D4 };
@@ -85,6 +88,18 @@ static inline picture_panel picture_panel_make(picture_kind kind, int side, cons
     p.input = input, p.answer = answer, p.truth = truth;
     p.cell = kind == PICTURE_SUDOKU ? (side >= 9 ? 38 : 46) : side >= 24 ? 14 : side >= 16 ? 18 : 24;
     snprintf(p.title, sizeof p.title, "%.63s", title);
+    return p;
+}
+
+/* A grid of tokens, rows x cols of a board that is `stride` wide; what stands around it is padding. */
+static inline picture_panel picture_panel_grid(int stride, int rows, int cols, const char *const *tokens, int vocabulary,
+                                               const int32_t *input, const int32_t *answer, const int32_t *truth,
+                                               const char *title)
+{
+    picture_panel p = picture_panel_make(PICTURE_GRID, stride, input, answer, truth, title);
+    int most = rows > cols ? rows : cols;
+    p.rows = rows, p.cols = cols, p.tokens = tokens, p.vocabulary = vocabulary;
+    p.cell = most > 48 ? 14 : most > 24 ? 18 : most > 12 ? 26 : 36;
     return p;
 }
 
@@ -282,6 +297,56 @@ static inline void picture__arc(canvas *c, int x0, int y0, const picture_panel *
         }
 }
 
+static inline unsigned picture__token_colour(const picture_panel *p, int32_t token)
+{
+    /* blanks white, other tokens pale and different as far as eight colours go: the text in the cell tells them */
+    static const unsigned pale[8] = {CANVAS_BLUE, CANVAS_VERMILION, CANVAS_GREEN, 0xE69F00,
+                                     0xCC79A7,    0x56B4E9,         0xF0E442,     CANVAS_BLACK};
+    const char *text = p->tokens && token > 0 && token < p->vocabulary ? p->tokens[token] : NULL;
+    if (token <= 0 || (text && text[0] && !text[1] && strchr(". _0", text[0]))) return CANVAS_WHITE;
+    return canvas_mix(CANVAS_WHITE, pale[(token - 1) % 8], 0.3);
+}
+
+static inline void picture__token(canvas *c, double x, double y, double size, double room, const picture_panel *p,
+                                  int32_t token, unsigned colour)
+{
+    /* its text, or its number where this font has not all its letters */
+    char number[16];
+    const char *text = p->tokens && token >= 0 && token < p->vocabulary ? p->tokens[token] : NULL;
+    for (const char *b = text; b && *b; b++)
+        if ((unsigned char)*b < 32 || (unsigned char)*b > 126) text = NULL;
+    if (token < 0) return;
+    if (!text) snprintf(number, sizeof number, "%d", (int)token), text = number;
+    if (token == 0) text = "?";
+    double width = canvas_text_width(text, size);
+    if (width > room) size *= room / width;
+    canvas_text(c, x, y + size * 0.5, text, canvas_style_make(size, colour, CANVAS_CENTRE));
+}
+
+static inline int picture__grid_wrong(const picture_panel *p, int at)
+{
+    return p->answer && p->truth && p->truth[at] >= 0 && p->answer[at] != p->truth[at];
+}
+
+static inline void picture__grid(canvas *c, int x0, int y0, const picture_panel *p)
+{
+    int cell = p->cell;
+    for (int y = 0; y < p->rows; y++)
+        for (int x = 0; x < p->cols; x++) {
+            int at = y * p->side + x, px = x0 + x * cell, py = y0 + y * cell, wrong = picture__grid_wrong(p, at);
+            int32_t token = p->answer ? p->answer[at] : p->input[at];
+            double size = cell * 0.46, shift = wrong ? 0.43 : 0.5; /* room for the right one */
+            canvas_rect(c, px, py, cell, cell, wrong ? PICTURE_WRONG : picture__token_colour(p, token));
+            picture__token(c, px + cell * shift, py + cell * shift, size, cell * (wrong ? 0.6 : 0.8), p, token,
+                           wrong ? CANVAS_VERMILION : CANVAS_BLACK);
+            if (!wrong) continue; /* framed, with the right token in the corner */
+            canvas_frame(c, px + 3, py + 3, cell - 5, cell - 5, cell / 20 > 1 ? cell / 20 : 1, CANVAS_VERMILION);
+            picture__token(c, px + cell * 0.77, py + cell * 0.77, cell * 0.24, cell * 0.3, p, p->truth[at], CANVAS_BLACK);
+        }
+    for (int y = 0; y <= p->rows; y++) canvas_rect(c, x0, y0 + y * cell, p->cols * cell + 1, 1, 0x909090);
+    for (int x = 0; x <= p->cols; x++) canvas_rect(c, x0 + x * cell, y0, 1, p->rows * cell + 1, 0x909090);
+}
+
 /* ---- sheets -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct picture_sheet {
@@ -312,6 +377,7 @@ typedef enum picture__mark {
     PICTURE__MISSED,
     PICTURE__EXTRA,
     PICTURE__ARC_WRONG,
+    PICTURE__TOKEN_WRONG,
     PICTURE__PALETTE,
     PICTURE__MARKS
 } picture__mark;
@@ -324,6 +390,10 @@ static inline unsigned picture__marks_of(const picture_panel *p)
         marks |= 1u << PICTURE__GIVEN | (p->answer ? 1u << PICTURE__FILLED : 0);
         for (int i = 0; p->answer && p->truth && i < p->side * p->side; i++)
             if (p->answer[i] != p->truth[i]) marks |= 1u << PICTURE__WRONG_DIGIT;
+    } else if (p->kind == PICTURE_GRID) {
+        for (int y = 0; y < p->rows; y++)
+            for (int x = 0; x < p->cols; x++)
+                if (picture__grid_wrong(p, y * p->side + x)) marks |= 1u << PICTURE__TOKEN_WRONG;
     } else if (p->kind == PICTURE_ARC) {
         marks |= p->rows ? 1u << PICTURE__PALETTE : 0;
         for (int y = 0; p->truth && y < p->rows; y++)
@@ -347,7 +417,7 @@ static inline double picture__legend_entry(canvas *c, picture__mark mark, double
     /* draws an entry whose icon is centred at height y; c NULL: only measures. -> its width */
     static const char *const texts[PICTURE__MARKS] = {
         "given",   "filled in", "wrong, small: the right digit", "wall",       "start", "goal", "true path", "predicted path",
-        "in both", "missed",    "not on the true path",          "wrong cell", ""};
+        "in both", "missed",    "not on the true path",          "wrong cell", "wrong, small: the right token", ""};
     const int icon = PICTURE__ICON;
     double width = (mark == PICTURE__PALETTE ? 10 * (icon + 4) : icon) + 9 + canvas_text_width(texts[mark], 10);
     if (!c) return width;
@@ -388,6 +458,15 @@ static inline double picture__legend_entry(canvas *c, picture__mark mark, double
         canvas_rect(c, ix, iy, icon, icon, 0x7FDBFF);
         canvas_cross(c, cx, cy, 6, 5, CANVAS_BLACK);
         canvas_cross(c, cx, cy, 6, 2.4, CANVAS_WHITE);
+        break;
+    case PICTURE__TOKEN_WRONG:
+        digit.weight = 0.115, digit.colour = CANVAS_VERMILION;
+        canvas_rect(c, ix, iy, icon, icon, PICTURE_WRONG);
+        digit.size = 9;
+        canvas_text(c, cx - 1.5, cy + 3.5, "a", digit);
+        canvas_text(c, ix + 15, iy + 17, "b", canvas_style_make(5.5, CANVAS_BLACK, CANVAS_CENTRE));
+        canvas_frame(c, ix + 2, iy + 2, icon - 4, icon - 4, 1, CANVAS_VERMILION);
+        canvas_frame(c, ix, iy, icon, icon, 1, 0xB0B0B0);
         break;
     case PICTURE__PALETTE:
         for (int i = 0; i < 10; i++) {
@@ -465,6 +544,7 @@ static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
             canvas_text(c, x, y + 15, p->title, canvas_style_make(11, CANVAS_INK, CANVAS_LEFT));
             if (p->kind == PICTURE_SUDOKU) picture__sudoku(c, x, y + TITLE, p);
             else if (p->kind == PICTURE_ARC) picture__arc(c, x, y + TITLE, p);
+            else if (p->kind == PICTURE_GRID) picture__grid(c, x, y + TITLE, p);
             else picture__maze(c, x, y + TITLE, p);
             canvas_text(c, x, y + TITLE + p->rows * p->cell + 19, p->note, canvas_style_make(9, CANVAS_GREY, CANVAS_LEFT));
         }

@@ -1,5 +1,5 @@
 /* hrm render: puzzles, answers and predictions of a data set as a picture. */
-#include "tool.h"
+#include "grid.h"
 
 #include "pictures.h"
 
@@ -9,20 +9,23 @@
 #include <string.h>
 
 static const char render_help[] = "usage: hrm render DATA_DIR [OPTION…] -o FILE.png\n\n"
-                                  "Draws Sudokus, mazes or ARC grids of a data set, and a model's predictions\n"
-                                  "beside them.\n\n"
+                                  "Draws Sudokus, mazes, ARC grids or grids of your own of a data set, and a\n"
+                                  "model's predictions beside them.\n\n"
                                   "  --split train|test      which part of the data set [test]\n"
                                   "  --index N               the first example, from 0 [0]\n"
                                   "  --count N               how many [1]\n"
                                   "  --predictions FILE.npy  answers as `hrm eval` saves them: [examples, seq_len],\n"
                                   "                          or logits [examples, seq_len, vocab_size]\n"
-                                  "  --task sudoku|maze|arc  how to draw it [auto: follows from the data's shapes]\n"
+                                  "  --task KIND             how to draw it: sudoku, maze, arc or grid [auto: grid\n"
+                                  "                          with a vocabulary.json, else by the data's shapes]\n"
                                   "  -o FILE.png             the picture\n";
 
 typedef struct render_options {
     const char *data, *split, *predictions, *output;
     long        index, count;
     score_task  task; /* SCORE_NONE: auto */
+    int         grid; /* --task grid */
+    grid_vocabulary vocabulary; /* of a grid; rows 0: there is none */
 } render_options;
 
 static int render_number(const char *name, const char *text, long low, long *value)
@@ -67,8 +70,9 @@ static int render_parse(render_options *o, int argc, char **argv)
                       : strcmp(value, "maze") == 0 ? SCORE_MAZE
                       : strcmp(value, "arc") == 0  ? SCORE_ARC
                                                    : SCORE_NONE;
-            if (o->task == SCORE_NONE && strcmp(value, "auto") != 0)
-                return tool_usage("render: --task is \"%s\", expected sudoku, maze, arc or auto", value);
+            o->grid = strcmp(value, "grid") == 0;
+            if (o->task == SCORE_NONE && !o->grid && strcmp(value, "auto") != 0)
+                return tool_usage("render: --task is \"%s\", expected sudoku, maze, arc, grid or auto", value);
         } else {
             o->output = value;
         }
@@ -118,7 +122,7 @@ static hrm_status render_predictions(int32_t *answers, const char *path, const h
 /* What was right about an answer, in words. */
 static void render_judge(picture_panel *p, score_task task, const int32_t *input, const int32_t *answer, int side, int wrong)
 {
-    char rules[32] = "", size[64];
+    char rules[32] = "", size[96];
     int optimal = 0;
     if (task == SCORE_SUDOKU) snprintf(rules, sizeof rules, "%s", score_sudoku(input, answer, side) ? "valid" : "not valid");
     if (task == SCORE_MAZE)
@@ -129,7 +133,7 @@ static void render_judge(picture_panel *p, score_task task, const int32_t *input
     snprintf(size, sizeof size, "%s", p->note); /* what ARC's crop found */
     if (wrong == 0) snprintf(p->note, sizeof p->note, "exact");
     else
-        snprintf(p->note, sizeof p->note, "%d cell%s wrong%s%.20s%s%.24s", wrong, wrong == 1 ? "" : "s", rules[0] ? ", " : "",
+        snprintf(p->note, sizeof p->note, "%d cell%s wrong%s%.15s%s%.44s", wrong, wrong == 1 ? "" : "s", rules[0] ? ", " : "",
                  rules, size[0] ? ", " : "", size);
 }
 
@@ -171,6 +175,45 @@ static void render_panels(picture_panel *p, score_task task, int side, long inde
     }
 }
 
+static void render_grid_panels(const render_options *o, picture_panel *p, long index, const int32_t *input,
+                               const int32_t *label, const int32_t *answer, int *exact)
+{
+    /* likewise of a grid, without the padding around it */
+    const grid_vocabulary *v = &o->vocabulary;
+    int rows = 1, cols = 1, wrong = 0;
+    char title[64];
+    for (int i = 0; i < v->rows * v->cols; i++) {
+        if (input[i] > 0 && i / v->cols >= rows) rows = i / v->cols + 1;
+        if (input[i] > 0 && i % v->cols >= cols) cols = i % v->cols + 1;
+        wrong += answer && label[i] >= 0 && label[i] != answer[i];
+    }
+    *exact = answer && wrong == 0;
+    snprintf(title, sizeof title, "input %ld", index);
+    p[0] = picture_panel_grid(v->cols, rows, cols, v->tokens, v->count, input, NULL, NULL, title);
+    if (answer) p[1] = picture_panel_grid(v->cols, rows, cols, v->tokens, v->count, input, answer, label, "prediction");
+    p[answer ? 2 : 1] =
+        picture_panel_grid(v->cols, rows, cols, v->tokens, v->count, input, label, NULL, answer ? "truth" : "output");
+    if (answer) render_judge(&p[1], SCORE_NONE, input, answer, 0, wrong);
+}
+
+static int render_vocabulary(render_options *o, int seq_len)
+{
+    /* of a grid, where there is one; else its numbers, square or in a row */
+    char *text, where[TOOL_PATH];
+    size_t length;
+    grid_vocabulary *v = &o->vocabulary;
+    if (o->task != SCORE_NONE) return TOOL_OK;
+    int status = grid_vocabulary_text(&text, &length, o->data);
+    if (status != TOOL_OK) return status;
+    snprintf(where, sizeof where, "%.1000s/vocabulary.json", o->data);
+    if (text) status = grid_vocabulary_parse(v, text, length, where);
+    else if (o->grid) v->rows = score_side(seq_len) ? score_side(seq_len) : 1, v->cols = seq_len / v->rows;
+    free(text);
+    if (status == TOOL_OK && v->rows && v->rows * v->cols != seq_len)
+        status = tool_error("%s: %d x %d, but the examples have %d cells", where, v->rows, v->cols, seq_len);
+    return status;
+}
+
 static int render_groups(const picture_panel *p, int panels, int count)
 {
     /* how many examples stand side by side, for a sheet about half as wide again as high */
@@ -191,11 +234,14 @@ static int render_draw(const render_options *o, const hrm_dataset *data)
 {
     const hrm_dataset_info *info = hrm_dataset_describe(data);
     int side = score_side(info->seq_len);
-    score_task task = o->task != SCORE_NONE ? o->task : score_task_detect(info->vocab_size, info->seq_len);
-    if (task == SCORE_NONE)
+    int own = o->vocabulary.rows > 0;
+    score_task task = o->task != SCORE_NONE || own ? o->task : score_task_detect(info->vocab_size, info->seq_len);
+    if (task == SCORE_NONE && !own)
         return tool_error("%s: boards of %d cells with a vocabulary of %d are no task known here; give --task", o->data,
                           info->seq_len, info->vocab_size);
-    if (!side || (task == SCORE_SUDOKU && side != 4 && side != 6 && side != 9) || (task == SCORE_MAZE && side > MAZE_MAX_SIZE))
+    int fits = side && (task != SCORE_SUDOKU || side == 4 || side == 6 || side == 9) &&
+               (task != SCORE_MAZE || side <= MAZE_MAX_SIZE);
+    if (!own && !fits)
         return tool_error("%s: boards of %d cells cannot be drawn as %s", o->data, info->seq_len, score_task_name(task));
     if (o->index + o->count > info->total_examples)
         return tool_error("%s: the %s split has %lld examples, asked for %ld to %ld", o->data, o->split,
@@ -220,10 +266,13 @@ static int render_draw(const render_options *o, const hrm_dataset *data)
     if (status == HRM_OK) {
         int exact = 0;
         score judged = score_make(info->vocab_size, info->seq_len);
+        if (own) judged.task = SCORE_NONE;
         for (size_t r = 0; r < rows; r++) {
             int one = 0;
-            render_panels(p + r * (size_t)panels, task, side, o->index + (long)r, tokens + r * T, tokens + (rows + r) * T,
-                          answers ? answers + r * T : NULL, &one);
+            const int32_t *input = tokens + r * T, *label = input + rows * T, *answer = answers ? answers + r * T : NULL;
+            picture_panel *to = p + r * (size_t)panels;
+            if (own) render_grid_panels(o, to, o->index + (long)r, input, label, answer, &one);
+            else render_panels(to, task, side, o->index + (long)r, input, label, answer, &one);
             if (answers) score_add(&judged, tokens + r * T, answers + r * T);
             exact += one;
         }
@@ -261,7 +310,9 @@ int command_render(int argc, char **argv)
     if (usage != TOOL_OK) return usage;
     memset(&desc, 0, sizeof desc);
     if (hrm_dataset_open(&data, o.data, o.split, &desc) != HRM_OK) return tool_failed();
-    int result = render_draw(&o, data);
+    int result = render_vocabulary(&o, hrm_dataset_describe(data)->seq_len);
+    if (result == TOOL_OK) result = render_draw(&o, data);
+    grid_vocabulary_close(&o.vocabulary);
     hrm_dataset_close(data);
     return result;
 }
