@@ -128,7 +128,7 @@ valgrind:
 
 # Files for pkg-config and CMake of their templates, which CMakeLists.txt takes too.
 CMAKEDIR = $(LIBDIR)/cmake/hrm
-FILL = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@ABI@|$(ABI)|' -e 's|@SO@|$(SO)|' \
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@ABI@|$(ABI)|' -e 's|@SO@|$(SO)|' \
     -e '/^@MORE@$$/d' tools/package/$(notdir $(1)).in > $(DESTDIR)$(1) && chmod 644 $(DESTDIR)$(1)
 FILLED = $(LIBDIR)/pkgconfig/hrm.pc $(LIBDIR)/pkgconfig/libhrm.pc $(CMAKEDIR)/hrm-config.cmake $(CMAKEDIR)/hrm-config-version.cmake \
     $(CMAKEDIR)/hrm-targets.cmake

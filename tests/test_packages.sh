@@ -46,14 +46,15 @@ consumer() # NAME OPTIONS…: tests/builds as a project of its own, in $dir/NAME
 }
 if [ -n "$has_cmake" ]; then
     (
-        passed=0 failed=0 # beside the build below
+        passed=0 failed=0 counts=$dir/counts dir=$dir/aside # beside what is done below
+        mkdir "$dir"
         consumer fetched -DHRM_SOURCE="${tree:-$root}" -DHRM_INSTALL=ON -DHRM_TOOLS=ON -DCMAKE_C_FLAGS="-O0 -DHRM_NO_SIMD" \
             -DCMAKE_INSTALL_PREFIX=/nowhere
         do_check "cmake --install" cmake --install "$dir/fetched" --prefix "$dir/by cmake"
         do_check "its command" "$dir/by cmake/bin/hrm" info arch=micro
         do_check "its man page" cmp docs/hrm.1 "$dir/by cmake/share/man/man1/hrm.1"
         consumer found-by-cmake -DCMAKE_PREFIX_PATH="$dir/by cmake" -DHRM_WANTED="${version%.*}"
-        echo "$passed $failed" > "$dir/counts"
+        echo "$passed $failed" > "$counts"
     ) > "$dir/fetched.txt" 2>&1 &
 else
     echo "skipped: no cmake of 3.16 or later"
@@ -75,7 +76,7 @@ fi
 if have pkg-config; then
     export PKG_CONFIG_PATH=$dir/moved/lib/pkgconfig
     check "$([ "$(pkg-config --modversion hrm libhrm | sort -u)" = "$version" ]; echo $?)" "pkg-config knows the version"
-    pc() { pkg-config --define-variable=prefix="$dir/moved" --define-variable=libdir="$dir/moved/lib" "$@"; }
+    pc() { pkg-config --define-prefix "$@"; }
     cc="${CC:-cc} -std=c99 -O0 -DBUILDS_TWO_UNITS"
     # what a program that holds the implementation needs beside it, which here is compiled already
     do_check "pkg-config hrm" $cc $(pc --cflags hrm) tests/builds/main.c "$B/hrm.o" $(pc --libs hrm) -o "$dir/by-hrm"
