@@ -154,6 +154,7 @@ if ${CC:-cc} -shared -fPIC "$dir/fail.c" -o "$dir/fail.so" -ldl > "$dir/log" 2>&
         every $kind "$text" convert "$model" "$dir/at/old.pt"
         every $kind "$text" convert "$model" "$dir/at/new.pt"
         [ $kind = memory ] || every $kind "$text" render "$dir/data" -o "$dir/at/old.png"
+        [ $kind = memory ] || every $kind "$text" render "$dir/data" -o "$dir/at/new.svg"
     done
 else
     echo "skipped: nothing can be preloaded here, calls that fail are not tried"

@@ -482,8 +482,8 @@ static const struct {
     {"solve", command_solve, "solve puzzles: sudoku, maze, arc, or grids of your own"},
     {"convert", command_convert, "turn a checkpoint into safetensors or a PyTorch file"},
     {"info", command_info, "show a checkpoint's configuration, or what arch=NAME takes"},
-    {"plot", command_plot, "draw a run's learning curves as PNG"},
-    {"render", command_render, "draw puzzles, answers and predictions as PNG"},
+    {"plot", command_plot, "draw a run's learning curves, as PNG or SVG"},
+    {"render", command_render, "draw puzzles, predictions, answers forming, as PNG or SVG"},
 };
 enum { COMMANDS = (int)(sizeof commands / sizeof commands[0]) };
 
