@@ -142,3 +142,4 @@ clean:
 .PHONY: all demo tests test format-check bench lib asan ubsan tsan valgrind install uninstall clean
 -include cuda.mk
 -include bench.mk
+-include examples/web/web.mk
