@@ -1,4 +1,5 @@
-/* Runs in a Web Worker, behind emscripten's glue in one script, for of a file's page a worker may load no other: holds one model and solves with it, one message at a time. */
+/* Runs in a Web Worker, behind emscripten's glue in one script, for of a file's page a worker may load no other: holds one
+ * model and solves with it, one message at a time. */
 let web, cells;
 
 onmessage = async ({ data }) => {

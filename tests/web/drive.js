@@ -68,6 +68,8 @@ const shoot = async name => {
     if (pictures) await shoot("clash");
     await paste("12x");
     console.log("letter: " + await status("sudoku"));
+    await paste("12");
+    console.log("short: " + await status("sudoku"));
     await paste("...5.....84..1.3..72.....8.4..3..8.7..34...9......16...3.7..4....7.....65.......8");
     await run(`document.querySelector("#sudoku input").focus()`);
     await key("ArrowRight", 39);
@@ -83,6 +85,13 @@ const shoot = async name => {
     console.log("answer: " + await run(`[...document.querySelectorAll("#sudoku .board input")].map(e => e.value || ".").join("")`));
     console.log("rows: " + await run(`document.querySelectorAll("#sudoku tbody tr").length`));
     if (pictures) await shoot("sudoku");
+    await run(`document.querySelector("#sudoku .main").click()`);
+    await until(`/^Thinking/.test(document.querySelector("#sudoku .status").textContent)`, 20);
+    await run(`document.querySelector("#sudoku .main").click()`);
+    await until(`document.querySelector("#sudoku .main").textContent === "Solve"`, 20);
+    console.log("stopped: " + await status("sudoku"));
+    await solve("sudoku");
+    console.log("again: " + await status("sudoku"));
     await run(`document.getElementById("maze-tab").click()`);
     // an empty room with its start and goal on one row, by the keyboard: four steps
     await run(`[...document.querySelectorAll("#maze button")].find(b => b.textContent === "Clear walls").click(); document.querySelectorAll("#maze .board button")[12].focus()`);
