@@ -84,7 +84,13 @@ const shoot = async name => {
     console.log("sudoku: " + await status("sudoku"));
     console.log("answer: " + await run(`[...document.querySelectorAll("#sudoku .board input")].map(e => e.value || ".").join("")`));
     console.log("rows: " + await run(`document.querySelectorAll("#sudoku tbody tr").length`));
-    if (pictures) await shoot("sudoku");
+    if (pictures) {
+        await run(`panels[0].example = 1; [...document.querySelectorAll("#sudoku button")].find(b => b.textContent === "Example").click()`);
+        await solve("sudoku"); // in several segments
+        await shoot("sudoku");
+        await run(`panels[0].show(1)`);
+        await shoot("second");
+    }
     await run(`document.querySelector("#sudoku .main").click()`);
     await until(`/^Thinking/.test(document.querySelector("#sudoku .status").textContent)`, 20);
     await run(`document.querySelector("#sudoku .main").click()`);
