@@ -667,6 +667,10 @@ int config_parse(config *c, int argc, char **argv)
         } else if (!only_positional && strncmp(arg, "--config=", 9) == 0) {
         } else if (!only_positional && strcmp(arg, "--show-steps") == 0 && c->command == CONFIG_SOLVE) {
             c->show_steps = 1;
+        } else if (!only_positional && strcmp(arg, "--lines") == 0 && c->command == CONFIG_SOLVE) {
+            c->lines = 1;
+        } else if (!only_positional && strcmp(arg, "--json") == 0 && c->command == CONFIG_SOLVE) {
+            c->json = 1;
         } else if (!only_positional && arg[0] == '-' && arg[1] == '-') {
             return tool_usage("%s has no option \"%.80s\"; keys are given as KEY=VALUE", command_name(c->command), arg);
         } else if (!only_positional && config_is_key(arg)) {
