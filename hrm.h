@@ -3695,7 +3695,8 @@ HRM__FAST_END
  *
  * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, in WebAssembly of 16 bits,
  * elsewhere in floats, which are exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a
- * column lie together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets qa + 128.
+ * column lie together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets
+ * qa + 128.
  *
  * bfloat16: with AVX-512 BF16 by products of pairs, two consecutive k of a column together, x rounded too; elsewhere weights
  * alone are, and become floats again block by block.
@@ -5971,8 +5972,8 @@ static void hrm__init_params(const hrm_model *m, hrm_real *params)
 static double hrm__estimate(const hrm_dims *d, int batch, int train)
 {
     /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
-    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0,
-           kept = d->states, row = 20 * D + 6 * I + d->heads + 64 + (d->mixer ? (6.0 * d->I_t + 4.0 * d->S) * (1 + D / d->S) : 0);
+    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0, kept = d->states;
+    double row = 20 * D + 6 * I + d->heads + 64 + (d->mixer ? (6.0 * d->I_t + 4.0 * d->S) * (1 + D / d->S) : 0);
     for (int net = 0; net < d->nets; net++) layers += d->layers[net];
     if (train) kept += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows;
     double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) +
