@@ -1952,8 +1952,8 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
 /* ==================================================================================================== >>cpu-features ======
  * A hot loop is written once, as plain C, in a function NAME_body marked HRM__INLINE. HRM__DISPATCH(NAME, (parameters),
  * (arguments)) compiles that body for every instruction set and defines NAME, which picks one of them at run time. The
- * environment variable HRM_CPU (one of hrm__cpu_names) forces a choice. avxvnni is avx2, and amx is avx512, but for the products
- * of >>quantized.
+ * environment variable HRM_CPU (one of hrm__cpu_names) forces a choice. avxvnni is avx2, and amx is avx512, but for the
+ * products of >>quantized.
  *
  * Bodies and dispatchers stand between HRM__FAST_BEGIN and HRM__FAST_END, where gcc also may compute a value that a condition
  * then drops. No more of "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell
@@ -2017,6 +2017,13 @@ static int hrm__cpu_here(const char *name)
     return here;
 }
 
+static int hrm__cpu_best(int here)
+{
+    int best = HRM__CPU_AMX;
+    while (!(here >> best)) best--;
+    return best;
+}
+
 enum { HRM__CPU_VNNI = 1, HRM__CPU_BF16 = 2 }; /* what not all with AVX-512 have: products of bytes, of bfloat16 */
 
 static int hrm__cpu_extras(void)
@@ -2041,9 +2048,7 @@ static hrm__atomic hrm__cpu_chosen, hrm__cpu_extra, hrm__cpu_refused;
 HRM__UNUSED static hrm_status hrm__cpu_select(void)
 {
     const char *name = getenv("HRM_CPU");
-    int here = hrm__cpu_here(name), best = HRM__CPU_AMX, want, refused = 0;
-    while (!(here >> best)) best--;
-    want = best;
+    int here = hrm__cpu_here(name), best = hrm__cpu_best(here), want = best, refused = 0;
     if (hrm__load(&hrm__cpu_chosen) == HRM__CPU_UNKNOWN) {
         if (name && *name) {
             for (want = HRM__CPU_AMX; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
@@ -2056,7 +2061,7 @@ HRM__UNUSED static hrm_status hrm__cpu_select(void)
     }
     if (!hrm__load(&hrm__cpu_refused)) return HRM_OK;
     return hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected amx, avx512, avxvnni, avx2, neon or scalar; the best here is %s",
-                     name ? name : "", hrm__cpu_names[best]);
+                     name ? name : "", hrm__cpu_names[hrm__cpu_best(hrm__cpu_here(NULL))]);
 }
 
 static int hrm__cpu(void)
@@ -3726,10 +3731,10 @@ HRM__FAST_END
 #define HRM__BYTE_MR   14
 #define HRM__BYTE_KC   512 /* 512 * 127 * 127 < 2^24 */
 
-/* q, rows `row` apart, one panel -> c [rows,HRM__BYTE_NR], rows ldc apart, of integers or floats. Rows up to the kernel's mr are
- * read and written whatever `rows` says; by AMX up to a multiple of 16. */
+/* q, rows `row` apart, one panel -> c [rows,HRM__BYTE_NR], rows ldc apart, of integers or floats. Rows up to the kernel's mr
+ * are read and written whatever `rows` says; by AMX up to a multiple of 16. wide: q's bytes take 16 bits each. */
 typedef void hrm__quantized_fn(void *c, size_t ldc, const void *q, size_t row, const void *panel, size_t groups, size_t rows);
-typedef struct hrm__quantized_kernel { size_t mr, wide; hrm__quantized_fn *tile; } hrm__quantized_kernel; /* wide: bytes as 16 bits */
+typedef struct hrm__quantized_kernel { size_t mr, wide; hrm__quantized_fn *tile; } hrm__quantized_kernel;
 
 #if defined(HRM__X86)
 HRM__INLINE int hrm__four_bytes(const void *p)
@@ -3774,7 +3779,8 @@ HRM__INLINE int hrm__four_bytes(const void *p)
     a = _mm512_set1_epi32(hrm__four_bytes(p + s * row)); \
     c##r = _mm512_dpbusd_epi32(c##r, a, b0); \
     d##r = _mm512_dpbusd_epi32(d##r, a, b1);
-HRM__QUANTIZED_TILE(hrm__tile_vnni, HRM__VNNI, __m512i, uint8_t, 4, 14, 128, HRM__LOAD_512, HRM__VNNI_ADD, HRM__QUANTIZED_STORE)
+HRM__QUANTIZED_TILE(hrm__tile_vnni, HRM__VNNI, __m512i, uint8_t, 4, 14, 128, HRM__LOAD_512, HRM__VNNI_ADD,
+                    HRM__QUANTIZED_STORE)
 
 /* Four columns a vector, two sums each, which are added at the end. */
 #define HRM__WIDE_ADD(r, p, s) \
@@ -3808,7 +3814,8 @@ HRM__QUANTIZED_TILE(hrm__tile_avxvnni, HRM__AVXVNNI, __m256i, uint8_t, 4, 6, 64,
     a = _mm512_set1_epi32(hrm__four_bytes(p + s * row)); \
     c##r = (__m512i)_mm512_dpbf16_ps((__m512)c##r, (__m512bh)a, (__m512bh)b0); \
     d##r = (__m512i)_mm512_dpbf16_ps((__m512)d##r, (__m512bh)a, (__m512bh)b1);
-HRM__QUANTIZED_TILE(hrm__tile_bf16, HRM__BF16, __m512i, uint16_t, 2, 14, 128, HRM__LOAD_512, HRM__BF16_ADD, HRM__QUANTIZED_STORE)
+HRM__QUANTIZED_TILE(hrm__tile_bf16, HRM__BF16, __m512i, uint16_t, 2, 14, 128, HRM__LOAD_512, HRM__BF16_ADD,
+                    HRM__QUANTIZED_STORE)
 
 HRM__FAST_BEGIN
 static HRM__AVX512 void hrm__round_row(uint16_t *q, const hrm_real *x, size_t K, size_t row)
@@ -3826,7 +3833,7 @@ HRM__FAST_END
     static HRM__AMX void name(void *c, size_t ldc, const void *q, size_t row, const void *panel, size_t groups, size_t rows) \
     { \
         const char *a = (const char *)q, *b = (const char *)panel; \
-        const size_t next = row * size, to = ldc * 4; \
+        const size_t next = row * size, to = ldc * 4, ahead = groups * 128; \
         __asm__ volatile("" ::: "memory"); \
         _tile_zero(0); \
         _tile_zero(1); \
@@ -3836,6 +3843,7 @@ HRM__FAST_END
             _tile_loadd(4, a, next); \
             _tile_loadd(6, b, 128); \
             _tile_loadd(7, b + 64, 128); \
+            for (size_t l = 0; l < 32; l++) HRM__PREFETCH(b + ahead + 64 * l); /* the next panel */ \
             multiply(0, 4, 6); \
             multiply(1, 4, 7); \
             if (rows <= 16) continue; \
@@ -3933,7 +3941,8 @@ typedef struct hrm__bytes { int8_t *panels; float *scales; int32_t *sums; size_t
 static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
 {
     /* -> bytes */
-    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = hrm__quantized_row(K, 1) / 4, weights = panels * groups * 4 * HRM__BYTE_NR;
+    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = hrm__quantized_row(K, 1) / 4,
+           weights = panels * groups * 4 * HRM__BYTE_NR;
     b->groups = groups;
     b->panels = (int8_t *)base;
     b->scales = NULL, b->sums = NULL;
@@ -3945,7 +3954,8 @@ static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
 /* Elements that hrm__pack_bf16 needs for w [N,K]. */
 static size_t hrm__bf16_size(size_t N, size_t K)
 {
-    size_t pairs = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR * hrm__quantized_row(K, 2), plain = hrm__pack_size(N, K);
+    size_t columns = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR, pairs = columns * hrm__quantized_row(K, 2),
+           plain = hrm__pack_size(N, K);
     return pairs > plain ? pairs : plain;
 }
 
@@ -4012,7 +4022,8 @@ HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real
     }
     for (size_t k = K; k < row; k++) q[k] = 128;
 }
-HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K, size_t row), (q, scale, x, K, row))
+HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K, size_t row),
+              (q, scale, x, K, row))
 
 HRM__INLINE void hrm__widen_rows_body(int16_t *dst, const uint8_t *src, size_t n)
 {
