@@ -3871,8 +3871,8 @@ static HRM__AMX void hrm__amx_set(int on)
 #endif
 
 #if defined(HRM__WASM)
-/* Four rows, four columns at a time. A vector holds four k of two columns; the sums of
- * their first and their last two are added at the end. */
+/* Four rows, four columns at a time. A vector holds four k of two columns; the sums of their first and their last two are added
+ * at the end. */
 #define HRM__WASM_ADD(r) \
     a = wasm_v128_load64_splat(p + r * row); \
     c##r = wasm_i32x4_add(c##r, wasm_i32x4_dot_i16x8(a, b0)); \
