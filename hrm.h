@@ -3790,6 +3790,7 @@ HRM__QUANTIZED_TILE(hrm__tile_vnni, HRM__VNNI, __m512i, uint8_t, 4, 14, 128, HRM
         a = _mm256_set1_epi64x(four); \
         c##r = _mm256_add_epi32(c##r, _mm256_madd_epi16(a, b0)); \
         d##r = _mm256_add_epi32(d##r, _mm256_madd_epi16(a, b1)); \
+        __asm__ volatile("" : "+x"(c##r), "+x"(d##r)); /* row by row: together they outgrow the registers */ \
     }
 #define HRM__WIDE_STORE(r, p, s) \
     if (r < MR) { \
