@@ -45,6 +45,10 @@ printf 'source,q,a,rating\r\nb,53..7....6..195....98....6.8...6...34..8.3..17...
 check $? "9x9 from CSV, both headers"
 says "of 1 exact" "the test file's board"
 sed -i 's/9\.\.5\.\.\.\.8\.\.79,5/9..5....8..79,6/' "$dir/train.csv"
+(cd "$dir" && mkdir clean && cd clean && "$sudoku" --steps 1 --boards 300 --batch 4 > ../log 2>&1)
+check $? "without --save"
+[ -z "$(ls "$dir/clean")" ]
+check $? "nothing is written"
 "$sudoku" --csv "$dir/train.csv" --steps 3 > "$dir/log" 2>&1
 [ $? -eq 1 ]
 check $? "a wrong answer in a CSV is refused"
