@@ -504,8 +504,8 @@ int main(int argc, char **argv)
             int token = shown->inputs[3 % shown->count * (size_t)shown->shape.cells + (size_t)i];
             example[i] = (char)(token > 1 ? '0' + token - 1 : '.');
         }
-        printf("\nSaved as %s (%.0f s in all). Your own board:\n  %s --load %s --solve %s\n", o.save, seconds() - start, argv[0],
-               o.save, example);
+        printf("\nSaved as %s (%.0f s in all). Your own board:\n  %s --load %s --solve %s\n", o.save, seconds() - start,
+               argv[0], o.save, example);
     } else {
         printf("\n%.0f s in all; --save FILE keeps the model\n", seconds() - start);
     }

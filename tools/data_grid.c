@@ -1,7 +1,7 @@
 /* `hrm data grid`: a user's own pairs of grids or sequences of tokens, from JSON or text (hrm data --help says how they look).
- * The vocabulary is what both splits hold, numbers in their order, then texts in byte order, or what --vocabulary says; pad is 0.
- * Grids smaller than the largest stand top left, with pad around them, which is no label: nothing is learned there and nothing
- * counted.
+ * The vocabulary is what both splits hold, numbers in their order, then texts in byte order, or what --vocabulary says; pad is
+ * 0. Grids smaller than the largest stand top left, with pad around them, which is no label: nothing is learned there and
+ * nothing counted.
  */
 #include "grid.h"
 
