@@ -39,6 +39,7 @@ cp build/paint/run/step_3.safetensors alone/model.safetensors
 good "a checkpoint by itself" convert alone/model.safetensors alone/half.safetensors --dtype f16
 for m in model half; do run solve grid checkpoint=alone/$m.safetensors threads=1 --lines build/paint/new.txt; check "$m answers" test "$(wc -l < out)" -eq 3 -a "$(shapes < out)" = "$(shapes < lines)"; done
 good "to PyTorch, which has no place for it" convert alone/model.safetensors alone/model.pt
+check "which is said" grep -q "alone/model.pt: PyTorch's files have no place for the vocabulary" err
 refuse 1 'carries no vocabulary' solve grid checkpoint=alone/model.pt '.o..'
 run solve grid checkpoint=alone/model.pt data_path=build/paint/data threads=1 --lines build/paint/new.txt
 check "with the data set's" test "$(cat out)" = "$(cat lines)"
