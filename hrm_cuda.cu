@@ -3562,19 +3562,102 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
 enum { ROW_WARPS = 8 };
 #define ROW_KERNEL_INDEX() ((int)(blockIdx.x * ROW_WARPS + threadIdx.x / 32))
 
-/* out = x + a + b (b may be NULL): what a pass starts from */
-template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T *a, const T *b, size_t n)
+/* Rows that are normalised, or whose norms' factors the squares [M,slots] tell. */
+template <class T> struct stream { T *at; const float *squares; int slots; };
+template <class T> __device__ __forceinline__ float stream_factor(const stream<T> &s, size_t row, float inv_D, float eps)
+{
+    float sum = 0;
+    if (!s.squares) return 1.0f;
+    for (int i = 0; i < s.slots; i++) sum += s.squares[row * (size_t)s.slots + (size_t)i];
+    return rsqrtf(sum * inv_D + eps);
+}
+
+/* out = x + a + b (these may be nothing), normalised: what a pass starts from. Row i is row i * to of out, i * from of others. */
+template <class T, int W>
+__global__ void sum_kernel(T *out, stream<T> x, stream<T> a, stream<T> b, int M, int D, int to, int from, float inv_D,
+                           float eps)
 {
     chain();
-    for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W; i < n; i += (size_t)gridDim.x * blockDim.x * W) {
-        float u[8], v[8];
-        load<W>(u, x + i), load<W>(v, a + i);
-        for (int j = 0; j < W; j++) u[j] += v[j];
-        if (b) {
-            load<W>(v, b + i);
-            for (int j = 0; j < W; j++) u[j] += v[j];
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    size_t read = (size_t)row * (size_t)from, at = read * (size_t)D;
+    out += (size_t)row * (size_t)to * (size_t)D;
+    for (int d0 = lane * W; d0 < D; d0 += 64 * W) { /* two pieces of each at once */
+        float u[2][W], v[2][W], w[2][W];
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            size_t d = at + (size_t)min(d0 + 32 * W * h, D - W);
+            load<W>(u[h], x.at + d);
+            if (a.at) load<W>(v[h], a.at + d);
+            if (b.at) load<W>(w[h], b.at + d);
         }
-        store<W>(out + i, u);
+        float fx = stream_factor(x, read, inv_D, eps), fa = stream_factor(a, read, inv_D, eps),
+              fb = stream_factor(b, read, inv_D, eps);
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                u[h][j] *= fx;
+                if (a.at) u[h][j] = fmaf(fa, v[h][j], u[h][j]);
+                if (b.at) u[h][j] = fmaf(fb, w[h][j], u[h][j]);
+            }
+            if (d0 + 32 * W * h < D) store<W>(out + d0 + 32 * W * h, u[h]);
+        }
+    }
+}
+
+/* Attention for the query at position 0 alone: q, o [B,D], kv [B,S,2 D] with keys and values. A block a row and head; eight
+ * lanes take a key, W elements at once. */
+enum { FIRST_THREADS = 128, FIRST_KEYS = FIRST_THREADS / 8 };
+template <class T, int W>
+__global__ void __launch_bounds__(FIRST_THREADS)
+    attention_first(T *o, const T *q, const T *kv, int S, int keys, int heads, int head_dim, float scale_log2)
+{
+    extern __shared__ float first_shared[];
+    float *query = first_shared, *sums = query + head_dim, *scores = sums + FIRST_THREADS / 32 * head_dim; /* [keys] */
+    int b = (int)blockIdx.x / heads, at = (int)blockIdx.x % heads * head_dim, D = heads * head_dim,
+        lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, mine = (int)threadIdx.x % 8 * W,
+        key = (int)threadIdx.x / 8;
+    chain();
+    q += (size_t)b * D + at, o += (size_t)b * D + at, kv += (size_t)b * S * 2 * D + at;
+    for (int i = (int)threadIdx.x; i < head_dim; i += FIRST_THREADS) query[i] = to_float(q[i]) * scale_log2;
+    __syncthreads();
+#pragma unroll 3
+    for (int j0 = 0; j0 < keys; j0 += FIRST_KEYS) {
+        float dot = 0, x[8];
+        for (int c = mine; c < head_dim && j0 + key < keys; c += 8 * W) {
+            load<W>(x, kv + (size_t)(j0 + key) * 2 * D + c);
+            for (int i = 0; i < W; i++) dot = fmaf(x[i], query[c + i], dot);
+        }
+        for (int i = 4; i > 0; i >>= 1) dot += __shfl_xor_sync(0xffffffffu, dot, i);
+        if (mine == 0 && j0 + key < keys) scores[j0 + key] = dot;
+    }
+    __syncthreads();
+    float most = -INFINITY, sum = 0;
+    for (int j = lane; j < keys; j += 32) most = fmaxf(most, scores[j]);
+    for (int i = 16; i > 0; i >>= 1) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, i));
+    for (int j = lane; j < keys; j += 32) sum += exp2f(scores[j] - most);
+    sum = warp_sum(sum);
+    for (int c0 = 0; c0 < head_dim; c0 += 8 * W) {
+        int c = c0 + mine;
+        float acc[W] = {}, x[8];
+#pragma unroll 3
+        for (int j = key; j < keys && c < head_dim; j += FIRST_KEYS) {
+            load<W>(x, kv + (size_t)j * 2 * D + D + c);
+            float p = exp2f(scores[j] - most);
+            for (int i = 0; i < W; i++) acc[i] = fmaf(p, x[i], acc[i]);
+        }
+        for (int i = 0; i < W; i++) {
+            acc[i] += __shfl_xor_sync(0xffffffffu, acc[i], 8);
+            acc[i] += __shfl_xor_sync(0xffffffffu, acc[i], 16);
+            if (lane < 8 && c < head_dim) sums[warp * head_dim + c + i] = acc[i];
+        }
+    }
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < head_dim; i += FIRST_THREADS) {
+        float all = 0;
+        for (int w = 0; w < FIRST_THREADS / 32; w++) all += sums[w * head_dim + i];
+        o[i] = from_float<T>(all / sum);
     }
 }
 
@@ -4813,6 +4896,7 @@ struct work_plan {
     char    *o, *big, *h;         /* attention, a mixer's stream, and ds; qkv, swiglu or its product; swiglu */
     char    *f, *turned;          /* a branch before, or its gradient after dropout; the gradient of a mixer's stream */
     float   *squares[2], *inner;  /* [M,slots] */
+    float   *state_squares[HRM_MAX_STATES]; /* of a state that is not normalised yet, within a list of passes */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
     double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS], with Muon for each block */
     int32_t *rows;                /* [B] */
@@ -4855,6 +4939,7 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
     p.big = take(most_of(train ? 2 * products : products, d->mixer ? stream : 3 * M * D) * element);
     for (int i = 0; i < 2; i++)
         p.squares[i] = (float *)take(most_of(M * ((D + 31) / 32), B * D * ((mix + 31) / 32)) * sizeof(float));
+    for (int i = 0; i < d->states; i++) p.state_squares[i] = (float *)take(M * ((D + 31) / 32) * sizeof(float));
     if (d->mlp_norm) p.inner = (float *)take(products / 16 * sizeof(float));
     p.sums = (double *)take(B * HRM_METRIC_SUMS * sizeof(double));
     p.rows = (int32_t *)take(B * sizeof(int32_t));
@@ -5377,11 +5462,11 @@ static hrm_status normalise(hrm_device *dev, T *y, T *y2, float *r, const T *s, 
     CHAIN_ROWS(dev, normalise_kernel, D, M, y, y2, r, s, M, D, count, eps);
     return HRM_OK;
 }
-template <class T> static hrm_status add(hrm_device *dev, T *out, const T *x, const T *a, const T *b, int M, int D)
+template <class T>
+static hrm_status sum(hrm_device *dev, T *out, const stream<T> &x, const stream<T> &a, const stream<T> &b, int M,
+                      const hrm_dims *d, int to = 1, int from = 1)
 {
-    size_t n = (size_t)M * (size_t)D;
-    if (D % 8 == 0) CHAIN(dev, (add_kernel<T, 8>), flat_blocks(dev, n, 8 * 256), 256, 0, out, x, a, b, n);
-    else CHAIN(dev, (add_kernel<T, 1>), flat_blocks(dev, n, 256), 256, 0, out, x, a, b, n);
+    CHAIN_ROWS(dev, sum_kernel, d->D, M, out, x, a, b, M, d->D, to, from, 1.0f / (float)d->D, d->eps);
     return HRM_OK;
 }
 
@@ -5460,9 +5545,6 @@ template <class T> static ending<T> ending_for(const hrm_dims *d, int count)
     e.S = d->S, e.head_dim = d->head_dim, e.inv_D = 1.0f / (float)count, e.eps = d->eps;
     return e;
 }
-
-/* rows that are normalised, or whose norms' factors the squares tell */
-template <class T> struct stream { T *at; const float *squares; int slots; };
 
 /* from [B,rows,ld_from] -> to [B,columns,ld_to] */
 template <class T>
@@ -5597,7 +5679,25 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
     return add_parts(c.dev, &c.p, grads + at[HRM_MIX_DOWN], down_parts, shares, HRM_MIX_DOWN);
 }
 
-/* s -> s, in place unless something is kept; then the output goes to y2 as well. now, out2: see join */
+/* s -> s at y1, mixed and normalised */
+template <class T> static hrm_status mix(const block_call &c, const saved_layer *keep, stream<T> *s, T *y1)
+{
+    const hrm_dims *d = &c.w->d;
+    if (mixes_at_once(c)) {
+        stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
+        TRY(mix_forward(c, keep, from, (bf16 *)y1));
+    } else {
+        half_block half = mix_half(c.w);
+        stream<T> t = {(T *)c.p.o, NULL, 0};
+        TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, half.N));
+        TRY(half_forward<T>(c, half, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
+        TRY(turn<T>(c, y1, t, d->D, d->S, half.N, d->D));
+    }
+    s->at = y1, s->squares = NULL;
+    return HRM_OK;
+}
+
+/* s -> s at y2; between, in place unless something is kept. now, out2: see join */
 template <class T>
 static hrm_status block_forward(const block_call &c, const saved_layer *keep, stream<T> *s, T *y2, T *out2, bool now)
 {
@@ -5605,17 +5705,7 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
     T *y1 = keep ? (T *)keep->y1 : s->at;
     half_block mlp = mlp_half(c.w);
     if (d->mixer) {
-        if (mixes_at_once(c)) {
-            stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
-            TRY(mix_forward(c, keep, from, (bf16 *)y1));
-        } else {
-            half_block mix = mix_half(c.w);
-            stream<T> t = {(T *)c.p.o, NULL, 0};
-            TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
-            TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
-        }
-        s->at = y1, s->squares = NULL;
+        TRY(mix<T>(c, keep, s, y1));
     } else {
         half_block attention = mlp;
         T *qkv = (T *)(keep ? keep->qkv : c.p.big), *o = (T *)(keep ? keep->o : c.p.o);
@@ -5631,32 +5721,84 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
         TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }
     float *inner = keep && norm_goes_ahead(d, sizeof(T)) ? keep->inner2 : NULL;
-    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, inner, now);
+    return half_forward<T>(c, mlp, s, y2, out2, keep ? keep->r2 : NULL, inner, now);
 }
 
-/* One pass, in place on its state; with a slot what the backward pass needs is kept. */
-template <class T> static hrm_status run_pass(hrm_device *dev, hrm_work *w, void *const *states, const hrm_pass *pass)
+/* A block without gradient or dropout of whose output z only position 0 is read: all rows up to keys and values, or up to what
+ * mixing gives, one row a puzzle from there on. */
+template <class T> static hrm_status block_at_first(const block_call &c, stream<T> s, T *z)
+{
+    const hrm_dims *d = &c.w->d;
+    int B = c.w->rows, M = B * d->S, D = d->D;
+    T *o = (T *)c.p.o, *kv = (T *)c.p.big, *q = kv + (size_t)M * 2 * (size_t)D;
+    stream<T> none = {}, row = {o + (size_t)B * (size_t)D, NULL, 0};
+    half_block h = mlp_half(c.w);
+    h.M = B;
+    if (d->mixer) TRY(mix<T>(c, NULL, &s, s.at));
+    TRY(sum<T>(c.dev, row.at, s, none, none, B, d, 1, d->S));
+    if (!d->mixer) {
+        half_block attention = h;
+        const T *W = weight_of<T>(c, HRM_QKV_PROJ, 0);
+        attention.branch = 0;
+        ending<T> e = ending_for<T>(d, D);
+        e.out = q; /* RoPE turns nothing at position 0 */
+        TRY((gemm<END_STORE, T>(c.dev, row.at, W, B, D, D, e)));
+        e.out = kv, e.squares = s.squares, e.slots = s.slots;
+        e.rope = rope_table(c.w, &c.pre), e.rope_columns = D;
+        TRY((gemm<END_STORE, T>(c.dev, s.at, W + (size_t)D * (size_t)D, M, 2 * D, D, e)));
+        attention_args<T> x = attention_for<T>(c.w, &c.pre);
+        int keys = d->causal ? 1 : d->S, shared_bytes = (keys + (1 + FIRST_THREADS / 32) * d->head_dim) * (int)sizeof(float);
+        if (d->head_dim % 8 == 0)
+            CHAIN(c.dev, (attention_first<T, 8>), (unsigned)(B * d->heads), FIRST_THREADS, shared_bytes, o, q, kv, d->S, keys,
+                  d->heads, d->head_dim, x.scale_log2);
+        else
+            CHAIN(c.dev, (attention_first<T, 1>), (unsigned)(B * d->heads), FIRST_THREADS, shared_bytes, o, q, kv, d->S, keys,
+                  d->heads, d->head_dim, x.scale_log2);
+        stream<T> a = {o, NULL, 0};
+        TRY(join<T>(c, attention, &row, row.at, NULL, NULL, false, a, D, HRM_O_PROJ));
+    }
+    TRY(half_forward<T>(c, h, &row, row.at, NULL, NULL, NULL, false));
+    return sum<T>(c.dev, z, row, none, none, B, d, d->S, 1);
+}
+/* In float32, where every bit is to stay, and for rows that do not fit, the whole is computed. */
+template <class T> static bool takes_first(const hrm_dims *d) { return sizeof(T) < sizeof(float) && d->S > 1 && d->S <= 8192; }
+
+/* One pass on its state, whose new value goes to z; with a slot what the backward pass needs is kept. Between passes a state
+ * need be neither at its place nor normalised. first: only its position 0 is read then. */
+template <class T>
+static hrm_status run_pass(hrm_device *dev, hrm_work *w, stream<T> *states, T *z, const hrm_pass *pass, bool drops, bool first)
 {
     const hrm_dims *d = &w->d;
-    bool save = pass->slot >= 0, drops = d->dropout && states[0] == w->z[0]; /* not in the target's forward pass */
-    bool now = save || drops;
+    bool save = pass->slot >= 0, now = save || drops;
     block_call c = block_call_for<T>(dev, w, pass, drops);
-    int M = w->rows * d->S, D = d->D, layers = d->layers[pass->net], n = 0;
-    T *z = (T *)states[pass->state];
-    stream<T> s = {save ? (T *)(c.p.inputs + c.p.row_bytes * (size_t)pass->slot) : (T *)c.p.s, NULL, 0};
-    const T *inputs[HRM_MAX_STATES + 1] = {};
+    int M = w->rows * d->S, layers = d->layers[pass->net], n = 1;
+    stream<T> s = {save ? (T *)(c.p.inputs + c.p.row_bytes * (size_t)pass->slot) : (T *)c.p.s, NULL, 0},
+              terms[HRM_MAX_STATES + 4] = {states[pass->state]};
     for (int i = 0; i < d->states; i++)
-        if (pass->inputs >> i & 1) inputs[n++] = (const T *)states[i];
-    if (pass->inputs & HRM_INPUT_E) inputs[n++] = (const T *)w->e;
-    if (n == 0) TRY(cuda_copy(dev, s.at, z, (size_t)M * (size_t)D * sizeof(T)));
-    for (int i = 0; i < n; i += i ? 1 : 2) TRY(add<T>(dev, s.at, i ? s.at : z, inputs[i], i ? NULL : inputs[1], M, D));
+        if (pass->inputs >> i & 1) terms[n++] = states[i];
+    if (pass->inputs & HRM_INPUT_E) terms[n++].at = (T *)w->e;
+    TRY(sum<T>(dev, s.at, terms[0], terms[1], terms[2], M, d));
+    for (int i = 3; i < n; i += 2) TRY(sum<T>(dev, s.at, s, terms[i], terms[i + 1], M, d));
     for (; c.layer < layers; c.layer++) {
+        bool last = c.layer == layers - 1;
         saved_layer keep = save ? plan_layer(&c.p, pass->block + c.layer) : saved_layer();
-        TRY(block_forward<T>(c, save ? &keep : NULL, &s, save ? block_output<T>(c, pass->block + c.layer) : NULL,
-                             c.layer == layers - 1 ? z : NULL, now));
+        if constexpr (sizeof(T) < sizeof(float))
+            if (last && first) {
+                TRY(block_at_first<T>(c, s, z));
+                s.at = z, s.squares = NULL;
+                break;
+            }
+        if (last) c.p.squares[1] = c.p.state_squares[pass->state]; /* they go with the state */
+        TRY(block_forward<T>(c, save ? &keep : NULL, &s, save ? block_output<T>(c, pass->block + c.layer) : last ? z : s.at,
+                             save && last && pass->out < 0 ? z : NULL, now));
     }
-    if (layers == 0) return cuda_copy(dev, z, s.at, (size_t)M * (size_t)D * sizeof(T));
-    return now ? HRM_OK : normalise<T>(dev, z, NULL, NULL, s.at, M, D, D, d->eps);
+    if (save && layers > 0 && pass->out < 0) s.at = z;
+    if (layers == 0) {
+        TRY(cuda_copy(dev, z, s.at, (size_t)M * (size_t)d->D * sizeof(T)));
+        s.at = z;
+    }
+    states[pass->state] = s;
+    return HRM_OK;
 }
 
 template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
@@ -5765,17 +5907,36 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
     return HRM_OK;
 }
 
-template <class T> static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
+/* from -> z; ahead: of which only position 0 of state 0 is read */
+template <class T>
+static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *from, void *const *z, const hrm_pass *list, int n,
+                            bool ahead)
 {
-    bool done = false;
-    if (few_take(dev, w, z, list, n)) TRY(few_run(dev, w, z, list, n, &done));
+    const hrm_dims *d = &w->d;
+    int M = w->rows * d->S;
+    bool done = false, drops = d->dropout && z[0] == w->z[0]; /* not in the target's forward pass */
+    stream<T> none = {}, states[HRM_MAX_STATES] = {};
+    if (few_take(dev, w, z, list, n)) {
+        for (int i = 0; i < d->states && from != z; i++)
+            TRY(cuda_copy(dev, z[i], from[i], (size_t)M * (size_t)d->D * sizeof(T)));
+        TRY(few_run(dev, w, z, list, n, &done));
+    }
     if (done) return HRM_OK;
-    for (int i = 0; i < n; i++) TRY(run_pass<T>(dev, w, z, &list[i]));
+    for (int i = 0; i < d->states; i++) states[i].at = (T *)from[i];
+    for (int i = 0; i < n; i++)
+        TRY(run_pass<T>(dev, w, states, (T *)z[list[i].state], &list[i], drops,
+                        ahead && i == n - 1 && list[i].state == 0 && list[i].slot < 0 && takes_first<T>(d)));
+    for (int i = 0; i < (ahead ? 1 : d->states); i++)
+        if (states[i].squares || states[i].at != (T *)z[i]) TRY(sum<T>(dev, (T *)z[i], states[i], none, none, M, d));
     return HRM_OK;
 }
 static hrm_status cuda_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
-    return BY_TYPE(dev, passes_of)(dev, w, z, list, n);
+    return BY_TYPE(dev, passes_of)(dev, w, z, z, list, n, false);
+}
+static hrm_status cuda_passes_ahead(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    return BY_TYPE(dev, passes_of)(dev, w, w->z, w->t, list, n, true);
 }
 
 template <class T> static hrm_status heads_of(hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)
@@ -5972,7 +6133,8 @@ template <class T> static hrm_status passes_backward_of(hrm_device *dev, hrm_wor
         int count = hrm_flow_moves(&flow, list, i, buffer, moves);
         for (int k = 0; k < count; k++) {
             T *to = gradient(moves[k].to), *from = gradient(moves[k].from);
-            if (moves[k].add) TRY(add<T>(dev, to, to, from, NULL, M, D));
+            stream<T> x = {to, NULL, 0}, y = {from, NULL, 0}, none = {};
+            if (moves[k].add) TRY(sum<T>(dev, to, x, y, none, M, &w->d));
             else TRY(cuda_copy(dev, to, from, (size_t)M * (size_t)D * sizeof(T)));
         }
     }

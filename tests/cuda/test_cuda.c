@@ -344,6 +344,30 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     p->round = "";
 }
 
+/* The target's passes, of which position 0 is read, from a carry that stays. */
+static void check_ahead_of(pair *p, const float *carry, double tolerance)
+{
+    const hrm_device_table *ct = p->model[0]->table, *gt = p->model[1]->table;
+    hrm_work *c = &p->run[0]->w, *g = &p->run[1]->w;
+    size_t B = (size_t)c->rows, row = (size_t)c->d.S * (size_t)c->d.D, D = (size_t)c->d.D, z = B * row;
+    float *first = (float *)malloc(2 * B * D * sizeof *first), *all = (float *)malloc(z * sizeof *all);
+    for (int i = 0; i < 2; i++) {
+        set_activation(p, g->z[i], (float *)c->z[i], carry + (size_t)i * z, 1, z);
+        poison(p, g->t[i], activation_bytes(p, z));
+    }
+    BOTH(ct->passes_ahead(p->model[0]->dev, c, p->model[0]->thinking, p->model[0]->num_passes),
+         gt->passes_ahead(p->model[1]->dev, g, p->model[0]->thinking, p->model[0]->num_passes));
+    get_activation(p, all, g->t[0], z);
+    for (size_t i = 0; i < B; i++) {
+        memcpy(first + i * D, all + i * row, D * sizeof *first);
+        memcpy(first + (B + i) * D, (const float *)c->t[0] + i * row, D * sizeof *first);
+    }
+    same(p, "passes ahead: z_H at position 0", first, first + B * D, B * D, tolerance);
+    same_activation(p, "passes ahead: z_H stays", g->z[0], c->z[0], z, 0);
+    same_activation(p, "passes ahead: z_L stays", g->z[1], c->z[1], z, 0);
+    free(first), free(all);
+}
+
 static void poison_work(pair *p)
 {
     hrm_device_sizes sizes;
@@ -430,6 +454,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
         same_activation(p, all ? "passes: z_H" : "passes but the last: z_H", g->t[0], c->t[0], z, entry);
         same_activation(p, all ? "passes: z_L" : "passes but the last: z_L", g->t[1], c->t[1], z, entry);
     }
+    check_ahead_of(p, carry, entry);
 
     for (int calm = 0; calm < (f32 || light || wide ? 1 : 2); calm++) check_segment(p, carry, &r, calm);
     free(carry);
