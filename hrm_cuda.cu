@@ -3572,7 +3572,7 @@ template <class T> __device__ __forceinline__ float stream_factor(const stream<T
     return rsqrtf(sum * inv_D + eps);
 }
 
-/* out = x + a + b (these may be nothing), normalised: what a pass starts from. Row i is row i * to of out, i * from of others. */
+/* out = x + a + b (these may be nothing), normalised: what a pass starts from. Row i is row i * to of out, i * from of x. */
 template <class T, int W>
 __global__ void sum_kernel(T *out, stream<T> x, stream<T> a, stream<T> b, int M, int D, int to, int from, float inv_D,
                            float eps)
