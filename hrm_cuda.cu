@@ -3864,7 +3864,7 @@ __global__ void factors_kernel(float *r, const float *squares, int slots, int M,
 }
 
 /* Weights of one kind, all layers: w [rows,columns] float -> to [N,K] with permuted rows, filled up with zeros, and its
- * transpose. 32x32 tiles. */
+ * transpose. 64x64 tiles; V elements, of even sides 2, travel together. */
 enum { PERMUTE_NONE, PERMUTE_QKV, PERMUTE_GATE_UP };
 static __host__ __device__ inline int permuted_row(int kind, int n, int N, int head_dim)
 {
@@ -3878,28 +3878,40 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
 }
 struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
 
-template <class T>
-__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns, int N, int K,
-                               int kind, int head_dim)
+template <class T, int V>
+__global__ void __launch_bounds__(256) prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns,
+                                                      int N, int K, int kind, int head_dim)
 {
-    __shared__ float tile[32][33];
+    constexpr int SIDE = 64;
+    struct alignas(V * sizeof(T)) piece { T v[V]; };
+    struct alignas(V * sizeof(float)) floats { float v[V]; };
+    __shared__ float tile[SIDE][SIDE + 1];
     int layer = (int)blockIdx.y, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
     const float *w = params + at.from + (size_t)layer * at.block_size;
     T *to = prepared + (size_t)layer * at.to_block;
-    int across = ceil_div(K, 32), n0 = (int)blockIdx.x / across * 32, k0 = (int)blockIdx.x % across * 32;
-    for (int i = ty; i < 32; i += 8) {
-        int n = n0 + i, k = k0 + tx;
-        if (n < N && k < K) {
-            float x = n < rows && k < columns ? w[(size_t)permuted_row(kind, n, N, head_dim) * columns + k] : 0.0f;
-            tile[i][tx] = x;
-            to[at.to + (size_t)n * K + k] = from_float<T>(x);
+    int across = ceil_div(K, SIDE), n0 = (int)blockIdx.x / across * SIDE, k0 = (int)blockIdx.x % across * SIDE;
+#pragma unroll
+    for (int i = ty; i < SIDE; i += 8)
+#pragma unroll
+        for (int c = 0; c < 2; c += V) {
+            int n = n0 + i, at_k = V * tx + 32 * c, k = k0 + at_k;
+            floats x = {};
+            if (n < rows && k < columns)
+                x = *(const floats *)(w + (size_t)permuted_row(kind, n, N, head_dim) * columns + k);
+            piece out;
+            for (int v = 0; v < V; v++) tile[i][at_k + v] = x.v[v], out.v[v] = from_float<T>(x.v[v]);
+            if (n < N && k < K) *(piece *)(to + at.to + (size_t)n * K + k) = out;
         }
-    }
     __syncthreads();
-    for (int i = ty; i < 32; i += 8) {
-        int n = n0 + tx, k = k0 + i;
-        if (n < N && k < K) to[at.to_transposed + (size_t)k * N + n] = from_float<T>(tile[tx][i]);
-    }
+#pragma unroll
+    for (int i = ty; i < SIDE; i += 8)
+#pragma unroll
+        for (int c = 0; c < 2; c += V) {
+            int at_n = V * tx + 32 * c, n = n0 + at_n, k = k0 + i;
+            piece out;
+            for (int v = 0; v < V; v++) out.v[v] = from_float<T>(tile[at_n + v][i]);
+            if (n < N && k < K) *(piece *)(to + at.to_transposed + (size_t)k * N + n) = out;
+        }
 }
 
 __global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
@@ -3910,33 +3922,48 @@ __global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
     rope[i] = make_float2((float)cos(angle), (float)sin(angle));
 }
 
-/* grads [rows,columns] += sum of the splits [N,K] in their order, rows permuted back, without what fills up */
-__global__ void reduce_parts_kernel(float *grads, const float *parts, int splits, int rows, int columns, int N, int K, int kind,
-                                    int head_dim)
+/* grads [rows,columns] += sum of the splits [N,K] in their order, rows permuted back, without what fills up; W elements at
+ * once */
+template <int W>
+__global__ void __launch_bounds__(128) reduce_parts_kernel(float *grads, const float *parts, int splits, int rows, int columns,
+                                                           int N, int K, int kind, int head_dim)
 {
     chain();
-    size_t n = (size_t)N * K;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
-        if (row >= rows || column >= columns) continue;
-        float sum = 0;
-        for (int s = 0; s < splits; s++) sum += parts[s * n + i];
-        grads[(size_t)permuted_row(kind, row, N, head_dim) * columns + column] += sum;
+    size_t n = (size_t)N * K, i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W;
+    int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
+    if (row >= rows || column >= columns) return;
+    float sum[4] = {}, *to = grads + (size_t)permuted_row(kind, row, N, head_dim) * columns + column;
+#pragma unroll 8
+    for (int s = 0; s < splits; s++) {
+        if (W == 4) {
+            float4 x = *(const float4 *)(parts + s * n + i);
+            sum[0] += x.x, sum[1] += x.y, sum[2] += x.z, sum[3] += x.w;
+        } else sum[0] += parts[s * n + i];
     }
+    if (W == 4 && columns % 4 == 0) {
+        float4 x = *(float4 *)to;
+        *(float4 *)to = make_float4(x.x + sum[0], x.y + sum[1], x.z + sum[2], x.w + sum[3]);
+    } else
+        for (int j = 0; j < W && column + j < columns; j++) to[j] += sum[j];
 }
 
-/* e [B,S,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D), from the master weights: rounded once */
-template <class T>
+/* e [M,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D), from the master weights: rounded once */
+template <class T, int W>
 __global__ void embed_kernel(T *e, const int32_t *inputs, const int32_t *ids, const float *tokens, const float *puzzle,
-                             const float *positions, int S, int P, int D, int puzzle_ndim, float factor, size_t n)
+                             const float *positions, int M, int S, int P, int D, int puzzle_ndim, float factor)
 {
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        int d = (int)(i % (size_t)D), s = (int)(i / (size_t)D % (size_t)S), b = (int)(i / (size_t)D / (size_t)S);
-        float x = 0;
-        if (s >= P) x = tokens[(size_t)inputs[(size_t)b * (S - P) + s - P] * D + d];
-        else if (s * D + d < puzzle_ndim) x = puzzle[(size_t)ids[b] * puzzle_ndim + s * D + d];
-        if (positions) x += positions[(size_t)s * D + d];
-        e[i] = from_float<T>(x * factor);
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32, b = row / S, s = row % S;
+    if (row >= M) return;
+    const float *from = s >= P ? tokens + (size_t)inputs[(size_t)b * (S - P) + s - P] * D
+                               : puzzle + (size_t)ids[b] * puzzle_ndim + (size_t)s * D;
+    for (int d = lane * W; d < D; d += 32 * W) {
+        float v[8], u[8];
+        if (s >= P) load<W>(v, from + d);
+        else
+            for (int j = 0; j < W; j++) v[j] = s * D + d + j < puzzle_ndim ? from[d + j] : 0.0f;
+        if (positions) load<W>(u, positions + (size_t)s * D + d);
+        for (int j = 0; j < W; j++) v[j] = (positions ? v[j] + u[j] : v[j]) * factor;
+        store<W>(e + (size_t)row * D + d, v);
     }
 }
 
@@ -3957,63 +3984,89 @@ template <class T> __global__ void position_gradient_kernel(float *grad, const T
     grad[i] += factor * sum;
 }
 
-/* Rows of z that meet a table of V rows: with weights (a head's gradient) or by token (an embedding's). Row i of `rows` is
- * row (i / T) S + P + i % T of z. A thread has a column, a block a share of the rows; parts [splits,V,D]. */
-enum { TABLE_COLUMNS = 64, TABLE_VALUES = 16, TABLE_ROWS = 16 };
-template <class T>
-__global__ void weighted_rows_kernel(float *parts, const T *z, const float *weights, int rows, int T_, int S, int P, int D,
-                                     int V)
+/* Rows of z that meet a table of V rows: with weights [rows,V] (a head's gradient), or by token (an embedding's). Row i of
+ * `rows` is row (i / T) S + P + i % T of z. A thread has W columns and some of the table's rows, groups of threads take eight
+ * rows of z in turns and add up in the end, and a block has a share of the rows; parts [splits,V,D]. */
+enum {
+    TABLE_THREADS = 256, TABLE_ACROSS = 64, TABLE_VALUES = 12, TABLE_ROWS = 32,
+    TOKEN_VALUES = 64, TOKEN_COLUMNS = 64, TOKEN_ROWS = 16 /* of a large table */
+};
+template <class T, int W>
+__global__ void __launch_bounds__(TABLE_THREADS)
+    table_rows_kernel(float *parts, const T *z, const float *weights, const int32_t *tokens, int rows, int T_, int S, int P,
+                      int D, int V, float factor)
 {
-    __shared__ float w[TABLE_ROWS][TABLE_VALUES];
-    int split = (int)blockIdx.z, splits = (int)gridDim.z, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x,
+    constexpr int GROUPS = TABLE_THREADS / TABLE_ACROSS, EACH = TABLE_ROWS / GROUPS, STEP = 4;
+    __shared__ alignas(16) float w[TABLE_ROWS][TABLE_VALUES];
+    __shared__ float sums[TABLE_THREADS * W];
+    __shared__ int from[TABLE_ROWS];
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, group = (int)threadIdx.x / TABLE_ACROSS,
+        lane = (int)threadIdx.x % TABLE_ACROSS, d = ((int)blockIdx.y * TABLE_ACROSS + lane) * W,
         v0 = (int)blockIdx.x * TABLE_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
-    float acc[TABLE_VALUES] = {};
+    float acc[TABLE_VALUES][W] = {};
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
         __syncthreads();
-        for (int i = (int)threadIdx.x; i < TABLE_ROWS * TABLE_VALUES; i += TABLE_COLUMNS) {
+        for (int i = (int)threadIdx.x; i < TABLE_ROWS * TABLE_VALUES; i += TABLE_THREADS) {
             int r = r0 + i / TABLE_VALUES, v = v0 + i % TABLE_VALUES;
-            w[i / TABLE_VALUES][i % TABLE_VALUES] = r < end && v < V ? weights[(size_t)r * V + v] : 0.0f;
+            w[i / TABLE_VALUES][i % TABLE_VALUES] = r >= end || v >= V ? 0.0f
+                                                    : tokens           ? (tokens[r] == v ? 1.0f : 0.0f)
+                                                                       : weights[(size_t)r * V + v];
+        }
+        if ((int)threadIdx.x < TABLE_ROWS) {
+            int r = min(r0 + (int)threadIdx.x, end - 1);
+            from[threadIdx.x] = r / T_ * S + P + r % T_;
         }
         __syncthreads();
-        float x[TABLE_ROWS];
+        if (d >= D) continue;
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++) {
-            int r = r0 + i;
-            x[i] = r < end && d < D ? to_float(z[((size_t)(r / T_) * S + P + r % T_) * D + d]) : 0.0f;
+        for (int i0 = group * EACH; i0 < (group + 1) * EACH; i0 += STEP) {
+            float x[STEP][W];
+#pragma unroll
+            for (int i = 0; i < STEP; i++) load<W>(x[i], z + (size_t)from[i0 + i] * D + d);
+#pragma unroll
+            for (int i = 0; i < STEP; i++)
+#pragma unroll
+                for (int v = 0; v < TABLE_VALUES; v++)
+#pragma unroll
+                    for (int j = 0; j < W; j++) acc[v][j] = fmaf(w[i0 + i][v], x[i][j], acc[v][j]);
         }
-#pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++)
-#pragma unroll
-            for (int v = 0; v < TABLE_VALUES; v++) acc[v] = fmaf(w[i][v], x[i], acc[v]);
     }
-    if (d < D)
 #pragma unroll
-        for (int v = 0; v < TABLE_VALUES; v++)
-            if (v0 + v < V) parts[((size_t)split * V + v0 + v) * D + d] = acc[v];
+    for (int v = 0; v < TABLE_VALUES; v++) {
+        __syncthreads();
+        for (int j = 0; j < W; j++) sums[(group * W + j) * TABLE_ACROSS + lane] = acc[v][j];
+        __syncthreads();
+        for (int i = (int)threadIdx.x; i < TABLE_ACROSS * W && v0 + v < V; i += TABLE_THREADS) {
+            int column = ((int)blockIdx.y * TABLE_ACROSS + i % TABLE_ACROSS) * W + i / TABLE_ACROSS;
+            float sum = 0;
+            for (int g = 0; g < GROUPS; g++) sum += sums[g * W * TABLE_ACROSS + i];
+            if (column < D) parts[((size_t)split * V + v0 + v) * D + column] = factor * sum;
+        }
+    }
 }
 
-enum { TOKEN_VALUES = 64 };
+/* The same by token for a large table: sums in shared memory. */
 template <class T>
 __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *tokens, int rows, int T_, int S, int P, int D,
                                   int V, float factor)
 {
-    __shared__ float acc[TOKEN_VALUES][TABLE_COLUMNS];
-    int split = (int)blockIdx.z, splits = (int)gridDim.z, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx,
+    __shared__ float acc[TOKEN_VALUES][TOKEN_COLUMNS];
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, tx = (int)threadIdx.x, d = (int)blockIdx.y * TOKEN_COLUMNS + tx,
         v0 = (int)blockIdx.x * TOKEN_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     for (int v = 0; v < TOKEN_VALUES; v++) acc[v][tx] = 0; /* a thread meets its own column only */
-    for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
-        float x[TABLE_ROWS];
-        int token[TABLE_ROWS];
+    for (int r0 = begin; r0 < end; r0 += TOKEN_ROWS) {
+        float x[TOKEN_ROWS];
+        int token[TOKEN_ROWS];
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++) {
+        for (int i = 0; i < TOKEN_ROWS; i++) {
             int r = r0 + i;
             token[i] = r < end ? tokens[r] - v0 : -1;
             x[i] = r < end && d < D ? to_float(de[((size_t)(r / T_) * S + P + r % T_) * D + d]) : 0.0f;
         }
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++)
+        for (int i = 0; i < TOKEN_ROWS; i++)
             if (token[i] >= 0 && token[i] < TOKEN_VALUES) acc[token[i]][tx] += x[i];
     }
     if (d < D)
@@ -4135,36 +4188,44 @@ __global__ void q_head_kernel(float *q, const T *z, const float *weight, const f
     }
 }
 
-/* dz [B,S,D] = dlogits W from P on, plus dq Wq at position 0: a warp has four rows */
+/* dz [B,S,D] = dlogits W from P on, plus dq Wq at position 0. A thread has W columns of eight rows, a block 32 rows. */
+enum { BACK_THREADS = 256, BACK_ACROSS = 64, BACK_ROWS = 32, BACK_VALUES = 16 };
 template <class T, int W>
-__global__ void heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight,
-                                      const float *q_weight, int M, int S, int P, int D, int V)
+__global__ void __launch_bounds__(BACK_THREADS)
+    heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight, const float *q_weight, int M,
+                          int S, int P, int D, int V)
 {
-    int r0 = ROW_KERNEL_INDEX() * HEAD_ROWS, lane = (int)threadIdx.x % 32;
-    if (r0 >= M) return;
-    for (int d = lane * W; d < D; d += 32 * W) {
-        float acc[HEAD_ROWS][W] = {}, w[8];
-        for (int v = 0; v < V; v++) {
-            load<W>(w, lm_weight + (size_t)v * D + d);
+    constexpr int EACH = BACK_ROWS * BACK_ACROSS / BACK_THREADS;
+    __shared__ alignas(16) float g[BACK_VALUES][BACK_ROWS];
+    int r0 = (int)blockIdx.x * BACK_ROWS, mine = (int)threadIdx.x / BACK_ACROSS * EACH,
+        d = ((int)blockIdx.y * BACK_ACROSS + (int)threadIdx.x % BACK_ACROSS) * W;
+    float acc[EACH][W] = {}, w[8];
+    for (int v0 = 0; v0 < V; v0 += BACK_VALUES) {
+        __syncthreads();
+        for (int i = (int)threadIdx.x; i < BACK_ROWS * BACK_VALUES; i += BACK_THREADS) {
+            int r = r0 + i / BACK_VALUES, v = v0 + i % BACK_VALUES, s = r % S;
+            g[i % BACK_VALUES][i / BACK_VALUES] =
+                r < M && s >= P && v < V ? dlogits[((size_t)(r / S) * (S - P) + s - P) * V + v] : 0.0f;
+        }
+        __syncthreads();
+        for (int v = 0; v < BACK_VALUES && v0 + v < V && d < D; v++) {
+            load<W>(w, lm_weight + (size_t)(v0 + v) * D + d);
 #pragma unroll
-            for (int i = 0; i < HEAD_ROWS; i++) {
-                int r = min(r0 + i, M - 1), s = r % S;
-                float g = s >= P ? dlogits[((size_t)(r / S) * (S - P) + s - P) * V + v] : 0.0f;
+            for (int i = 0; i < EACH; i++)
 #pragma unroll
-                for (int j = 0; j < W; j++) acc[i][j] = fmaf(g, w[j], acc[i][j]);
+                for (int j = 0; j < W; j++) acc[i][j] = fmaf(g[v][mine + i], w[j], acc[i][j]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < EACH; i++) {
+        int r = r0 + mine + i;
+        if (r >= M || d >= D) break;
+        if (r % S == 0)
+            for (int k = 0; k < 2; k++) {
+                load<W>(w, q_weight + k * D + d);
+                for (int j = 0; j < W; j++) acc[i][j] = fmaf(dq[r / S * 2 + k], w[j], acc[i][j]);
             }
-        }
-#pragma unroll
-        for (int i = 0; i < HEAD_ROWS; i++) {
-            int r = r0 + i;
-            if (r >= M) break;
-            if (r % S == 0)
-                for (int k = 0; k < 2; k++) {
-                    load<W>(w, q_weight + k * D + d);
-                    for (int j = 0; j < W; j++) acc[i][j] = fmaf(dq[r / S * 2 + k], w[j], acc[i][j]);
-                }
-            store<W>(dz + (size_t)r * D + d, acc[i]);
-        }
+        store<W>(dz + (size_t)r * D + d, acc[i]);
     }
 }
 
@@ -5205,15 +5266,25 @@ static hrm_status product_in_parts(hrm_device *dev, const work_plan *p, const vo
     return gemm_of<END_PART, TRANS>(dev, q, e);
 }
 
+static hrm_status reduce_parts(hrm_device *dev, float *grads, const float *parts, int splits, int rows, int columns, int N,
+                               int K, int kind, int head_dim)
+{
+    size_t n = (size_t)N * (size_t)K;
+    if (K % 4 == 0 && n >= (size_t)dev->sms * 2048)
+        CHAIN(dev, reduce_parts_kernel<4>, (unsigned)((n / 4 + 127) / 128), 128, 0, grads, parts, splits, rows, columns, N, K,
+              kind, head_dim);
+    else
+        CHAIN(dev, reduce_parts_kernel<1>, (unsigned)((n + 127) / 128), 128, 0, grads, parts, splits, rows, columns, N, K, kind,
+              head_dim);
+    return HRM_OK;
+}
 /* grads [rows,columns] of a tensor += the splits [N,K], rows and columns filled up, in their order */
 static hrm_status add_parts(hrm_device *dev, const work_plan *p, float *grads, const float *parts, int splits, int tensor)
 {
     int N, K;
     tensor_shape(p->d, tensor, &N, &K);
-    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, parts, splits,
-          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
-          p->d->head_dim);
-    return HRM_OK;
+    return reduce_parts(dev, grads, parts, splits, (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N,
+                        K, tensor_permutation(p->d, tensor), p->d->head_dim);
 }
 /* grads [rows,columns] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order; N and K are rows and
  * columns, filled up */
@@ -5811,10 +5882,15 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         tensor_shape(d, t, &N, &K); /* filled up */
         at.from = w->at.net_offset[0] + w->at.block_offset[t]; /* networks stand one after the other */
         at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
-        dim3 grid((unsigned)(ceil_div(K, 32) * ceil_div(N, 32)), (unsigned)all_blocks(d));
-        if (grid.y > 0)
-            LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, (int)hrm__block_rows(d, t),
-                   (int)hrm__block_columns(d, t), N, K, tensor_permutation(d, t), d->head_dim);
+        dim3 grid((unsigned)(ceil_div(K, 64) * ceil_div(N, 64)), (unsigned)all_blocks(d));
+        int rows = (int)hrm__block_rows(d, t), columns = (int)hrm__block_columns(d, t);
+        if (grid.y == 0) continue;
+        if (columns % 2 == 0 && N % 2 == 0 && K % 2 == 0)
+            LAUNCH(dev, (prepare_kernel<T, 2>), grid, 256, 0, (T *)w->prepared, w->params, at, rows, columns, N, K,
+                   tensor_permutation(d, t), d->head_dim);
+        else
+            LAUNCH(dev, (prepare_kernel<T, 1>), grid, 256, 0, (T *)w->prepared, w->params, at, rows, columns, N, K,
+                   tensor_permutation(d, t), d->head_dim);
     }
     int pairs = d->head_dim / 2;
     if (d->rope)
@@ -5838,9 +5914,9 @@ static float embed_factor(const hrm_dims *d) { return sqrtf((float)d->D) * (d->l
 template <class T> static hrm_status embed_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
-    size_t n = (size_t)w->rows * (size_t)d->S * (size_t)d->D;
-    LAUNCH(dev, embed_kernel<T>, flat_blocks(dev, n, 256), 256, 0, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens,
-           w->puzzle, d->learned ? w->params + w->at.embed_pos : NULL, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d), n);
+    int M = w->rows * d->S;
+    LAUNCH_ROWS(dev, embed_kernel, d->D, M, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens, w->puzzle,
+                d->learned ? w->params + w->at.embed_pos : NULL, M, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d));
     return HRM_OK;
 }
 static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_of)(dev, w); }
@@ -5970,38 +6046,48 @@ static hrm_status cuda_losses(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
-static int table_splits(const hrm_device *dev, const work_plan *p, int rows, int V)
+/* grads [V,D] += factor times the sums of z's rows with weights or, where these are NULL, by token */
+template <class T>
+static hrm_status table_gradient(hrm_device *dev, const work_plan *p, float *grads, const T *z, const float *weights,
+                                 const int32_t *tokens, int rows, int T_, int P, int V, float factor)
 {
-    size_t most = p->part_floats / ((size_t)V * (size_t)p->d->D);
-    int columns = ceil_div(p->d->D, TABLE_COLUMNS), splits = ceil_div(16 * dev->sms, columns);
-    if ((size_t)splits > most) splits = (int)most;
-    if (splits > ceil_div(rows, TABLE_ROWS)) splits = ceil_div(rows, TABLE_ROWS);
-    return splits < 1 ? 1 : splits;
+    int D = p->d->D, S = p->d->S, W = D % 8 ? 1 : 8, in_shared = !weights && V > 4 * TABLE_VALUES,
+        values = ceil_div(V, in_shared ? TOKEN_VALUES : TABLE_VALUES),
+        columns = ceil_div(D, in_shared ? TOKEN_COLUMNS : TABLE_ACROSS * W),
+        splits = ceil_div((in_shared ? 16 : 1) * dev->sms, values * columns),
+        most = (int)(p->part_floats / ((size_t)V * (size_t)D));
+    splits = min_int(min_int(splits, most), ceil_div(rows, in_shared ? TOKEN_ROWS : TABLE_ROWS));
+    dim3 grid((unsigned)values, (unsigned)columns, (unsigned)splits);
+    if (in_shared) LAUNCH(dev, token_rows_kernel<T>, grid, TOKEN_COLUMNS, 0, p->parts, z, tokens, rows, T_, S, P, D, V, factor);
+    else if (W == 8)
+        LAUNCH(dev, (table_rows_kernel<T, 8>), grid, TABLE_THREADS, 0, p->parts, z, weights, tokens, rows, T_, S, P, D, V,
+               factor);
+    else
+        LAUNCH(dev, (table_rows_kernel<T, 1>), grid, TABLE_THREADS, 0, p->parts, z, weights, tokens, rows, T_, S, P, D, V,
+               factor);
+    return reduce_parts(dev, grads, p->parts, splits, V, D, V, D, PERMUTE_NONE, 1);
 }
 
 template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V, splits = table_splits(dev, &p, rows, V);
+    int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V;
     const T *z = (const T *)w->z[0];
     if (w->scaling) {
         size_t logits = (size_t)rows * (size_t)V, q = 2 * (size_t)w->rows;
         LAUNCH(dev, scale_kernel, flat_blocks(dev, logits + q, 1024), 256, 0, w->dlogits, logits, w->dq, q, w->scaling);
     }
-    LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head,
-                w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
+    dim3 grid((unsigned)ceil_div(M, BACK_ROWS), (unsigned)ceil_div(D, BACK_ACROSS * (D % 8 ? 1 : 8)));
+    if (D % 8 == 0)
+        LAUNCH(dev, (heads_backward_kernel<T, 8>), grid, BACK_THREADS, 0, (T *)p.s, w->dlogits, w->dq,
+               w->params + w->at.lm_head, w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
+    else
+        LAUNCH(dev, (heads_backward_kernel<T, 1>), grid, BACK_THREADS, 0, (T *)p.s, w->dlogits, w->dq,
+               w->params + w->at.lm_head, w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
     if (w->train == 3) return HRM_OK;
-    unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)ceil_div(V, TABLE_VALUES), columns, (unsigned)splits), TABLE_COLUMNS, 0,
-           p.parts, z, w->dlogits, rows, d->T, d->S, d->P, D, V);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts,
-          splits, V, D, V, D, PERMUTE_NONE, 1);
-    splits = table_splits(dev, &p, w->rows, 2);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3(1, columns, (unsigned)splits), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
-           d->S, 0, D, 2);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight,
-          p.parts, splits, 2, D, 2, D, PERMUTE_NONE, 1);
+    TRY(table_gradient<T>(dev, &p, w->grads + w->at.lm_head, z, w->dlogits, NULL, rows, d->T, d->P, V, 1));
+    TRY(table_gradient<T>(dev, &p, w->grads + w->at.q_head_weight, z, w->dq, NULL, w->rows, 1, 0, 2, 1));
     LAUNCH(dev, q_bias_gradient_kernel, 1, 32, 0, w->grads + w->at.q_head_bias, w->dq, w->rows);
     return HRM_OK;
 }
@@ -6150,17 +6236,13 @@ template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work
 {
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int rows = w->rows * d->T, splits = table_splits(dev, &p, rows, d->V), SD = d->S * d->D;
+    int SD = d->S * d->D;
     if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
     const T *de = (const T *)(p.s + p.row_bytes * (size_t)w->de);
     float factor = embed_factor(d);
-    if (w->train != 3) {
-        LAUNCH(dev, token_rows_kernel<T>,
-               dim3((unsigned)ceil_div(d->V, TOKEN_VALUES), (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)splits),
-               TABLE_COLUMNS, 0, p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
-        CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0,
-              w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D, d->V, d->D, PERMUTE_NONE, 1);
-    }
+    if (w->train != 3)
+        TRY(table_gradient<T>(dev, &p, w->grads + w->at.embed_tokens, de, NULL, w->inputs, w->rows * d->T, d->T, d->P, d->V,
+                              factor));
     if (d->learned && w->train != 3)
         LAUNCH(dev, position_gradient_kernel<T>, ceil_div(SD, 128), 128, 0, w->grads + w->at.embed_pos, de, w->rows, SD,
                factor);
