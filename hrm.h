@@ -675,6 +675,7 @@ typedef struct hrm_run_outputs {
     hrm_real *target_q_continue; /* of runs that train, with halt_max_steps over 1; asked of others it is HRM_ERR_ARGUMENT */
     int32_t  *steps, *halted;
     int32_t  *predictions; /* [rows,T] arg max of the logits */
+    hrm_real *states;      /* [states,rows,P+T,D] the carry, z_H then z_L; the puzzle positions come first */
 } hrm_run_outputs;
 HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *outputs);
 
@@ -6189,6 +6190,7 @@ HRM_API hrm_status hrm_model_tensor_write(hrm_model *m, int index, const hrm_rea
  * One ACT segment at a time. Which calls of the device table make a segment, its backward pass and an update stands in
  * hrm__segment, hrm__backward and hrm__update; everything else here moves data to and from them.
  */
+static hrm_dtype hrm__activation_dtype(const hrm_model *m);
 struct hrm_run {
     hrm_model *model;
     hrm_work   w;
@@ -6823,6 +6825,26 @@ HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
     return HRM_OK;
 }
 
+static hrm_status hrm__read_states(const hrm_run *run, hrm_real *values)
+{
+    /* What is narrower than a float lands behind the place of the last one and is widened from there, front to back: no value
+     * is written over one that is still to be read. */
+    const hrm_model *m = run->model;
+    const hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows * (size_t)w->d.S * (size_t)w->d.D, element = run->activation;
+    for (int s = 0; s < w->d.states; s++, values += n) {
+        char *raw = (char *)values + n * (sizeof *values - element);
+        HRM__TRY(m->table->download(m->dev, raw, w->z[s], n * element));
+        for (size_t i = 0; element < sizeof *values && i < n; i += 128) {
+            unsigned char some[128 * sizeof *values];
+            size_t count = n - i < 128 ? n - i : 128;
+            memcpy(some, raw + i * element, count * element);
+            HRM__TRY(hrm_convert(values + i, sizeof *values == 4 ? HRM_F32 : HRM_F64, some, hrm__activation_dtype(m), count));
+        }
+    }
+    return HRM_OK;
+}
+
 HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
 {
     const hrm_device_table *t = run->model->table;
@@ -6840,6 +6862,7 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
     if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
     if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
     if (o->halted) HRM__TRY(t->download(dev, o->halted, w->halted, n * sizeof *o->halted));
+    if (o->states) HRM__TRY(hrm__read_states(run, o->states));
     if (o->target_q_continue) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
     for (size_t i = 0; (o->q_halt || o->q_continue) && i < n; i += 64) {
         hrm_real some[128];

@@ -667,6 +667,10 @@ int config_parse(config *c, int argc, char **argv)
         } else if (!only_positional && strncmp(arg, "--config=", 9) == 0) {
         } else if (!only_positional && strcmp(arg, "--show-steps") == 0 && c->command == CONFIG_SOLVE) {
             c->show_steps = 1;
+        } else if (!only_positional && strcmp(arg, "--lines") == 0 && c->command == CONFIG_SOLVE) {
+            c->lines = 1;
+        } else if (!only_positional && strcmp(arg, "--json") == 0 && c->command == CONFIG_SOLVE) {
+            c->json = 1;
         } else if (!only_positional && arg[0] == '-' && arg[1] == '-') {
             return tool_usage("%s has no option \"%.80s\"; keys are given as KEY=VALUE", command_name(c->command), arg);
         } else if (!only_positional && config_is_key(arg)) {
@@ -1311,7 +1315,8 @@ int config_load_model(const config *c, hrm_model **model, const char *path, cons
     if (c->raw[CONFIG_data_path].origin == CONFIG_BASE)
         snprintf(data, sizeof data, "; data_path from %s", c->raw[CONFIG_data_path].where);
     const char *from = hrm_sources_of(sources, NULL);
-    tool_note("%s: its configuration is from %s%s%s", path, from ? from : "its tensors alone", said, data);
+    if (c->command == CONFIG_SOLVE && !config_is_set(c, CONFIG_checkpoint)) tool_note("solving with %s", path);
+    else tool_note("%s: its configuration is from %s%s%s", path, from ? from : "its tensors alone", said, data);
     return TOOL_OK;
 }
 

@@ -106,6 +106,14 @@ int32_t *data_table_find(data_table *t, uint64_t key, int *added)
     return &t->values[i];
 }
 
+int data_table_has(const data_table *t, uint64_t key)
+{
+    size_t i = (size_t)data_mix(key) & (t->room - 1);
+    if (key == 0) key = 1;
+    while (t->room && t->keys[i] && t->keys[i] != key) i = (i + 1) & (t->room - 1);
+    return t->room && t->keys[i];
+}
+
 void data_dihedral(uint8_t *out, const uint8_t *grid, int rows, int cols, int t)
 {
     int swap = t == 1 || t == 3 || t == 6 || t == 7, R = swap ? cols : rows, C = swap ? rows : cols;
@@ -523,7 +531,7 @@ static int data__field_is(data__field f, const char *names)
     return 0;
 }
 
-static int data__csv_read(data_csv *csv, int64_t min_rating)
+static int data__csv_read(data_csv *csv, int64_t min_rating, int64_t max_rating)
 {
     const char *p = (const char *)csv->map.data, *end = p + csv->map.size;
     data__field f[DATA_CSV_COLUMNS];
@@ -547,8 +555,10 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         return tool_error("%s:1: expected a header that names a question and an answer (or q and a, puzzle and solution, "
                           "quizzes and solutions)",
                           csv->path);
-    if (rating < 0 && min_rating >= 0)
-        return tool_error("%s:1: there is no column rating, which --min-difficulty needs", csv->path);
+    int rated = min_rating >= 0 || max_rating >= 0;
+    if (rating < 0 && rated)
+        return tool_error("%s:1: there is no column rating, which --%s-difficulty needs", csv->path,
+                          min_rating >= 0 ? "min" : "max");
     for (int64_t line = 2; p < end; line++) {
         int n;
         p = data__csv_line(p, end, separator, f, &n);
@@ -565,7 +575,7 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         if ((int64_t)f[question].length != csv->length || (int64_t)f[answer].length != csv->length || csv->length == 0)
             return tool_error("%s:%lld: question of %zu and answer of %zu characters, expected %lld", csv->path,
                               (long long)line, f[question].length, f[answer].length, (long long)csv->length);
-        if (min_rating >= 0) {
+        if (rated) {
             char text[40] = "", *rest;
             data__field r = data__trimmed(f[rating]);
             if (r.length < sizeof text) memcpy(text, r.text, r.length);
@@ -573,7 +583,7 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
             if (rest == text || *rest || !(value - value == 0))
                 return tool_error("%s:%lld: the rating \"%.*s\" is no number", csv->path, (long long)line,
                                   (int)(r.length < 60 ? r.length : 60), r.text);
-            if (value < (double)min_rating) continue;
+            if (value < (double)min_rating || (max_rating >= 0 && value > (double)max_rating)) continue;
         }
         if ((size_t)csv->count == room) {
             room = room ? 2 * room : 1024;
@@ -586,11 +596,14 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         csv->rows[csv->count++].line = line;
     }
     if (csv->count > 0) return TOOL_OK;
-    return min_rating >= 0 ? tool_error("%s: no row of a rating of at least %lld", csv->path, (long long)min_rating)
-                           : tool_error("%s: no rows", csv->path);
+    if (!rated) return tool_error("%s: no rows", csv->path);
+    if (max_rating < 0) return tool_error("%s: no row of a rating of at least %lld", csv->path, (long long)min_rating);
+    return tool_error("%s: no row of a rating of %lld to %lld", csv->path, (long long)(min_rating > 0 ? min_rating : 0),
+                      (long long)max_rating);
 }
 
-int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int64_t min_rating)
+int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int64_t min_rating,
+                  int64_t max_rating)
 {
     memset(csv, 0, sizeof *csv);
     csv->length = length;
@@ -607,7 +620,7 @@ int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int6
         return TOOL_OK;
     }
     if (hrm_file_map_open(&csv->map, csv->path) != HRM_OK) return tool_failed();
-    int status = data__csv_read(csv, min_rating);
+    int status = data__csv_read(csv, min_rating, max_rating);
     if (status != TOOL_OK) data_csv_close(csv);
     return status;
 }
@@ -629,10 +642,12 @@ static const char data__help[] =
     "                       [--seed S]\n"
     "       hrm data grid   --output-dir DIR --source-dir DIR\n"
     "                       [--tokens characters|words]\n"
+    "       hrm data --list\n"
     "\n"
     "Builds a data set in the layout that training reads: DIR/{train,test}/. The same\n"
     "seed gives the same bytes, on every machine and with any number of threads. DIR\n"
-    "appears when the set is complete.\n"
+    "appears when the set is complete. --list names public data sets, their licences\n"
+    "and the commands that make such a data set of them.\n"
     "\n"
     "  --output-dir DIR      where to; a data set that is there is replaced\n"
     "  --source-dir DIR      sudoku, maze: train.csv and, if you have one, test.csv,\n"
@@ -653,6 +668,8 @@ static const char data__help[] =
     "                        dead ends of a search that fills in naked and hidden\n"
     "                        singles and else tries the first cell with the fewest\n"
     "                        candidates\n"
+    "  --max-difficulty N    sudoku: only puzzles rated N or less; those generated\n"
+    "                        are then of every rating between the two (least 0)\n"
     "  --min-path N          maze, generated: cells of the shortest path, both ends\n"
     "                        counted [110 for 30x30, less for smaller]\n"
     "  --subsample-size N    N rows of train.csv, at random [all]\n"
@@ -668,14 +685,78 @@ static const char data__help[] =
     "  --seed S              [0; arc 42]\n"
     "  --threads N           [all processors]\n"
     "\n"
-    "grid reads pairs of equally sized grids or sequences of tokens, and writes what\n"
-    "it found to vocabulary.json.\n"
+    "grid reads pairs of grids or sequences of tokens, an output of the size of its\n"
+    "input, and writes what it found to vocabulary.json, which every checkpoint\n"
+    "trained on them carries. Examples of different sizes are padded to the largest;\n"
+    "nothing is learned from the padding, nor counted.\n"
     "  JSON: [{\"input\": G, \"output\": G, \"puzzle\": \"name\"}, ...]; G is a list of rows,\n"
     "        a list of tokens, or a text of characters with its rows on lines. Tokens\n"
     "        are numbers or texts; null in an output is not trained on. Examples of\n"
     "        one \"puzzle\", which may be left out, share a puzzle embedding.\n"
     "  text: a sequence is a line `input -> output`; a grid is its input's rows, a\n"
     "        line `->`, its output's rows, an empty line.\n";
+
+static const char data__sets[] =
+    "Public data sets, and the commands that turn their files into ours. docs/data.md\n"
+    "tells more; tools/fetch-data.sh is part of the sources.\n"
+    "\n"
+    "sudoku-extreme  3.8 M Sudokus for training, 423 k for testing, easy to hardest\n"
+    "  home     https://huggingface.co/datasets/sapientinc/sudoku-extreme\n"
+    "  licence  not stated\n"
+    "  fetch    tools/fetch-data.sh sudoku-extreme raw/sudoku-extreme\n"
+    "  build    hrm data sudoku --source-dir raw/sudoku-extreme --num-aug 1000\n"
+    "           --subsample-size 1000 --output-dir data/sudoku-extreme\n"
+    "\n"
+    "maze-hard  mazes of 30 x 30, 1000 for training and 1000 for testing\n"
+    "  home     https://huggingface.co/datasets/sapientinc/maze-30x30-hard-1k\n"
+    "  licence  not known to us: see its page\n"
+    "  fetch    tools/fetch-data.sh maze-hard raw/maze-hard\n"
+    "  build    hrm data maze --source-dir raw/maze-hard --output-dir data/maze-hard\n"
+    "\n"
+    "arc-agi-1  400 tasks for training and 400 for evaluation\n"
+    "  home     https://github.com/fchollet/ARC-AGI\n"
+    "  licence  Apache 2.0\n"
+    "  fetch    tools/fetch-data.sh arc-agi-1 raw/arc-agi-1\n"
+    "  build    hrm data arc --dataset-dirs raw/arc-agi-1/data raw/conceptarc/corpus\n"
+    "           --output-dir data/arc-agi-1\n"
+    "\n"
+    "arc-agi-2  1000 tasks for training and 120 for evaluation\n"
+    "  home     https://github.com/arcprize/ARC-AGI-2\n"
+    "  licence  Apache 2.0\n"
+    "  fetch    tools/fetch-data.sh arc-agi-2 raw/arc-agi-2\n"
+    "  build    hrm data arc --dataset-dirs raw/arc-agi-2/data\n"
+    "           --output-dir data/arc-agi-2\n"
+    "\n"
+    "conceptarc  160 tasks of 16 concepts, for training beside the others\n"
+    "  home     https://github.com/victorvikram/ConceptARC\n"
+    "  licence  MIT\n"
+    "  fetch    tools/fetch-data.sh conceptarc raw/conceptarc\n"
+    "  build    hrm data arc --dataset-dirs raw/conceptarc/corpus\n"
+    "           --output-dir data/conceptarc\n"
+    "\n"
+    "kaggle-1m  1 million easy Sudokus (quizzes,solutions)\n"
+    "  home     https://www.kaggle.com/datasets/bryanpark/sudoku\n"
+    "  licence  not known to us: see its page\n"
+    "  fetch    kaggle datasets download --unzip -p raw/kaggle-1m\n"
+    "           -d bryanpark/sudoku\n"
+    "  build    hrm data sudoku --source-dir raw/kaggle-1m/sudoku.csv\n"
+    "           --output-dir data/kaggle-1m\n"
+    "\n"
+    "kaggle-3m  3 million Sudokus with a rating (id,puzzle,solution,clues,difficulty)\n"
+    "  home     https://www.kaggle.com/datasets/radcliffe/\n"
+    "           3-million-sudoku-puzzles-with-ratings\n"
+    "  licence  not known to us: see its page\n"
+    "  fetch    kaggle datasets download --unzip -p raw/kaggle-3m\n"
+    "           -d radcliffe/3-million-sudoku-puzzles-with-ratings\n"
+    "  build    hrm data sudoku --source-dir raw/kaggle-3m/sudoku-3m.csv\n"
+    "           --output-dir data/kaggle-3m\n"
+    "\n"
+    "kaggle-9m  9 million Sudokus (puzzle,solution)\n"
+    "  home     https://www.kaggle.com/datasets/rohanrao/sudoku\n"
+    "  licence  not known to us: see its page\n"
+    "  fetch    kaggle datasets download --unzip -p raw/kaggle-9m -d rohanrao/sudoku\n"
+    "  build    hrm data sudoku --source-dir raw/kaggle-9m/sudoku.csv\n"
+    "           --output-dir data/kaggle-9m\n";
 
 typedef struct data__option { const char *name; int kinds; int64_t *number, low, high; const char **text; } data__option;
 
@@ -691,6 +772,7 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         {"--test-size", 3, &o->test_size, 1, 100000000, NULL},
         {"--subsample-size", 3, &o->subsample_size, 1, INT32_MAX, NULL},
         {"--min-difficulty", 1, &o->min_difficulty, 0, INT32_MAX, NULL},
+        {"--max-difficulty", 1, &o->max_difficulty, 0, INT32_MAX - 1, NULL},
         {"--num-aug", 5, &o->num_aug, 0, 1000000, NULL},
         {"--size", 3, &o->size, 3, 128, NULL},
         {"--givens", 1, &o->givens, 1, 81, NULL},
@@ -757,8 +839,12 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
             return tool_usage("data sudoku: --size is %lld, expected 4, 6 or 9", (long long)o->size);
         if (o->givens > o->size * o->size)
             return tool_usage("data sudoku: --givens is %lld, more than the cells", (long long)o->givens);
-        if (o->givens >= 0 && o->min_difficulty > 0)
-            return tool_usage("data sudoku: --givens and --min-difficulty exclude each other");
+        if (o->givens >= 0 && (o->min_difficulty > 0 || o->max_difficulty >= 0))
+            return tool_usage("data sudoku: --givens and --%s-difficulty exclude each other",
+                              o->min_difficulty > 0 ? "min" : "max");
+        if (o->max_difficulty >= 0 && o->max_difficulty < o->min_difficulty)
+            return tool_usage("data sudoku: --max-difficulty is %lld, less than --min-difficulty",
+                              (long long)o->max_difficulty);
     }
     if (kind == 2 && o->source_dir && o->size >= 0) return tool_usage("data maze: --size goes with --generate");
     if (kind == 8 && o->tokens && strcmp(o->tokens, "characters") != 0 && strcmp(o->tokens, "words") != 0)
@@ -775,6 +861,7 @@ int command_data(int argc, char **argv)
             fputs(data__help, stdout);
             return TOOL_OK;
         }
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) return fputs(data__sets, stdout), TOOL_OK;
     int which = 0;
     if (argc < 2) return tool_usage("data: expected sudoku, maze, arc or grid (hrm data --help)");
     while (which < 4 && strcmp(names[which], argv[1]) != 0) which++;
