@@ -3,6 +3,7 @@
 #   make test       all tests                                     make bench    timings
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
+#   make web        build/web/index.html, a page that solves in the browser; needs emscripten
 #   make dist       build/hrm-VERSION.tar.gz
 CC      ?= cc
 CFLAGS  ?= -O3 -g
@@ -172,3 +173,4 @@ clean:
 .PHONY: all demo tests test test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
+-include examples/web/web.mk

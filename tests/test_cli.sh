@@ -342,16 +342,16 @@ found "beside the source tree" "$work/tree/models" tree/build/hrm
 found "beside it, deeper" "$work/tree/models" "$work/tree/build/more/hrm"
 HRM_MODELS=told found "HRM_MODELS goes first" told tree/build/hrm
 in_place() { ${MAKE:-make} --no-print-directory -C "$root" B="$B" PREFIX=/opt/hrm "$@" > out 2> err; }
-check "make install" in_place install DESTDIR="$work/root" MODEL="$work/told/sudoku.safetensors"
-found "installed" "$work/root/opt/hrm/share/hrm/models" root/opt/hrm/bin/hrm
-same root/opt/hrm/share/hrm/models/sudoku.safetensors told/sudoku.safetensors
-mv root/opt/hrm elsewhere
+check "make install" in_place install DESTDIR="$work/stage" MODEL="$work/told/sudoku.safetensors"
+found "installed" "$work/stage/opt/hrm/share/hrm/models" stage/opt/hrm/bin/hrm
+same stage/opt/hrm/share/hrm/models/sudoku.safetensors told/sudoku.safetensors
+mv stage/opt/hrm elsewhere
 found "in a prefix that was moved" "$work/elsewhere/share/hrm/models" elsewhere/bin/hrm
-mv elsewhere root/opt/hrm
-check "make uninstall" in_place uninstall DESTDIR="$work/root"
-check "leaves no file and no folder of its own" test -z "$(find root -type f)" -a ! -e root/opt/hrm/share/hrm
-check "a tree without a model is installed" in_place install DESTDIR="$work/root" MODEL=
-check "its command" test -x root/opt/hrm/bin/hrm -a ! -e root/opt/hrm/share/hrm
+mv elsewhere stage/opt/hrm
+check "make uninstall" in_place uninstall DESTDIR="$work/stage"
+check "leaves no file and no folder of its own" test -z "$(find stage -type f)" -a ! -e stage/opt/hrm/share/hrm
+check "a tree without a model is installed" in_place install DESTDIR="$work/stage" MODEL=
+check "its command" test -x stage/opt/hrm/bin/hrm -a ! -e stage/opt/hrm/share/hrm
 
 HRM_MODELS=none refuse 1 'no sudoku.safetensors in none, the folder that HRM_MODELS names' solve sudoku "$extreme"
 lone/bin/hrm solve sudoku "$extreme" > out 2> err; status=$?

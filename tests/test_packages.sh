@@ -62,8 +62,8 @@ fi
 
 # ---- by make: installed, moved, found ---------------------------------------------------------------------------------------
 prefix=/opt/hrm
-do_check "make install" make install PREFIX=$prefix DESTDIR="$dir/root" MODEL=
-do_check "moved" mv "$dir/root/opt/hrm" "$dir/moved"
+do_check "make install" make install PREFIX=$prefix DESTDIR="$dir/stage" MODEL=
+do_check "moved" mv "$dir/stage/opt/hrm" "$dir/moved"
 if [ -n "$has_cmake" ]; then
     log=$dir/log
     consumer found -DCMAKE_PREFIX_PATH="$dir/moved" -DHRM_HEADER_ONLY=1 -DHRM_WANTED="$version"
@@ -90,9 +90,9 @@ if have pkg-config; then
 else
     echo "skipped: no pkg-config"
 fi
-mv "$dir/moved" "$dir/root/opt/hrm"
-do_check "make uninstall" make uninstall PREFIX=$prefix DESTDIR="$dir/root"
-find "$dir/root" -type f -o -type l -o -name hrm -path '*cmake*' > "$dir/log"
+mv "$dir/moved" "$dir/stage/opt/hrm"
+do_check "make uninstall" make uninstall PREFIX=$prefix DESTDIR="$dir/stage"
+find "$dir/stage" -type f -o -type l -o -name hrm -path '*cmake*' > "$dir/log"
 check "$([ -s "$dir/log" ]; echo $((1 - $?)))" "make uninstall leaves nothing"
 
 # ---- the archive by make: its command links and solves, of the objects that were made from the same files ---------------------

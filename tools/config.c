@@ -750,7 +750,8 @@ static int apply_sets(config *c, hrm_arch arch, config_origin below, const char 
         if (strcmp(name, "batch_size") == 0) strcpy(name, "global_batch_size");
         while (strcmp(own_name(i), name) != 0) i++;
         if (keys[i].kind == CONFIG_KIND_FLAG) strcpy(value, strcmp(value, "1") == 0 ? "true" : "false");
-        if (c->command != CONFIG_TRAIN && !(keys[i].flags & CONFIG_ARCH)) continue; /* of training */
+        int trains = c->command == CONFIG_TRAIN || c->command == CONFIG_INFO;
+        if (!trains && !(keys[i].flags & CONFIG_ARCH)) continue;
         const config_raw *raw = &c->raw[i];
         if (raw->origin == CONFIG_BASE && below == CONFIG_NAMED && !same_value(raw->text, value))
             return tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", keys[i].name, value, where, raw->text,

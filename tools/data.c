@@ -449,9 +449,10 @@ int data_split_commit(data_split *s, int vocab_size, int64_t num_identifiers)
     }
     snprintf(text, sizeof text,
              "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %d, \"seq_len\": %d, "
-             "\"num_puzzle_identifiers\": %lld, \"total_groups\": %lld, \"mean_puzzle_examples\": %.17g, \"sets\": [\"all\"]}",
+             "\"num_puzzle_identifiers\": %lld, \"total_groups\": %lld, \"mean_puzzle_examples\": %.17g, "
+             "\"total_puzzles\": %lld, \"sets\": [\"all\"]}",
              vocab_size, s->seq_len, (long long)num_identifiers, (long long)s->groups,
-             (double)s->examples / (double)(s->puzzles ? s->puzzles : 1));
+             (double)s->examples / (double)(s->puzzles ? s->puzzles : 1), (long long)s->puzzles);
     if (status == TOOL_OK && (!tool_join(path, s->dir, "dataset.json") || tool_write_text(path, text, strlen(text)) != 0))
         status = TOOL_ERROR;
     if (status == TOOL_OK)

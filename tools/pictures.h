@@ -719,20 +719,6 @@ typedef enum picture__look {
     PICTURE__IS_CLASH
 } picture__look;
 
-/* Cells that differ from what was given, or have their digit twice in a row, column or box: is [side * side]. -> how many */
-static inline int picture_clashes(const int32_t *input, const int32_t *board, int side, uint8_t *is)
-{
-    sudoku_shape shape;
-    int count = 0;
-    if (!sudoku_shape_make(&shape, side)) return 0;
-    for (int i = 0; i < shape.cells; i++) {
-        is[i] = input[i] >= 2 && board[i] != input[i];
-        for (int k = 0; k < shape.num_peers && board[i] >= 2; k++) is[i] |= board[shape.peers[i][k]] == board[i];
-        count += is[i];
-    }
-    return count;
-}
-
 static inline void picture__digit(canvas *c, int x, int y, int cell, int32_t token, picture__look look)
 {
     static const unsigned colours[] = {CANVAS_BLACK, CANVAS_BLACK, CANVAS_BLUE, CANVAS_BLUE, CANVAS_VERMILION};
@@ -752,7 +738,7 @@ static inline void picture__sudoku_story(canvas *c, int x0, int y0, const pictur
     uint8_t look[CANVAS_FRAMES][SUDOKU_MAX_CELLS], clash[SUDOKU_MAX_CELLS];
     for (int k = 0; k < s->count; k++) {
         const picture_step *step = &s->steps[k];
-        (void)picture_clashes(p->input, step->answer, n, clash);
+        (void)score_clashes(p->input, step->answer, n, clash);
         for (int i = 0; i < n * n; i++) {
             int blank = step->answer[i] < 2 || step->answer[i] > n + 1;
             look[k][i] = (uint8_t)(clash[i]                                              ? PICTURE__IS_CLASH

@@ -493,7 +493,7 @@ static int render_tell_story(const render_options *o, const render_board *b, con
         s->before = s->segment > 1 ? before : NULL;
         s->q_halt = (double)run->results[k - 1].q_halt, s->q_continue = (double)run->results[k - 1].q_continue;
         for (size_t i = 0; i < T; i++) s->changed += s->answer[i] != before[i];
-        s->clashes = b->task == SCORE_SUDOKU ? picture_clashes(b->tokens, s->answer, b->side, clash) : 0;
+        s->clashes = b->task == SCORE_SUDOKU ? score_clashes(b->tokens, s->answer, b->side, clash) : 0;
     }
     snprintf(subtitle, sizeof subtitle, "%.160s: %d segment%s, %s", tool_basename(run->model), last->segments,
              last->segments == 1 ? "" : "s", last->halted ? "then it holds its answer for right" : "it did not halt by itself");

@@ -189,20 +189,6 @@ static void crop(const int32_t *tokens, int *rows, int *columns)
     }
 }
 
-static int conflicts(const puzzle *p, const int32_t *tokens, uint8_t *is) /* is [cells] */
-{
-    /* -> how many cells differ from what was given, or have their digit twice in a row, column or box */
-    sudoku_shape shape;
-    int count = 0;
-    (void)sudoku_shape_make(&shape, p->side);
-    for (int i = 0; i < p->cells; i++) {
-        is[i] = p->tokens[i] >= 2 && tokens[i] != p->tokens[i];
-        for (int k = 0; k < shape.num_peers && tokens[i] >= 2; k++) is[i] |= tokens[shape.peers[i][k]] == tokens[i];
-        count += is[i];
-    }
-    return count;
-}
-
 static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
 {
     /* --show-steps without colours: a sign beside each digit, as show_puzzle tells */
@@ -210,7 +196,7 @@ static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
     static const char *const colours[] = {"\033[1m", "\033[36m", "\033[1;33m", "\033[31m"}, *const signs = "] *!";
     int box_rows = p->side == 9 ? 3 : 2, box_columns = p->side == 4 ? 2 : 3, signed_ = out->steps && !out->colour;
     uint8_t conflict[SUDOKU_MAX_CELLS];
-    (void)conflicts(p, tokens, conflict);
+    (void)score_clashes(p->tokens, tokens, p->side, conflict);
     for (int r = 0; r < p->side; r++) {
         for (int c = 0; r > 0 && r % box_rows == 0 && c < p->side; c++) {
             int first = c > 0 && c % box_columns == 0, last = c + 1 == p->side;
@@ -312,7 +298,7 @@ static void on_segment(void *user, int segment, int num_rows, const int32_t *row
     const puzzle *p = s->p;
     char q[64], name[32];
     uint8_t in_conflict[SUDOKU_MAX_CELLS];
-    int changed = 0, wrong = p->kind == TASK_SUDOKU ? conflicts(p, answers, in_conflict) : 0;
+    int changed = 0, wrong = p->kind == TASK_SUDOKU ? score_clashes(p->tokens, answers, p->side, in_conflict) : 0;
     if (num_rows < 1 || rows[0] != 0) return; /* of copies only the puzzle itself is shown */
     for (int i = 0; i < p->cells; i++) changed += answers[i] != (s->out.before ? s->before : p->tokens)[i];
     if (s->out.over) printf("\033[%dA\033[J", s->out.lines); /* the lines about segments stay above the board */
