@@ -89,12 +89,15 @@ template <> __device__ __forceinline__ void unpack2<f16>(float *a, uint32_t p)
     a[0] = f.x, a[1] = f.y;
 }
 
-/* W consecutive elements, W = 8 (16-byte aligned) or 1 */
+/* W consecutive elements, W = 8 (16-byte aligned), of floats 4, or 1 */
 template <int W> __device__ __forceinline__ void load(float *v, const float *p)
 {
     if (W == 8) {
         float4 a = ((const float4 *)p)[0], b = ((const float4 *)p)[1];
         v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w, v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
+    } else if (W == 4) {
+        float4 a = *(const float4 *)p;
+        v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
     } else v[0] = *p;
 }
 template <int W, class T> __device__ __forceinline__ void load(float *v, const T *p)
@@ -109,7 +112,8 @@ template <int W> __device__ __forceinline__ void store(float *p, const float *v)
     if (W == 8) {
         ((float4 *)p)[0] = make_float4(v[0], v[1], v[2], v[3]);
         ((float4 *)p)[1] = make_float4(v[4], v[5], v[6], v[7]);
-    } else *p = v[0];
+    } else if (W == 4) *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
+    else *p = v[0];
 }
 template <int W, class T> __device__ __forceinline__ void store(T *p, const float *v)
 {
@@ -3932,17 +3936,22 @@ __global__ void __launch_bounds__(128) reduce_parts_kernel(float *grads, const f
     size_t n = (size_t)N * K, i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W;
     int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
     if (row >= rows || column >= columns) return;
-    float sum[4] = {}, *to = grads + (size_t)permuted_row(kind, row, N, head_dim) * columns + column;
-#pragma unroll 8
-    for (int s = 0; s < splits; s++) {
-        if (W == 4) {
-            float4 x = *(const float4 *)(parts + s * n + i);
-            sum[0] += x.x, sum[1] += x.y, sum[2] += x.z, sum[3] += x.w;
-        } else sum[0] += parts[s * n + i];
+    constexpr int AHEAD = W == 4 ? 4 : 16; /* parts on their way at once */
+    float sum[W] = {}, *to = grads + (size_t)permuted_row(kind, row, N, head_dim) * columns + column;
+    for (int s0 = 0; s0 < splits; s0 += AHEAD) {
+        float x[AHEAD][W] = {};
+#pragma unroll
+        for (int s = 0; s < AHEAD; s++)
+            if (s0 + s < splits) load<W>(x[s], parts + (size_t)(s0 + s) * n + i);
+#pragma unroll
+        for (int s = 0; s < AHEAD; s++)
+            for (int j = 0; j < W; j++) sum[j] += x[s][j];
     }
     if (W == 4 && columns % 4 == 0) {
-        float4 x = *(float4 *)to;
-        *(float4 *)to = make_float4(x.x + sum[0], x.y + sum[1], x.z + sum[2], x.w + sum[3]);
+        float x[W];
+        load<W>(x, to);
+        for (int j = 0; j < W; j++) x[j] += sum[j];
+        store<W>(to, x);
     } else
         for (int j = 0; j < W && column + j < columns; j++) to[j] += sum[j];
 }
@@ -5925,7 +5934,7 @@ static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev,
 static bool few_take(const hrm_device *dev, const hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
     const hrm_dims *d = &w->d;
-    if (!dev->few || w->rows > few_rows(d, element_size(dev)) || n < 1 || n > FEW_PASSES) return false;
+    if (!dev->few || w->rows < 1 || w->rows > few_rows(d, element_size(dev)) || n < 1 || n > FEW_PASSES) return false;
     if (d->dropout && z[0] == w->z[0]) return false;
     for (int i = 0; i < n; i++)
         if (list[i].slot >= 0 || d->layers[list[i].net] < 1 || d->layers[list[i].net] > 255) return false;
