@@ -4337,18 +4337,17 @@ __global__ void adam_kernel(float *p, float *m, float *v, float *g, size_t n, co
     for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += (size_t)gridDim.x * blockDim.x * 4) {
         float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i),
                V = *(const float4 *)(v + i);
-        *(float4 *)(g + i) = make_float4(0, 0, 0, 0);
-        if (skip) continue;
         float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
+        for (int j = 0; j < 4 && !skip; j++) {
             if (OPTIMIZER == HRM_ADAM_ATAN2)
                 hrm__adam_atan2_element(&ps[j], &ms[j], &vs[j], gs[j] * factor, decay, by, s->beta1, s->beta2, s->bias2);
             else
                 hrm__adamw_element(&ps[j], &ms[j], &vs[j], gs[j] * factor, decay, by, s->beta1, s->beta2, s->bias2,
                                    s->adam_eps);
         }
-        *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
+        /* a store to what is still on its way here would wait in L2: twice the time */
+        *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V, *(float4 *)(g + i) = make_float4(0, 0, 0, 0);
     }
 }
 
@@ -4682,7 +4681,7 @@ static hrm_status open_device(hrm_device *dev)
     const char *no_few = getenv("HRM_CUDA_NO_FEW");
     int cooperative = 0;
     CUDA_TRY(cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, dev->index), "asking for the GPU's properties");
-    dev->few = cooperative && !(no_few && no_few[0] == '1');
+    dev->few = cooperative && dev->shared_most >= FEW_SHARED && !(no_few && no_few[0] == '1');
 #ifdef HRM_USE_CUBLAS
     if (cublasLtCreate(&dev->lt) != CUBLAS_STATUS_SUCCESS)
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: cuBLASLt does not start");
