@@ -89,12 +89,15 @@ template <> __device__ __forceinline__ void unpack2<f16>(float *a, uint32_t p)
     a[0] = f.x, a[1] = f.y;
 }
 
-/* W consecutive elements, W = 8 (16-byte aligned) or 1 */
+/* W consecutive elements, W = 8 (16-byte aligned), of floats 4, or 1 */
 template <int W> __device__ __forceinline__ void load(float *v, const float *p)
 {
     if (W == 8) {
         float4 a = ((const float4 *)p)[0], b = ((const float4 *)p)[1];
         v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w, v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
+    } else if (W == 4) {
+        float4 a = *(const float4 *)p;
+        v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
     } else v[0] = *p;
 }
 template <int W, class T> __device__ __forceinline__ void load(float *v, const T *p)
@@ -109,7 +112,8 @@ template <int W> __device__ __forceinline__ void store(float *p, const float *v)
     if (W == 8) {
         ((float4 *)p)[0] = make_float4(v[0], v[1], v[2], v[3]);
         ((float4 *)p)[1] = make_float4(v[4], v[5], v[6], v[7]);
-    } else *p = v[0];
+    } else if (W == 4) *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
+    else *p = v[0];
 }
 template <int W, class T> __device__ __forceinline__ void store(T *p, const float *v)
 {
@@ -3562,19 +3566,102 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
 enum { ROW_WARPS = 8 };
 #define ROW_KERNEL_INDEX() ((int)(blockIdx.x * ROW_WARPS + threadIdx.x / 32))
 
-/* out = x + a + b (b may be NULL): what a pass starts from */
-template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T *a, const T *b, size_t n)
+/* Rows that are normalised, or whose norms' factors the squares [M,slots] tell. */
+template <class T> struct stream { T *at; const float *squares; int slots; };
+template <class T> __device__ __forceinline__ float stream_factor(const stream<T> &s, size_t row, float inv_D, float eps)
+{
+    float sum = 0;
+    if (!s.squares) return 1.0f;
+    for (int i = 0; i < s.slots; i++) sum += s.squares[row * (size_t)s.slots + (size_t)i];
+    return rsqrtf(sum * inv_D + eps);
+}
+
+/* out = x + a + b (these may be nothing), normalised: what a pass starts from. Row i is row i * to of out, i * from of x. */
+template <class T, int W>
+__global__ void sum_kernel(T *out, stream<T> x, stream<T> a, stream<T> b, int M, int D, int to, int from, float inv_D,
+                           float eps)
 {
     chain();
-    for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W; i < n; i += (size_t)gridDim.x * blockDim.x * W) {
-        float u[8], v[8];
-        load<W>(u, x + i), load<W>(v, a + i);
-        for (int j = 0; j < W; j++) u[j] += v[j];
-        if (b) {
-            load<W>(v, b + i);
-            for (int j = 0; j < W; j++) u[j] += v[j];
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    size_t read = (size_t)row * (size_t)from, at = read * (size_t)D;
+    out += (size_t)row * (size_t)to * (size_t)D;
+    for (int d0 = lane * W; d0 < D; d0 += 64 * W) { /* two pieces of each at once */
+        float u[2][W], v[2][W], w[2][W];
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            size_t d = at + (size_t)min(d0 + 32 * W * h, D - W);
+            load<W>(u[h], x.at + d);
+            if (a.at) load<W>(v[h], a.at + d);
+            if (b.at) load<W>(w[h], b.at + d);
         }
-        store<W>(out + i, u);
+        float fx = stream_factor(x, read, inv_D, eps), fa = stream_factor(a, read, inv_D, eps),
+              fb = stream_factor(b, read, inv_D, eps);
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                u[h][j] *= fx;
+                if (a.at) u[h][j] = fmaf(fa, v[h][j], u[h][j]);
+                if (b.at) u[h][j] = fmaf(fb, w[h][j], u[h][j]);
+            }
+            if (d0 + 32 * W * h < D) store<W>(out + d0 + 32 * W * h, u[h]);
+        }
+    }
+}
+
+/* Attention for the query at position 0 alone: q, o [B,D], kv [B,S,2 D] with keys and values. A block a row and head; eight
+ * lanes take a key, W elements at once. */
+enum { FIRST_THREADS = 128, FIRST_KEYS = FIRST_THREADS / 8 };
+template <class T, int W>
+__global__ void __launch_bounds__(FIRST_THREADS)
+    attention_first(T *o, const T *q, const T *kv, int S, int keys, int heads, int head_dim, float scale_log2)
+{
+    extern __shared__ float first_shared[];
+    float *query = first_shared, *sums = query + head_dim, *scores = sums + FIRST_THREADS / 32 * head_dim; /* [keys] */
+    int b = (int)blockIdx.x / heads, at = (int)blockIdx.x % heads * head_dim, D = heads * head_dim,
+        lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, mine = (int)threadIdx.x % 8 * W,
+        key = (int)threadIdx.x / 8;
+    chain();
+    q += (size_t)b * D + at, o += (size_t)b * D + at, kv += (size_t)b * S * 2 * D + at;
+    for (int i = (int)threadIdx.x; i < head_dim; i += FIRST_THREADS) query[i] = to_float(q[i]) * scale_log2;
+    __syncthreads();
+#pragma unroll 3
+    for (int j0 = 0; j0 < keys; j0 += FIRST_KEYS) {
+        float dot = 0, x[8];
+        for (int c = mine; c < head_dim && j0 + key < keys; c += 8 * W) {
+            load<W>(x, kv + (size_t)(j0 + key) * 2 * D + c);
+            for (int i = 0; i < W; i++) dot = fmaf(x[i], query[c + i], dot);
+        }
+        for (int i = 4; i > 0; i >>= 1) dot += __shfl_xor_sync(0xffffffffu, dot, i);
+        if (mine == 0 && j0 + key < keys) scores[j0 + key] = dot;
+    }
+    __syncthreads();
+    float most = -INFINITY, sum = 0;
+    for (int j = lane; j < keys; j += 32) most = fmaxf(most, scores[j]);
+    for (int i = 16; i > 0; i >>= 1) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, i));
+    for (int j = lane; j < keys; j += 32) sum += exp2f(scores[j] - most);
+    sum = warp_sum(sum);
+    for (int c0 = 0; c0 < head_dim; c0 += 8 * W) {
+        int c = c0 + mine;
+        float acc[W] = {}, x[8];
+#pragma unroll 3
+        for (int j = key; j < keys && c < head_dim; j += FIRST_KEYS) {
+            load<W>(x, kv + (size_t)j * 2 * D + D + c);
+            float p = exp2f(scores[j] - most);
+            for (int i = 0; i < W; i++) acc[i] = fmaf(p, x[i], acc[i]);
+        }
+        for (int i = 0; i < W; i++) {
+            acc[i] += __shfl_xor_sync(0xffffffffu, acc[i], 8);
+            acc[i] += __shfl_xor_sync(0xffffffffu, acc[i], 16);
+            if (lane < 8 && c < head_dim) sums[warp * head_dim + c + i] = acc[i];
+        }
+    }
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < head_dim; i += FIRST_THREADS) {
+        float all = 0;
+        for (int w = 0; w < FIRST_THREADS / 32; w++) all += sums[w * head_dim + i];
+        o[i] = from_float<T>(all / sum);
     }
 }
 
@@ -3781,7 +3868,7 @@ __global__ void factors_kernel(float *r, const float *squares, int slots, int M,
 }
 
 /* Weights of one kind, all layers: w [rows,columns] float -> to [N,K] with permuted rows, filled up with zeros, and its
- * transpose. 32x32 tiles. */
+ * transpose. 64x64 tiles; V elements, of even sides 2, travel together. */
 enum { PERMUTE_NONE, PERMUTE_QKV, PERMUTE_GATE_UP };
 static __host__ __device__ inline int permuted_row(int kind, int n, int N, int head_dim)
 {
@@ -3795,28 +3882,40 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
 }
 struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
 
-template <class T>
-__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns, int N, int K,
-                               int kind, int head_dim)
+template <class T, int V>
+__global__ void __launch_bounds__(256) prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns,
+                                                      int N, int K, int kind, int head_dim)
 {
-    __shared__ float tile[32][33];
+    constexpr int SIDE = 64;
+    struct alignas(V * sizeof(T)) piece { T v[V]; };
+    struct alignas(V * sizeof(float)) floats { float v[V]; };
+    __shared__ float tile[SIDE][SIDE + 1];
     int layer = (int)blockIdx.y, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
     const float *w = params + at.from + (size_t)layer * at.block_size;
     T *to = prepared + (size_t)layer * at.to_block;
-    int across = ceil_div(K, 32), n0 = (int)blockIdx.x / across * 32, k0 = (int)blockIdx.x % across * 32;
-    for (int i = ty; i < 32; i += 8) {
-        int n = n0 + i, k = k0 + tx;
-        if (n < N && k < K) {
-            float x = n < rows && k < columns ? w[(size_t)permuted_row(kind, n, N, head_dim) * columns + k] : 0.0f;
-            tile[i][tx] = x;
-            to[at.to + (size_t)n * K + k] = from_float<T>(x);
+    int across = ceil_div(K, SIDE), n0 = (int)blockIdx.x / across * SIDE, k0 = (int)blockIdx.x % across * SIDE;
+#pragma unroll
+    for (int i = ty; i < SIDE; i += 8)
+#pragma unroll
+        for (int c = 0; c < 2; c += V) {
+            int n = n0 + i, at_k = V * tx + 32 * c, k = k0 + at_k;
+            floats x = {};
+            if (n < rows && k < columns)
+                x = *(const floats *)(w + (size_t)permuted_row(kind, n, N, head_dim) * columns + k);
+            piece out;
+            for (int v = 0; v < V; v++) tile[i][at_k + v] = x.v[v], out.v[v] = from_float<T>(x.v[v]);
+            if (n < N && k < K) *(piece *)(to + at.to + (size_t)n * K + k) = out;
         }
-    }
     __syncthreads();
-    for (int i = ty; i < 32; i += 8) {
-        int n = n0 + tx, k = k0 + i;
-        if (n < N && k < K) to[at.to_transposed + (size_t)k * N + n] = from_float<T>(tile[tx][i]);
-    }
+#pragma unroll
+    for (int i = ty; i < SIDE; i += 8)
+#pragma unroll
+        for (int c = 0; c < 2; c += V) {
+            int at_n = V * tx + 32 * c, n = n0 + at_n, k = k0 + i;
+            piece out;
+            for (int v = 0; v < V; v++) out.v[v] = from_float<T>(tile[at_n + v][i]);
+            if (n < N && k < K) *(piece *)(to + at.to_transposed + (size_t)k * N + n) = out;
+        }
 }
 
 __global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
@@ -3827,33 +3926,53 @@ __global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
     rope[i] = make_float2((float)cos(angle), (float)sin(angle));
 }
 
-/* grads [rows,columns] += sum of the splits [N,K] in their order, rows permuted back, without what fills up */
-__global__ void reduce_parts_kernel(float *grads, const float *parts, int splits, int rows, int columns, int N, int K, int kind,
-                                    int head_dim)
+/* grads [rows,columns] += sum of the splits [N,K] in their order, rows permuted back, without what fills up; W elements at
+ * once */
+template <int W>
+__global__ void __launch_bounds__(128) reduce_parts_kernel(float *grads, const float *parts, int splits, int rows, int columns,
+                                                           int N, int K, int kind, int head_dim)
 {
     chain();
-    size_t n = (size_t)N * K;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
-        if (row >= rows || column >= columns) continue;
-        float sum = 0;
-        for (int s = 0; s < splits; s++) sum += parts[s * n + i];
-        grads[(size_t)permuted_row(kind, row, N, head_dim) * columns + column] += sum;
+    size_t n = (size_t)N * K, i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W;
+    int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
+    if (row >= rows || column >= columns) return;
+    constexpr int AHEAD = W == 4 ? 4 : 16; /* parts on their way at once */
+    float sum[W] = {}, *to = grads + (size_t)permuted_row(kind, row, N, head_dim) * columns + column;
+    for (int s0 = 0; s0 < splits; s0 += AHEAD) {
+        float x[AHEAD][W] = {};
+#pragma unroll
+        for (int s = 0; s < AHEAD; s++)
+            if (s0 + s < splits) load<W>(x[s], parts + (size_t)(s0 + s) * n + i);
+#pragma unroll
+        for (int s = 0; s < AHEAD; s++)
+            for (int j = 0; j < W; j++) sum[j] += x[s][j];
     }
+    if (W == 4 && columns % 4 == 0) {
+        float x[W];
+        load<W>(x, to);
+        for (int j = 0; j < W; j++) x[j] += sum[j];
+        store<W>(to, x);
+    } else
+        for (int j = 0; j < W && column + j < columns; j++) to[j] += sum[j];
 }
 
-/* e [B,S,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D), from the master weights: rounded once */
-template <class T>
+/* e [M,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D), from the master weights: rounded once */
+template <class T, int W>
 __global__ void embed_kernel(T *e, const int32_t *inputs, const int32_t *ids, const float *tokens, const float *puzzle,
-                             const float *positions, int S, int P, int D, int puzzle_ndim, float factor, size_t n)
+                             const float *positions, int M, int S, int P, int D, int puzzle_ndim, float factor)
 {
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        int d = (int)(i % (size_t)D), s = (int)(i / (size_t)D % (size_t)S), b = (int)(i / (size_t)D / (size_t)S);
-        float x = 0;
-        if (s >= P) x = tokens[(size_t)inputs[(size_t)b * (S - P) + s - P] * D + d];
-        else if (s * D + d < puzzle_ndim) x = puzzle[(size_t)ids[b] * puzzle_ndim + s * D + d];
-        if (positions) x += positions[(size_t)s * D + d];
-        e[i] = from_float<T>(x * factor);
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32, b = row / S, s = row % S;
+    if (row >= M) return;
+    const float *from = s >= P ? tokens + (size_t)inputs[(size_t)b * (S - P) + s - P] * D
+                               : puzzle + (size_t)ids[b] * puzzle_ndim + (size_t)s * D;
+    for (int d = lane * W; d < D; d += 32 * W) {
+        float v[8], u[8];
+        if (s >= P) load<W>(v, from + d);
+        else
+            for (int j = 0; j < W; j++) v[j] = s * D + d + j < puzzle_ndim ? from[d + j] : 0.0f;
+        if (positions) load<W>(u, positions + (size_t)s * D + d);
+        for (int j = 0; j < W; j++) v[j] = (positions ? v[j] + u[j] : v[j]) * factor;
+        store<W>(e + (size_t)row * D + d, v);
     }
 }
 
@@ -3874,63 +3993,89 @@ template <class T> __global__ void position_gradient_kernel(float *grad, const T
     grad[i] += factor * sum;
 }
 
-/* Rows of z that meet a table of V rows: with weights (a head's gradient) or by token (an embedding's). Row i of `rows` is
- * row (i / T) S + P + i % T of z. A thread has a column, a block a share of the rows; parts [splits,V,D]. */
-enum { TABLE_COLUMNS = 64, TABLE_VALUES = 16, TABLE_ROWS = 16 };
-template <class T>
-__global__ void weighted_rows_kernel(float *parts, const T *z, const float *weights, int rows, int T_, int S, int P, int D,
-                                     int V)
+/* Rows of z that meet a table of V rows: with weights [rows,V] (a head's gradient), or by token (an embedding's). Row i of
+ * `rows` is row (i / T) S + P + i % T of z. A thread has W columns and some of the table's rows, groups of threads take eight
+ * rows of z in turns and add up in the end, and a block has a share of the rows; parts [splits,V,D]. */
+enum {
+    TABLE_THREADS = 256, TABLE_ACROSS = 64, TABLE_VALUES = 12, TABLE_ROWS = 32,
+    TOKEN_VALUES = 64, TOKEN_COLUMNS = 64, TOKEN_ROWS = 16 /* of a large table */
+};
+template <class T, int W>
+__global__ void __launch_bounds__(TABLE_THREADS)
+    table_rows_kernel(float *parts, const T *z, const float *weights, const int32_t *tokens, int rows, int T_, int S, int P,
+                      int D, int V, float factor)
 {
-    __shared__ float w[TABLE_ROWS][TABLE_VALUES];
-    int split = (int)blockIdx.z, splits = (int)gridDim.z, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x,
+    constexpr int GROUPS = TABLE_THREADS / TABLE_ACROSS, EACH = TABLE_ROWS / GROUPS, STEP = 4;
+    __shared__ alignas(16) float w[TABLE_ROWS][TABLE_VALUES];
+    __shared__ float sums[TABLE_THREADS * W];
+    __shared__ int from[TABLE_ROWS];
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, group = (int)threadIdx.x / TABLE_ACROSS,
+        lane = (int)threadIdx.x % TABLE_ACROSS, d = ((int)blockIdx.y * TABLE_ACROSS + lane) * W,
         v0 = (int)blockIdx.x * TABLE_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
-    float acc[TABLE_VALUES] = {};
+    float acc[TABLE_VALUES][W] = {};
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
         __syncthreads();
-        for (int i = (int)threadIdx.x; i < TABLE_ROWS * TABLE_VALUES; i += TABLE_COLUMNS) {
+        for (int i = (int)threadIdx.x; i < TABLE_ROWS * TABLE_VALUES; i += TABLE_THREADS) {
             int r = r0 + i / TABLE_VALUES, v = v0 + i % TABLE_VALUES;
-            w[i / TABLE_VALUES][i % TABLE_VALUES] = r < end && v < V ? weights[(size_t)r * V + v] : 0.0f;
+            w[i / TABLE_VALUES][i % TABLE_VALUES] = r >= end || v >= V ? 0.0f
+                                                    : tokens           ? (tokens[r] == v ? 1.0f : 0.0f)
+                                                                       : weights[(size_t)r * V + v];
+        }
+        if ((int)threadIdx.x < TABLE_ROWS) {
+            int r = min(r0 + (int)threadIdx.x, end - 1);
+            from[threadIdx.x] = r / T_ * S + P + r % T_;
         }
         __syncthreads();
-        float x[TABLE_ROWS];
+        if (d >= D) continue;
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++) {
-            int r = r0 + i;
-            x[i] = r < end && d < D ? to_float(z[((size_t)(r / T_) * S + P + r % T_) * D + d]) : 0.0f;
+        for (int i0 = group * EACH; i0 < (group + 1) * EACH; i0 += STEP) {
+            float x[STEP][W];
+#pragma unroll
+            for (int i = 0; i < STEP; i++) load<W>(x[i], z + (size_t)from[i0 + i] * D + d);
+#pragma unroll
+            for (int i = 0; i < STEP; i++)
+#pragma unroll
+                for (int v = 0; v < TABLE_VALUES; v++)
+#pragma unroll
+                    for (int j = 0; j < W; j++) acc[v][j] = fmaf(w[i0 + i][v], x[i][j], acc[v][j]);
         }
-#pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++)
-#pragma unroll
-            for (int v = 0; v < TABLE_VALUES; v++) acc[v] = fmaf(w[i][v], x[i], acc[v]);
     }
-    if (d < D)
 #pragma unroll
-        for (int v = 0; v < TABLE_VALUES; v++)
-            if (v0 + v < V) parts[((size_t)split * V + v0 + v) * D + d] = acc[v];
+    for (int v = 0; v < TABLE_VALUES; v++) {
+        __syncthreads();
+        for (int j = 0; j < W; j++) sums[(group * W + j) * TABLE_ACROSS + lane] = acc[v][j];
+        __syncthreads();
+        for (int i = (int)threadIdx.x; i < TABLE_ACROSS * W && v0 + v < V; i += TABLE_THREADS) {
+            int column = ((int)blockIdx.y * TABLE_ACROSS + i % TABLE_ACROSS) * W + i / TABLE_ACROSS;
+            float sum = 0;
+            for (int g = 0; g < GROUPS; g++) sum += sums[g * W * TABLE_ACROSS + i];
+            if (column < D) parts[((size_t)split * V + v0 + v) * D + column] = factor * sum;
+        }
+    }
 }
 
-enum { TOKEN_VALUES = 64 };
+/* The same by token for a large table: sums in shared memory. */
 template <class T>
 __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *tokens, int rows, int T_, int S, int P, int D,
                                   int V, float factor)
 {
-    __shared__ float acc[TOKEN_VALUES][TABLE_COLUMNS];
-    int split = (int)blockIdx.z, splits = (int)gridDim.z, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx,
+    __shared__ float acc[TOKEN_VALUES][TOKEN_COLUMNS];
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, tx = (int)threadIdx.x, d = (int)blockIdx.y * TOKEN_COLUMNS + tx,
         v0 = (int)blockIdx.x * TOKEN_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     for (int v = 0; v < TOKEN_VALUES; v++) acc[v][tx] = 0; /* a thread meets its own column only */
-    for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
-        float x[TABLE_ROWS];
-        int token[TABLE_ROWS];
+    for (int r0 = begin; r0 < end; r0 += TOKEN_ROWS) {
+        float x[TOKEN_ROWS];
+        int token[TOKEN_ROWS];
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++) {
+        for (int i = 0; i < TOKEN_ROWS; i++) {
             int r = r0 + i;
             token[i] = r < end ? tokens[r] - v0 : -1;
             x[i] = r < end && d < D ? to_float(de[((size_t)(r / T_) * S + P + r % T_) * D + d]) : 0.0f;
         }
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++)
+        for (int i = 0; i < TOKEN_ROWS; i++)
             if (token[i] >= 0 && token[i] < TOKEN_VALUES) acc[token[i]][tx] += x[i];
     }
     if (d < D)
@@ -4052,36 +4197,44 @@ __global__ void q_head_kernel(float *q, const T *z, const float *weight, const f
     }
 }
 
-/* dz [B,S,D] = dlogits W from P on, plus dq Wq at position 0: a warp has four rows */
+/* dz [B,S,D] = dlogits W from P on, plus dq Wq at position 0. A thread has W columns of eight rows, a block 32 rows. */
+enum { BACK_THREADS = 256, BACK_ACROSS = 64, BACK_ROWS = 32, BACK_VALUES = 16 };
 template <class T, int W>
-__global__ void heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight,
-                                      const float *q_weight, int M, int S, int P, int D, int V)
+__global__ void __launch_bounds__(BACK_THREADS)
+    heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight, const float *q_weight, int M,
+                          int S, int P, int D, int V)
 {
-    int r0 = ROW_KERNEL_INDEX() * HEAD_ROWS, lane = (int)threadIdx.x % 32;
-    if (r0 >= M) return;
-    for (int d = lane * W; d < D; d += 32 * W) {
-        float acc[HEAD_ROWS][W] = {}, w[8];
-        for (int v = 0; v < V; v++) {
-            load<W>(w, lm_weight + (size_t)v * D + d);
+    constexpr int EACH = BACK_ROWS * BACK_ACROSS / BACK_THREADS;
+    __shared__ alignas(16) float g[BACK_VALUES][BACK_ROWS];
+    int r0 = (int)blockIdx.x * BACK_ROWS, mine = (int)threadIdx.x / BACK_ACROSS * EACH,
+        d = ((int)blockIdx.y * BACK_ACROSS + (int)threadIdx.x % BACK_ACROSS) * W;
+    float acc[EACH][W] = {}, w[8];
+    for (int v0 = 0; v0 < V; v0 += BACK_VALUES) {
+        __syncthreads();
+        for (int i = (int)threadIdx.x; i < BACK_ROWS * BACK_VALUES; i += BACK_THREADS) {
+            int r = r0 + i / BACK_VALUES, v = v0 + i % BACK_VALUES, s = r % S;
+            g[i % BACK_VALUES][i / BACK_VALUES] =
+                r < M && s >= P && v < V ? dlogits[((size_t)(r / S) * (S - P) + s - P) * V + v] : 0.0f;
+        }
+        __syncthreads();
+        for (int v = 0; v < BACK_VALUES && v0 + v < V && d < D; v++) {
+            load<W>(w, lm_weight + (size_t)(v0 + v) * D + d);
 #pragma unroll
-            for (int i = 0; i < HEAD_ROWS; i++) {
-                int r = min(r0 + i, M - 1), s = r % S;
-                float g = s >= P ? dlogits[((size_t)(r / S) * (S - P) + s - P) * V + v] : 0.0f;
+            for (int i = 0; i < EACH; i++)
 #pragma unroll
-                for (int j = 0; j < W; j++) acc[i][j] = fmaf(g, w[j], acc[i][j]);
+                for (int j = 0; j < W; j++) acc[i][j] = fmaf(g[v][mine + i], w[j], acc[i][j]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < EACH; i++) {
+        int r = r0 + mine + i;
+        if (r >= M || d >= D) break;
+        if (r % S == 0)
+            for (int k = 0; k < 2; k++) {
+                load<W>(w, q_weight + k * D + d);
+                for (int j = 0; j < W; j++) acc[i][j] = fmaf(dq[r / S * 2 + k], w[j], acc[i][j]);
             }
-        }
-#pragma unroll
-        for (int i = 0; i < HEAD_ROWS; i++) {
-            int r = r0 + i;
-            if (r >= M) break;
-            if (r % S == 0)
-                for (int k = 0; k < 2; k++) {
-                    load<W>(w, q_weight + k * D + d);
-                    for (int j = 0; j < W; j++) acc[i][j] = fmaf(dq[r / S * 2 + k], w[j], acc[i][j]);
-                }
-            store<W>(dz + (size_t)r * D + d, acc[i]);
-        }
+        store<W>(dz + (size_t)r * D + d, acc[i]);
     }
 }
 
@@ -4184,18 +4337,17 @@ __global__ void adam_kernel(float *p, float *m, float *v, float *g, size_t n, co
     for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += (size_t)gridDim.x * blockDim.x * 4) {
         float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i),
                V = *(const float4 *)(v + i);
-        *(float4 *)(g + i) = make_float4(0, 0, 0, 0);
-        if (skip) continue;
         float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
+        for (int j = 0; j < 4 && !skip; j++) {
             if (OPTIMIZER == HRM_ADAM_ATAN2)
                 hrm__adam_atan2_element(&ps[j], &ms[j], &vs[j], gs[j] * factor, decay, by, s->beta1, s->beta2, s->bias2);
             else
                 hrm__adamw_element(&ps[j], &ms[j], &vs[j], gs[j] * factor, decay, by, s->beta1, s->beta2, s->bias2,
                                    s->adam_eps);
         }
-        *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
+        /* a store to what is still on its way here would wait in L2: twice the time */
+        *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V, *(float4 *)(g + i) = make_float4(0, 0, 0, 0);
     }
 }
 
@@ -4529,7 +4681,7 @@ static hrm_status open_device(hrm_device *dev)
     const char *no_few = getenv("HRM_CUDA_NO_FEW");
     int cooperative = 0;
     CUDA_TRY(cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, dev->index), "asking for the GPU's properties");
-    dev->few = cooperative && !(no_few && no_few[0] == '1');
+    dev->few = cooperative && dev->shared_most >= FEW_SHARED && !(no_few && no_few[0] == '1');
 #ifdef HRM_USE_CUBLAS
     if (cublasLtCreate(&dev->lt) != CUBLAS_STATUS_SUCCESS)
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: cuBLASLt does not start");
@@ -4813,6 +4965,7 @@ struct work_plan {
     char    *o, *big, *h;         /* attention, a mixer's stream, and ds; qkv, swiglu or its product; swiglu */
     char    *f, *turned;          /* a branch before, or its gradient after dropout; the gradient of a mixer's stream */
     float   *squares[2], *inner;  /* [M,slots] */
+    float   *state_squares[HRM_MAX_STATES]; /* of a state that is not normalised yet, within a list of passes */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
     double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS], with Muon for each block */
     int32_t *rows;                /* [B] */
@@ -4855,6 +5008,7 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
     p.big = take(most_of(train ? 2 * products : products, d->mixer ? stream : 3 * M * D) * element);
     for (int i = 0; i < 2; i++)
         p.squares[i] = (float *)take(most_of(M * ((D + 31) / 32), B * D * ((mix + 31) / 32)) * sizeof(float));
+    for (int i = 0; i < d->states; i++) p.state_squares[i] = (float *)take(M * ((D + 31) / 32) * sizeof(float));
     if (d->mlp_norm) p.inner = (float *)take(products / 16 * sizeof(float));
     p.sums = (double *)take(B * HRM_METRIC_SUMS * sizeof(double));
     p.rows = (int32_t *)take(B * sizeof(int32_t));
@@ -5120,15 +5274,25 @@ static hrm_status product_in_parts(hrm_device *dev, const work_plan *p, const vo
     return gemm_of<END_PART, TRANS>(dev, q, e);
 }
 
+static hrm_status reduce_parts(hrm_device *dev, float *grads, const float *parts, int splits, int rows, int columns, int N,
+                               int K, int kind, int head_dim)
+{
+    size_t n = (size_t)N * (size_t)K;
+    if (K % 4 == 0 && n >= (size_t)dev->sms * 2048)
+        CHAIN(dev, reduce_parts_kernel<4>, (unsigned)((n / 4 + 127) / 128), 128, 0, grads, parts, splits, rows, columns, N, K,
+              kind, head_dim);
+    else
+        CHAIN(dev, reduce_parts_kernel<1>, (unsigned)((n + 127) / 128), 128, 0, grads, parts, splits, rows, columns, N, K, kind,
+              head_dim);
+    return HRM_OK;
+}
 /* grads [rows,columns] of a tensor += the splits [N,K], rows and columns filled up, in their order */
 static hrm_status add_parts(hrm_device *dev, const work_plan *p, float *grads, const float *parts, int splits, int tensor)
 {
     int N, K;
     tensor_shape(p->d, tensor, &N, &K);
-    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, parts, splits,
-          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
-          p->d->head_dim);
-    return HRM_OK;
+    return reduce_parts(dev, grads, parts, splits, (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N,
+                        K, tensor_permutation(p->d, tensor), p->d->head_dim);
 }
 /* grads [rows,columns] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order; N and K are rows and
  * columns, filled up */
@@ -5377,11 +5541,11 @@ static hrm_status normalise(hrm_device *dev, T *y, T *y2, float *r, const T *s, 
     CHAIN_ROWS(dev, normalise_kernel, D, M, y, y2, r, s, M, D, count, eps);
     return HRM_OK;
 }
-template <class T> static hrm_status add(hrm_device *dev, T *out, const T *x, const T *a, const T *b, int M, int D)
+template <class T>
+static hrm_status sum(hrm_device *dev, T *out, const stream<T> &x, const stream<T> &a, const stream<T> &b, int M,
+                      const hrm_dims *d, int to = 1, int from = 1)
 {
-    size_t n = (size_t)M * (size_t)D;
-    if (D % 8 == 0) CHAIN(dev, (add_kernel<T, 8>), flat_blocks(dev, n, 8 * 256), 256, 0, out, x, a, b, n);
-    else CHAIN(dev, (add_kernel<T, 1>), flat_blocks(dev, n, 256), 256, 0, out, x, a, b, n);
+    CHAIN_ROWS(dev, sum_kernel, d->D, M, out, x, a, b, M, d->D, to, from, 1.0f / (float)d->D, d->eps);
     return HRM_OK;
 }
 
@@ -5460,9 +5624,6 @@ template <class T> static ending<T> ending_for(const hrm_dims *d, int count)
     e.S = d->S, e.head_dim = d->head_dim, e.inv_D = 1.0f / (float)count, e.eps = d->eps;
     return e;
 }
-
-/* rows that are normalised, or whose norms' factors the squares tell */
-template <class T> struct stream { T *at; const float *squares; int slots; };
 
 /* from [B,rows,ld_from] -> to [B,columns,ld_to] */
 template <class T>
@@ -5597,7 +5758,25 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
     return add_parts(c.dev, &c.p, grads + at[HRM_MIX_DOWN], down_parts, shares, HRM_MIX_DOWN);
 }
 
-/* s -> s, in place unless something is kept; then the output goes to y2 as well. now, out2: see join */
+/* s -> s at y1, mixed and normalised */
+template <class T> static hrm_status mix(const block_call &c, const saved_layer *keep, stream<T> *s, T *y1)
+{
+    const hrm_dims *d = &c.w->d;
+    if (mixes_at_once(c)) {
+        stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
+        TRY(mix_forward(c, keep, from, (bf16 *)y1));
+    } else {
+        half_block half = mix_half(c.w);
+        stream<T> t = {(T *)c.p.o, NULL, 0};
+        TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, half.N));
+        TRY(half_forward<T>(c, half, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
+        TRY(turn<T>(c, y1, t, d->D, d->S, half.N, d->D));
+    }
+    s->at = y1, s->squares = NULL;
+    return HRM_OK;
+}
+
+/* s -> s at y2; between, in place unless something is kept. now, out2: see join */
 template <class T>
 static hrm_status block_forward(const block_call &c, const saved_layer *keep, stream<T> *s, T *y2, T *out2, bool now)
 {
@@ -5605,17 +5784,7 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
     T *y1 = keep ? (T *)keep->y1 : s->at;
     half_block mlp = mlp_half(c.w);
     if (d->mixer) {
-        if (mixes_at_once(c)) {
-            stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
-            TRY(mix_forward(c, keep, from, (bf16 *)y1));
-        } else {
-            half_block mix = mix_half(c.w);
-            stream<T> t = {(T *)c.p.o, NULL, 0};
-            TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
-            TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
-        }
-        s->at = y1, s->squares = NULL;
+        TRY(mix<T>(c, keep, s, y1));
     } else {
         half_block attention = mlp;
         T *qkv = (T *)(keep ? keep->qkv : c.p.big), *o = (T *)(keep ? keep->o : c.p.o);
@@ -5631,32 +5800,84 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
         TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }
     float *inner = keep && norm_goes_ahead(d, sizeof(T)) ? keep->inner2 : NULL;
-    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, inner, now);
+    return half_forward<T>(c, mlp, s, y2, out2, keep ? keep->r2 : NULL, inner, now);
 }
 
-/* One pass, in place on its state; with a slot what the backward pass needs is kept. */
-template <class T> static hrm_status run_pass(hrm_device *dev, hrm_work *w, void *const *states, const hrm_pass *pass)
+/* A block without gradient or dropout of whose output z only position 0 is read: all rows up to keys and values, or up to what
+ * mixing gives, one row a puzzle from there on. */
+template <class T> static hrm_status block_at_first(const block_call &c, stream<T> s, T *z)
+{
+    const hrm_dims *d = &c.w->d;
+    int B = c.w->rows, M = B * d->S, D = d->D;
+    T *o = (T *)c.p.o, *kv = (T *)c.p.big, *q = kv + (size_t)M * 2 * (size_t)D;
+    stream<T> none = {}, row = {o + (size_t)B * (size_t)D, NULL, 0};
+    half_block h = mlp_half(c.w);
+    h.M = B;
+    if (d->mixer) TRY(mix<T>(c, NULL, &s, s.at));
+    TRY(sum<T>(c.dev, row.at, s, none, none, B, d, 1, d->S));
+    if (!d->mixer) {
+        half_block attention = h;
+        const T *W = weight_of<T>(c, HRM_QKV_PROJ, 0);
+        attention.branch = 0;
+        ending<T> e = ending_for<T>(d, D);
+        e.out = q; /* RoPE turns nothing at position 0 */
+        TRY((gemm<END_STORE, T>(c.dev, row.at, W, B, D, D, e)));
+        e.out = kv, e.squares = s.squares, e.slots = s.slots;
+        e.rope = rope_table(c.w, &c.pre), e.rope_columns = D;
+        TRY((gemm<END_STORE, T>(c.dev, s.at, W + (size_t)D * (size_t)D, M, 2 * D, D, e)));
+        attention_args<T> x = attention_for<T>(c.w, &c.pre);
+        int keys = d->causal ? 1 : d->S, shared_bytes = (keys + (1 + FIRST_THREADS / 32) * d->head_dim) * (int)sizeof(float);
+        if (d->head_dim % 8 == 0)
+            CHAIN(c.dev, (attention_first<T, 8>), (unsigned)(B * d->heads), FIRST_THREADS, shared_bytes, o, q, kv, d->S, keys,
+                  d->heads, d->head_dim, x.scale_log2);
+        else
+            CHAIN(c.dev, (attention_first<T, 1>), (unsigned)(B * d->heads), FIRST_THREADS, shared_bytes, o, q, kv, d->S, keys,
+                  d->heads, d->head_dim, x.scale_log2);
+        stream<T> a = {o, NULL, 0};
+        TRY(join<T>(c, attention, &row, row.at, NULL, NULL, false, a, D, HRM_O_PROJ));
+    }
+    TRY(half_forward<T>(c, h, &row, row.at, NULL, NULL, NULL, false));
+    return sum<T>(c.dev, z, row, none, none, B, d, d->S, 1);
+}
+/* In float32, where every bit is to stay, and for rows that do not fit, the whole is computed. */
+template <class T> static bool takes_first(const hrm_dims *d) { return sizeof(T) < sizeof(float) && d->S > 1 && d->S <= 8192; }
+
+/* One pass on its state, whose new value goes to z; with a slot what the backward pass needs is kept. Between passes a state
+ * need be neither at its place nor normalised. first: only its position 0 is read then. */
+template <class T>
+static hrm_status run_pass(hrm_device *dev, hrm_work *w, stream<T> *states, T *z, const hrm_pass *pass, bool drops, bool first)
 {
     const hrm_dims *d = &w->d;
-    bool save = pass->slot >= 0, drops = d->dropout && states[0] == w->z[0]; /* not in the target's forward pass */
-    bool now = save || drops;
+    bool save = pass->slot >= 0, now = save || drops;
     block_call c = block_call_for<T>(dev, w, pass, drops);
-    int M = w->rows * d->S, D = d->D, layers = d->layers[pass->net], n = 0;
-    T *z = (T *)states[pass->state];
-    stream<T> s = {save ? (T *)(c.p.inputs + c.p.row_bytes * (size_t)pass->slot) : (T *)c.p.s, NULL, 0};
-    const T *inputs[HRM_MAX_STATES + 1] = {};
+    int M = w->rows * d->S, layers = d->layers[pass->net], n = 1;
+    stream<T> s = {save ? (T *)(c.p.inputs + c.p.row_bytes * (size_t)pass->slot) : (T *)c.p.s, NULL, 0},
+              terms[HRM_MAX_STATES + 4] = {states[pass->state]};
     for (int i = 0; i < d->states; i++)
-        if (pass->inputs >> i & 1) inputs[n++] = (const T *)states[i];
-    if (pass->inputs & HRM_INPUT_E) inputs[n++] = (const T *)w->e;
-    if (n == 0) TRY(cuda_copy(dev, s.at, z, (size_t)M * (size_t)D * sizeof(T)));
-    for (int i = 0; i < n; i += i ? 1 : 2) TRY(add<T>(dev, s.at, i ? s.at : z, inputs[i], i ? NULL : inputs[1], M, D));
+        if (pass->inputs >> i & 1) terms[n++] = states[i];
+    if (pass->inputs & HRM_INPUT_E) terms[n++].at = (T *)w->e;
+    TRY(sum<T>(dev, s.at, terms[0], terms[1], terms[2], M, d));
+    for (int i = 3; i < n; i += 2) TRY(sum<T>(dev, s.at, s, terms[i], terms[i + 1], M, d));
     for (; c.layer < layers; c.layer++) {
+        bool last = c.layer == layers - 1;
         saved_layer keep = save ? plan_layer(&c.p, pass->block + c.layer) : saved_layer();
-        TRY(block_forward<T>(c, save ? &keep : NULL, &s, save ? block_output<T>(c, pass->block + c.layer) : NULL,
-                             c.layer == layers - 1 ? z : NULL, now));
+        if constexpr (sizeof(T) < sizeof(float))
+            if (last && first) {
+                TRY(block_at_first<T>(c, s, z));
+                s.at = z, s.squares = NULL;
+                break;
+            }
+        if (last) c.p.squares[1] = c.p.state_squares[pass->state]; /* they go with the state */
+        TRY(block_forward<T>(c, save ? &keep : NULL, &s, save ? block_output<T>(c, pass->block + c.layer) : last ? z : s.at,
+                             save && last && pass->out < 0 ? z : NULL, now));
     }
-    if (layers == 0) return cuda_copy(dev, z, s.at, (size_t)M * (size_t)D * sizeof(T));
-    return now ? HRM_OK : normalise<T>(dev, z, NULL, NULL, s.at, M, D, D, d->eps);
+    if (save && layers > 0 && pass->out < 0) s.at = z;
+    if (layers == 0) {
+        TRY(cuda_copy(dev, z, s.at, (size_t)M * (size_t)d->D * sizeof(T)));
+        s.at = z;
+    }
+    states[pass->state] = s;
+    return HRM_OK;
 }
 
 template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
@@ -5669,10 +5890,15 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         tensor_shape(d, t, &N, &K); /* filled up */
         at.from = w->at.net_offset[0] + w->at.block_offset[t]; /* networks stand one after the other */
         at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
-        dim3 grid((unsigned)(ceil_div(K, 32) * ceil_div(N, 32)), (unsigned)all_blocks(d));
-        if (grid.y > 0)
-            LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, (int)hrm__block_rows(d, t),
-                   (int)hrm__block_columns(d, t), N, K, tensor_permutation(d, t), d->head_dim);
+        dim3 grid((unsigned)(ceil_div(K, 64) * ceil_div(N, 64)), (unsigned)all_blocks(d));
+        int rows = (int)hrm__block_rows(d, t), columns = (int)hrm__block_columns(d, t);
+        if (grid.y == 0) continue;
+        if (columns % 2 == 0 && N % 2 == 0 && K % 2 == 0)
+            LAUNCH(dev, (prepare_kernel<T, 2>), grid, 256, 0, (T *)w->prepared, w->params, at, rows, columns, N, K,
+                   tensor_permutation(d, t), d->head_dim);
+        else
+            LAUNCH(dev, (prepare_kernel<T, 1>), grid, 256, 0, (T *)w->prepared, w->params, at, rows, columns, N, K,
+                   tensor_permutation(d, t), d->head_dim);
     }
     int pairs = d->head_dim / 2;
     if (d->rope)
@@ -5696,9 +5922,9 @@ static float embed_factor(const hrm_dims *d) { return sqrtf((float)d->D) * (d->l
 template <class T> static hrm_status embed_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
-    size_t n = (size_t)w->rows * (size_t)d->S * (size_t)d->D;
-    LAUNCH(dev, embed_kernel<T>, flat_blocks(dev, n, 256), 256, 0, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens,
-           w->puzzle, d->learned ? w->params + w->at.embed_pos : NULL, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d), n);
+    int M = w->rows * d->S;
+    LAUNCH_ROWS(dev, embed_kernel, d->D, M, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens, w->puzzle,
+                d->learned ? w->params + w->at.embed_pos : NULL, M, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d));
     return HRM_OK;
 }
 static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_of)(dev, w); }
@@ -5707,7 +5933,7 @@ static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev,
 static bool few_take(const hrm_device *dev, const hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
     const hrm_dims *d = &w->d;
-    if (!dev->few || w->rows > few_rows(d, element_size(dev)) || n < 1 || n > FEW_PASSES) return false;
+    if (!dev->few || w->rows < 1 || w->rows > few_rows(d, element_size(dev)) || n < 1 || n > FEW_PASSES) return false;
     if (d->dropout && z[0] == w->z[0]) return false;
     for (int i = 0; i < n; i++)
         if (list[i].slot >= 0 || d->layers[list[i].net] < 1 || d->layers[list[i].net] > 255) return false;
@@ -5765,17 +5991,36 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
     return HRM_OK;
 }
 
-template <class T> static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
+/* from -> z; ahead: of which only position 0 of state 0 is read */
+template <class T>
+static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *from, void *const *z, const hrm_pass *list, int n,
+                            bool ahead)
 {
-    bool done = false;
-    if (few_take(dev, w, z, list, n)) TRY(few_run(dev, w, z, list, n, &done));
+    const hrm_dims *d = &w->d;
+    int M = w->rows * d->S;
+    bool done = false, drops = d->dropout && z[0] == w->z[0]; /* not in the target's forward pass */
+    stream<T> none = {}, states[HRM_MAX_STATES] = {};
+    if (few_take(dev, w, z, list, n)) {
+        for (int i = 0; i < d->states && from != z; i++)
+            TRY(cuda_copy(dev, z[i], from[i], (size_t)M * (size_t)d->D * sizeof(T)));
+        TRY(few_run(dev, w, z, list, n, &done));
+    }
     if (done) return HRM_OK;
-    for (int i = 0; i < n; i++) TRY(run_pass<T>(dev, w, z, &list[i]));
+    for (int i = 0; i < d->states; i++) states[i].at = (T *)from[i];
+    for (int i = 0; i < n; i++)
+        TRY(run_pass<T>(dev, w, states, (T *)z[list[i].state], &list[i], drops,
+                        ahead && i == n - 1 && list[i].state == 0 && list[i].slot < 0 && takes_first<T>(d)));
+    for (int i = 0; i < (ahead ? 1 : d->states); i++)
+        if (states[i].squares || states[i].at != (T *)z[i]) TRY(sum<T>(dev, (T *)z[i], states[i], none, none, M, d));
     return HRM_OK;
 }
 static hrm_status cuda_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
-    return BY_TYPE(dev, passes_of)(dev, w, z, list, n);
+    return BY_TYPE(dev, passes_of)(dev, w, z, z, list, n, false);
+}
+static hrm_status cuda_passes_ahead(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    return BY_TYPE(dev, passes_of)(dev, w, w->z, w->t, list, n, true);
 }
 
 template <class T> static hrm_status heads_of(hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)
@@ -5809,38 +6054,48 @@ static hrm_status cuda_losses(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
-static int table_splits(const hrm_device *dev, const work_plan *p, int rows, int V)
+/* grads [V,D] += factor times the sums of z's rows with weights or, where these are NULL, by token */
+template <class T>
+static hrm_status table_gradient(hrm_device *dev, const work_plan *p, float *grads, const T *z, const float *weights,
+                                 const int32_t *tokens, int rows, int T_, int P, int V, float factor)
 {
-    size_t most = p->part_floats / ((size_t)V * (size_t)p->d->D);
-    int columns = ceil_div(p->d->D, TABLE_COLUMNS), splits = ceil_div(16 * dev->sms, columns);
-    if ((size_t)splits > most) splits = (int)most;
-    if (splits > ceil_div(rows, TABLE_ROWS)) splits = ceil_div(rows, TABLE_ROWS);
-    return splits < 1 ? 1 : splits;
+    int D = p->d->D, S = p->d->S, W = D % 8 ? 1 : 8, in_shared = !weights && V > 4 * TABLE_VALUES,
+        values = ceil_div(V, in_shared ? TOKEN_VALUES : TABLE_VALUES),
+        columns = ceil_div(D, in_shared ? TOKEN_COLUMNS : TABLE_ACROSS * W),
+        splits = ceil_div((in_shared ? 16 : 1) * dev->sms, values * columns),
+        most = (int)(p->part_floats / ((size_t)V * (size_t)D));
+    splits = min_int(min_int(splits, most), ceil_div(rows, in_shared ? TOKEN_ROWS : TABLE_ROWS));
+    dim3 grid((unsigned)values, (unsigned)columns, (unsigned)splits);
+    if (in_shared) LAUNCH(dev, token_rows_kernel<T>, grid, TOKEN_COLUMNS, 0, p->parts, z, tokens, rows, T_, S, P, D, V, factor);
+    else if (W == 8)
+        LAUNCH(dev, (table_rows_kernel<T, 8>), grid, TABLE_THREADS, 0, p->parts, z, weights, tokens, rows, T_, S, P, D, V,
+               factor);
+    else
+        LAUNCH(dev, (table_rows_kernel<T, 1>), grid, TABLE_THREADS, 0, p->parts, z, weights, tokens, rows, T_, S, P, D, V,
+               factor);
+    return reduce_parts(dev, grads, p->parts, splits, V, D, V, D, PERMUTE_NONE, 1);
 }
 
 template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V, splits = table_splits(dev, &p, rows, V);
+    int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V;
     const T *z = (const T *)w->z[0];
     if (w->scaling) {
         size_t logits = (size_t)rows * (size_t)V, q = 2 * (size_t)w->rows;
         LAUNCH(dev, scale_kernel, flat_blocks(dev, logits + q, 1024), 256, 0, w->dlogits, logits, w->dq, q, w->scaling);
     }
-    LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head,
-                w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
+    dim3 grid((unsigned)ceil_div(M, BACK_ROWS), (unsigned)ceil_div(D, BACK_ACROSS * (D % 8 ? 1 : 8)));
+    if (D % 8 == 0)
+        LAUNCH(dev, (heads_backward_kernel<T, 8>), grid, BACK_THREADS, 0, (T *)p.s, w->dlogits, w->dq,
+               w->params + w->at.lm_head, w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
+    else
+        LAUNCH(dev, (heads_backward_kernel<T, 1>), grid, BACK_THREADS, 0, (T *)p.s, w->dlogits, w->dq,
+               w->params + w->at.lm_head, w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
     if (w->train == 3) return HRM_OK;
-    unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)ceil_div(V, TABLE_VALUES), columns, (unsigned)splits), TABLE_COLUMNS, 0,
-           p.parts, z, w->dlogits, rows, d->T, d->S, d->P, D, V);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts,
-          splits, V, D, V, D, PERMUTE_NONE, 1);
-    splits = table_splits(dev, &p, w->rows, 2);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3(1, columns, (unsigned)splits), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
-           d->S, 0, D, 2);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight,
-          p.parts, splits, 2, D, 2, D, PERMUTE_NONE, 1);
+    TRY(table_gradient<T>(dev, &p, w->grads + w->at.lm_head, z, w->dlogits, NULL, rows, d->T, d->P, V, 1));
+    TRY(table_gradient<T>(dev, &p, w->grads + w->at.q_head_weight, z, w->dq, NULL, w->rows, 1, 0, 2, 1));
     LAUNCH(dev, q_bias_gradient_kernel, 1, 32, 0, w->grads + w->at.q_head_bias, w->dq, w->rows);
     return HRM_OK;
 }
@@ -5972,7 +6227,8 @@ template <class T> static hrm_status passes_backward_of(hrm_device *dev, hrm_wor
         int count = hrm_flow_moves(&flow, list, i, buffer, moves);
         for (int k = 0; k < count; k++) {
             T *to = gradient(moves[k].to), *from = gradient(moves[k].from);
-            if (moves[k].add) TRY(add<T>(dev, to, to, from, NULL, M, D));
+            stream<T> x = {to, NULL, 0}, y = {from, NULL, 0}, none = {};
+            if (moves[k].add) TRY(sum<T>(dev, to, x, y, none, M, &w->d));
             else TRY(cuda_copy(dev, to, from, (size_t)M * (size_t)D * sizeof(T)));
         }
     }
@@ -5988,17 +6244,13 @@ template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work
 {
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int rows = w->rows * d->T, splits = table_splits(dev, &p, rows, d->V), SD = d->S * d->D;
+    int SD = d->S * d->D;
     if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
     const T *de = (const T *)(p.s + p.row_bytes * (size_t)w->de);
     float factor = embed_factor(d);
-    if (w->train != 3) {
-        LAUNCH(dev, token_rows_kernel<T>,
-               dim3((unsigned)ceil_div(d->V, TOKEN_VALUES), (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)splits),
-               TABLE_COLUMNS, 0, p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
-        CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0,
-              w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D, d->V, d->D, PERMUTE_NONE, 1);
-    }
+    if (w->train != 3)
+        TRY(table_gradient<T>(dev, &p, w->grads + w->at.embed_tokens, de, NULL, w->inputs, w->rows * d->T, d->T, d->P, d->V,
+                              factor));
     if (d->learned && w->train != 3)
         LAUNCH(dev, position_gradient_kernel<T>, ceil_div(SD, 128), 128, 0, w->grads + w->at.embed_pos, de, w->rows, SD,
                factor);

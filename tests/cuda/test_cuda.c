@@ -41,9 +41,9 @@ static const shape shapes[] = {
     {"head of 128, long", 150, 6, 300, 3, 256, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
     {"head of 128, one tile", 120, 6, 256, 3, 256, 2, 1, 1, 40, 16, 1, 0, 0, 0, 0, 0},
     {"head of 160", 40, 6, 320, 3, 320, 2, 1, 1, 2, 16, 1, 0, 0, 0, 0, 0},
-    {"head of 80, uneven tiles", 299, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1, 5e-2},
-    {"few rows, heads of 32", 30, 9, 96, 1, 96, 3, 2, 2, 5, 16, 4, 0, 0, 0, 0, 2.5e-2},
-    {"few rows, causal", 19, 9, 128, 1, 128, 2, 1, 1, 3, 16, 4, 1, 1, 0, 0, 0},
+    {"head of 80, uneven tiles", 297, 6, 400, 1, 400, 5, 1, 1, 7, 16, 1, 0, 0, 0, 1, 4e-2},
+    {"few rows, heads of 32", 30, 9, 96, 1, 96, 3, 1, 2, 5, 16, 4, 0, 0, 0, 0, 2.5e-2},
+    {"few rows, causal", 19, 29, 128, 1, 128, 2, 1, 1, 3, 16, 4, 1, 1, 0, 0, 0},
     {"sudoku, small batch", 81, 11, 512, 1, 512, 8, 1, 1, 3, 16, 4, 0, 0, 0, 1, 0},
     {"sudoku, full tiles", 81, 11, 512, 1, 512, 8, 1, 1, 56, 16, 4, 0, 0, 0, 2, 2.5e-2},
     {"66,000 rows", 3, 5, 16, 5, 16, 1, 1, 1, 66000, 4, 1, 0, 0, 0, 1, 5e-2}, /* more than a grid's y and z take */
@@ -235,11 +235,11 @@ static void set_activation(pair *p, void *gpu, float *cpu, const float *src, flo
  *
  * In bfloat16 the gradients of a carry in mid-flight say little of the kernels. Softmax's logits spread by 3 and the q head's
  * gradient meets one position, so that a few rows of a few heads make up most of L's gradients, and they are steep. Of "maze"
- * and "head of 80", float32 with nothing but the levels' inputs, q, k and v rounded to bfloat16 differs by 2.8e-2 and 4.3e-2
- * in all gradients together and by 4.2e-2 and 7.4e-2 in one tensor, these kernels by 3.4e-2 and 4.3e-2, 5.5e-2 and 7.9e-2,
- * PyTorch in bfloat16 by 2.8e-2 and 2.6e-2, 4.4e-2 and 4.5e-2; other random draws move all three by 2e-1. A single tensor may
- * differ by twice what all together may. So a second, calm round follows: logits near 0, all positions weigh alike, and
- * everything is held to 2e-2. */
+ * float32 with nothing but the levels' inputs, q, k and v rounded to bfloat16 differs by 2.8e-2 in all gradients together and
+ * by 4.2e-2 in one tensor, these kernels by 3.4e-2 and 5.5e-2, PyTorch in bfloat16 by 2.8e-2 and 4.4e-2. Draws differ: with
+ * everything rounded that these kernels round, float32 is off by 5.0e-2 with 299 positions of "head of 80", with 297 by 2.0e-2.
+ * A single tensor may differ by twice what all together may. So a second, calm round follows: logits near 0, all positions
+ * weigh alike, and everything is held to 2e-2. */
 static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
 {
     const shape *s = p->s;
@@ -344,6 +344,30 @@ static void check_segment(pair *p, const float *carry, hrm_random *r, int calm)
     p->round = "";
 }
 
+/* The target's passes, of which position 0 is read, from a carry that stays. */
+static void check_ahead_of(pair *p, const float *carry, double tolerance)
+{
+    const hrm_device_table *ct = p->model[0]->table, *gt = p->model[1]->table;
+    hrm_work *c = &p->run[0]->w, *g = &p->run[1]->w;
+    size_t B = (size_t)c->rows, row = (size_t)c->d.S * (size_t)c->d.D, D = (size_t)c->d.D, z = B * row;
+    float *first = (float *)malloc(2 * B * D * sizeof *first), *all = (float *)malloc(z * sizeof *all);
+    for (int i = 0; i < 2; i++) {
+        set_activation(p, g->z[i], (float *)c->z[i], carry + (size_t)i * z, 1, z);
+        poison(p, g->t[i], activation_bytes(p, z));
+    }
+    BOTH(ct->passes_ahead(p->model[0]->dev, c, p->model[0]->thinking, p->model[0]->num_passes),
+         gt->passes_ahead(p->model[1]->dev, g, p->model[0]->thinking, p->model[0]->num_passes));
+    get_activation(p, all, g->t[0], z);
+    for (size_t i = 0; i < B; i++) {
+        memcpy(first + i * D, all + i * row, D * sizeof *first);
+        memcpy(first + (B + i) * D, (const float *)c->t[0] + i * row, D * sizeof *first);
+    }
+    same(p, "passes ahead: z_H at position 0", first, first + B * D, B * D, tolerance);
+    same_activation(p, "passes ahead: z_H stays", g->z[0], c->z[0], z, 0);
+    same_activation(p, "passes ahead: z_L stays", g->z[1], c->z[1], z, 0);
+    free(first), free(all);
+}
+
 static void poison_work(pair *p)
 {
     hrm_device_sizes sizes;
@@ -430,6 +454,7 @@ static void check_entries(const shape *s, hrm_forward_dtype dtype, const char *v
         same_activation(p, all ? "passes: z_H" : "passes but the last: z_H", g->t[0], c->t[0], z, entry);
         same_activation(p, all ? "passes: z_L" : "passes but the last: z_L", g->t[1], c->t[1], z, entry);
     }
+    check_ahead_of(p, carry, entry);
 
     for (int calm = 0; calm < (f32 || light || wide ? 1 : 2); calm++) check_segment(p, carry, &r, calm);
     free(carry);
