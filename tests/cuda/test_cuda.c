@@ -1129,9 +1129,12 @@ static void check_faults(void)
 static void check_few(void)
 {
     enum { AGAIN = 50, MOST = 5 };
-    static const struct few_case { int T, D, heads, layers, one, learned, causal, rows; float expansion; } cases[] = {
+    /* mixer: 1 mixes positions, 2 with norms inside too */
+    static const struct few_case { int T, D, heads, layers, one, learned, causal, rows; float expansion; int mixer; }
+        cases[] = {
         {81, 512, 8, 4, 0, 0, 0, 2, 4}, {40, 512, 8, 2, 1, 1, 1, 4, 4}, {20, 64, 1, 1, 1, 0, 0, MOST, 4},
         {12, 96, 3, 2, 0, 0, 1, MOST, 2}, {7, 256, 4, 1, 0, 1, 0, 1, 4}, {150, 128, 2, 1, 0, 0, 0, 1, 4},
+        {81, 512, 8, 2, 1, 0, 0, 2, 4, 2}, {81, 512, 8, 1, 0, 0, 0, 1, 4, 1}, {12, 96, 3, 2, 0, 0, 0, MOST, 2, 2},
     };
     for (size_t k = 0; k < HRM__COUNT(cases); k++) {
         const struct few_case *f = &cases[k];
@@ -1143,6 +1146,7 @@ static void check_few(void)
         d.seq_len = f->T, d.vocab_size = 9, d.num_puzzle_identifiers = 1, d.puzzle_emb_ndim = f->D, d.hidden_size = f->D;
         d.num_heads = f->heads, d.L_layers = f->layers, d.H_layers = f->one ? 0 : f->layers, d.one_network = f->one;
         d.causal = f->causal, d.pos_encodings = f->learned ? HRM_LEARNED : HRM_ROPE, d.expansion = f->expansion;
+        d.mlp_t = f->mixer > 0, d.mlp_norm = f->mixer > 1;
         d.device = HRM_CUDA, d.seed = 7;
         rd.rows = f->rows, rd.seed = 3;
         for (int i = 0; i < 2; i++) {
