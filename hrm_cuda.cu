@@ -1557,8 +1557,7 @@ enum {
     AF_KEYS = 128,
     AF_STAGES = 5,
     AF_STAGE = 2 * AF_KEYS * 128,
-    AF_Q = AF_GROUPS * 8192,
-    AF_SHARED = 2 * AF_Q + AF_STAGES * AF_STAGE + 1024 + 128
+    AF_SHARED = 2 * AF_GROUPS * 8192 + AF_STAGES * AF_STAGE + 1024 + 128
 };
 enum {
     AB_GROUPS = 2,
@@ -1712,14 +1711,15 @@ template <int GROUPS> __device__ __forceinline__ void turn_pass(int group)
 
 /* Scores of N keys from col on, and their softmax in p; meanwhile the BEFORE keys before, still in p, are multiplied with
  * their V. last: there is no turn after this one. */
-template <int N, int BEFORE>
+template <int GROUPS, int N, int BEFORE>
 __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t (*p)[4], uint32_t q,
                                                      uint32_t k_tile, uint32_t v_before, int row, int col, int S, int causal,
                                                      float scale, int group, bool last)
 {
     float s[N / 2], fix[2];
     int t = (int)threadIdx.x % 4;
-    turn_wait(group);
+    if (GROUPS > 1) turn_wait(group);
+    else asm volatile("bar.sync 1, 128;\n" ::: "memory");
     if (BEFORE) settle<32>(o);
     wgmma_fence();
 #pragma unroll
@@ -1728,7 +1728,7 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #pragma unroll
     for (int k = 0; k < BEFORE / 16; k++) wgmma_columns(o, p[k], v_before, k);
     if (BEFORE) wgmma_commit();
-    if (!last) turn_pass<AF_GROUPS>(group);
+    if (GROUPS > 1 && !last) turn_pass<GROUPS>(group);
     if (BEFORE) wgmma_wait<1>();
     else wgmma_wait<0>();
     settle<N / 2>(s);
@@ -1772,25 +1772,26 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 }
 #endif
 
-/* items: blocks of 64 AF_GROUPS queries of each row and head, a persistent grid walks over them */
-__global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
+/* items: blocks of 64 GROUPS queries of each row and head, a persistent grid walks over them; GROUPS 1 where they are few */
+template <int GROUPS> __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
     attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
                             attention_args<bf16> x, int items)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr int Q = GROUPS * 8192;
     extern __shared__ unsigned char shared_raw[];
-    uint32_t q_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tiles + 2 * AF_Q,
+    uint32_t q_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tiles + 2 * Q,
              full = ring + AF_STAGES * AF_STAGE, empty = full + 8 * AF_STAGES, q_full = empty + 8 * AF_STAGES,
              q_empty = q_full + 16;
-    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64 * AF_GROUPS);
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64 * GROUPS);
     if (threadIdx.x == 0) {
         for (int i = 0; i < AF_STAGES; i++) {
             barrier_init(full + 8 * (uint32_t)i, 1);
-            barrier_init(empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+            barrier_init(empty + 8 * (uint32_t)i, 4 * GROUPS);
         }
         for (int i = 0; i < 2; i++) {
             barrier_init(q_full + 8 * (uint32_t)i, 1);
-            barrier_init(q_empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+            barrier_init(q_empty + 8 * (uint32_t)i, 4 * GROUPS);
         }
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
@@ -1798,16 +1799,16 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
     chain();
     int slot = 0, phase = 0, q_slot = 0, q_phase = 0;
     if (group == 0) {
-        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        if (GROUPS > 1) asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0)
             for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
-                int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
-                    end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+                int q0 = item % blocks * 64 * GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
+                    end = x.causal ? min(x.S, q0 + 64 * GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
                 uint32_t ready = q_full + 8 * (uint32_t)q_slot;
                 barrier_wait(q_empty + 8 * (uint32_t)q_slot, q_phase ^ 1);
-                barrier_expect(ready, AF_Q);
-                for (int i = 0; i < AF_GROUPS; i++)
-                    copy_tile3(q_tiles + (uint32_t)(q_slot * AF_Q + i * 8192), &rows_map, head * 64, q0 + 64 * i, b, ready);
+                barrier_expect(ready, Q);
+                for (int i = 0; i < GROUPS; i++)
+                    copy_tile3(q_tiles + (uint32_t)(q_slot * Q + i * 8192), &rows_map, head * 64, q0 + 64 * i, b, ready);
                 q_slot ^= 1, q_phase ^= !q_slot;
                 for (int j = 0; j < steps; j++) {
                     barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
@@ -1820,20 +1821,20 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
                 }
             }
     } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        if (GROUPS > 1) asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
         int lane = (int)threadIdx.x % 32;
-        if (group == AF_GROUPS && (int)blockIdx.x < items) turn_open();
+        if (GROUPS > 1 && group == GROUPS && (int)blockIdx.x < items) turn_open();
         for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
-            int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
-                end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+            int q0 = item % blocks * 64 * GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
+                end = x.causal ? min(x.S, q0 + 64 * GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
             int r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
-            bool final = group == AF_GROUPS && item + (int)gridDim.x >= items;
-            uint32_t q = q_tiles + (uint32_t)(q_slot * AF_Q + (group - 1) * 8192), k_tile, v_before = 0, before = 0, p[8][4];
+            bool final = group == GROUPS && item + (int)gridDim.x >= items;
+            uint32_t q = q_tiles + (uint32_t)(q_slot * Q + (group - 1) * 8192), k_tile, v_before = 0, before = 0, p[8][4];
             float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
             barrier_wait(q_full + 8 * (uint32_t)q_slot, q_phase);
             barrier_wait(full + 8 * (uint32_t)slot, phase);
             k_tile = ring + (uint32_t)(slot * AF_STAGE);
-            attention_wgmma_step<128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x.S, x.causal, x.scale_log2, group,
+            attention_wgmma_step<GROUPS, 128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x.S, x.causal, x.scale_log2, group,
                                          final && steps == 1);
             v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
             if (++slot == AF_STAGES) slot = 0, phase ^= 1;
@@ -1844,10 +1845,10 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 k_tile = ring + (uint32_t)(slot * AF_STAGE);
                 if (few && j == steps - 1)
-                    attention_wgmma_step<32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                    attention_wgmma_step<GROUPS, 32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
                                                   x.scale_log2, group, final);
                 else
-                    attention_wgmma_step<128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                    attention_wgmma_step<GROUPS, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
                                                    x.scale_log2, group, final && j == steps - 1);
                 if (lane == 0) barrier_arrive(before);
                 v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
@@ -5419,20 +5420,21 @@ static bool sums_map(hrm_device *dev, CUtensorMap *map, const float *p, int unit
                        CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
-static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
+/* groups: of 64 rows, for each block */
+static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B, int groups)
 {
-    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
+    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * groups) >= dev->sms / 2;
 }
 
-static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
+template <int GROUPS> static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     CUtensorMap rows, keys;
-    int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * AF_GROUPS);
+    int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * GROUPS);
     if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
-    TRY(allow_shared(attention_forward_wgmma, AF_SHARED, "attention_forward_wgmma"));
-    CHAIN(dev, attention_forward_wgmma, (unsigned)min_int(items, dev->sms), 128 * (AF_GROUPS + 1), AF_SHARED, rows, keys, x,
-          items);
+    TRY(allow_shared(attention_forward_wgmma<GROUPS>, AF_SHARED, "attention_forward_wgmma"));
+    CHAIN(dev, attention_forward_wgmma<GROUPS>, (unsigned)min_int(items, dev->sms), 128 * (GROUPS + 1), AF_SHARED, rows, keys,
+          x, items);
     return HRM_OK;
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -5493,7 +5495,8 @@ template <class T> static hrm_status attention_forward(hrm_device *dev, attentio
                    : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
                    : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
                                 : attention_forward_on_short<128>(dev, x, B);
-        if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, AF_GROUPS)) return attention_forward_on_wgmma<AF_GROUPS>(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, 1)) return attention_forward_on_wgmma<1>(dev, x, B);
     }
     if (!attention_on_mma(x)) return attention_forward_on_simt(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
@@ -5511,7 +5514,7 @@ template <class T> static hrm_status attention_backward(hrm_device *dev, attenti
     if (!attention_on_mma(x)) return attention_backward_on_simt(dev, x, B);
     TRY(attention_delta_of(dev, x, B * x.S));
     if constexpr (has_wgmma<T>)
-        if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, AF_GROUPS)) return attention_backward_on_wgmma(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
