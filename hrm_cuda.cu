@@ -1773,7 +1773,7 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #endif
 
 /* items: blocks of 64 GROUPS queries of each row and head, a persistent grid walks over them; GROUPS 1 where they are few */
-template <int GROUPS> __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
+template <int GROUPS> __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
     attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
                             attention_args<bf16> x, int items)
 {
@@ -1799,7 +1799,7 @@ template <int GROUPS> __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
     chain();
     int slot = 0, phase = 0, q_slot = 0, q_phase = 0;
     if (group == 0) {
-        if (GROUPS > 1) asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0)
             for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
                 int q0 = item % blocks * 64 * GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
@@ -1821,7 +1821,7 @@ template <int GROUPS> __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
                 }
             }
     } else {
-        if (GROUPS > 1) asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
         int lane = (int)threadIdx.x % 32;
         if (GROUPS > 1 && group == GROUPS && (int)blockIdx.x < items) turn_open();
         for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
@@ -5922,7 +5922,7 @@ template <int HD, int DT, int IT> static cudaError_t few_launch(hrm_device *dev,
     attribute.id = cudaLaunchAttributeCooperative;
     attribute.val.cooperative = 1;
     config.gridDim = dim3((unsigned)dev->sms), config.blockDim = dim3(FEW_THREADS);
-    config.dynamicSmemBytes = HD ? FEW_SHARED : FEW_MIX_SHARED, config.stream = dev->stream;
+    config.dynamicSmemBytes = HD ? (int)FEW_SHARED : (int)FEW_MIX_SHARED, config.stream = dev->stream;
     config.attrs = &attribute, config.numAttrs = 1;
     cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              (int)config.dynamicSmemBytes);
