@@ -5156,6 +5156,11 @@ static bool on_wgmma(const hrm_device *dev, int M, int N, int splits)
 {
     return dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N) * splits >= dev->sms / 2;
 }
+/* a Maze alone: even a quarter of the GPU is faster so than all of it in small tiles that ask for everything four times */
+template <int KIND> static bool on_halves(const hrm_device *dev, int M, int N)
+{
+    return ends_residual(KIND) && dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N / 2) >= dev->sms / 5;
+}
 template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
 {
     constexpr int cluster = wg_cluster(TRANS);
@@ -5263,7 +5268,7 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
     if constexpr (has_wgmma<T>)
-        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits)) {
+        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
             e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
             return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
         }

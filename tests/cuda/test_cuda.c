@@ -1,7 +1,7 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32, bfloat16 and float16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|few|float16|entries [NAME]|family [NAME]|faults]
+ * usage: test_cuda [light|wide|errors|few [light]|float16|entries [NAME]|family [NAME]|faults]
  * light: small cases only; wide: two for the wgmma kernels; both for a memory checker; errors: prints every error; few and
  * float16: that alone; entries, family: those cases only, whose name has NAME in it; faults: threads, refusals, replays,
  * recovery */
@@ -49,6 +49,8 @@ static const shape shapes[] = {
     {"66,000 rows", 3, 5, 16, 5, 16, 1, 1, 1, 66000, 4, 1, 0, 0, 0, 1, 5e-2}, /* more than a grid's y and z take */
     {"maze causal", 900, 6, 512, 1, 512, 8, 1, 1, 9, 16, 1, 0, 1, 0, 1, 0},
     {"maze", 900, 6, 512, 1, 512, 8, 1, 1, 4, 16, 4, 0, 0, 0, 2, 4e-2},
+    {"maze alone", 900, 6, 512, 1, 512, 8, 1, 1, 1, 16, 4, 0, 0, 0, 1, 4e-2},
+    {"maze alone, causal", 641, 6, 512, 1, 512, 8, 1, 1, 1, 16, 1, 0, 1, 0, 1, 4e-2},
 };
 
 typedef struct pair {
@@ -1128,7 +1130,8 @@ static void check_faults(void)
  * the kernels one by one give, to within their rounding. */
 static void check_few(void)
 {
-    enum { AGAIN = 50, MOST = 5 };
+    enum { MOST = 5 };
+    const int AGAIN = light ? 2 : 50;
     /* mixer: 1 mixes positions, 2 with norms inside too */
     static const struct few_case { int T, D, heads, layers, one, learned, causal, rows; float expansion; int mixer; }
         cases[] = {
@@ -1138,6 +1141,7 @@ static void check_few(void)
     };
     for (size_t k = 0; k < HRM__COUNT(cases); k++) {
         const struct few_case *f = &cases[k];
+        if (light && f->D > 96) continue;
         hrm_model *model[2] = {NULL, NULL}; /* with and without it */
         hrm_run *run[2] = {NULL, NULL};
         hrm_model_desc d;
@@ -1421,6 +1425,7 @@ int main(int argc, char **argv)
         return test_summary();
     }
     if (argc > 1 && strcmp(argv[1], "few") == 0) {
+        light = argc > 2 && strcmp(argv[2], "light") == 0;
         check_few();
         return test_summary();
     }
