@@ -1561,8 +1561,7 @@ enum {
     AF_KEYS = 128,
     AF_STAGES = 5,
     AF_STAGE = 2 * AF_KEYS * 128,
-    AF_Q = AF_GROUPS * 8192,
-    AF_SHARED = 2 * AF_Q + AF_STAGES * AF_STAGE + 1024 + 128
+    AF_SHARED = 2 * AF_GROUPS * 8192 + AF_STAGES * AF_STAGE + 1024 + 128
 };
 enum {
     AB_GROUPS = 2,
@@ -1716,14 +1715,15 @@ template <int GROUPS> __device__ __forceinline__ void turn_pass(int group)
 
 /* Scores of N keys from col on, and their softmax in p; meanwhile the BEFORE keys before, still in p, are multiplied with
  * their V. last: there is no turn after this one. */
-template <int N, int BEFORE>
+template <int GROUPS, int N, int BEFORE>
 __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t (*p)[4], uint32_t q,
                                                      uint32_t k_tile, uint32_t v_before, int row, int col, int S, int causal,
                                                      float scale, int group, bool last)
 {
     float s[N / 2], fix[2];
     int t = (int)threadIdx.x % 4;
-    turn_wait(group);
+    if (GROUPS > 1) turn_wait(group);
+    else asm volatile("bar.sync 1, 128;\n" ::: "memory");
     if (BEFORE) settle<32>(o);
     wgmma_fence();
 #pragma unroll
@@ -1732,7 +1732,7 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #pragma unroll
     for (int k = 0; k < BEFORE / 16; k++) wgmma_columns(o, p[k], v_before, k);
     if (BEFORE) wgmma_commit();
-    if (!last) turn_pass<AF_GROUPS>(group);
+    if (GROUPS > 1 && !last) turn_pass<GROUPS>(group);
     if (BEFORE) wgmma_wait<1>();
     else wgmma_wait<0>();
     settle<N / 2>(s);
@@ -1776,25 +1776,26 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 }
 #endif
 
-/* items: blocks of 64 AF_GROUPS queries of each row and head, a persistent grid walks over them */
-__global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
+/* items: blocks of 64 GROUPS queries of each row and head, a persistent grid walks over them; GROUPS 1 where they are few */
+template <int GROUPS> __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
     attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
                             attention_args<bf16> x, int items)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr int Q = GROUPS * 8192;
     extern __shared__ unsigned char shared_raw[];
-    uint32_t q_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tiles + 2 * AF_Q,
+    uint32_t q_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tiles + 2 * Q,
              full = ring + AF_STAGES * AF_STAGE, empty = full + 8 * AF_STAGES, q_full = empty + 8 * AF_STAGES,
              q_empty = q_full + 16;
-    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64 * AF_GROUPS);
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64 * GROUPS);
     if (threadIdx.x == 0) {
         for (int i = 0; i < AF_STAGES; i++) {
             barrier_init(full + 8 * (uint32_t)i, 1);
-            barrier_init(empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+            barrier_init(empty + 8 * (uint32_t)i, 4 * GROUPS);
         }
         for (int i = 0; i < 2; i++) {
             barrier_init(q_full + 8 * (uint32_t)i, 1);
-            barrier_init(q_empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+            barrier_init(q_empty + 8 * (uint32_t)i, 4 * GROUPS);
         }
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
@@ -1805,13 +1806,13 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
         asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0)
             for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
-                int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
-                    end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+                int q0 = item % blocks * 64 * GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
+                    end = x.causal ? min(x.S, q0 + 64 * GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
                 uint32_t ready = q_full + 8 * (uint32_t)q_slot;
                 barrier_wait(q_empty + 8 * (uint32_t)q_slot, q_phase ^ 1);
-                barrier_expect(ready, AF_Q);
-                for (int i = 0; i < AF_GROUPS; i++)
-                    copy_tile3(q_tiles + (uint32_t)(q_slot * AF_Q + i * 8192), &rows_map, head * 64, q0 + 64 * i, b, ready);
+                barrier_expect(ready, Q);
+                for (int i = 0; i < GROUPS; i++)
+                    copy_tile3(q_tiles + (uint32_t)(q_slot * Q + i * 8192), &rows_map, head * 64, q0 + 64 * i, b, ready);
                 q_slot ^= 1, q_phase ^= !q_slot;
                 for (int j = 0; j < steps; j++) {
                     barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
@@ -1826,18 +1827,18 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
         int lane = (int)threadIdx.x % 32;
-        if (group == AF_GROUPS && (int)blockIdx.x < items) turn_open();
+        if (GROUPS > 1 && group == GROUPS && (int)blockIdx.x < items) turn_open();
         for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
-            int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
-                end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+            int q0 = item % blocks * 64 * GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
+                end = x.causal ? min(x.S, q0 + 64 * GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
             int r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
-            bool final = group == AF_GROUPS && item + (int)gridDim.x >= items;
-            uint32_t q = q_tiles + (uint32_t)(q_slot * AF_Q + (group - 1) * 8192), k_tile, v_before = 0, before = 0, p[8][4];
+            bool final = group == GROUPS && item + (int)gridDim.x >= items;
+            uint32_t q = q_tiles + (uint32_t)(q_slot * Q + (group - 1) * 8192), k_tile, v_before = 0, before = 0, p[8][4];
             float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
             barrier_wait(q_full + 8 * (uint32_t)q_slot, q_phase);
             barrier_wait(full + 8 * (uint32_t)slot, phase);
             k_tile = ring + (uint32_t)(slot * AF_STAGE);
-            attention_wgmma_step<128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x.S, x.causal, x.scale_log2, group,
+            attention_wgmma_step<GROUPS, 128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x.S, x.causal, x.scale_log2, group,
                                          final && steps == 1);
             v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
             if (++slot == AF_STAGES) slot = 0, phase ^= 1;
@@ -1848,10 +1849,10 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 k_tile = ring + (uint32_t)(slot * AF_STAGE);
                 if (few && j == steps - 1)
-                    attention_wgmma_step<32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                    attention_wgmma_step<GROUPS, 32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
                                                   x.scale_log2, group, final);
                 else
-                    attention_wgmma_step<128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                    attention_wgmma_step<GROUPS, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
                                                    x.scale_log2, group, final && j == steps - 1);
                 if (lane == 0) barrier_arrive(before);
                 v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
@@ -2109,9 +2110,13 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
  * k-steps of a lane and eight rows are a line. V is transposed: [row,head][keys/8][head_dim][8]. What fills up is read but
  * never part of a result: a row of a product depends on that row of A alone.
  *
- * D and I are known to the compiler for the model as published, 0 means that they are not.
+ * A mixer's block (heads of 0) is three phases: s1 = rms(r0 s0 + mix(r0 s0)) along the positions, an item of eight channels
+ * of a row after the other, and then the last two with s1 as it is. With a norm inside h's rows have a factor of their own.
+ *
+ * D and I are known to the compiler for the models as published, 0 means that they are not.
  */
 enum { FEW_THREADS = 256, FEW_WARPS = 8, FEW_PASSES = 64, FEW_SLOTS = 24, FEW_D = 512, FEW_I = 1536, FEW_POSITIONS = 164 };
+enum { FEW_INNER = 64, FEW_MIX_S = 88, FEW_MIX_I = 256, FEW_MIX_K = 96, FEW_MIX_PIECES = 24 + FEW_MIX_S / 8 };
 enum { FEW_QKV, FEW_O, FEW_GATE_UP, FEW_DOWN, FEW_PRODUCTS };
 struct few_pass {
     uint8_t state, layers;
@@ -2130,18 +2135,19 @@ struct few_args {
     bf16 *z[HRM_MAX_STATES];
     const bf16 *e;
     bf16 *s[2], *qk, *vt, *o, *h;
-    float *squares[2]; /* [Mp,FEW_SLOTS] of s[0], s[1] */
+    float *squares[2], *inner; /* [Mp,FEW_SLOTS] of s[0], s[1]; [Mp,FEW_INNER] of gate times up */
     unsigned *arrived;
     int rows, S, M, Mp, D, I, heads, key_pieces, causal, count, tiles;
+    int I_t, mix_width, norm; /* of a mixer */
     unsigned by_S, by_heads, by_tiles;
-    float inv_D, eps, scale_log2;
+    float inv_D, inv_S, inv_I, inv_I_t, eps, scale_log2;
     few_cut cut[FEW_PRODUCTS];
     few_pass pass[FEW_PASSES];
 };
 __host__ __device__ constexpr int few_mt(int product) { return product == FEW_QKV ? 2 : product == FEW_GATE_UP ? 3 : 1; }
 __host__ __device__ constexpr int few_nt(int product) { return product == FEW_QKV ? 5 : product == FEW_GATE_UP ? 6 : 3; }
 __host__ __device__ constexpr int few_stride(int product) { return few_nt(product) * 8 + 4; }
-enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4 };
+enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4, FEW_MIX_SHARED = FEW_SHARED + FEW_MIX_PIECES * FEW_THREADS * 16 };
 
 __device__ __forceinline__ int few_over(int x, unsigned by) { return (int)((unsigned)x * by >> 20); }
 
@@ -2185,28 +2191,27 @@ __device__ __forceinline__ void few_wait(const few_args &a, unsigned &bit)
 }
 
 /* the rows' norm factors into shared memory: four lanes a row; squares NULL: 1 */
-template <int ROWS> struct few_factors {
-    uint4 v[2];
+template <int ROWS, int SLOTS = FEW_SLOTS> struct few_factors {
+    static constexpr int N = (SLOTS + 15) / 16;
+    uint4 v[N];
     __device__ __forceinline__ void fetch(const float *squares, int r0)
     {
         int row = (int)threadIdx.x / 4, lane = (int)threadIdx.x % 4;
-        const float *from = squares + (size_t)(r0 + row) * FEW_SLOTS + 4 * lane;
-        v[0] = v[1] = make_uint4(0, 0, 0, 0);
-        if (squares && row < ROWS) {
-            v[0] = few_load(from);
-            if (lane < FEW_SLOTS / 4 - 4) v[1] = few_load(from + 16);
-        }
+        const float *from = squares + (size_t)(r0 + row) * SLOTS + 4 * lane;
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            v[i] = squares && row < ROWS && lane + 4 * i < SLOTS / 4 ? few_load(from + 16 * i) : make_uint4(0, 0, 0, 0);
     }
-    __device__ __forceinline__ void put(const few_args &a, float *factor, bool any)
+    __device__ __forceinline__ void put(float by, float eps, float *factor, bool any)
     {
         if (threadIdx.x >= 4 * ROWS) return;
         float sum = 0;
 #pragma unroll
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < N; i++)
             sum += __uint_as_float(v[i].x) + __uint_as_float(v[i].y) + (__uint_as_float(v[i].z) + __uint_as_float(v[i].w));
         sum += __shfl_xor_sync(0xffffffffu, sum, 1);
         sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        if (threadIdx.x % 4 == 0) factor[threadIdx.x / 4] = any ? rsqrtf(sum * a.inv_D + a.eps) : 1.0f;
+        if (threadIdx.x % 4 == 0) factor[threadIdx.x / 4] = any ? rsqrtf(sum * by + eps) : 1.0f;
     }
 };
 __device__ __forceinline__ void few_unpack4(float *v, uint2 x) { unpack2(v, x.x), unpack2(v + 2, x.y); }
@@ -2335,7 +2340,7 @@ __device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float 
                 const float4 *table = (const float4 *)(a.rope + at * (HD / 2) + col % HD / 2);
                 cs[0] = __ldg(table), cs[1] = __ldg(table + 1);
             }
-            f.put(a, factor, squares != NULL);
+            f.put(a.inv_D, a.eps, factor, squares != NULL);
         },
         [&](int r0, int rows, int tile) {
             int row = r0 + r, col = (tile * P::NT + c) * 8, b = few_over(row, a.by_S), at = row - b * a.S;
@@ -2361,48 +2366,69 @@ __device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float 
         });
 }
 
-template <int DT, int IT, class P, class E>
+/* MIX: s1 is normalised; with a norm inside its squares are wanted */
+template <bool MIX, int DT, int IT, class P, class E>
 __device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
                                            const bf16 *W, E &&ahead)
 {
     int D = DT ? DT : a.D, N = 2 * (IT ? IT : a.I);
+    float *sums = part + FEW_WARPS * 16 * P::MT * P::STRIDE; /* [rows,8] of four columns */
+    static_assert((FEW_WARPS * 16 * P::MT * P::STRIDE + 8 * 16 * P::MT) * 4 <= FEW_SHARED, "");
     few_factors<16 * P::MT> f;
     few_items<FEW_GATE_UP>(
         a, bit, product, part, a.s[1], W, N, D, ahead,
-        [&](int r0, int, int) { f.fetch(a.squares[1], r0), f.put(a, factor, true); },
+        [&](int r0, int, int) {
+            if (!MIX) f.fetch(a.squares[1], r0), f.put(a.inv_D, a.eps, factor, true);
+        },
         [&](int r0, int rows, int tile) {
             const few_cut &cut = a.cut[FEW_GATE_UP];
             int n0 = tile * 8 * P::NT;
 #pragma unroll 1
             for (int i = (int)threadIdx.x; i < cut.rows * P::NT; i += FEW_THREADS) {
                 int c = few_over(i, cut.by_rows), r = i - c * cut.rows, col = c / 2 * 16 + c % 2 * 4;
-                if (n0 + col >= N || r >= rows) continue;
-                float g[4], u[4], by = factor[r];
-                P::sum(g, part, r, col);
-                P::sum(u, part, r, col + 8);
+                bool inside = n0 + col < N && r < rows;
+                float g[4], u[4], by = MIX ? 1.0f : factor[r], sum = 0;
+                if (inside) {
+                    P::sum(g, part, r, col);
+                    P::sum(u, part, r, col + 8);
 #pragma unroll
-                for (int j = 0; j < 4; j++) g[j] = silu(by * g[j]) * (by * u[j]);
-                few_store4(a.h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, g);
+                    for (int j = 0; j < 4; j++) {
+                        float p = g[j] * u[j];
+                        sum = fmaf(p, p, sum);
+                        g[j] = silu(by * g[j]) * (by * u[j]);
+                    }
+                    few_store4(a.h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, g);
+                }
+                if (MIX) sums[8 * r + c] = sum;
+            }
+            if (MIX && a.norm) {
+                __syncthreads();
+                int r = (int)threadIdx.x;
+                if (r >= rows) return;
+                float sum = 0;
+#pragma unroll
+                for (int c = 0; c < P::NT; c++) sum += sums[8 * r + c];
+                a.inner[(size_t)(r0 + r) * FEW_INNER + tile] = sum;
             }
         });
 }
 
-/* s[to] = factor s[1 - to] + A W^T */
-template <int P_, int DT, class P, class E>
+/* s[to] = factor s[1 - to] + A W^T; INNER: A's rows have a factor too */
+template <int P_, bool INNER, int DT, class P, class E>
 __device__ __forceinline__ void few_join(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
                                          const bf16 *A, const bf16 *W, int K, int to, const float *squares, E &&ahead)
 {
     int D = DT ? DT : a.D, r = (int)threadIdx.x / 8, c = (int)threadIdx.x % 8;
-    few_factors<16> f;
+    few_factors<16, INNER ? FEW_INNER : FEW_SLOTS> f;
     uint2 residual = make_uint2(0, 0);
     few_items<P_>(
         a, bit, product, part, A, W, D, K, ahead,
         [&](int r0, int rows, int tile) {
             int col = tile * 8 * P::NT + 4 * c;
-            f.fetch(squares, r0);
+            f.fetch(INNER ? a.norm ? a.inner : NULL : squares, r0);
             if (r < rows && c < 6 && col < D)
                 residual = __ldcg((const uint2 *)(a.s[1 - to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8));
-            f.put(a, factor, squares != NULL);
+            f.put(INNER ? a.inv_I : a.inv_D, a.eps, factor, INNER ? a.norm != 0 : squares != NULL);
         },
         [&](int r0, int rows, int tile) {
             if (threadIdx.x < 128) {
@@ -2413,7 +2439,10 @@ __device__ __forceinline__ void few_join(const few_args &a, unsigned &bit, float
                     few_unpack4(x, residual);
                     P::sum(v, part, r, 4 * c);
 #pragma unroll
-                    for (int j = 0; j < 4; j++) v[j] = fmaf(by, x[j], v[j]), sum = fmaf(v[j], v[j], sum);
+                    for (int j = 0; j < 4; j++) {
+                        v[j] = INNER ? fmaf(by, v[j], x[j]) : fmaf(by, x[j], v[j]);
+                        sum = fmaf(v[j], v[j], sum);
+                    }
                     few_store4(a.s[to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8, v);
                 }
                 sum += __shfl_xor_sync(0xffffffffu, sum, 1);
@@ -2538,6 +2567,156 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
     }
 }
 
+/* Eight channels of a row, all its positions. A warp has 32 columns inside and their share of the product that follows. What a
+ * lane needs of the weights, in pieces of 16 bytes for two k-steps as above, goes into its own part of shared memory during the
+ * block before. Number 8 (g / 2) + 2 i + g % 2 of the 32 is row g of tile i, so that the tiles, turned in registers, are the
+ * next product's operand. */
+__device__ __forceinline__ void few_mix_fetch(const few_args &a, const unsigned char *shared, const bf16 *W)
+{
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    int width = a.mix_width, column = 32 * warp + g / 2 * 8, k = 32 * warp + 8 * t;
+    uint32_t to = shared_address(shared) + FEW_SHARED + threadIdx.x * 16;
+    const bf16 *gate_up = W + a.to[HRM_MIX_GATE_UP], *down = W + a.to[HRM_MIX_DOWN];
+    if ((int)blockIdx.x >= a.rows * (a.D / 8)) return;
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+#pragma unroll
+        for (int w = 0; w < FEW_MIX_K / 32; w++, to += FEW_THREADS * 16) { /* i / 2: the tile, i % 2: its upper half */
+            bool inside = column < a.I_t && 32 * w + 8 * t < width;
+            cp_async16(to, inside ? gate_up + (2 * column + g % 2 + i / 2 * 2 + i % 2 * 8) * width + 32 * w + 8 * t : gate_up,
+                       inside);
+        }
+#pragma unroll
+    for (int i = 0; i < FEW_MIX_S / 8; i++, to += FEW_THREADS * 16) {
+        bool inside = k < a.I_t && 8 * i + g < width;
+        cp_async16(to, inside ? down + (8 * i + g) * a.I_t + k : down, inside);
+    }
+    cp_async_commit();
+}
+__device__ __forceinline__ uint32_t few_turned(uint32_t x)
+{
+    uint32_t y;
+    asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;\n" : "=r"(y) : "r"(x));
+    return y;
+}
+template <int DT>
+__device__ __forceinline__ void few_mix(const few_args &a, unsigned &bit, unsigned char *shared, const float *squares)
+{
+    constexpr int K = FEW_MIX_K, TILES = K / 16;
+    static_assert(FEW_SLOTS == 24 && 2 * K <= FEW_THREADS, "two lanes a position");
+    float *part = (float *)shared;
+    bf16 *turned = (bf16 *)(part + FEW_WARPS * K * 8);                          /* [channels,positions] */
+    float *inside = (float *)(turned + 8 * K), *along = inside + FEW_WARPS * 8; /* [warps,channels] sums of squares */
+    const unsigned char *weights = shared + FEW_SHARED + threadIdx.x * 16;
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    int pieces = (DT ? DT : a.D) / 8, items = a.rows * pieces, at = (int)threadIdx.x / 2, half = (int)threadIdx.x % 2;
+    auto weight = [&](int i) { return *(const uint4 *)(weights + i * FEW_THREADS * 16); };
+    few_arrive(a);
+    cp_async_wait<0>();
+    few_wait(a, bit);
+#pragma unroll 1
+    for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+        int b = item / pieces, row = b * a.S + at;
+        size_t in_stream = ((size_t)(item - b * pieces) * a.Mp + row) * 8 + 4 * half;
+        bool there = at < a.S;
+        float x[4] = {}, sum = 0;
+        if (item != (int)blockIdx.x) __syncthreads();
+        if (there) {
+            few_unpack4(x, __ldcg((const uint2 *)(a.s[0] + in_stream)));
+            if (squares)
+#pragma unroll
+                for (int i = 0; i < 3; i++) {
+                    float4 q = __ldcg((const float4 *)(squares + (size_t)row * FEW_SLOTS + 12 * half) + i);
+                    sum += q.x + q.y + (q.z + q.w);
+                }
+        }
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        if (squares) {
+            sum = rsqrtf(sum * a.inv_D + a.eps);
+#pragma unroll
+            for (int j = 0; j < 4; j++) x[j] = __bfloat162float(__float2bfloat16_rn(sum * x[j]));
+        }
+        if (at < K)
+#pragma unroll
+            for (int j = 0; j < 4; j++) turned[(4 * half + j) * K + at] = __float2bfloat16_rn(x[j]);
+        __syncthreads();
+        float acc[4][4] = {}, o[TILES][4] = {}, square[2] = {};
+        uint32_t h[4];
+#pragma unroll
+        for (int k = 0; k < K / 32; k++) {
+            uint4 y = *(const uint4 *)(turned + g * K + 32 * k + 8 * t);
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                uint4 u = weight(6 * i + k), v = weight(6 * i + 3 + k);
+                uint32_t lower[4] = {u.x, v.x, u.y, v.y}, upper[4] = {u.z, v.z, u.w, v.w};
+                mma16816<bf16>(acc[i], lower, y.x, y.y);
+                mma16816<bf16>(acc[i], upper, y.z, y.w);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            float v[2];
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                float p = acc[i][e] * acc[i][2 + e];
+                square[e] = fmaf(p, p, square[e]);
+                v[e] = silu(acc[i][e]) * acc[i][2 + e];
+            }
+            h[i] = few_turned(pack2(v[0], v[1]));
+        }
+#pragma unroll
+        for (int m = 0; m < TILES; m++) {
+            uint4 u = weight(24 + 2 * m), v = 2 * m + 1 < FEW_MIX_S / 8 ? weight(25 + 2 * m) : make_uint4(0, 0, 0, 0);
+            uint32_t lower[4] = {u.x, v.x, u.y, v.y}, upper[4] = {u.z, v.z, u.w, v.w};
+            mma16816<bf16>(o[m], lower, h[0], h[1]);
+            mma16816<bf16>(o[m], upper, h[2], h[3]);
+        }
+        float *to = part + (warp * K + g) * 8 + 2 * t;
+#pragma unroll
+        for (int m = 0; m < TILES; m++) {
+            *(float2 *)(to + 128 * m) = make_float2(o[m][0], o[m][1]);
+            *(float2 *)(to + 128 * m + 64) = make_float2(o[m][2], o[m][3]);
+        }
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+#pragma unroll
+            for (int i = 4; i < 32; i *= 2) square[e] += __shfl_xor_sync(0xffffffffu, square[e], i);
+            if (g == 0) inside[warp * 8 + 2 * t + e] = square[e];
+        }
+        __syncthreads();
+        float v[4] = {}, q[4] = {};
+        if (at < K) {
+#pragma unroll
+            for (int i = 0; i < FEW_WARPS; i++) {
+                float4 p = *(const float4 *)(part + (i * K + at) * 8 + 4 * half),
+                       u = *(const float4 *)(inside + i * 8 + 4 * half);
+                v[0] += p.x, v[1] += p.y, v[2] += p.z, v[3] += p.w;
+                q[0] += u.x, q[1] += u.y, q[2] += u.z, q[3] += u.w;
+            }
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                v[j] = there ? fmaf(a.norm ? rsqrtf(q[j] * a.inv_I_t + a.eps) : 1.0f, v[j], x[j]) : 0.0f;
+                q[j] = v[j] * v[j];
+#pragma unroll
+                for (int i = 2; i < 32; i *= 2) q[j] += __shfl_xor_sync(0xffffffffu, q[j], i);
+            }
+            if (lane < 2) *(float4 *)(along + warp * 8 + 4 * half) = make_float4(q[0], q[1], q[2], q[3]);
+        }
+        __syncthreads();
+        if (there) {
+            q[0] = q[1] = q[2] = q[3] = 0;
+#pragma unroll
+            for (int i = 0; i < 2 * K / 32; i++) {
+                float4 u = *(const float4 *)(along + i * 8 + 4 * half);
+                q[0] += u.x, q[1] += u.y, q[2] += u.z, q[3] += u.w;
+            }
+#pragma unroll
+            for (int j = 0; j < 4; j++) v[j] *= rsqrtf(q[j] * a.inv_S + a.eps);
+            few_store4(a.s[1] + in_stream, v);
+        }
+    }
+}
+
 /* The state of the pass that ends is its stream, normalised; the next one's stream is its state and what is added. A thread has
  * the same elements every time, so states need no barrier. last, next: indices, or -1 and count. */
 __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
@@ -2589,14 +2768,17 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
     extern __shared__ __align__(128) unsigned char shared[];
     __shared__ float factor[64];
     float *part = (float *)shared;
+    constexpr bool MIX = HD == 0;
     unsigned bit = few_look(a) & 0x80000000u;
     { /* V's end and the slots that nobody writes are 0 */
         int step = (int)gridDim.x * FEW_THREADS, i0 = (int)(blockIdx.x * FEW_THREADS + threadIdx.x);
-        for (int i = i0; i < a.rows * a.heads * a.key_pieces * HD; i += step)
+        for (int i = i0; !MIX && i < a.rows * a.heads * a.key_pieces * HD; i += step)
             *(uint4 *)(a.vt + (size_t)i * 8) = make_uint4(0, 0, 0, 0);
         for (int i = i0; i < 2 * a.Mp * FEW_SLOTS; i += step) a.squares[i & 1][i / 2] = 0;
+        for (int i = i0; MIX && i < a.Mp * FEW_INNER; i += step) a.inner[i] = 0;
     }
     int D = DT ? DT : a.D, I = IT ? IT : a.I;
+    if (MIX) few_mix_fetch(a, shared, a.weights + (size_t)a.pass[0].block * a.block);
 #pragma unroll 1
     for (int i = 0; i < a.count; i++) {
         few_turn(a, i - 1, i);
@@ -2604,21 +2786,32 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
         for (int layer = 0; layer < a.pass[i].layers; layer++) {
             const float *squares = layer ? a.squares[0] : NULL;
             const bf16 *W = a.weights + (size_t)(a.pass[i].block + layer) * a.block;
-            few_product<FEW_QKV, 2, DT> qkv;
-            few_product<FEW_O, 2, DT> o;
             few_product<FEW_GATE_UP, 2, DT> gate_up;
             few_product<FEW_DOWN, 6, IT> down;
-            few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares,
-                            [&]() { qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D); });
-            few_arrive(a);
-            o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
-            few_wait(a, bit);
-            few_attention<DT, HD>(a, part);
-            few_join<FEW_O, DT>(a, bit, part, factor, o, a.o, W + a.to[HRM_O_PROJ], D, 1, squares,
-                                [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
-            few_swiglu<DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ], []() {});
-            few_join<FEW_DOWN, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1],
-                                   [&]() { down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I); });
+            if constexpr (MIX) {
+                few_mix<DT>(a, bit, shared, squares);
+                few_swiglu<MIX, DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ],
+                                        [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
+            } else {
+                few_product<FEW_QKV, 2, DT> qkv;
+                few_product<FEW_O, 2, DT> o;
+                few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares,
+                                [&]() { qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D); });
+                few_arrive(a);
+                o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
+                few_wait(a, bit);
+                few_attention<DT, HD>(a, part);
+                few_join<FEW_O, false, DT>(a, bit, part, factor, o, a.o, W + a.to[HRM_O_PROJ], D, 1, squares,
+                                           [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
+                few_swiglu<MIX, DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ], []() {});
+            }
+            few_join<FEW_DOWN, MIX, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1],
+                                        [&]() { down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I); });
+            if (MIX) { /* the next block's */
+                bool end = layer + 1 == a.pass[i].layers;
+                int block = !end ? a.pass[i].block + layer + 1 : i + 1 < a.count ? a.pass[i + 1].block : -1;
+                if (block >= 0) few_mix_fetch(a, shared, a.weights + (size_t)block * a.block);
+            }
         }
         few_arrive(a);
         few_wait(a, bit);
@@ -4982,8 +5175,10 @@ struct work_plan {
 /* The most rows that few_passes() takes, 0 where it does not take the sizes. */
 static int few_rows(const hrm_dims *d, size_t element)
 {
-    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && !d->mixer && !d->mlp_norm &&
-                 (d->head_dim == 32 || d->head_dim == 64) && d->D <= FEW_D && d->I <= FEW_I && d->I % 32 == 0;
+    bool block = d->mixer ? d->S <= FEW_MIX_S && d->I_t <= FEW_MIX_I && d->I_t % 8 == 0
+                          : !d->mlp_norm && (d->head_dim == 32 || d->head_dim == 64);
+    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && block && d->D <= FEW_D && d->D % 8 == 0 &&
+                 d->I <= FEW_I && d->I % 32 == 0;
     return takes ? min_int(d->B, FEW_POSITIONS / d->S) : 0;
 }
 
@@ -5048,9 +5243,12 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
             p.few.s[i] = (bf16 *)take(most * D * element + spare);
             p.few.squares[i] = (float *)take((most + 64) * FEW_SLOTS * sizeof(float));
         }
-        p.few.qk = (bf16 *)take(2 * most * D * element + spare);
-        p.few.vt = (bf16 *)take(rows * keys * D * element);
-        p.few.o = (bf16 *)take(most * D * element + spare);
+        if (d->mixer) p.few.inner = (float *)take((most + 64) * FEW_INNER * sizeof(float));
+        else {
+            p.few.qk = (bf16 *)take(2 * most * D * element + spare);
+            p.few.vt = (bf16 *)take(rows * keys * D * element);
+            p.few.o = (bf16 *)take(most * D * element + spare);
+        }
         p.few.h = (bf16 *)take(most * (size_t)d->I * element + spare);
         p.few.arrived = (unsigned *)take(sizeof(unsigned));
     }
@@ -5111,6 +5309,11 @@ static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inn
 static bool on_wgmma(const hrm_device *dev, int M, int N, int splits)
 {
     return dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N) * splits >= dev->sms / 2;
+}
+/* a Maze alone: even a quarter of the GPU is faster so than all of it in small tiles that ask for everything four times */
+template <int KIND> static bool on_halves(const hrm_device *dev, int M, int N)
+{
+    return ends_residual(KIND) && dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N / 2) >= dev->sms / 5;
 }
 template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
 {
@@ -5219,7 +5422,7 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
     if constexpr (has_wgmma<T>)
-        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits)) {
+        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
             e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
             return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
         }
@@ -5386,20 +5589,21 @@ static bool sums_map(hrm_device *dev, CUtensorMap *map, const float *p, int unit
                        CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
-static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
+/* groups: of 64 rows, for each block */
+static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B, int groups)
 {
-    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
+    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * groups) >= dev->sms / 2;
 }
 
-static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
+template <int GROUPS> static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     CUtensorMap rows, keys;
-    int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * AF_GROUPS);
+    int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * GROUPS);
     if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
-    TRY(allow_shared(attention_forward_wgmma, AF_SHARED, "attention_forward_wgmma"));
-    CHAIN(dev, attention_forward_wgmma, (unsigned)min_int(items, dev->sms), 128 * (AF_GROUPS + 1), AF_SHARED, rows, keys, x,
-          items);
+    TRY(allow_shared(attention_forward_wgmma<GROUPS>, AF_SHARED, "attention_forward_wgmma"));
+    CHAIN(dev, attention_forward_wgmma<GROUPS>, (unsigned)min_int(items, dev->sms), 128 * (GROUPS + 1), AF_SHARED, rows, keys,
+          x, items);
     return HRM_OK;
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -5460,7 +5664,8 @@ template <class T> static hrm_status attention_forward(hrm_device *dev, attentio
                    : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
                    : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
                                 : attention_forward_on_short<128>(dev, x, B);
-        if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, AF_GROUPS)) return attention_forward_on_wgmma<AF_GROUPS>(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, 1)) return attention_forward_on_wgmma<1>(dev, x, B);
     }
     if (!attention_on_mma(x)) return attention_forward_on_simt(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
@@ -5478,7 +5683,7 @@ template <class T> static hrm_status attention_backward(hrm_device *dev, attenti
     if (!attention_on_mma(x)) return attention_backward_on_simt(dev, x, B);
     TRY(attention_delta_of(dev, x, B * x.S));
     if constexpr (has_wgmma<T>)
-        if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, AF_GROUPS)) return attention_backward_on_wgmma(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
@@ -5948,9 +6153,10 @@ template <int HD, int DT, int IT> static cudaError_t few_launch(hrm_device *dev,
     attribute.id = cudaLaunchAttributeCooperative;
     attribute.val.cooperative = 1;
     config.gridDim = dim3((unsigned)dev->sms), config.blockDim = dim3(FEW_THREADS);
-    config.dynamicSmemBytes = FEW_SHARED, config.stream = dev->stream;
+    config.dynamicSmemBytes = HD ? (int)FEW_SHARED : (int)FEW_MIX_SHARED, config.stream = dev->stream;
     config.attrs = &attribute, config.numAttrs = 1;
-    cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize, FEW_SHARED);
+    cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                             (int)config.dynamicSmemBytes);
     return error != cudaSuccess ? error : cudaLaunchKernelEx(&config, few_passes<HD, DT, IT>, a);
 }
 
@@ -5966,6 +6172,11 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
     a.heads = d->heads, a.key_pieces = ceil_div(d->S, 32) * 4, a.causal = d->causal, a.count = n, a.tiles = ceil_div(d->S, 16);
     a.by_S = few_inverse(a.S), a.by_heads = few_inverse(a.heads), a.by_tiles = few_inverse(a.tiles);
     a.inv_D = 1.0f / (float)d->D, a.eps = d->eps, a.scale_log2 = 1.44269504088896341f / sqrtf((float)d->head_dim);
+    a.inv_I = 1.0f / (float)d->I, a.norm = d->mlp_norm;
+    if (d->mixer) {
+        a.I_t = d->I_t, a.mix_width = mix_width(d);
+        a.inv_S = 1.0f / (float)d->S, a.inv_I_t = 1.0f / (float)d->I_t;
+    }
     for (int t = 0; t < HRM_BLOCK_TENSORS; t++) { /* the products are in the tensors' order */
         int N, K;
         few_cut *cut = &a.cut[t];
@@ -5980,9 +6191,11 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
         p->state = (uint8_t)list[i].state, p->layers = (uint8_t)d->layers[list[i].net];
         p->block = (uint16_t)blocks_before(d, list[i].net), p->inputs = list[i].inputs;
     }
-    cudaError_t error = d->head_dim == 32                        ? few_launch<32, 0, 0>(dev, a)
-                        : d->D == FEW_D && d->I == FEW_I         ? few_launch<64, FEW_D, FEW_I>(dev, a)
-                                                                 : few_launch<64, 0, 0>(dev, a);
+    bool published = d->D == FEW_D && d->I == FEW_I;
+    cudaError_t error = d->mixer              ? published ? few_launch<0, FEW_D, FEW_I>(dev, a) : few_launch<0, 0, 0>(dev, a)
+                        : d->head_dim == 32   ? few_launch<32, 0, 0>(dev, a)
+                        : published           ? few_launch<64, FEW_D, FEW_I>(dev, a)
+                                              : few_launch<64, 0, 0>(dev, a);
     *done = error == cudaSuccess;
     if (*done) return launched(dev, "few_passes");
     cudaGetLastError();

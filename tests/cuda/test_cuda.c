@@ -1,7 +1,7 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32, bfloat16 and float16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|few|float16|entries [NAME]|family [NAME]|faults]
+ * usage: test_cuda [light|wide|errors|few [light]|float16|entries [NAME]|family [NAME]|faults]
  * light: small cases only; wide: two for the wgmma kernels; both for a memory checker; errors: prints every error; few and
  * float16: that alone; entries, family: those cases only, whose name has NAME in it; faults: threads, refusals, replays,
  * recovery */
@@ -49,6 +49,8 @@ static const shape shapes[] = {
     {"66,000 rows", 3, 5, 16, 5, 16, 1, 1, 1, 66000, 4, 1, 0, 0, 0, 1, 5e-2}, /* more than a grid's y and z take */
     {"maze causal", 900, 6, 512, 1, 512, 8, 1, 1, 9, 16, 1, 0, 1, 0, 1, 0},
     {"maze", 900, 6, 512, 1, 512, 8, 1, 1, 4, 16, 4, 0, 0, 0, 2, 4e-2},
+    {"maze alone", 900, 6, 512, 1, 512, 8, 1, 1, 1, 16, 4, 0, 0, 0, 1, 1.2e-1},
+    {"maze alone, causal", 641, 6, 512, 1, 512, 8, 1, 1, 1, 16, 1, 0, 1, 0, 1, 4e-2},
 };
 
 typedef struct pair {
@@ -1153,13 +1155,18 @@ static void check_faults(void)
  * the kernels one by one give, to within their rounding. */
 static void check_few(void)
 {
-    enum { AGAIN = 50, MOST = 5 };
-    static const struct few_case { int T, D, heads, layers, one, learned, causal, rows; float expansion; } cases[] = {
+    enum { MOST = 5 };
+    const int AGAIN = light ? 2 : 50;
+    /* mixer: 1 mixes positions, 2 with norms inside too */
+    static const struct few_case { int T, D, heads, layers, one, learned, causal, rows; float expansion; int mixer; }
+        cases[] = {
         {81, 512, 8, 4, 0, 0, 0, 2, 4}, {40, 512, 8, 2, 1, 1, 1, 4, 4}, {20, 64, 1, 1, 1, 0, 0, MOST, 4},
         {12, 96, 3, 2, 0, 0, 1, MOST, 2}, {7, 256, 4, 1, 0, 1, 0, 1, 4}, {150, 128, 2, 1, 0, 0, 0, 1, 4},
+        {81, 512, 8, 2, 1, 0, 0, 2, 4, 2}, {81, 512, 8, 1, 0, 0, 0, 1, 4, 1}, {12, 96, 3, 2, 0, 0, 0, MOST, 2, 2},
     };
     for (size_t k = 0; k < HRM__COUNT(cases); k++) {
         const struct few_case *f = &cases[k];
+        if (light && f->D > 96) continue;
         hrm_model *model[2] = {NULL, NULL}; /* with and without it */
         hrm_run *run[2] = {NULL, NULL};
         hrm_model_desc d;
@@ -1168,6 +1175,7 @@ static void check_few(void)
         d.seq_len = f->T, d.vocab_size = 9, d.num_puzzle_identifiers = 1, d.puzzle_emb_ndim = f->D, d.hidden_size = f->D;
         d.num_heads = f->heads, d.L_layers = f->layers, d.H_layers = f->one ? 0 : f->layers, d.one_network = f->one;
         d.causal = f->causal, d.pos_encodings = f->learned ? HRM_LEARNED : HRM_ROPE, d.expansion = f->expansion;
+        d.mlp_t = f->mixer > 0, d.mlp_norm = f->mixer > 1;
         d.device = HRM_CUDA, d.seed = 7;
         rd.rows = f->rows, rd.seed = 3;
         for (int i = 0; i < 2; i++) {
@@ -1442,6 +1450,7 @@ int main(int argc, char **argv)
         return test_summary();
     }
     if (argc > 1 && strcmp(argv[1], "few") == 0) {
+        light = argc > 2 && strcmp(argv[2], "light") == 0;
         check_few();
         return test_summary();
     }
