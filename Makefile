@@ -1,5 +1,5 @@
 # hrm.h needs a C compiler and make. Everything is built under build/.
-#   make            the command build/hrm and the examples        make demo     trains and solves 4x4 Sudoku
+#   make            the command build/hrm and the examples        make demo     solves 9x9 Sudoku, trains on 4x4
 #   make test       all tests                                     make bench    timings
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
@@ -15,7 +15,7 @@ ABI     := $(basename $(VERSION))
 WERROR   ?=
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes $(WERROR)
 B     ?= build
-FLAGS = $(WARNINGS) -pthread -I. -Itools $(CPPFLAGS) $(STB)
+FLAGS = $(WARNINGS) -pthread -I. -Itools $(CPPFLAGS) $(STB) $(DEFINES)
 HRM_C = $(CC) -std=c99 $(CFLAGS) $(FLAGS)
 LIBS  = -lm -pthread
 
@@ -24,6 +24,8 @@ EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 TESTS    := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 TESTS_OUTSIDE := test_data test_dataset test_pictures # these need the interface only
 SCRIPTS  := $(wildcard tests/test_*.sh)
+# What solves Sudokus when no checkpoint is named; without it everything else is built and installed all the same.
+MODEL    := $(wildcard models/sudoku.safetensors)
 BENCHES  := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 
 # stb's single headers (Debian: libstb-dev) draw the pictures; without them everything else is built.
@@ -41,6 +43,9 @@ $(B)/tools/%.o: tools/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/tools
 
 $(B)/hrm: $(TOOLS:tools/%.c=$(B)/tools/%.o) $(B)/hrm.o
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+# Where the command looks for its model last; first beside its own file, so that an installation may be moved.
+$(B)/tools/hrm.o $(B)/cuda/tools/hrm.o: DEFINES = -DHRM_MODELS_DIR='"$(PREFIX)/share/hrm/models"'
 
 # An example holds the implementation itself, as what a person copies from does. Here it is compiled once for all of them.
 ONCE = -DHRM_IMPLEMENTATION_DONE
@@ -64,8 +69,12 @@ $(B)/bench/%: tests/bench/%.c hrm.h Makefile | $(B)/bench
 $(B) $(B)/tools $(B)/examples $(B)/tests $(B)/bench:
 	mkdir -p $@
 
-# Trains on the machine's processors, half a minute to two. Options: make demo ARGS="--seed 2"
-demo: $(B)/examples/sudoku
+# Solves an extreme 9x9 board with the model that comes with the command, then trains one of its own on the machine's processors,
+# half a minute to two. Options: make demo ARGS="--seed 2"
+demo: $(B)/hrm $(B)/examples/sudoku
+	@if [ -n "$(MODEL)" ]; then HRM_MODELS=models $(B)/hrm solve sudoku examples/extreme.txt --show-steps || true; \
+	    else echo "models/sudoku.safetensors is not here: the 9x9 board is left out"; fi
+	@echo
 	$(B)/examples/sudoku --save $(B)/sudoku.safetensors $(ARGS)
 
 # Builds everything, runs every test and adds up. `make test T="test_gemm test_act"` runs these alone.
@@ -117,10 +126,14 @@ install: all lib
 	ln -sf libhrm.so.$(ABI) $(DESTDIR)$(LIBDIR)/libhrm.so
 	$(PKGCONFIG) hrm 'Hierarchical Reasoning Model in one C header' '$(VERSION)' '' > $(DESTDIR)$(LIBDIR)/pkgconfig/hrm.pc
 	$(PKGCONFIG) libhrm 'the same compiled, for programs that include hrm.h plainly' '$(VERSION)' '-L$${libdir} -lhrm ' > $(DESTDIR)$(LIBDIR)/pkgconfig/libhrm.pc
+	$(if $(MODEL),install -d $(DESTDIR)$(PREFIX)/share/hrm/models)
+	$(if $(MODEL),install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/hrm/models)
 	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/hrm.h bin/hrm share/man/man1/hrm.1)
+	rm -f $(DESTDIR)$(PREFIX)/share/hrm/models/sudoku.safetensors
+	rmdir $(DESTDIR)$(PREFIX)/share/hrm/models $(DESTDIR)$(PREFIX)/share/hrm 2>/dev/null || true
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,pkgconfig/hrm.pc pkgconfig/libhrm.pc libhrm.a libhrm.so libhrm.so.$(ABI) libhrm.so.$(VERSION))
 
 clean:

@@ -299,7 +299,7 @@ refuse 1 'row 1, column 2: 7, expected 1 to 4' solve sudoku checkpoint=whole/ste
 refuse 1 'is no digit' solve sudoku checkpoint=whole/step_480.safetensors '1?..............'
 refuse 1 'vocab_size is 6' solve sudoku checkpoint=whole/step_480.safetensors $(printf '%081d' 0)
 refuse 2 'expected sudoku, maze or arc' solve chess checkpoint=x
-refuse 2 'checkpoint=FILE is missing' solve sudoku 1234
+refuse 2 'checkpoint=FILE is missing; a model comes with hrm for sudoku alone' solve maze 1234
 
 # a model that has learned to copy what is given: a full board stays valid, one that breaks a rule does not
 good "boards with one blank" data sudoku --output-dir copy --generate 200 --size 4 --givens 15 --threads 1
@@ -322,6 +322,86 @@ printf '#S  \n  # \n #  \n   #\n' > maze.txt
 refuse 1 '1 starts (S) and 0 goals (G)' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
 printf '#S  \n  #x\n #  \n  G#\n' > maze.txt
 refuse 1 'row 2, column 4: "x"' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
+
+# ---- the model that comes with the command: a small one in its place, and where it is looked for ---------------------------------
+unset HRM_MODELS NO_COLOR
+extreme=$root/examples/extreme.txt
+good "a model of 9x9" train data_path=data9 $small global_batch_size=2 steps=1 checkpoint_path=run9 tensorboard=false
+mkdir -p told none cut tree/build/more tree/models lone/bin
+good "in its place" convert run9 told/sudoku.safetensors --dtype bf16
+found() # NAME PATH PROGRAM: which model it solves with
+{
+    "$3" solve sudoku "$extreme" threads=1 > out 2> err < /dev/null
+    check "$1: solved, not $?" test $? -le 1
+    check "$1: with $2" grep -qF "hrm: solving with $2/sudoku.safetensors" err
+    check "$1: an answer" test "$(grep -c '^. . . | . . . | . . .$' out)" -eq 9
+}
+HRM_MODELS=told found "the folder that HRM_MODELS names" told "$hrm"
+cp told/sudoku.safetensors tree/models/; cp "$hrm" tree/build/; cp "$hrm" tree/build/more/; cp "$hrm" lone/bin/
+found "beside the source tree" "$work/tree/models" tree/build/hrm
+found "beside it, deeper" "$work/tree/models" "$work/tree/build/more/hrm"
+HRM_MODELS=told found "HRM_MODELS goes first" told tree/build/hrm
+in_place() { ${MAKE:-make} --no-print-directory -C "$root" B="$B" PREFIX=/opt/hrm "$@" > out 2> err; }
+check "make install" in_place install DESTDIR="$work/root" MODEL="$work/told/sudoku.safetensors"
+found "installed" "$work/root/opt/hrm/share/hrm/models" root/opt/hrm/bin/hrm
+same root/opt/hrm/share/hrm/models/sudoku.safetensors told/sudoku.safetensors
+mv root/opt/hrm elsewhere
+found "in a prefix that was moved" "$work/elsewhere/share/hrm/models" elsewhere/bin/hrm
+mv elsewhere root/opt/hrm
+check "make uninstall" in_place uninstall DESTDIR="$work/root"
+check "leaves no file and no folder of its own" test -z "$(find root -type f)" -a ! -e root/opt/hrm/share/hrm
+check "a tree without a model is installed" in_place install DESTDIR="$work/root" MODEL=
+check "its command" test -x root/opt/hrm/bin/hrm -a ! -e root/opt/hrm/share/hrm
+
+HRM_MODELS=none refuse 1 'no sudoku.safetensors in none, the folder that HRM_MODELS names' solve sudoku "$extreme"
+lone/bin/hrm solve sudoku "$extreme" > out 2> err; status=$?
+if grep -q 'solving with' err; then echo "skipped: an installed model is found where none should be"
+else
+    check "no model anywhere: not $status, where it looked" test $status -eq 1 -a "$(grep -cF "no sudoku.safetensors in $work/lone/models, $work/lone/share/hrm/models, $work/models or" err)" -eq 1
+    check "and what to do" grep -q 'name a checkpoint=FILE, or set HRM_MODELS' err
+fi
+head -c 5000 told/sudoku.safetensors > cut/sudoku.safetensors
+HRM_MODELS=cut refuse 1 'cut/sudoku.safetensors' solve sudoku "$extreme"
+cp whole/step_480.safetensors cut/sudoku.safetensors
+HRM_MODELS=cut refuse 1 'cut/sudoku.safetensors: vocab_size is 6, but a sudoku of 9 x 9 has 11' solve sudoku "$extreme"
+HRM_MODELS=told refuse 1 'the board is 4 x 4, and the model that comes with hrm solves 9 x 9' solve sudoku 1...............
+
+# what --show-steps draws: signs in a pipe, colours on a terminal, there without them when NO_COLOR is set
+export HRM_MODELS=$work/told
+run solve sudoku "$extreme" --show-steps threads=1 halt_max_steps=2 halt=full
+check "steps: the puzzle" grep -q '^puzzle: 24 givens$' out
+check "steps: its givens" grep -qxF '[8][4] .  |  . [1] .  | [3] .  . ' out
+check "steps: each segment" test "$(grep -cE '^segment 1: +[0-9.]+ s, q_halt .*, [0-9]+ filled|^segment 2: +[0-9.]+ s, q_halt .*, [0-9]+ changed' out)" -eq 2
+check "steps: clashes are counted as they are drawn" test "$(sed -n '/^segment 1/,/^segment 2/p' out | grep -o '[0-9.]!' | wc -l)" = "$(sed -n 's/^segment 1.*filled, \([0-9]*\) clash.*/\1/p' out)"
+check "steps: in 80 columns, no codes" test -z "$(grep '^segment' out | grep -E '.{81}'; grep "$(printf '\033')" out)"
+if script -qec "stty cols 80" /dev/null > /dev/null 2>&1 < /dev/null; then
+    watch="'$hrm' solve sudoku '$extreme' --show-steps threads=1 halt_max_steps=1"
+    TERM=xterm script -qec "$watch" /dev/null > out 2> err < /dev/null
+    check "steps: a terminal: in place, in colours" test "$(grep -c "$(printf '\033')\[11A" out)" -ge 1 -a "$(grep -c "$(printf '\033')\[1m[1-9]" out)" -ge 9
+    NO_COLOR=1 TERM=xterm script -qec "$watch" /dev/null > out 2> err < /dev/null
+    check "steps: NO_COLOR: in place, no colours" test "$(grep -c "$(printf '\033')\[11A" out)" -ge 1 -a -z "$(grep "$(printf '\033')\[[0-9;]*m" out)"
+    TERM=dumb script -qec "$watch" /dev/null > out 2> err < /dev/null
+    check "steps: a terminal that cannot" test -z "$(grep "$(printf '\033')" out)" -a "$(grep -c '^segment' out)" -ge 1
+    { tr -d ' |+\n-' < "$extreme"; printf '\n\n'; sleep 3; } | TERM=dumb script -qec "'$hrm' solve sudoku threads=1 halt_max_steps=1" /dev/null > out 2> err
+    check "a board typed on a terminal" test "$(grep -c 'an empty line ends it' out)" -eq 1 -a "$(grep -c '^1 segment, q_halt' out)" -eq 1
+else
+    echo "skipped: no terminal by script(1), steps are not watched on one"
+fi
+unset HRM_MODELS
+
+# how it is made, tiny: tools/make-model.sh from puzzles to the file
+HRM=$hrm PUZZLES=4 TEST_SIZE=2 MAX_DIFFICULTY=1 NUM_AUG=2 CONFIG=$root/examples/configs/sudoku_model.yaml DATA=made/data RUN=made/run MODEL=made/models/sudoku.safetensors \
+    sh "$root/tools/make-model.sh" device=cpu threads=1 steps=2 global_batch_size=2 arch.hidden_size=16 arch.num_heads=2 tensorboard=false > out 2> err < /dev/null
+check "tools/make-model.sh" test $? -eq 0
+run info made/models/sudoku.safetensors
+check "its model is the recipe's, smaller, in bfloat16" test "$(grep -cE '^ +(mlp_t +true|H_layers +0|no_ACT_continue +true|hidden_size +16|dtype +BF16)' out)" -eq 5
+HRM_MODELS=made/models found "and solves" made/models "$hrm"
+if [ -s "$root/models/sudoku.safetensors" ]; then
+    HRM_MODELS=$root/models good "the model that comes with the command solves the example" solve sudoku "$extreme"
+    check "in 10 MB" test "$(wc -c < "$root/models/sudoku.safetensors")" -le 10000000
+else
+    echo "skipped: models/sudoku.safetensors is not here"
+fi
 
 mkdir -p tasks/training tasks/evaluation
 task='{"train": [{"input": [[1,2],[3,4]], "output": [[4,3],[2,1]]}, {"input": [[0,5,0]], "output": [[5]]}], "test": [{"input": [[7,8,9]], "output": [[9,8,7]]}]}'

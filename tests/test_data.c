@@ -256,6 +256,26 @@ static void box_counts(const sudoku_shape *s, const uint8_t *puzzle, int counts[
     qsort(counts, (size_t)s->size, sizeof *counts, compare_ints);
 }
 
+static void check_ratings(const char *name, int min_rating, int max_rating)
+{
+    /* all of them between the two, and not all at one end */
+    whole w;
+    sudoku_shape s;
+    int outside = 0, lower = 0;
+    if (!sudoku_shape_make(&s, 9) || !read_whole(&w, name, "train")) return;
+    for (int e = 0; e < w.batch.rows; e++) {
+        uint8_t puzzle[81], found[81];
+        int rating;
+        for (int c = 0; c < 81; c++) puzzle[c] = (uint8_t)(w.batch.inputs[e * 81 + c] - 1);
+        outside += sudoku_count_solutions(&s, puzzle, 2, found, &rating) != 1 || rating < min_rating || rating > max_rating;
+        lower += 2 * rating < min_rating + max_rating;
+    }
+    CHECK(w.batch.rows > 0 && outside == 0, "%d of %d rated outside %d to %d", outside, (int)w.batch.rows, min_rating,
+          max_rating);
+    CHECK(4 * lower > w.batch.rows && 4 * lower < 3 * w.batch.rows, "%d of %d in the lower half", lower, (int)w.batch.rows);
+    free_whole(&w);
+}
+
 static void check_sudoku(const char *name, const char *split, int size, int variants, int groups, int min_rating, int givens,
                          data_table *classes, int own_value)
 {
@@ -330,6 +350,12 @@ static void test_sudoku_generated(void)
     CHECK_RUN("sudoku --output-dir %s/s3 --generate 40 --test-size 30 --num-aug 5 --seed 6", dir);
     CHECK(!same_file(in_dir("s1/train/all__inputs.npy"), in_dir("s3/train/all__inputs.npy")), "two seeds, one data set");
     CHECK_REFUSED(1, "rating of 5 or more", "sudoku --output-dir %s/out --generate 3 --size 4 --min-difficulty 5", dir);
+    CHECK_RUN("sudoku --output-dir %s/s4 --generate 60 --test-size 4 --min-difficulty 3 --max-difficulty 12 --threads 3", dir);
+    CHECK_RUN("sudoku --output-dir %s/s5 --generate 60 --test-size 4 --min-difficulty 3 --max-difficulty 12 --threads 1", dir);
+    CHECK(same_file(in_dir("s4/train/all__inputs.npy"), in_dir("s5/train/all__inputs.npy")), "another set with other threads");
+    check_ratings("s4", 3, 12);
+    remove_tree("s4");
+    remove_tree("s5");
     remove_tree("s1");
     remove_tree("s3");
 }
@@ -394,6 +420,11 @@ static void test_sudoku_sources(void)
     write_csv("csv/train.csv", "q,a,rating\n" Q9 "," A9 ",7\n");
     CHECK_REFUSED(1, "no row of a rating of at least 8", "sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 8",
                   dir, dir);
+    CHECK_REFUSED(1, "no row of a rating of 0 to 6", "sudoku --output-dir %s/out --source-dir %s/csv --max-difficulty 6", dir,
+                  dir);
+    CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv --min-difficulty 7 --max-difficulty 30", dir, dir);
+    check_sudoku("out", "train", 9, 1, 1, 0, 0, NULL, 0);
+    remove_tree("out");
     /* files as people have them: names of columns, their order and case, separators, blanks, line ends, marks */
     static const struct { const char *text; int rows, rated; } forms[] = {
         {"quizzes,solutions\n" K9 "," A9 "\n" K9 "," A9 "\n", 2, 0},
@@ -951,6 +982,8 @@ static void test_options(void)
         {"sudoku --output-dir x --generate 5 --size 5", "--size is 5, expected 4, 6 or 9"},
         {"sudoku --output-dir x --generate 5 --size 4 --givens 17", "--givens is 17"},
         {"sudoku --output-dir x --generate 5 --givens 30 --min-difficulty 5", "exclude each other"},
+        {"sudoku --output-dir x --generate 5 --givens 30 --max-difficulty 5", "--max-difficulty exclude each other"},
+        {"sudoku --output-dir x --generate 5 --min-difficulty 6 --max-difficulty 5", "less than --min-difficulty"},
         {"sudoku --output-dir x --generate 5 --subsample-size 3", "--subsample-size goes with --source-dir"},
         {"sudoku --output-dir x --source-dir y --test-size 3", "--test-size goes with --generate"},
         {"sudoku --output-dir x --generate 5 --aug", "unknown option --aug"},

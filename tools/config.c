@@ -1311,7 +1311,8 @@ int config_load_model(const config *c, hrm_model **model, const char *path, cons
     if (c->raw[CONFIG_data_path].origin == CONFIG_BASE)
         snprintf(data, sizeof data, "; data_path from %s", c->raw[CONFIG_data_path].where);
     const char *from = hrm_sources_of(sources, NULL);
-    tool_note("%s: its configuration is from %s%s%s", path, from ? from : "its tensors alone", said, data);
+    if (c->command == CONFIG_SOLVE && !config_is_set(c, CONFIG_checkpoint)) tool_note("solving with %s", path);
+    else tool_note("%s: its configuration is from %s%s%s", path, from ? from : "its tensors alone", said, data);
     return TOOL_OK;
 }
 

@@ -80,7 +80,7 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
       "of the arithmetic [float32 on the CPU, bfloat16 on CUDA]; float16 on CUDA alone; in eval and solve the others work on " \
       "the CPU too")                                                                                                           \
     X(TEXT, checkpoint, "checkpoint", "", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                            \
-      "the checkpoint, safetensors or PyTorch's; of a folder its newest step")                                                 \
+      "the checkpoint, safetensors or PyTorch's; of a folder its newest step; solve sudoku has one of its own")                \
     X(TEXT, load_checkpoint, "load_checkpoint", "", CONFIG_TRAIN, 0,                                                           \
       "start from the weights in this file, or in the newest step of a folder")                                                \
     X(TEXT, resume, "resume", "", CONFIG_TRAIN, CONFIG_LOCAL, "go on with the run in this folder, exactly where it stopped")   \

@@ -523,7 +523,7 @@ static int data__field_is(data__field f, const char *names)
     return 0;
 }
 
-static int data__csv_read(data_csv *csv, int64_t min_rating)
+static int data__csv_read(data_csv *csv, int64_t min_rating, int64_t max_rating)
 {
     const char *p = (const char *)csv->map.data, *end = p + csv->map.size;
     data__field f[DATA_CSV_COLUMNS];
@@ -547,8 +547,10 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         return tool_error("%s:1: expected a header that names a question and an answer (or q and a, puzzle and solution, "
                           "quizzes and solutions)",
                           csv->path);
-    if (rating < 0 && min_rating >= 0)
-        return tool_error("%s:1: there is no column rating, which --min-difficulty needs", csv->path);
+    int rated = min_rating >= 0 || max_rating >= 0;
+    if (rating < 0 && rated)
+        return tool_error("%s:1: there is no column rating, which --%s-difficulty needs", csv->path,
+                          min_rating >= 0 ? "min" : "max");
     for (int64_t line = 2; p < end; line++) {
         int n;
         p = data__csv_line(p, end, separator, f, &n);
@@ -565,7 +567,7 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         if ((int64_t)f[question].length != csv->length || (int64_t)f[answer].length != csv->length || csv->length == 0)
             return tool_error("%s:%lld: question of %zu and answer of %zu characters, expected %lld", csv->path,
                               (long long)line, f[question].length, f[answer].length, (long long)csv->length);
-        if (min_rating >= 0) {
+        if (rated) {
             char text[40] = "", *rest;
             data__field r = data__trimmed(f[rating]);
             if (r.length < sizeof text) memcpy(text, r.text, r.length);
@@ -573,7 +575,7 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
             if (rest == text || *rest || !(value - value == 0))
                 return tool_error("%s:%lld: the rating \"%.*s\" is no number", csv->path, (long long)line,
                                   (int)(r.length < 60 ? r.length : 60), r.text);
-            if (value < (double)min_rating) continue;
+            if (value < (double)min_rating || (max_rating >= 0 && value > (double)max_rating)) continue;
         }
         if ((size_t)csv->count == room) {
             room = room ? 2 * room : 1024;
@@ -586,11 +588,14 @@ static int data__csv_read(data_csv *csv, int64_t min_rating)
         csv->rows[csv->count++].line = line;
     }
     if (csv->count > 0) return TOOL_OK;
-    return min_rating >= 0 ? tool_error("%s: no row of a rating of at least %lld", csv->path, (long long)min_rating)
-                           : tool_error("%s: no rows", csv->path);
+    if (!rated) return tool_error("%s: no rows", csv->path);
+    if (max_rating < 0) return tool_error("%s: no row of a rating of at least %lld", csv->path, (long long)min_rating);
+    return tool_error("%s: no row of a rating of %lld to %lld", csv->path, (long long)(min_rating > 0 ? min_rating : 0),
+                      (long long)max_rating);
 }
 
-int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int64_t min_rating)
+int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int64_t min_rating,
+                  int64_t max_rating)
 {
     memset(csv, 0, sizeof *csv);
     csv->length = length;
@@ -607,7 +612,7 @@ int data_csv_open(data_csv *csv, const char *dir, int test, int64_t length, int6
         return TOOL_OK;
     }
     if (hrm_file_map_open(&csv->map, csv->path) != HRM_OK) return tool_failed();
-    int status = data__csv_read(csv, min_rating);
+    int status = data__csv_read(csv, min_rating, max_rating);
     if (status != TOOL_OK) data_csv_close(csv);
     return status;
 }
@@ -653,6 +658,8 @@ static const char data__help[] =
     "                        dead ends of a search that fills in naked and hidden\n"
     "                        singles and else tries the first cell with the fewest\n"
     "                        candidates\n"
+    "  --max-difficulty N    sudoku: only puzzles rated N or less; those generated\n"
+    "                        are then of every rating between the two (least 0)\n"
     "  --min-path N          maze, generated: cells of the shortest path, both ends\n"
     "                        counted [110 for 30x30, less for smaller]\n"
     "  --subsample-size N    N rows of train.csv, at random [all]\n"
@@ -691,6 +698,7 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         {"--test-size", 3, &o->test_size, 1, 100000000, NULL},
         {"--subsample-size", 3, &o->subsample_size, 1, INT32_MAX, NULL},
         {"--min-difficulty", 1, &o->min_difficulty, 0, INT32_MAX, NULL},
+        {"--max-difficulty", 1, &o->max_difficulty, 0, INT32_MAX - 1, NULL},
         {"--num-aug", 5, &o->num_aug, 0, 1000000, NULL},
         {"--size", 3, &o->size, 3, 128, NULL},
         {"--givens", 1, &o->givens, 1, 81, NULL},
@@ -757,8 +765,12 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
             return tool_usage("data sudoku: --size is %lld, expected 4, 6 or 9", (long long)o->size);
         if (o->givens > o->size * o->size)
             return tool_usage("data sudoku: --givens is %lld, more than the cells", (long long)o->givens);
-        if (o->givens >= 0 && o->min_difficulty > 0)
-            return tool_usage("data sudoku: --givens and --min-difficulty exclude each other");
+        if (o->givens >= 0 && (o->min_difficulty > 0 || o->max_difficulty >= 0))
+            return tool_usage("data sudoku: --givens and --%s-difficulty exclude each other",
+                              o->min_difficulty > 0 ? "min" : "max");
+        if (o->max_difficulty >= 0 && o->max_difficulty < o->min_difficulty)
+            return tool_usage("data sudoku: --max-difficulty is %lld, less than --min-difficulty",
+                              (long long)o->max_difficulty);
     }
     if (kind == 2 && o->source_dir && o->size >= 0) return tool_usage("data maze: --size goes with --generate");
     if (kind == 8 && o->tokens && strcmp(o->tokens, "characters") != 0 && strcmp(o->tokens, "words") != 0)

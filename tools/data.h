@@ -9,7 +9,7 @@ typedef struct data_options { /* numbers: -1 when not given */
     const char  *output_dir, *source_dir, *tokens;
     const char **dataset_dirs; /* [num_dataset_dirs] */
     int          num_dataset_dirs;
-    int64_t      generate, test_size, subsample_size, min_difficulty, num_aug, size, givens, min_path, threads;
+    int64_t      generate, test_size, subsample_size, min_difficulty, max_difficulty, num_aug, size, givens, min_path, threads;
     int          aug;
     uint64_t     seed;
 } data_options;
@@ -60,11 +60,12 @@ typedef struct data_row { const char *question, *answer; int64_t line; } data_ro
 typedef struct data_csv {
     char         path[TOOL_PATH];
     hrm_file_map map;
-    data_row    *rows; /* of a rating of at least min_rating, when that is not -1 */
+    data_row    *rows; /* rated min_rating to max_rating; -1: no such bound */
     int64_t      count, length; /* characters of every question and answer */
 } data_csv;
 /* DIR/train.csv, or DIR when that is a file; DIR/test.csv, which need not be there (then count is 0). */
-int  data_csv_open(data_csv *csv, const char *dir, int test, int64_t length /* 0: as in the first row */, int64_t min_rating);
+int  data_csv_open(data_csv *csv, const char *dir, int test, int64_t length /* 0: as in the first row */, int64_t min_rating,
+                   int64_t max_rating);
 void data_csv_close(data_csv *csv);
 /* `take` different ones of 0..n-1 at random (all, in order, when take is -1 or not smaller than n); freed by the caller. */
 int32_t *data_choose(int64_t n, int64_t take, uint64_t seed, int64_t *count);

@@ -117,7 +117,7 @@ static int maze_check(const maze_build *b, const data_csv *csv, const data_row *
 
 static int maze_read_split(maze_build *b, data_csv *csv)
 {
-    int status = data_csv_open(csv, b->o->source_dir, b->split, b->cells, -1);
+    int status = data_csv_open(csv, b->o->source_dir, b->split, b->cells, -1, -1);
     if (status != TOOL_OK || csv->count == 0) return status;
     b->cells = (int)(csv->length < MAZE_MAX_CELLS ? csv->length : MAZE_MAX_CELLS);
     for (b->size = 1; b->size * b->size < b->cells;) b->size++;

@@ -80,11 +80,14 @@ static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, su
     for (int tries = 0; tries < 100; tries++) {
         do sudoku_fill(&b->shape, &r, item->solution);
         while (sudoku_split_of(b, item->solution) != b->split);
-        if (o->min_difficulty <= 0) {
+        int least = o->min_difficulty > 0 ? (int)o->min_difficulty : 0, most = (int)o->max_difficulty, rating;
+        if (most >= 0) least += (int)hrm_random_below(&r, (uint32_t)(most - least + 1));
+        else if (least == 0) {
             (void)sudoku_dig(&b->shape, &r, o->givens > 0 ? (int)o->givens : 0, item->puzzle, item->solution);
             return 1;
         }
-        if (sudoku_harden(&b->shape, &r, (int)o->min_difficulty, item->puzzle, item->solution) >= o->min_difficulty) return 1;
+        rating = sudoku_harden(&b->shape, &r, least, item->puzzle, item->solution);
+        if (rating >= least && (most < 0 || rating <= most)) return 1;
     }
     return 0;
 }
@@ -102,7 +105,9 @@ static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudo
      * replaced in order */
     enum { AT_ONCE = 256 };
     int failed[AT_ONCE], status = TOOL_OK;
-    int64_t at_once = b->o->min_difficulty > 0 ? AT_ONCE / 8 : AT_ONCE; /* hard ones take their time */
+    int64_t at_once = b->o->min_difficulty > 0 || b->o->max_difficulty > 0 ? 16 * (int64_t)b->build.threads : AT_ONCE;
+    if (at_once > AT_ONCE) at_once = AT_ONCE; /* hard ones take their time: fewer between two looks at the clock */
+    int64_t most = b->o->max_difficulty;
     progress p = progress_begin(split ? "generate test" : "generate train", (double)count);
     b->split = split;
     b->items = items;
@@ -122,8 +127,8 @@ static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudo
             if (!ok) {
                 progress_clear(&p);
                 status = tool_error(
-                    "no Sudoku of size %lld with a rating of %lld or more was found: ask for a lower --min-difficulty",
-                    (long long)b->o->size, (long long)b->o->min_difficulty);
+                    "no Sudoku of size %lld with a rating of %lld or more was found: ask for a lower --%s-difficulty",
+                    (long long)b->o->size, (long long)(most >= 0 ? most : b->o->min_difficulty), most >= 0 ? "max" : "min");
             } else if (!added) {
                 progress_clear(&p);
                 status = tool_error("only %lld different puzzles of size %lld were found: ask for fewer",
@@ -229,7 +234,8 @@ static int sudoku_parse(const sudoku_shape *s, const data_csv *csv, const data_r
 static int sudoku_read_split(sudoku_build *b, int split, sudoku_item **items, int64_t *count)
 {
     data_csv csv;
-    int status = data_csv_open(&csv, b->o->source_dir, split, b->shape.cells, b->o->min_difficulty);
+    int status = data_csv_open(&csv, b->o->source_dir, split, b->shape.cells, b->o->min_difficulty,
+                               b->o->max_difficulty);
     *count = 0;
     if (status != TOOL_OK || csv.count == 0) return status;
     int32_t *chosen = data_choose(csv.count, split ? -1 : b->o->subsample_size, b->o->seed, count);

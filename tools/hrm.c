@@ -1,6 +1,6 @@
 /* The command `hrm`: picks the subcommand, and holds what all of them share. */
-#if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
-    #define _POSIX_C_SOURCE 200809L
+#if !defined(_WIN32) && !defined(_XOPEN_SOURCE)
+    #define _XOPEN_SOURCE 700
 #endif
 #include "tool.h"
 
@@ -18,6 +18,9 @@
     #include <io.h>
     #include <process.h>
 #else
+    #ifdef __APPLE__
+        #include <mach-o/dyld.h>
+    #endif
     #include <fcntl.h>
     #include <sys/ioctl.h>
     #include <unistd.h>
@@ -169,6 +172,89 @@ int tool_terminal_width(int descriptor)
     if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
 #endif
     return 80;
+}
+
+int tool_terminal_codes(int descriptor)
+{
+    if (!tool_is_terminal(descriptor)) return 0;
+#ifdef _WIN32
+    DWORD mode; /* a console understands them once it is told to */
+    HANDLE console = GetStdHandle(descriptor == 2 ? STD_ERROR_HANDLE : STD_OUTPUT_HANDLE);
+    return GetConsoleMode(console, &mode) && SetConsoleMode(console, mode | 4);
+#else
+    const char *term = getenv("TERM");
+    return !term || strcmp(term, "dumb") != 0;
+#endif
+}
+
+/* ---- what comes with the command -------------------------------------------------------------------------------------- */
+static const char *tool_called; /* argv[0] */
+
+#ifndef _WIN32
+static int real_path(char path[TOOL_PATH], const char *name)
+{
+    char *real = realpath(name, NULL);
+    int fits = real && strlen(real) < TOOL_PATH;
+    if (fits) strcpy(path, real);
+    free(real);
+    return fits;
+}
+#endif
+
+static int program_path(char path[TOOL_PATH])
+{
+    /* where this program's file is; 0: not known. The one place that asks the system for it. */
+#ifdef _WIN32
+    DWORD length = GetModuleFileNameA(NULL, path, TOOL_PATH);
+    for (char *c = path; length > 0 && length < TOOL_PATH && *c; c++)
+        if (*c == '\\') *c = '/';
+    return length > 0 && length < TOOL_PATH;
+#else
+    char name[TOOL_PATH];
+    #ifdef __APPLE__
+    uint32_t room = sizeof name;
+    if (_NSGetExecutablePath(name, &room) == 0 && real_path(path, name)) return 1;
+    #elif defined(__linux__)
+    if (real_path(path, "/proc/self/exe")) return 1;
+    #endif
+    if (!tool_called) return 0;
+    if (strchr(tool_called, '/')) return real_path(path, tool_called);
+    for (const char *at = getenv("PATH"); at;) { /* found as the shell did */
+        size_t n = strcspn(at, ":");
+        snprintf(name, sizeof name, "%.*s/%s", n ? (int)n : 1, n ? at : ".", tool_called);
+        if (access(name, X_OK) == 0 && !tool_is_directory(name)) return real_path(path, name);
+        at = at[n] ? at + n + 1 : NULL;
+    }
+    return 0;
+#endif
+}
+
+int tool_find_model(char path[TOOL_PATH], const char *name)
+{
+    char dir[TOOL_PATH], looked[800] = "", places[4][TOOL_PATH];
+    const char *told = getenv("HRM_MODELS");
+    int n = 0;
+    if (told && *told) {
+        if (tool_join(path, told, name) && tool_exists(path)) return TOOL_OK;
+        return tool_error("no %s in %.700s, the folder that HRM_MODELS names: set it to the one that has it, or name a "
+                          "checkpoint=FILE", name, told);
+    }
+    if (program_path(path) && tool_directory(dir, path)) {
+        static const char *const there[] = {"models", "share/hrm/models", "models"}; /* of build/hrm, bin/hrm, build/cuda/hrm */
+        for (int i = 0; i < 3; i++) {
+            if (i != 1 && !(tool_directory(path, dir) && strcpy(dir, path))) break;
+            if (tool_join(places[n], dir, there[i])) n++;
+        }
+    }
+#ifdef HRM_MODELS_DIR
+    strcpy(places[n++], HRM_MODELS_DIR);
+#endif
+    for (int i = 0; i < n; i++) {
+        size_t at = strlen(looked);
+        if (tool_join(path, places[i], name) && tool_exists(path)) return TOOL_OK;
+        snprintf(looked + at, sizeof looked - at, "%s%.190s", i == 0 ? "" : i + 1 < n ? ", " : " or ", places[i]);
+    }
+    return tool_error("no %s in %s: name a checkpoint=FILE, or set HRM_MODELS to the folder that has it", name, looked);
 }
 
 /* The lock is on the open file, not its being there: a killed process leaves none. The holder removes the file while it has the
@@ -433,6 +519,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    tool_called = argc > 0 ? argv[0] : NULL;
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */
 #endif

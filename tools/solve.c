@@ -22,6 +22,7 @@ typedef struct puzzle {
     int32_t tokens[MAX_CELLS], answer[MAX_CELLS];
     int32_t identifier;
     int     rows, columns, known; /* ARC: the size of the input; whether `truth` is known */
+    int     explained;            /* what --show-steps draws, at the first puzzle */
     int32_t truth[ARC_CELLS];
 } puzzle;
 
@@ -169,7 +170,12 @@ static int parse_arc(puzzle *p, const hrm_json *pair, const char *where)
 }
 
 /* ---- drawing ---------------------------------------------------------------------------------------------------------- */
-typedef struct drawing { int colour, lines; } drawing; /* colour: the terminal's codes are understood; lines drawn so far */
+typedef struct drawing {
+    int            over, colour; /* over the last board, in colours: on a terminal */
+    int            lines;        /* of that board */
+    int            steps;        /* --show-steps: tells apart what changed and what cannot be */
+    const int32_t *before;       /* the answer one segment ago, or NULL */
+} drawing;
 
 static void crop(const int32_t *tokens, int *rows, int *columns)
 {
@@ -184,30 +190,49 @@ static void crop(const int32_t *tokens, int *rows, int *columns)
     }
 }
 
+static int conflicts(const puzzle *p, const int32_t *tokens, uint8_t *is) /* is [cells] */
+{
+    /* -> how many cells differ from what was given, or have their digit twice in a row, column or box */
+    sudoku_shape shape;
+    int count = 0;
+    (void)sudoku_shape_make(&shape, p->side);
+    for (int i = 0; i < p->cells; i++) {
+        is[i] = p->tokens[i] >= 2 && tokens[i] != p->tokens[i];
+        for (int k = 0; k < shape.num_peers && tokens[i] >= 2; k++) is[i] |= tokens[shape.peers[i][k]] == tokens[i];
+        count += is[i];
+    }
+    return count;
+}
+
 static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
 {
-    int box_rows = p->side == 9 ? 3 : 2, box_columns = p->side == 4 ? 2 : 3;
+    /* --show-steps without colours: a sign beside each digit, as show_puzzle tells */
+    enum { GIVEN, FOUND, CHANGED, CONFLICT };
+    static const char *const colours[] = {"\033[1m", "\033[36m", "\033[1;33m", "\033[31m"}, *const signs = "] *!";
+    int box_rows = p->side == 9 ? 3 : 2, box_columns = p->side == 4 ? 2 : 3, signed_ = out->steps && !out->colour;
+    uint8_t conflict[SUDOKU_MAX_CELLS];
+    (void)conflicts(p, tokens, conflict);
     for (int r = 0; r < p->side; r++) {
-        if (r > 0 && r % box_rows == 0) {
-            for (int c = 0; c < p->side; c++)
-                printf("%s%s", c > 0 && c % box_columns == 0 ? "+-" : "", c + 1 < p->side ? "--" : "-");
-            printf("\n");
-            out->lines++;
+        for (int c = 0; r > 0 && r % box_rows == 0 && c < p->side; c++) {
+            int first = c > 0 && c % box_columns == 0, last = c + 1 == p->side;
+            if (signed_) printf("%s---%s", first ? "+-" : "", last ? "\n" : (c + 1) % box_columns == 0 ? "-" : "");
+            else printf("%s%s", first ? "+-" : "", last ? "-\n" : "--");
+            out->lines += last;
         }
         for (int c = 0; c < p->side; c++) {
-            int i = r * p->side + c, token = tokens[i], given = p->tokens[i] >= 2;
+            int i = r * p->side + c, token = tokens[i];
             char digit = token >= 2 && token <= p->side + 1 ? (char)('0' + token - 1) : '.';
+            int kind = conflict[i]                              ? CONFLICT
+                       : p->tokens[i] >= 2                      ? GIVEN
+                       : out->before && out->before[i] != token ? CHANGED
+                                                                : FOUND;
+            int plain = digit == '.' && kind != CONFLICT;
+            const char *end = c + 1 == p->side ? "\n" : signed_ ? (c + 1) % box_columns == 0 ? " " : "" : " ";
             if (c > 0 && c % box_columns == 0) printf("| ");
-            const char *space = c + 1 < p->side ? " " : "";
-            if (out->colour)
-                printf("%s%c\033[0m%s",
-                       given && token != p->tokens[i] ? "\033[31m"
-                       : given                        ? "\033[1m"
-                                                      : "\033[36m",
-                       digit, space);
-            else printf("%c%s", digit, space);
+            if (signed_) printf("%c%c%c%s", kind == GIVEN ? '[' : ' ', digit, plain ? ' ' : signs[kind], end);
+            else if (out->colour && !plain) printf("%s%c\033[0m%s", colours[kind], digit, end);
+            else printf("%c%s", digit, end);
         }
-        printf("\n");
         out->lines++;
     }
 }
@@ -253,28 +278,66 @@ static void draw(const puzzle *p, const int32_t *tokens, drawing *out)
     else draw_arc(tokens, out);
 }
 
-typedef struct show { const puzzle *p; drawing out; int halt_only; /* no_ACT_continue: it halts when q_halt > 0 */ } show;
+/* What a person who watches is shown; `slept` of the seconds since `began` were for the eye. */
+typedef struct show {
+    puzzle *p;
+    drawing out;
+    int32_t before[MAX_CELLS];
+    int     halt_only, full; /* no_ACT_continue: it halts when q_halt > 0; halt=full: it does not */
+    double  began, slept;
+} show;
 
-static const char *q_text(char text[64], const hrm_solve_result *r, int halt_only)
+static const char *q_text(char text[64], const hrm_solve_result *r, int halt_only, int digits)
 {
-    if (halt_only) snprintf(text, 64, "q_halt %.3f", (double)r->q_halt);
-    else snprintf(text, 64, "q_halt %.3f, q_continue %.3f", (double)r->q_halt, (double)r->q_continue);
+    if (halt_only) snprintf(text, 64, "q_halt %.*f", digits, (double)r->q_halt);
+    else snprintf(text, 64, "q_halt %.*f, q_continue %.*f", digits, (double)r->q_halt, digits, (double)r->q_continue);
     return text;
+}
+
+static void show_puzzle(show *s)
+{
+    int givens = 0;
+    if (!s->p->explained && s->p->kind == TASK_SUDOKU)
+        printf(s->out.colour ? "\033[1mgiven\033[0m, \033[36mfound\033[0m, \033[1;33mchanged\033[0m since the segment before, "
+                               "\033[31mclashes\033[0m\n"
+                             : "[1] given, 1 found, 1* changed since the segment before, 1! clashes\n");
+    if (!s->p->explained && !s->full)
+        printf("The model halts when it holds its answer for right: q_halt above %s.\n", s->halt_only ? "0" : "q_continue");
+    s->p->explained = 1;
+    for (int i = 0; i < s->p->cells; i++) givens += s->p->tokens[i] >= 2;
+    if (s->p->kind == TASK_SUDOKU) printf("puzzle: %d givens\n", givens);
+    else printf("puzzle:\n");
+    draw(s->p, s->p->tokens, &s->out);
+    if (!s->out.over) printf("\n");
+    fflush(stdout);
+    s->began = tool_seconds();
 }
 
 static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
                        const hrm_solve_result *results)
 {
     show *s = (show *)user;
-    char q[64];
+    const puzzle *p = s->p;
+    char q[64], name[32];
+    uint8_t in_conflict[SUDOKU_MAX_CELLS];
+    int changed = 0, wrong = p->kind == TASK_SUDOKU ? conflicts(p, answers, in_conflict) : 0;
     if (num_rows < 1 || rows[0] != 0) return; /* of copies only the puzzle itself is shown */
-    if (s->out.colour && s->out.lines) printf("\033[%dA\033[J", s->out.lines); /* over the last board */
-    s->out.lines = 1;
-    printf("segment %d: %s\n", segment, q_text(q, &results[0], s->halt_only));
-    draw(s->p, answers, &s->out);
-    if (!s->out.colour) printf("\n");
+    for (int i = 0; i < p->cells; i++) changed += answers[i] != (s->out.before ? s->before : p->tokens)[i];
+    if (s->out.over) printf("\033[%dA\033[J", s->out.lines); /* the lines about segments stay above the board */
+    s->out.lines = 0;
+    snprintf(name, sizeof name, "segment %d:", segment);
+    printf("%-12s%5.2f s, %s, %d %s", name, tool_seconds() - s->began - s->slept,
+           q_text(q, &results[0], s->halt_only, 2), changed, p->kind == TASK_SUDOKU && !s->out.before ? "filled" : "changed");
+    if (wrong) printf(", %d clash", wrong);
+    printf("%s\n", results[0].halted && !s->full ? ", halts" : "");
+    draw(p, answers, &s->out);
+    if (!s->out.over) printf("\n");
     fflush(stdout);
-    if (s->out.colour) tool_sleep(0.2); /* for the eye */
+    memcpy(s->before, answers, (size_t)p->cells * sizeof *answers);
+    s->out.before = s->before;
+    double now = tool_seconds();
+    if (s->out.over) tool_sleep(0.3);
+    s->slept += tool_seconds() - now;
 }
 
 /* ---- judging ---------------------------------------------------------------------------------------------------------- */
@@ -352,7 +415,10 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     memset(&shown, 0, sizeof shown);
     shown.p = p;
     shown.halt_only = hrm_model_describe(model)->no_ACT_continue;
-    shown.out.colour = tool_is_terminal(1);
+    shown.full = c->halt == 0;
+    shown.out.over = tool_terminal_codes(1);
+    shown.out.colour = shown.out.over && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+    shown.out.steps = c->show_steps;
     int status = copies_open(&v, n, p->cells);
     if (status == TOOL_OK) votes_make(v.symmetries, n, score_of(p->kind), p->side, p->cells);
     for (int k = 0; status == TOOL_OK && k < n; k++) {
@@ -369,6 +435,7 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     desc.results = v.results;
     desc.on_segment = c->show_steps ? on_segment : NULL;
     desc.user = &shown;
+    if (status == TOOL_OK && c->show_steps) show_puzzle(&shown);
     if (status == TOOL_OK && hrm_solve(model, v.puzzles, v.answers, &desc) != HRM_OK) status = tool_failed();
     if (status != TOOL_OK) {
         copies_close(&v);
@@ -380,11 +447,13 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     hrm_solve_result result = v.results[winner];
     copies_close(&v);
     if (n > 1) snprintf(votes, sizeof votes, ", %d of %d copies agree", agree, n);
-    if (shown.out.colour && shown.out.lines) printf("\033[%dA\033[J", shown.out.lines);
+    if (shown.out.over && shown.out.lines) printf("\033[%dA\033[J", shown.out.lines);
+    shown.out.steps = 0;
+    shown.out.before = NULL;
     draw(p, p->answer, &shown.out);
     int valid = judge(p, verdict);
     printf("%d segment%s, %s%s%s; %s\n", result.segments, result.segments == 1 ? "" : "s",
-           q_text(q, &result, shown.halt_only), result.halted ? "" : " (did not halt by itself)", votes, verdict);
+           q_text(q, &result, shown.halt_only, 3), result.halted ? "" : " (did not halt by itself)", votes, verdict);
     fflush(stdout); /* before what is said of the next board */
     return valid ? TOOL_OK : TOOL_ERROR;
 }
@@ -394,7 +463,12 @@ static int load(config *c, const puzzle *p, hrm_model **model)
 {
     hrm_model_desc stated;
     hrm_sources sources;
-    int status = config_checkpoint(c, c->checkpoint, &stated, &sources);
+    int status = TOOL_OK;
+    if (!*c->checkpoint && p->side != 9)
+        return tool_error("the board is %d x %d, and the model that comes with hrm solves 9 x 9: name a checkpoint=FILE",
+                          p->side, p->side);
+    if (!*c->checkpoint) status = tool_find_model(c->checkpoint, "sudoku.safetensors");
+    if (status == TOOL_OK) status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
     int vocab = p->kind == TASK_SUDOKU ? p->side + 2 : p->kind == TASK_MAZE ? 6 : 12;
     if (stated.vocab_size != vocab)
@@ -514,6 +588,8 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
         first = next_first;
     }
     hrm_model_destroy(model);
+    if (status == TOOL_OK && worst != TOOL_OK && c->votes == 1)
+        tool_note("not solved; votes=8 takes what most of eight symmetric copies say");
     return status != TOOL_OK ? status : worst;
 }
 
@@ -527,13 +603,31 @@ static int is_file_name(task kind, const char *text)
     return 0;
 }
 
+static char *read_typed(size_t *length)
+{
+    /* from a terminal: up to an empty line */
+    enum { ROOM = 65536 };
+    char *text = (char *)malloc(ROOM);
+    if (!text) return tool_error("no memory for the puzzle"), (char *)NULL;
+    tool_note("type or paste the puzzle; an empty line ends it");
+    *length = 0;
+    text[0] = 0;
+    while (*length < ROOM - 1 && fgets(text + *length, (int)(ROOM - *length), stdin)) {
+        size_t n = strlen(text + *length);
+        if (n == strspn(text + *length, "\r\n") && *length > 0) break;
+        *length += n;
+    }
+    return text;
+}
+
 static char *gather(const config *c, task kind, size_t *length, const char **file)
 {
     /* the puzzle's text: a file, "-" or nothing for standard input, or the arguments themselves, a line each */
     int n = c->num_positional - 1;
     char **rest = c->positional + 1;
     *file = n > 0 ? rest[0] : "-";
-    if (n == 0 && tool_is_terminal(0)) tool_note("reading the puzzle from standard input");
+    if (n == 0 && tool_is_terminal(0) && kind == TASK_ARC) tool_note("reading the task from standard input");
+    else if (n == 0 && tool_is_terminal(0)) return read_typed(length);
     if (n == 0 || (n == 1 && (strcmp(rest[0], "-") == 0 || is_file_name(kind, rest[0]) || tool_exists(rest[0]))))
         return tool_read_text(*file, length);
     size_t bytes = 1;
@@ -556,7 +650,8 @@ static int run(config *c)
     if (kind < 0)
         return tool_usage("solve: expected sudoku, maze or arc%s%.60s", c->num_positional > 0 ? ", not " : " first",
                           c->num_positional > 0 ? c->positional[0] : "");
-    if (!*c->checkpoint) return tool_usage("solve: checkpoint=FILE is missing");
+    if (!*c->checkpoint && kind != TASK_SUDOKU)
+        return tool_usage("solve: checkpoint=FILE is missing; a model comes with hrm for sudoku alone");
     for (int i = 1; i < c->num_positional; i++) {
         const char *word = c->positional[i];
         if (strcmp(word, "-") == 0 || !is_file_name((task)kind, word)) continue;
@@ -579,7 +674,7 @@ static int run(config *c)
 
 static void print_usage(void)
 {
-    printf("usage: hrm solve sudoku|maze|arc checkpoint=FILE [PUZZLE] [--show-steps]\n"
+    printf("usage: hrm solve sudoku|maze|arc [PUZZLE] [checkpoint=FILE] [--show-steps]\n"
            "                 [KEY=VALUE…]\n\n"
            "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is\n"
            "also read without it:\n"
@@ -589,8 +684,13 @@ static void print_usage(void)
            "          several boards of either: a line each, or an empty line between them\n"
            "  arc     a task's JSON file; its name finds the task's embedding through\n"
            "          data_path's identifiers.json\n"
-           "--show-steps draws the board after every segment. The exit status is 0 when the\n"
-           "answer is valid, 1 when not.\n\n");
+           "Without checkpoint=FILE a 9x9 Sudoku is solved by sudoku.safetensors, which\n"
+           "comes with hrm: of the folder HRM_MODELS if that is set, else of models beside\n"
+           "the folder hrm was built in, of share/hrm/models beside its bin, or of where it\n"
+           "was built to be installed.\n"
+           "--show-steps draws the board after every segment: in place and in colours on a\n"
+           "terminal (NO_COLOR is respected). The answer is checked by the task's rules; the\n"
+           "exit status is 0 when it is valid, 1 when not.\n\n");
     config_help(CONFIG_SOLVE);
 }
 

@@ -40,9 +40,15 @@ int         tool_exists(const char *path);
 int         tool_is_directory(const char *path);
 int         tool_is_terminal(int descriptor);
 int         tool_terminal_width(int descriptor); /* columns; 80 where that is not known */
+int         tool_terminal_codes(int descriptor); /* a terminal that understands its codes for colours and the cursor */
 int         tool_make_directories(const char *path); /* 0, or -1 after it has said why not */
 long        tool_process(void);                      /* its number */
 int64_t     tool_step_of(const char *path);          /* 12 of "…/step_12" and "step_12.safetensors", else -1 */
+
+/* A model that comes with the command, "sudoku.safetensors": in the folder that HRM_MODELS names; unless it names one, where
+ * the program's file is: beside the source tree's build folder, in the prefix it was installed in (which may have been moved),
+ * and then the prefix it was built for. 0, or 1 after it has said where it looked. */
+int tool_find_model(char path[TOOL_PATH], const char *name);
 
 /* A file beside what one process at a time may work on; it says who does, and goes with its process, however that ends. */
 typedef struct tool_lock {
