@@ -17,8 +17,8 @@
  *   s2  = r1 s1 + h Wd^T
  *
  * so a pass without gradient is five kernels a block, four where the first two are one (attention_whole_wgmma), or one for
- * all passes where rows are few (few_passes). RoPE, SwiGLU, residual and norm are endings of the products. The pass that is differentiated normalises in place, keeps qkv, o, lse, y1, y2
- * and recomputes the SwiGLU product on the way back.
+ * all passes where rows are few (few_passes). RoPE, SwiGLU, residual and norm are endings of the products. The pass that is
+ * differentiated normalises in place, keeps qkv, o, lse, y1, y2 and recomputes the SwiGLU product on the way back.
  *
  * A mixer's block has the MLP's half twice, first with positions and channels exchanged: its stream is [B D,S'], S' being S up
  * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere. On Hopper, up
