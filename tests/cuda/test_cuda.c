@@ -509,8 +509,8 @@ static void check_short_rows(void)
             check_entries(&s, HRM_FORWARD_BFLOAT16, "");
         }
     for (int i = 0; i < 2 && !light; i++) { /* three rows of the batch at once, and one that is left */
-        shape s = {i ? "85 positions, many rows" : "77 positions, many rows, rope", i ? 85 : 77, 7, 0, 1, 192, 3, 1, 1, 67, 2, 1,
-                   i, 0, 0, 0, 0};
+        shape s = {i ? "85 positions, many rows" : "77 positions, many rows, rope", i ? 85 : 77, 7, 0, 1, 192, 3, 1, 1, 67, 2,
+                   1, i, 0, 0, 0, 0};
         check_entries(&s, HRM_FORWARD_BFLOAT16, "");
     }
     dirty_work = 0;
