@@ -3,6 +3,8 @@
 #   make test       all tests                                     make bench    timings
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
+#   make web        build/web/index.html, a page that solves in the browser; needs emscripten
+#   make dist       build/hrm-VERSION.tar.gz
 CC      ?= cc
 CFLAGS  ?= -O3 -g
 PREFIX  ?= /usr/local
@@ -83,6 +85,10 @@ tests: $(TESTS:%=$(B)/tests/%)
 test:
 	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" sh tests/run.sh $(T)
 
+# The Python package (tools/python) compiled as pip would do it; `make test` links it of what is built. PYTHON=… names another python3.
+test-python:
+	@HRM_PYTHON_COMPILE=1 MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" sh tests/run.sh test_python.sh
+
 # Lines of at most 128 columns, and nothing else: where to break them is the author's.
 PAGE := hrm.h hrm_cuda.cu $(wildcard $(foreach d,tools examples tests tests/*,$(d)/*.c $(d)/*.h $(d)/*.cu))
 format-check:
@@ -93,14 +99,21 @@ bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
 
 # The implementation compiled once, for programs that include the header plainly. Before 1.0 every minor version has an ABI of its own.
-lib: $(B)/libhrm.a $(B)/libhrm.so
+COMMA  := ,
+SO_OF   = $(if $(filter Darwin,$(SYSTEM)),libhrm$(1).dylib,libhrm.so$(1))
+SYSTEM := $(shell uname -s)
+SO     := $(call SO_OF,)
+SO_ABI := $(call SO_OF,.$(ABI))
+SO_ALL := $(call SO_OF,.$(VERSION))
+SONAME := $(if $(filter Darwin,$(SYSTEM)),-install_name$(COMMA)$(LIBDIR)/,-soname$(COMMA))$(SO_ABI)
+lib: $(B)/libhrm.a $(B)/$(SO)
 $(B)/libhrm.a: $(B)/hrm.o
 	rm -f $@; $(AR) rcs $@ $^
-$(B)/libhrm.so.$(VERSION): $(B)/hrm.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libhrm.so.$(ABI) $^ $(LIBS) -o $@
-$(B)/libhrm.so: $(B)/libhrm.so.$(VERSION)
-	ln -sf libhrm.so.$(VERSION) $(B)/libhrm.so.$(ABI)
-	ln -sf libhrm.so.$(ABI) $@
+$(B)/$(SO_ALL): $(B)/hrm.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,$(SONAME) $^ $(LIBS) -o $@
+$(B)/$(SO): $(B)/$(SO_ALL)
+	ln -sf $(SO_ALL) $(B)/$(SO_ABI)
+	ln -sf $(SO_ABI) $@
 
 # The C tests again, in a build folder of their own, under the compilers' checkers.
 SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" CFLAGS="-O1 -g -fno-omit-frame-pointer
@@ -114,18 +127,23 @@ tsan:
 valgrind:
 	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
 
-PKGCONFIG = printf 'prefix=%s\nincludedir=$${prefix}/include\nlibdir=%s\n\nName: %s\nDescription: %s\nVersion: %s\nCflags: -I$${includedir} -pthread\nLibs: %s-lm -pthread\n' '$(PREFIX)' '$(LIBDIR)'
+# Files for pkg-config and CMake of their templates, which CMakeLists.txt takes too.
+CMAKEDIR = $(LIBDIR)/cmake/hrm
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@ABI@|$(ABI)|' -e 's|@SO@|$(SO)|' \
+    -e '/^@MORE@$$/d' tools/package/$(notdir $(1)).in > $(DESTDIR)$(1) && chmod 644 $(DESTDIR)$(1)
+FILLED = $(LIBDIR)/pkgconfig/hrm.pc $(LIBDIR)/pkgconfig/libhrm.pc $(CMAKEDIR)/hrm-config.cmake $(CMAKEDIR)/hrm-config-version.cmake \
+    $(CMAKEDIR)/hrm-targets.cmake
 install: all lib
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR)
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 hrm.h $(DESTDIR)$(PREFIX)/include/hrm.h
 	install -m 755 $(B)/hrm $(DESTDIR)$(PREFIX)/bin/hrm
 	install -m 644 docs/hrm.1 $(DESTDIR)$(PREFIX)/share/man/man1/hrm.1
 	install -m 644 $(B)/libhrm.a $(DESTDIR)$(LIBDIR)/libhrm.a
-	install -m 755 $(B)/libhrm.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libhrm.so.$(VERSION)
-	ln -sf libhrm.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libhrm.so.$(ABI)
-	ln -sf libhrm.so.$(ABI) $(DESTDIR)$(LIBDIR)/libhrm.so
-	$(PKGCONFIG) hrm 'Hierarchical Reasoning Model in one C header' '$(VERSION)' '' > $(DESTDIR)$(LIBDIR)/pkgconfig/hrm.pc
-	$(PKGCONFIG) libhrm 'the same compiled, for programs that include hrm.h plainly' '$(VERSION)' '-L$${libdir} -lhrm ' > $(DESTDIR)$(LIBDIR)/pkgconfig/libhrm.pc
+	install -m 755 $(B)/$(SO_ALL) $(DESTDIR)$(LIBDIR)/$(SO_ALL)
+	ln -sf $(SO_ALL) $(DESTDIR)$(LIBDIR)/$(SO_ABI)
+	ln -sf $(SO_ABI) $(DESTDIR)$(LIBDIR)/$(SO)
+	$(foreach f,$(FILLED),$(call FILL,$(f)) &&) true
 	$(if $(MODEL),install -d $(DESTDIR)$(PREFIX)/share/hrm/models)
 	$(if $(MODEL),install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/hrm/models)
 	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
@@ -134,11 +152,25 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/hrm.h bin/hrm share/man/man1/hrm.1)
 	rm -f $(DESTDIR)$(PREFIX)/share/hrm/models/sudoku.safetensors
 	rmdir $(DESTDIR)$(PREFIX)/share/hrm/models $(DESTDIR)$(PREFIX)/share/hrm 2>/dev/null || true
-	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,pkgconfig/hrm.pc pkgconfig/libhrm.pc libhrm.a libhrm.so libhrm.so.$(ABI) libhrm.so.$(VERSION))
+	rm -f $(addprefix $(DESTDIR),$(FILLED) $(addprefix $(LIBDIR)/,libhrm.a $(SO) $(SO_ABI) $(SO_ALL)))
+	rmdir $(DESTDIR)$(CMAKEDIR) 2>/dev/null || true
+
+# All that git knows, in one archive: the same bytes from the same files. Made of an unpacked archive, all but what was built there.
+TAR       ?= $(firstword $(foreach t,gtar tar,$(shell command -v $(t) 2>/dev/null)))
+DIST      := hrm-$(VERSION)
+DIST_LIST  = if [ -e .git ]; then git ls-files; else find . -path ./build -prune -o -type f -print | sed 's|^\./||'; fi
+dist: | $(B)
+	@$(TAR) --version 2>/dev/null | grep -q GNU || { echo "make dist: GNU tar is needed; name it by TAR=" >&2; exit 1; }
+	$(DIST_LIST) | LC_ALL=C sort > $(B)/$(DIST).list
+	$(TAR) --create --format=ustar --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX,u-s --mtime=@$(or $(SOURCE_DATE_EPOCH),1767225600) \
+	    --transform='s|^|$(DIST)/|' --files-from=$(B)/$(DIST).list --file=$(B)/$(DIST).tar
+	gzip -9 -n -f $(B)/$(DIST).tar
+	@rm $(B)/$(DIST).list; echo $(B)/$(DIST).tar.gz
 
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test format-check bench lib asan ubsan tsan valgrind install uninstall clean
--include cuda.mk
--include bench.mk
+.PHONY: all demo tests test test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
+-include tools/cuda.mk
+-include tools/bench.mk
+-include examples/web/web.mk

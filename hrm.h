@@ -675,6 +675,7 @@ typedef struct hrm_run_outputs {
     hrm_real *target_q_continue; /* of runs that train, with halt_max_steps over 1; asked of others it is HRM_ERR_ARGUMENT */
     int32_t  *steps, *halted;
     int32_t  *predictions; /* [rows,T] arg max of the logits */
+    hrm_real *states;      /* [states,rows,P+T,D] the carry, z_H then z_L; the puzzle positions come first */
 } hrm_run_outputs;
 HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *outputs);
 
@@ -1971,6 +1972,9 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
         #include <immintrin.h>
     #elif defined(__aarch64__)
         #define HRM__NEON 1     /* the baseline there: no attribute needed */
+    #elif defined(__wasm_simd128__)
+        #define HRM__WASM 1     /* WebAssembly: floats by the plain path's vectors, bytes by products of pairs */
+        #include <wasm_simd128.h>
     #endif
 #endif
 
@@ -3689,9 +3693,10 @@ HRM__FAST_END
  *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by
  *   row
  *
- * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, elsewhere in floats, which are
- * exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a column lie
- * together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets qa + 128.
+ * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, in WebAssembly of 16 bits,
+ * elsewhere in floats, which are exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a
+ * column lie together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets
+ * qa + 128.
  *
  * bfloat16: with AVX-512 BF16 by products of pairs, two consecutive k of a column together, x rounded too; elsewhere weights
  * alone are, and become floats again block by block.
@@ -3799,6 +3804,7 @@ HRM__DISPATCH(hrm__bytes_out,
                const int32_t *offsets, size_t rows, size_t cols),
               (c, ldc, sums, row_scales, scales, offsets, rows, cols))
 
+#if !defined(HRM__WASM)
 HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part)
 {
     /* groups of four k of one panel -> [4 groups,nr], its `part`-th nr columns */
@@ -3845,6 +3851,7 @@ static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const
         }
     }
 }
+#endif
 HRM__FAST_END
 
 #if defined(HRM__X86)
@@ -3870,6 +3877,31 @@ static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row
         HRM__ROWS(HRM__VNNI_ADD)
     }
     HRM__ROWS(HRM__VNNI_STORE)
+}
+#endif
+
+#if defined(HRM__WASM)
+/* q [4] rows `row` apart, one panel -> sums [4,32]: four columns at a time. A vector holds four k of two columns; the sums of
+ * their first and their last two are added at the end. */
+#define HRM__WASM_ADD(r) \
+    a = wasm_v128_load64_splat(p + r * row); \
+    c##r = wasm_i32x4_add(c##r, wasm_i32x4_dot_i16x8(a, b0)); \
+    d##r = wasm_i32x4_add(d##r, wasm_i32x4_dot_i16x8(a, b1));
+#define HRM__WASM_STORE(r) \
+    wasm_v128_store(sums + r * HRM__BYTE_NR + j, wasm_i32x4_add(wasm_i32x4_shuffle(c##r, d##r, 0, 2, 4, 6), \
+                                                                wasm_i32x4_shuffle(c##r, d##r, 1, 3, 5, 7)));
+static void hrm__tile_wasm(int32_t *sums, const int16_t *q, size_t row, const int8_t *panel, size_t groups)
+{
+    for (size_t j = 0; j < HRM__BYTE_NR; j += 4) {
+        v128_t c0 = wasm_i32x4_splat(0), c1 = c0, c2 = c0, c3 = c0, d0 = c0, d1 = c0, d2 = c0, d3 = c0;
+        const int16_t *p = q;
+        const int8_t *at = panel + 4 * j;
+        for (size_t g = 0; g < groups; g++, at += 4 * HRM__BYTE_NR, p += 4) {
+            v128_t b0 = wasm_i16x8_load8x8(at), b1 = wasm_i16x8_load8x8(at + 8), a;
+            HRM__WASM_ADD(0) HRM__WASM_ADD(1) HRM__WASM_ADD(2) HRM__WASM_ADD(3)
+        }
+        HRM__WASM_STORE(0) HRM__WASM_STORE(1) HRM__WASM_STORE(2) HRM__WASM_STORE(3)
+    }
 }
 #endif
 
@@ -3979,27 +4011,39 @@ static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t l
 {
     hrm__bytes b;
     const size_t row = (K + 3) / 4 * 4;
-    const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
     size_t m0, m1, p0, p1;
     hrm__bytes_space s;
+#if !defined(HRM__WASM)
+    const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
+#endif
     hrm__bytes_scratch(K, scratch, &s);
     hrm__plan_bytes(N, K, (void *)(uintptr_t)packed, &b);
     hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
     for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
         size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
         for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K);
+#if defined(HRM__WASM)
+        int16_t *wide = (int16_t *)(void *)s.a; /* whatever fills the last tile is dropped */
+        for (size_t i = 0; i < rows * row; i++) wide[i] = s.q[i];
+#else
         if (vnni) memset(s.q + rows * row, 128, HRM__BYTE_MR * row); /* the rows that fill the last tile */
         else hrm__expand_rows(s.a, s.q, rows * row);
+#endif
         for (size_t p = p0; p < p1; p++) {
             const int8_t *panel = b.panels + p * HRM__BYTE_NR * 4 * b.groups;
             const size_t first = p * HRM__BYTE_NR;
-#if defined(HRM__X86)
+#if defined(HRM__WASM)
+            for (size_t i = 0; i < rows; i += 4) /* which divides HRM__BYTE_ROWS */
+                hrm__tile_wasm(s.sums + i * HRM__BYTE_NR, wide + i * row, row, panel, b.groups);
+#else
+    #if defined(HRM__X86)
             if (vnni)
                 for (size_t i = 0; i < rows; i += HRM__BYTE_MR)
                     hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
             else
-#endif
+    #endif
                 hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
+#endif
             hrm__bytes_out(c + m * ldc + first, ldc, s.sums, s.scales, b.scales + first, b.sums + first, rows,
                            N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR);
         }
@@ -5925,18 +5969,18 @@ static void hrm__init_params(const hrm_model *m, hrm_real *params)
     params[m->at.q_head_bias] = params[m->at.q_head_bias + 1] = -5; /* halting starts at "almost never" */
 }
 
-static double hrm__estimate(const hrm_dims *d, int batch)
+static double hrm__estimate(const hrm_dims *d, int batch, int train)
 {
     /* upper bound of any count of bytes below, in double: tells sizes that would overflow before they are computed */
-    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0,
-           row = 20 * D + 6 * I + d->heads + 64 + (d->mixer ? (6.0 * d->I_t + 4.0 * d->S) * (1 + D / d->S) : 0);
+    double rows = (double)batch * d->S, D = d->D, I = d->I, layers = 0, kept = d->states;
+    double row = 20 * D + 6 * I + d->heads + 64 + (d->mixer ? (6.0 * d->I_t + 4.0 * d->S) * (1 + D / d->S) : 0);
     for (int net = 0; net < d->nets; net++) layers += d->layers[net];
-    layers += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows + d->states;
+    if (train) kept += d->kept.blocks + d->kept.slots + d->kept.outs + d->kept.flows;
     double thread = (HRM_CHUNK_ROWS + HRM_BLOCK_ROWS + (double)d->S) * row + 8 * ((double)d->S + 64) * (D + 192) +
                     2.0 * (double)hrm__gemm_scratch();
-    return 4 * (double)sizeof(hrm_real) *
-           ((layers + 4) * (rows + d->S) * row + d->threads * thread +
-            (layers + 8) * (8 * D * D + 6 * D * I + 6.0 * d->S * d->I_t) + (rows + 4 * D) * d->V + D * d->S +
+    return 2 * (double)sizeof(hrm_real) *
+           ((layers + kept + 4) * (rows + d->S) * row + d->threads * thread +
+            (2 * layers + 8) * (8 * D * D + 6 * D * I + 6.0 * d->S * d->I_t) + (rows + 4 * D) * d->V + D * d->S +
             (double)d->puzzle_ids * d->puzzle_ndim);
 }
 
@@ -6063,7 +6107,7 @@ static hrm_status hrm__model_create(hrm_model **out, const hrm_model_desc *desc,
     void *p;
     HRM__TRY(hrm__cpu_select());
     HRM__TRY(hrm__resolve(&resolved, &d));
-    if (hrm__estimate(&d, 1) > (double)(SIZE_MAX / 2))
+    if (hrm__estimate(&d, 1, 0) > (double)(SIZE_MAX / 2))
         return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
     HRM__TRY(hrm__alloc_zero(desc->allocator, &p, 1, sizeof(hrm_model), "model"));
     hrm_model *m = (hrm_model *)p;
@@ -6179,6 +6223,7 @@ HRM_API hrm_status hrm_model_tensor_write(hrm_model *m, int index, const hrm_rea
  * One ACT segment at a time. Which calls of the device table make a segment, its backward pass and an update stands in
  * hrm__segment, hrm__backward and hrm__update; everything else here moves data to and from them.
  */
+static hrm_dtype hrm__activation_dtype(const hrm_model *m);
 struct hrm_run {
     hrm_model *model;
     hrm_work   w;
@@ -6390,7 +6435,7 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     if (train == 3 && !hrm__puzzle_count(&m->d))
         return hrm__fail(HRM_ERR_ARGUMENT, "freeze_weights leaves nothing to learn: the model has no puzzle table "
                                            "(puzzle_emb_ndim 0)");
-    if (hrm__estimate(&m->d, rows) > (double)(SIZE_MAX / 2))
+    if (hrm__estimate(&m->d, rows, train > 0) > (double)(SIZE_MAX / 2))
         return hrm__fail(HRM_ERR_MEMORY, "a run of %d rows does not fit the address space", rows);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, 1, sizeof(hrm_run), "run"));
     hrm_run *run = (hrm_run *)p;
@@ -6818,6 +6863,26 @@ HRM_API hrm_status hrm_run_metrics(const hrm_run *run, hrm_metrics *metrics)
     return HRM_OK;
 }
 
+static hrm_status hrm__read_states(const hrm_run *run, hrm_real *values)
+{
+    /* What is narrower than a float lands behind the place of the last one and is widened from there, front to back: no value
+     * is written over one that is still to be read. */
+    const hrm_model *m = run->model;
+    const hrm_work *w = &run->w;
+    size_t n = (size_t)w->rows * (size_t)w->d.S * (size_t)w->d.D, element = run->activation;
+    for (int s = 0; s < w->d.states; s++, values += n) {
+        char *raw = (char *)values + n * (sizeof *values - element);
+        HRM__TRY(m->table->download(m->dev, raw, w->z[s], n * element));
+        for (size_t i = 0; element < sizeof *values && i < n; i += 128) {
+            unsigned char some[128 * sizeof *values];
+            size_t count = n - i < 128 ? n - i : 128;
+            memcpy(some, raw + i * element, count * element);
+            HRM__TRY(hrm_convert(values + i, sizeof *values == 4 ? HRM_F32 : HRM_F64, some, hrm__activation_dtype(m), count));
+        }
+    }
+    return HRM_OK;
+}
+
 HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
 {
     const hrm_device_table *t = run->model->table;
@@ -6835,6 +6900,7 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
     if (o->predictions) HRM__TRY(t->download(dev, o->predictions, w->predictions, n * T * sizeof *o->predictions));
     if (o->steps) HRM__TRY(t->download(dev, o->steps, w->steps, n * sizeof *o->steps));
     if (o->halted) HRM__TRY(t->download(dev, o->halted, w->halted, n * sizeof *o->halted));
+    if (o->states) HRM__TRY(hrm__read_states(run, o->states));
     if (o->target_q_continue) HRM__TRY(t->download(dev, o->target_q_continue, w->target_q, n * sizeof *o->target_q_continue));
     for (size_t i = 0; (o->q_halt || o->q_continue) && i < n; i += 64) {
         hrm_real some[128];
@@ -7691,7 +7757,7 @@ static hrm_status hrm__memory(hrm_memory *memory, const hrm_model_desc *desc, co
     if (batch < 1 || batch > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "batch is %d, expected 1 to %d", batch, 1 << 20);
     HRM__TRY(hrm__cpu_select());
     HRM__TRY(hrm__resolve(&m.desc, &m.d));
-    if (hrm__estimate(&m.d, batch) > (double)(SIZE_MAX / 2))
+    if (hrm__estimate(&m.d, batch, 1) > (double)(SIZE_MAX / 2))
         return hrm__fail(HRM_ERR_MEMORY, "a model of this size does not fit the address space");
     HRM__TRY(hrm__open_table(&table, &m.desc));
     m.count = hrm__plan_model(&m.d, &m.at, NULL);

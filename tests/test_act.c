@@ -194,6 +194,45 @@ static void check_carry(void)
     batch_free(&two);
 }
 
+/* The states that are read are those that the heads have read. */
+static void check_states(void)
+{
+    enum { ROWS = 2 };
+    hrm_model_desc d = small_desc();
+    hrm_model *model = model_with_q(d, 0.5, -0.5);
+    const hrm_model_desc *r = hrm_model_describe(model);
+    size_t D = (size_t)r->hidden_size, T = (size_t)r->seq_len, V = (size_t)r->vocab_size;
+    size_t P = ((size_t)r->puzzle_emb_ndim + D - 1) / D, S = P + T;
+    hrm_run *run = open_run(model, ROWS, 0, 0);
+    hrm_batch batch;
+    hrm_random random = hrm_random_make(8, 12);
+    batch_make(&batch, ROWS, r->seq_len);
+    batch_draw(&batch, r, &random);
+    hrm_real *head = (hrm_real *)malloc((V * D + ROWS * T * V + 2 * ROWS * S * D) * sizeof *head), *logits = head + V * D,
+             *z = logits + ROWS * T * V;
+    CHECK_OK(hrm_model_tensor_read(model, hrm_model_tensor_find(model, "inner.lm_head.weight"), head));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    hrm_run_outputs out;
+    memset(&out, 0, sizeof out);
+    out.logits = logits;
+    out.states = z;
+    CHECK_OK(hrm_run_read(run, &out));
+    double worst = 0, apart = 0;
+    for (size_t i = 0; i < ROWS * T * V; i++) {
+        const hrm_real *h = z + (i / (T * V) * S + P + i / V % T) * D, *w = head + i % V * D;
+        double sum = 0;
+        for (size_t k = 0; k < D; k++) sum += (double)h[k] * (double)w[k];
+        worst = fmax(worst, fabs(sum - (double)logits[i]));
+    }
+    for (size_t i = 0; i < ROWS * S * D; i++) apart = fmax(apart, fabs((double)z[i] - (double)z[ROWS * S * D + i]));
+    CHECK(worst < 1e-5, "the logits are %g off z_H times the head", worst);
+    CHECK(apart > 0.1, "z_H and z_L are the same");
+    free(head);
+    hrm_run_destroy(run);
+    hrm_model_destroy(model);
+    batch_free(&batch);
+}
+
 /* What is counted: rows that have just halted and have a label. */
 static void check_metrics(void)
 {
@@ -1383,6 +1422,7 @@ int main(void)
     check_exploration();
     check_carry();
     check_metrics();
+    check_states();
     check_trainer();
     check_resume();
     check_bad_values();

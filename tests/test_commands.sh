@@ -25,6 +25,21 @@ check $? "three boards in a file"
 "$hrm" solve sudoku checkpoint="$model" $good $good > "$dir/log" 2>&1
 [ "$(grep -c '^board [12]$' "$dir/log")" -eq 2 ]
 check $? "two boards as arguments"
+"$hrm" solve sudoku checkpoint="$model" "$dir/three.txt" 2>&1 | grep -E '^[0-9.] [0-9.] \| [0-9.] [0-9.]$' | tr -d ' |\n' | fold -w 16 > "$dir/drawn"
+"$hrm" solve sudoku checkpoint="$model" --lines "$dir/three.txt" > "$dir/lines" 2> "$dir/log"
+[ $? -le 1 ] && [ "$(wc -l < "$dir/lines")" -eq 3 ] && [ "$(cat "$dir/drawn")" = "$(cat "$dir/lines")" ]
+check $? "one answer a line, as they are drawn"
+"$hrm" solve sudoku checkpoint="$model" votes=3 --json < "$dir/three.txt" > "$dir/log" 2> "$dir/err"
+[ "$(grep -cE '^\{"puzzle": [123], "answer": "[1-4.]{16}", "valid": (true|false), "verdict": "[^"]*", "segments": [12], "halted": (true|false), "q_halt": -?[0-9.e+-]+, "q_continue": -?[0-9.e+-]+, "votes": 3, "agree": [123]\}$' "$dir/log")" -eq 3 ]
+check $? "one object a line"
+for i in 1 2 3 4 5 6 7 8 9; do for k in 1 2 3 4 5 6 7 8; do echo $good; done; done > "$dir/many.txt"
+"$hrm" solve sudoku checkpoint="$model" --lines "$dir/many.txt" > "$dir/log" 2> "$dir/err"
+[ "$(wc -l < "$dir/log")" -eq 72 ] && [ "$(sort -u "$dir/log")" = "$(head -n 1 "$dir/lines")" ]
+check $? "72 boards, more than are solved at once, one answer each"
+printf '%s\n12\n' $good > "$dir/broken.txt"
+"$hrm" solve sudoku checkpoint="$model" --lines "$dir/broken.txt" > "$dir/lines" 2> "$dir/log"
+[ $? -eq 1 ] && [ "$(wc -l < "$dir/lines")" -eq 1 ] && grep -q 'the puzzle has 2 cells' "$dir/log"
+check $? "answers of the boards before a broken one"
 printf '3 4|1 .\n2 .|4 .\n---+---\n. 2|3 .\n. .|2 4\n' | "$hrm" solve sudoku checkpoint="$model" > "$dir/log" 2>&1
 ! grep -q '^board' "$dir/log" && grep -q q_halt "$dir/log"
 check $? "one drawn board is one board"
@@ -132,12 +147,14 @@ check $? "what stands there before"
 if ${CC:-cc} -shared -fPIC "$dir/fail.c" -o "$dir/fail.so" -ldl > "$dir/log" 2>&1 && fail memory:1 info "$model"; then
     echo $good > "$dir/board.txt"
     every memory '\(memory\|allocate\)' solve sudoku threads=1 checkpoint="$model" "$dir/board.txt"
+    every memory '\(memory\|allocate\)' solve sudoku --json threads=1 checkpoint="$model" "$dir/board.txt"
     every memory '\(memory\|allocate\)' render "$dir/data" -o "$dir/at/old.png"
     for kind in memory rename fsync write; do
         case $kind in memory) text='\(memory\|allocate\)' ;; write) text='[Nn]o space' ;; *) text='[Ii]nput/output error' ;; esac
         every $kind "$text" convert "$model" "$dir/at/old.pt"
         every $kind "$text" convert "$model" "$dir/at/new.pt"
         [ $kind = memory ] || every $kind "$text" render "$dir/data" -o "$dir/at/old.png"
+        [ $kind = memory ] || every $kind "$text" render "$dir/data" -o "$dir/at/new.svg"
     done
 else
     echo "skipped: nothing can be preloaded here, calls that fail are not tried"

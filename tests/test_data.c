@@ -40,6 +40,7 @@ static int remove_file(const char *path) { return kept && strstr(path, "all__inp
 #undef remove
 #include "../tools/data_arc.c"
 #include "../tools/data_grid.c"
+#include "../tools/grid.c"
 #include "../tools/data_maze.c"
 #include "../tools/data_sudoku.c"
 #include "../tools/votes.h"
@@ -905,6 +906,19 @@ static void test_grid(void)
     }
     remove_tree("out");
     remove(in_dir("own/test.json"));
+    remove(in_dir("own/train.json"));
+
+    write_file("own/train.txt", "ab\nba\n->\naa\nbb\n\na -> b\n"); /* of several sizes: top left, padding around */
+    write_file("own/test.txt", "bab -> aba\n");
+    CHECK_RUN("grid --output-dir %s/out --source-dir %s/own", dir, dir);
+    static const int in8[] = {1, 2, 0, 2, 1, 0, 1, 0, 0, 0, 0, 0}, out8[] = {1, 1, 0, 2, 2, 0, 2, 0, 0, 0, 0, 0},
+                     in9[] = {2, 1, 2, 0, 0, 0}, out9[] = {1, 2, 1, 0, 0, 0};
+    check_rows("train", 2, 6, in8, out8, NULL);
+    check_rows("test", 1, 6, in9, out9, NULL);
+    check_text("out/vocabulary.json", "{\"rows\": 2, \"columns\": 3, \"least_rows\": 1, \"least_columns\": 1, "
+                                      "\"tokens\": [\"<pad>\", \"a\", \"b\"]}\n");
+    remove_tree("out");
+    remove(in_dir("own/test.txt"));
 
     static const struct { const char *name, *text, *message;
     } broken[] = {
@@ -912,8 +926,7 @@ static void test_grid(void)
         {"own/train.json", "[]", "train.json: no examples"},
         {"own/train.json", "[1]", "train.json:1: expected an object"},
         {"own/train.json", "[{\"input\": [1]}]", "train.json:1: the example has no \"output\""},
-        {"own/train.json", "[{\"input\": [1], \"output\": [1]},\n{\"input\": [1, 2], \"output\": [1, 2]}]",
-         "train.json:2: the input is 1 x 2, expected 1 x 1"},
+        {"own/train.json", "[{\"input\": [1, 2], \"output\": [1]}]", "train.json:1: the output is 1 x 1, expected 1 x 2"},
         {"own/train.json", "[{\"input\": [1], \"output\": [[1], [1]]}]", "train.json:1: the output is 2 x 1"},
         {"own/train.json", "[{\"input\": [[1, 2],\n[1]], \"output\": [[1], [1]]}]",
          "train.json:2: a row of 1 tokens, expected 2"},

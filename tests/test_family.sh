@@ -152,6 +152,7 @@ for line in '  mlp_norm: true' '    label_smoothing: 0.2' '    q_loss_weight: 0.
 logged run_fast train/grad_norm
 silent run_fast train/ponder_loss
 good "fast in full" info arch=fast
+check "its rows" grep -q 'memory to train, 384 rows a step' out
 check "its steps" grep -q 'steps  *8000  *arch=fast' out
 check "only fast sets training" test -z "$("$hrm" info arch=trm | grep -E '^  (optimizer|ema|lr|weight_decay|global_batch_size) ')"
 good "resumed in the middle" train arch=fast data_path=data $quick arch.H_cycles=2 arch.L_cycles=1 steps=6 log_interval=1 ema_from=2 checkpoint_path=run_part save_interval=1 seed=0

@@ -95,5 +95,40 @@ check $? "an example that is not there is a failure, and leaves no file"
 [ $? -eq 2 ]
 check $? "no data set is a mistake in usage"
 
+# shapes, which need no stb; and an answer forming
+"$B/hrm" plot "$dir/run" -o "$dir/c.svg" > "$dir/log" 2>&1 && "$B/hrm" render "$dir/data" -o "$dir/r.svg" > "$dir/log" 2>&1
+check $? "curves and boards as SVG"
+"$B/hrm" render --steps "$dir/data" checkpoint="$model" threads=1 -o "$dir/s.svg" > "$dir/log" 2>&1
+check $? "an answer forming, as SVG"
+says "s.svg: 3 frames, 2 segments" "its frames"
+grep -q "@keyframes" "$dir/s.svg"
+check $? "it moves"
+"$B/hrm" render --steps "$dir/data" checkpoint="$model" threads=1 -o "$dir/s.png" > "$dir/log" 2>&1
+[ $? -eq $expected ]
+check $? "an answer forming, as PNG"
+picture "$dir/s.png"
+if command -v xmllint > /dev/null; then
+    for f in c r s; do
+        xmllint --noout "$dir/$f.svg" > "$dir/log" 2>&1
+        check $? "$f.svg is XML"
+    done
+else
+    echo "skipped: no xmllint, SVG is checked by test_pictures alone"
+fi
+"$B/hrm" render --steps ....1.4.2...3... -o "$dir/none.svg" > "$dir/log" 2>&1
+[ $? -eq 2 ] && [ ! -e "$dir/none.svg" ]
+check $? "a board of 4 x 4 without a model is a mistake in usage"
+says "checkpoint=FILE is missing" "what is missing"
+if [ -e models/sudoku.safetensors ]; then
+    HRM_MODELS=models "$B/hrm" render --steps examples/extreme.txt threads=1 -o "$dir/e.svg" > "$dir/log" 2>&1
+    check $? "the board of the first minute, by the model that comes with hrm"
+fi
+"$B/hrm" render --steps "$dir/data" checkpoint="$model" votes=8 -o "$dir/none.svg" > "$dir/log" 2>&1
+[ $? -eq 2 ]
+check $? "votes are not shown"
+"$B/hrm" render --steps "$dir/data" checkpoint="$model" -o "$dir/none.gif" > "$dir/log" 2>&1
+[ $? -eq 2 ] && [ ! -e "$dir/none.gif" ] && [ "$(wc -l < "$dir/log")" -eq 1 ]
+check $? "a name that ends otherwise is a mistake in usage"
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

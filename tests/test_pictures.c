@@ -11,6 +11,7 @@ static int short_of_memory;
 #include "../tools/plot.c"
 #undef hrm_json_parse
 #include "../tools/render.c"
+#include "../tools/vocabulary.c"
 
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -47,9 +48,9 @@ static long inked(const canvas *c, int x0, int y0, int x1, int y1)
 static void test_shapes(void)
 {
     canvas c;
-    CHECK_FAILS(canvas_create(&c, 0, 5, CANVAS_WHITE), HRM_ERR_RANGE, "0 x 5");
-    CHECK_FAILS(canvas_create(&c, 5, 40000, CANVAS_WHITE), HRM_ERR_RANGE, "40000");
-    CHECK_OK(canvas_create(&c, 60, 40, CANVAS_WHITE));
+    CHECK_FAILS(canvas_create(&c, 1, 0, 5, CANVAS_WHITE), HRM_ERR_RANGE, "0 x 5");
+    CHECK_FAILS(canvas_create(&c, 1, 5, 40000, CANVAS_WHITE), HRM_ERR_RANGE, "40000");
+    CHECK_OK(canvas_create(&c, 1, 60, 40, CANVAS_WHITE));
     CHECK(inked(&c, 0, 0, 60, 40) == 0, "a new canvas has its background");
     canvas_rect(&c, 10, 5, 4, 3, CANVAS_BLUE);
     CHECK(inked(&c, 0, 0, 60, 40) == 12 && canvas_pixel(&c, 10, 5) == CANVAS_BLUE && canvas_pixel(&c, 13, 7) == CANVAS_BLUE &&
@@ -97,6 +98,18 @@ static void test_shapes(void)
     CHECK(left == 0, "the mask is empty between calls");
     canvas_destroy(&c);
     canvas_destroy(&c); /* twice is fine */
+    CHECK_OK(canvas_create(&c, 2, 60, 40, CANVAS_WHITE));
+    canvas_rect(&c, 10, 5, 4, 3, CANVAS_BLUE);
+    CHECK(c.width == 120 && c.height == 80 && inked(&c, 0, 0, 120, 80) == 8 * 6 && inked(&c, 20, 10, 28, 16) == 8 * 6,
+          "twice as many pixels each way");
+    canvas_line(&c, 5, 30.5, 55, 30.5, 3, CANVAS_BLACK);
+    CHECK(canvas_pixel(&c, 60, 58) == 0 && canvas_pixel(&c, 60, 63) == 0 && canvas_pixel(&c, 60, 57) == CANVAS_WHITE &&
+              canvas_pixel(&c, 60, 64) == CANVAS_WHITE,
+          "a line of thickness 3 covers six rows");
+    canvas_destroy(&c);
+    CHECK(canvas_scale_of("a/b.png", 3) == 3 && canvas_scale_of("b.SVG", 3) == CANVAS_SVG &&
+              canvas_scale_of("b.jpg", 3) == -1 && canvas_scale_of(".png", 3) == -1 && canvas_scale_of("svg", 3) == -1,
+          "a file's name tells what it is");
 }
 
 static void test_text(void)
@@ -107,7 +120,7 @@ static void test_text(void)
     int same = 0;
     for (int ch = ' '; ch <= '~'; ch++) {
         char text[2] = {(char)ch, 0};
-        CHECK_OK(canvas_create(&c, 60, 60, CANVAS_WHITE));
+        CHECK_OK(canvas_create(&c, 1, 60, 60, CANVAS_WHITE));
         canvas_text(&c, 10, 40, text, canvas_style_make(28, CANVAS_BLACK, CANVAS_LEFT));
         double width = canvas_text_width(text, 28);
         long all = inked(&c, 0, 0, 60, 60), in = inked(&c, 7, 4, 14 + (int)width, 52);
@@ -118,7 +131,7 @@ static void test_text(void)
         canvas_destroy(&c);
     }
     CHECK(same == 0, "%d pairs of characters look the same", same);
-    CHECK_OK(canvas_create(&c, 200, 60, CANVAS_WHITE));
+    CHECK_OK(canvas_create(&c, 1, 200, 60, CANVAS_WHITE));
     canvas_text(&c, 10, 40, "\x01\xff", canvas_style_make(20, CANVAS_BLACK, CANVAS_LEFT));
     long unknown = inked(&c, 0, 0, 200, 60);
     canvas_rect(&c, 0, 0, 200, 60, CANVAS_WHITE);
@@ -166,7 +179,7 @@ static void test_png(int many_colours)
     canvas c;
     char name[300];
     snprintf(name, sizeof name, "%s", own_path("picture.png"));
-    CHECK_OK(canvas_create(&c, 123, 45, CANVAS_PALE));
+    CHECK_OK(canvas_create(&c, 1, 123, 45, CANVAS_PALE));
     for (int i = 0; many_colours && i < 123 * 45; i++)
         canvas_rect(&c, i % 123, i / 123, 1, 1, (unsigned)(i * 7919)); /* more than a palette holds */
     canvas_text(&c, 10, 30, "PNG 123", canvas_style_make(16, CANVAS_VERMILION, CANVAS_LEFT));
@@ -243,6 +256,7 @@ static void test_sudoku_sheet(void)
         p[0] = picture_panel_make(PICTURE_SUDOKU, n, input, answer, label, "prediction");
         p[1] = picture_panel_make(PICTURE_SUDOKU, n, input, NULL, NULL, "puzzle");
         picture_sheet sheet = picture_sheet_make("Sudoku", p, 2, 2);
+        sheet.scale = 1;
         canvas c;
         int x0 = 0, y0 = 0, cell = p[0].cell;
         CHECK_OK(picture_sheet_draw(&c, &sheet));
@@ -289,6 +303,7 @@ static void test_maze_sheet(void)
     for (int k = 0; k < 4; k++) {
         picture_panel p = picture_panel_make(kinds[k], SIDE, input, answer, label, "maze");
         picture_sheet sheet = picture_sheet_make("Maze", &p, 1, 1);
+        sheet.scale = 1;
         canvas c;
         int x0 = 0, y0 = 0, cell = p.cell;
         CHECK_OK(picture_sheet_draw(&c, &sheet));
@@ -346,6 +361,7 @@ static void test_arc_sheet(void)
     p = picture_panel_arc(SIDE, answer, truth, "prediction");
     p.cell = 24;
     picture_sheet sheet = picture_sheet_make("ARC", &p, 1, 1);
+        sheet.scale = 1;
     canvas c;
     int x0 = 0, y0 = 0;
     CHECK_OK(picture_sheet_draw(&c, &sheet));
@@ -365,6 +381,82 @@ static void test_arc_sheet(void)
     canvas_destroy(&c);
     sheet.count = 0;
     CHECK_FAILS(picture_sheet_draw(&c, &sheet), HRM_ERR_ARGUMENT, "without any");
+}
+
+static void test_grid_sheet(void)
+{
+    /* 2 x 3 of a board that is 4 wide: what stands around it is not drawn */
+    static const char *const tokens[] = {"<pad>", "#", ".", "seven"};
+    static const int32_t input[12] = {1, 2, 2, 0, 2, 3, 2, 0, 0, 0, 0, 0}, truth[12] = {1, 3, 2, -100, 2, 3, -100, -100},
+                         answer[12] = {1, 2, 2, 3, 2, 3, 1, 3, 3, 3, 3, 3};
+    picture_panel p = picture_panel_grid(4, 2, 3, tokens, 4, input, answer, truth, "prediction");
+    picture_sheet sheet = picture_sheet_make("grid", &p, 1, 1);
+        sheet.scale = 1;
+    canvas c;
+    int x0 = 0, y0 = 0;
+    CHECK(picture__marks_of(&p) == 1u << PICTURE__TOKEN_WRONG, "the legend tells what is wrong");
+    CHECK_OK(picture_sheet_draw(&c, &sheet));
+    CHECK(find_first(&c, 0x909090, &x0, &y0), "a grid's border");
+    for (int i = 0; i < 6; i++) {
+        int y = i / 3, x = i % 3;
+        unsigned corner = canvas_pixel(&c, x0 + x * p.cell + 2, y0 + y * p.cell + 2);
+        unsigned expected = i == 1 ? PICTURE_WRONG : picture__token_colour(&p, answer[y * 4 + x]);
+        CHECK(corner == expected, "row %d, column %d is %06x, expected %06x", y, x, corner, expected);
+        CHECK(inked(&c, x0 + x * p.cell + 4, y0 + y * p.cell + 4, x0 + (x + 1) * p.cell - 4, y0 + (y + 1) * p.cell - 4) > 0,
+              "row %d, column %d has its token", y, x);
+    }
+    CHECK(picture__token_colour(&p, 2) == CANVAS_WHITE && picture__token_colour(&p, 1) != picture__token_colour(&p, 3),
+          "a blank is white, tokens differ");
+    CHECK(canvas_pixel(&c, x0 + 3 * p.cell + 4, y0 + 4) == CANVAS_WHITE, "no padding");
+    canvas_destroy(&c);
+    p.truth = NULL;
+    CHECK(picture__marks_of(&p) == 0, "nothing to compare with, nothing wrong");
+}
+
+static void test_captions(void)
+{
+    /* the boards of a sheet stand where they stood, whatever is written above and below them */
+    static const char *const captions[4][2] = {{"a", ""},
+                                               {"prediction after sixteen segments of the model in a folder far away",
+                                                "12 cells wrong, not valid, and more to say of it"},
+                                               {"averyveryverylongwordwithoutanyblankinitthatcannotbeparted", "b"},
+                                               {"b", "exact"}};
+    static const int32_t input[16] = {2, 1, 1, 5, 1, 5, 2, 1, 1, 2, 5, 1, 5, 1, 1, 2};
+    int lefts[2] = {0, 0}, across = 0;
+    for (int long_ones = 0; long_ones < 2; long_ones++) {
+        picture_panel p[4];
+        int x0 = 0, y0 = 0;
+        canvas c;
+        for (int k = 0; k < 4; k++) {
+            p[k] = picture_panel_make(PICTURE_SUDOKU, 4, input, NULL, NULL, long_ones ? captions[k][0] : "a");
+            snprintf(p[k].note, sizeof p[k].note, "%s", long_ones ? captions[k][1] : "b");
+        }
+        picture_sheet sheet = picture_sheet_make("t", p, 4, 2);
+        sheet.scale = 1;
+        CHECK_OK(picture_sheet_draw(&c, &sheet));
+        CHECK(find_first(&c, CANVAS_INK, &x0, &y0), "a board's border");
+        lefts[long_ones] = x0;
+        int wide = 4 * p[0].cell + 3, gap = 0;
+        while (x0 + wide + gap < c.width && canvas_pixel(&c, x0 + wide + gap, y0) != CANVAS_INK) gap++;
+        if (!long_ones) across = gap;
+        CHECK(gap == across && gap < 40, "the second board of the row begins at the same height, %d to the right, not %d", gap,
+              across);
+        CHECK(inked(&c, x0 + wide, 60, x0 + wide + gap, c.height - 60) == 0, "captions stay in their column");
+        int down = 0;
+        while (y0 + wide + down < c.height && canvas_pixel(&c, x0 + 40, y0 + wide + down) != CANVAS_INK) down++;
+        int second = y0 + wide + down;
+        while (second < c.height &&
+               (canvas_pixel(&c, x0, second) != CANVAS_INK || canvas_pixel(&c, x0, second + 60) != CANVAS_INK))
+            second++;
+        CHECK(second + wide < c.height && canvas_pixel(&c, x0 + wide + gap, second) == CANVAS_INK &&
+                  canvas_pixel(&c, x0 + wide + gap, second - 1) != CANVAS_INK,
+              "so do both of the second row");
+        canvas_destroy(&c);
+    }
+    CHECK(lefts[0] == lefts[1], "boards begin at %d and %d", lefts[0], lefts[1]);
+    CHECK(picture__wrap(NULL, 0, 0, "two words", 80, 2, canvas_style_make(11, 0, CANVAS_LEFT)) == 2 &&
+              picture__wrap(NULL, 0, 0, "", 80, 2, canvas_style_make(11, 0, CANVAS_LEFT)) == 0,
+          "a line more where one is not enough");
 }
 
 /* ---- judging ------------------------------------------------------------------------------------------------------------- */
@@ -557,6 +649,11 @@ char *tool_directory(char *path, const char *file)
     snprintf(path, TOOL_PATH, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
     return path;
 }
+int tool_exists(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0;
+}
 int tool_is_directory(const char *path)
 {
     struct stat s;
@@ -572,6 +669,40 @@ char *tool_read_text(const char *path, size_t *length)
     *length = map.size;
     hrm_file_map_close(&map);
     return text;
+}
+
+const char *tool_basename(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static int told_keys, told_cells;
+int render_solve(render_run *run)
+{
+    /* an answer in three segments: nothing, one cell too few and a given changed, the solution of the board in test_steps */
+    static const char *const boards[3] = {"0000000000000000", "3412123443212142", "3412123443212143"};
+    told_keys = run->num_keys, told_cells = run->cells;
+    if (run->num_keys && strcmp(run->keys[0], "halt=fail") == 0) return tool_error("it failed");
+    run->answers = (int32_t *)calloc((size_t)(6 * run->cells), sizeof *run->answers);
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < run->cells; i++) {
+            int32_t solved = boards[k][i % 16] - '0' + 1, before = k ? boards[k - 1][i % 16] - '0' + 1 : run->tokens[i];
+            run->answers[2 * k * run->cells + i] = run->task == SCORE_SUDOKU ? solved
+                                                   : k == 1 && i == 1        ? SCORE_PATH
+                                                                             : run->tokens[i];
+            run->answers[(2 * k + 1) * run->cells + i] = run->task == SCORE_SUDOKU ? before
+                                                         : k == 2 && i == 1        ? SCORE_PATH
+                                                                                   : run->tokens[i];
+        }
+        run->segments[k] = k + 1;
+        run->results[k].segments = k + 1;
+        run->results[k].q_halt = (float)k - 1;
+        run->results[k].halted = k == 2;
+    }
+    run->count = 3;
+    strcpy(run->model, "m.safetensors");
+    return TOOL_OK;
 }
 
 static int command(int (*run)(int, char **), const char *line, ...)
@@ -654,6 +785,9 @@ static void remove_data(const char *dir)
     }
 }
 
+static int well_formed(const char *text, size_t length);
+static char *whole_file(const char *path, size_t *length);
+
 static void test_render(void)
 {
     enum { COUNT = 6 };
@@ -692,11 +826,19 @@ static void test_render(void)
         answers[0] = answers[0] == 2 ? 3 : 2; /* the first example is wrong */
         write_data(dir, vocabs[t], cells, COUNT, inputs, labels, tasks[t] == SCORE_ARC);
         write_array(dir, "p.npy", HRM_I32, 2, COUNT, cells, answers);
+        char drawing[400];
+        size_t length;
+        snprintf(drawing, sizeof drawing, "%s/x.svg", dir);
+        CHECK(command(command_render, "render %s --predictions %s/p.npy -o %s", dir, dir, drawing) == TOOL_OK, "%s", said);
+        char *svg = whole_file(drawing, &length);
+        CHECK(svg && well_formed(svg, length) > 15 && !strstr(svg, "<style>"), "%s as SVG", score_task_name(tasks[t]));
+        free(svg);
+        (void)remove(drawing);
 #ifdef CANVAS_HAS_PNG
-        CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
-        CHECK(command(command_render, "render %s --count %d -o %s/x.png", dir, COUNT, dir) == TOOL_OK, "%s", said);
-        CHECK(command(command_render, "render %s --index 1 --count 2 --predictions %s/p.npy --task %s -o %s/y.png", dir, dir,
-                      score_task_name(tasks[t]), dir) == TOOL_OK,
+        CHECK(command(command_render, "render %s --scale 1 -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
+        CHECK(command(command_render, "render %s --scale 1 --count %d -o %s/x.png", dir, COUNT, dir) == TOOL_OK, "%s", said);
+        CHECK(command(command_render, "render %s --scale 1 --index 1 --count 2 --predictions %s/p.npy --task %s -o %s/y.png",
+                      dir, dir, score_task_name(tasks[t]), dir) == TOOL_OK,
               "%s", said);
         char path[400];
         hrm_file_map map;
@@ -753,14 +895,243 @@ static void test_render(void)
     }
     CHECK(command(command_render, "render") == TOOL_USAGE && strstr(said, "which data set"), "%s", said);
     CHECK(command(command_render, "render a") == TOOL_USAGE && strstr(said, "-o FILE.png"), "%s", said);
-    CHECK(command(command_render, "render a b -o c") == TOOL_USAGE && strstr(said, "\"b\""), "%s", said);
-    CHECK(command(command_render, "render a --indx 3 -o c") == TOOL_USAGE && strstr(said, "--indx"), "%s", said);
-    CHECK(command(command_render, "render a --index three -o c") == TOOL_USAGE && strstr(said, "three"), "%s", said);
-    CHECK(command(command_render, "render a --count 0 -o c") == TOOL_USAGE && strstr(said, "from 1"), "%s", said);
-    CHECK(command(command_render, "render a --task chess -o c") == TOOL_USAGE && strstr(said, "chess"), "%s", said);
+    CHECK(command(command_render, "render a b -o c.png") == TOOL_USAGE && strstr(said, "\"b\""), "%s", said);
+    CHECK(command(command_render, "render a --indx 3 -o c.png") == TOOL_USAGE && strstr(said, "--indx"), "%s", said);
+    CHECK(command(command_render, "render a --index three -o c.png") == TOOL_USAGE && strstr(said, "three"), "%s", said);
+    CHECK(command(command_render, "render a --count 0 -o c.png") == TOOL_USAGE && strstr(said, "from 1"), "%s", said);
+    static const uint8_t own_inputs[8] = {1, 2, 3, 0, 2, 2, 2, 2}, own_labels[8] = {3, 2, 1, 0, 1, 1, 1, 1};
+    write_data(dir, 5, 4, 2, own_inputs, own_labels, 1);
+    char vocabulary[400];
+    snprintf(vocabulary, sizeof vocabulary, "%s/vocabulary.json", dir);
+    CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "give --task"), "%s", said);
+    write_text(vocabulary, "{\"rows\": 1, \"columns\": 3, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"d\"]}");
+    CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "1 x 3, but the examples"),
+          "%s", said);
+    write_text(vocabulary, "{\"rows\": 1, \"columns\": 4, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"\"]}");
+    CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "a token that is no text"),
+          "%s", said);
+    write_text(vocabulary, "{\"rows\": 1, \"tokens\": []}");
+    CHECK(command(command_render, "render %s -o %s/x.png", dir, dir) == TOOL_ERROR && strstr(said, "columns"), "%s", said);
+#ifdef CANVAS_HAS_PNG
+    write_text(vocabulary, "{\"rows\": 1, \"columns\": 4, \"tokens\": [\"<pad>\", \"a\", \"b\", \"c\", \"d\"]}");
+    CHECK(command(command_render, "render %s --count 2 -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
+    (void)remove(vocabulary);
+    CHECK(command(command_render, "render %s --task grid -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
+#endif
+    (void)remove(vocabulary);
+    remove_data(dir);
+    CHECK(command(command_render, "render a --task chess -o c.png") == TOOL_USAGE && strstr(said, "chess"), "%s", said);
     CHECK(command(command_render, "render a -o") == TOOL_USAGE && strstr(said, "needs a value"), "%s", said);
     CHECK(command(command_render, "render no_such_folder -o c.png") == TOOL_ERROR && strstr(said, "no_such_folder"), "%s",
           said);
+}
+
+static int well_formed(const char *text, size_t length)
+{
+    /* every element is closed by its own name, or is empty; attributes are quoted */
+    char stack[16][16];
+    int depth = 0, elements = 0;
+    const char *p = text, *end = text + length;
+    while (p < end) {
+        if (*p++ != '<') continue;
+        int closing = *p == '/';
+        const char *name = p + closing, *stop = name;
+        while (stop < end && (*stop == '-' || (*stop >= '0' && *stop <= '9') || (*stop >= 'a' && *stop <= 'z'))) stop++;
+        size_t n = (size_t)(stop - name);
+        if (n == 0 || n > 15) return 0;
+        for (p = stop; p < end && *p != '>'; p++) {
+            if (*p == '<') return 0;
+            if (*p == '"')
+                while (++p < end && *p != '"')
+                    if (*p == '<' || *p == '>') return 0;
+        }
+        if (p == end) return 0;
+        if (closing) {
+            if (depth-- == 0 || strlen(stack[depth]) != n || memcmp(stack[depth], name, n) != 0) return 0;
+        } else if (p[-1] != '/') {
+            if (depth == 16) return 0;
+            memcpy(stack[depth], name, n);
+            stack[depth++][n] = 0;
+        }
+        elements++;
+    }
+    return depth == 0 ? elements : 0;
+}
+
+static long count_of(const char *text, const char *what)
+{
+    long n = 0;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++) n++;
+    return n;
+}
+
+static char *whole_file(const char *path, size_t *length)
+{
+    said[0] = 0;
+    char *text = tool_read_text(path, length);
+    CHECK(text != NULL, "%s: %s", path, said);
+    return text;
+}
+
+#ifdef CANVAS_HAS_PNG
+    #ifdef TEST_READS_PNG
+static unsigned char *part_of(const unsigned char *file, size_t palette, size_t palette_length, size_t data, size_t length,
+                              int width, int height, int skip)
+{
+    /* a frame as a picture of its own -> its pixels [height, width, 4]; checksums are not looked at */
+    unsigned char *png = (unsigned char *)calloc(1, palette_length + length + 100), *to = png;
+    int w, h, parts;
+    memcpy(to, file, 33), to += 33;
+    canvas__big_endian(png + 16, (size_t)width, 4);
+    canvas__big_endian(png + 20, (size_t)height, 4);
+    memcpy(to, file + palette, palette_length), to += palette_length;
+    canvas__big_endian(to, length - (size_t)skip, 4);
+    memcpy(to + 4, "IDAT", 4);
+    memcpy(to + 8, file + data + skip, length - (size_t)skip), to += 12 + length - (size_t)skip;
+    memcpy(to, "\0\0\0\0IEND", 8), to += 12;
+    unsigned char *pixels = stbi_load_from_memory(png, (int)(to - png), &w, &h, &parts, 4);
+    CHECK(pixels && w == width && h == height, "a frame of %d x %d can be read", width, height);
+    free(png);
+    return pixels;
+}
+    #endif
+
+static void check_animation(const char *path, const picture_story *story)
+{
+    /* chunks, checksums, order; and that each frame laid over those before is what is drawn */
+    size_t length, at = 8, palette = 0, palette_length = 0;
+    unsigned char *file = (unsigned char *)whole_file(path, &length);
+    uint32_t frames = 0, seen = 0, sequence = 0;
+    int x = 0, y = 0, width = 0, height = 0, delay = 0, last = 0, first_delay = 0;
+    canvas shown;
+    CHECK_OK(picture_story_draw(&shown, story, 0));
+    while (file && at + 12 <= length) {
+        size_t n = big_endian(file + at);
+        const unsigned char *name = file + at + 4, *data = file + at + 8;
+        if (n > length - at - 12) break;
+        CHECK(crc(name, n + 4) == big_endian(data + n), "the checksum of %.4s", (const char *)name);
+        if (memcmp(name, "PLTE", 4) == 0) palette = at;
+        if (memcmp(name, "PLTE", 4) == 0 || memcmp(name, "tRNS", 4) == 0) palette_length += n + 12;
+        if (memcmp(name, "acTL", 4) == 0) {
+            frames = big_endian(data);
+            CHECK(big_endian(data + 4) == 0, "it goes on for ever");
+        }
+        if (memcmp(name, "fcTL", 4) == 0) {
+            CHECK(big_endian(data) == sequence++, "frames are in order");
+            width = (int)big_endian(data + 4), height = (int)big_endian(data + 8);
+            x = (int)big_endian(data + 12), y = (int)big_endian(data + 16);
+            CHECK(x + width <= shown.width && y + height <= shown.height && width > 0 && height > 0, "a part of the picture");
+            delay = data[20] << 8 | data[21];
+            if (!seen) first_delay = delay;
+            CHECK((data[22] << 8 | data[23]) == 1000 && data[24] == 0 && data[25] == (seen > 0), "it stays, in milliseconds");
+        }
+        int later = memcmp(name, "fdAT", 4) == 0;
+        if (later) CHECK(big_endian(data) == sequence++, "data are in order");
+        if (later || memcmp(name, "IDAT", 4) == 0) {
+            seen++;
+    #ifdef TEST_READS_PNG
+            unsigned char *part = part_of(file, palette, palette_length, at + 8, n, width, height, later ? 4 : 0);
+            canvas drawn;
+            CHECK_OK(picture_story_draw(&drawn, story, (int)seen - 1));
+            for (int i = 0; part && i < width * height; i++)
+                if (part[4 * i + 3])
+                    memcpy(shown.pixels + ((y + i / width) * shown.width + x + i % width) * 3, part + 4 * i, 3);
+            CHECK(memcmp(shown.pixels, drawn.pixels, (size_t)(shown.width * shown.height) * 3) == 0, "frame %u is as drawn",
+                  seen);
+            canvas_destroy(&drawn);
+            stbi_image_free(part);
+    #endif
+        }
+        last = memcmp(name, "IEND", 4) == 0;
+        at += n + 12;
+    }
+    CHECK(at == length && last && frames == (uint32_t)story->count && seen == frames, "%u of %u frames", seen, frames);
+    CHECK(delay > 2 * first_delay, "the last stays longer: %d ms after %d", delay, first_delay);
+    canvas_destroy(&shown);
+    (void)palette_length, (void)palette;
+    free(file);
+}
+#endif
+
+static void test_steps(void)
+{
+    static const char *const maze = "S #G \n  # #\n#   #\n  # #\n #   \n";
+    char dir[300], file[400];
+    size_t length;
+    snprintf(dir, sizeof dir, "%s", own_path("steps"));
+    (void)mkdir(dir, 0777);
+    CHECK(command(command_render, "render --steps 3.1.12..43..21.3 halt=adaptive -o %s/x.svg", dir) == TOOL_OK, "%s", said);
+    CHECK(told_keys == 1 && told_cells == 16, "%d keys, %d cells", told_keys, told_cells);
+    snprintf(file, sizeof file, "%s/x.svg", dir);
+    char *text = whole_file(file, &length);
+    int elements = text ? well_formed(text, length) : 0;
+    CHECK(elements > 40 && length < 30000, "%d elements in %zu bytes", elements, length);
+    if (text) {
+        CHECK(count_of(text, "@keyframes") >= 4 && count_of(text, "infinite") == 1 && strstr(text, "prefers-reduced-motion"),
+              "an animation");
+        CHECK(strstr(text, "fill=\"#fff\" d=\"M0 0h"), "a background of its own");
+        CHECK(count_of(text, "class=\"f2-3\"") > 0 && count_of(text, "class=\"f3-4\"") > 0 &&
+                  count_of(text, "class=\"f0-4\"") == 0,
+              "ranges of frames");
+        for (const char *use = text; (use = strstr(use, "href=\"#g")) != NULL; use++) { /* every glyph that is used is there */
+            char id[24];
+            snprintf(id, sizeof id, "<path id=\"g%d\"", atoi(use + 8));
+            CHECK(strstr(text, id) != NULL, "%s", id);
+        }
+    }
+    free(text);
+    (void)remove(file);
+    snprintf(file, sizeof file, "%s/m.txt", dir);
+    write_text(file, maze);
+    CHECK(command(command_render, "render --steps %s/m.txt checkpoint=m -o %s/m.svg", dir, dir) == TOOL_OK, "%s", said);
+    CHECK(told_cells == 25, "%d cells", told_cells);
+    (void)remove(file);
+    snprintf(file, sizeof file, "%s/m.svg", dir);
+    text = whole_file(file, &length);
+    CHECK(text && well_formed(text, length) > 30, "a maze");
+    free(text);
+    (void)remove(file);
+#ifdef CANVAS_HAS_PNG
+    /* the picture's own story again, to compare each frame with */
+    static const char *const boards[4] = {"3010120043002103", "0000000000000000", "3412123443212142", "3412123443212143"};
+    int32_t tokens[4][16];
+    picture_step steps[4];
+    picture_story story;
+    memset(steps, 0, sizeof steps);
+    memset(&story, 0, sizeof story);
+    for (int k = 0; k < 4; k++) {
+        for (int i = 0; i < 16; i++) tokens[k][i] = boards[k][i] - '0' + 1;
+        steps[k].segment = k, steps[k].answer = tokens[k], steps[k].before = k > 1 ? tokens[k - 1] : NULL;
+    }
+    story.board = picture_panel_make(PICTURE_SUDOKU, 4, tokens[0], NULL, NULL, "");
+    story.title = "t", story.subtitle = "s", story.verdict = "valid", story.steps = steps, story.count = 4, story.scale = 1;
+    snprintf(file, sizeof file, "%s/x.png", dir);
+    CHECK_OK(picture_story_save(&story, file));
+    check_animation(file, &story);
+    CHECK(command(command_render, "render --steps 3.1.12..43..21.3 -o %s/x.png", dir) == TOOL_OK, "%s", said);
+    (void)remove(file);
+    story.count = 1;
+    CHECK_FAILS(picture_story_save(&story, file), HRM_ERR_ARGUMENT, "1 frames");
+#endif
+    CHECK(command(command_render, "render --steps 3.1.12..43..21.3 halt=fail -o %s/x.svg", dir) == TOOL_ERROR &&
+              strstr(said, "it failed"),
+          "%s", said);
+    CHECK(command(command_render, "render --steps 3.1 -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "2 cells") == NULL, "%s",
+          said);
+    CHECK(command(command_render, "render --steps 5.1.12..43..21.3 -o %s/x.svg", dir) == TOOL_ERROR &&
+              strstr(said, "5, expected 1 to 4"),
+          "%s", said);
+    CHECK(command(command_render, "render --steps S### -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "0 goals"), "%s", said);
+    CHECK(command(command_render, "render --steps boards.txt -o %s/x.svg", dir) == TOOL_ERROR && strstr(said, "no such file"),
+          "%s", said);
+    CHECK(command(command_render, "render --steps a --count 2 -o c.svg") == TOOL_USAGE && strstr(said, "one board"), "%s",
+          said);
+    CHECK(command(command_render, "render a halt=full -o c.svg") == TOOL_USAGE && strstr(said, "--steps"), "%s", said);
+    CHECK(command(command_render, "render a -o c.jpg") == TOOL_USAGE && strstr(said, "c.jpg"), "%s", said);
+    CHECK(command(command_render, "render a --scale 9 -o c.png") == TOOL_USAGE && strstr(said, "1 to 8"), "%s", said);
+    CHECK(command(command_plot, "plot a -o c.gif") == TOOL_USAGE && strstr(said, "c.gif"), "%s", said);
+    CHECK(command(command_plot, "plot a --scale x") == TOOL_USAGE && strstr(said, "1 to 8"), "%s", said);
+    CHECK(rmdir(dir) == 0, "nothing is left");
 }
 
 static void test_axes(void)
@@ -814,7 +1185,7 @@ static void test_plot(void)
               strcmp(panels[0].names[1], "evaluation") == 0,
           "%d panels", count);
     canvas c;
-    CHECK_OK(plot_draw(&c, run, "run"));
+    CHECK_OK(plot_draw(&c, run, "run", 1));
     CHECK(inked(&c, 0, 0, c.width, c.height) > 5000, "a picture");
     long blue = 0, vermilion = 0;
     for (int y = 0; y < c.height; y++)
@@ -842,11 +1213,20 @@ static void test_plot(void)
     write_text(path, "");
     CHECK(command(command_plot, "plot %s", dir) == TOOL_ERROR && strstr(said, "has no line"), "%s", said);
     write_text(path, text);
+    CHECK(command(command_plot, "plot %s -o %s/c.svg", dir, dir) == TOOL_OK, "%s", said);
+    snprintf(path, sizeof path, "%s/c.svg", dir);
+    size_t length;
+    char *svg = whole_file(path, &length);
+    CHECK(svg && well_formed(svg, length) > 40 && strstr(svg, "stroke=\"#0072b2\"") && !strstr(svg, "<style>"),
+          "curves as SVG");
+    free(svg);
+    (void)remove(path);
+    snprintf(path, sizeof path, "%s/metrics.jsonl", dir);
 #ifdef CANVAS_HAS_PNG
     CHECK(command(command_plot, "plot %s", dir) == TOOL_OK, "%s", said);
     CHECK(strstr(said, "left out"), "%s", said);
-    CHECK(command(command_plot, "plot %s/ -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
-    CHECK(command(command_plot, "plot %s -o %s/y.png", path, dir) == TOOL_OK, "%s", said);
+    CHECK(command(command_plot, "plot %s/ --scale 1 -o %s/x.png", dir, dir) == TOOL_OK, "%s", said);
+    CHECK(command(command_plot, "plot %s --scale 1 -o %s/y.png", path, dir) == TOOL_OK, "%s", said);
     hrm_file_map map;
     char picture[400];
     snprintf(picture, sizeof picture, "%s/curves.png", dir);
@@ -872,11 +1252,14 @@ int main(void)
     test_sudoku_sheet();
     test_maze_sheet();
     test_arc_sheet();
+    test_grid_sheet();
+    test_captions();
     test_detection();
     test_sudoku_score();
     test_maze_score_exhaustively();
     test_maze_score();
     test_render();
+    test_steps();
     test_axes();
     test_plot();
     return test_summary();

@@ -1,9 +1,13 @@
-/* canvas.h - a small picture: rectangles, smooth lines and discs, text in a stroke font drawn here, and PNG files.
+/* canvas.h - a small picture: rectangles, smooth lines and discs, text in a stroke font drawn here; as PNG, animated or not,
+ * and as SVG.
  *
- * Lengths are in pixels, y points down, the centre of the first pixel is (0.5, 0.5). Nothing outside the picture is touched.
- * Smooth shapes are first gathered in a mask (the largest coverage wins, so the joints of a line do not darken) and then laid
- * over the picture once. PNG files are written by stb_image_write (Debian and Ubuntu: libstb-dev); without it, or with
- * HRM_NO_STB, everything else still builds and canvas_save says what to install.
+ * Lengths are in units, `scale` pixels each; y points down, the centre of the first unit is (0.5, 0.5). Nothing outside the
+ * picture is touched. Smooth shapes are first gathered in a mask (the largest coverage wins, so the joints of a line do not
+ * darken) and then laid over the picture once. With the scale CANVAS_SVG the same calls write the shapes down instead.
+ * Frames of an animation: canvas_show says which frames what follows is in. Pixels are of one frame, so the drawing is gone
+ * through once a frame; an SVG drawing holds all of them.
+ * PNG files are written by stb_image_write (Debian and Ubuntu: libstb-dev); without it, or with HRM_NO_STB, everything else
+ * still builds and canvas_save says what to install.
  */
 #ifndef HRM_TOOLS_CANVAS_H
 #define HRM_TOOLS_CANVAS_H
@@ -11,6 +15,7 @@
 #include "../hrm.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,11 +66,27 @@ static void canvas__free(void *p)
     #endif
 #endif
 
+/* A text that grows; `failed` stays when memory ran out. */
+typedef struct canvas__text { char *at; size_t length, room; int failed; } canvas__text;
+/* Of a path's "d": where it ends, in tenths of a unit. */
+typedef struct canvas__path { canvas__text text; long x, y; } canvas__path;
+
+enum { CANVAS_SVG = 0, CANVAS_SCALE = 2 /* sharp on today's screens */, CANVAS_MAX_SCALE = 8, CANVAS_FRAMES = 34 };
 typedef struct canvas {
-    int            width, height;
-    unsigned char *pixels; /* [height, width, 3] red, green, blue */
+    int            width, height; /* pixels; of an SVG drawing units */
+    int            scale;
+    unsigned char *pixels; /* [height, width, 3] red, green, blue; NULL of an SVG drawing */
     unsigned char *mask;   /* [height, width] coverage of the shape being gathered; all 0 between calls */
     int            x0, y0, x1, y1; /* what of the mask is in use */
+    int            frame, frames;  /* which of how many; 0 of 1 */
+    int            from, to;       /* frames that what is drawn now is in */
+    char           title[160];     /* read aloud in place of an SVG drawing */
+    canvas__text   drawn;
+    canvas__path   path;           /* being gathered */
+    double         radius;         /* its */
+    char           open[160];      /* the element that what comes next may go on with */
+    const char    *close;          /* how that ends */
+    unsigned char  glyphs[95], shown[CANVAS_FRAMES][CANVAS_FRAMES + 1]; /* in use: characters, and ranges of frames */
 } canvas;
 
 /* Colours are 0xRRGGBB. These are the eight of Okabe and Ito, told apart under every common colour blindness. */
@@ -75,8 +96,105 @@ enum {
     CANVAS_VERMILION = 0xD55E00, CANVAS_PURPLE = 0xCC79A7
 };
 
+/* ---- shapes as text ------------------------------------------------------------------------------------------------------ */
+
+static inline void canvas__append(canvas__text *t, const char *more)
+{
+    size_t n = strlen(more);
+    if (t->failed) return;
+    if (t->length + n + 1 > t->room) {
+        size_t room = 2 * t->room + n + 4096;
+        char *at = (char *)realloc(t->at, room);
+        if (!at) t->failed = 1;
+        if (!at) return;
+        t->at = at;
+        t->room = room;
+    }
+    memcpy(t->at + t->length, more, n + 1);
+    t->length += n;
+}
+
+static inline int canvas__drawable(double x) { return x > -1e6 && x < 1e6; } /* no to what is no number too */
+static inline long canvas__tenths(double x) { return (long)floor(x * 10 + 0.5); }
+
+static inline void canvas__number(canvas__text *t, long tenths, const char *before)
+{
+    /* "12", "-.5"; `before` parts it from the number ahead where its sign does not */
+    char text[40];
+    long whole = labs(tenths) / 10, part = labs(tenths) % 10;
+    int n = snprintf(text, sizeof text, "%s%s", tenths < 0 && *before == ' ' ? "" : before, tenths < 0 ? "-" : "");
+    if (whole || !part) n += snprintf(text + n, sizeof text - (size_t)n, "%ld", whole);
+    if (part) (void)snprintf(text + n, sizeof text - (size_t)n, ".%ld", part);
+    canvas__append(t, text);
+}
+
+static inline void canvas__move(canvas__path *p, double x, double y)
+{
+    long tx = canvas__tenths(x), ty = canvas__tenths(y);
+    if (p->text.length && tx == p->x && ty == p->y) return;
+    canvas__number(&p->text, p->x = tx, "M");
+    canvas__number(&p->text, p->y = ty, " ");
+}
+
+static inline void canvas__line_to(canvas__path *p, double x, double y)
+{
+    long dx = canvas__tenths(x) - p->x, dy = canvas__tenths(y) - p->y;
+    if (!dy) canvas__number(&p->text, dx, "h"); /* a dot, where dx is 0 too: its round ends */
+    else if (!dx) canvas__number(&p->text, dy, "v");
+    else canvas__number(&p->text, dx, "l"), canvas__number(&p->text, dy, " ");
+    p->x += dx, p->y += dy;
+}
+
+static inline void canvas__colour(char text[8], unsigned colour)
+{
+    int twice = (colour >> 4 & 0x0F0F0F) == (colour & 0x0F0F0F);
+    if (twice) snprintf(text, 8, "#%x%x%x", colour >> 16 & 15, colour >> 8 & 15, colour & 15);
+    else snprintf(text, 8, "#%06x", colour & 0xFFFFFF);
+}
+
+static inline void canvas__element(canvas *c, const char *name, const char *attributes, const char *begin, const char *close)
+{
+    /* what comes next is inside <name attributes begin … close; it goes on where the same is open */
+    char open[160], shown[24] = "";
+    if (c->from > 0 || c->to < c->frames) {
+        c->shown[c->from][c->to] = 1;
+        snprintf(shown, sizeof shown, " class=\"f%d-%d\"", c->from, c->to);
+    }
+    snprintf(open, sizeof open, "<%s%s %s%s", name, shown, attributes, begin);
+    if (c->close && strcmp(open, c->open) == 0) return;
+    if (c->close) canvas__append(&c->drawn, c->close);
+    canvas__append(&c->drawn, open);
+    memcpy(c->open, open, sizeof open);
+    c->close = close;
+}
+
+static inline int canvas__hidden(const canvas *c) { return c->frame < c->from || c->frame >= c->to; }
+
+/* What follows is in the frames from..to-1. */
+static inline void canvas_show(canvas *c, int from, int to)
+{
+    c->from = from;
+    c->to = to;
+}
+
+/* ---- rectangles ---------------------------------------------------------------------------------------------------------- */
+
+static inline void canvas__rect_path(canvas *c, int x, int y, int width, int height, unsigned colour)
+{
+    char fill[8], text[96];
+    if (width <= 0 || height <= 0) return;
+    canvas__colour(fill, colour);
+    snprintf(text, sizeof text, "fill=\"%s\"", fill);
+    canvas__element(c, "path", text, " d=\"", "\"/>\n");
+    snprintf(text, sizeof text, "M%d %dh%dv%dh-%dz", x, y, width, height, width);
+    canvas__append(&c->drawn, text);
+}
+
 static inline void canvas_rect(canvas *c, int x, int y, int width, int height, unsigned colour)
 {
+    if (c->scale == CANVAS_SVG) canvas__rect_path(c, x, y, width, height, colour);
+    if (c->scale == CANVAS_SVG || canvas__hidden(c)) return;
+    x *= c->scale, y *= c->scale, width *= c->scale, height *= c->scale;
     int x1 = x + width < c->width ? x + width : c->width, y1 = y + height < c->height ? y + height : c->height;
     if (x < 0) x = 0;
     if (y < 0) y = 0;
@@ -96,31 +214,47 @@ static inline void canvas_frame(canvas *c, int x, int y, int width, int height, 
     canvas_rect(c, x + width - thickness, y, thickness, height, colour);
 }
 
-static inline hrm_status canvas_create(canvas *c, int width, int height, unsigned background)
-{
-    memset(c, 0, sizeof *c);
-    if (width < 1 || height < 1 || width > 32768 || height > 32768)
-        return hrm_error_set(HRM_ERR_RANGE, "a picture of %d x %d pixels: 1 to 32768 each way is possible", width, height);
-    size_t n = (size_t)width * (size_t)height;
-    c->pixels = n <= ((size_t)-1) / 4 ? (unsigned char *)malloc(n * 3) : NULL;
-    c->mask = c->pixels ? (unsigned char *)calloc(n, 1) : NULL;
-    if (!c->mask) {
-        free(c->pixels);
-        c->pixels = NULL;
-        return hrm_error_set(HRM_ERR_MEMORY, "no memory for a picture of %d x %d pixels", width, height);
-    }
-    c->width = c->x1 = width;
-    c->height = c->y1 = height;
-    c->x1 = c->y1 = 0;
-    canvas_rect(c, 0, 0, width, height, background);
-    return HRM_OK;
-}
-
 static inline void canvas_destroy(canvas *c)
 {
     free(c->pixels);
     free(c->mask);
+    free(c->drawn.at);
+    free(c->path.text.at);
     memset(c, 0, sizeof *c);
+}
+
+/* `width` x `height` units at `scale` pixels each, or CANVAS_SVG: frame `frame` of `frames`, or all of them. */
+static inline hrm_status canvas_create_frame(canvas *c, int scale, int width, int height, unsigned background, int frame,
+                                             int frames)
+{
+    int pixels = scale == CANVAS_SVG ? 1 : scale, most = 32768 / pixels;
+    memset(c, 0, sizeof *c);
+    if (width < 1 || height < 1 || width > most || height > most || (double)width * height * pixels * pixels > 5e8)
+        return hrm_error_set(HRM_ERR_RANGE, "a picture of %.0f x %.0f pixels: 1 to 32768 each way is possible, 5e8 in all",
+                             (double)width * pixels, (double)height * pixels);
+    c->scale = scale;
+    c->width = width * pixels;
+    c->height = height * pixels;
+    c->frame = frame;
+    c->frames = c->to = frames;
+    size_t n = (size_t)c->width * (size_t)c->height;
+    if (scale != CANVAS_SVG) {
+        c->pixels = (unsigned char *)malloc(n * 3);
+        c->mask = c->pixels ? (unsigned char *)calloc(n, 1) : NULL;
+        if (!c->mask) {
+            hrm_status status =
+                hrm_error_set(HRM_ERR_MEMORY, "no memory for a picture of %d x %d pixels", c->width, c->height);
+            canvas_destroy(c);
+            return status;
+        }
+    }
+    canvas_rect(c, 0, 0, width, height, background);
+    return HRM_OK;
+}
+
+static inline hrm_status canvas_create(canvas *c, int scale, int width, int height, unsigned background)
+{
+    return canvas_create_frame(c, scale, width, height, background, 0, 1);
 }
 
 static inline unsigned canvas_pixel(const canvas *c, int x, int y)
@@ -145,6 +279,15 @@ static inline unsigned canvas_mix(unsigned a, unsigned b, double t)
 static inline void canvas__gather(canvas *c, double ax, double ay, double bx, double by, double radius)
 {
     /* coverage of all points within `radius` of the segment a-b, a pixel counting by its centre's distance from the edge */
+    if (c->scale == CANVAS_SVG) {
+        if (!canvas__drawable(ax) || !canvas__drawable(ay) || !canvas__drawable(bx) || !canvas__drawable(by)) return;
+        canvas__move(&c->path, ax, ay);
+        canvas__line_to(&c->path, bx, by);
+        c->radius = radius;
+        return;
+    }
+    if (canvas__hidden(c)) return;
+    ax *= c->scale, ay *= c->scale, bx *= c->scale, by *= c->scale, radius *= c->scale;
     double lx = (ax < bx ? ax : bx) - radius - 1, ly = (ay < by ? ay : by) - radius - 1;
     double hx = (ax > bx ? ax : bx) + radius + 1, hy = (ay > by ? ay : by) + radius + 1;
     if (!(hx > 0 && hy > 0 && lx < c->width && ly < c->height)) return; /* also when a number is none */
@@ -174,8 +317,23 @@ static inline void canvas__gather(canvas *c, double ax, double ay, double bx, do
     if (y1 > c->y1) c->y1 = y1;
 }
 
+static inline void canvas__lay_path(canvas *c, unsigned colour, double opacity)
+{
+    char stroke[8], text[96], through[32] = "";
+    canvas__path *p = &c->path;
+    if (!p->text.length && !p->text.failed) return;
+    canvas__colour(stroke, colour);
+    if (opacity < 1) snprintf(through, sizeof through, " opacity=\"%g\"", opacity);
+    snprintf(text, sizeof text, "stroke=\"%s\" stroke-width=\"%.3g\"%s", stroke, 2 * c->radius, through);
+    canvas__element(c, "path", text, " d=\"", "\"/>\n");
+    if (p->text.at) canvas__append(&c->drawn, p->text.at);
+    c->drawn.failed |= p->text.failed;
+    p->text.length = 0;
+}
+
 static inline void canvas__lay(canvas *c, unsigned colour, double opacity)
 {
+    if (c->scale == CANVAS_SVG) canvas__lay_path(c, colour, opacity);
     for (int y = c->y0; y < c->y1; y++)
         for (int x = c->x0; x < c->x1; x++) {
             size_t at = (size_t)y * (size_t)c->width + (size_t)x;
@@ -196,8 +354,14 @@ static inline void canvas_line(canvas *c, double x0, double y0, double x1, doubl
 
 static inline void canvas_polyline(canvas *c, const double *xy, size_t n, double thickness, unsigned colour, double opacity)
 {
-    /* xy [n, 2]; a point that is not finite interrupts the line */
-    for (size_t i = 0; i + 1 < n; i++) canvas__gather(c, xy[2 * i], xy[2 * i + 1], xy[2 * i + 2], xy[2 * i + 3], thickness / 2);
+    /* xy [n, 2]; a point that is not finite interrupts the line. Written down, it leaves out points that lie on another */
+    size_t from = 0;
+    for (size_t i = 1; i < n; i++) {
+        double dx = fabs(xy[2 * i] - xy[2 * from]), dy = fabs(xy[2 * i + 1] - xy[2 * from + 1]);
+        if (c->scale == CANVAS_SVG && i + 1 < n && dx < 0.6 && dy < 0.6) continue;
+        canvas__gather(c, xy[2 * from], xy[2 * from + 1], xy[2 * i], xy[2 * i + 1], thickness / 2);
+        from = i;
+    }
     if (n == 1) canvas__gather(c, xy[0], xy[1], xy[0], xy[1], thickness / 2);
     canvas__lay(c, colour, opacity);
 }
@@ -284,7 +448,7 @@ enum { CANVAS__UNITS = 14, CANVAS__SPACE = 5 }; /* of the grid: a capital's heig
 
 typedef enum canvas_align { CANVAS_LEFT, CANVAS_CENTRE, CANVAS_RIGHT } canvas_align;
 typedef struct canvas_style {
-    double       size;   /* height of a capital, in pixels */
+    double       size;   /* height of a capital, in units */
     double       weight; /* thickness of the strokes as a part of it [0.13]; 0.2 is bold */
     unsigned     colour;
     canvas_align align;
@@ -308,19 +472,38 @@ static inline double canvas_text_width(const char *text, double size)
     return units * size / CANVAS__UNITS;
 }
 
-typedef struct canvas__pen { canvas *c; double x, y, scale, radius; int upwards; } canvas__pen;
+typedef struct canvas__pen {
+    canvas *c;
+    double x, y, scale, radius;
+    int upwards;
+    canvas__path *outline; /* not NULL: the glyph's strokes go there */
+} canvas__pen;
 
 static inline void canvas__stroke(canvas__pen *pen, double ax, double ay, double bx, double by)
 {
     double s = pen->scale;
     ay = 4 - ay, by = 4 - by;
+    if (pen->outline) {
+        canvas__move(pen->outline, ax, ay);
+        canvas__line_to(pen->outline, bx, by);
+        return;
+    }
     if (pen->upwards) canvas__gather(pen->c, pen->x + ay * s, pen->y - ax * s, pen->x + by * s, pen->y - bx * s, pen->radius);
     else canvas__gather(pen->c, pen->x + ax * s, pen->y + ay * s, pen->x + bx * s, pen->y + by * s, pen->radius);
 }
 
 static inline void canvas__curve(canvas__pen *pen, double ax, double ay, double qx, double qy, double bx, double by)
 {
-    int n = 4 + (int)(pen->scale * 3);
+    if (pen->outline) {
+        canvas__path *o = pen->outline;
+        canvas__move(o, ax, 4 - ay);
+        canvas__number(&o->text, canvas__tenths(qx), "Q");
+        canvas__number(&o->text, canvas__tenths(4 - qy), " ");
+        canvas__number(&o->text, o->x = canvas__tenths(bx), " ");
+        canvas__number(&o->text, o->y = canvas__tenths(4 - by), " ");
+        return;
+    }
+    int n = 4 + (int)(pen->scale * pen->c->scale * 3);
     double px = ax, py = ay;
     for (int i = 1; i <= n; i++) {
         double t = (double)i / n, u = 1 - t;
@@ -362,6 +545,35 @@ static inline void canvas__draw_glyph(canvas__pen *pen, const char *p)
     }
 }
 
+static inline void canvas__text_path(canvas *c, double x, double y, const char *text, const canvas__pen *pen, unsigned colour)
+{
+    /* a use of each glyph in the font's own units */
+    char stroke[8], attributes[120];
+    if (!canvas__drawable(x) || !canvas__drawable(y)) return;
+    canvas__colour(stroke, colour);
+    snprintf(attributes, sizeof attributes, "stroke=\"%s\" stroke-width=\"%.3g\" transform=\"scale(%.4g)%s\"", stroke,
+             2 * pen->radius / pen->scale, pen->scale, pen->upwards ? "rotate(-90)" : "");
+    canvas__element(c, "g", attributes, ">", "</g>\n");
+    x /= pen->scale, y /= pen->scale;
+    if (pen->upwards) {
+        double swap = x;
+        x = -y, y = swap;
+    }
+    for (const char *p = text; *p; p++) {
+        int n = (int)(canvas__glyph(*p) == canvas__glyph('?') ? '?' - ' ' : *p - ' ');
+        char use[40];
+        snprintf(use, sizeof use, "<use href=\"#g%d\"", n);
+        if (n > 0) {
+            c->glyphs[n] = 1;
+            canvas__append(&c->drawn, use);
+            canvas__number(&c->drawn, canvas__tenths(x), " x=\"");
+            canvas__number(&c->drawn, canvas__tenths(y), "\" y=\"");
+            canvas__append(&c->drawn, "\"/>");
+        }
+        x += canvas__digit(canvas__glyph(*p)[0]) + CANVAS__SPACE;
+    }
+}
+
 /* x, y: the base line's left end, middle or right end. Characters that the font lacks appear as question marks. */
 static inline void canvas_text(canvas *c, double x, double y, const char *text, canvas_style style)
 {
@@ -369,12 +581,17 @@ static inline void canvas_text(canvas *c, double x, double y, const char *text, 
                                                           : style.align == CANVAS_CENTRE ? 0.5
                                                                                          : 1);
     canvas__pen pen;
+    memset(&pen, 0, sizeof pen);
     pen.c = c;
     pen.scale = style.size / CANVAS__UNITS;
     pen.radius = style.size * (style.weight > 0 ? style.weight : 0.13) / 2;
     pen.upwards = style.upwards;
     pen.x = style.upwards ? x : x - shift;
     pen.y = style.upwards ? y + shift : y;
+    if (c->scale == CANVAS_SVG) {
+        if (*text) canvas__text_path(c, pen.x, pen.y, text, &pen, style.colour);
+        return;
+    }
     for (const char *p = text; *p; p++) {
         canvas__draw_glyph(&pen, canvas__glyph(*p));
         double step = (canvas__digit(canvas__glyph(*p)[0]) + CANVAS__SPACE) * pen.scale;
@@ -412,16 +629,18 @@ static inline int canvas__find(canvas__palette *p, unsigned colour, int add)
     return p->at[slot] - 1;
 }
 
-static inline int canvas__choose(canvas__palette *p, const canvas *c)
+static inline int canvas__choose(canvas__palette *p, const canvas *frames, int count)
 {
-    /* -> how many colours the palette has, 0: a palette would show */
-    for (int y = 0; y < c->height; y++)
-        for (int x = 0; x < c->width; x++) {
-            int n = canvas__find(p, canvas_pixel(c, x, y), 1);
-            if (n < 0) return 0;
-            p->uses[n]++;
-        }
-    int size = p->count < 256 ? p->count : 256;
+    /* -> how many colours the palette has, 0: a palette would show. In an animation it has one place more, for what stays. */
+    int most = count > 1 ? 255 : 256;
+    for (const canvas *c = frames; c < frames + count; c++)
+        for (int y = 0; y < c->height; y++)
+            for (int x = 0; x < c->width; x++) {
+                int n = canvas__find(p, canvas_pixel(c, x, y), 1);
+                if (n < 0) return 0;
+                p->uses[n]++;
+            }
+    int size = p->count < most ? p->count : most;
     for (int n = 0; n < p->count; n++) p->place[n] = -1;
     for (int k = 0; k < size; k++) { /* the most frequent ones */
         int best = -1;
@@ -441,23 +660,9 @@ static inline int canvas__choose(canvas__palette *p, const canvas *c)
             if (far < nearest) nearest = far, p->uses[n] = (unsigned)k;
         }
         if (p->place[n] >= 0) continue;
-        if (nearest > CANVAS__NEAR) return 0;
+        if (nearest > CANVAS__NEAR && count == 1) return 0;
         p->place[n] = (int)p->uses[n];
     }
-    return size;
-}
-
-static inline int canvas__index(const canvas *c, unsigned char *rows, unsigned colours[256])
-{
-    /* -> rows [height, 1 + width]: the filter (none), then the pixels' places in the palette; returns its size, 0: use none */
-    canvas__palette *p = (canvas__palette *)calloc(1, sizeof *p);
-    int size = p ? canvas__choose(p, c) : 0;
-    for (int y = 0; size && y < c->height; y++) {
-        *rows++ = 0;
-        for (int x = 0; x < c->width; x++) *rows++ = (unsigned char)p->place[canvas__find(p, canvas_pixel(c, x, y), 0)];
-    }
-    if (size) memcpy(colours, p->chosen, sizeof p->chosen);
-    free(p);
     return size;
 }
 
@@ -472,35 +677,101 @@ static inline void canvas__put(hrm_writer *writer, uint32_t *crc, const void *da
     (void)hrm_writer_write(writer, data, bytes);
 }
 
+static inline void canvas__big_endian(unsigned char *p, size_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++) p[i] = (unsigned char)(value >> 8 * (bytes - 1 - i));
+}
+
 static inline void canvas__chunk(hrm_writer *writer, const char *name, const unsigned char *data, size_t bytes)
 {
     uint32_t crc = 0xFFFFFFFFu, ignored = 0;
     unsigned char number[4];
-    for (int i = 0; i < 4; i++) number[i] = (unsigned char)(bytes >> (24 - 8 * i));
+    canvas__big_endian(number, bytes, 4);
     canvas__put(writer, &ignored, number, 4);
     canvas__put(writer, &crc, name, 4);
     canvas__put(writer, &crc, data, bytes);
-    for (int i = 0; i < 4; i++) number[i] = (unsigned char)(~crc >> (24 - 8 * i));
+    canvas__big_endian(number, ~crc, 4);
     canvas__put(writer, &ignored, number, 4);
 }
 
-static inline int canvas__write_indexed(hrm_writer *writer, const canvas *c, unsigned char *rows, const unsigned *colours,
-                                        int count)
+typedef struct canvas__part { int x, y, width, height; } canvas__part;
+
+static inline canvas__part canvas__difference(const canvas *a, const canvas *b)
 {
-    unsigned char header[13], palette[768];
-    int bytes = 0;
-    unsigned char *packed = stbi_zlib_compress(rows, (c->width + 1) * c->height, &bytes, 64);
-    if (!packed) return 0;
-    for (int i = 0; i < 4; i++)
-        header[i] = (unsigned char)(c->width >> (24 - 8 * i)), header[4 + i] = (unsigned char)(c->height >> (24 - 8 * i));
+    /* the rectangle outside of which two frames are equal; a pixel where they all are */
+    int x0 = a->width, y0 = a->height, x1 = 0, y1 = 0;
+    for (int y = 0; y < a->height; y++)
+        for (int x = 0; x < a->width; x++) {
+            if (canvas_pixel(a, x, y) == canvas_pixel(b, x, y)) continue;
+            if (x < x0) x0 = x;
+            if (x >= x1) x1 = x + 1;
+            if (y < y0) y0 = y;
+            y1 = y + 1;
+        }
+    canvas__part part = {x0, y0, x1 - x0, y1 - y0}, none = {0, 0, 1, 1};
+    return x1 > x0 ? part : none;
+}
+
+static inline int canvas__write_indexed(hrm_writer *writer, const canvas *frames, int count, const int *ms,
+                                        canvas__palette *p, int colours, unsigned char *rows)
+{
+    /* rows: room for a frame's, the filter (none) and the pixels' places in the palette. A later frame is the part that differs
+     * from the one before, and of that only the pixels that do: the others are clear. */
+    unsigned char header[26], palette[768], clear[256];
+    uint32_t sequence = 0;
+    canvas__big_endian(header, (size_t)frames->width, 4);
+    canvas__big_endian(header + 4, (size_t)frames->height, 4);
     header[8] = 8, header[9] = 3, header[10] = header[11] = header[12] = 0; /* 8 bits, palette */
-    for (int i = 0; i < 3 * count; i++) palette[i] = (unsigned char)(colours[i / 3] >> (16 - 8 * (i % 3)));
+    for (int i = 0; i < 3 * colours; i++) palette[i] = (unsigned char)(p->chosen[i / 3] >> (16 - 8 * (i % 3)));
     (void)hrm_writer_write(writer, "\x89PNG\r\n\x1a\n", 8);
-    canvas__chunk(writer, "IHDR", header, sizeof header);
-    canvas__chunk(writer, "PLTE", palette, (size_t)count * 3);
-    canvas__chunk(writer, "IDAT", packed, (size_t)bytes);
+    canvas__chunk(writer, "IHDR", header, 13);
+    if (count > 1) { /* for ever */
+        canvas__big_endian(header, (size_t)count, 4);
+        canvas__big_endian(header + 4, 0, 4);
+        canvas__chunk(writer, "acTL", header, 8);
+        for (int i = 0; i < 3; i++) palette[3 * colours + i] = 255;
+    }
+    canvas__chunk(writer, "PLTE", palette, (size_t)(colours + (count > 1)) * 3);
+    memset(clear, 255, sizeof clear);
+    clear[colours < 256 ? colours : 255] = 0;
+    if (count > 1) canvas__chunk(writer, "tRNS", clear, (size_t)colours + 1);
+    for (int k = 0; k < count; k++) {
+        const canvas *c = &frames[k], *before = k ? c - 1 : NULL;
+        canvas__part whole = {0, 0, c->width, c->height}, part = before ? canvas__difference(before, c) : whole;
+        unsigned char *row = rows;
+        int bytes = 0;
+        for (int y = part.y; y < part.y + part.height; y++) {
+            *row++ = 0;
+            for (int x = part.x; x < part.x + part.width; x++) {
+                unsigned colour = canvas_pixel(c, x, y);
+                int stays = before && canvas_pixel(before, x, y) == colour;
+                *row++ = (unsigned char)(stays ? colours : p->place[canvas__find(p, colour, 0)]);
+            }
+        }
+        unsigned char *packed = stbi_zlib_compress(rows, (part.width + 1) * part.height, &bytes, 64);
+        if (!packed) return 0;
+        if (count > 1) {
+            canvas__big_endian(header, sequence++, 4);
+            canvas__big_endian(header + 4, (size_t)part.width, 4);
+            canvas__big_endian(header + 8, (size_t)part.height, 4);
+            canvas__big_endian(header + 12, (size_t)part.x, 4);
+            canvas__big_endian(header + 16, (size_t)part.y, 4);
+            canvas__big_endian(header + 20, (size_t)ms[k], 2);
+            canvas__big_endian(header + 22, 1000, 2);
+            header[24] = 0, header[25] = k > 0; /* stays; laid over the one before */
+            canvas__chunk(writer, "fcTL", header, 26);
+        }
+        if (k > 0) {
+            packed = (unsigned char *)canvas__realloc(packed, (size_t)bytes + 4);
+            memmove(packed + 4, packed, (size_t)bytes);
+            canvas__big_endian(packed, sequence++, 4);
+            canvas__chunk(writer, "fdAT", packed, (size_t)bytes + 4);
+        } else {
+            canvas__chunk(writer, "IDAT", packed, (size_t)bytes);
+        }
+        canvas__free(packed);
+    }
     canvas__chunk(writer, "IEND", header, 0);
-    canvas__free(packed);
     return 1;
 }
 
@@ -510,23 +781,99 @@ static inline void canvas__to_writer(void *writer, void *data, int bytes)
 }
 #endif
 
-/* The picture as a PNG file, whole or not at all. */
-static inline hrm_status canvas_save(const canvas *c, const char *path)
+static inline void canvas__style(canvas__text *t, const canvas *c, const int *ms)
 {
+    /* every range of frames that occurs, as parts of the time that all take; who wants no motion sees the last frame */
+    char text[200];
+    double total = 0, at[CANVAS_FRAMES + 1];
+    for (int k = 0; k < c->frames; k++) at[k] = total, total += ms[k];
+    at[c->frames] = total;
+    snprintf(text, sizeof text, "<style>[class]{animation:%gs step-end infinite}", total / 1000);
+    canvas__append(t, text);
+    for (int from = 0; from < c->frames; from++)
+        for (int to = from + 1; to <= c->frames; to++) {
+            if (!c->shown[from][to]) continue;
+            snprintf(text, sizeof text, ".f%d-%d{animation-name:f%d-%d%s}@keyframes f%d-%d{", from, to, from, to,
+                     to < c->frames ? ";visibility:hidden" : "", from, to);
+            canvas__append(t, text);
+            if (from > 0) canvas__append(t, "0%{visibility:hidden}");
+            snprintf(text, sizeof text, "%.5g%%{visibility:visible}", 100 * at[from] / total);
+            canvas__append(t, text);
+            if (to < c->frames) snprintf(text, sizeof text, "%.5g%%{visibility:hidden}}", 100 * at[to] / total);
+            canvas__append(t, to < c->frames ? text : "}");
+        }
+    canvas__append(t, "@media(prefers-reduced-motion){[class]{animation:none}}</style>\n");
+}
+
+static inline hrm_status canvas__save_svg(const canvas *c, const int *ms, const char *path)
+{
+    char head[300], one[2] = "";
+    canvas__text t;
+    canvas__path glyph;
+    canvas__pen pen;
+    hrm_writer *writer;
+    memset(&t, 0, sizeof t);
+    memset(&glyph, 0, sizeof glyph);
+    memset(&pen, 0, sizeof pen);
+    pen.outline = &glyph;
+    snprintf(head, sizeof head, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+             "fill=\"none\" stroke-linecap=\"round\" stroke-linejoin=\"round\" role=\"img\">\n<title>", c->width, c->height,
+             c->width, c->height);
+    canvas__append(&t, head);
+    for (const char *p = c->title; *p; p++) {
+        one[0] = *p >= ' ' && *p <= '~' ? *p : '?';
+        canvas__append(&t, *p == '&' ? "&amp;" : *p == '<' ? "&lt;" : one);
+    }
+    canvas__append(&t, "</title>\n");
+    if (c->frames > 1) canvas__style(&t, c, ms);
+    canvas__append(&t, "<defs>");
+    for (int n = 0; n < 95; n++) {
+        if (!c->glyphs[n]) continue;
+        glyph.text.length = 0;
+        canvas__draw_glyph(&pen, canvas__font[n]);
+        snprintf(head, sizeof head, "<path id=\"g%d\" d=\"", n);
+        canvas__append(&t, head);
+        if (glyph.text.at) canvas__append(&t, glyph.text.at);
+        canvas__append(&t, "\"/>");
+    }
+    canvas__append(&t, "</defs>\n");
+    int failed = t.failed || glyph.text.failed || c->drawn.failed;
+    free(glyph.text.at);
+    hrm_status status = failed ? hrm_error_set(HRM_ERR_MEMORY, "%s: no memory for its shapes", path)
+                               : hrm_writer_open(&writer, path, NULL);
+    if (status == HRM_OK) { /* the writer keeps its first error for the commit */
+        (void)hrm_writer_write(writer, t.at, t.length);
+        (void)hrm_writer_write(writer, c->drawn.at, c->drawn.length);
+        if (c->close) (void)hrm_writer_write(writer, c->close, strlen(c->close));
+        (void)hrm_writer_write(writer, "</svg>\n", 7);
+        status = hrm_writer_commit(writer);
+    }
+    free(t.at);
+    return status;
+}
+
+/* Frames that are shown for ms [frames] milliseconds each, over and over, as a file, whole or not at all: `count` pictures of a
+ * size as PNG, or one SVG drawing of all frames. */
+static inline hrm_status canvas_save_frames(const canvas *frames, int count, const int *ms, const char *path)
+{
+    if (frames->scale == CANVAS_SVG) return canvas__save_svg(frames, ms, path);
 #ifdef CANVAS_HAS_PNG
-    unsigned colours[256];
+    const canvas *const c = frames;
     hrm_writer *writer;
     hrm_status status = hrm_writer_open(&writer, path, NULL);
     if (status != HRM_OK) return status;
     unsigned char *const rows = (unsigned char *)malloc((size_t)(c->width + 1) * (size_t)c->height);
+    canvas__palette *const palette = (canvas__palette *)calloc(1, sizeof *palette);
     volatile int done = 0;
     stbi_write_png_compression_level = 64; /* how far stb looks for repeats: drawings have many */
     if (rows && !setjmp(canvas__no_memory)) {
-        int count = canvas__index(c, rows, colours);
-        done = count ? canvas__write_indexed(writer, c, rows, colours, count)
-                     : stbi_write_png_to_func(canvas__to_writer, writer, c->width, c->height, 3, c->pixels, c->width * 3);
+        int colours = palette ? canvas__choose(palette, c, count) : 0;
+        if (colours) done = canvas__write_indexed(writer, c, count, ms, palette, colours, rows);
+        else if (count == 1)
+            done = stbi_write_png_to_func(canvas__to_writer, writer, c->width, c->height, 3, c->pixels, c->width * 3);
     }
     while (canvas__blocks.next != &canvas__blocks) canvas__free(canvas__blocks.next + 1); /* none, where it went well */
+    free(palette);
     free(rows);
     if (!done) {
         hrm_writer_abort(writer);
@@ -534,11 +881,24 @@ static inline hrm_status canvas_save(const canvas *c, const char *path)
     }
     return hrm_writer_commit(writer); /* reports what a write before it met */
 #else
-    (void)c;
+    (void)count;
     return hrm_error_set(HRM_ERR_UNSUPPORTED,
-                         "%s: built without PNG; install stb_image_write (Debian, Ubuntu: apt install libstb-dev) and rebuild",
+                         "%s: built without PNG; install stb_image_write (Debian, Ubuntu: apt install libstb-dev) and rebuild, "
+                         "or name a file that ends in .svg",
                          path);
 #endif
+}
+
+static inline hrm_status canvas_save(const canvas *c, const char *path) { return canvas_save_frames(c, 1, NULL, path); }
+
+/* The scale that a file's name asks for: `scale` of .png, CANVAS_SVG of .svg; -1: neither. */
+static inline int canvas_scale_of(const char *path, int scale)
+{
+    size_t n = strlen(path);
+    const char *end = n > 4 ? path + n - 4 : "";
+    return strcmp(end, ".png") == 0 || strcmp(end, ".PNG") == 0   ? scale
+           : strcmp(end, ".svg") == 0 || strcmp(end, ".SVG") == 0 ? CANVAS_SVG
+                                                                  : -1;
 }
 
 #endif

@@ -667,6 +667,10 @@ int config_parse(config *c, int argc, char **argv)
         } else if (!only_positional && strncmp(arg, "--config=", 9) == 0) {
         } else if (!only_positional && strcmp(arg, "--show-steps") == 0 && c->command == CONFIG_SOLVE) {
             c->show_steps = 1;
+        } else if (!only_positional && strcmp(arg, "--lines") == 0 && c->command == CONFIG_SOLVE) {
+            c->lines = 1;
+        } else if (!only_positional && strcmp(arg, "--json") == 0 && c->command == CONFIG_SOLVE) {
+            c->json = 1;
         } else if (!only_positional && arg[0] == '-' && arg[1] == '-') {
             return tool_usage("%s has no option \"%.80s\"; keys are given as KEY=VALUE", command_name(c->command), arg);
         } else if (!only_positional && config_is_key(arg)) {
@@ -746,7 +750,8 @@ static int apply_sets(config *c, hrm_arch arch, config_origin below, const char 
         if (strcmp(name, "batch_size") == 0) strcpy(name, "global_batch_size");
         while (strcmp(own_name(i), name) != 0) i++;
         if (keys[i].kind == CONFIG_KIND_FLAG) strcpy(value, strcmp(value, "1") == 0 ? "true" : "false");
-        if (c->command != CONFIG_TRAIN && !(keys[i].flags & CONFIG_ARCH)) continue; /* of training */
+        int trains = c->command == CONFIG_TRAIN || c->command == CONFIG_INFO;
+        if (!trains && !(keys[i].flags & CONFIG_ARCH)) continue;
         const config_raw *raw = &c->raw[i];
         if (raw->origin == CONFIG_BASE && below == CONFIG_NAMED && !same_value(raw->text, value))
             return tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", keys[i].name, value, where, raw->text,

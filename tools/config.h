@@ -163,6 +163,7 @@ typedef struct config {
     char     **positional; /* what is neither KEY=VALUE nor an option, in order: pointers into argv */
     int        num_positional;
     int        help, show_steps; /* --help, --show-steps */
+    int        lines, json;      /* --lines, --json */
     int        arch_is_file;     /* arch=NAME chose a file of --config */
 } config;
 #undef CONFIG__MEMBER

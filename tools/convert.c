@@ -1,5 +1,6 @@
 /* hrm convert SRC DST: between safetensors and PyTorch's zip. Tensors go from the mapped source straight into the new file. */
 #include "config.h"
+#include "grid.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -181,8 +182,11 @@ static int write_target(const conversion *v, const hrm_tensors *file, const hrm_
     const char *known = hrm_tensors_metadata(file, "step");
     snprintf(step, sizeof step, "%lld", (long long)tool_step_of(v->source));
     config_metadata(text, sizeof text, &desc);
-    const hrm_metadata metadata[3] = {{"format", "pt"}, {"hrm.config", text}, {"step", known ? known : step}};
-    size_t n = known || tool_step_of(v->source) >= 0 ? 3 : 2;
+    hrm_metadata metadata[4] = {{"format", "pt"}, {"hrm.config", text}};
+    size_t n = 2;
+    const char *vocabulary = hrm_tensors_metadata(file, GRID_VOCABULARY);
+    if (known || tool_step_of(v->source) >= 0) metadata[n].key = "step", metadata[n++].value = known ? known : step;
+    if (vocabulary) metadata[n].key = GRID_VOCABULARY, metadata[n++].value = vocabulary;
     return hrm_safetensors_save(v->target, tensors, count, metadata, n, v->dtype, NULL) == HRM_OK ? TOOL_OK : tool_failed();
 }
 

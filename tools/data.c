@@ -106,6 +106,14 @@ int32_t *data_table_find(data_table *t, uint64_t key, int *added)
     return &t->values[i];
 }
 
+int data_table_has(const data_table *t, uint64_t key)
+{
+    size_t i = (size_t)data_mix(key) & (t->room - 1);
+    if (key == 0) key = 1;
+    while (t->room && t->keys[i] && t->keys[i] != key) i = (i + 1) & (t->room - 1);
+    return t->room && t->keys[i];
+}
+
 void data_dihedral(uint8_t *out, const uint8_t *grid, int rows, int cols, int t)
 {
     int swap = t == 1 || t == 3 || t == 6 || t == 7, R = swap ? cols : rows, C = swap ? rows : cols;
@@ -441,9 +449,10 @@ int data_split_commit(data_split *s, int vocab_size, int64_t num_identifiers)
     }
     snprintf(text, sizeof text,
              "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %d, \"seq_len\": %d, "
-             "\"num_puzzle_identifiers\": %lld, \"total_groups\": %lld, \"mean_puzzle_examples\": %.17g, \"sets\": [\"all\"]}",
+             "\"num_puzzle_identifiers\": %lld, \"total_groups\": %lld, \"mean_puzzle_examples\": %.17g, "
+             "\"total_puzzles\": %lld, \"sets\": [\"all\"]}",
              vocab_size, s->seq_len, (long long)num_identifiers, (long long)s->groups,
-             (double)s->examples / (double)(s->puzzles ? s->puzzles : 1));
+             (double)s->examples / (double)(s->puzzles ? s->puzzles : 1), (long long)s->puzzles);
     if (status == TOOL_OK && (!tool_join(path, s->dir, "dataset.json") || tool_write_text(path, text, strlen(text)) != 0))
         status = TOOL_ERROR;
     if (status == TOOL_OK)
@@ -634,10 +643,12 @@ static const char data__help[] =
     "                       [--seed S]\n"
     "       hrm data grid   --output-dir DIR --source-dir DIR\n"
     "                       [--tokens characters|words]\n"
+    "       hrm data --list\n"
     "\n"
     "Builds a data set in the layout that training reads: DIR/{train,test}/. The same\n"
     "seed gives the same bytes, on every machine and with any number of threads. DIR\n"
-    "appears when the set is complete.\n"
+    "appears when the set is complete. --list names public data sets, their licences\n"
+    "and the commands that make such a data set of them.\n"
     "\n"
     "  --output-dir DIR      where to; a data set that is there is replaced\n"
     "  --source-dir DIR      sudoku, maze: train.csv and, if you have one, test.csv,\n"
@@ -675,14 +686,78 @@ static const char data__help[] =
     "  --seed S              [0; arc 42]\n"
     "  --threads N           [all processors]\n"
     "\n"
-    "grid reads pairs of equally sized grids or sequences of tokens, and writes what\n"
-    "it found to vocabulary.json.\n"
+    "grid reads pairs of grids or sequences of tokens, an output of the size of its\n"
+    "input, and writes what it found to vocabulary.json, which every checkpoint\n"
+    "trained on them carries. Examples of different sizes are padded to the largest;\n"
+    "nothing is learned from the padding, nor counted.\n"
     "  JSON: [{\"input\": G, \"output\": G, \"puzzle\": \"name\"}, ...]; G is a list of rows,\n"
     "        a list of tokens, or a text of characters with its rows on lines. Tokens\n"
     "        are numbers or texts; null in an output is not trained on. Examples of\n"
     "        one \"puzzle\", which may be left out, share a puzzle embedding.\n"
     "  text: a sequence is a line `input -> output`; a grid is its input's rows, a\n"
     "        line `->`, its output's rows, an empty line.\n";
+
+static const char data__sets[] =
+    "Public data sets, and the commands that turn their files into ours. docs/data.md\n"
+    "tells more; tools/fetch-data.sh is part of the sources.\n"
+    "\n"
+    "sudoku-extreme  3.8 M Sudokus for training, 423 k for testing, easy to hardest\n"
+    "  home     https://huggingface.co/datasets/sapientinc/sudoku-extreme\n"
+    "  licence  not stated\n"
+    "  fetch    tools/fetch-data.sh sudoku-extreme raw/sudoku-extreme\n"
+    "  build    hrm data sudoku --source-dir raw/sudoku-extreme --num-aug 1000\n"
+    "           --subsample-size 1000 --output-dir data/sudoku-extreme\n"
+    "\n"
+    "maze-hard  mazes of 30 x 30, 1000 for training and 1000 for testing\n"
+    "  home     https://huggingface.co/datasets/sapientinc/maze-30x30-hard-1k\n"
+    "  licence  not known to us: see its page\n"
+    "  fetch    tools/fetch-data.sh maze-hard raw/maze-hard\n"
+    "  build    hrm data maze --source-dir raw/maze-hard --output-dir data/maze-hard\n"
+    "\n"
+    "arc-agi-1  400 tasks for training and 400 for evaluation\n"
+    "  home     https://github.com/fchollet/ARC-AGI\n"
+    "  licence  Apache 2.0\n"
+    "  fetch    tools/fetch-data.sh arc-agi-1 raw/arc-agi-1\n"
+    "  build    hrm data arc --dataset-dirs raw/arc-agi-1/data raw/conceptarc/corpus\n"
+    "           --output-dir data/arc-agi-1\n"
+    "\n"
+    "arc-agi-2  1000 tasks for training and 120 for evaluation\n"
+    "  home     https://github.com/arcprize/ARC-AGI-2\n"
+    "  licence  Apache 2.0\n"
+    "  fetch    tools/fetch-data.sh arc-agi-2 raw/arc-agi-2\n"
+    "  build    hrm data arc --dataset-dirs raw/arc-agi-2/data\n"
+    "           --output-dir data/arc-agi-2\n"
+    "\n"
+    "conceptarc  160 tasks of 16 concepts, for training beside the others\n"
+    "  home     https://github.com/victorvikram/ConceptARC\n"
+    "  licence  MIT\n"
+    "  fetch    tools/fetch-data.sh conceptarc raw/conceptarc\n"
+    "  build    hrm data arc --dataset-dirs raw/conceptarc/corpus\n"
+    "           --output-dir data/conceptarc\n"
+    "\n"
+    "kaggle-1m  1 million easy Sudokus (quizzes,solutions)\n"
+    "  home     https://www.kaggle.com/datasets/bryanpark/sudoku\n"
+    "  licence  not known to us: see its page\n"
+    "  fetch    kaggle datasets download --unzip -p raw/kaggle-1m\n"
+    "           -d bryanpark/sudoku\n"
+    "  build    hrm data sudoku --source-dir raw/kaggle-1m/sudoku.csv\n"
+    "           --output-dir data/kaggle-1m\n"
+    "\n"
+    "kaggle-3m  3 million Sudokus with a rating (id,puzzle,solution,clues,difficulty)\n"
+    "  home     https://www.kaggle.com/datasets/radcliffe/\n"
+    "           3-million-sudoku-puzzles-with-ratings\n"
+    "  licence  not known to us: see its page\n"
+    "  fetch    kaggle datasets download --unzip -p raw/kaggle-3m\n"
+    "           -d radcliffe/3-million-sudoku-puzzles-with-ratings\n"
+    "  build    hrm data sudoku --source-dir raw/kaggle-3m/sudoku-3m.csv\n"
+    "           --output-dir data/kaggle-3m\n"
+    "\n"
+    "kaggle-9m  9 million Sudokus (puzzle,solution)\n"
+    "  home     https://www.kaggle.com/datasets/rohanrao/sudoku\n"
+    "  licence  not known to us: see its page\n"
+    "  fetch    kaggle datasets download --unzip -p raw/kaggle-9m -d rohanrao/sudoku\n"
+    "  build    hrm data sudoku --source-dir raw/kaggle-9m/sudoku.csv\n"
+    "           --output-dir data/kaggle-9m\n";
 
 typedef struct data__option { const char *name; int kinds; int64_t *number, low, high; const char **text; } data__option;
 
@@ -787,6 +862,7 @@ int command_data(int argc, char **argv)
             fputs(data__help, stdout);
             return TOOL_OK;
         }
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) return fputs(data__sets, stdout), TOOL_OK;
     int which = 0;
     if (argc < 2) return tool_usage("data: expected sudoku, maze, arc or grid (hrm data --help)");
     while (which < 4 && strcmp(names[which], argv[1]) != 0) which++;

@@ -75,6 +75,7 @@ typedef struct data_table { uint64_t *keys; int32_t *values; size_t room, count;
 int  data_table_open(data_table *t, size_t most);
 void data_table_close(data_table *t);
 int32_t *data_table_find(data_table *t, uint64_t key, int *added); /* its place; added: 1 and the value -1 when it is new */
+int  data_table_has(const data_table *t, uint64_t key);
 uint64_t data_hash(uint64_t hash, const void *bytes, size_t n);    /* FNV-1a; begin with DATA_HASH */
 uint64_t data_mix(uint64_t x);                                     /* spreads a hash over all bits */
 #define DATA_HASH 0xcbf29ce484222325u

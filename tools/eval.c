@@ -1,4 +1,5 @@
 #include "eval.h"
+#include "grid.h"
 #include "progress.h"
 
 #include <stdio.h>
@@ -259,6 +260,7 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
 
     memset(&e->metrics, 0, sizeof e->metrics);
     e->rules = score_make(info->vocab_size, info->seq_len);
+    if (e->own) e->rules.task = SCORE_NONE;
     e->voted = e->votes > 1 || e->start_noise > 0;
     if (e->votes < 1) e->votes = 1;
     int allowed = evaluation_check_votes(e->votes, e->start_noise, e->rules.task);
@@ -417,7 +419,10 @@ static int run(config *c)
     if (!*c->data_path)
         return tool_usage("eval: data_path=DIR is missing; no all_config.yaml beside %s names it", c->checkpoint);
     if (hrm_dataset_open(&data, c->data_path, "test", NULL) != HRM_OK) return tool_failed();
+    char said[300];
     status = evaluation_check_data(&stated, c->checkpoint, data, c->data_path);
+    if (status == TOOL_OK && grid_vocabulary_differs(said, c->checkpoint, c->data_path, &status))
+        status = tool_error("%s: %s in %s", c->data_path, said, c->checkpoint);
     if (status != TOOL_OK) {
         hrm_dataset_close(data);
         return status;
@@ -429,6 +434,7 @@ static int run(config *c)
     }
     memset(&e, 0, sizeof e);
     e.title = "eval";
+    e.own = grid_is_own(c->data_path);
     e.batch_size = evaluation_batch_size(c);
     e.adaptive = c->halt == 1;
     e.max_steps = c->max_steps ? (int)c->max_steps : hrm_model_describe(model)->halt_max_steps;

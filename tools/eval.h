@@ -9,6 +9,7 @@ typedef struct evaluation {
     const char *title;     /* of the progress bar */
     int         batch_size, adaptive, max_steps; /* 0: the library's defaults */
     int64_t     max_examples;                    /* 0: all */
+    int         own;       /* grids of one's own: their shapes mean nothing, no rules and no symmetries are known */
     int         votes;     /* copies of each puzzle, see votes.h; 0 or 1: the puzzle alone */
     vote_rule   vote;
     float       start_noise; /* with its seed, see hrm_solve_desc */

@@ -479,11 +479,11 @@ static const struct {
     {"data", command_data, "build a data set: Sudoku, mazes, ARC, or grids of your own"},
     {"train", command_train, "train a model on a data set, or go on with a run"},
     {"eval", command_eval, "measure a checkpoint on a data set's test split"},
-    {"solve", command_solve, "solve one puzzle: sudoku, maze or arc"},
+    {"solve", command_solve, "solve puzzles: sudoku, maze, arc, or grids of your own"},
     {"convert", command_convert, "turn a checkpoint into safetensors or a PyTorch file"},
     {"info", command_info, "show a checkpoint's configuration, or what arch=NAME takes"},
-    {"plot", command_plot, "draw a run's learning curves as PNG"},
-    {"render", command_render, "draw puzzles, answers and predictions as PNG"},
+    {"plot", command_plot, "draw a run's learning curves, as PNG or SVG"},
+    {"render", command_render, "draw puzzles, predictions, answers forming, as PNG or SVG"},
 };
 enum { COMMANDS = (int)(sizeof commands / sizeof commands[0]) };
 

@@ -1,6 +1,7 @@
 /* hrm info FILE: what a checkpoint holds. The tensors stay in the mapped file: nothing is loaded.
  * hrm info arch=NAME: what a model would be. Nothing is made. */
 #include "config.h"
+#include "grid.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -204,6 +205,19 @@ static void print_tensors(const hrm_tensors *file)
     print_count("parameters, trained", (double)sums[0]);
 }
 
+static void print_vocabulary(const hrm_tensors *file, const char *path)
+{
+    const char *text = hrm_tensors_metadata(file, GRID_VOCABULARY);
+    grid_vocabulary v;
+    if (!text || grid_vocabulary_parse(&v, text, strlen(text), path) != TOOL_OK) return;
+    printf("  %-24s  ", "grids");
+    if (v.least_rows < v.rows || v.least_cols < v.cols) printf("%d x %d to ", v.least_rows, v.least_cols);
+    printf("%d x %d of", v.rows, v.cols);
+    for (int32_t i = 1; i < v.count && i <= 20; i++) printf(" %s", v.tokens[i]);
+    printf("%s\n", v.count > 21 ? " ..." : "");
+    grid_vocabulary_close(&v);
+}
+
 static int print_info(const config *c, const char *path, const hrm_tensors *file, int seq_len)
 {
     hrm_model_desc desc, defaults = {0};
@@ -221,6 +235,7 @@ static int print_info(const config *c, const char *path, const hrm_tensors *file
     printf("  %-24s  %s\n", "configuration", from ? from : "none: no metadata, no file beside it");
     print_config(&desc, &who);
     print_dtypes(file);
+    print_vocabulary(file, path);
     if (step) printf("  %-24s  %s\n", "training step", step);
     else if (tool_step_of(path) >= 0) printf("  %-24s  %lld\n", "training step", (long long)tool_step_of(path));
     print_tensors(file);

@@ -9,11 +9,12 @@
 #include <string.h>
 
 static const char plot_help[] =
-    "usage: hrm plot RUN_DIR [-o FILE.png]\n\n"
+    "usage: hrm plot RUN_DIR [-o FILE.png|FILE.svg] [--scale N]\n\n"
     "Draws the learning curves of a run from RUN_DIR/metrics.jsonl (or from a .jsonl\n"
     "file given instead): losses, accuracies, segments, learning rate; training and\n"
     "evaluation in one panel.\n\n"
-    "  -o FILE.png    the picture [RUN_DIR/curves.png]\n";
+    "  -o FILE        the picture, .png or .svg [RUN_DIR/curves.png]\n"
+    "  --scale N      pixels a unit of length of a .png, 1 to 8 [2]\n";
 
 /* ---- curves ------------------------------------------------------------------------------------------------------------- */
 
@@ -389,7 +390,7 @@ static void plot_summary(const plot_run *run, char *text, size_t size)
     if (smooth) snprintf(text + used, size - used, "; pale: as logged, strong: moving average");
 }
 
-static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name)
+static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name, int scale)
 {
     plot_panel *panels = (plot_panel *)malloc(PLOT_PANELS * sizeof *panels);
     if (!panels) return hrm_error_set(HRM_ERR_MEMORY, "no memory to draw %s", name);
@@ -404,13 +405,14 @@ static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name)
     plot_axis ax = plot_axis_make(first, last, 5, 0);
     const int wide = PLOT_LEFT + PLOT_WIDTH + PLOT_RIGHT, high = PLOT_TOP + PLOT_HEIGHT + PLOT_BOTTOM;
     hrm_status status =
-        count ? canvas_create(c, columns * wide + 10, PLOT_HEAD + (count + columns - 1) / columns * high, CANVAS_WHITE)
+        count ? canvas_create(c, scale, columns * wide + 10, PLOT_HEAD + (count + columns - 1) / columns * high, CANVAS_WHITE)
               : hrm_error_set(HRM_ERR_FORMAT, "%s: nothing to draw", name);
     if (status == HRM_OK) {
         char text[160];
         canvas_style title = canvas_style_make(14, CANVAS_INK, CANVAS_LEFT);
         title.weight = 0.17;
         canvas_text(c, PLOT_LEFT, 40, name, title);
+        snprintf(c->title, sizeof c->title, "%.140s: learning curves", name);
         plot_summary(run, text, sizeof text);
         canvas_text(c, PLOT_LEFT, 64, text, canvas_style_make(10, CANVAS_GREY, CANVAS_LEFT));
     }
@@ -424,21 +426,27 @@ static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name)
 int command_plot(int argc, char **argv)
 {
     const char *source = NULL, *output = NULL;
+    int scale = CANVAS_SCALE;
     char metrics[TOOL_PATH], picture[TOOL_PATH], name[128];
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return fputs(plot_help, stdout), TOOL_OK;
         if (strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--output") == 0) {
             if (++i == argc) return tool_usage("plot: -o needs a file");
             output = argv[i];
+        } else if (strcmp(argv[i], "--scale") == 0) {
+            const char *value = ++i < argc ? argv[i] : "";
+            if (value[0] < '1' || value[0] > '0' + CANVAS_MAX_SCALE || value[1])
+                return tool_usage("plot: --scale is \"%s\", expected 1 to %d", value, CANVAS_MAX_SCALE);
+            scale = value[0] - '0';
         } else if (argv[i][0] == '-' && argv[i][1]) {
-            return tool_usage("plot: no option \"%s\"; there is -o FILE.png", argv[i]);
+            return tool_usage("plot: no option \"%s\"; there are -o FILE and --scale N", argv[i]);
         } else if (source) {
             return tool_usage("plot: one run at a time; there are \"%s\" and \"%s\"", source, argv[i]);
         } else {
             source = argv[i];
         }
     }
-    if (!source) return tool_usage("plot: which run? usage: hrm plot RUN_DIR [-o FILE.png]");
+    if (!source) return tool_usage("plot: which run? usage: hrm plot RUN_DIR [-o FILE]");
     int folder = tool_is_directory(source);
     if (!tool_join(metrics, folder ? source : ".", folder ? "metrics.jsonl" : source))
         return tool_usage("plot: the path %.60s is too long", source);
@@ -448,6 +456,8 @@ int command_plot(int argc, char **argv)
         output = tool_join(picture, folder ? source : parent, "curves.png");
         if (!output) return tool_usage("plot: the path %.60s is too long", source);
     }
+    scale = canvas_scale_of(output, scale);
+    if (scale < 0) return tool_usage("plot: %s: the picture's name ends in neither .png nor .svg", output);
     size_t length, end = strlen(source);
     char *text = tool_read_text(folder ? metrics : source, &length);
     if (!text) return TOOL_ERROR;
@@ -467,9 +477,9 @@ int command_plot(int argc, char **argv)
     size_t begin = end;
     while (begin > 0 && source[begin - 1] != '/') begin--;
     snprintf(name, sizeof name, "%.*s", (int)(end - begin < 100 ? end - begin : 100), source + begin);
-    if (status == HRM_OK) status = plot_draw(&c, run, name);
+    if (status == HRM_OK) status = plot_draw(&c, run, name, scale);
     if (status == HRM_OK) status = canvas_save(&c, output);
-    if (status == HRM_OK) printf("%s: %d x %d pixels\n", output, c.width, c.height);
+    if (status == HRM_OK) printf("%s: %d x %d%s\n", output, c.width, c.height, scale == CANVAS_SVG ? "" : " pixels");
     canvas_destroy(&c);
     for (int i = 0; run && i < run->count; i++) free(run->curves[i].xy);
     free(run);

@@ -158,4 +158,18 @@ static inline const char *score_text(const score *s, char *text, size_t size)
     return text;
 }
 
+/* Cells that differ from what was given, or have their digit twice in a row, column or box: is [side * side]. -> how many */
+static inline int score_clashes(const int32_t *input, const int32_t *board, int side, uint8_t *is)
+{
+    sudoku_shape shape;
+    int count = 0;
+    if (!sudoku_shape_make(&shape, side)) return 0;
+    for (int i = 0; i < shape.cells; i++) {
+        is[i] = input[i] >= 2 && board[i] != input[i];
+        for (int k = 0; k < shape.num_peers && board[i] >= 2; k++) is[i] |= board[shape.peers[i][k]] == board[i];
+        count += is[i];
+    }
+    return count;
+}
+
 #endif

@@ -1,14 +1,13 @@
-/* hrm solve sudoku|maze|arc: puzzles from the arguments, a file or standard input; the answers, and whether they hold. */
-#include "config.h"
-#include "eval.h"
+/* hrm solve sudoku|maze|arc|grid: puzzles from the arguments, a file or standard input; the answers, and whether they hold. */
+#include "solve.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum task { TASK_SUDOKU, TASK_MAZE, TASK_ARC } task;
-static const char *const task_names[] = {"sudoku", "maze", "arc"};
+typedef enum task { TASK_SUDOKU, TASK_MAZE, TASK_ARC, TASK_GRID } task;
+static const char *const task_names[] = {"sudoku", "maze", "arc", "grid"};
 static score_task score_of(task kind)
 {
     return kind == TASK_SUDOKU ? SCORE_SUDOKU : kind == TASK_MAZE ? SCORE_MAZE : SCORE_ARC;
@@ -190,20 +189,6 @@ static void crop(const int32_t *tokens, int *rows, int *columns)
     }
 }
 
-static int conflicts(const puzzle *p, const int32_t *tokens, uint8_t *is) /* is [cells] */
-{
-    /* -> how many cells differ from what was given, or have their digit twice in a row, column or box */
-    sudoku_shape shape;
-    int count = 0;
-    (void)sudoku_shape_make(&shape, p->side);
-    for (int i = 0; i < p->cells; i++) {
-        is[i] = p->tokens[i] >= 2 && tokens[i] != p->tokens[i];
-        for (int k = 0; k < shape.num_peers && tokens[i] >= 2; k++) is[i] |= tokens[shape.peers[i][k]] == tokens[i];
-        count += is[i];
-    }
-    return count;
-}
-
 static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
 {
     /* --show-steps without colours: a sign beside each digit, as show_puzzle tells */
@@ -211,7 +196,7 @@ static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
     static const char *const colours[] = {"\033[1m", "\033[36m", "\033[1;33m", "\033[31m"}, *const signs = "] *!";
     int box_rows = p->side == 9 ? 3 : 2, box_columns = p->side == 4 ? 2 : 3, signed_ = out->steps && !out->colour;
     uint8_t conflict[SUDOKU_MAX_CELLS];
-    (void)conflicts(p, tokens, conflict);
+    (void)score_clashes(p->tokens, tokens, p->side, conflict);
     for (int r = 0; r < p->side; r++) {
         for (int c = 0; r > 0 && r % box_rows == 0 && c < p->side; c++) {
             int first = c > 0 && c % box_columns == 0, last = c + 1 == p->side;
@@ -287,13 +272,6 @@ typedef struct show {
     double  began, slept;
 } show;
 
-static const char *q_text(char text[64], const hrm_solve_result *r, int halt_only, int digits)
-{
-    if (halt_only) snprintf(text, 64, "q_halt %.*f", digits, (double)r->q_halt);
-    else snprintf(text, 64, "q_halt %.*f, q_continue %.*f", digits, (double)r->q_halt, digits, (double)r->q_continue);
-    return text;
-}
-
 static void show_puzzle(show *s)
 {
     int givens = 0;
@@ -320,14 +298,15 @@ static void on_segment(void *user, int segment, int num_rows, const int32_t *row
     const puzzle *p = s->p;
     char q[64], name[32];
     uint8_t in_conflict[SUDOKU_MAX_CELLS];
-    int changed = 0, wrong = p->kind == TASK_SUDOKU ? conflicts(p, answers, in_conflict) : 0;
+    int changed = 0, wrong = p->kind == TASK_SUDOKU ? score_clashes(p->tokens, answers, p->side, in_conflict) : 0;
     if (num_rows < 1 || rows[0] != 0) return; /* of copies only the puzzle itself is shown */
     for (int i = 0; i < p->cells; i++) changed += answers[i] != (s->out.before ? s->before : p->tokens)[i];
     if (s->out.over) printf("\033[%dA\033[J", s->out.lines); /* the lines about segments stay above the board */
     s->out.lines = 0;
     snprintf(name, sizeof name, "segment %d:", segment);
     printf("%-12s%5.2f s, %s, %d %s", name, tool_seconds() - s->began - s->slept,
-           q_text(q, &results[0], s->halt_only, 2), changed, p->kind == TASK_SUDOKU && !s->out.before ? "filled" : "changed");
+           solve_q_text(q, &results[0], s->halt_only, 2), changed,
+           p->kind == TASK_SUDOKU && !s->out.before ? "filled" : "changed");
     if (wrong) printf(", %d clash", wrong);
     printf("%s\n", results[0].halted && !s->full ? ", halts" : "");
     draw(p, answers, &s->out);
@@ -376,42 +355,14 @@ static int judge(const puzzle *p, char verdict[160])
     return p->known ? same : rows > 0;
 }
 
-typedef struct copies { /* of a puzzle, solved side by side */
-    vote_copy        *symmetries;
-    int32_t          *puzzles, *answers, *ids;
-    hrm_solve_result *results;
-} copies;
-
-static int copies_open(copies *v, int n, int cells)
-{
-    size_t rows = (size_t)n, all = rows * (size_t)cells;
-    v->symmetries = (vote_copy *)calloc(rows, sizeof *v->symmetries);
-    v->puzzles = (int32_t *)calloc(all, sizeof *v->puzzles);
-    v->answers = (int32_t *)calloc(all, sizeof *v->answers);
-    v->ids = (int32_t *)calloc(rows, sizeof *v->ids);
-    v->results = (hrm_solve_result *)calloc(rows, sizeof *v->results);
-    if (v->symmetries && v->puzzles && v->answers && v->ids && v->results) return TOOL_OK;
-    return tool_error("no memory for %d copies of the puzzle", n);
-}
-
-static void copies_close(copies *v)
-{
-    free(v->symmetries);
-    free(v->puzzles);
-    free(v->answers);
-    free(v->ids);
-    free(v->results);
-}
-
 static int solve(const config *c, hrm_model *model, puzzle *p)
 {
-    hrm_solve_desc desc;
-    copies v;
+    hrm_solve_result result;
+    solve_rows rows;
     show shown;
     char verdict[160], q[64], votes[64] = "";
-    int n = (int)c->votes, winner, agree;
-    memset(&v, 0, sizeof v);
-    memset(&desc, 0, sizeof desc);
+    int agree;
+    memset(&rows, 0, sizeof rows);
     memset(&shown, 0, sizeof shown);
     shown.p = p;
     shown.halt_only = hrm_model_describe(model)->no_ACT_continue;
@@ -419,43 +370,109 @@ static int solve(const config *c, hrm_model *model, puzzle *p)
     shown.out.over = tool_terminal_codes(1);
     shown.out.colour = shown.out.over && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
     shown.out.steps = c->show_steps;
-    int status = copies_open(&v, n, p->cells);
-    if (status == TOOL_OK) votes_make(v.symmetries, n, score_of(p->kind), p->side, p->cells);
-    for (int k = 0; status == TOOL_OK && k < n; k++) {
-        vote_turn(&v.symmetries[k], p->tokens, v.puzzles + k * p->cells);
-        v.ids[k] = p->identifier;
-    }
-    desc.rows = n;
-    desc.copies = n;
-    desc.start_noise = (float)c->start_noise;
-    desc.noise_seed = (uint64_t)c->noise_seed;
-    desc.puzzle_identifiers = v.ids;
-    desc.max_steps = (int)c->max_steps;
-    desc.no_halting = c->halt == 0;
-    desc.results = v.results;
-    desc.on_segment = c->show_steps ? on_segment : NULL;
-    desc.user = &shown;
-    if (status == TOOL_OK && c->show_steps) show_puzzle(&shown);
-    if (status == TOOL_OK && hrm_solve(model, v.puzzles, v.answers, &desc) != HRM_OK) status = tool_failed();
-    if (status != TOOL_OK) {
-        copies_close(&v);
-        return status;
-    }
-    for (int k = 0; k < n; k++) vote_back(&v.symmetries[k], v.answers + k * p->cells, v.puzzles + k * p->cells);
-    winner = votes_count(v.puzzles, v.results, n, p->cells, (vote_rule)c->vote, &agree);
-    memcpy(p->answer, v.puzzles + winner * p->cells, (size_t)p->cells * sizeof *p->answer);
-    hrm_solve_result result = v.results[winner];
-    copies_close(&v);
-    if (n > 1) snprintf(votes, sizeof votes, ", %d of %d copies agree", agree, n);
+    rows.count = 1, rows.cells = p->cells, rows.side = p->side, rows.task = score_of(p->kind);
+    rows.tokens = p->tokens, rows.identifiers = &p->identifier;
+    rows.answers = p->answer, rows.results = &result, rows.agree = &agree;
+    rows.on_segment = c->show_steps ? on_segment : NULL;
+    rows.user = &shown;
+    if (c->show_steps) show_puzzle(&shown);
+    int status = solve_rows_run(c, model, &rows);
+    if (status != TOOL_OK) return status;
+    if (c->votes > 1) snprintf(votes, sizeof votes, ", %d of %d copies agree", agree, (int)c->votes);
     if (shown.out.over && shown.out.lines) printf("\033[%dA\033[J", shown.out.lines);
     shown.out.steps = 0;
     shown.out.before = NULL;
     draw(p, p->answer, &shown.out);
     int valid = judge(p, verdict);
     printf("%d segment%s, %s%s%s; %s\n", result.segments, result.segments == 1 ? "" : "s",
-           q_text(q, &result, shown.halt_only, 3), result.halted ? "" : " (did not halt by itself)", votes, verdict);
+           solve_q_text(q, &result, shown.halt_only, 3), result.halted ? "" : " (did not halt by itself)", votes, verdict);
     fflush(stdout); /* before what is said of the next board */
     return valid ? TOOL_OK : TOOL_ERROR;
+}
+
+/* ---- one answer a line, many puzzles at once ---------------------------------------------------------------------------- */
+typedef struct queue { /* of puzzles of one kind and size that are solved together */
+    puzzle    *puzzles;
+    solve_rows rows;
+    int32_t   *tokens, *ids;
+    int        room;
+    int64_t    told;
+} queue;
+
+static void queue_close(queue *q)
+{
+    free(q->puzzles);
+    free(q->tokens);
+    free(q->ids);
+    free(q->rows.answers);
+    free(q->rows.results);
+    free(q->rows.agree);
+}
+
+static int queue_open(queue *q, const config *c, const puzzle *p)
+{
+    size_t n = (size_t)(q->room = solve_rows_most(c, p->cells)), T = (size_t)p->cells;
+    q->puzzles = (puzzle *)calloc(n, sizeof *q->puzzles);
+    q->tokens = (int32_t *)calloc(n * T, sizeof *q->tokens);
+    q->ids = (int32_t *)calloc(n, sizeof *q->ids);
+    q->rows.answers = (int32_t *)calloc(n * T, sizeof *q->rows.answers);
+    q->rows.results = (hrm_solve_result *)calloc(n, sizeof *q->rows.results);
+    q->rows.agree = (int *)calloc(n, sizeof *q->rows.agree);
+    q->rows.cells = p->cells, q->rows.side = p->side, q->rows.task = score_of(p->kind);
+    q->rows.tokens = q->tokens, q->rows.identifiers = q->ids;
+    if (q->puzzles && q->tokens && q->ids && q->rows.answers && q->rows.results && q->rows.agree) return TOOL_OK;
+    return tool_error("no memory for %d puzzles", q->room);
+}
+
+static void answer_line(const puzzle *p)
+{
+    /* as the data sets have it: a Sudoku's digits, a maze's characters; an ARC grid as its task's file would */
+    int rows, columns;
+    if (p->kind == TASK_ARC) {
+        crop(p->answer, &rows, &columns);
+        printf("[");
+        for (int r = 0; r < rows; r++)
+            for (int i = 0; i < columns; i++)
+                printf("%s%d%s", i ? ", " : r ? ", [" : "[", p->answer[r * ARC_SIDE + i] - 2, i + 1 < columns ? "" : "]");
+        printf("]");
+    }
+    for (int i = 0; i < p->cells && p->kind != TASK_ARC; i++) {
+        int t = p->answer[i];
+        if (p->kind == TASK_MAZE) putchar(t >= 1 && t <= 5 ? "# SGo"[t - 1] : '?');
+        else putchar(t >= 2 && t <= p->side + 1 ? '0' + t - 1 : '.');
+    }
+}
+
+static int queue_flush(queue *q, const config *c, hrm_model *model, int *worst)
+{
+    /* solves what waits and tells it */
+    if (!q->rows.count) return TOOL_OK;
+    int status = solve_rows_run(c, model, &q->rows), halt_only = hrm_model_describe(model)->no_ACT_continue;
+    for (int i = 0; i < q->rows.count && status == TOOL_OK; i++) {
+        puzzle *p = &q->puzzles[i];
+        char verdict[160];
+        memcpy(p->answer, q->rows.answers + i * p->cells, (size_t)p->cells * sizeof *p->answer);
+        int valid = judge(p, verdict), unknown = p->kind == TASK_ARC && !p->known && valid;
+        if (!valid) *worst = TOOL_ERROR;
+        if (c->json) printf("{\"puzzle\": %lld, \"answer\": %s", (long long)++q->told, p->kind == TASK_ARC ? "" : "\"");
+        answer_line(p);
+        if (!c->json) printf("\n");
+        else if (p->kind != TASK_ARC) printf("\"");
+        if (c->json) solve_json_end(c, unknown ? -1 : valid, verdict, &q->rows.results[i], q->rows.agree[i], halt_only);
+    }
+    fflush(stdout);
+    q->rows.count = 0;
+    return status;
+}
+
+static int queue_add(queue *q, const config *c, hrm_model *model, const puzzle *p, int *worst)
+{
+    int status = q->room ? TOOL_OK : queue_open(q, c, p), i = q->rows.count;
+    if (status != TOOL_OK) return status;
+    memcpy(q->tokens + i * p->cells, p->tokens, (size_t)p->cells * sizeof *p->tokens);
+    q->ids[i] = p->identifier;
+    q->puzzles[i] = *p;
+    return ++q->rows.count == q->room ? queue_flush(q, c, model, worst) : TOOL_OK;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------------ */
@@ -512,7 +529,9 @@ static int solve_arc(config *c, puzzle *p, const char *text, size_t length, cons
     char where[TOOL_PATH];
     if (hrm_json_parse(&doc, text, length, file, NULL) != HRM_OK) return tool_failed();
     const hrm_json *root = hrm_json_root(doc), *test = hrm_json_get(root, "test");
-    int status = TOOL_OK, worst = TOOL_OK, number = 0;
+    int status = TOOL_OK, worst = TOOL_OK, number = 0, lines = c->lines || c->json;
+    queue q;
+    memset(&q, 0, sizeof q);
     if (!test || test->type != HRM_JSON_ARRAY || test->count == 0) status = tool_error("%s: no \"test\" pairs in it", file);
     if (status == TOOL_OK) status = arc_identifier(c, file, &p->identifier);
     for (const hrm_json *pair = status == TOOL_OK ? test->child : NULL; pair && status == TOOL_OK; pair = pair->next) {
@@ -520,9 +539,13 @@ static int solve_arc(config *c, puzzle *p, const char *text, size_t length, cons
         status = parse_arc(p, pair, where);
         if (status == TOOL_OK && !model) status = load(c, p, &model);
         if (status != TOOL_OK) break;
+        if (lines) status = queue_add(&q, c, model, p, &worst);
+        if (lines) continue;
         if (test->count > 1) printf("test %d of %zu\n", number, test->count);
         if (solve(c, model, p) != TOOL_OK) worst = TOOL_ERROR;
     }
+    if (lines && queue_flush(&q, c, model, &worst) != TOOL_OK) status = TOOL_ERROR;
+    queue_close(&q);
     hrm_model_destroy(model);
     hrm_json_close(doc);
     return status != TOOL_OK ? status : worst;
@@ -567,7 +590,10 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
 {
     hrm_model *model = NULL;
     char *rest = text;
-    int line = 1, first = 1, cells = 0, worst = TOOL_OK, status = TOOL_OK, number = 0;
+    int line = 1, first = 1, cells = 0, worst = TOOL_OK, status = TOOL_OK, number = 0, lines = c->lines || c->json;
+    queue q;
+    memset(&q, 0, sizeof q);
+    if (p->kind == TASK_GRID) return solve_grid(c, text, length, file);
     if (p->kind == TASK_ARC) return solve_arc(c, p, text, length, file);
     char *board = next_board(p->kind, &rest, &line, &first);
     if (!board) return p->kind == TASK_SUDOKU ? parse_sudoku(p, "", 1) : parse_maze(p, "");
@@ -582,11 +608,14 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
         next = next_board(p->kind, &rest, &line, &next_first);
         cells = p->cells;
         more |= next != NULL;
-        if (more) printf("%sboard %d\n", number ? "\n" : "", number + 1);
-        if (solve(c, model, p) != TOOL_OK) worst = TOOL_ERROR;
+        if (more && !lines) printf("%sboard %d\n", number ? "\n" : "", number + 1);
+        if (lines) status = queue_add(&q, c, model, p, &worst);
+        else if (solve(c, model, p) != TOOL_OK) worst = TOOL_ERROR;
         board = next;
         first = next_first;
     }
+    if (lines && queue_flush(&q, c, model, &worst) != TOOL_OK) status = TOOL_ERROR; /* those before a broken one too */
+    queue_close(&q);
     hrm_model_destroy(model);
     if (status == TOOL_OK && worst != TOOL_OK && c->votes == 1)
         tool_note("not solved; votes=8 takes what most of eight symmetric copies say");
@@ -597,6 +626,10 @@ static int is_file_name(task kind, const char *text)
 {
     /* something that no puzzle could be: a path, or letters that stand for no cell */
     if (kind == TASK_ARC) return *text != '{';
+    if (kind == TASK_GRID) { /* whose tokens may be anything */
+        const char *dot = strrchr(text, '.');
+        return dot && (strcmp(dot, ".txt") == 0 || strcmp(dot, ".json") == 0);
+    }
     for (const char *c = text; *c; c++)
         if (*c == '/' || *c == '\\' || (((*c | 32) >= 'a' && (*c | 32) <= 'z') && !(kind == TASK_MAZE && strchr("SGo", *c))))
             return 1;
@@ -645,11 +678,14 @@ static int run(config *c)
     int kind = -1;
     size_t length;
     const char *file;
-    for (int i = 0; i < 3 && c->num_positional > 0; i++)
+    for (int i = 0; i < 4 && c->num_positional > 0; i++)
         if (strcmp(c->positional[0], task_names[i]) == 0) kind = i;
     if (kind < 0)
-        return tool_usage("solve: expected sudoku, maze or arc%s%.60s", c->num_positional > 0 ? ", not " : " first",
+        return tool_usage("solve: expected sudoku, maze, arc or grid%s%.60s", c->num_positional > 0 ? ", not " : " first",
                           c->num_positional > 0 ? c->positional[0] : "");
+    if (c->lines + c->json + c->show_steps > 1)
+        return tool_usage("solve: %s and %s exclude each other", c->show_steps ? "--show-steps" : "--lines",
+                          c->json ? "--json" : "--lines");
     if (!*c->checkpoint && kind != TASK_SUDOKU)
         return tool_usage("solve: checkpoint=FILE is missing; a model comes with hrm for sudoku alone");
     for (int i = 1; i < c->num_positional; i++) {
@@ -674,8 +710,8 @@ static int run(config *c)
 
 static void print_usage(void)
 {
-    printf("usage: hrm solve sudoku|maze|arc [PUZZLE] [checkpoint=FILE] [--show-steps]\n"
-           "                 [KEY=VALUE…]\n\n"
+    printf("usage: hrm solve sudoku|maze|arc|grid [PUZZLE] [checkpoint=FILE] [--show-steps]\n"
+           "                 [--lines|--json] [KEY=VALUE…]\n\n"
            "PUZZLE is the puzzle itself, a file with it, or - for standard input, which is\n"
            "also read without it:\n"
            "  sudoku  81 cells (or 36, 16) with . or 0 for blanks; a board drawn with |\n"
@@ -684,10 +720,14 @@ static void print_usage(void)
            "          several boards of either: a line each, or an empty line between them\n"
            "  arc     a task's JSON file; its name finds the task's embedding through\n"
            "          data_path's identifiers.json\n"
+           "  grid    of a task of your own: text or JSON as hrm data grid takes it, the\n"
+           "          outputs may be missing; the checkpoint carries its vocabulary\n"
            "Without checkpoint=FILE a 9x9 Sudoku is solved by sudoku.safetensors, which\n"
            "comes with hrm: of the folder HRM_MODELS if that is set, else of models beside\n"
            "the folder hrm was built in, of share/hrm/models beside its bin, or of where it\n"
            "was built to be installed.\n"
+           "--lines prints one answer a line and nothing else, --json one object a line;\n"
+           "they solve many puzzles at a time.\n"
            "--show-steps draws the board after every segment: in place and in colours on a\n"
            "terminal (NO_COLOR is respected). The answer is checked by the task's rules; the\n"
            "exit status is 0 when it is valid, 1 when not.\n\n");

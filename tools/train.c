@@ -1,4 +1,5 @@
 #include "eval.h"
+#include "grid.h"
 #include "progress.h"
 #include "tensorboard.h"
 
@@ -14,6 +15,7 @@
 typedef struct train_run {
     config      *c;
     hrm_dataset *train, *test; /* test NULL: there is none */
+    char        *vocabulary;   /* vocabulary.json's text, for the checkpoints; NULL: none */
     hrm_model   *model;
     hrm_trainer *trainer;
     char         dir[TOOL_PATH], log_path[TOOL_PATH];
@@ -148,7 +150,7 @@ static void saved_values(train_run *r, saved_value values[SAVED_VALUES])
 static int save_state_as(train_run *r, const char *name)
 {
     saved_value values[SAVED_VALUES];
-    hrm_metadata more[SAVED_VALUES + 1];
+    hrm_metadata more[SAVED_VALUES + 2];
     char texts[SAVED_VALUES][40], step_text[24], path[TOOL_PATH];
     r->planned = r->total;
     saved_values(r, values);
@@ -162,7 +164,10 @@ static int save_state_as(train_run *r, const char *name)
     snprintf(step_text, sizeof step_text, "%lld", (long long)hrm_trainer_steps_done(r->trainer));
     more[SAVED_VALUES].key = "step";
     more[SAVED_VALUES].value = step_text;
-    if (hrm_trainer_save(r->trainer, path, more, SAVED_VALUES + 1) != HRM_OK) return tool_failed();
+    more[SAVED_VALUES + 1].key = GRID_VOCABULARY;
+    more[SAVED_VALUES + 1].value = r->vocabulary;
+    size_t n = SAVED_VALUES + (r->vocabulary ? 2 : 1);
+    if (hrm_trainer_save(r->trainer, path, more, n) != HRM_OK) return tool_failed();
     r->saved_step = hrm_trainer_steps_done(r->trainer);
     return TOOL_OK;
 }
@@ -194,12 +199,10 @@ static int load_state(train_run *r)
 static int save_weights(train_run *r, const char *name)
 {
     char path[TOOL_PATH], step[24];
-    hrm_metadata more;
     snprintf(step, sizeof step, "%lld", (long long)hrm_trainer_steps_done(r->trainer));
-    more.key = "step";
-    more.value = step;
+    const hrm_metadata more[2] = {{"step", step}, {GRID_VOCABULARY, r->vocabulary}};
     if (!tool_join(path, r->dir, name)) return tool_error("%s: the path is too long", r->dir);
-    return hrm_model_save_as(r->model, path, HRM_F32, &more, 1) == HRM_OK ? TOOL_OK : tool_failed();
+    return hrm_model_save_as(r->model, path, HRM_F32, more, r->vocabulary ? 2 : 1) == HRM_OK ? TOOL_OK : tool_failed();
 }
 
 static int show_average(train_run *r)
@@ -229,6 +232,7 @@ static int evaluate(train_run *r)
         e.title = "eval";
         e.batch_size = evaluation_batch_size(r->c);
         e.max_examples = r->c->eval_examples;
+        e.own = r->vocabulary != NULL;
         e.outputs = r->c->eval_save_outputs;
         snprintf(name, sizeof name, "step_%lld_all_preds", (long long)step);
         if (!tool_join(folder, r->dir, name)) return tool_error("%s: the path is too long", r->dir);
@@ -563,12 +567,30 @@ static int begin_run(train_run *r)
     return settle_folder(r, &f);
 }
 
+static int open_vocabulary(train_run *r)
+{
+    /* of grids of one's own: every checkpoint carries it, and answers without the data set */
+    const char *dir = r->c->data_path;
+    grid_vocabulary v;
+    size_t length;
+    char where[TOOL_PATH];
+    int status = grid_vocabulary_text(&r->vocabulary, &length, dir), size = hrm_dataset_describe(r->train)->vocab_size;
+    if (status != TOOL_OK || !r->vocabulary) return status;
+    snprintf(where, sizeof where, "%.1000s/vocabulary.json", dir);
+    status = grid_vocabulary_parse(&v, r->vocabulary, length, where);
+    if (status != TOOL_OK) return status;
+    if (v.count != size) status = tool_error("%s: %d tokens, but vocab_size is %d in the data set", where, (int)v.count, size);
+    grid_vocabulary_close(&v);
+    return status;
+}
+
 static int open_data(train_run *r)
 {
     char test[TOOL_PATH];
     const config *c = r->c;
     if (!*c->data_path) return tool_usage("train: data_path=DIR is missing");
     if (hrm_dataset_open(&r->train, c->data_path, "train", NULL) != HRM_OK) return tool_failed();
+    if (open_vocabulary(r) != TOOL_OK) return TOOL_ERROR;
     const char *from = *c->data_paths_test ? c->data_paths_test : c->data_path;
     if (!*c->data_paths_test && (!tool_join(test, from, "test") || !tool_exists(test)))
         return tool_note("%s has no test split: no evaluations", from), TOOL_OK;
@@ -605,7 +627,11 @@ static int start_from(train_run *r, const char *path, const hrm_model_desc *stat
     const hrm_model_desc *d = hrm_model_describe(r->model);
     hrm_model_desc desc = *stated;
     hrm_model *from;
-    int status = TOOL_OK;
+    char said[300];
+    int status;
+    if (grid_vocabulary_differs(said, path, r->c->data_path, &status))
+        tool_note("%s: %s in %s: what it learned means something else here", r->c->data_path, said, path);
+    if (status != TOOL_OK) return status;
     if (d->no_puzzle_emb || d->num_puzzle_identifiers == stated->num_puzzle_identifiers)
         return hrm_model_load_weights(r->model, path) == HRM_OK ? TOOL_OK : tool_failed();
     desc.seq_len = d->seq_len, desc.halt_max_steps = d->halt_max_steps, desc.num_threads = d->num_threads;
@@ -809,6 +835,7 @@ int command_train(int argc, char **argv)
     hrm_model_destroy(r.model);
     if (r.train) hrm_dataset_close(r.train);
     if (r.test) hrm_dataset_close(r.test);
+    free(r.vocabulary);
     config_free(r.c);
     return status;
 }
