@@ -1425,6 +1425,10 @@ int main(int argc, char **argv)
         check_few();
         return test_summary();
     }
+    if (argc > 1 && strcmp(argv[1], "short") == 0) {
+        check_short_rows();
+        return test_summary();
+    }
     const char *entries = argc > 1 && strcmp(argv[1], "entries") == 0 ? argc > 2 ? argv[2] : "" : NULL;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape *s = &shapes[i];
