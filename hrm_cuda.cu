@@ -27,8 +27,8 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-few
- *           >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act >>cuda-heads
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-attention
+ *           >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act >>cuda-heads
  *           >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
@@ -704,7 +704,7 @@ __device__ __forceinline__ void transpose4(uint32_t *p, int t)
 
 /* What an ending reads, asked for while the products run and touched only after them: lane t of a row's four takes every
  * fourth sum of squares, the first few of them ahead. */
-enum { SUMS_AHEAD = 3 };
+enum { SUMS_AHEAD = 4 };
 struct ahead {
     float  squares[2][SUMS_AHEAD], inner[2][SUMS_AHEAD];
     float2 turn[2][8]; /* cosine and sine of each pair of columns: they repeat every 64 */
@@ -1096,6 +1096,170 @@ __global__ void probe_wgmma(int *there)
     *there = 1;
 #else
     *there = 0;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-strips =======
+ * SwiGLU's product where K is 512, for Hopper: the 128 rows of a strip stay in shared memory, all of K, and only the weights
+ * come and go. Two warp groups multiply 128 x 192 in turns, so that one's ending runs under the other's products.
+ */
+enum {
+    ST_N = 192, ST_PIECES = 8, /* of 64 of K */
+    ST_A = 128 * 128, ST_B = ST_N * 128, ST_SLOTS = 4,
+    ST_RING_AT = ST_PIECES * ST_A, ST_BARRIERS = ST_RING_AT + ST_SLOTS * ST_B,
+    ST_SHARED = ST_BARRIERS + 16 * (ST_PIECES + ST_SLOTS) + 1024
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_LIST96 \
+        "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23," \
+        "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,%64,%65,%66,%67,%68,%69,%70,%71," \
+        "%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95"
+    /* what a first product writes without having read it: as "+f" it would stay alive from item to item */
+    #define WG_E4(i)  "=f"(d[i]), "=f"(d[i + 1]), "=f"(d[i + 2]), "=f"(d[i + 3])
+    #define WG_E16(i) WG_E4(i), WG_E4(i + 4), WG_E4(i + 8), WG_E4(i + 12)
+/* d [64,192] (+)= a b^T */
+template <bool ADD> __device__ __forceinline__ void wgmma_192(float *d, uint64_t a, uint64_t b)
+{
+    #define WG_TEXT \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n" \
+        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" WG_LIST96 \
+        "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
+    if constexpr (ADD) asm volatile(WG_TEXT : WG_D64(0), WG_D16(64), WG_D16(80) : "l"(a), "l"(b), "n"(1));
+    else asm volatile(WG_TEXT : WG_E16(0), WG_E16(16), WG_E16(32), WG_E16(48), WG_E16(64), WG_E16(80) : "l"(a), "l"(b), "n"(0));
+    #undef WG_TEXT
+}
+#endif
+
+template <int KIND>
+__global__ void __launch_bounds__(WG_THREADS, 1)
+    strips_wgmma(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map,
+                 const __grid_constant__ ending<bf16> e)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr bool NORM = KIND == END_SWIGLU_NORM;
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, ring = base + ST_RING_AT, full = base + ST_BARRIERS,
+             empty = full + 8 * ST_SLOTS, full_a = empty + 8 * ST_SLOTS, empty_a = full_a + 8 * ST_PIECES;
+    int group = (int)threadIdx.x / 128 - 1, wide = e.N / ST_N, tiles = ceil_div(e.M, 128) * wide,
+        first = (int)((long long)tiles * blockIdx.x / gridDim.x), last = (int)((long long)tiles * (blockIdx.x + 1) / gridDim.x);
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < ST_SLOTS; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, 4);
+        for (uint32_t i = 0; i < ST_PIECES; i++) barrier_init(full_a + 8 * i, 1), barrier_init(empty_a + 8 * i, 4);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (group < 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 24;\n");
+        if (threadIdx.x == 0) {
+            int phase_a = 1;
+            for (int tile = first; tile < last; tile++) {
+                int strip = tile / wide, column = tile - strip * wide;
+                bool begins = tile == first || column == 0;
+                for (uint32_t k = 0; k < ST_PIECES; k++) {
+                    uint32_t slot = k % ST_SLOTS;
+                    if (begins) {
+                        barrier_wait(empty_a + 8 * k, phase_a);
+                        barrier_expect(full_a + 8 * k, ST_A);
+                        copy_tile(base + k * ST_A, &a_map, (int)k * 64, strip * 128, full_a + 8 * k);
+                    }
+                    barrier_wait(empty + 8 * slot, k < ST_SLOTS);
+                    barrier_expect(full + 8 * slot, ST_B);
+                    copy_tile(ring + slot * ST_B, &b_map, (int)k * 64, column * ST_N, full + 8 * slot);
+                }
+                if (begins) phase_a ^= 1;
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;\n");
+        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+        int start = first / wide;
+        for (int tile = first + group; tile < last; tile += 2) {
+            int strip = tile / wide, column = tile - strip * wide, phase_a = (strip - start) & 1,
+                row0 = strip * 128 + warp * 16 + g;
+            bool ends = column == wide - 1;
+            float d[2][96], rs[2][2];
+            auto take = [&](uint32_t k, auto add) {
+                uint32_t slot = k % ST_SLOTS;
+                barrier_wait(full_a + 8 * k, phase_a);
+                barrier_wait(full + 8 * slot, k >= ST_SLOTS);
+                uint32_t at = base + k * ST_A, b = ring + slot * ST_B;
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t i = 0; i < 4; i++)
+#pragma unroll
+                    for (uint32_t j = 0; j < 2; j++)
+                        if (i) wgmma_192<true>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                        else wgmma_192<add.value>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                wgmma_commit();
+            };
+            auto leave = [&](uint32_t k) {
+                if (lane == 0) {
+                    barrier_arrive(empty + 8 * (k % ST_SLOTS));
+                    if (ends) barrier_arrive(empty_a + 8 * k);
+                }
+            };
+            /* the other has asked for all of its products */
+            if (tile > first) asm volatile("bar.sync %0, 256;\n" ::"r"(1 + group) : "memory");
+            take(0, wg_half<false>());
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = min(row0 + 64 * j + 8 * h, e.M - 1);
+                    rs[j][h] = 0;
+                    if (e.squares)
+                        for (int i = t; i < e.slots; i += 4) rs[j][h] += e.squares[(size_t)row * e.slots + i];
+                }
+#pragma unroll 1
+            for (uint32_t k = 1; k < ST_PIECES; k++) {
+                take(k, wg_half<true>());
+                wgmma_wait<1>();
+                leave(k - 1);
+            }
+            if (tile + 1 < last) asm volatile("bar.arrive %0, 256;\n" ::"r"(2 - group) : "memory");
+            wgmma_wait<0>();
+            leave(ST_PIECES - 1);
+            settle<96>(d[0]);
+            settle<96>(d[1]);
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = row0 + 64 * j + 8 * h;
+                    float r = 1.0f, squares = 0;
+                    if (e.squares) {
+                        float sum = rs[j][h];
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+                        r = rsqrtf(sum * e.inv_D + e.eps);
+                    }
+                    bf16 *to = e.out + (size_t)row * (size_t)(e.N / 2) + (uint32_t)(column * (ST_N / 2) + 8 * t);
+#pragma unroll
+                    for (int c = 0; c < 3; c++) {
+                        uint32_t q[4];
+#pragma unroll
+                        for (int b = 0; b < 4; b++) {
+                            const float *gate = d[j] + 8 * (4 * c + b) + 2 * h, *up = gate + 4;
+                            float p = r * gate[0], o = r * gate[1], x = r * up[0], y = r * up[1];
+                            q[b] = pack2(silu(p) * x, silu(o) * y);
+                            if (NORM) squares = fmaf(p * x, p * x, fmaf(o * y, o * y, squares));
+                        }
+                        transpose4(q, t);
+                        if (row < e.M) *(uint4 *)(to + 32 * c) = make_uint4(q[0], q[1], q[2], q[3]);
+                    }
+                    if (NORM) {
+                        squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+                        squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+                        if (t == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + column] = squares;
+                    }
+                }
+        }
+    }
+#else
+    (void)e;
 #endif
 }
 
@@ -3586,23 +3750,6 @@ struct attention_whole_args {
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    #define WG_LIST96 \
-        WG_LIST64 ",%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79," \
-                  "%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95"
-    /* what a first product writes without having read it: as "+f" it would stay alive from item to item */
-    #define WG_E4(i)  "=f"(d[i]), "=f"(d[i + 1]), "=f"(d[i + 2]), "=f"(d[i + 3])
-    #define WG_E16(i) WG_E4(i), WG_E4(i + 4), WG_E4(i + 8), WG_E4(i + 12)
-/* d [64,192] (+)= a b^T */
-template <bool ADD> __device__ __forceinline__ void wgmma_192(float *d, uint64_t a, uint64_t b)
-{
-    #define WG_TEXT \
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n" \
-        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" WG_LIST96 \
-        "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
-    if constexpr (ADD) asm volatile(WG_TEXT : WG_D64(0), WG_D16(64), WG_D16(80) : "l"(a), "l"(b), "n"(1));
-    else asm volatile(WG_TEXT : WG_E16(0), WG_E16(16), WG_E16(32), WG_E16(48), WG_E16(64), WG_E16(80) : "l"(a), "l"(b), "n"(0));
-    #undef WG_TEXT
-}
 /* d [64,88] (+)= a b^T, a [64,16] in registers, b as rows of 64 elements in shared memory, k-th sixteen of them */
 template <bool ADD> __device__ __forceinline__ void wgmma_scores(float *d, const uint32_t *a, uint32_t b, int k)
 {
@@ -5299,6 +5446,22 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     return HRM_OK;
 }
 
+/* in strips: two tiles for each multiprocessor at least, so that its two groups have something to take turns with */
+static bool on_strips(const hrm_device *dev, const product &x, const ending<bf16> &e)
+{
+    return x.K == ST_PIECES * 64 && e.N % ST_N == 0 && x.splits == 1 && ceil_div(e.M, 128) * (e.N / ST_N) >= 2 * dev->sms;
+}
+template <int KIND> static hrm_status gemm_in_strips(hrm_device *dev, const product &x, ending<bf16> &e)
+{
+    CUtensorMap a, b;
+    e.slots_out = e.N / ST_N;
+    if (!tensor_map(dev, &a, x.A, x.K, e.M, 64, 128) || !tensor_map(dev, &b, x.B, x.K, e.N, 64, ST_N))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
+    TRY(allow_shared(dev, strips_wgmma<KIND>, ST_SHARED, "strips_wgmma"));
+    CHAIN(dev, strips_wgmma<KIND>, dev->sms, WG_THREADS, ST_SHARED, a, b, e);
+    return HRM_OK;
+}
+
 template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<float> &e)
 {
     e.slots_out = ceil_div(e.N, SIMT_N);
@@ -5382,6 +5545,8 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
 #endif
     if constexpr (has_wgmma<T>)
         if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits)) {
+            if constexpr (ends_swiglu(KIND))
+                if (on_strips(dev, x, e)) return gemm_in_strips<KIND>(dev, x, e);
             e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
             return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
         }
