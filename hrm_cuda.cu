@@ -16,9 +16,9 @@
  *   h   = swiglu(r1 s1 Wgu^T)
  *   s2  = r1 s1 + h Wd^T
  *
- * so a pass without gradient is five kernels a block, or one for all passes where rows are few (few_passes). RoPE, SwiGLU,
- * residual and norm are endings of the products. The pass that is differentiated normalises in place, keeps qkv, o, lse, y1, y2
- * and recomputes the SwiGLU product on the way back.
+ * so a pass without gradient is five kernels a block, four where the first two are one (attention_whole_wgmma), or one for
+ * all passes where rows are few (few_passes). RoPE, SwiGLU, residual and norm are endings of the products. The pass that is
+ * differentiated normalises in place, keeps qkv, o, lse, y1, y2 and recomputes the SwiGLU product on the way back.
  *
  * A mixer's block has the MLP's half twice, first with positions and channels exchanged: its stream is [B D,S'], S' being S up
  * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere. On Hopper, up
@@ -27,9 +27,9 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-few
- *           >>cuda-attention-short >>cuda-mixer >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device
- *           >>cuda-plan >>cuda-products >>cuda-table
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-attention
+ *           >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act >>cuda-heads
+ *           >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
 
@@ -708,7 +708,7 @@ __device__ __forceinline__ void transpose4(uint32_t *p, int t)
 
 /* What an ending reads, asked for while the products run and touched only after them: lane t of a row's four takes every
  * fourth sum of squares, the first few of them ahead. */
-enum { SUMS_AHEAD = 3 };
+enum { SUMS_AHEAD = 4 };
 struct ahead {
     float  squares[2][SUMS_AHEAD], inner[2][SUMS_AHEAD];
     float2 turn[2][8]; /* cosine and sine of each pair of columns: they repeat every 64 */
@@ -1100,6 +1100,170 @@ __global__ void probe_wgmma(int *there)
     *there = 1;
 #else
     *there = 0;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-strips =======
+ * SwiGLU's product where K is 512, for Hopper: the 128 rows of a strip stay in shared memory, all of K, and only the weights
+ * come and go. Two warp groups multiply 128 x 192 in turns, so that one's ending runs under the other's products.
+ */
+enum {
+    ST_N = 192, ST_PIECES = 8, /* of 64 of K */
+    ST_A = 128 * 128, ST_B = ST_N * 128, ST_SLOTS = 4,
+    ST_RING_AT = ST_PIECES * ST_A, ST_BARRIERS = ST_RING_AT + ST_SLOTS * ST_B,
+    ST_SHARED = ST_BARRIERS + 16 * (ST_PIECES + ST_SLOTS) + 1024
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_LIST96 \
+        "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23," \
+        "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,%64,%65,%66,%67,%68,%69,%70,%71," \
+        "%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95"
+    /* what a first product writes without having read it: as "+f" it would stay alive from item to item */
+    #define WG_E4(i)  "=f"(d[i]), "=f"(d[i + 1]), "=f"(d[i + 2]), "=f"(d[i + 3])
+    #define WG_E16(i) WG_E4(i), WG_E4(i + 4), WG_E4(i + 8), WG_E4(i + 12)
+/* d [64,192] (+)= a b^T */
+template <bool ADD> __device__ __forceinline__ void wgmma_192(float *d, uint64_t a, uint64_t b)
+{
+    #define WG_TEXT \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n" \
+        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" WG_LIST96 \
+        "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
+    if constexpr (ADD) asm volatile(WG_TEXT : WG_D64(0), WG_D16(64), WG_D16(80) : "l"(a), "l"(b), "n"(1));
+    else asm volatile(WG_TEXT : WG_E16(0), WG_E16(16), WG_E16(32), WG_E16(48), WG_E16(64), WG_E16(80) : "l"(a), "l"(b), "n"(0));
+    #undef WG_TEXT
+}
+#endif
+
+template <int KIND>
+__global__ void __launch_bounds__(WG_THREADS, 1)
+    strips_wgmma(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map,
+                 const __grid_constant__ ending<bf16> e)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr bool NORM = KIND == END_SWIGLU_NORM;
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, ring = base + ST_RING_AT, full = base + ST_BARRIERS,
+             empty = full + 8 * ST_SLOTS, full_a = empty + 8 * ST_SLOTS, empty_a = full_a + 8 * ST_PIECES;
+    int group = (int)threadIdx.x / 128 - 1, wide = e.N / ST_N, tiles = ceil_div(e.M, 128) * wide,
+        first = (int)((long long)tiles * blockIdx.x / gridDim.x), last = (int)((long long)tiles * (blockIdx.x + 1) / gridDim.x);
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < ST_SLOTS; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, 4);
+        for (uint32_t i = 0; i < ST_PIECES; i++) barrier_init(full_a + 8 * i, 1), barrier_init(empty_a + 8 * i, 4);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (group < 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 24;\n");
+        if (threadIdx.x == 0) {
+            int phase_a = 1;
+            for (int tile = first; tile < last; tile++) {
+                int strip = tile / wide, column = tile - strip * wide;
+                bool begins = tile == first || column == 0;
+                for (uint32_t k = 0; k < ST_PIECES; k++) {
+                    uint32_t slot = k % ST_SLOTS;
+                    if (begins) {
+                        barrier_wait(empty_a + 8 * k, phase_a);
+                        barrier_expect(full_a + 8 * k, ST_A);
+                        copy_tile(base + k * ST_A, &a_map, (int)k * 64, strip * 128, full_a + 8 * k);
+                    }
+                    barrier_wait(empty + 8 * slot, k < ST_SLOTS);
+                    barrier_expect(full + 8 * slot, ST_B);
+                    copy_tile(ring + slot * ST_B, &b_map, (int)k * 64, column * ST_N, full + 8 * slot);
+                }
+                if (begins) phase_a ^= 1;
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;\n");
+        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+        int start = first / wide;
+        for (int tile = first + group; tile < last; tile += 2) {
+            int strip = tile / wide, column = tile - strip * wide, phase_a = (strip - start) & 1,
+                row0 = strip * 128 + warp * 16 + g;
+            bool ends = column == wide - 1;
+            float d[2][96], rs[2][2];
+            auto take = [&](uint32_t k, auto add) {
+                uint32_t slot = k % ST_SLOTS;
+                barrier_wait(full_a + 8 * k, phase_a);
+                barrier_wait(full + 8 * slot, k >= ST_SLOTS);
+                uint32_t at = base + k * ST_A, b = ring + slot * ST_B;
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t i = 0; i < 4; i++)
+#pragma unroll
+                    for (uint32_t j = 0; j < 2; j++)
+                        if (i) wgmma_192<true>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                        else wgmma_192<add.value>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                wgmma_commit();
+            };
+            auto leave = [&](uint32_t k) {
+                if (lane == 0) {
+                    barrier_arrive(empty + 8 * (k % ST_SLOTS));
+                    if (ends) barrier_arrive(empty_a + 8 * k);
+                }
+            };
+            /* the other has asked for all of its products */
+            if (tile > first) asm volatile("bar.sync %0, 256;\n" ::"r"(1 + group) : "memory");
+            take(0, wg_half<false>());
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = min(row0 + 64 * j + 8 * h, e.M - 1);
+                    rs[j][h] = 0;
+                    if (e.squares)
+                        for (int i = t; i < e.slots; i += 4) rs[j][h] += e.squares[(size_t)row * e.slots + i];
+                }
+#pragma unroll 1
+            for (uint32_t k = 1; k < ST_PIECES; k++) {
+                take(k, wg_half<true>());
+                wgmma_wait<1>();
+                leave(k - 1);
+            }
+            if (tile + 1 < last) asm volatile("bar.arrive %0, 256;\n" ::"r"(2 - group) : "memory");
+            wgmma_wait<0>();
+            leave(ST_PIECES - 1);
+            settle<96>(d[0]);
+            settle<96>(d[1]);
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = row0 + 64 * j + 8 * h;
+                    float r = 1.0f, squares = 0;
+                    if (e.squares) {
+                        float sum = rs[j][h];
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+                        r = rsqrtf(sum * e.inv_D + e.eps);
+                    }
+                    bf16 *to = e.out + (size_t)row * (size_t)(e.N / 2) + (uint32_t)(column * (ST_N / 2) + 8 * t);
+#pragma unroll
+                    for (int c = 0; c < 3; c++) {
+                        uint32_t q[4];
+#pragma unroll
+                        for (int b = 0; b < 4; b++) {
+                            const float *gate = d[j] + 8 * (4 * c + b) + 2 * h, *up = gate + 4;
+                            float p = r * gate[0], o = r * gate[1], x = r * up[0], y = r * up[1];
+                            q[b] = pack2(silu(p) * x, silu(o) * y);
+                            if (NORM) squares = fmaf(p * x, p * x, fmaf(o * y, o * y, squares));
+                        }
+                        transpose4(q, t);
+                        if (row < e.M) *(uint4 *)(to + 32 * c) = make_uint4(q[0], q[1], q[2], q[3]);
+                    }
+                    if (NORM) {
+                        squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+                        squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+                        if (t == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + column] = squares;
+                    }
+                }
+        }
+    }
+#else
+    (void)e;
 #endif
 }
 
@@ -3753,6 +3917,305 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
 #endif
 }
 
+/* ==================================================================================================== >>cuda-attention-whole
+ * Attention and the product before it in one kernel, for passes without gradient, on Hopper, heads of 64 and three rows of the
+ * batch in 256 of the product's: q, k and v of a head and three rows never leave the multiprocessor. One warp group asks for
+ * tiles of the stream and of the head's weights; two multiply 128 x 192 each, as two times 64 rows. Then q stays in registers
+ * as the next product's operand, k and v go to shared memory, a tile a row of the batch, and each group attends for its own
+ * queries. Of its 64 x 64 tiles the outer one lies within one row of the batch, the inner one in two: there scores are the sum
+ * of two products, each with the other's queries set to 0, and the output likewise.
+ */
+enum {
+    AW_ROWS = 3, /* of the batch */
+    AW_MIN_S = 77, AW_MAX_S = 85,
+    AW_A = 128 * 128, /* 128 rows of 64 of K */
+    AW_A_SLOTS = 5,
+    AW_B = 192 * 128, /* q, k and v of a head, 64 of K */
+    AW_B_SLOTS = 3,
+    AW_TILE = 88 * 128, /* keys or values of a row of the batch */
+    AW_B_AT = AW_A_SLOTS * AW_A,
+    AW_K_AT = AW_B_AT + AW_B_SLOTS * AW_B,
+    AW_V_AT = AW_K_AT + AW_ROWS * AW_TILE + 4096,                  /* after them up to 25 rows that nobody wants */
+    AW_BARRIERS = AW_V_AT + AW_ROWS * AW_TILE + (256 - AW_ROWS * AW_MIN_S) * 128,
+    AW_SHARED = AW_BARRIERS + 16 * (AW_A_SLOTS + AW_B_SLOTS) + 1024
+};
+struct attention_whole_args {
+    attention_args<bf16> x;
+    const float *squares; /* [M,slots] of the stream; NULL: it is normalised */
+    int          slots, M, items;
+    float        inv_D, eps;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+/* d [64,88] (+)= a b^T, a [64,16] in registers, b as rows of 64 elements in shared memory, k-th sixteen of them */
+template <bool ADD> __device__ __forceinline__ void wgmma_scores(float *d, const uint32_t *a, uint32_t b, int k)
+{
+    uint64_t db = matrix_descriptor(b + (uint32_t)k * 32, 16, 1024);
+    #define WG_TEXT \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %49, 0;\n" \
+        "wgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44 \
+        "}, {%44,%45,%46,%47}, %48, p, 1, 1, 0;\n}\n"
+    if constexpr (ADD)
+        asm volatile(WG_TEXT
+                     : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "n"(1));
+    else
+        asm volatile(WG_TEXT
+                     : WG_E16(0), WG_E16(16), WG_E4(32), WG_E4(36), WG_E4(40)
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "n"(0));
+    #undef WG_TEXT
+}
+/* d [64,64] (+)= a b, a [64,16] in registers, b the k-th sixteen rows of a tile */
+template <bool ADD> __device__ __forceinline__ void wgmma_values(float *d, const uint32_t *a, uint32_t b, int k)
+{
+    uint64_t db = matrix_descriptor(b + (uint32_t)k * 2048, 8192, 1024);
+    #define WG_TEXT \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n" \
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32 \
+        "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}\n"
+    if constexpr (ADD)
+        asm volatile(WG_TEXT : WG_D16(0), WG_D16(16) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "n"(1));
+    else asm volatile(WG_TEXT : WG_E16(0), WG_E16(16) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "n"(0));
+    #undef WG_TEXT
+}
+/* p = 2^(scale (s - the row's maximum)), l its sum */
+__device__ __forceinline__ void attention_whole_softmax(uint32_t (*p)[4], float *l, float *s, int S, float scale)
+{
+    int t = (int)threadIdx.x % 4;
+#pragma unroll
+    for (int i = AW_MIN_S / 8 * 4; i < 44; i++)
+        if (i / 4 * 8 + 2 * t + (i & 1) >= S) s[i] = -INFINITY;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float high = s[2 * h], sum = 0;
+#pragma unroll
+        for (int i = 0; i < 11; i++) high = fmaxf(high, fmaxf(s[4 * i + 2 * h], s[4 * i + 2 * h + 1]));
+        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
+        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2)) * scale;
+#pragma unroll
+        for (int i = 0; i < 11; i++) {
+            float a = exp2_fast(fmaf(s[4 * i + 2 * h], scale, -high)), c = exp2_fast(fmaf(s[4 * i + 2 * h + 1], scale, -high));
+            sum += a + c;
+            p[i / 2][i % 2 * 2 + h] = pack2(a, c);
+        }
+        p[5][2 + h] = 0;
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        l[h] = sum + __shfl_xor_sync(0xffffffffu, sum, 2);
+    }
+}
+#endif
+
+__global__ void __launch_bounds__(WG_THREADS, 1)
+    attention_whole_wgmma(const __grid_constant__ CUtensorMap s_map, const __grid_constant__ CUtensorMap weight_map,
+                          const __grid_constant__ attention_whole_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, k_tiles = base + AW_K_AT, v_tiles = base + AW_V_AT,
+             full_a = base + AW_BARRIERS, full_b = full_a + 8 * AW_A_SLOTS, empty_a = full_b + 8 * AW_B_SLOTS,
+             empty_b = empty_a + 8 * AW_A_SLOTS;
+    int group = (int)threadIdx.x / 128 - 1, S = a.x.S, D = a.x.heads * 64, rows = AW_ROWS * S;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < AW_A_SLOTS; i++) barrier_init(full_a + 8 * i, 1), barrier_init(empty_a + 8 * i, 4);
+        for (uint32_t i = 0; i < AW_B_SLOTS; i++) barrier_init(full_b + 8 * i, 1), barrier_init(empty_b + 8 * i, 8);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    /* beyond S values stay 0 */
+    for (uint32_t i = v_tiles + threadIdx.x * 16; i < base + AW_BARRIERS; i += WG_THREADS * 16)
+        asm volatile("st.shared.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"r"(i), "r"(0) : "memory");
+    fence_async();
+    __syncthreads();
+    chain();
+    if (group < 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 24;\n");
+        if (threadIdx.x == 0) {
+            uint32_t slot_a = 0, slot_b = 0;
+            int phase_a = 1, phase_b = 1;
+            for (int item = (int)blockIdx.x; item < a.items; item += (int)gridDim.x) {
+                int row = item / a.x.heads * rows, column = item % a.x.heads * 64;
+                for (int step = 0; step < a.x.heads; step++) {
+                    uint32_t ready = full_b + 8 * slot_b;
+                    barrier_wait(empty_b + 8 * slot_b, phase_b);
+                    barrier_expect(ready, AW_B);
+                    for (int i = 0; i < 3; i++)
+                        copy_tile(base + AW_B_AT + slot_b * AW_B + (uint32_t)(i * 8192), &weight_map, step * 64, i * D + column,
+                                  ready);
+                    if (++slot_b == AW_B_SLOTS) slot_b = 0, phase_b ^= 1;
+                    for (int i = 0; i < 2; i++) {
+                        ready = full_a + 8 * slot_a;
+                        barrier_wait(empty_a + 8 * slot_a, phase_a);
+                        barrier_expect(ready, AW_A);
+                        copy_tile(base + slot_a * AW_A, &s_map, step * 64, row + 128 * i, ready);
+                        if (++slot_a == AW_A_SLOTS) slot_a = 0, phase_a ^= 1;
+                    }
+                }
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;\n");
+        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, parts = a.x.heads;
+        /* of 64 rows each, the outer tile first */
+        int first[2] = {group * 192 + warp * 16, 64 + group * 64 + warp * 16};
+        uint32_t to_k[2], tile_at[2] = {(uint32_t)group * 8192, (uint32_t)(1 - group) * 8192};
+#pragma unroll
+        for (int j = 0; j < 2; j++) { /* where a lane's row of a box of sixteen goes */
+            int row = first[j] + lane % 16, of = row / S, pos = row - of * S;
+            to_k[j] = k_tiles + (uint32_t)(of * AW_TILE + pos * 128 + ((lane >> 4 ^ (pos & 7)) << 4));
+        }
+        bool later[2]; /* the inner tile's rows of the second of two rows of the batch */
+#pragma unroll
+        for (int h = 0; h < 2; h++) later[h] = first[1] + g + 8 * h >= (group + 1) * S;
+        uint32_t slot_a = (uint32_t)group, slot_b = 0, before_a = 0, before_b = 0;
+        int phase_a = 0, phase_b = 0;
+        auto leave = [&] {
+            if (lane == 0) barrier_arrive(empty_a + 8 * before_a), barrier_arrive(empty_b + 8 * before_b);
+        };
+        for (int item = (int)blockIdx.x; item < a.items; item += (int)gridDim.x) {
+            int row0 = item / a.x.heads * rows, head = item % a.x.heads;
+            float d[2][96], squares[2][2] = {};
+            auto take = [&](auto add) {
+                barrier_wait(full_b + 8 * slot_b, phase_b);
+                barrier_wait(full_a + 8 * slot_a, phase_a);
+                uint32_t at = base + slot_a * AW_A, b = base + AW_B_AT + slot_b * AW_B;
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < 4; k++)
+#pragma unroll
+                    for (int j = 0; j < 2; j++)
+                        if (k) wgmma_192<true>(d[j], operand<false>(at + tile_at[j], k), operand<false>(b, k));
+                        else wgmma_192<add.value>(d[j], operand<false>(at + tile_at[j], k), operand<false>(b, k));
+                wgmma_commit();
+            };
+            auto next = [&] {
+                before_a = slot_a, before_b = slot_b;
+                if ((slot_a += 2) >= AW_A_SLOTS) slot_a -= AW_A_SLOTS, phase_a ^= 1;
+                if (++slot_b == AW_B_SLOTS) slot_b = 0, phase_b ^= 1;
+            };
+            take(wg_half<false>());
+            next();
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = min(row0 + first[j] + g + 8 * h, a.M - 1);
+                    if (a.squares)
+                        for (int i = t; i < a.slots; i += 4) squares[j][h] += a.squares[(size_t)row * a.slots + i];
+                }
+            for (int step = 1; step < parts; step++) {
+                take(wg_half<true>());
+                wgmma_wait<1>();
+                leave();
+                next();
+            }
+            wgmma_wait<0>();
+            leave();
+            settle<96>(d[0]);
+            settle<96>(d[1]);
+            asm volatile("bar.sync 1, 256;\n" ::: "memory"); /* nobody reads k and v any more */
+            uint32_t q[2][4][4];
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                float *v = d[j];
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    float rs = 1.0f;
+                    if (a.squares) {
+                        float sum = squares[j][h];
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+                        rs = rsqrtf(sum * a.inv_D + a.eps);
+                    }
+                    const float2 *table = a.x.rope + (first[j] + g + 8 * h) % S * 32 + t;
+#pragma unroll
+                    for (int i = 0; i < 8; i++) {
+                        float *w = v + 4 * i + 2 * h;
+                        float2 cs = make_float2(rs, 0);
+                        if (a.x.rope) cs = table[4 * i], cs.x *= rs, cs.y *= rs;
+                        turn(w, cs), turn(w + 32, cs);
+                        w[64] *= rs, w[65] *= rs;
+                    }
+                }
+#pragma unroll
+                for (int k = 0; k < 4; k++) {
+                    uint32_t kv[2][4];
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        const float *w = v + 8 * k + 2 * i;
+                        q[j][k][i] = pack2(w[0], w[1]), kv[0][i] = pack2(w[32], w[33]), kv[1][i] = pack2(w[64], w[65]);
+                    }
+                    stmatrix4(to_k[j] ^ (uint32_t)(k * 32), kv[0]);
+                    stmatrix4((to_k[j] ^ (uint32_t)(k * 32)) + (AW_V_AT - AW_K_AT), kv[1]);
+                }
+            }
+            fence_async();
+            asm volatile("bar.sync 1, 256;\n" ::: "memory");
+            uint32_t outer = (uint32_t)(2 * group * AW_TILE), inner = (uint32_t)(group * AW_TILE), p[6][4], p1[6][4], p2[6][4];
+            float s[44], s1[44], o[32], o1[32], l[2], l1[2];
+            uint32_t q1[4][4], q2[4][4];
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) q1[k][i] = later[i & 1] ? 0 : q[1][k][i], q2[k][i] = later[i & 1] ? q[1][k][i] : 0;
+            __syncwarp();
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 4; k++) if (k) wgmma_scores<true>(s, q[0][k], k_tiles + outer, k);
+                else wgmma_scores<false>(s, q[0][k], k_tiles + outer, k);
+            wgmma_commit();
+#pragma unroll
+            for (int k = 0; k < 4; k++) if (k) wgmma_scores<true>(s1, q1[k], k_tiles + inner, k);
+                else wgmma_scores<false>(s1, q1[k], k_tiles + inner, k);
+#pragma unroll
+            for (int k = 0; k < 4; k++) wgmma_scores<true>(s1, q2[k], k_tiles + inner + AW_TILE, k);
+            wgmma_commit();
+            wgmma_wait<1>();
+            settle<44>(s);
+            attention_whole_softmax(p, l, s, S, a.x.scale_log2);
+            __syncwarp();
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 6; k++) if (k) wgmma_values<true>(o, p[k], v_tiles + outer, k);
+                else wgmma_values<false>(o, p[k], v_tiles + outer, k);
+            wgmma_commit();
+            wgmma_wait<1>();
+            settle<44>(s1);
+            attention_whole_softmax(p1, l1, s1, S, a.x.scale_log2);
+#pragma unroll
+            for (int k = 0; k < 6; k++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) p2[k][i] = later[i & 1] ? p1[k][i] : 0, p1[k][i] = later[i & 1] ? 0 : p1[k][i];
+            __syncwarp();
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 6; k++) if (k) wgmma_values<true>(o1, p1[k], v_tiles + inner, k);
+                else wgmma_values<false>(o1, p1[k], v_tiles + inner, k);
+#pragma unroll
+            for (int k = 0; k < 6; k++) wgmma_values<true>(o1, p2[k], v_tiles + inner + AW_TILE, k);
+            wgmma_commit();
+            bf16 *to = a.x.o + (size_t)row0 * (size_t)D + head * 64;
+            int there = min(rows, a.M - row0);
+            auto finish = [&](float *v, const float *sum, int row) {
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    float inverse = 1.0f / sum[h];
+#pragma unroll
+                    for (int i = 0; i < 8; i++) v[4 * i + 2 * h] *= inverse, v[4 * i + 2 * h + 1] *= inverse;
+                }
+                store_head(to, D, v, row, there);
+            };
+            wgmma_wait<1>();
+            settle<32>(o);
+            finish(o, l, first[0]);
+            wgmma_wait<0>();
+            settle<32>(o1);
+            finish(o1, l1, first[1]);
+        }
+    }
+#else
+    (void)a;
+#endif
+}
+
 /* ==================================================================================================== >>cuda-rows ========
  * Kernels that walk over rows of D elements, a warp a row. W elements at once: 8, or 1 where D is no multiple of 8.
  */
@@ -5340,6 +5803,22 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     return HRM_OK;
 }
 
+/* in strips: two tiles for each multiprocessor at least, so that its two groups have something to take turns with */
+static bool on_strips(const hrm_device *dev, const product &x, const ending<bf16> &e)
+{
+    return x.K == ST_PIECES * 64 && e.N % ST_N == 0 && x.splits == 1 && ceil_div(e.M, 128) * (e.N / ST_N) >= 2 * dev->sms;
+}
+template <int KIND> static hrm_status gemm_in_strips(hrm_device *dev, const product &x, ending<bf16> &e)
+{
+    CUtensorMap a, b;
+    e.slots_out = e.N / ST_N;
+    if (!tensor_map(dev, &a, x.A, x.K, e.M, 64, 128) || !tensor_map(dev, &b, x.B, x.K, e.N, 64, ST_N))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
+    TRY(allow_shared(dev, strips_wgmma<KIND>, ST_SHARED, "strips_wgmma"));
+    CHAIN(dev, strips_wgmma<KIND>, dev->sms, WG_THREADS, ST_SHARED, a, b, e);
+    return HRM_OK;
+}
+
 template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<float> &e)
 {
     e.slots_out = ceil_div(e.N, SIMT_N);
@@ -5423,6 +5902,8 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
 #endif
     if constexpr (has_wgmma<T>)
         if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
+            if constexpr (ends_swiglu(KIND))
+                if (on_strips(dev, x, e)) return gemm_in_strips<KIND>(dev, x, e);
             e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
             return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
         }
@@ -5963,6 +6444,31 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
     return add_parts(c.dev, &c.p, grads + at[HRM_MIX_DOWN], down_parts, shares, HRM_MIX_DOWN);
 }
 
+/* ---- attention with its product in one kernel, where nothing is kept and rows fit well ---- */
+static bool attends_at_once(const block_call &c)
+{
+    const hrm_dims *d = &c.w->d;
+    return c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && d->head_dim == 64 && !d->causal && d->S >= AW_MIN_S &&
+           d->S <= AW_MAX_S && ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2;
+}
+/* o = attention(s Wqkv^T) */
+static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
+{
+    const hrm_dims *d = &c.w->d;
+    CUtensorMap s_map, weights;
+    attention_whole_args a;
+    memset(&a, 0, sizeof a);
+    a.x = attention_for<bf16>(c.w, &c.pre);
+    a.x.o = o, a.squares = s.squares, a.slots = s.slots, a.M = c.w->rows * d->S;
+    a.items = ceil_div(c.w->rows, AW_ROWS) * d->heads, a.inv_D = 1.0f / (float)d->D, a.eps = d->eps;
+    if (!tensor_map(c.dev, &s_map, s.at, d->D, a.M, 64, 128) ||
+        !tensor_map(c.dev, &weights, weight_of<bf16>(c, HRM_QKV_PROJ, 0), d->D, 3 * d->D, 64, 64))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", a.M, d->D);
+    TRY(allow_shared(attention_whole_wgmma, AW_SHARED, "attention_whole_wgmma"));
+    CHAIN(c.dev, attention_whole_wgmma, min_int(a.items, c.dev->sms), WG_THREADS, AW_SHARED, s_map, weights, a);
+    return HRM_OK;
+}
+
 /* s -> s at y1, mixed and normalised */
 template <class T> static hrm_status mix(const block_call &c, const saved_layer *keep, stream<T> *s, T *y1)
 {
@@ -5994,13 +6500,18 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
         half_block attention = mlp;
         T *qkv = (T *)(keep ? keep->qkv : c.p.big), *o = (T *)(keep ? keep->o : c.p.o);
         attention.branch = 0;
-        ending<T> e = ending_for<T>(d, d->D);
-        e.out = qkv, e.squares = s->squares, e.slots = s->slots;
-        e.rope = rope_table(c.w, &c.pre), e.rope_columns = 2 * d->D;
-        TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
-        attention_args<T> x = attention_for<T>(c.w, &c.pre);
-        x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
-        TRY(attention_forward_all(c.dev, x, c.w->rows));
+        if (!keep && attends_at_once(c)) {
+            stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
+            TRY(attend(c, from, (bf16 *)o));
+        } else {
+            ending<T> e = ending_for<T>(d, d->D);
+            e.out = qkv, e.squares = s->squares, e.slots = s->slots;
+            e.rope = rope_table(c.w, &c.pre), e.rope_columns = 2 * d->D;
+            TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
+            attention_args<T> x = attention_for<T>(c.w, &c.pre);
+            x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
+            TRY(attention_forward_all(c.dev, x, c.w->rows));
+        }
         stream<T> a = {o, NULL, 0};
         TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }

@@ -535,6 +535,11 @@ static void check_short_rows(void)
             snprintf(name, sizeof name, "%d positions%s%s", s.T, causal ? ", causal" : "", learned ? "" : ", rope");
             check_entries(&s, HRM_FORWARD_BFLOAT16, "");
         }
+    for (int i = 0; i < 2 && !light; i++) { /* three rows of the batch at once, and one that is left */
+        shape s = {i ? "85 positions, many rows" : "77 positions, many rows, rope", i ? 85 : 77, 7, 0, 1, 192, 3, 1, 1, 67, 2,
+                   1, i, 0, 0, 0, 0};
+        check_entries(&s, HRM_FORWARD_BFLOAT16, "");
+    }
     dirty_work = 0;
 }
 
@@ -1452,6 +1457,10 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "few") == 0) {
         light = argc > 2 && strcmp(argv[2], "light") == 0;
         check_few();
+        return test_summary();
+    }
+    if (argc > 1 && strcmp(argv[1], "short") == 0) {
+        check_short_rows();
         return test_summary();
     }
     const char *entries = argc > 1 && strcmp(argv[1], "entries") == 0 ? argc > 2 ? argv[2] : "" : NULL;
