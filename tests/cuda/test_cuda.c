@@ -1,9 +1,9 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32, bfloat16 and float16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|few [light]|float16|entries [NAME]|family [NAME]|faults]
- * light: small cases only; wide: two for the wgmma kernels; both for a memory checker; errors: prints every error; few and
- * float16: that alone; entries, family: those cases only, whose name has NAME in it; faults: threads, refusals, replays,
+ * usage: test_cuda [light|wide|errors|few [light]|short|float16|entries [NAME]|family [NAME]|faults]
+ * light: small cases only; wide: two for the wgmma kernels; both for a memory checker; errors: prints every error; few, short
+ * and float16: that alone; entries, family: those cases only, whose name has NAME in it; faults: threads, refusals, replays,
  * recovery */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
