@@ -1189,8 +1189,8 @@ static void check_few(void)
     /* mixer: 1 mixes positions, 2 with norms inside too */
     static const struct few_case { int T, D, heads, layers, one, learned, causal, rows; float expansion; int mixer; }
         cases[] = {
-        {81, 512, 8, 4, 0, 0, 0, 2, 4}, {40, 512, 8, 2, 1, 1, 1, 4, 4}, {20, 64, 1, 1, 1, 0, 0, MOST, 4},
-        {12, 96, 3, 2, 0, 0, 1, MOST, 2}, {7, 256, 4, 1, 0, 1, 0, 1, 4}, {150, 128, 2, 1, 0, 0, 0, 1, 4},
+        {81, 512, 8, 4, 0, 0, 0, 2, 4, 0}, {40, 512, 8, 2, 1, 1, 1, 4, 4, 0}, {20, 64, 1, 1, 1, 0, 0, MOST, 4, 0},
+        {12, 96, 3, 2, 0, 0, 1, MOST, 2, 0}, {7, 256, 4, 1, 0, 1, 0, 1, 4, 0}, {150, 128, 2, 1, 0, 0, 0, 1, 4, 0},
         {81, 512, 8, 2, 1, 0, 0, 2, 4, 2}, {81, 512, 8, 1, 0, 0, 0, 1, 4, 1}, {12, 96, 3, 2, 0, 0, 0, MOST, 2, 2},
     };
     for (size_t k = 0; k < HRM__COUNT(cases); k++) {
