@@ -886,7 +886,7 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
  * exports hrm_cuda_device(). Pointers named `device memory` come from buffer_alloc and are only passed back to the table.
  */
-#define HRM_DEVICE_VERSION 5
+#define HRM_DEVICE_VERSION 6
 
 /* The recurrence is a list of passes over states and networks, which need not belong together. A pass is
  *   z[state] = net(z[state] + the sum of its inputs);
@@ -1115,6 +1115,9 @@ typedef struct hrm_device_sizes {
     X(hrm_status, passes, \
       (hrm_device * dev, hrm_work * w, void *const *z, const hrm_pass *list, int n)) /* on the states z, in place; \
                                                                 keeps what slots ask for */ \
+    X(hrm_status, passes_ahead, \
+      (hrm_device * dev, hrm_work * w, const hrm_pass *list, int n)) /* the same without slots on t, from z, which stays: \
+                                                                of t only position 0 of state 0 is read after it */ \
     X(hrm_status, heads, \
       (hrm_device * dev, hrm_work * w, const void *state, hrm_real *q, int with_logits)) /* logits and predictions from \
                                                                 P on; q from position 0 */ \
@@ -5070,6 +5073,13 @@ static hrm_status hrm__cpu_passes(hrm_device *dev, hrm_work *w, void *const *z, 
     return hrm__cpu_run(&call);
 }
 
+static hrm_status hrm__cpu_passes_ahead(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    size_t each = hrm__rows(&w->d, (size_t)w->rows) * (size_t)w->d.D;
+    for (int i = 0; i < w->d.states; i++) memcpy(w->t[i], w->z[i], each * sizeof(hrm_real));
+    return hrm__cpu_passes(dev, w, w->t, list, n);
+}
+
 static void hrm__move_gradient(const hrm__cpu_call *call, const hrm__team *team)
 {
     /* dz on to another gradient, or added to it */
@@ -6742,12 +6752,7 @@ static hrm_status hrm__segment(hrm_run *run, hrm_work *w)
     HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
     HRM__TRY(t->act_end(dev, w));
     if (w->train && w->d.halt_max_steps > 1 && !w->d.no_continue) { /* what the next segment would say: q_continue's target */
-        size_t each = (size_t)w->rows * (size_t)w->d.S * (size_t)w->d.D * run->activation;
-        if (run->parts == 1)
-            HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* all states */
-        else
-            for (int i = 0; i < w->d.states; i++) HRM__TRY(t->copy(dev, w->t[i], w->z[i], each));
-        HRM__TRY(t->passes(dev, w, w->t, run->thinking, run->num_passes));
+        HRM__TRY(t->passes_ahead(dev, w, run->thinking, run->num_passes));
         HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
     }
     return t->losses(dev, w);
