@@ -12832,7 +12832,7 @@ static hrm_status hrm__check_plan(const hrm_model_desc *desc, const hrm_tensors 
 HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_model_desc *desc)
 {
     hrm_model_desc merged, none;
-    hrm_tensors *file;
+    hrm_tensors *file = NULL;
     hrm_model *m = NULL;
     memset(&none, 0, sizeof none);
     if (!desc) desc = &none;

@@ -113,7 +113,7 @@ static void make_puzzles(void)
 static double solved(const char *path, hrm_forward_dtype dtype)
 {
     hrm_model_desc d;
-    hrm_model *model;
+    hrm_model *model = NULL;
     hrm_solve_desc how;
     int32_t in[PUZZLES * CELLS], out[PUZZLES * CELLS];
     int hits = 0;
@@ -137,11 +137,11 @@ static double solved(const char *path, hrm_forward_dtype dtype)
 static void train(const char *path)
 {
     hrm_dataset_arrays arrays;
-    hrm_dataset *data;
+    hrm_dataset *data = NULL;
     hrm_model_desc d;
-    hrm_model *model;
+    hrm_model *model = NULL;
     hrm_train_desc how;
-    hrm_trainer *trainer;
+    hrm_trainer *trainer = NULL;
     hrm_metrics metrics;
     memset(&arrays, 0, sizeof arrays);
     arrays.seq_len = CELLS, arrays.vocab_size = 6, arrays.num_examples = PUZZLES;
@@ -164,9 +164,9 @@ static void train(const char *path)
 static void test_refusals(void)
 {
     hrm_model_desc d;
-    hrm_model *model;
+    hrm_model *model = NULL;
     hrm_train_desc how;
-    hrm_trainer *trainer;
+    hrm_trainer *trainer = NULL;
     memset(&d, 0, sizeof d);
     memset(&how, 0, sizeof how);
     d.seq_len = 4, d.vocab_size = 3, d.hidden_size = 8, d.num_heads = 1, d.num_threads = 1;
