@@ -2,6 +2,7 @@
 #   make            the command build/hrm and the examples        make demo     solves 9x9 Sudoku, trains on 4x4
 #   make test       the tests, in minutes                         make bench    timings
 #   make test-all   these and what takes longer or seldom fails   make fuzz     every reader under libFuzzer
+#   make fault      every command while the system fails
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
@@ -134,6 +135,10 @@ $(B)/fuzz/corpus: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/tests/hrm.o $(FUZZ_TOOLS:%=$(
 $(B)/fuzz/seeds/task.dict: $(B)/fuzz/corpus | $(B)/fuzz/seeds
 	$< $(B)/fuzz/seeds
 
+# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n; EVERY=k takes each k-th.
+fault: $(B)/hrm
+	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) bash tests/test_fault.sh
+
 # The implementation compiled once, for programs that include the header plainly. Before 1.0 every minor version has an ABI of its own.
 COMMA  := ,
 SO_OF   = $(if $(filter Darwin,$(SYSTEM)),libhrm$(1).dylib,libhrm.so$(1))
@@ -206,7 +211,7 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test test-all fuzz test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
+.PHONY: all demo tests test test-all fuzz fault test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
 -include examples/web/web.mk
