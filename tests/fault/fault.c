@@ -196,7 +196,7 @@ __attribute__((constructor)) static void fault_open(void)
     const char *what = getenv("HRM_FAULT"), *count = getenv("HRM_FAULT_COUNT"), *colon = what ? strchr(what, ':') : NULL;
     if (count) snprintf(count_path, sizeof count_path, "%s", count);
     for (int i = 0; colon && i < KINDS; i++)
-        if (strlen(kinds[i]) == (size_t)(colon - what) && memcmp(kinds[i], what, (size_t)(colon - what)) == 0) kind_that_fails = i;
+        if (strncmp(kinds[i], what, (size_t)(colon - what)) == 0 && !kinds[i][colon - what]) kind_that_fails = i;
     if (kind_that_fails < 0) return;
     fail_at = atol(colon + 1);
     from_then_on = what[strlen(what) - 1] == '+';
