@@ -285,10 +285,8 @@ static int puzzle_holds(const puzzle *p, int least, int most)
 static int fuzz_puzzle(const unsigned char *data, size_t size)
 {
     static puzzle p;
-    char         *text = command_text(data, size), *rest = text, *board;
-    int           line = 1, first = 1, accepted = 0;
-    if (parse_sudoku(&p, text, 1) == TOOL_OK) accepted = 1, COMMAND_CHECK(puzzle_holds(&p, 1, p.side + 1));
-    if (parse_maze(&p, text) == TOOL_OK) accepted = 1, COMMAND_CHECK(puzzle_holds(&p, 1, 5));
+    char         *text = command_text(data, size), *rest, *board;
+    int           line, first = 1, accepted = 0;
     hrm_json_document *doc = NULL;
     if (hrm_json_parse(&doc, text, size, "fuzz", NULL) == HRM_OK) {
         const hrm_json *test = hrm_json_get(hrm_json_root(doc), "test");
@@ -296,13 +294,16 @@ static int fuzz_puzzle(const unsigned char *data, size_t size)
             if (parse_arc(&p, pair, "fuzz") == TOOL_OK) accepted = 1, COMMAND_CHECK(puzzle_holds(&p, 0, 11));
     }
     hrm_json_close(doc);
-    for (int kind = 0; kind < 2; kind++) { /* many boards in one text; it is cut up on the way */
+    for (int kind = 0; kind < 2; kind++) { /* one board, then many in one text, which is cut up on the way */
         char *copy = command_text(data, size);
+        p.kind = kind ? TASK_MAZE : TASK_SUDOKU;
+        if (read_board(&p, text, 1) == TOOL_OK) accepted = 1, COMMAND_CHECK(puzzle_holds(&p, 1, kind ? 5 : p.side + 1));
         rest = copy, line = 1;
-        while ((board = next_board(kind ? TASK_MAZE : TASK_SUDOKU, &rest, &line, &first)) != NULL) {
+        while ((board = next_board(p.kind, &rest, &line, &first)) != NULL) {
             COMMAND_CHECK(board >= copy && board <= copy + size && rest > board && rest <= copy + size);
-            int status = kind ? parse_maze(&p, board) : parse_sudoku(&p, board, first);
-            if (status == TOOL_OK) accepted = 1, COMMAND_CHECK(puzzle_holds(&p, 1, kind ? 5 : p.side + 1));
+            if (read_board(&p, board, first) != TOOL_OK) continue;
+            accepted = 1;
+            COMMAND_CHECK(puzzle_holds(&p, 1, kind ? 5 : p.side + 1));
         }
         free(copy);
     }
