@@ -5913,15 +5913,15 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     d->S = d->P + d->T;
     d->V = r->vocab_size;
     double width = hrm__swiglu_width((double)r->expansion, d->D);
-    if (width > 1 << 20)
-        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion,
+    if (width < 256 || width > 1 << 20)
+        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected 256 to %d", (double)r->expansion,
                          width, 1 << 20);
     d->I = (int)width;
     d->mixer = r->mlp_t;
     d->mlp_norm = r->mlp_norm;
     width = d->mixer ? hrm__swiglu_width((double)r->expansion, d->S) : 0;
-    if (width > 1 << 20)
-        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU over positions %g wide, expected up to %d",
+    if (d->mixer && (width < 256 || width > 1 << 20))
+        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU over positions %g wide, expected 256 to %d",
                          (double)r->expansion, width, 1 << 20);
     d->I_t = (int)width;
     int widest = d->I > d->I_t ? d->I : d->I_t, longest = d->mixer && d->S > d->D ? d->S : d->D;
