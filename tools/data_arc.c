@@ -1,10 +1,11 @@
 /* `hrm data arc`: tasks from folders of JSON, with variants by the 8 symmetries of the square and permutations of the colours.
  *
- * They are named by DIRS, or as the public TRM code does by the prefix of Kaggle's files and the subsets to take. DIRS hold folders of tasks, {"train": [{"input": grid, "output": grid}…], "test": […]}; other forms that people have are at
- * arc_read. The training split takes the demonstrations of every task and the test pairs of all but those in folders named
- * `evaluation`; the test split the test pairs of these. A test pair may lack its output: its labels are then left out of
- * scoring. A task is a group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30,
- * or a smaller board that leaves out what does not fit: pad 0, end of the grid 1, colours from 2.
+ * They are named by DIRS, or as the public TRM code does by the prefix of Kaggle's files and the subsets to take. DIRS hold
+ * folders of tasks, {"train": [{"input": grid, "output": grid}…], "test": […]}; other forms that people have are at arc_read.
+ * The training split takes the demonstrations of every task and the test pairs of all but those in folders named `evaluation`;
+ * the test split the test pairs of these. A test pair may lack its output: its labels are then left out of scoring. A task is a
+ * group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30, or a smaller board that
+ * leaves out what does not fit: pad 0, end of the grid 1, colours from 2.
  */
 #include <stdio.h>
 #include <stdlib.h>
