@@ -422,6 +422,16 @@ char *tool_read_text(const char *path, size_t *length)
     return text;
 }
 
+int tool_sync(FILE *file)
+{
+    if (fflush(file) != 0) return -1;
+#ifdef _WIN32
+    return _commit(_fileno(file));
+#else
+    return fsync(fileno(file));
+#endif
+}
+
 int tool_write_text(const char *path, const char *text, size_t length)
 {
     hrm_writer *w;
