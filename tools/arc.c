@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- boards --------------------------------------------------------------------------------------------------------------- */
+/* ---- boards -------------------------------------------------------------------------------------------------------------- */
 void arc_crop(arc_board *out, const int32_t *tokens, int side)
 {
     int width = side, rows = 0, cols = 0;
@@ -46,7 +46,7 @@ uint64_t arc_hash(const arc_board *b)
     return data_mix(data_hash(data_hash(DATA_HASH, size, 2), b->cells, (size_t)(b->rows * b->cols)));
 }
 
-/* ---- names and tasks ------------------------------------------------------------------------------------------------------ */
+/* ---- names and tasks ----------------------------------------------------------------------------------------------------- */
 size_t arc_name(const char *name, uint8_t *turn, uint8_t colour[ARC_PALETTE])
 {
     static const char *const marks[2] = {"_", "|||"};
@@ -362,7 +362,7 @@ void arc_predictions_close(arc_predictions *p)
     memset(p, 0, sizeof *p);
 }
 
-/* ---- votes ---------------------------------------------------------------------------------------------------------------- */
+/* ---- votes --------------------------------------------------------------------------------------------------------------- */
 static int arc_by_answer(const void *a, const void *b)
 {
     const arc_vote *x = (const arc_vote *)a, *y = (const arc_vote *)b;
@@ -438,7 +438,7 @@ void arc_score_free(arc_score *score)
     memset(score, 0, sizeof *score);
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------------------------- */
 static void arc_put(hrm_writer *w, const char *text) { (void)hrm_writer_write(w, text, strlen(text)); } /* commit tells */
 
 static void arc_put_text(hrm_writer *w, const char *text)
@@ -573,7 +573,7 @@ static int arc_write(const arc_writing *x, const char *folder, const char *name,
     return status;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it ----------------------------------------------------------------------------------------------------------- */
 static int arc_test_of(const arc_set *set, const arc_entry *t, const arc_board *input)
 {
     /* which test of the task has this input; -1: none */

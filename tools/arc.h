@@ -19,7 +19,10 @@ typedef struct arc_entry {
     int         first_test; /* its number among the tests of all tasks */
     arc_board  *pairs;      /* [num_train + num_test][2] input and output; an output's rows are 0 where it is not known */
 } arc_entry;
-typedef struct arc_variant_of { int32_t entry; uint8_t turn, plain, colour[ARC_PALETTE]; } arc_variant_of; /* entry -1: no test task's */
+typedef struct arc_variant_of { /* entry -1: no test task's */
+    int32_t entry;
+    uint8_t turn, plain, colour[ARC_PALETTE]; /* plain: the task itself */
+} arc_variant_of;
 typedef struct arc_set {
     char               dir[TOOL_PATH];
     int                side;
@@ -65,7 +68,11 @@ void arc_predictions_close(arc_predictions *p);
 /* ---- votes ----------------------------------------------------------------------------------------------------------------
  */
 typedef struct arc_vote { uint64_t answer; int32_t test, row; float confidence; } arc_vote;
-typedef struct arc_answer { uint64_t answer; int32_t votes, row; double confidence; } arc_answer; /* row: the first that gave it */
+typedef struct arc_answer { /* row: the first that gave it */
+    uint64_t answer;
+    int32_t  votes, row;
+    double   confidence;
+} arc_answer;
 typedef struct arc_ballot { /* of a test input */
     arc_answer *answers; /* the best first */
     int         count, votes, rank; /* rank: of the truth, from 0; -1: it is not among them, or not known */

@@ -66,6 +66,8 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     HRM_RATE_KEYS(CONFIG__TRAIN, X)                                                                                            \
     X(INT, lr_warmup_steps, "lr_warmup_steps", "2000", 0, 1000000000, CONFIG_TRAIN, 0, "steps of linear warm-up")              \
     HRM_TRAINING_KEYS(CONFIG__TRAIN, X)                                                                                        \
+    X(FLAG, test_puzzles_only, "test_puzzles_only", "false", CONFIG_TRAIN, 0,                                                  \
+      "train on those puzzles alone that the test split has too, of ARC its demonstrations; no evaluations (hrm adapt)")       \
     X(INT, seed, "seed", "0", 0, 9007199254740992.0, CONFIG_TRAIN, 0, "of weights, data order and exploration")                \
     X(TEXT, eval_save_outputs, "eval_save_outputs", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,                 \
       "[…] of inputs, labels, puzzle_identifiers, logits, q_halt_logits, q_continue_logits, predictions, steps: saved as "   \

@@ -17,6 +17,8 @@ int command_convert(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_plot(int argc, char **argv);
 int command_render(int argc, char **argv);
+int command_adapt(int argc, char **argv);
+int command_analyze(int argc, char **argv);
 
 enum { TOOL_OK = 0, TOOL_ERROR = 1, TOOL_USAGE = 2 };
 enum { TOOL_PATH = 1024 }; /* room for a path or another text */
