@@ -24,7 +24,7 @@ LIBS  = -lm -pthread
 TOOLS    := $(wildcard tools/*.c)
 EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 TESTS    := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
-TESTS_OUTSIDE := test_data test_dataset test_pictures # these need the interface only
+TESTS_OUTSIDE := test_arc test_data test_dataset test_pictures # these need the interface only
 SCRIPTS  := $(wildcard tests/test_*.sh)
 # What solves Sudokus when no checkpoint is named; without it everything else is built and installed all the same.
 MODEL    := $(wildcard models/sudoku.safetensors)
@@ -56,7 +56,7 @@ $(B)/examples/%: examples/%.c $(B)/hrm.o hrm.h $(wildcard tools/*.h) Makefile | 
 
 # Tests look inside the implementation, some with other options than the default; less optimised they build in half the time, and
 # those that compute little in a third.
-LITTLE := test_act test_data test_dataset test_model test_pictures
+LITTLE := test_act test_arc test_data test_dataset test_model test_pictures
 $(B)/tests/%: TEST_CFLAGS = $(subst -O3,-O1,$(CFLAGS))
 $(LITTLE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS))
 TEST_C = $(CC) -std=c99 $(TEST_CFLAGS) $(FLAGS) -Itests
