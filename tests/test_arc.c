@@ -30,7 +30,7 @@ static const char *in_dir(const char *name)
     return path;
 }
 
-/* ---- names, grids --------------------------------------------------------------------------------------------------------- */
+/* ---- names, grids -------------------------------------------------------------------------------------------------------- */
 static void test_names(void)
 {
     static const struct { const char *name; size_t length; int turn; const char *colours; } cases[] = {
@@ -96,7 +96,7 @@ static void test_undo(void)
     CHECK(arc_hash(&flat) != arc_hash(&b), "a grid's shape is not in its hash");
 }
 
-/* ---- votes ---------------------------------------------------------------------------------------------------------------- */
+/* ---- votes --------------------------------------------------------------------------------------------------------------- */
 static void write_text(const char *name, const char *text)
 {
     FILE *f = fopen(in_dir(name), "wb");
@@ -111,19 +111,21 @@ static void test_votes(void)
     arc_vote votes[16], shuffled[16];
     uint8_t plain_voted[8] = {1, 1, 1, 0}, plain_right[8] = {1, 0, 0, 0};
     write_text("test_puzzles.json",
-               "{\"a\": {\"train\": [{\"input\": [[1]], \"output\": [[2]]}], \"test\": [{\"input\": [[1,1]], \"output\": [[2,2]]}, "
-               "{\"input\": [[3]], \"output\": [[4]]}]}, \"b\": {\"train\": [{\"input\": [[1]], \"output\": [[2]]}], \"test\": "
-               "[{\"input\": [[5]]}]}, \"c\": {\"train\": [{\"input\": [[1]], \"output\": [[2]]}], \"test\": [{\"input\": [[1]], "
-               "\"output\": [[2]]}]}}");
+               "{\"a\": {\"train\": [{\"input\": [[1]], \"output\": [[2]]}], "
+               "\"test\": [{\"input\": [[1,1]], \"output\": [[2,2]]}, {\"input\": [[3]], \"output\": [[4]]}]}, "
+               "\"b\": {\"train\": [{\"input\": [[1]], \"output\": [[2]]}], \"test\": [{\"input\": [[5]]}]}, "
+               "\"c\": {\"train\": [{\"input\": [[1]], \"output\": [[2]]}], "
+               "\"test\": [{\"input\": [[1]], \"output\": [[2]]}]}}");
     write_text("identifiers.json", "[\"<blank>\", \"a\", \"a_t1_0213456789\", \"b\", \"other\"]");
     int opened = arc_set_open(&set, dir, 5, 1);
     CHECK(opened == TOOL_OK, "the set does not open");
     if (opened != TOOL_OK) return;
-    CHECK(set.num_entries == 3 && set.num_tests == 4 && set.num_ids == 5, "%d tasks, %d tests", set.num_entries, set.num_tests);
+    CHECK(set.num_entries == 3 && set.num_tests == 4 && set.num_ids == 5, "%d and %d", set.num_entries, set.num_tests);
     CHECK(set.ids[0].entry == -1 && set.ids[1].entry == 0 && set.ids[1].plain && set.ids[2].entry == 0 && !set.ids[2].plain &&
               set.ids[2].turn == 1 && set.ids[3].entry == 1 && set.ids[4].entry == -1,
           "identifiers");
-    CHECK(arc_test(&set, 1, 1)->cells[0] == 4 && arc_test(&set, 2, 1)->rows == 0 && arc_test(&set, 3, 0)->cells[0] == 1, "tests");
+    CHECK(arc_test(&set, 1, 1)->cells[0] == 4 && arc_test(&set, 2, 1)->rows == 0, "truths");
+    CHECK(arc_test(&set, 3, 0)->cells[0] == 1, "the last input");
 
     uint64_t right = arc_hash(arc_test(&set, 0, 1)), second = arc_hash(arc_test(&set, 1, 1)), x = 11, y = 12, z = 13;
     const struct { int test; uint64_t answer; float q; } cast[] = {
@@ -140,7 +142,8 @@ static void test_votes(void)
         CHECK(s.ballots[0].count == 2 && s.ballots[0].rank == 0 && s.ballots[0].answers[0].votes == 3 &&
                   fabs(s.ballots[0].answers[0].confidence - 0.2) < 1e-6 && s.ballots[0].answers[0].row == 1,
               "the first test: rank %d", s.ballots[0].rank);
-        CHECK(s.ballots[1].count == 3 && s.ballots[1].rank == 1 && s.ballots[1].answers[0].answer == x && s.ballots[1].votes == 5,
+        CHECK(s.ballots[1].count == 3 && s.ballots[1].rank == 1 && s.ballots[1].answers[0].answer == x &&
+                  s.ballots[1].votes == 5,
               "the second test: rank %d", s.ballots[1].rank);
         CHECK(s.ballots[2].answers[0].answer == z && s.ballots[2].rank == -1 && s.ballots[3].count == 0, "the others");
         CHECK(s.tasks == 1 && s.solved[0] == 0 && s.solved[1] == 1 && s.solved[4] == 1 && s.plain == 0 && s.tests == 2 &&
@@ -166,7 +169,7 @@ static void test_votes(void)
     }
 }
 
-/* ---- predictions ---------------------------------------------------------------------------------------------------------- */
+/* ---- predictions --------------------------------------------------------------------------------------------------------- */
 static void tokens_of(int32_t tokens[25], int k)
 {
     for (int i = 0; i < 25; i++) tokens[i] = i % 5 < 3 && i < 10 ? 2 + (i + k) % ARC_PALETTE : 1; /* 2 x 3 */
@@ -214,7 +217,7 @@ static void test_predictions(void)
     CHECK(arc_predictions_open(&p, path, 7, 5, 8, 0) == TOOL_OK && p.done == 0, "new");
     CHECK(add(&p, 0, 3) && arc_predictions_flush(&p, &m) == TOOL_OK && add(&p, 3, 5), "three are safe, two are not");
     arc_predictions_close(&p);
-    CHECK(arc_predictions_open(&p, path, 7, 5, 8, 0) == TOOL_OK && p.done == 3, "%lld are there, expected 3", (long long)p.done);
+    CHECK(arc_predictions_open(&p, path, 7, 5, 8, 0) == TOOL_OK && p.done == 3, "%lld are there", (long long)p.done);
     CHECK(p.metrics.count == 3 && p.metrics.exact_accuracy == 0.5 && p.metrics.lm_loss == 1.25, "with their metrics");
     CHECK(add(&p, 3, 6), "on from there");
     m.count = 6;
@@ -223,7 +226,7 @@ static void test_predictions(void)
     arc_predictions_close(&p);
 
     patch(ARC_PLACE + 8, 99); /* the place that the last flush wrote: as if it had been cut short */
-    CHECK(arc_predictions_open(&p, path, 7, 5, 8, 0) == TOOL_OK && p.done == 3, "%lld, expected the flush before", (long long)p.done);
+    CHECK(arc_predictions_open(&p, path, 7, 5, 8, 0) == TOOL_OK && p.done == 3, "%lld of the flush before", (long long)p.done);
     CHECK(p.metrics.count == half.count && holds(&p, 0, 3), "and its predictions");
     arc_predictions_close(&p);
     patch(ARC_HEAD + 4, 99); /* a record: 99 rows */

@@ -131,6 +131,18 @@ good "are told apart" eval checkpoint=after threads=1 checkpoint_path=mixed
 check "and done anew" grep -q 'is of other weights, data or settings: begun anew' err
 same out first.json
 
+# ---- pictures -------------------------------------------------------------------------------------------------------------------
+good "a task with its answers" render arc --answers $preds/answers.json --name t14 -o t14.svg
+check "demonstrations, prediction, truth" test "$(grep -c 'ARC task t14' t14.svg)" -ge 1
+good "several" render arc --answers $preds/answers.json --index 2 --count 3 -o three.svg
+check "are larger" test "$(wc -c < three.svg)" -gt "$(wc -c < t14.svg)"
+refuse 1 'no task t99' render arc --answers $preds/answers.json --name t99 -o x.svg
+refuse 1 '10 tasks, asked for 9 to 11' render arc --answers $preds/answers.json --index 9 --count 3 -o x.svg
+refuse 1 'no answers.json as' render arc --answers $preds/submission.json -o x.svg
+refuse 1 'no test_puzzles.json in it' render after --answers $preds/answers.json -o x.svg
+refuse 2 '--answers goes with' render arc --answers $preds/answers.json --steps -o x.svg
+refuse 2 '--name names one task of --answers' render arc --name t14 -o x.svg
+
 # ---- what is not as it should be ------------------------------------------------------------------------------------------------
 cp -r arc odd
 sed 's/"t12"/"x"/' arc/test_puzzles.json > odd/test_puzzles.json
