@@ -644,6 +644,11 @@ HRM_API hrm_status hrm_run_reset(hrm_run *run); /* a fresh carry: halted everywh
 /* One segment (SPEC: rows that have halted take the batch's row, the others go on). Checks tokens and ids first.
  * min_halt_steps [rows] replaces the exploration draw; NULL otherwise. Training leaves the loss's gradient unset. */
 HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps);
+/* A segment of a run that does not train, pass by pass: after each `on_pass` hears which pass of the segment it was, from 0,
+ * and which state it moved, and may read the states with hrm_run_read. Anything but HRM_OK ends the segment there and is
+ * returned. */
+HRM_API hrm_status hrm_run_watch(hrm_run *run, const hrm_batch *batch,
+                                 hrm_status (*on_pass)(void *user, int pass, int state), void *user);
 /* Gradient of (sum of the losses / rows) of the segment just run, added to the run's gradients. Of the puzzle table each row
  * has its own: a row that takes a puzzle of another identifier starts it from 0, so it is read, or applied, before. */
 HRM_API hrm_status hrm_run_backward(hrm_run *run);
@@ -6714,6 +6719,30 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     HRM__TRY(t->end_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT)));
     run->ran = 1;
     return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_watch(hrm_run *run, const hrm_batch *batch, hrm_status (*on_pass)(void *user, int pass, int state),
+                                 void *user)
+{
+    /* as hrm_run_segment, but not recorded as a graph */
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    if (w->train) return hrm__fail(HRM_ERR_ARGUMENT, "a run that trains cannot be watched pass by pass");
+    HRM__TRY(hrm__offer(run, batch));
+    hrm_step step = hrm__step_make(run, run->seed, ++run->segments);
+    HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
+    HRM__TRY(hrm__refresh(run));
+    HRM__TRY(t->act_begin(dev, w));
+    HRM__TRY(t->embed(dev, w));
+    run->ran = 1;
+    for (int i = 0; i < run->num_passes; i++) {
+        HRM__TRY(t->passes(dev, w, w->z, run->thinking + i, 1));
+        if (on_pass) HRM__TRY(on_pass(user, i, run->thinking[i].state));
+    }
+    HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
+    HRM__TRY(t->act_end(dev, w));
+    return t->losses(dev, w);
 }
 
 static hrm_status hrm__check_segment_done(const hrm_run *run)

@@ -491,6 +491,7 @@ static const struct {
     {"eval", command_eval, "measure a checkpoint on a data set's test split"},
     {"solve", command_solve, "solve puzzles: sudoku, maze, arc, or grids of your own"},
     {"adapt", command_adapt, "train the test's puzzle embeddings on its demonstrations"},
+    {"analyze", command_analyze, "look inside a model: its states, passes, segments, halts"},
     {"convert", command_convert, "turn a checkpoint into safetensors or a PyTorch file"},
     {"info", command_info, "show a checkpoint's configuration, or what arch=NAME takes"},
     {"plot", command_plot, "draw a run's learning curves, as PNG or SVG"},
@@ -525,7 +526,8 @@ static int run(int argc, char **argv)
     }
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
-    return tool_usage("no command \"%s\"; there are data, train, eval, solve, adapt, convert, info, plot and render", name);
+    return tool_usage(
+        "no command \"%s\"; there are data, train, eval, solve, adapt, analyze, convert, info, plot and render", name);
 }
 
 int main(int argc, char **argv)
