@@ -150,7 +150,7 @@ refuse_last() # TEXT ARGUMENTS: fails, and the last line says why
 {
     local text=$1; shift
     run "$@"
-    check "$*: $text" test $? -eq 1 -a "$(tail -n 1 err | grep -cF -- "$text")" -eq 1
+    check "$*: $text" test $? -gt 0 -a "$(tail -n 1 err | grep -cF -- "$text")" -eq 1
 }
 refuse_last 'which is no task of test_puzzles.json' eval checkpoint=after data_path=odd threads=1 checkpoint_path=x
 sed 's/"test": \[{"input": \[\[./"test": [{"input": [[0/' arc/test_puzzles.json > odd/test_puzzles.json
@@ -164,5 +164,24 @@ sed 's/, "output": \[\[[0-9]*,[0-9]*,[0-9]*\],\[[0-9]*,[0-9]*,[0-9]*\],\[[0-9]*,
 good "outputs that nobody knows" eval checkpoint=after data_path=odd threads=1 checkpoint_path=y
 check "make a submission" test -s y/step_60_all_preds/submission.json -a -z "$(grep '"correct"' y/step_60_all_preds/answers.json)"
 same y/step_60_all_preds/submission.json submission1.json
+
+# ---- looking inside -------------------------------------------------------------------------------------------------------------
+good "analyze" analyze checkpoint=after data_path=arc threads=1 halt_max_steps=3 puzzles=[0,30] pictures=svg eval_batch_size=40 eval_examples=100
+cp out analyzed.json
+inside=after/step_60_analysis
+check "charts and answers" test -s $inside/charts.svg -a -s $inside/answers.svg
+good "in other batches" analyze checkpoint=after data_path=arc threads=1 halt_max_steps=3 puzzles=[0,30] pictures=svg eval_batch_size=7 eval_examples=100 checkpoint_path=other
+is "participation ratio of z_H" "$(number z_H)" 1 32
+check "the same" awk -v a="$(number z_H)" -v b="$(number z_H analyzed.json)" 'BEGIN { exit !(a - b < 1e-3 && b - a < 1e-3) }'
+tr -d ' \n' < $inside/analysis.json > flat.json
+check "a residual for every pass" grep -q '"passes":2,.*"z_H":{"pass":\[2,4,6\],"residual":\[[^,]*,[^,]*,[^]]*\]},"z_L":{"pass":\[1,3,5\]' flat.json
+check "accuracy of every segment" grep -q '"by_segment":{"accuracy":\[[^,]*,[^,]*,[^]]*\],"exact_accuracy":\[[^,]*,[^,]*,[^]]*\]},"by_segments_allowed"' flat.json
+run eval checkpoint=after data_path=arc threads=1 eval_examples=100 checkpoint_path=part
+check "that of the first as eval has it" grep -q "\"by_segment\":{\"accuracy\":\[[^]]*\],\"exact_accuracy\":\[$(number exact_accuracy)," flat.json
+check "two puzzles, three answers each" test "$(grep -o '"example":' flat.json | wc -l)" -eq 2 -a "$(grep -o '"answer":' flat.json | wc -l)" -eq 6
+check "every puzzle is in a group" test "$(grep -o '"examples":[0-9]*,"exact_accuracy"' flat.json | tr -dc '0-9\n' | awk '{ n += $1 } END { print n }')" -eq 100
+refuse 2 'analyze: checkpoint=FILE is missing' analyze data_path=arc
+refuse_last 'there is no example 300 among the first 250' analyze checkpoint=after data_path=arc threads=1 puzzles=300
+refuse_last 'puzzles is "[x]", expected numbers' analyze checkpoint=after data_path=arc threads=1 puzzles=[x]
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -22,7 +22,7 @@ enum { STATES = 2, CHUNKS = 40, CHOSEN = 16, GROUPS = 3, SHOWN = 8 };
 static const char *const group_names[GROUPS] = {"easy", "middle", "hard"};
 
 typedef struct analyzed { /* an example */
-    int32_t difficulty, labelled, halts; /* halts: the first segment after which it would, 0: never */
+    int32_t difficulty, changes, labelled, halts; /* halts: the first segment after which it would, 0: never */
 } analyzed;
 
 typedef struct analysis {
@@ -47,6 +47,7 @@ typedef struct analysis {
     analyzed     *each;      /* [examples] */
     int32_t      *correct;   /* [examples, segments] tokens */
     double       *sure;      /* [segments, 4]: mean sigma(q_halt) over right answers and their number; over wrong ones */
+    const char   *measure;   /* what difficulty is */
     int64_t       chosen[CHOSEN];
     int           num_chosen;
     int32_t      *inputs, *labels, *stories; /* of those chosen: [n,T], [n,T], [n,segments,T] */
@@ -133,9 +134,8 @@ static double participation(const analysis *a, int state, int chunks)
     return squares > 0 ? trace * trace / squares : 0;
 }
 
-static int32_t difficulty_of(const analysis *a, const int32_t *input, const int32_t *label)
+static int32_t rating_of(const analysis *a, const int32_t *input)
 {
-    int32_t n = 0;
     if (a->task == SCORE_SUDOKU) {
         sudoku_shape shape;
         uint8_t board[SUDOKU_MAX_CELLS], solution[SUDOKU_MAX_CELLS];
@@ -144,14 +144,16 @@ static int32_t difficulty_of(const analysis *a, const int32_t *input, const int3
         for (int i = 0; i < a->T; i++) board[i] = (uint8_t)(input[i] >= 2 ? input[i] - 1 : 0);
         return sudoku_count_solutions(&shape, board, 2, solution, &rating) == 1 ? rating : 0;
     }
-    for (int i = 0; i < a->T; i++)
-        n += a->task == SCORE_MAZE ? label[i] == SCORE_PATH : label[i] >= 0 && label[i] != input[i];
-    return n;
+    return 0;
 }
 
-static const char *difficulty_name(score_task task)
+static void settle_difficulty(analysis *a)
 {
-    return task == SCORE_SUDOKU ? "dead ends of a search" : task == SCORE_MAZE ? "cells of the path" : "cells that change";
+    /* where no search had a dead end, as with other puzzles: how much of them is to be filled in */
+    int rated = 0;
+    for (int64_t i = 0; i < a->examples; i++) rated |= a->each[i].difficulty > 0;
+    a->measure = rated ? "dead ends of a search" : a->task == SCORE_MAZE ? "cells of the path" : "cells to change";
+    for (int64_t i = 0; i < a->examples && !rated; i++) a->each[i].difficulty = a->each[i].changes;
 }
 
 static void take_answers(analysis *a, int64_t first)
@@ -163,8 +165,9 @@ static void take_answers(analysis *a, int64_t first)
         analyzed *e = &a->each[first + i];
         int32_t right = 0;
         if (s == 0) {
-            e->difficulty = difficulty_of(a, a->batch.inputs + (size_t)i * (size_t)T, label);
-            for (int t = 0; t < T; t++) e->labelled += label[t] >= 0;
+            const int32_t *input = a->batch.inputs + (size_t)i * (size_t)T;
+            e->difficulty = rating_of(a, input);
+            for (int t = 0; t < T; t++) e->labelled += label[t] >= 0, e->changes += label[t] >= 0 && label[t] != input[t];
         }
         for (int t = 0; t < T; t++) right += label[t] >= 0 && label[t] == answer[t];
         a->correct[(first + i) * N + s] = right;
@@ -372,7 +375,7 @@ static int write_json(const analysis *a, const findings *f, const char *path)
     put(w, "\"by_segments_allowed\": {");
     put_list(w, "exact_accuracy", f->allowed, N, ", ");
     put_list(w, "segments", f->steps, N, "},\n");
-    put(w, "\"halting\": {\"difficulty\": \"%s\", \"groups\": [", difficulty_name(a->task));
+    put(w, "\"halting\": {\"difficulty\": \"%s\", \"groups\": [", a->measure);
     for (int g = 0, any = 0; g < GROUPS; g++) {
         if (!f->in_group[g]) continue;
         put(w, "%s\n  {\"name\": \"%s\", \"from\": %d, \"to\": %d, ", any++ ? "," : "", group_names[g], f->bounds[g][0],
@@ -461,14 +464,14 @@ static int draw_charts(const analysis *a, const findings *f, const char *path)
     CHART(1, "Accuracy after each segment (%)", "segment", 1, 0, 2);
     LINE("tokens", NULL, f->accuracy, N, CANVAS_BLUE, 0, 0);
     LINE("whole answers", NULL, f->exact, N, CANVAS_VERMILION, marks, 0);
-    CHART(2, "Exact accuracy by segments allowed (%)", "segments at most", 1, 0, 2);
+    CHART(2, "Exact by segments allowed (%)", "segments at most", 1, 0, 2);
     LINE("halting by itself", NULL, f->allowed, N, CANVAS_VERMILION, marks, 0);
     LINE("always all", NULL, f->exact, N, CANVAS_BLUE, 0, 1);
     int groups = 0;
-    CHART(3, "Halts after a segment (% of puzzles)", "segment", 1, 0, 0);
+    CHART(3, "Where it halts (% of puzzles)", "segment", 1, 0, 0);
     for (int g = 0; g < GROUPS; g++)
         if (f->in_group[g]) {
-            LINE(group_names[g], NULL, f->halts[g], N, colours[g], marks ? 1 + g : 0, 0);
+            LINE(f->in_group[g] < a->examples ? group_names[g] : "all", NULL, f->halts[g], N, colours[g], marks ? 1 + g : 0, 0);
             groups++;
         }
     charts[3].count = groups;
@@ -481,9 +484,10 @@ static int draw_charts(const analysis *a, const findings *f, const char *path)
 #undef CHART
 #undef LINE
     snprintf(title, sizeof title, "Inside %.120s", tool_basename(a->c->checkpoint));
-    snprintf(subtitle, sizeof subtitle, "%lld puzzles of %.60s, %d segments; participation ratio: z_H %.2f, z_L %.2f of %d",
+    snprintf(subtitle, sizeof subtitle,
+             "%lld puzzles of %.60s, %d segments; participation ratio: z_H %.2f, z_L %.2f of %d; hard: by %s",
              (long long)a->examples, a->c->data_path, N, f->dimensions[0][f->chunks - 1], f->dimensions[1][f->chunks - 1],
-             a->D);
+             a->D, a->measure);
     if (!ok) status = TOOL_ERROR;
     if (status == TOOL_OK && plot_charts(&c, charts, 6, title, subtitle, canvas_scale_of(path, CANVAS_SCALE)) != HRM_OK)
         status = tool_failed();
@@ -717,6 +721,7 @@ static int analyze(analysis *a, findings *f, config *c)
     tool_catch_signals();
     status = measure(a);
     if (status == TOOL_OK) {
+        settle_difficulty(a);
         find(a, f);
         group_examples(a, f, sorted);
         status = write_json(a, f, json);
