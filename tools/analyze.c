@@ -412,7 +412,7 @@ static int write_json(const analysis *a, const findings *f, const char *path)
 }
 
 /* ---- and as pictures ----------------------------------------------------------------------------------------------------- */
-enum { LINES = 11 };
+enum { LINES = 10 + GROUPS };
 typedef struct lines {
     plot_line line[LINES];
     int       count;
