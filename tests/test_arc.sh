@@ -62,6 +62,10 @@ refuse 2 '--size is 31, expected 3 to 30' data arc --dataset-dirs tasks --size 3
 mkdir -p large/training; echo '{"train": [{"input": [[1,2,3,4]], "output": [[1]]}], "test": [{"input": [[1]], "output": [[2]]}]}' > large/training/a.json
 refuse 1 'every task has a grid of more than 3 rows or columns' data arc --dataset-dirs large --size 3 --output-dir x
 
+cp -r tasks both; cp both/evaluation/t12.json both/training/
+good "an evaluation task among the others" data arc --dataset-dirs both --output-dir x --num-aug 1 --size 3
+check "is told" grep -q '1 tasks for training are evaluation tasks too' err
+
 # ---- a model that knows the rule, but none of the test's tasks ------------------------------------------------------------------
 quiet="threads=1 tensorboard=false global_batch_size=64"
 good "train" train data_path=base checkpoint_path=run $quiet steps=500 lr=3e-3 lr_warmup_steps=50 save_interval=0 log_interval=100 \

@@ -621,6 +621,26 @@ static int arc_write(arc_build *b)
     return status;
 }
 
+static int arc_tell_shared(const arc_build *b)
+{
+    /* tasks of both kinds under one name: their identifiers are the same, and the test's answers are trained on */
+    data_table evaluation;
+    int64_t shared = 0;
+    int added;
+    if (data_table_open(&evaluation, (size_t)b->num_tasks + 1) != TOOL_OK) return TOOL_ERROR;
+    for (int64_t i = 0; i < b->num_tasks; i++)
+        if (b->tasks[i].is_evaluation)
+            (void)data_table_find(&evaluation, data_hash(DATA_HASH, b->tasks[i].name, strlen(b->tasks[i].name)), &added);
+    for (int64_t i = 0; i < b->num_tasks; i++)
+        shared += !b->tasks[i].is_evaluation && b->tasks[i].num_test > 0 &&
+                  data_table_has(&evaluation, data_hash(DATA_HASH, b->tasks[i].name, strlen(b->tasks[i].name)));
+    data_table_close(&evaluation);
+    if (shared)
+        tool_note("%lld tasks for training are evaluation tasks too, by name: the training split has their test outputs",
+                  (long long)shared);
+    return TOOL_OK;
+}
+
 int data_arc(const data_options *o)
 {
     arc_build b;
@@ -634,6 +654,7 @@ int data_arc(const data_options *o)
     if (status == TOOL_OK) status = arc_read_subsets(&b);
     if (status == TOOL_OK && b.num_tasks == 0)
         status = tool_error("every task has a grid of more than %d rows or columns", b.side);
+    if (status == TOOL_OK) status = arc_tell_shared(&b);
     if (status == TOOL_OK) status = arc_write(&b);
     hrm_writer_abort(b.names);
     for (int64_t i = 0; i < b.num_tasks; i++) arc_free_task(&b.tasks[i]);

@@ -362,6 +362,7 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
     desc.user = &s;
     int64_t total = info->total_examples;
     if (e->max_examples > 0 && e->max_examples < total) total = e->max_examples;
+    if (e->tasks && e->voted) tool_note("with votes or start_noise ARC tasks are not scored: they have variants of their own");
     if (e->tasks && !e->voted) {
         int opened = open_predictions(&s, model, data, total, any);
         if (opened != TOOL_OK) return arc_predictions_close(&s.predictions), opened;
