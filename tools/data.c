@@ -644,7 +644,7 @@ static const char data__help[] =
     "       hrm data arc    --output-dir DIR --input-file-prefix PREFIX\n"
     "                       --subsets NAME... --test-set-name NAME ...\n"
     "       hrm data grid   --output-dir DIR --source-dir DIR\n"
-    "                       [--tokens characters|words]\n"
+    "                       [--tokens characters|words] [--vocabulary FILE]\n"
     "       hrm data --list\n"
     "\n"
     "Builds a data set in the layout that training reads: DIR/{train,test}/. The same\n"
@@ -692,6 +692,8 @@ static const char data__help[] =
     "  --test-set-name2 NAME another one, where it is there [evaluation2]\n"
     "  --tokens KIND         grid: characters or words in text files [words when a\n"
     "                        line of train.txt has a blank in it]\n"
+    "  --vocabulary FILE     grid: all tokens in order, one a line, or another set's\n"
+    "                        vocabulary.json [those of the examples, sorted]\n"
     "  --seed S              [0; arc 42]\n"
     "  --threads N           [all processors]\n";
 
@@ -800,6 +802,7 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         {"--input-file-prefix", 4, NULL, 0, 0, &o->input_file_prefix},
         {"--test-set-name", 4, NULL, 0, 0, &o->test_set_name},
         {"--test-set-name2", 4, NULL, 0, 0, &o->test_set_name2},
+        {"--vocabulary", 8, NULL, 0, 0, &o->vocabulary},
         {"--generate", 3, &o->generate, 1, 100000000, NULL},
         {"--test-size", 3, &o->test_size, 1, 100000000, NULL},
         {"--subsample-size", 3, &o->subsample_size, 1, INT32_MAX, NULL},

@@ -6,7 +6,7 @@
 #include "tool.h"
 
 typedef struct data_options { /* numbers: -1 when not given */
-    const char  *output_dir, *source_dir, *tokens;
+    const char  *output_dir, *source_dir, *tokens, *vocabulary;
     const char **dataset_dirs; /* [num_dataset_dirs] */
     const char **subsets;      /* [num_subsets] */
     const char  *input_file_prefix, *test_set_name, *test_set_name2;
