@@ -26,7 +26,7 @@ LIBS  = -lm -pthread
 TOOLS    := $(wildcard tools/*.c)
 EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 TESTS    := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
-TESTS_OUTSIDE := test_data test_dataset test_pictures # these need the interface only
+TESTS_OUTSIDE := test_arc test_data test_dataset test_pictures # these need the interface only
 SCRIPTS  := $(wildcard tests/test_*.sh)
 # What solves Sudokus when no checkpoint is named; without it everything else is built and installed all the same.
 MODEL    := $(wildcard models/sudoku.safetensors)
@@ -58,7 +58,7 @@ $(B)/examples/%: examples/%.c $(B)/hrm.o hrm.h $(wildcard tools/*.h) Makefile | 
 
 # Tests look inside the implementation, some with other options than the default; what one does not use of it is not compiled.
 # Less optimised they build in half the time, and those that compute little in a third.
-LITTLE := test_act test_data test_dataset test_files test_model test_pictures
+LITTLE := test_act test_arc test_data test_dataset test_files test_model test_pictures
 $(B)/tests/%: TEST_CFLAGS = $(subst -O3,-O1,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
 $(LITTLE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
 $(B)/tests/test_gradients: TEST_CFLAGS = $(subst -O3,-O2,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function

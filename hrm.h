@@ -361,6 +361,10 @@ typedef struct hrm_dataset_arrays {
 } hrm_dataset_arrays;
 typedef struct hrm_dataset_desc {
     const hrm_allocator *allocator;
+    /* [num_only] by identifier, 1: training draws from the groups that have such a puzzle alone, and total_groups,
+     * total_puzzles and mean_puzzle_examples are theirs; NULL: from all. Reading by number is of every example. */
+    const unsigned char *only;
+    int64_t num_only;
     int check_tokens; /* 1: look at every token now; else opening takes milliseconds and each is checked when it is read */
 } hrm_dataset_desc;
 
@@ -640,6 +644,11 @@ HRM_API hrm_status hrm_run_reset(hrm_run *run); /* a fresh carry: halted everywh
 /* One segment (SPEC: rows that have halted take the batch's row, the others go on). Checks tokens and ids first.
  * min_halt_steps [rows] replaces the exploration draw; NULL otherwise. Training leaves the loss's gradient unset. */
 HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps);
+/* A segment of a run that does not train, pass by pass: after each `on_pass` hears which pass of the segment it was, from 0,
+ * and which state it moved, and may read the states with hrm_run_read. Anything but HRM_OK ends the segment there and is
+ * returned. */
+HRM_API hrm_status hrm_run_watch(hrm_run *run, const hrm_batch *batch,
+                                 hrm_status (*on_pass)(void *user, int pass, int state), void *user);
 /* Gradient of (sum of the losses / rows) of the segment just run, added to the run's gradients. Of the puzzle table each row
  * has its own: a row that takes a puzzle of another identifier starts it from 0, so it is read, or applied, before. */
 HRM_API hrm_status hrm_run_backward(hrm_run *run);
@@ -812,7 +821,8 @@ typedef struct hrm_evaluate_desc {
     int  batch_size;  /* [64] */
     int  adaptive;    /* 1: a row stops when it says so and leaves the batch; 0: as published, max_steps segments for all */
     int  max_steps;   /* [halt_max_steps] */
-    int64_t max_examples; /* [all] */
+    int64_t max_examples; /* [all] the first so many */
+    int64_t first_example; /* [0] those before it are left out of the metrics; `done` counts them */
     /* after every batch; anything but HRM_OK stops the evaluation, which returns it. `so_far` covers `done` of `total`. */
     hrm_status (*on_batch)(void *user, int64_t done, int64_t total, const hrm_metrics *so_far);
     /* every finished batch's rows: inputs, labels, predictions [rows,T], logits [rows,T,V] (when want_logits), q's, steps */
@@ -6858,6 +6868,30 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     return HRM_OK;
 }
 
+HRM_API hrm_status hrm_run_watch(hrm_run *run, const hrm_batch *batch, hrm_status (*on_pass)(void *user, int pass, int state),
+                                 void *user)
+{
+    /* as hrm_run_segment, but not recorded as a graph */
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    hrm_work *w = &run->w;
+    if (w->train) return hrm__fail(HRM_ERR_ARGUMENT, "a run that trains cannot be watched pass by pass");
+    HRM__TRY(hrm__offer(run, batch));
+    hrm_step step = hrm__step_make(run, run->seed, ++run->segments);
+    HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
+    HRM__TRY(hrm__refresh(run));
+    HRM__TRY(t->act_begin(dev, w));
+    HRM__TRY(t->embed(dev, w));
+    run->ran = 1;
+    for (int i = 0; i < run->num_passes; i++) {
+        HRM__TRY(t->passes(dev, w, w->z, run->thinking + i, 1));
+        if (on_pass) HRM__TRY(on_pass(user, i, run->thinking[i].state));
+    }
+    HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
+    HRM__TRY(t->act_end(dev, w));
+    return t->losses(dev, w);
+}
+
 static hrm_status hrm__check_segment_done(const hrm_run *run)
 {
     HRM__TRY(hrm__check_gradients(run));
@@ -7839,7 +7873,7 @@ static hrm_status hrm__evaluate(hrm__evaluation *e, const hrm_dataset *data, con
     int B = e->batch.rows;
     double sums[HRM_METRIC_SUMS] = {0};
     if (d->max_examples > 0) total = hrm__min_i64(total, d->max_examples);
-    for (int64_t first = 0; first < total; first += B) {
+    for (int64_t first = d->first_example; first < total; first += B) {
         e->batch.rows = B;
         HRM__TRY(hrm_dataset_read(data, first, &e->batch));
         e->batch.filled = (int)hrm__min_i64(e->batch.filled, total - first);
@@ -7873,6 +7907,8 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
         max_steps = e.desc->max_steps ? e.desc->max_steps : m->d.halt_max_steps;
     if (B < 1 || max_steps < 1)
         return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
+    if (e.desc->first_example < 0)
+        return hrm__fail(HRM_ERR_ARGUMENT, "first_example is %lld, expected 0 or more", (long long)e.desc->first_example);
     HRM__TRY(hrm__check_data(m, data));
     HRM__TRY(hrm__solver_for(m, B));
     size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
@@ -11588,6 +11624,8 @@ typedef struct hrm__set {
     hrm__ints field[HRM__FIELD_COUNT];
     hrm_npy   file[HRM__FIELD_COUNT]; /* map.handle and data NULL: not from a file */
     int64_t   examples, puzzles, groups;
+    int32_t  *kept;      /* [kept_room] of desc.only the groups; NULL: all, counting from 0 */
+    size_t    kept_room;
 } hrm__set;
 
 static hrm__atomic hrm__dataset_serials;
@@ -11669,6 +11707,8 @@ HRM_API void hrm_dataset_close(hrm_dataset *data)
             if (data->sets[s].file[f].map.data) hrm_npy_close(&data->sets[s].file[f]);
             hrm__strfree(data->allocator, data->sets[s].field[f].name);
         }
+    for (int s = 0; data->sets && s < data->info.num_sets; s++)
+        hrm__free(data->allocator, data->sets[s].kept, data->sets[s].kept_room, sizeof(int32_t));
     if (data->sets) hrm__free(data->allocator, data->sets, (size_t)data->info.num_sets, sizeof *data->sets);
     hrm__free(data->allocator, data->order, data->order_room, sizeof *data->order);
     hrm__free(data->allocator, data->choice, data->choice_room, sizeof *data->choice);
@@ -11745,6 +11785,43 @@ static hrm_status hrm__dataset_finish(hrm_dataset *data, const hrm_dataset_desc 
     data->choice = (int32_t *)p;
     data->choice_room = (size_t)longest;
     data->order_set = -1;
+    return HRM_OK;
+}
+
+static hrm_status hrm__dataset_keep(hrm_dataset *data, const hrm_dataset_desc *desc)
+{
+    /* of a whole data set the groups that desc.only wants */
+    hrm_dataset_info *info = &data->info;
+    int64_t examples = 0;
+    void *p;
+    if (!desc || !desc->only) return HRM_OK;
+    info->total_groups = info->total_puzzles = 0;
+    for (int s = 0; s < info->num_sets; s++) {
+        hrm__set *set = &data->sets[s];
+        const hrm__ints *f = set->field;
+        int64_t n = 0;
+        HRM__TRY(hrm__alloc(data->allocator, &p, (size_t)set->groups, sizeof *set->kept, "groups of the data set"));
+        set->kept = (int32_t *)p;
+        set->kept_room = (size_t)set->groups;
+        for (int64_t g = 0; g < set->groups; g++) {
+            int64_t begin = hrm__ints_at(&f[HRM__FIELD_group_indices], g),
+                    end = hrm__ints_at(&f[HRM__FIELD_group_indices], g + 1);
+            int wanted = 0;
+            for (int64_t i = begin; i < end && !wanted; i++) {
+                int64_t id = hrm__ints_at(&f[HRM__FIELD_puzzle_identifiers], i);
+                wanted = id < desc->num_only && desc->only[id];
+            }
+            if (!wanted) continue;
+            set->kept[n++] = (int32_t)g;
+            info->total_puzzles += end - begin;
+            examples += hrm__ints_at(&f[HRM__FIELD_puzzle_indices], end) - hrm__ints_at(&f[HRM__FIELD_puzzle_indices], begin);
+        }
+        info->total_groups += set->groups = n;
+    }
+    if (info->total_groups == 0)
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: no group has a puzzle of those asked for",
+                         data->sets[0].field[HRM__FIELD_puzzle_identifiers].name);
+    info->mean_puzzle_examples = (double)examples / (double)info->total_puzzles;
     return HRM_OK;
 }
 
@@ -11838,6 +11915,7 @@ HRM_API hrm_status hrm_dataset_from_arrays(hrm_dataset **out, const hrm_dataset_
     HRM__TRY(hrm__dataset_make(&data, desc, 1));
     hrm_status status = hrm__dataset_fill(data, arrays);
     if (status == HRM_OK) status = hrm__dataset_finish(data, desc);
+    if (status == HRM_OK) status = hrm__dataset_keep(data, desc);
     if (status == HRM_OK) *out = data;
     else hrm_dataset_close(data);
     return status;
@@ -11938,6 +12016,7 @@ static hrm_status hrm__dataset_load(hrm_dataset **out, const hrm_json *root, con
     double found = status == HRM_OK ? (double)info->total_examples / (double)info->total_puzzles : 0;
     if (status == HRM_OK && fabs(found - mean) > 1e-3 * found)
         status = hrm__fail(HRM_ERR_FORMAT, "%s: \"mean_puzzle_examples\" is %g, but the sets have %g", path, mean, found);
+    if (status == HRM_OK) status = hrm__dataset_keep(data, desc);
     if (status == HRM_OK) *out = data;
     else hrm_dataset_close(data);
     return status;
@@ -12092,7 +12171,8 @@ static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *
         data->order_epoch != p->epoch) {
         hrm_random r = hrm__dataset_random(seed, 0xD0, p);
         uint32_t n = (uint32_t)data->sets[set].groups;
-        for (uint32_t i = 0; i < n; i++) data->order[i] = (int32_t)i;
+        const int32_t *kept = data->sets[set].kept;
+        for (uint32_t i = 0; i < n; i++) data->order[i] = kept ? kept[i] : (int32_t)i;
         hrm_random_shuffle(&r, data->order, n);
         data->order_set = set;
         data->order_seed = seed;

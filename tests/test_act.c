@@ -234,6 +234,71 @@ static void check_states(void)
 }
 
 /* What is counted: rows that have just halted and have a label. */
+typedef struct watched { hrm_run *run; hrm_real *z, *before; size_t n; int calls, wrong, stop; } watched;
+
+static hrm_status watch(void *user, int pass, int state)
+{
+    /* only the state that is named has moved since the pass before */
+    watched *w = (watched *)user;
+    hrm_run_outputs out;
+    memset(&out, 0, sizeof out);
+    out.states = w->z;
+    if (hrm_run_read(w->run, &out) != HRM_OK) return HRM_ERR_ARGUMENT;
+    for (int s = 0; s < 2; s++) {
+        int moved = memcmp(w->z + (size_t)s * w->n, w->before + (size_t)s * w->n, w->n * sizeof *w->z) != 0;
+        w->wrong += w->calls > 0 && moved != (s == state);
+    }
+    memcpy(w->before, w->z, 2 * w->n * sizeof *w->z);
+    w->wrong += pass != w->calls || state != (pass % 3 == 2 ? 0 : 1); /* H2 L2: L L H L L H */
+    return ++w->calls == w->stop ? hrm_error_set(HRM_ERR_CANCELLED, "enough") : HRM_OK;
+}
+
+static void check_watch(void)
+{
+    enum { ROWS = 2 };
+    hrm_model_desc d = small_desc();
+    d.H_cycles = d.L_cycles = 2;
+    hrm_model *model = model_with_q(d, 0.5, -0.5);
+    const hrm_model_desc *r = hrm_model_describe(model);
+    size_t D = (size_t)r->hidden_size, S = ((size_t)r->puzzle_emb_ndim + D - 1) / D + (size_t)r->seq_len;
+    hrm_run *plain = open_run(model, ROWS, 0, 0), *train = open_run(model, ROWS, 1, 0);
+    hrm_batch batch;
+    hrm_random random = hrm_random_make(8, 12);
+    watched w;
+    memset(&w, 0, sizeof w);
+    batch_make(&batch, ROWS, r->seq_len);
+    batch_draw(&batch, r, &random);
+    w.run = open_run(model, ROWS, 0, 0);
+    w.n = ROWS * S * D;
+    w.z = (hrm_real *)calloc(6 * w.n, sizeof *w.z);
+    w.before = w.z + 2 * w.n;
+    for (int segment = 0; segment < 2; segment++) {
+        hrm_metrics a, b;
+        hrm_run_outputs out;
+        w.calls = 0;
+        CHECK_OK(hrm_run_segment(plain, &batch, NULL));
+        CHECK_OK(hrm_run_watch(w.run, &batch, watch, &w));
+        CHECK(w.calls == 6 && w.wrong == 0, "%d passes, %d of them not as expected", w.calls, w.wrong);
+        memset(&out, 0, sizeof out);
+        out.states = w.z + 4 * w.n;
+        CHECK_OK(hrm_run_read(plain, &out));
+        CHECK(memcmp(out.states, w.z, 2 * w.n * sizeof *w.z) == 0, "watching changes what comes out");
+        CHECK_OK(hrm_run_metrics(plain, &a));
+        CHECK_OK(hrm_run_metrics(w.run, &b));
+        CHECK(memcmp(&a, &b, sizeof a) == 0, "and its metrics");
+    }
+    w.calls = 0, w.stop = 3;
+    CHECK_FAILS(hrm_run_watch(w.run, &batch, watch, &w), HRM_ERR_CANCELLED, "enough");
+    CHECK(w.calls == 3, "stopped after %d passes", w.calls);
+    CHECK_FAILS(hrm_run_watch(train, &batch, watch, &w), HRM_ERR_ARGUMENT, "cannot be watched");
+    free(w.z);
+    hrm_run_destroy(plain);
+    hrm_run_destroy(train);
+    hrm_run_destroy(w.run);
+    hrm_model_destroy(model);
+    batch_free(&batch);
+}
+
 static void check_metrics(void)
 {
     enum { ROWS = 4 };
@@ -358,6 +423,45 @@ static void little_open(little_data *l)
     a.num_examples = 40, a.inputs = l->inputs, a.labels = l->labels, a.puzzle_identifiers = l->ids;
     l->data = NULL;
     CHECK_OK(hrm_dataset_from_arrays(&l->data, &a, NULL));
+}
+
+static hrm_status note_first(void *user, int64_t first, const hrm_batch *batch, const hrm_run_outputs *outputs)
+{
+    (void)batch, (void)outputs;
+    if (*(int64_t *)user < 0) *(int64_t *)user = first;
+    return HRM_OK;
+}
+
+static void check_first_example(void)
+{
+    /* what is left out and what is not make the whole */
+    little_data l;
+    hrm_evaluate_desc e;
+    hrm_metrics all, part, rest;
+    int64_t first = -1;
+    little_open(&l);
+    hrm_model_desc d = hrm_model_desc_for(l.data);
+    d.hidden_size = 16, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 2, d.num_threads = 1;
+    hrm_model *model = NULL;
+    CHECK_OK(hrm_model_create(&model, &d));
+    memset(&e, 0, sizeof e);
+    e.batch_size = 7;
+    CHECK_OK(hrm_evaluate(model, l.data, &e, &all));
+    e.max_examples = 12;
+    CHECK_OK(hrm_evaluate(model, l.data, &e, &part));
+    e.max_examples = 0, e.first_example = 12, e.on_rows = note_first, e.user = &first;
+    CHECK_OK(hrm_evaluate(model, l.data, &e, &rest));
+    CHECK(first == 12 && part.count == 12 && rest.count == 28, "from %d, %g and %g", (int)first, part.count, rest.count);
+    hrm_metrics_add(&part, &rest);
+    CHECK(fabs(part.lm_loss - all.lm_loss) < 1e-9 && fabs(part.accuracy - all.accuracy) < 1e-9, "%g, %g in one", part.lm_loss,
+          all.lm_loss);
+    e.first_example = 40;
+    CHECK_OK(hrm_evaluate(model, l.data, &e, &rest));
+    CHECK(rest.count == 0, "past the end there is %g", rest.count);
+    e.first_example = -1;
+    CHECK_FAILS(hrm_evaluate(model, l.data, &e, &rest), HRM_ERR_ARGUMENT, "first_example is -1");
+    hrm_model_destroy(model);
+    hrm_dataset_close(l.data);
 }
 
 static void check_trainer(void)
@@ -1423,6 +1527,8 @@ int main(void)
     check_carry();
     check_metrics();
     check_states();
+    check_watch();
+    check_first_example();
     check_trainer();
     check_resume();
     check_bad_values();

@@ -15,7 +15,7 @@ done
 refuse 2 'no command "trian"' trian
 run; check "no command: usage" test $? -eq 2
 
-"$hrm" train --help > out; "$hrm" eval --help >> out; "$hrm" solve --help >> out
+"$hrm" train --help > out; "$hrm" eval --help >> out; "$hrm" solve --help >> out; "$hrm" analyze --help >> out
 for key in $(sed -n 's/^  \([A-Za-z_.0-9]*\)=.*/\1/p' out | sort -u); do
     check "$key is in the manual page" grep -q "^\.BI $key=" "$root/docs/hrm.1"
     [ $key = arch.KEY ] || check "$key is in docs/options.md" grep -q "^| \`$key\` |" "$root/docs/options.md"

@@ -53,6 +53,8 @@ int command_convert(int argc, char **argv) { return (void)argv, none(argc); }
 int command_info(int argc, char **argv) { return (void)argv, none(argc); }
 int command_plot(int argc, char **argv) { return (void)argv, none(argc); }
 int command_render(int argc, char **argv) { return (void)argv, none(argc); }
+int command_adapt(int argc, char **argv) { return (void)argv, none(argc); }
+int command_analyze(int argc, char **argv) { return (void)argv, none(argc); }
 
 /* ---- running the command ------------------------------------------------------------------------------------------------- */
 static char dir[128], shared[512];

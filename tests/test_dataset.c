@@ -444,6 +444,45 @@ static void test_sets(void)
     hrm_dataset_close(data);
 }
 
+static void test_only(void)
+{
+    /* groups with a puzzle of identifier 4 or 5: the second of a, both of b; by number all is read as before */
+    unsigned char only[6] = {0, 0, 0, 0, 1, 1};
+    hrm_dataset_desc desc;
+    hrm_dataset *data = NULL;
+    memset(&desc, 0, sizeof desc);
+    desc.only = only, desc.num_only = 6;
+    write_good(HRM_U8, HRM_I32);
+    CHECK_OK(hrm_dataset_open(&data, root, "train", &desc));
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    CHECK(info->total_groups == 3 && info->total_puzzles == 3 && info->total_examples == 9, "%lld groups, %lld puzzles",
+          (long long)info->total_groups, (long long)info->total_puzzles);
+    CHECK(info->mean_puzzle_examples == 1, "%g examples a puzzle", info->mean_puzzle_examples);
+    hrm_position p;
+    memset(&p, 0, sizeof p);
+    int seen[6] = {0};
+    for (int k = 0; k < 30; k++) {
+        hrm_batch b = batch_of(1);
+        CHECK_OK(hrm_dataset_next(data, &p, 3, 1, &b, NULL));
+        seen[b.puzzle_identifiers[0]]++;
+    }
+    CHECK(seen[4] == 10 && seen[5] == 20, "%d and %d of 30 are of 4 and 5", seen[4], seen[5]);
+    hrm_batch b = batch_of(1);
+    CHECK_OK(hrm_dataset_read(data, 0, &b));
+    CHECK(b.puzzle_identifiers[0] == 1, "example 0 is of puzzle %d", (int)b.puzzle_identifiers[0]);
+    hrm_dataset_close(data);
+    only[4] = only[5] = 0, only[2] = 1; /* one of three puzzles is enough: a group is drawn from whole */
+    CHECK_OK(hrm_dataset_open(&data, root, "train", &desc));
+    info = hrm_dataset_describe(data);
+    CHECK(info->total_puzzles == 3 && info->mean_puzzle_examples == 2, "the group of puzzle 2");
+    hrm_dataset_close(data);
+    data = NULL;
+    only[2] = 0;
+    CHECK_FAILS(hrm_dataset_open(&data, root, "train", &desc), HRM_ERR_ARGUMENT, "no group has a puzzle of those asked for");
+    desc.num_only = 0;
+    CHECK_FAILS(hrm_dataset_open(&data, root, "train", &desc), HRM_ERR_ARGUMENT, "no group has a puzzle of those asked for");
+}
+
 static void test_arrays(void)
 {
     static world w;
@@ -535,6 +574,7 @@ int main(void)
     test_broken();
     test_order();
     test_sets();
+    test_only();
     test_arrays();
     test_memory();
     static const char *const names[] = {"inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices"};

@@ -46,7 +46,7 @@ static char *default_text(char text[64], const config_key *k)
 
 static const char *command_name(int command)
 {
-    static const char *const names[] = {"train", "eval", "solve", "convert", "info"};
+    static const char *const names[] = {"train", "eval", "solve", "convert", "info", "analyze"};
     int i = 0;
     while (command >> i > 1) i++;
     return names[i];

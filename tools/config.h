@@ -10,10 +10,11 @@ enum {
     CONFIG_TRAIN = 1,
     CONFIG_EVAL = 2,
     CONFIG_SOLVE = 4,
-    CONFIG_RUNS = 7,
     CONFIG_CONVERT = 8,
     CONFIG_INFO = 16,
-    CONFIG_ANY = 31
+    CONFIG_ANALYZE = 32,
+    CONFIG_RUNS = 39,
+    CONFIG_ANY = 63
 };
 enum { CONFIG_LEARNS = CONFIG_TRAIN | CONFIG_INFO };
 /* `resume=` lets the command line say it anew (FREE), or say more of it (MORE); a checkpoint states it (ARCH), so that all say
@@ -51,8 +52,8 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
       "[DIR] whose test split is evaluated instead")                                                                           \
     X(TEXT, evaluators, "evaluators", "", CONFIG_TRAIN, CONFIG_LOCAL,                                                          \
       "[…] the public TRM code's; there is none here: they are named and skipped")                                             \
-    X(TEXT, checkpoint_path, "checkpoint_path", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,                     \
-      "folder of the run [checkpoints/DATA/RUN]; in eval, of the saved outputs")                                               \
+    X(TEXT, checkpoint_path, "checkpoint_path", "", CONFIG_TRAIN | CONFIG_EVAL | CONFIG_ANALYZE, CONFIG_FREE | CONFIG_HERE,    \
+      "folder of the run [checkpoints/DATA/RUN]; in eval and analyze, of what they save")                                 \
     X(TEXT, project_name, "project_name", "", CONFIG_TRAIN, CONFIG_FREE, "the run's project [from data_path]")                 \
     X(TEXT, run_name, "run_name", "", CONFIG_TRAIN, CONFIG_FREE, "the run's name [from date and time]")                        \
     X(INT, global_batch_size, "global_batch_size", "768", 1, 1048576, CONFIG_LEARNS | CONFIG_EVAL, 0, "puzzles a step")        \
@@ -66,6 +67,8 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     HRM_RATE_KEYS(CONFIG__TRAIN, X)                                                                                            \
     X(INT, lr_warmup_steps, "lr_warmup_steps", "2000", 0, 1000000000, CONFIG_TRAIN, 0, "steps of linear warm-up")              \
     HRM_TRAINING_KEYS(CONFIG__TRAIN, X)                                                                                        \
+    X(FLAG, test_puzzles_only, "test_puzzles_only", "false", CONFIG_TRAIN, 0,                                                  \
+      "train on those puzzles alone that the test split has too, of ARC its demonstrations; no evaluations (hrm adapt)")       \
     X(INT, seed, "seed", "0", 0, 9007199254740992.0, CONFIG_TRAIN, 0, "of weights, data order and exploration")                \
     X(TEXT, eval_save_outputs, "eval_save_outputs", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,                 \
       "[…] of inputs, labels, puzzle_identifiers, logits, q_halt_logits, q_continue_logits, predictions, steps: saved as "   \
@@ -79,7 +82,7 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(WORD, forward_dtype, "arch.forward_dtype", "", "float32|bfloat16|float16|int8", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE,  \
       "of the arithmetic [float32 on the CPU, bfloat16 on CUDA]; float16 on CUDA alone; in eval and solve the others work on " \
       "the CPU too")                                                                                                           \
-    X(TEXT, checkpoint, "checkpoint", "", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                            \
+    X(TEXT, checkpoint, "checkpoint", "", CONFIG_EVAL | CONFIG_SOLVE | CONFIG_ANALYZE, CONFIG_LOCAL,                           \
       "the checkpoint, safetensors or PyTorch's; of a folder its newest step; solve sudoku has one of its own")                \
     X(TEXT, load_checkpoint, "load_checkpoint", "", CONFIG_TRAIN, 0,                                                           \
       "start from the weights in this file, or in the newest step of a folder")                                                \
@@ -105,7 +108,7 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
       "write TensorBoard event files beside metrics.jsonl")                                                                    \
     X(WORD, halt, "halt", "full", "full|adaptive", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                   \
       "full: always halt_max_steps segments, as published; adaptive: a puzzle stops when the model says so [in solve]")        \
-    X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                              \
+    X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE | CONFIG_ANALYZE, CONFIG_LOCAL,             \
       "segments at most; may exceed training's")                                                                               \
     X(INT, votes, "votes", "1", 1, 1024, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                             \
       "copies of a puzzle that are solved side by side: symmetric ones of Sudokus and mazes (8 at most), of other "            \
@@ -118,10 +121,14 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
       "whose answer is taken: most copies'; the first's that says it is right; the best q_halt's")                             \
     X(FLAG, compare, "compare", "true", CONFIG_EVAL, CONFIG_LOCAL,                                                             \
       "with halt=adaptive: also run in full, to tell how much accuracy was kept")                                              \
-    X(INT, eval_batch_size, "eval_batch_size", "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,          \
+    X(TEXT, puzzles, "puzzles", "[0]", CONFIG_ANALYZE, CONFIG_LOCAL,                                                           \
+      "[…] numbers of examples whose answers are told segment by segment")                                                     \
+    X(WORD, pictures, "pictures", "png", "png|svg", CONFIG_ANALYZE, CONFIG_LOCAL, "what is drawn")                             \
+    X(INT, eval_batch_size, "eval_batch_size", "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL | CONFIG_ANALYZE,                    \
+      CONFIG_FREE | CONFIG_HERE,                                                                                               \
       "puzzles at once in evaluations [at most 64 on the CPU, global_batch_size on CUDA]")                                     \
-    X(INT, eval_examples, "eval_examples", "", 1, 1e15, CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE | CONFIG_HERE,                 \
-      "evaluate on the first so many examples [all]")
+    X(INT, eval_examples, "eval_examples", "", 1, 1e15, CONFIG_TRAIN | CONFIG_EVAL | CONFIG_ANALYZE,                           \
+      CONFIG_FREE | CONFIG_HERE, "evaluate on the first so many examples [all; in analyze 256]")
 
 typedef enum config_kind {
     CONFIG_KIND_INT,

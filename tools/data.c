@@ -640,7 +640,9 @@ static const char data__help[] =
     "       hrm data maze   --output-dir DIR (--source-dir DIR | --generate N)\n"
     "                       [--size N] [--subsample-size N] [--aug] ...\n"
     "       hrm data arc    --output-dir DIR --dataset-dirs DIR... [--num-aug N]\n"
-    "                       [--seed S]\n"
+    "                       [--size N] [--seed S]\n"
+    "       hrm data arc    --output-dir DIR --input-file-prefix PREFIX\n"
+    "                       --subsets NAME... --test-set-name NAME ...\n"
     "       hrm data grid   --output-dir DIR --source-dir DIR\n"
     "                       [--tokens characters|words] [--vocabulary FILE]\n"
     "       hrm data --list\n"
@@ -661,7 +663,9 @@ static const char data__help[] =
     "                        solution (maze: with a long shortest path)\n"
     "  --test-size M         and M for testing [N/10, 1 to 1000]; no solution in\n"
     "                        both, whatever its digits are called\n"
-    "  --size S              sudoku: 4, 6 or 9 [9]; maze: the side, 3 to 128 [30]\n"
+    "  --size S              sudoku: 4, 6 or 9 [9]; maze: the side, 3 to 128 [30];\n"
+    "                        arc: the board's side, 3 to 30 [30]: tasks with a larger\n"
+    "                        grid are left out\n"
     "  --givens N            sudoku, generated: stop taking givens away at N [as few\n"
     "                        as possible]\n"
     "  --min-difficulty N    sudoku: only puzzles rated N or more. Sources state\n"
@@ -681,12 +685,19 @@ static const char data__help[] =
     "  --dataset-dirs DIR... arc: the repository of ARC-AGI or ConceptARC, its data\n"
     "                        folder or one folder of tasks (*.json), or Kaggle's\n"
     "                        *_challenges.json with their *_solutions.json\n"
+    "  --input-file-prefix P arc, as the public TRM code has it: the tasks of\n"
+    "                        P_NAME_challenges.json and P_NAME_solutions.json, for\n"
+    "  --subsets NAME...     each of these names\n"
+    "  --test-set-name NAME  the one of them whose test pairs are the test split\n"
+    "  --test-set-name2 NAME another one, where it is there [evaluation2]\n"
     "  --tokens KIND         grid: characters or words in text files [words when a\n"
     "                        line of train.txt has a blank in it]\n"
     "  --vocabulary FILE     grid: all tokens in order, one a line, or another set's\n"
     "                        vocabulary.json [those of the examples, sorted]\n"
     "  --seed S              [0; arc 42]\n"
-    "  --threads N           [all processors]\n"
+    "  --threads N           [all processors]\n";
+
+static const char data__help_grid[] =
     "\n"
     "grid reads pairs of grids or sequences of tokens, an output of the size of its\n"
     "input, and writes what it found to vocabulary.json, which every checkpoint\n"
@@ -763,6 +774,23 @@ static const char data__sets[] =
 
 typedef struct data__option { const char *name; int kinds; int64_t *number, low, high; const char **text; } data__option;
 
+static int data__parse_arc(const data_options *o)
+{
+    int found = 0;
+    if (o->num_dataset_dirs == 0 && !o->input_file_prefix && o->num_subsets == 0)
+        return tool_usage("data arc: --dataset-dirs is missing");
+    if (!o->input_file_prefix != (o->num_subsets == 0) || (!o->input_file_prefix && (o->test_set_name || o->test_set_name2)))
+        return tool_usage("data arc: --%s goes with --%s", o->input_file_prefix ? "input-file-prefix"
+                                                           : o->num_subsets     ? "subsets"
+                                                                                : "test-set-name",
+                          o->input_file_prefix ? "subsets" : "input-file-prefix");
+    for (int i = 0; i < o->num_subsets; i++) found |= o->test_set_name && strcmp(o->subsets[i], o->test_set_name) == 0;
+    if (o->test_set_name && !found)
+        return tool_usage("data arc: --test-set-name is %s, which is none of --subsets", o->test_set_name);
+    if (o->size > 30) return tool_usage("data arc: --size is %lld, expected 3 to 30", (long long)o->size);
+    return TOOL_OK;
+}
+
 static int data__parse(data_options *o, int kind, const char *command, int argc, char **argv)
 {
     /* kind: 1 sudoku, 2 maze, 4 arc, 8 grid */
@@ -771,6 +799,9 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         {"--output-dir", 15, NULL, 0, 0, &o->output_dir},
         {"--source-dir", 11, NULL, 0, 0, &o->source_dir},
         {"--tokens", 8, NULL, 0, 0, &o->tokens},
+        {"--input-file-prefix", 4, NULL, 0, 0, &o->input_file_prefix},
+        {"--test-set-name", 4, NULL, 0, 0, &o->test_set_name},
+        {"--test-set-name2", 4, NULL, 0, 0, &o->test_set_name2},
         {"--vocabulary", 8, NULL, 0, 0, &o->vocabulary},
         {"--generate", 3, &o->generate, 1, 100000000, NULL},
         {"--test-size", 3, &o->test_size, 1, 100000000, NULL},
@@ -778,7 +809,7 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         {"--min-difficulty", 1, &o->min_difficulty, 0, INT32_MAX, NULL},
         {"--max-difficulty", 1, &o->max_difficulty, 0, INT32_MAX - 1, NULL},
         {"--num-aug", 5, &o->num_aug, 0, 1000000, NULL},
-        {"--size", 3, &o->size, 3, 128, NULL},
+        {"--size", 7, &o->size, 3, 128, NULL},
         {"--givens", 1, &o->givens, 1, 81, NULL},
         {"--min-path", 2, &o->min_path, 2, 16384, NULL},
         {"--threads", 15, &o->threads, 1, 1024, NULL},
@@ -794,10 +825,12 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
             o->aug = 1;
             continue;
         }
-        if (n == 14 && memcmp(argv[i], "--dataset-dirs", 14) == 0 && kind == 4) {
-            if (value) o->dataset_dirs[o->num_dataset_dirs++] = value + 1;
-            while (!value && i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0)
-                o->dataset_dirs[o->num_dataset_dirs++] = argv[++i];
+        int dirs = n == 14 && memcmp(argv[i], "--dataset-dirs", 14) == 0;
+        if ((dirs || (n == 9 && memcmp(argv[i], "--subsets", 9) == 0)) && kind == 4) {
+            const char **list = dirs ? o->dataset_dirs : o->subsets;
+            int *count = dirs ? &o->num_dataset_dirs : &o->num_subsets;
+            if (value) list[(*count)++] = value + 1;
+            while (!value && i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0) list[(*count)++] = argv[++i];
             continue;
         }
         data__option *found = NULL;
@@ -823,7 +856,10 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
     }
     o->seed = seed >= 0 ? (uint64_t)seed : kind == 4 ? 42 : 0;
     if (!o->output_dir) return tool_usage("data %s: --output-dir is missing", command);
-    if (kind == 4 && o->num_dataset_dirs == 0) return tool_usage("data arc: --dataset-dirs is missing");
+    if (kind == 4) {
+        int status = data__parse_arc(o);
+        if (status != TOOL_OK) return status;
+    }
     if (kind == 8 && !o->source_dir) return tool_usage("data grid: --source-dir is missing");
     if (kind < 4) {
         if (!o->source_dir == (o->generate < 0)) return tool_usage("data %s: give either --source-dir or --generate", command);
@@ -863,6 +899,7 @@ int command_data(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(data__help, stdout);
+            fputs(data__help_grid, stdout);
             return TOOL_OK;
         }
     if (argc == 2 && strcmp(argv[1], "--list") == 0) return fputs(data__sets, stdout), TOOL_OK;
@@ -873,12 +910,14 @@ int command_data(int argc, char **argv)
     data_options o;
     memset(&o, 0, sizeof o);
     o.dataset_dirs = (const char **)data_alloc((size_t)argc, sizeof *o.dataset_dirs);
-    if (!o.dataset_dirs) return TOOL_ERROR;
+    o.subsets = (const char **)data_alloc((size_t)argc, sizeof *o.subsets);
+    if (!o.dataset_dirs || !o.subsets) return free(o.dataset_dirs), TOOL_ERROR;
     int status = data__parse(&o, 1 << which, names[which], argc - 2, argv + 2);
     if (status == TOOL_OK) {
         tool_catch_signals();
         status = builders[which](&o);
     }
     free(o.dataset_dirs);
+    free(o.subsets);
     return status;
 }

@@ -8,7 +8,9 @@
 typedef struct data_options { /* numbers: -1 when not given */
     const char  *output_dir, *source_dir, *tokens, *vocabulary;
     const char **dataset_dirs; /* [num_dataset_dirs] */
-    int          num_dataset_dirs;
+    const char **subsets;      /* [num_subsets] */
+    const char  *input_file_prefix, *test_set_name, *test_set_name2;
+    int          num_dataset_dirs, num_subsets;
     int64_t      generate, test_size, subsample_size, min_difficulty, max_difficulty, num_aug, size, givens, min_path, threads;
     int          aug;
     uint64_t     seed;

@@ -1,10 +1,11 @@
 /* `hrm data arc`: tasks from folders of JSON, with variants by the 8 symmetries of the square and permutations of the colours.
  *
- * DIRS hold folders of tasks, {"train": [{"input": grid, "output": grid}…], "test": […]}; other forms that people have are at
- * arc_read. The training split takes the demonstrations of every task and the test pairs of all but those in folders named
- * `evaluation`; the test split the test pairs of these. A test pair may lack its output: its labels are then left out of
- * scoring. A task is a group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30:
- * pad 0, end of the grid 1, colours from 2.
+ * They are named by DIRS, or as the public TRM code does by the prefix of Kaggle's files and the subsets to take. DIRS hold
+ * folders of tasks, {"train": [{"input": grid, "output": grid}…], "test": […]}; other forms that people have are at arc_read.
+ * The training split takes the demonstrations of every task and the test pairs of all but those in folders named `evaluation`;
+ * the test split the test pairs of these. A test pair may lack its output: its labels are then left out of scoring. A task is a
+ * group, each of its variants a puzzle with an identifier, its pairs are the examples. Tokens on 30x30, or a smaller board that
+ * leaves out what does not fit: pad 0, end of the grid 1, colours from 2.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "progress.h"
 
 enum {
-    ARC_SIDE = 30,
+    ARC_SIDE = 30, /* at most */
     ARC_CELLS = ARC_SIDE * ARC_SIDE,
     ARC_COLOURS = 10,
     ARC_TRIES = 5,
@@ -41,6 +42,7 @@ typedef struct arc_build {
     data_build build;
     arc_task  *tasks;
     int64_t    num_tasks, room;
+    int        side;                 /* of the board */
     int64_t    num_aug, num_skipped; /* tasks with a grid that is too large */
     data_split split[2];
     int        has_split[2];
@@ -170,8 +172,12 @@ static int arc_add_task(arc_build *b, const char *path, const char *name, size_t
     if (!t->path || !t->name) return TOOL_ERROR;
     memcpy(t->name, name, length);
     int status = arc_parse_task(t, root, answers);
+    for (int p = 0; p < 2 * (t->num_train + t->num_test) && status == TOOL_OK; p++) {
+        const arc_grid *g = &t->pairs[p / 2].grid[p % 2];
+        if (g->rows > b->side || g->cols > b->side) status = ARC_SKIP;
+    }
     if (status != ARC_SKIP) return status;
-    tool_note("%s: task %s is left out: a grid of more than 30 rows or columns", path, t->name);
+    if (b->side == ARC_SIDE) tool_note("%s: task %s is left out: a grid of more than 30 rows or columns", path, t->name);
     arc_free_task(t);
     b->num_tasks--;
     b->num_skipped++;
@@ -184,15 +190,14 @@ static int arc_ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-static int arc_read_challenges(arc_build *b, const char *folder, const char *file)
+static int arc_read_challenges(arc_build *b, const char *path, int is_evaluation)
 {
     /* Kaggle's form: {"ID": task…}, the outputs of the test pairs in X_solutions.json as {"ID": [grid…]…}, where that is
      * there */
     static const char end[] = "challenges.json";
-    char path[TOOL_PATH], other[TOOL_PATH];
+    char other[TOOL_PATH];
     hrm_json_document *doc, *solved = NULL;
-    int status = TOOL_OK, is_evaluation = strstr(file, "evaluation") || strstr(file, "test_");
-    if (!tool_join(path, folder, file)) return tool_error("%s/%s: the path is too long", folder, file);
+    int status = TOOL_OK;
     snprintf(other, sizeof other, "%.*ssolutions.json", (int)(strlen(path) - (sizeof end - 1)), path);
     if (hrm_json_open(&doc, path, NULL) != HRM_OK) return tool_failed();
     data_kind look = data_look(other);
@@ -208,6 +213,36 @@ static int arc_read_challenges(arc_build *b, const char *folder, const char *fil
     }
     hrm_json_close(doc);
     hrm_json_close(solved);
+    return status;
+}
+
+static void arc_shuffle(arc_build *b, int64_t begin)
+{
+    hrm_random r = data_random(b->o->seed, DATA_SHUFFLE, 0, begin, 0);
+    for (int64_t i = b->num_tasks - begin; i > 1; i--) {
+        int64_t j = begin + hrm_random_below(&r, (uint32_t)i);
+        arc_task swap = b->tasks[begin + i - 1];
+        b->tasks[begin + i - 1] = b->tasks[j];
+        b->tasks[j] = swap;
+    }
+}
+
+static int arc_read_subsets(arc_build *b)
+{
+    /* PREFIX_SUBSET_challenges.json, as the public TRM code has them */
+    const data_options *o = b->o;
+    int status = TOOL_OK;
+    for (int i = 0; i < o->num_subsets && status == TOOL_OK; i++) {
+        char path[TOOL_PATH];
+        const char *name = o->subsets[i];
+        int64_t begin = b->num_tasks;
+        int is_test = (o->test_set_name && strcmp(name, o->test_set_name) == 0) ||
+                      strcmp(name, o->test_set_name2 ? o->test_set_name2 : "evaluation2") == 0;
+        int n = snprintf(path, sizeof path, "%s_%s_challenges.json", o->input_file_prefix, name);
+        if (n >= (int)sizeof path) return tool_error("%s_%s: the path is too long", o->input_file_prefix, name);
+        status = arc_read_challenges(b, path, is_test);
+        if (status == TOOL_OK) arc_shuffle(b, begin);
+    }
     return status;
 }
 
@@ -230,7 +265,10 @@ static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
         if (!tool_join(path, folder, names[i])) status = tool_error("%s/%s: the path is too long", folder, names[i]);
         else if ((look = data_look(path)) == DATA_UNKNOWN) status = TOOL_ERROR;
         else if (look == DATA_FOLDER) continue;
-        else if (arc_ends_with(names[i], "_challenges.json")) status = arc_read_challenges(b, folder, names[i]);
+        else if (arc_ends_with(names[i], "_challenges.json")) {
+            int test = strstr(names[i], "evaluation") || strstr(names[i], "test_");
+            status = arc_read_challenges(b, path, test);
+        }
         else if (hrm_json_open(&doc, path, NULL) != HRM_OK) status = tool_failed();
         else {
             status = arc_add_task(b, path, names[i], n - 5, is_evaluation, hrm_json_root(doc), NULL);
@@ -239,13 +277,7 @@ static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
         if (data_stopped()) status = TOOL_ERROR;
     }
     data_list_free(names, count);
-    hrm_random r = data_random(b->o->seed, DATA_SHUFFLE, 0, begin, 0);
-    for (int64_t i = b->num_tasks - begin; i > 1 && status == TOOL_OK; i--) {
-        int64_t j = begin + hrm_random_below(&r, (uint32_t)i);
-        arc_task swap = b->tasks[begin + i - 1];
-        b->tasks[begin + i - 1] = b->tasks[j];
-        b->tasks[j] = swap;
-    }
+    if (status == TOOL_OK) arc_shuffle(b, begin);
     return status;
 }
 
@@ -355,20 +387,20 @@ static void arc_plan_part(void *context, int thread, int num_threads)
         if (!arc_plan(b, &b->tasks[i], i)) b->failed = 1;
 }
 
-static void arc_draw(uint8_t *out, const arc_grid *g, const arc_variant *v, int top, int left)
+static void arc_draw(uint8_t *out, const arc_grid *g, const arc_variant *v, int side, int top, int left)
 {
     /* the grid with its upper left corner at (top, left), a line of 1 below and one to its right, pad elsewhere; without a grid
      * pad alone, which as a label is ignored */
     int rows = arc_rows(g, v->turn), cols = arc_cols(g, v->turn);
     const uint8_t *cell = g->cells[v->turn];
-    memset(out, 0, ARC_CELLS);
+    memset(out, 0, (size_t)(side * side));
     if (!rows) return;
-    out += top * ARC_SIDE + left;
-    for (int r = 0; r < rows; r++, out += ARC_SIDE) {
+    out += top * side + left;
+    for (int r = 0; r < rows; r++, out += side) {
         for (int c = 0; c < cols; c++) out[c] = (uint8_t)(v->colour[*cell++] + 2);
-        if (left + cols < ARC_SIDE) out[cols] = 1;
+        if (left + cols < side) out[cols] = 1;
     }
-    if (top + rows < ARC_SIDE) memset(out, 1, (size_t)cols);
+    if (top + rows < side) memset(out, 1, (size_t)cols);
 }
 
 static void arc_draw_part(void *context, int thread, int num_threads)
@@ -387,12 +419,12 @@ static void arc_draw_part(void *context, int thread, int num_threads)
             if (b->into == 0 && p != in_place) {
                 int rows[2] = {arc_rows(&g[0], v->turn), arc_rows(&g[1], v->turn)},
                     cols[2] = {arc_cols(&g[0], v->turn), arc_cols(&g[1], v->turn)};
-                top = (int)hrm_random_below(&r, (uint32_t)(ARC_SIDE - (rows[0] > rows[1] ? rows[0] : rows[1]) + 1));
-                left = (int)hrm_random_below(&r, (uint32_t)(ARC_SIDE - (cols[0] > cols[1] ? cols[0] : cols[1]) + 1));
+                top = (int)hrm_random_below(&r, (uint32_t)(b->side - (rows[0] > rows[1] ? rows[0] : rows[1]) + 1));
+                left = (int)hrm_random_below(&r, (uint32_t)(b->side - (cols[0] > cols[1] ? cols[0] : cols[1]) + 1));
             }
-            size_t at = (size_t)(i * b->num_pairs + p) * ARC_CELLS;
-            arc_draw(b->inputs + at, &g[0], v, top, left);
-            arc_draw(b->labels + at, &g[1], v, top, left);
+            size_t at = (size_t)(i * b->num_pairs + p) * (size_t)(b->side * b->side);
+            arc_draw(b->inputs + at, &g[0], v, b->side, top, left);
+            arc_draw(b->labels + at, &g[1], v, b->side, top, left);
         }
     }
 }
@@ -499,7 +531,7 @@ static int arc_write_tasks(arc_build *b)
     if (status != TOOL_OK) return status;
     progress_end(&p, NULL);
     if (b->num_skipped)
-        tool_note("%lld tasks were left out for grids of more than 30 rows or columns", (long long)b->num_skipped);
+        tool_note("%lld tasks were left out for grids of more than %d rows or columns", (long long)b->num_skipped, b->side);
     if (short_of)
         tool_note("%lld of %lld tasks have fewer than %lld different variants", (long long)short_of, (long long)b->num_tasks,
                   (long long)b->num_aug);
@@ -573,7 +605,7 @@ static int arc_write(arc_build *b)
     b->num_ids = 1;
     status = arc_print(b->names, "[\"<blank>\"");
     for (int k = 0; k < 2 && status == TOOL_OK; k++)
-        if (b->has_split[k]) status = data_split_open(&b->split[k], &b->build, split_names[k], ARC_CELLS, HRM_U8);
+        if (b->has_split[k]) status = data_split_open(&b->split[k], &b->build, split_names[k], b->side * b->side, HRM_U8);
     if (status == TOOL_OK) status = arc_write_tasks(b);
     if (status == TOOL_OK) status = arc_print(b->names, "]");
     for (int k = 0; k < 2; k++) {
@@ -589,16 +621,40 @@ static int arc_write(arc_build *b)
     return status;
 }
 
+static int arc_tell_shared(const arc_build *b)
+{
+    /* tasks of both kinds under one name: their identifiers are the same, and the test's answers are trained on */
+    data_table evaluation;
+    int64_t shared = 0;
+    int added;
+    if (data_table_open(&evaluation, (size_t)b->num_tasks + 1) != TOOL_OK) return TOOL_ERROR;
+    for (int64_t i = 0; i < b->num_tasks; i++)
+        if (b->tasks[i].is_evaluation)
+            (void)data_table_find(&evaluation, data_hash(DATA_HASH, b->tasks[i].name, strlen(b->tasks[i].name)), &added);
+    for (int64_t i = 0; i < b->num_tasks; i++)
+        shared += !b->tasks[i].is_evaluation && b->tasks[i].num_test > 0 &&
+                  data_table_has(&evaluation, data_hash(DATA_HASH, b->tasks[i].name, strlen(b->tasks[i].name)));
+    data_table_close(&evaluation);
+    if (shared)
+        tool_note("%lld tasks for training are evaluation tasks too, by name: the training split has their test outputs",
+                  (long long)shared);
+    return TOOL_OK;
+}
+
 int data_arc(const data_options *o)
 {
     arc_build b;
     memset(&b, 0, sizeof b);
     b.o = o;
     b.num_aug = o->num_aug >= 0 ? o->num_aug : 1000;
+    b.side = o->size > 0 ? (int)o->size : ARC_SIDE;
     int status = data_build_open(&b.build, o);
     if (status != TOOL_OK) return status;
     for (int i = 0; i < o->num_dataset_dirs && status == TOOL_OK; i++) status = arc_read(&b, o->dataset_dirs[i]);
-    if (status == TOOL_OK && b.num_tasks == 0) status = tool_error("every task has a grid of more than 30 rows or columns");
+    if (status == TOOL_OK) status = arc_read_subsets(&b);
+    if (status == TOOL_OK && b.num_tasks == 0)
+        status = tool_error("every task has a grid of more than %d rows or columns", b.side);
+    if (status == TOOL_OK) status = arc_tell_shared(&b);
     if (status == TOOL_OK) status = arc_write(&b);
     hrm_writer_abort(b.names);
     for (int64_t i = 0; i < b.num_tasks; i++) arc_free_task(&b.tasks[i]);

@@ -56,16 +56,33 @@ typedef struct eval_state {
     int            wanted[OUTPUTS], open[OUTPUTS];
     hrm_npy_writer writers[OUTPUTS];
     int            seq_len, vocab_size;
+    arc_predictions predictions; /* of ARC; file NULL: none are kept */
+    hrm_metrics    before;       /* over what was there already */
+    double         flushed;      /* when the predictions were last safe */
+    int            told;         /* why they could not be written */
 } eval_state;
+
+static hrm_status keep(eval_state *s, const hrm_metrics *so_far)
+{
+    /* the predictions up to here, with the metrics over all of them */
+    hrm_metrics all = s->before;
+    hrm_metrics_add(&all, so_far);
+    s->flushed = tool_seconds();
+    s->told = arc_predictions_flush(&s->predictions, &all) != TOOL_OK;
+    return s->told ? HRM_ERR_IO : HRM_OK;
+}
 
 static hrm_status on_batch(void *user, int64_t done, int64_t total, const hrm_metrics *so_far)
 {
     eval_state *s = (eval_state *)user;
-    (void)total;
     char text[128];
     snprintf(text, sizeof text, "exact %.2f %%  accuracy %.2f %%  loss %.4f  segments %.2f", 100 * so_far->exact_accuracy,
              100 * so_far->accuracy, so_far->lm_loss, so_far->steps);
     progress_update(&s->bar, (double)done, text);
+    if (s->predictions.file && (tool_signal || done == total || tool_seconds() - s->flushed > 5)) {
+        hrm_status status = keep(s, so_far);
+        if (status != HRM_OK) return status;
+    }
     return tool_signal ? hrm_error_set(HRM_ERR_CANCELLED, "stopped by a signal") : HRM_OK;
 }
 
@@ -76,6 +93,9 @@ static hrm_status on_rows(void *user, int64_t first, const hrm_batch *batch, con
     (void)first;
     for (int i = 0; i < batch->filled; i++)
         score_add(&s->e->rules, batch->inputs + (size_t)i * T, outputs->predictions + (size_t)i * T);
+    for (int i = 0; i < batch->filled && s->predictions.file && !s->told; i++)
+        s->told = arc_predictions_add(&s->predictions, outputs->predictions + (size_t)i * T, (float)outputs->q_halt[i]) != 0;
+    if (s->told) return HRM_ERR_IO;
     const void *rows[OUTPUTS] = {batch->inputs, batch->labels, batch->puzzle_identifiers, outputs->logits,
                                  outputs->q_halt, outputs->q_continue, outputs->predictions, outputs->steps};
     for (int i = 0; i < OUTPUTS; i++) {
@@ -243,6 +263,73 @@ int evaluation_check_votes(int votes, float start_noise, score_task task)
     return tool_error("votes is %d, but a maze has %d symmetric copies, itself among them", votes, most);
 }
 
+static uint64_t fingerprint_of(uint64_t hash, const void *bytes, size_t n)
+{
+    /* eight bytes at a time; what is left over counts as such */
+    const unsigned char *p = (const unsigned char *)bytes;
+    uint64_t word;
+    for (; n >= sizeof word; n -= sizeof word, p += sizeof word) {
+        memcpy(&word, p, sizeof word);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    return data_mix(data_hash(hash, p, n));
+}
+
+static int fingerprint_data(uint64_t *hash, const hrm_dataset *data, int64_t total)
+{
+    /* inputs and identifiers: what a prediction depends on */
+    enum { ROWS = 64 };
+    size_t T = (size_t)hrm_dataset_describe(data)->seq_len;
+    hrm_batch batch;
+    int status = TOOL_OK;
+    memset(&batch, 0, sizeof batch);
+    int32_t *memory = (int32_t *)data_alloc(2 * ROWS * T + ROWS, sizeof *memory);
+    if (!memory) return TOOL_ERROR;
+    batch.inputs = memory, batch.labels = memory + ROWS * T, batch.puzzle_identifiers = memory + 2 * ROWS * T;
+    for (int64_t first = 0; first < total && status == TOOL_OK; first += batch.filled) {
+        batch.rows = total - first < ROWS ? (int)(total - first) : ROWS;
+        if (hrm_dataset_read(data, first, &batch) != HRM_OK) status = tool_failed();
+        *hash = fingerprint_of(*hash, batch.inputs, (size_t)batch.filled * T * sizeof(int32_t));
+        *hash = fingerprint_of(*hash, batch.puzzle_identifiers, (size_t)batch.filled * sizeof(int32_t));
+        if (status == TOOL_OK && tool_signal) status = -1;
+    }
+    free(memory);
+    return status;
+}
+
+static int open_predictions(eval_state *s, const hrm_model *model, const hrm_dataset *data, int64_t total, int fresh)
+{
+    evaluation *e = s->e;
+    char said[2048];
+    const hrm_model_desc *d = hrm_model_describe(model);
+    uint64_t hash = e->fingerprint;
+    int settings[3];
+    settings[0] = e->adaptive, settings[1] = e->max_steps, settings[2] = (int)d->forward_dtype;
+    config_metadata(said, sizeof said, d);
+    hash = fingerprint_of(fingerprint_of(hash, said, strlen(said)), settings, sizeof settings);
+    int status = fingerprint_data(&hash, data, total);
+    if (status == TOOL_OK)
+        status = arc_predictions_open(&s->predictions, e->directory, hash, e->tasks->side, total, fresh);
+    if (status == TOOL_OK) s->before = s->predictions.metrics;
+    s->flushed = tool_seconds();
+    return status;
+}
+
+static int score_tasks(eval_state *s, const hrm_dataset *data)
+{
+    evaluation *e = s->e;
+    int status = arc_evaluate(&e->arc, e->tasks, data, &s->predictions, e->directory, e->checkpoint);
+    const arc_score *a = &e->arc;
+    if (status != TOOL_OK) return status;
+    double scale = a->tasks ? 100.0 / a->tasks : 0;
+    tool_note("%d of %d tasks: pass@1 %.2f %%, @2 %.2f %%, @10 %.2f %%, @100 %.2f %%, @1000 %.2f %%; without votes %.2f %%",
+              a->tasks, e->tasks->num_entries, scale * a->solved[0], scale * a->solved[1], scale * a->solved[2],
+              scale * a->solved[3], scale * a->solved[4], scale * a->plain);
+    tool_note("answers.json and submission.json are in %s", e->directory);
+    return TOOL_OK;
+}
+
 int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
 {
     const hrm_dataset_info *info = hrm_dataset_describe(data);
@@ -254,7 +341,7 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
     s.seq_len = info->seq_len;
     s.vocab_size = hrm_model_describe(model)->vocab_size;
     if (list_outputs(e->outputs, s.wanted) != 0) return TOOL_USAGE;
-    int any = 0;
+    int any = 0, failed = TOOL_OK;
     for (int i = 0; i < OUTPUTS; i++) any |= s.wanted[i];
     if (any && tool_make_directories(e->directory) != 0) return TOOL_ERROR;
 
@@ -275,18 +362,38 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
     desc.user = &s;
     int64_t total = info->total_examples;
     if (e->max_examples > 0 && e->max_examples < total) total = e->max_examples;
+    if (e->tasks && e->voted) tool_note("with votes or start_noise ARC tasks are not scored: they have variants of their own");
+    if (e->tasks && !e->voted) {
+        int opened = open_predictions(&s, model, data, total, any);
+        if (opened != TOOL_OK) return arc_predictions_close(&s.predictions), opened;
+        desc.on_rows = on_rows;
+        desc.first_example = s.predictions.done;
+    }
     hrm_status status = open_outputs(&s);
     s.bar = progress_begin(e->title, (double)total);
-    if (status == HRM_OK)
+    s.bar.done = s.bar.from = (double)desc.first_example;
+    if (status == HRM_OK && desc.first_example < total)
         status = e->voted ? vote_all(&s, model, data, total) : hrm_evaluate(model, data, &desc, &e->metrics);
     if (status == HRM_OK) progress_end(&s.bar, NULL);
     else progress_clear(&s.bar);
+    if (s.predictions.file) {
+        hrm_metrics_add(&s.before, &e->metrics);
+        e->metrics = s.before;
+        int scored = status == HRM_OK ? score_tasks(&s, data) : TOOL_OK;
+        if (scored != TOOL_OK) failed = scored;
+    }
+    if (s.predictions.done && s.predictions.done < total && tool_signal)
+        tool_note("%lld of %lld predictions are kept in %s; the same command goes on", (long long)s.predictions.done,
+                  (long long)total, s.predictions.path);
+    arc_predictions_close(&s.predictions);
     for (int i = 0; i < OUTPUTS; i++) {
         if (!s.open[i]) continue;
         if (status == HRM_OK) status = hrm_npy_writer_commit(&s.writers[i]);
         else hrm_npy_writer_abort(&s.writers[i]);
     }
+    if (failed != TOOL_OK) return failed;
     if (status == HRM_ERR_CANCELLED && tool_signal) return -1;
+    if (s.told) return TOOL_ERROR;
     if (status != HRM_OK) return tool_failed();
     if (any) tool_note("saved in %s", e->directory);
     return TOOL_OK;
@@ -317,7 +424,13 @@ static void print_usage(void)
     printf("usage: hrm eval checkpoint=FILE [data_path=DIR] [KEY=VALUE…]\n\n"
            "Measures a checkpoint on the test split of a data set: the one in the\n"
            "all_config.yaml beside it unless data_path names another. Progress goes to\n"
-           "standard error, the result as one line of JSON to standard output.\n\n");
+           "standard error, the result as one line of JSON to standard output.\n\n"
+           "Of ARC every variant of a task is predicted, turned back and counted as a vote:\n"
+           "pass@K tells how many tasks have the truth of each test among their first K\n"
+           "answers. Predictions are kept in NAME_all_preds beside the checkpoint, or in\n"
+           "checkpoint_path, as they come: after an interruption the same command goes on.\n"
+           "There are then answers.json, which hrm render draws, and submission.json in\n"
+           "Kaggle's form.\n\n");
     config_help(CONFIG_EVAL);
 }
 
@@ -349,6 +462,14 @@ static void print_result(const evaluation *e, const evaluation *full)
         if (e->rules.task == SCORE_MAZE) print_number("optimal", (double)e->rules.optimal / (double)e->rules.count, 1);
         printf("}");
     }
+    if (e->arc.tasks) {
+        printf(", \"arc\": {");
+        print_number("tasks", e->arc.tasks, 0);
+        for (int k = 0; k < ARC_KS; k++) printf("\"pass@%d\": %.10g, ", arc_ks[k], (double)e->arc.solved[k] / e->arc.tasks);
+        print_number("without_votes", (double)e->arc.plain / e->arc.tasks, 0);
+        print_number("outputs@2", (double)e->arc.solved_tests / e->arc.tests, 1);
+        printf("}");
+    }
     if (e->adaptive) {
         printf(", \"adaptive\": {");
         print_number("halt_max_steps", e->max_steps, 0);
@@ -372,6 +493,7 @@ static int report(evaluation *e, const config *c, hrm_model *model, const hrm_da
     if (status != TOOL_OK) return status;
     if (compare) {
         full.adaptive = 0;
+        full.tasks = NULL;
         full.outputs = "";
         full.title = "in full, to compare";
         status = evaluation_run(&full, model, data);
@@ -399,8 +521,18 @@ static void output_folder(const config *c, char path[TOOL_PATH])
     if (!tool_join(path, dir, name)) path[0] = 0;
 }
 
+static int fingerprint_file(uint64_t *hash, const char *path)
+{
+    hrm_file_map map;
+    if (hrm_file_map_open(&map, path) != HRM_OK) return tool_failed();
+    *hash = fingerprint_of(DATA_HASH, map.data, map.size);
+    hrm_file_map_close(&map);
+    return TOOL_OK;
+}
+
 static int run(config *c)
 {
+    arc_set tasks;
     hrm_model_desc stated;
     hrm_sources sources;
     hrm_dataset *data = NULL;
@@ -447,7 +579,17 @@ static int run(config *c)
     output_folder(c, folder);
     e.directory = folder;
     tool_catch_signals();
-    status = report(&e, c, model, data);
+    const hrm_dataset_info *info = hrm_dataset_describe(data);
+    memset(&tasks, 0, sizeof tasks);
+    if (!e.own && score_task_detect(info->vocab_size, info->seq_len) == SCORE_ARC && arc_set_is(c->data_path)) {
+        status = arc_set_open(&tasks, c->data_path, score_side(info->seq_len), 1);
+        if (status == TOOL_OK) status = fingerprint_file(&e.fingerprint, c->checkpoint);
+        e.tasks = &tasks;
+        e.checkpoint = c->checkpoint;
+    }
+    if (status == TOOL_OK) status = report(&e, c, model, data);
+    arc_score_free(&e.arc);
+    arc_set_close(&tasks);
     hrm_model_destroy(model);
     hrm_dataset_close(data);
     return status < 0 ? 128 + (int)tool_signal : status;

@@ -1,6 +1,7 @@
 /* An evaluation as both `hrm eval` and the evaluations of `hrm train` run it. */
 #ifndef HRM_EVAL_H
 #define HRM_EVAL_H
+#include "arc.h"
 #include "config.h"
 #include "votes.h"
 
@@ -16,11 +17,15 @@ typedef struct evaluation {
     uint64_t    noise_seed;
     const char *outputs;   /* list of names to save, "" for none */
     const char *directory; /* where to: DIR/NAME.npy */
+    const arc_set *tasks;  /* of ARC: predictions are kept in `directory` and voted on; NULL: not */
+    uint64_t    fingerprint; /* of what predicts them */
+    const char *checkpoint;  /* its name, for answers.json */
     /* found */
     hrm_metrics metrics;
     score       rules; /* answers that obey the task's rules, whatever the label */
     int         voted; /* 0: hrm_evaluate's metrics, with the losses */
     double      alone, any; /* with votes: how often the first copy is right, and any of them */
+    arc_score   arc;        /* with `tasks`; arc_score_free it */
 } evaluation;
 
 /* Checks the names in eval_save_outputs. 0, or an exit status with the reason printed. */

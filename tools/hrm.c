@@ -422,6 +422,16 @@ char *tool_read_text(const char *path, size_t *length)
     return text;
 }
 
+int tool_sync(FILE *file)
+{
+    if (fflush(file) != 0) return -1;
+#ifdef _WIN32
+    return _commit(_fileno(file));
+#else
+    return fsync(fileno(file));
+#endif
+}
+
 int tool_write_text(const char *path, const char *text, size_t length)
 {
     hrm_writer *w;
@@ -480,6 +490,8 @@ static const struct {
     {"train", command_train, "train a model on a data set, or go on with a run"},
     {"eval", command_eval, "measure a checkpoint on a data set's test split"},
     {"solve", command_solve, "solve puzzles: sudoku, maze, arc, or grids of your own"},
+    {"adapt", command_adapt, "train the test's puzzle embeddings on its demonstrations"},
+    {"analyze", command_analyze, "look inside a model: its states, passes, segments, halts"},
     {"convert", command_convert, "turn a checkpoint into safetensors or a PyTorch file"},
     {"info", command_info, "show a checkpoint's configuration, or what arch=NAME takes"},
     {"plot", command_plot, "draw a run's learning curves, as PNG or SVG"},
@@ -514,7 +526,8 @@ static int run(int argc, char **argv)
     }
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
-    return tool_usage("no command \"%s\"; there are data, train, eval, solve, convert, info, plot and render", name);
+    return tool_usage(
+        "no command \"%s\"; there are data, train, eval, solve, adapt, analyze, convert, info, plot and render", name);
 }
 
 int main(int argc, char **argv)

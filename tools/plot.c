@@ -2,6 +2,7 @@
 #include "tool.h"
 
 #include "canvas.h"
+#include "plot.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ typedef struct plot_curve {
     char    key[PLOT_KEY]; /* "train/lm_loss" */
     double *xy;            /* [n, 2] step and value */
     size_t  n, room;
+    const plot_line *line; /* how it is to look; NULL: as its key says */
 } plot_curve;
 typedef struct plot_run {
     plot_curve curves[PLOT_CURVES];
@@ -105,7 +107,8 @@ enum { PLOT_KNOWN = (int)(sizeof plot_known / sizeof plot_known[0]) };
 
 typedef struct plot_panel {
     char title[PLOT_KEY];
-    int  percent, count;
+    const char *across; /* what the axis below is of */
+    int  percent, log, count;
     int  curves[PLOT_CURVES];
     char names[PLOT_CURVES][PLOT_KEY]; /* in the legend */
 } plot_panel;
@@ -144,6 +147,7 @@ static int plot_find_panels(const plot_run *run, plot_panel *panels)
                 memset(&panels[p], 0, sizeof panels[p]);
                 snprintf(panels[p].title, PLOT_KEY, "%s", title);
                 panels[p].percent = k < PLOT_KNOWN && plot_known[k].percent;
+                panels[p].across = "step";
                 count++;
             }
             plot_panel *panel = &panels[p];
@@ -283,7 +287,8 @@ static void plot_path(canvas *c, const double *xy, size_t n, double thickness, p
 static hrm_status plot_curve_draw(canvas *c, const plot_curve *curve, double scale, plot_look look, const plot_axis *ax,
                                   const plot_axis *ay, int x0, int y0)
 {
-    size_t n = curve->n, window = look.marker || strcmp(plot_metric(curve->key), "lr") == 0 || n < PLOT_MANY ? 0 : n / 60;
+    int plain = curve->line || look.marker || strcmp(plot_metric(curve->key), "lr") == 0;
+    size_t n = curve->n, window = plain || n < PLOT_MANY ? 0 : n / 60;
     double *at = (double *)malloc(n * 2 * sizeof *at);
     if (!at) return hrm_error_set(HRM_ERR_MEMORY, "no memory to draw %s", curve->key);
     for (int smooth = 0; smooth <= (window > 0); smooth++) { /* as it was logged, then the mean of its neighbourhood */
@@ -295,9 +300,9 @@ static hrm_status plot_curve_draw(canvas *c, const plot_curve *curve, double sca
             at[2 * i] = x0 + plot_at(ax, curve->xy[2 * i]) * PLOT_WIDTH;
             at[2 * i + 1] = y0 + (1 - plot_at(ay, sum / (double)(to - from) * scale)) * PLOT_HEIGHT;
         }
-        plot_look plain = look;
-        if (window && !smooth) plain.dashed = 0;
-        plot_path(c, at, n, window && !smooth ? 1 : 2.2, plain, window && !smooth ? 0.3 : 1);
+        plot_look solid = look;
+        if (window && !smooth) solid.dashed = 0;
+        plot_path(c, at, n, window && !smooth ? 1 : 2.2, solid, window && !smooth ? 0.3 : 1);
     }
     size_t every = n / 40 + 1; /* marks do not crowd */
     for (size_t i = 0; i < n; i++)
@@ -317,7 +322,7 @@ static plot_axis plot_vertical(const plot_run *run, const plot_panel *panel)
             if (v > high) high = v;
         }
     }
-    int loss = strstr(panel->title, "oss") != NULL;
+    int loss = panel->log || strstr(panel->title, "oss") != NULL;
     if (loss && low > 0 && high / low > 30) return plot_axis_log(low, high);
     if (low > 0 && (low < 0.5 * high || !(high > low))) low = 0;
     if (low == 0 && high == 0) high = 1;
@@ -351,13 +356,15 @@ static hrm_status plot_panel_draw(canvas *c, const plot_run *run, const plot_pan
         canvas_text(c, x + 0.5, y0 + PLOT_HEIGHT + 19, text, small);
     }
     small.colour = CANVAS_GREY;
-    canvas_text(c, x0 + PLOT_WIDTH / 2.0, y0 + PLOT_HEIGHT + 37, "step", small);
+    canvas_text(c, x0 + PLOT_WIDTH / 2.0, y0 + PLOT_HEIGHT + 37, panel->across, small);
     canvas_rect(c, x0 - 1, y0, 1, PLOT_HEIGHT, CANVAS_INK);
     canvas_rect(c, x0 - 1, y0 + PLOT_HEIGHT, PLOT_WIDTH + 1, 1, CANVAS_INK);
     double x = x0;
     for (int k = 0; k < panel->count; k++) {
         const plot_curve *curve = &run->curves[panel->curves[k]];
         plot_look look = plot_look_of(curve->key, panel->names[k], k);
+        const plot_line *line = curve->line;
+        if (line) look.colour = line->colour, look.marker = line->marker, look.dashed = line->dashed;
         hrm_status status = plot_curve_draw(c, curve, panel->percent ? 100 : 1, look, ax, &ay, x0, y0);
         if (status != HRM_OK) return status;
         double icon[4];
@@ -420,6 +427,53 @@ static hrm_status plot_draw(canvas *c, const plot_run *run, const char *name, in
         status =
             plot_panel_draw(c, run, &panels[i], &ax, i % columns * wide + PLOT_LEFT, PLOT_HEAD + i / columns * high + PLOT_TOP);
     free(panels);
+    return status;
+}
+
+hrm_status plot_charts(canvas *c, const plot_chart *charts, int count, const char *title, const char *subtitle, int scale)
+{
+    plot_run *run = (plot_run *)calloc(1, sizeof *run);
+    plot_panel *panel = (plot_panel *)calloc(1, sizeof *panel);
+    const int wide = PLOT_LEFT + PLOT_WIDTH + PLOT_RIGHT, high = PLOT_TOP + PLOT_HEIGHT + PLOT_BOTTOM,
+              columns = count <= 3 ? count : count == 4 ? 2 : 3;
+    hrm_status status = run && panel ? canvas_create(c, scale, columns * wide + 10,
+                                                     PLOT_HEAD + (count + columns - 1) / columns * high, CANVAS_WHITE)
+                                     : hrm_error_set(HRM_ERR_MEMORY, "no memory to draw %s", title);
+    if (status == HRM_OK) {
+        canvas_style style = canvas_style_make(14, CANVAS_INK, CANVAS_LEFT);
+        style.weight = 0.17;
+        canvas_text(c, PLOT_LEFT, 40, title, style);
+        canvas_text(c, PLOT_LEFT, 64, subtitle, canvas_style_make(10, CANVAS_GREY, CANVAS_LEFT));
+        snprintf(c->title, sizeof c->title, "%.150s", title);
+    }
+    for (int i = 0; i < count && status == HRM_OK; i++) {
+        const plot_chart *chart = &charts[i];
+        double first = HUGE_VAL, last = -HUGE_VAL;
+        memset(panel, 0, sizeof *panel);
+        snprintf(panel->title, sizeof panel->title, "%s", chart->title);
+        panel->across = chart->across;
+        panel->percent = chart->percent;
+        panel->log = chart->log;
+        run->count = 0;
+        for (int k = 0; k < chart->count && k < PLOT_CURVES; k++) {
+            plot_curve *curve = &run->curves[run->count];
+            curve->line = &chart->lines[k];
+            curve->xy = chart->lines[k].xy;
+            curve->n = chart->lines[k].n;
+            if (!curve->n) continue;
+            snprintf(panel->names[run->count], PLOT_KEY, "%s", chart->lines[k].name);
+            panel->curves[run->count] = run->count;
+            run->count++;
+            if (curve->xy[0] < first) first = curve->xy[0];
+            if (curve->xy[2 * curve->n - 2] > last) last = curve->xy[2 * curve->n - 2];
+        }
+        panel->count = run->count;
+        if (!run->count) continue;
+        plot_axis ax = plot_axis_make(first, last, last - first < 5 && last > first ? (int)(last - first) : 5, 0);
+        status = plot_panel_draw(c, run, panel, &ax, i % columns * wide + PLOT_LEFT, PLOT_HEAD + i / columns * high + PLOT_TOP);
+    }
+    free(run);
+    free(panel);
     return status;
 }
 

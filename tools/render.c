@@ -12,6 +12,7 @@
 
 static const char render_help[] =
     "usage: hrm render DATA_DIR [OPTION…] -o FILE.png|FILE.svg\n"
+    "       hrm render DATA_DIR --answers FILE.json [OPTION…] -o FILE\n"
     "       hrm render --steps BOARD|FILE|DATA_DIR [checkpoint=FILE]\n"
     "                  [KEY=VALUE…] -o FILE\n\n"
     "Draws Sudokus, mazes, ARC grids or grids of your own of a data set, and a\n"
@@ -21,6 +22,10 @@ static const char render_help[] =
     "  --count N               how many [1]\n"
     "  --predictions FILE.npy  answers as `hrm eval` saves them: [examples, seq_len],\n"
     "                          or logits [examples, seq_len, vocab_size]\n"
+    "  --answers FILE.json     ARC tasks with what `hrm eval` answered to them: the\n"
+    "                          demonstrations, the test, its first two answers, the\n"
+    "                          truth; --index and --count then count tasks\n"
+    "  --name ID               with it, the task of that name\n"
     "  --task KIND             how to draw it: sudoku, maze, arc or grid [auto: grid\n"
     "                          with a vocabulary.json, else by the data's shapes]\n"
     "  --scale N               pixels a unit of length of a .png, 1 to 8 [2]\n"
@@ -32,7 +37,7 @@ static const char render_help[] =
     "model that comes with hrm.\n";
 
 typedef struct render_options {
-    const char *data, *split, *predictions, *output;
+    const char *data, *split, *predictions, *answers, *name, *output;
     long        index, count;
     score_task  task; /* SCORE_NONE: auto */
     int         grid; /* --task grid */
@@ -83,8 +88,8 @@ static int render_parse(render_options *o, int argc, char **argv)
             o->data = name;
             continue;
         }
-        static const char *const known[] = {"--split", "--index", "--count", "--predictions",
-                                            "--task",  "--scale", "-o",      "--output"};
+        static const char *const known[] = {"--split", "--index", "--count",   "--predictions", "--task",
+                                            "--scale", "-o",      "--answers", "--name",        "--output"};
         size_t k = 0;
         while (k < sizeof known / sizeof known[0] && strcmp(name, known[k]) != 0) k++;
         if (k == sizeof known / sizeof known[0])
@@ -111,6 +116,10 @@ static int render_parse(render_options *o, int argc, char **argv)
             if (value[0] < '1' || value[0] > '0' + CANVAS_MAX_SCALE || value[1])
                 return tool_usage("render: --scale is \"%s\", expected 1 to %d", value, CANVAS_MAX_SCALE);
             o->scale = value[0] - '0';
+        } else if (k == 7) {
+            o->answers = value;
+        } else if (k == 8) {
+            o->name = value;
         } else {
             o->output = value;
         }
@@ -120,6 +129,10 @@ static int render_parse(render_options *o, int argc, char **argv)
     o->scale = canvas_scale_of(o->output, o->scale);
     if (o->scale < 0) return tool_usage("render: %s: the picture's name ends in neither .png nor .svg", o->output);
     if (o->num_keys && !o->steps) return tool_usage("render: %s: keys are for --steps", o->keys[0]);
+    if (o->answers && (o->predictions || o->steps || o->task != SCORE_NONE || o->grid || strcmp(o->split, "test") != 0))
+        return tool_usage("render: --answers goes with --name, --index, --count and --scale");
+    if (o->name && (!o->answers || o->index || o->count > 1))
+        return tool_usage("render: --name names one task of --answers");
     if (o->steps && (o->predictions || o->count > 1))
         return tool_usage("render: --steps shows one board, which it solves itself");
     return TOOL_OK;
@@ -505,6 +518,12 @@ int command_render(int argc, char **argv)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return fputs(render_help, stdout), TOOL_OK;
     int result = render_parse(&o, argc, argv);
     if (result != TOOL_OK) return result;
+    if (o.answers) {
+        render_answers a;
+        a.data = o.data, a.answers = o.answers, a.output = o.output, a.name = o.name;
+        a.index = o.index, a.count = o.count, a.scale = o.scale;
+        return render_answers_draw(&a);
+    }
     if (o.steps && !(board = (render_board *)calloc(1, sizeof *board))) return tool_error("no memory for a board");
     if (board && !tool_is_directory(o.data)) {
         result = render_read_board(board, o.data);

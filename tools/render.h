@@ -22,4 +22,11 @@ typedef struct render_run {
 } render_run;
 int render_solve(render_run *run); /* an exit status */
 
+typedef struct render_answers { /* `hrm render --answers` */
+    const char *data, *answers, *output, *name; /* name: of a task, or NULL: from number `index` on */
+    long        index, count;
+    int         scale;
+} render_answers;
+int render_answers_draw(const render_answers *o); /* an exit status */
+
 #endif

@@ -30,7 +30,7 @@ static inline score_task score_task_detect(int vocab_size, int seq_len)
 {
     int side = score_side(seq_len);
     if ((side == 4 || side == 6 || side == 9) && vocab_size == side + 2) return SCORE_SUDOKU;
-    if (side == 30 && vocab_size == 12) return SCORE_ARC;
+    if (side >= 3 && side <= 30 && vocab_size == 12) return SCORE_ARC;
     if (side >= 2 && side <= MAZE_MAX_SIZE && vocab_size == 6) return SCORE_MAZE;
     return SCORE_NONE;
 }

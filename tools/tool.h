@@ -3,6 +3,7 @@
 #define HRM_TOOL_H
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "hrm.h"
 
@@ -16,6 +17,8 @@ int command_convert(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_plot(int argc, char **argv);
 int command_render(int argc, char **argv);
+int command_adapt(int argc, char **argv);
+int command_analyze(int argc, char **argv);
 
 enum { TOOL_OK = 0, TOOL_ERROR = 1, TOOL_USAGE = 2 };
 enum { TOOL_PATH = 1024 }; /* room for a path or another text */
@@ -66,6 +69,7 @@ void   tool_sleep(double seconds);
 
 /* A whole file, or standard input for "-"; zero-terminated, freed by the caller with free(). NULL: said why. */
 char *tool_read_text(const char *path, size_t *length);
+int   tool_sync(FILE *file); /* what was written reaches the disk; 0, or -1 with errno */
 /* Written aside and renamed. 0, or -1 after it has said why not. */
 int tool_write_text(const char *path, const char *text, size_t length);
 

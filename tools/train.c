@@ -1,3 +1,4 @@
+#include "adapt.h"
 #include "eval.h"
 #include "grid.h"
 #include "progress.h"
@@ -650,8 +651,19 @@ static int open_data(train_run *r)
     char test[TOOL_PATH];
     const config *c = r->c;
     if (!*c->data_path) return tool_usage("train: data_path=DIR is missing");
-    if (hrm_dataset_open(&r->train, c->data_path, "train", NULL) != HRM_OK) return tool_failed();
+    hrm_dataset_desc how;
+    unsigned char *only = NULL;
+    memset(&how, 0, sizeof how);
+    if (c->test_puzzles_only) {
+        int status = adapt_puzzles(&only, &how.num_only, c->data_path);
+        if (status != TOOL_OK) return status;
+        how.only = only;
+    }
+    hrm_status opened = hrm_dataset_open(&r->train, c->data_path, "train", &how);
+    free(only);
+    if (opened != HRM_OK) return tool_failed();
     if (open_vocabulary(r) != TOOL_OK || describe_data(r) != TOOL_OK) return TOOL_ERROR;
+    if (c->test_puzzles_only) return TOOL_OK;
     const char *from = *c->data_paths_test ? c->data_paths_test : c->data_path;
     if (!*c->data_paths_test && (!tool_join(test, from, "test") || !tool_exists(test)))
         return tool_note("%s has no test split: no evaluations", from), TOOL_OK;
@@ -821,8 +833,9 @@ static void describe_run(const train_run *r)
     char size[48] = "";
     if (hrm_trainer_memory(&memory, hrm_model_describe(r->model), how) == HRM_OK)
         snprintf(size, sizeof size, ", %.2f GB of memory", (double)(memory.model + memory.train) / 1e9);
-    tool_note("%lld parameters%s; %lld examples in %lld groups; %lld steps; %s", (long long)hrm_model_parameters(r->model),
-              size, (long long)d->total_examples, (long long)d->total_groups, (long long)r->total, r->dir);
+    double examples = (double)d->total_puzzles * d->mean_puzzle_examples; /* of the groups that are drawn from */
+    tool_note("%lld parameters%s; %.0f examples in %lld groups; %lld steps; %s", (long long)hrm_model_parameters(r->model),
+              size, examples, (long long)d->total_groups, (long long)r->total, r->dir);
 }
 
 static int run(train_run *r)
