@@ -668,7 +668,8 @@ static const char data__help[] =
     "                        their rating; of our own puzzles it is the number of\n"
     "                        dead ends of a search that fills in naked and hidden\n"
     "                        singles and else tries the first cell with the fewest\n"
-    "                        candidates\n"
+    "                        candidates: the geometric mean over eight orders of\n"
+    "                        the cells, up to 254\n"
     "  --max-difficulty N    sudoku: only puzzles rated N or less; those generated\n"
     "                        are then of every rating between the two (least 0)\n"
     "  --min-path N          maze, generated: cells of the shortest path, both ends\n"
@@ -846,6 +847,9 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         if (o->max_difficulty >= 0 && o->max_difficulty < o->min_difficulty)
             return tool_usage("data sudoku: --max-difficulty is %lld, less than --min-difficulty",
                               (long long)o->max_difficulty);
+        if (!o->source_dir && o->min_difficulty > 254)
+            return tool_usage("data sudoku: --min-difficulty is %lld, expected at most 254 for puzzles that are generated",
+                              (long long)o->min_difficulty);
     }
     if (kind == 2 && o->source_dir && o->size >= 0) return tool_usage("data maze: --size goes with --generate");
     if (kind == 8 && o->tokens && strcmp(o->tokens, "characters") != 0 && strcmp(o->tokens, "words") != 0)
