@@ -1,6 +1,7 @@
 # hrm.h needs a C compiler and make. Everything is built under build/.
 #   make            the command build/hrm and the examples        make demo     solves 9x9 Sudoku, trains on 4x4
-#   make test       all tests                                     make bench    timings
+#   make test       the tests, in minutes                         make bench    timings
+#   make test-all   these and what takes longer or seldom fails
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
@@ -54,11 +55,13 @@ ONCE = -DHRM_IMPLEMENTATION_DONE
 $(B)/examples/%: examples/%.c $(B)/hrm.o hrm.h $(wildcard tools/*.h) Makefile | $(B)/examples
 	$(HRM_C) $(ONCE) $(LDFLAGS) $< $(B)/hrm.o $(LIBS) -o $@
 
-# Tests look inside the implementation, some with other options than the default; less optimised they build in half the time, and
-# those that compute little in a third.
-LITTLE := test_act test_data test_dataset test_model test_pictures
-$(B)/tests/%: TEST_CFLAGS = $(subst -O3,-O1,$(CFLAGS))
-$(LITTLE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS))
+# Tests look inside the implementation, some with other options than the default; what one does not use of it is not compiled.
+# Less optimised they build in half the time, and those that compute little in a third.
+LITTLE := test_act test_data test_dataset test_files test_model test_pictures
+$(B)/tests/%: TEST_CFLAGS = $(subst -O3,-O1,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
+$(LITTLE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
+$(B)/tests/test_gradients: TEST_CFLAGS = $(subst -O3,-O2,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
+$(TESTS_OUTSIDE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS))
 TEST_C = $(CC) -std=c99 $(TEST_CFLAGS) $(FLAGS) -Itests
 $(B)/tests/%: tests/%.c tests/harness.h hrm.h $(wildcard tests/*.h tools/*.h) Makefile | $(B)/tests
 	$(TEST_C) $(LDFLAGS) $< $(LIBS) -o $@
@@ -79,11 +82,15 @@ demo: $(B)/hrm $(B)/examples/sudoku
 	@echo
 	$(B)/examples/sudoku --save $(B)/sudoku.safetensors $(ARGS)
 
-# Builds everything, runs every test and adds up. `make test T="test_gemm test_act"` runs these alone.
-T ?= $(TESTS) $(notdir $(SCRIPTS))
+# Builds everything, runs the tests and adds up. `make test T="test_gemm test_act"` runs these alone. What takes long and seldom
+# fails is left to test-all, which does the rest too: whole scripts, and parts of those that ask for HRM_TEST_ALL.
+SLOW := test_packages.sh test_web.sh
+T ?= $(TESTS) $(filter-out $(if $(HRM_TEST_ALL),,$(SLOW)),$(notdir $(SCRIPTS)))
 tests: $(TESTS:%=$(B)/tests/%)
 test:
-	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" sh tests/run.sh $(T)
+	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" HRM_TEST_ALL="$(HRM_TEST_ALL)" sh tests/run.sh $(T)
+test-all:
+	@$(MAKE) --no-print-directory test HRM_TEST_ALL=1
 
 # The Python package (tools/python) compiled as pip would do it; `make test` links it of what is built. PYTHON=… names another python3.
 test-python:
@@ -170,7 +177,7 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
+.PHONY: all demo tests test test-all test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
 -include examples/web/web.mk

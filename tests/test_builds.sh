@@ -45,40 +45,35 @@ runs() # COMPILER FLAGS…: can programs be built with these, for this machine o
 m=tests/builds/main.c
 end="-lm -pthread"
 [ "$(uname -m)" = x86_64 ] && keep="gcc -O2"
-# Each thing is compiled once and no more optimised than it takes to see it: warnings want -O2, options only to build and to run.
+all=${HRM_TEST_ALL:-} # without it one compiler tells of each option, and no other machine's
+# Each thing is compiled once and no more optimised than it takes to see it: gcc's warnings want -O2, options only to build and to run.
 for cc in gcc clang; do
     have $cc || { echo "skipped: no $cc"; continue; }
     c="$cc -std=c99 $strict -Wstrict-prototypes -I. -pthread"
-    build_and_run "$cc -O2" "" $c -O2 $m $end
+    if [ $cc = gcc ] || [ -n "$all" ]; then
+        build_and_run "$cc -O2" "" $c -O2 $m $end
+        build_and_run "$cc without threads" "" $c -O0 -DHRM_NO_THREADS $m -lm
+        build_and_run "$cc in double" "" $c -O0 -Dhrm_real=double $m $end
+        # the implementation in one unit, the interface in another; and the header compiled by itself
+        build_and_run "$cc two units" "" sh -c "$c -O0 -x c -DHRM_IMPLEMENTATION -c hrm.h -o $out/hrm-$cc.o && $c -O0 -DBUILDS_TWO_UNITS $m $out/hrm-$cc.o $end \"\$@\"" sh
+    else
+        build_and_run "$cc -O0" "" $c -O0 $m $end
+    fi
     build_and_run "$cc -std=c11" none $cc -std=c11 $strict -I. -fsyntax-only $m
-    build_and_run "$cc without threads" "" $c -O0 -DHRM_NO_THREADS $m -lm
-    build_and_run "$cc in double" "" $c -O0 -Dhrm_real=double $m $end
     build_and_run "$cc static" none $c -fsyntax-only -DHRM_STATIC -Wno-unused-function $m
     build_and_run "$cc -ffast-math is refused" none sh -c "! text=\$($cc -I. -ffast-math -fsyntax-only $m 2>&1) && echo \"\$text\" | grep -q 'ffast-math'"
-    # the implementation in one unit, the interface in another; and the header compiled by itself
-    build_and_run "$cc two units" "" sh -c "$c -O0 -x c -DHRM_IMPLEMENTATION -c hrm.h -o $out/hrm-$cc.o && $c -O0 -DBUILDS_TWO_UNITS $m $out/hrm-$cc.o $end \"\$@\"" sh
-    if runs $cc -m32; then
+    if [ -z "$all" ]; then :
+    elif runs $cc -m32; then
         build_and_run "$cc -m32" "" $c -m32 -O0 $m $end
     else
         echo "skipped: $cc -m32 cannot link here"
     fi
 done
-if have gcc; then # make compiles the implementation once for all of them; a person who copies one has both in one unit
-    for example in examples/*.c; do
-        build_and_run "$example by itself" none gcc -std=c99 $strict -I. -Itools -fsyntax-only "$example"
-    done
-fi
-if have gcc; then build_and_run "gcc -O3 -march=native" "" gcc -std=c99 $strict -I. -O3 -march=native $m $end; fi
 for cxx in g++ clang++; do
     have $cxx || { echo "skipped: no $cxx"; continue; }
-    build_and_run "$cxx -std=c++11" "" $cxx -std=c++11 $strict -I. -O0 -x c++ $m $end
+    if [ $cxx = g++ ] || [ -n "$all" ]; then build_and_run "$cxx -std=c++11" "" $cxx -std=c++11 $strict -I. -O0 -x c++ $m $end; fi
     build_and_run "$cxx -std=c++17" none $cxx -std=c++17 $strict -I. -fsyntax-only -x c++ $m
 done
-if have tcc; then
-    build_and_run "tcc" "" tcc -std=c99 -I. $m -lm # no threads there
-else
-    echo "skipped: no tcc"
-fi
 # Pictures are optional: make notices whether stb is there.
 if have make; then
     build_and_run "make without stb" none sh -c "make -pn CPPFLAGS=-nostdinc 2>&1 | grep -q '^STB := *\$'"
@@ -94,11 +89,24 @@ cross() # COMPILER RUNNER FLAGS…
     have "$runner" || { echo "note: no $runner, $cc builds only"; runner=none; }
     build_and_run "$cc" "$runner" "$cc" -std=c99 $strict -Wno-attributes -O1 -I. -static "$@" $m $end
 }
-cross aarch64-linux-gnu-gcc qemu-aarch64-static
-cross s390x-linux-gnu-gcc qemu-s390x-static
-cross x86_64-w64-mingw32-gcc wine
-if have x86_64-w64-mingw32-gcc; then # the command, too
-    build_and_run "the command for Windows" none sh -c "for f in tools/*.c; do x86_64-w64-mingw32-gcc -std=c99 $strict -I. -Itools -fsyntax-only \$f || exit; done"
+if [ -n "$all" ]; then
+    if have gcc; then # make compiles the implementation once for all of them; a person who copies one has both in one unit
+        for example in examples/*.c; do
+            build_and_run "$example by itself" none gcc -std=c99 $strict -I. -Itools -fsyntax-only "$example"
+        done
+        build_and_run "gcc -O3 -march=native" "" gcc -std=c99 $strict -I. -O3 -march=native $m $end
+    fi
+    if have tcc; then
+        build_and_run "tcc" "" tcc -std=c99 -I. $m -lm # no threads there
+    else
+        echo "skipped: no tcc"
+    fi
+    cross aarch64-linux-gnu-gcc qemu-aarch64-static
+    cross s390x-linux-gnu-gcc qemu-s390x-static
+    cross x86_64-w64-mingw32-gcc wine
+    if have x86_64-w64-mingw32-gcc; then # the command, too
+        build_and_run "the command for Windows" none sh -c "for f in tools/*.c; do x86_64-w64-mingw32-gcc -std=c99 $strict -I. -Itools -fsyntax-only \$f || exit; done"
+    fi
 fi
 wait
 # Each instruction set by name, in one build of them all. What the machine lacks is refused, and skipped here.

@@ -219,6 +219,13 @@ for signal in INT TERM; do
     same whole/step_480.safetensors part/step_480.safetensors
     same whole/metrics.jsonl part/metrics.jsonl
 done
+rm -rf part # killed between an evaluation and the next state: the evaluation is done and written once more, not twice
+"$hrm" train $long save_interval=240 checkpoint_path=part > out 2> err < /dev/null &
+pid=$!
+await '"step": 240, "eval' part/metrics.jsonl
+kill -9 $pid; wait $pid 2> /dev/null
+good "resume after an evaluation that no state knows" train resume=part
+same whole/metrics.jsonl part/metrics.jsonl
 refuse 1 'lr is 0.5 (command line), but 0.001' train resume=part lr=0.5
 refuse 1 'arch.hidden_size is 32 (command line), but 16' train resume=part arch.hidden_size=32
 

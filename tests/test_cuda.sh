@@ -1,6 +1,7 @@
 #!/bin/bash
 # The GPU backend where nvcc is: it compiles without a warning, links into the command and into its tests, and these pass; on a
-# machine without a GPU that means one clear message. Nothing to do where nvcc is not.
+# machine without a GPU that means one clear message. Nothing to do where nvcc is not; compiled in `make test-all`, or where it
+# was compiled before.
 B=${B:-build} passed=0 failed=0
 MAKE=${MAKE:-make}
 nvcc=$(ls "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" 2>/dev/null || command -v nvcc)
@@ -35,6 +36,8 @@ asks 12.0 "80 90a" # a toolkit that does not know it: the portable code does
 
 if [ -z "$nvcc" ]; then
     echo "skipped: no nvcc, the GPU backend is not compiled"
+elif [ -z "$HRM_TEST_ALL" ] && [ ! -e "$B/hrm_cuda.o" ]; then
+    echo "skipped: the GPU backend, which make test-all compiles"
 else
     # one architecture with every path in it, and the portable code of the others
     out=$($MAKE --no-print-directory -s B="$B" NVCC="$nvcc -Xptxas -v" CUDA_ARCH=90a CFLAGS=-O1 "$B/cuda/tests/test_cuda" "$B/cuda/hrm" 2>&1)

@@ -84,7 +84,8 @@ static int log_metrics(train_run *r, int64_t step, const hrm_metrics *m, int is_
 
 static int trim_log(train_run *r, int64_t step)
 {
-    /* A run that goes on from `step` writes the later lines again; a line that a kill cut short goes too. */
+    /* A run that goes on from `step` writes the later lines again, and the evaluation of that step unless it was known when the
+     * state was saved; a line that a kill cut short goes too. */
     size_t length, kept = 0;
     if (!tool_exists(r->log_path)) return TOOL_OK;
     char *text = tool_read_text(r->log_path, &length);
@@ -94,7 +95,10 @@ static int trim_log(train_run *r, int64_t step)
         long long of_line;
         if (!end) break;
         size_t n = (size_t)(end - (text + at)) + 1;
-        if (sscanf(text + at, "{\"step\": %lld", &of_line) == 1 && of_line <= step) {
+        *end = 0;
+        int again = strstr(text + at, "\"eval/") != NULL && r->last_eval != step;
+        *end = '\n';
+        if (sscanf(text + at, "{\"step\": %lld", &of_line) == 1 && (of_line < step || (of_line == step && !again))) {
             memmove(text + kept, text + at, n);
             kept += n;
         }
