@@ -1,7 +1,8 @@
 # hrm.h needs a C compiler and make. Everything is built under build/.
 #   make            the command build/hrm and the examples        make demo     solves 9x9 Sudoku, trains on 4x4
 #   make test       the tests, in minutes                         make bench    timings
-#   make test-all   these and what takes longer or seldom fails
+#   make test-all   these and what takes longer or seldom fails   make fuzz     every reader under libFuzzer
+#   make fault      every command while the system fails
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
@@ -61,12 +62,20 @@ LITTLE := test_act test_data test_dataset test_files test_model test_pictures
 $(B)/tests/%: TEST_CFLAGS = $(subst -O3,-O1,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
 $(LITTLE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
 $(B)/tests/test_gradients: TEST_CFLAGS = $(subst -O3,-O2,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
-$(TESTS_OUTSIDE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS))
+$(TESTS_OUTSIDE:%=$(B)/tests/%) $(B)/tests/test_fuzz: TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS))
 TEST_C = $(CC) -std=c99 $(TEST_CFLAGS) $(FLAGS) -Itests
 $(B)/tests/%: tests/%.c tests/harness.h hrm.h $(wildcard tests/*.h tools/*.h) Makefile | $(B)/tests
 	$(TEST_C) $(LDFLAGS) $< $(LIBS) -o $@
 $(TESTS_OUTSIDE:%=$(B)/tests/%): $(B)/tests/%: tests/%.c $(B)/hrm.o tests/harness.h hrm.h $(wildcard tests/*.h tools/*.h) Makefile | $(B)/tests
 	$(TEST_C) $(ONCE) $(LDFLAGS) $< $(B)/hrm.o $(LIBS) -o $@
+
+# The fuzzers' targets take the command's sources in, but for its main().
+FUZZ_TOOLS := $(patsubst tools/%.c,%.o,$(filter-out tools/hrm.c tools/solve.c,$(TOOLS)))
+FUZZ_H     := $(wildcard tests/fuzz/*.h) tools/solve.c
+$(B)/tests/hrm.o: tools/hrm.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/tests
+	$(HRM_C) -Dmain=hrm_main -DHRM_MODELS_DIR='"nowhere"' -c $< -o $@
+$(B)/tests/test_fuzz: tests/test_fuzz.c $(FUZZ_H) tests/harness.h $(B)/tests/hrm.o $(B)/hrm.o $(FUZZ_TOOLS:%=$(B)/tools/%) | $(B)/tests
+	$(TEST_C) $(ONCE) $(LDFLAGS) $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
 
 $(B)/bench/%: tests/bench/%.c hrm.h Makefile | $(B)/bench
 	$(HRM_C) $(LDFLAGS) $< $(LIBS) -o $@
@@ -104,6 +113,31 @@ format-check:
 
 bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
+
+# Every reader under libFuzzer with sanitizers, SECONDS each; needs clang. What is found is in $(B)/fuzz/found, what was covered
+# in $(B)/fuzz/work, from which the next run goes on. FUZZ="json state" runs these alone.
+FUZZ    ?= json yaml npy checkpoint state model dataset config puzzle grid csv task
+SECONDS ?= 60
+FUZZ_C   = clang -std=c99 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
+    -DHRM_NO_SIMD -DHRM_MODELS_DIR='"nowhere"' -pthread -I. -Itools
+fuzz: $(B)/fuzz/fuzz $(B)/fuzz/seeds/task.dict
+	@FUZZ="$(FUZZ)" SECONDS="$(SECONDS)" B="$(B)" sh tests/fuzz/run.sh
+$(B)/fuzz $(B)/fuzz/seeds:
+	mkdir -p $@
+$(B)/fuzz/hrm.o: tools/hrm.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/fuzz
+	$(FUZZ_C) -Dmain=hrm_main -c $< -o $@
+$(B)/fuzz/%.o: tools/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/fuzz
+	$(FUZZ_C) -c $< -o $@
+$(B)/fuzz/fuzz: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/fuzz/hrm.o $(FUZZ_TOOLS:%=$(B)/fuzz/%)
+	$(FUZZ_C) -fsanitize=fuzzer $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
+$(B)/fuzz/corpus: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/tests/hrm.o $(FUZZ_TOOLS:%=$(B)/tools/%) | $(B)/fuzz
+	$(CC) -std=c99 -O0 -g -DHRM_NO_SIMD -DHRM_FUZZ_CORPUS -pthread -I. -Itools $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
+$(B)/fuzz/seeds/task.dict: $(B)/fuzz/corpus | $(B)/fuzz/seeds
+	$< $(B)/fuzz/seeds
+
+# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n; EVERY=k takes each k-th.
+fault: $(B)/hrm
+	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) bash tests/test_fault.sh
 
 # The implementation compiled once, for programs that include the header plainly. Before 1.0 every minor version has an ABI of its own.
 COMMA  := ,
@@ -177,7 +211,7 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test test-all test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
+.PHONY: all demo tests test test-all fuzz fault test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
 -include examples/web/web.mk

@@ -30,8 +30,8 @@
  *     HRM_CHUNK_ROWS n     rows of activations a thread works on at a time [512]; memory against cache misses
  *     HRM_BLOCK_ROWS n     of these, rows that go through the layers between two attentions together [112]; likewise
  *     hrm_real             float; double makes every number on the CPU double, on the plain path, several times slower
- *   The environment variable HRM_CPU=avx512|avx2|neon|scalar picks an instruction set; the best one is the default. It is read
- *   once, when the first model is created.
+ *   The environment variable HRM_CPU=amx|avx512|avxvnni|avx2|neon|scalar picks an instruction set; the best one is the default.
+ *   It is read once, when the first model is created.
  *
  * RULES
  *   Errors   A status, and a one-line message that names file, tensor, row or field: hrm_error_message(), per thread. The
@@ -886,7 +886,7 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
  * exports hrm_cuda_device(). Pointers named `device memory` come from buffer_alloc and are only passed back to the table.
  */
-#define HRM_DEVICE_VERSION 5
+#define HRM_DEVICE_VERSION 6
 
 /* The recurrence is a list of passes over states and networks, which need not belong together. A pass is
  *   z[state] = net(z[state] + the sum of its inputs);
@@ -1115,6 +1115,9 @@ typedef struct hrm_device_sizes {
     X(hrm_status, passes, \
       (hrm_device * dev, hrm_work * w, void *const *z, const hrm_pass *list, int n)) /* on the states z, in place; \
                                                                 keeps what slots ask for */ \
+    X(hrm_status, passes_ahead, \
+      (hrm_device * dev, hrm_work * w, const hrm_pass *list, int n)) /* the same without slots on t, from z, which stays: \
+                                                                of t only position 0 of state 0 is read after it */ \
     X(hrm_status, heads, \
       (hrm_device * dev, hrm_work * w, const void *state, hrm_real *q, int with_logits)) /* logits and predictions from \
                                                                 P on; q from position 0 */ \
@@ -1952,7 +1955,8 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
 /* ==================================================================================================== >>cpu-features ======
  * A hot loop is written once, as plain C, in a function NAME_body marked HRM__INLINE. HRM__DISPATCH(NAME, (parameters),
  * (arguments)) compiles that body for every instruction set and defines NAME, which picks one of them at run time. The
- * environment variable HRM_CPU (avx512, avx2, neon, scalar) forces a choice.
+ * environment variable HRM_CPU (one of hrm__cpu_names) forces a choice. avxvnni is avx2, and amx is avx512, but for the
+ * products of >>quantized.
  *
  * Bodies and dispatchers stand between HRM__FAST_BEGIN and HRM__FAST_END, where gcc also may compute a value that a condition
  * then drops. No more of "fast math" than that: the order of a reassociated sum would be the compiler's choice, so sums spell
@@ -1969,6 +1973,12 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
         #if defined(__clang__) ? __clang_major__ >= 10 : __GNUC__ >= 10
             #define HRM__BF16 __attribute__((target("avx512f,avx512bf16")))
         #endif
+        #if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
+            #define HRM__AVXVNNI __attribute__((target("avx2,avxvnni")))
+            #if defined(__linux__)
+                #define HRM__AMX __attribute__((target("amx-tile,amx-int8,amx-bf16")))
+            #endif
+        #endif
         #include <immintrin.h>
     #elif defined(__aarch64__)
         #define HRM__NEON 1     /* the baseline there: no attribute needed */
@@ -1978,27 +1988,46 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
     #endif
 #endif
 
-enum { HRM__CPU_UNKNOWN, HRM__CPU_SCALAR, HRM__CPU_NEON, HRM__CPU_AVX2, HRM__CPU_AVX512 };
-static const char *const hrm__cpu_names[] = {"", "scalar", "neon", "avx2", "avx512"};
+enum { HRM__CPU_UNKNOWN, HRM__CPU_SCALAR, HRM__CPU_NEON, HRM__CPU_AVX2, HRM__CPU_AVXVNNI, HRM__CPU_AVX512, HRM__CPU_AMX };
+static const char *const hrm__cpu_names[] = {"", "scalar", "neon", "avx2", "avxvnni", "avx512", "amx"};
 
-static int hrm__cpu_best(void)
+/* -> a bit for each instruction set that both the processor and the operating system support. Linux grants AMX to a process
+ * that asks, and wants larger signal stacks of it from then on; it is not asked where `name` is another's. */
+static int hrm__cpu_here(const char *name)
 {
-    /* the widest instruction set that both the processor and the operating system support */
+    int here = 1 << HRM__CPU_SCALAR;
 #if defined(HRM__X86)
     unsigned a, b, c, d, lo, hi;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return HRM__CPU_SCALAR;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return here;
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    if ((lo & 0x6) != 0x6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return HRM__CPU_SCALAR;
+    if ((lo & 0x6) != 0x6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return here;
+    here |= 1 << HRM__CPU_AVX2;
     const unsigned wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-    return (lo & 0xe6) == 0xe6 && (b & wide) == wide ? HRM__CPU_AVX512 : HRM__CPU_AVX2;
+    if ((lo & 0xe6) == 0xe6 && (b & wide) == wide) here |= 1 << HRM__CPU_AVX512;
+    #if defined(HRM__AMX)
+    const unsigned tiles = 1u << 24 | 1u << 25 | 1u << 22; /* and their products of bytes, of bfloat16 */
+    if (here >> HRM__CPU_AVX512 && (lo & 0x60000) == 0x60000 && (d & tiles) == tiles &&
+        (!name || !*name || !strcmp(name, "amx")) && syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18) == 0)
+        here |= 1 << HRM__CPU_AMX;
+    #endif
+    #if defined(HRM__AVXVNNI)
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4)) here |= 1 << HRM__CPU_AVXVNNI;
+    #endif
 #elif defined(HRM__NEON)
-    return HRM__CPU_NEON;
-#else
-    return HRM__CPU_SCALAR;
+    here |= 1 << HRM__CPU_NEON;
 #endif
+    (void)name;
+    return here;
 }
 
-enum { HRM__CPU_VNNI = 1, HRM__CPU_BF16 = 2 }; /* beyond AVX-512: products of bytes, of bfloat16 */
+static int hrm__cpu_best(int here)
+{
+    int best = HRM__CPU_AMX;
+    while (!(here >> best)) best--;
+    return best;
+}
+
+enum { HRM__CPU_VNNI = 1, HRM__CPU_BF16 = 2 }; /* what not all with AVX-512 have: products of bytes, of bfloat16 */
 
 static int hrm__cpu_extras(void)
 {
@@ -2021,23 +2050,21 @@ static hrm__atomic hrm__cpu_chosen, hrm__cpu_extra, hrm__cpu_refused;
  * gets the best there is. In double there is one path, plain C, whatever the name. */
 HRM__UNUSED static hrm_status hrm__cpu_select(void)
 {
-    int best = hrm__cpu_best(), want = best, refused = 0;
     const char *name = getenv("HRM_CPU");
+    int here = hrm__cpu_here(name), best = hrm__cpu_best(here), want = best, refused = 0;
     if (hrm__load(&hrm__cpu_chosen) == HRM__CPU_UNKNOWN) {
         if (name && *name) {
-            for (want = HRM__CPU_AVX512; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
-            refused = want == HRM__CPU_UNKNOWN;
-            if (sizeof(hrm_real) == sizeof(float) && (want > best || (want == HRM__CPU_NEON && best != HRM__CPU_NEON)))
-                refused = 1;
+            for (want = HRM__CPU_AMX; want > 0 && strcmp(name, hrm__cpu_names[want]) != 0;) want--;
+            refused = want == HRM__CPU_UNKNOWN || (sizeof(hrm_real) == sizeof(float) && !(here >> want & 1));
             if (refused || sizeof(hrm_real) == sizeof(double)) want = best;
         }
         hrm__store(&hrm__cpu_refused, refused);
-        hrm__store(&hrm__cpu_extra, want == HRM__CPU_AVX512 ? hrm__cpu_extras() : 0);
+        hrm__store(&hrm__cpu_extra, want >= HRM__CPU_AVX512 ? hrm__cpu_extras() : 0);
         hrm__store(&hrm__cpu_chosen, want);
     }
     if (!hrm__load(&hrm__cpu_refused)) return HRM_OK;
-    return hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected avx512, avx2, neon or scalar; the best here is %s",
-                     name ? name : "", hrm__cpu_names[best]);
+    return hrm__fail(HRM_ERR_ARGUMENT, "HRM_CPU=%s: expected amx, avx512, avxvnni, avx2, neon or scalar; the best here is %s",
+                     name ? name : "", hrm__cpu_names[hrm__cpu_best(hrm__cpu_here(NULL))]);
 }
 
 static int hrm__cpu(void)
@@ -2052,7 +2079,7 @@ static int hrm__cpu(void)
 
 HRM__UNUSED static int hrm__cpu_has(int extra)
 {
-    return hrm__cpu() == HRM__CPU_AVX512 && (hrm__load(&hrm__cpu_extra) & extra) != 0;
+    return hrm__cpu() >= HRM__CPU_AVX512 && (hrm__load(&hrm__cpu_extra) & extra) != 0;
 }
 
     #if defined(HRM__X86)
@@ -2063,8 +2090,8 @@ HRM__UNUSED static int hrm__cpu_has(int extra)
             static void name params \
             { \
                 int hrm__isa = hrm__cpu(); \
-                if (hrm__isa == HRM__CPU_AVX512) name##_avx512 args; \
-                else if (hrm__isa == HRM__CPU_AVX2) name##_avx2 args; \
+                if (hrm__isa >= HRM__CPU_AVX512) name##_avx512 args; \
+                else if (hrm__isa >= HRM__CPU_AVX2) name##_avx2 args; \
                 else name##_scalar args; \
             }
     #else
@@ -3405,15 +3432,14 @@ HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8, (size_t)-1)
 
 static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
 {
-    switch (hrm__cpu()) {
+    const int isa = hrm__cpu();
 #if defined(HRM__X86)
-    case HRM__CPU_AVX512: return &hrm__tile_avx512;
-    case HRM__CPU_AVX2: return &hrm__tile_avx2;
+    if (isa >= HRM__CPU_AVX2) return isa >= HRM__CPU_AVX512 ? &hrm__tile_avx512 : &hrm__tile_avx2;
 #elif defined(HRM__NEON)
-    case HRM__CPU_NEON: return &hrm__tile_neon;
+    if (isa == HRM__CPU_NEON) return &hrm__tile_neon;
 #endif
-    default: return &hrm__tile_scalar;
-    }
+    (void)isa;
+    return &hrm__tile_scalar;
 }
 
 /* from [rows,cols], rows ldf apart -> to [cols,rows], rows ldt apart */
@@ -3693,25 +3719,234 @@ HRM__FAST_END
  *   y_ij = sa_i sw_j sum_k qa_ik qw_jk        qw = round(w / sw) within +-127, sw_j = max_k |w_jk| / 127; qa, sa alike, row by
  *   row
  *
- * The sum is of integers and so the same in any order: with AVX-512 VNNI by products of bytes, in WebAssembly of 16 bits,
- * elsewhere in floats, which are exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k of a
- * column lie together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets
+ * The sum is of integers and so the same in any order: with VNNI and AMX by products of bytes, with AVX2 and in WebAssembly of
+ * 16 bits, elsewhere in floats, which are exact while a block's sum stays below 2^24. A panel is nr columns; four consecutive k
+ * of a column lie together. After the panels: sw [N], then the columns' sums [N], for VNNI wants one operand unsigned and gets
  * qa + 128.
  *
- * bfloat16: with AVX-512 BF16 by products of pairs, two consecutive k of a column together, x rounded too; elsewhere weights
- * alone are, and become floats again block by block.
+ * bfloat16: with AVX-512 BF16 and AMX by products of pairs, two consecutive k of a column together, x rounded too; elsewhere
+ * weights alone are, and become floats again block by block.
+ *
+ * AMX multiplies tiles of 16 rows and 64 bytes of k; a group of a panel is 128 bytes either way, so two tiles side by side.
  */
 #define HRM__BYTE_ROWS 112 /* rows of a quantized together */
 #define HRM__BYTE_NR   32
 #define HRM__BYTE_MR   14
 #define HRM__BYTE_KC   512 /* 512 * 127 * 127 < 2^24 */
 
+/* q, rows `row` apart, one panel -> c [rows,HRM__BYTE_NR], rows ldc apart, of integers or floats. Rows up to the kernel's mr
+ * are read and written whatever `rows` says; by AMX up to a multiple of 16. wide: q's bytes take 16 bits each. */
+typedef void hrm__quantized_fn(void *c, size_t ldc, const void *q, size_t row, const void *panel, size_t groups, size_t rows);
+typedef struct hrm__quantized_kernel { size_t mr, wide; hrm__quantized_fn *tile; } hrm__quantized_kernel;
+
+#if defined(HRM__X86)
+HRM__INLINE int hrm__four_bytes(const void *p)
+{
+    int four;
+    memcpy(&four, p, sizeof four);
+    return four;
+}
+
+/* The tile of hrm__gemm, four bytes or two bfloat16 a step, EACH elements of q. Two vectors hold SPAN bytes of a panel's group;
+ * the columns come in as many parts. */
+#define HRM__QUANTIZED_TILE(name, target, vector, Q, EACH, MR_, SPAN, LOAD, ADD, STORE) \
+    static target void name(void *c, size_t ldc, const void *q, size_t row, const void *panel, size_t groups, size_t rows) \
+    { \
+        typedef vector V; \
+        enum { MR = MR_ }; \
+        (void)rows; \
+        for (size_t part = 0; part < 128; part += SPAN) { \
+            const Q *p0 = (const Q *)q, *p3 = p0 + 3 * row, *p6 = p0 + 6 * row, *p9 = p0 + 9 * row, *p12 = p0 + 12 * row; \
+            const char *at = (const char *)panel + part; \
+            int32_t *to = (int32_t *)c + part / 4; \
+            HRM__ROWS(HRM__ROW_ZERO) \
+            for (size_t g = 0; g < groups; g++, at += 128, p0 += EACH, p3 += EACH, p6 += EACH, p9 += EACH, p12 += EACH) { \
+                V b0 = LOAD(at), b1 = LOAD(at + SPAN / 2), a; \
+                HRM__PREFETCH(at + 128 * groups); /* the next panel, for which the first tile pays */ \
+                if (SPAN > 64) HRM__PREFETCH(at + 128 * groups + 64); \
+                HRM__ROWS(ADD) \
+            } \
+            HRM__ROWS(STORE) \
+        } \
+    }
+#define HRM__QUANTIZED_STORE(r, p, s) \
+    if (r < MR) { \
+        memcpy(to + r * ldc, &c##r, sizeof c##r); \
+        memcpy(to + r * ldc + sizeof c##r / 4, &d##r, sizeof d##r); \
+    }
+
+#define HRM__LOAD_512(at) _mm512_loadu_si512(at)
+#define HRM__LOAD_256(at) _mm256_loadu_si256((const __m256i *)(const void *)(at))
+#define HRM__LOAD_WIDE(at) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(at)))
+#define HRM__VNNI_ADD(r, p, s) \
+    a = _mm512_set1_epi32(hrm__four_bytes(p + s * row)); \
+    c##r = _mm512_dpbusd_epi32(c##r, a, b0); \
+    d##r = _mm512_dpbusd_epi32(d##r, a, b1);
+HRM__QUANTIZED_TILE(hrm__tile_vnni, HRM__VNNI, __m512i, uint8_t, 4, 14, 128, HRM__LOAD_512, HRM__VNNI_ADD,
+                    HRM__QUANTIZED_STORE)
+
+/* Four columns a vector, two sums each, which are added at the end. */
+#define HRM__WIDE_ADD(r, p, s) \
+    if (r < MR) { \
+        int64_t four; \
+        memcpy(&four, p + s * row, 8); \
+        a = _mm256_set1_epi64x(four); \
+        c##r = _mm256_add_epi32(c##r, _mm256_madd_epi16(a, b0)); \
+        d##r = _mm256_add_epi32(d##r, _mm256_madd_epi16(a, b1)); \
+        __asm__ volatile("" : "+x"(c##r), "+x"(d##r)); /* row by row: together they outgrow the registers */ \
+    }
+#define HRM__WIDE_STORE(r, p, s) \
+    if (r < MR) { \
+        c##r = _mm256_permute4x64_epi64(_mm256_hadd_epi32(c##r, d##r), 0xd8); \
+        memcpy(to + r * ldc, &c##r, sizeof c##r); \
+    }
+HRM__QUANTIZED_TILE(hrm__tile_wide, HRM__AVX2, __m256i, int16_t, 4, 6, 32, HRM__LOAD_WIDE, HRM__WIDE_ADD, HRM__WIDE_STORE)
+
+#if defined(HRM__AVXVNNI)
+#define HRM__AVXVNNI_ADD(r, p, s) \
+    if (r < MR) { \
+        a = _mm256_set1_epi32(hrm__four_bytes(p + s * row)); \
+        c##r = _mm256_dpbusd_avx_epi32(c##r, a, b0); \
+        d##r = _mm256_dpbusd_avx_epi32(d##r, a, b1); \
+    }
+HRM__QUANTIZED_TILE(hrm__tile_avxvnni, HRM__AVXVNNI, __m256i, uint8_t, 4, 6, 64, HRM__LOAD_256, HRM__AVXVNNI_ADD,
+                    HRM__QUANTIZED_STORE)
+#endif
+
+#if defined(HRM__BF16)
+#define HRM__BF16_ADD(r, p, s) \
+    a = _mm512_set1_epi32(hrm__four_bytes(p + s * row)); \
+    c##r = (__m512i)_mm512_dpbf16_ps((__m512)c##r, (__m512bh)a, (__m512bh)b0); \
+    d##r = (__m512i)_mm512_dpbf16_ps((__m512)d##r, (__m512bh)a, (__m512bh)b1);
+HRM__QUANTIZED_TILE(hrm__tile_bf16, HRM__BF16, __m512i, uint16_t, 2, 14, 128, HRM__LOAD_512, HRM__BF16_ADD,
+                    HRM__QUANTIZED_STORE)
+
+HRM__FAST_BEGIN
+static HRM__AVX512 void hrm__round_row(uint16_t *q, const hrm_real *x, size_t K, size_t row)
+{
+    /* x [K] -> q [row] in bfloat16 */
+    for (size_t k = 0; k < K; k++) q[k] = hrm__f32_to_bf16((float)x[k]);
+    for (size_t k = K; k < row; k++) q[k] = 0;
+}
+HRM__FAST_END
+#endif
+
+#if defined(HRM__AMX)
+/* Two tiles of rows by two of columns; their sums are 0 to 3. Compilers do not know that a tile is loaded from memory. */
+#define HRM__AMX_TILE(name, multiply, size) \
+    static HRM__AMX void name(void *c, size_t ldc, const void *q, size_t row, const void *panel, size_t groups, size_t rows) \
+    { \
+        const char *a = (const char *)q, *b = (const char *)panel; \
+        const size_t next = row * size, to = ldc * 4, ahead = groups * 128; \
+        __asm__ volatile("" ::: "memory"); \
+        _tile_zero(0); \
+        _tile_zero(1); \
+        _tile_zero(2); \
+        _tile_zero(3); \
+        for (; groups > 0; groups -= 16, a += 64, b += 16 * 128) { \
+            _tile_loadd(4, a, next); \
+            _tile_loadd(6, b, 128); \
+            _tile_loadd(7, b + 64, 128); \
+            for (size_t l = 0; l < 32; l++) HRM__PREFETCH(b + ahead + 64 * l); /* the next panel */ \
+            multiply(0, 4, 6); \
+            multiply(1, 4, 7); \
+            if (rows <= 16) continue; \
+            _tile_loadd(5, a + 16 * next, next); \
+            multiply(2, 5, 6); \
+            multiply(3, 5, 7); \
+        } \
+        _tile_stored(0, c, to); \
+        _tile_stored(1, (char *)c + 64, to); \
+        if (rows <= 16) return; \
+        _tile_stored(2, (char *)c + 16 * to, to); \
+        _tile_stored(3, (char *)c + 16 * to + 64, to); \
+    }
+HRM__AMX_TILE(hrm__tile_amx, _tile_dpbusd, 1)
+HRM__AMX_TILE(hrm__tile_amx_bf16, _tile_dpbf16ps, 2)
+
+static HRM__AMX void hrm__amx_set(int on)
+{
+    static const struct { uint8_t palette, rest[15]; uint16_t columns[16]; uint8_t rows[16]; } shape = {
+        1, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    if (on) _tile_loadconfig(&shape);
+    else _tile_release();
+}
+#endif
+#endif
+
+#if defined(HRM__WASM)
+/* Four rows, four columns at a time. A vector holds four k of two columns; the sums of their first and their last two are added
+ * at the end. */
+#define HRM__WASM_ADD(r) \
+    a = wasm_v128_load64_splat(p + r * row); \
+    c##r = wasm_i32x4_add(c##r, wasm_i32x4_dot_i16x8(a, b0)); \
+    d##r = wasm_i32x4_add(d##r, wasm_i32x4_dot_i16x8(a, b1));
+#define HRM__WASM_STORE(r) \
+    wasm_v128_store((int32_t *)c + r * ldc + j, wasm_i32x4_add(wasm_i32x4_shuffle(c##r, d##r, 0, 2, 4, 6), \
+                                                                wasm_i32x4_shuffle(c##r, d##r, 1, 3, 5, 7)));
+static void hrm__tile_wasm(void *c, size_t ldc, const void *q, size_t row, const void *panel, size_t groups, size_t rows)
+{
+    (void)rows;
+    for (size_t j = 0; j < HRM__BYTE_NR; j += 4) {
+        v128_t c0 = wasm_i32x4_splat(0), c1 = c0, c2 = c0, c3 = c0, d0 = c0, d1 = c0, d2 = c0, d3 = c0;
+        const int16_t *p = (const int16_t *)q;
+        const int8_t *at = (const int8_t *)panel + 4 * j;
+        for (size_t g = 0; g < groups; g++, at += 4 * HRM__BYTE_NR, p += 4) {
+            v128_t b0 = wasm_i16x8_load8x8(at), b1 = wasm_i16x8_load8x8(at + 8), a;
+            HRM__WASM_ADD(0) HRM__WASM_ADD(1) HRM__WASM_ADD(2) HRM__WASM_ADD(3)
+        }
+        HRM__WASM_STORE(0) HRM__WASM_STORE(1) HRM__WASM_STORE(2) HRM__WASM_STORE(3)
+    }
+}
+#endif
+
+/* Of bytes, or of pairs of bfloat16; without a tile where products of floats take their place. */
+static hrm__quantized_kernel hrm__quantized_kernel_get(int pairs)
+{
+    hrm__quantized_kernel kernel = {HRM__BYTE_MR, 0, NULL};
+#if defined(HRM__WASM)
+    if (!pairs) kernel.mr = 4, kernel.wide = 1, kernel.tile = hrm__tile_wasm;
+#elif defined(HRM__X86)
+    const int isa = hrm__cpu();
+    #if defined(HRM__AMX)
+    if (isa == HRM__CPU_AMX) kernel.mr = 32, kernel.tile = pairs ? hrm__tile_amx_bf16 : hrm__tile_amx;
+    #endif
+    #if defined(HRM__BF16)
+    if (isa == HRM__CPU_AVX512 && pairs && hrm__cpu_has(HRM__CPU_BF16)) kernel.tile = hrm__tile_bf16;
+    #endif
+    if (isa == HRM__CPU_AVX512 && !pairs && hrm__cpu_has(HRM__CPU_VNNI)) kernel.tile = hrm__tile_vnni;
+    if (isa == HRM__CPU_AVX2 && !pairs) kernel.mr = 6, kernel.wide = 1, kernel.tile = hrm__tile_wide;
+    #if defined(HRM__AVXVNNI)
+    if (isa == HRM__CPU_AVXVNNI && !pairs) kernel.mr = 6, kernel.tile = hrm__tile_avxvnni;
+    #endif
+#endif
+    (void)pairs;
+    return kernel;
+}
+
+/* Around products: AMX's tiles get their shape, and are off again, since the system would save what is in use with a thread. */
+static void hrm__quantized_tiles(int on)
+{
+#if defined(HRM__AMX)
+    if (hrm__cpu() == HRM__CPU_AMX) hrm__amx_set(on);
+#endif
+    (void)on;
+}
+
+/* Elements of `size` bytes that K of them become, filled up with zeros to groups of four bytes, or to whole tiles */
+static size_t hrm__quantized_row(size_t K, size_t size)
+{
+    const size_t unit = (hrm__cpu() == HRM__CPU_AMX ? 64 : 4) / size;
+    return (K + unit - 1) / unit * unit;
+}
+
 typedef struct hrm__bytes { int8_t *panels; float *scales; int32_t *sums; size_t groups; } hrm__bytes; /* groups: of four k */
 
 static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
 {
     /* -> bytes */
-    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = (K + 3) / 4, weights = panels * groups * 4 * HRM__BYTE_NR;
+    size_t panels = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR, groups = hrm__quantized_row(K, 1) / 4,
+           weights = panels * groups * 4 * HRM__BYTE_NR;
     b->groups = groups;
     b->panels = (int8_t *)base;
     b->scales = NULL, b->sums = NULL;
@@ -3723,7 +3958,8 @@ static size_t hrm__plan_bytes(size_t N, size_t K, void *base, hrm__bytes *b)
 /* Elements that hrm__pack_bf16 needs for w [N,K]. */
 static size_t hrm__bf16_size(size_t N, size_t K)
 {
-    size_t pairs = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR * ((K + 1) / 2 * 2), plain = hrm__pack_size(N, K);
+    size_t columns = (N + HRM__BYTE_NR - 1) / HRM__BYTE_NR * HRM__BYTE_NR, pairs = columns * hrm__quantized_row(K, 2),
+           plain = hrm__pack_size(N, K);
     return pairs > plain ? pairs : plain;
 }
 
@@ -3731,8 +3967,8 @@ static size_t hrm__bf16_size(size_t N, size_t K)
  * together where the processor multiplies pairs */
 static void hrm__pack_bf16(uint16_t *dst, const hrm_real *w, size_t N, size_t K, const hrm__team *t)
 {
-    const size_t each = hrm__cpu_has(HRM__CPU_BF16) ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr,
-                 long_K = (K + each - 1) / each * each;
+    const size_t each = hrm__quantized_kernel_get(1).tile ? 2 : 1, nr = each == 2 ? HRM__BYTE_NR : hrm__gemm_kernel_get()->nr,
+                 long_K = each == 2 ? hrm__quantized_row(K, 2) : K;
     size_t begin, end;
     hrm__team_range(t, (N + nr - 1) / nr, 1, &begin, &end);
     for (size_t p = begin; p < end; p++) {
@@ -3769,9 +4005,9 @@ static void hrm__pack_bytes(void *packed, const hrm_real *w, size_t N, size_t K,
 }
 
 HRM__FAST_BEGIN
-HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real *x, size_t K)
+HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real *x, size_t K, size_t row)
 {
-    /* x [K] -> q [K rounded up to 4] = 128 + round(x / scale) */
+    /* x [K] -> q [row] = 128 + round(x / scale) */
     int32_t top = 0, bits;
     float most, inverse, v;
     for (size_t k = 0; k < K; k++) {
@@ -3788,9 +4024,16 @@ HRM__INLINE void hrm__quantize_row_body(uint8_t *q, float *scale, const hrm_real
         memcpy(&bits, &v, sizeof bits);
         q[k] = (uint8_t)((bits & 255) ^ 128);
     }
-    for (size_t k = K; k % 4; k++) q[k] = 128;
+    for (size_t k = K; k < row; k++) q[k] = 128;
 }
-HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K), (q, scale, x, K))
+HRM__DISPATCH(hrm__quantize_row, (uint8_t *q, float *scale, const hrm_real *x, size_t K, size_t row),
+              (q, scale, x, K, row))
+
+HRM__INLINE void hrm__widen_rows_body(int16_t *dst, const uint8_t *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = src[i];
+}
+HRM__DISPATCH(hrm__widen_rows, (int16_t *dst, const uint8_t *src, size_t n), (dst, src, n))
 
 HRM__INLINE void hrm__bytes_out_body(hrm_real *c, size_t ldc, const int32_t *sums, const float *row_scales, const float *scales,
                                      const int32_t *offsets, size_t rows, size_t cols)
@@ -3804,7 +4047,6 @@ HRM__DISPATCH(hrm__bytes_out,
                const int32_t *offsets, size_t rows, size_t cols),
               (c, ldc, sums, row_scales, scales, offsets, rows, cols))
 
-#if !defined(HRM__WASM)
 HRM__INLINE void hrm__expand_panel_body(hrm_real *dst, const int8_t *src, size_t groups, size_t nr, size_t part)
 {
     /* groups of four k of one panel -> [4 groups,nr], its `part`-th nr columns */
@@ -3851,100 +4093,12 @@ static void hrm__bytes_tiles(int32_t *sums, const hrm_real *a, size_t row, const
         }
     }
 }
-#endif
 HRM__FAST_END
-
-#if defined(HRM__X86)
-/* q [14] rows `row` apart, one panel -> sums [14,32]: the tile of hrm__gemm, four k a step */
-#define HRM__VNNI_ZERO(r, p, s) __m512i c##r = _mm512_setzero_si512(), d##r = c##r;
-#define HRM__VNNI_ADD(r, p, s) \
-    memcpy(&four, p + s * row, 4); \
-    a = _mm512_set1_epi32(four); \
-    c##r = _mm512_dpbusd_epi32(c##r, a, b0); \
-    d##r = _mm512_dpbusd_epi32(d##r, a, b1);
-#define HRM__VNNI_STORE(r, p, s) \
-    _mm512_storeu_si512(sums + r * 32, c##r); \
-    _mm512_storeu_si512(sums + r * 32 + 16, d##r);
-static HRM__VNNI void hrm__tile_vnni(int32_t *sums, const uint8_t *q, size_t row, const int8_t *panel, size_t groups)
-{
-    const uint8_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
-    int four;
-    HRM__ROWS(HRM__VNNI_ZERO)
-    for (size_t g = 0; g < groups; g++, panel += 128, p0 += 4, p3 += 4, p6 += 4, p9 += 4, p12 += 4) {
-        __m512i b0 = _mm512_loadu_si512(panel), b1 = _mm512_loadu_si512(panel + 64), a;
-        HRM__PREFETCH(panel + 128 * groups); /* the next panel, for which the first tile pays */
-        HRM__PREFETCH(panel + 128 * groups + 64);
-        HRM__ROWS(HRM__VNNI_ADD)
-    }
-    HRM__ROWS(HRM__VNNI_STORE)
-}
-#endif
-
-#if defined(HRM__WASM)
-/* q [4] rows `row` apart, one panel -> sums [4,32]: four columns at a time. A vector holds four k of two columns; the sums of
- * their first and their last two are added at the end. */
-#define HRM__WASM_ADD(r) \
-    a = wasm_v128_load64_splat(p + r * row); \
-    c##r = wasm_i32x4_add(c##r, wasm_i32x4_dot_i16x8(a, b0)); \
-    d##r = wasm_i32x4_add(d##r, wasm_i32x4_dot_i16x8(a, b1));
-#define HRM__WASM_STORE(r) \
-    wasm_v128_store(sums + r * HRM__BYTE_NR + j, wasm_i32x4_add(wasm_i32x4_shuffle(c##r, d##r, 0, 2, 4, 6), \
-                                                                wasm_i32x4_shuffle(c##r, d##r, 1, 3, 5, 7)));
-static void hrm__tile_wasm(int32_t *sums, const int16_t *q, size_t row, const int8_t *panel, size_t groups)
-{
-    for (size_t j = 0; j < HRM__BYTE_NR; j += 4) {
-        v128_t c0 = wasm_i32x4_splat(0), c1 = c0, c2 = c0, c3 = c0, d0 = c0, d1 = c0, d2 = c0, d3 = c0;
-        const int16_t *p = q;
-        const int8_t *at = panel + 4 * j;
-        for (size_t g = 0; g < groups; g++, at += 4 * HRM__BYTE_NR, p += 4) {
-            v128_t b0 = wasm_i16x8_load8x8(at), b1 = wasm_i16x8_load8x8(at + 8), a;
-            HRM__WASM_ADD(0) HRM__WASM_ADD(1) HRM__WASM_ADD(2) HRM__WASM_ADD(3)
-        }
-        HRM__WASM_STORE(0) HRM__WASM_STORE(1) HRM__WASM_STORE(2) HRM__WASM_STORE(3)
-    }
-}
-#endif
-
-#if defined(HRM__BF16)
-HRM__FAST_BEGIN
-static HRM__AVX512 void hrm__round_row(uint16_t *q, const hrm_real *x, size_t K)
-{
-    /* x [K] -> q [K rounded up to 2] in bfloat16 */
-    for (size_t k = 0; k < K; k++) q[k] = hrm__f32_to_bf16((float)x[k]);
-    if (K % 2) q[K] = 0;
-}
-HRM__FAST_END
-
-/* q [14] rows `row` apart, one panel -> c [14,32]: the tile of hrm__gemm, two k a step */
-#define HRM__BF16_ZERO(r, p, s) __m512 c##r = _mm512_setzero_ps(), d##r = c##r;
-#define HRM__BF16_ADD(r, p, s) \
-    memcpy(&pair, p + s * row, 4); \
-    a = (__m512bh)_mm512_set1_epi32(pair); \
-    c##r = _mm512_dpbf16_ps(c##r, a, b0); \
-    d##r = _mm512_dpbf16_ps(d##r, a, b1);
-#define HRM__BF16_STORE(r, p, s) \
-    _mm512_storeu_ps(c + r * ldc, c##r); \
-    _mm512_storeu_ps(c + r * ldc + 16, d##r);
-static HRM__BF16 void hrm__tile_bf16(hrm_real *c, size_t ldc, const uint16_t *q, size_t row, const uint16_t *panel,
-                                     size_t pairs)
-{
-    const uint16_t *p0 = q, *p3 = q + 3 * row, *p6 = q + 6 * row, *p9 = q + 9 * row, *p12 = q + 12 * row;
-    int pair;
-    HRM__ROWS(HRM__BF16_ZERO)
-    for (size_t g = 0; g < pairs; g++, panel += 64, p0 += 2, p3 += 2, p6 += 2, p9 += 2, p12 += 2) {
-        __m512bh b0 = (__m512bh)_mm512_loadu_si512(panel), b1 = (__m512bh)_mm512_loadu_si512(panel + 32), a;
-        HRM__PREFETCH(panel + 64 * pairs); /* the next panel, for which the first tile pays */
-        HRM__PREFETCH(panel + 64 * pairs + 32);
-        HRM__ROWS(HRM__BF16_ADD)
-    }
-    HRM__ROWS(HRM__BF16_STORE)
-}
-#endif
 
 /* Elements of scratch that hrm__gemm_bf16 needs where pairs are multiplied; elsewhere it needs what hrm__gemm does. */
 static size_t hrm__bf16_scratch(size_t K)
 {
-    return ((HRM__BYTE_ROWS + HRM__BYTE_MR) * (K + 1) * sizeof(uint16_t)) / sizeof(hrm_real) + 1;
+    return (HRM__BYTE_ROWS + HRM__BYTE_MR) * hrm__quantized_row(K, 2) * sizeof(uint16_t) / sizeof(hrm_real) + 1;
 }
 
 /* a [M,K] rows lda apart, packed bfloat16 of N columns -> c [M,N] rows ldc apart. Where the processor multiplies bfloat16, a is
@@ -3953,31 +4107,34 @@ static void hrm__gemm_bf16(hrm_real *c, size_t ldc, const hrm_real *a, size_t ld
                            size_t K, hrm_real *scratch, const hrm__team *t)
 {
 #if defined(HRM__BF16)
-    if (hrm__cpu_has(HRM__CPU_BF16)) {
-        const size_t row = (K + 1) / 2 * 2;
+    const hrm__quantized_kernel kernel = hrm__quantized_kernel_get(1);
+    if (kernel.tile) {
+        const size_t row = hrm__quantized_row(K, 2);
         size_t m0, m1, p0, p1;
         uint16_t *q = (uint16_t *)(void *)scratch;
-        hrm_real edge[HRM__BYTE_MR * HRM__BYTE_NR];
-        hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
+        hrm_real edge[32 * HRM__BYTE_NR];
+        hrm__split_product(t, M, N, kernel.mr, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
+        hrm__quantized_tiles(1);
         for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
             size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
-            for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K);
+            for (size_t i = 0; i < rows; i++) hrm__round_row(q + i * row, a + (m + i) * lda, K, row);
             for (size_t p = p0; p < p1; p++) {
                 size_t first = p * HRM__BYTE_NR, cols = N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR;
                 const uint16_t *panel = packed + first * row;
-                for (size_t i = 0; i < rows; i += HRM__BYTE_MR) {
+                for (size_t i = 0; i < rows; i += kernel.mr) {
                     hrm_real *to = c + (m + i) * ldc + first;
-                    size_t high = rows - i < HRM__BYTE_MR ? rows - i : HRM__BYTE_MR;
-                    if (high == HRM__BYTE_MR && cols == HRM__BYTE_NR) {
-                        hrm__tile_bf16(to, ldc, q + i * row, row, panel, row / 2);
+                    size_t high = rows - i < kernel.mr ? rows - i : kernel.mr;
+                    if (high == kernel.mr && cols == HRM__BYTE_NR) {
+                        kernel.tile(to, ldc, q + i * row, row, panel, row / 2, high);
                         continue;
                     }
                     /* whatever stands behind the rows is dropped */
-                    hrm__tile_bf16(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2);
+                    kernel.tile(edge, HRM__BYTE_NR, q + i * row, row, panel, row / 2, high);
                     for (size_t r = 0; r < high; r++) memcpy(to + r * ldc, edge + r * HRM__BYTE_NR, cols * sizeof *to);
                 }
             }
         }
+        hrm__quantized_tiles(0);
         return;
     }
 #endif
@@ -3991,10 +4148,10 @@ typedef struct hrm__bytes_space { uint8_t *q; hrm_real *a, *b; float *scales; in
 static size_t hrm__bytes_scratch(size_t K, hrm_real *base, hrm__bytes_space *space)
 {
     /* -> elements */
-    size_t row = (K + 3) / 4 * 4, used = 0;
+    size_t row = hrm__quantized_row(K, 1), used = 0;
     size_t sizes[] = {(HRM__BYTE_ROWS + HRM__BYTE_MR) * row, HRM__BYTE_ROWS * row * sizeof(hrm_real),
                       HRM__BYTE_NR * HRM__BYTE_KC * sizeof(hrm_real), HRM__BYTE_ROWS * sizeof(float),
-                      HRM__BYTE_ROWS * HRM__BYTE_NR * sizeof(int32_t)};
+                      (HRM__BYTE_ROWS + HRM__BYTE_MR) * HRM__BYTE_NR * sizeof(int32_t)};
     void *parts[HRM__COUNT(sizes)];
     for (size_t i = 0; i < HRM__COUNT(sizes); i++) {
         parts[i] = base ? (char *)base + used : NULL;
@@ -4010,44 +4167,32 @@ static void hrm__gemm_bytes(hrm_real *c, size_t ldc, const hrm_real *a, size_t l
                             size_t K, hrm_real *scratch, const hrm__team *t)
 {
     hrm__bytes b;
-    const size_t row = (K + 3) / 4 * 4;
+    const size_t row = hrm__quantized_row(K, 1);
+    const hrm__quantized_kernel kernel = hrm__quantized_kernel_get(0);
     size_t m0, m1, p0, p1;
     hrm__bytes_space s;
-#if !defined(HRM__WASM)
-    const int vnni = hrm__cpu_has(HRM__CPU_VNNI);
-#endif
     hrm__bytes_scratch(K, scratch, &s);
     hrm__plan_bytes(N, K, (void *)(uintptr_t)packed, &b);
-    hrm__split_product(t, M, N, HRM__BYTE_MR, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
+    hrm__split_product(t, M, N, kernel.mr, HRM__BYTE_NR, &m0, &m1, &p0, &p1);
+    hrm__quantized_tiles(1);
     for (size_t m = m0; m < m1 && p0 < p1; m += HRM__BYTE_ROWS) {
         size_t rows = m1 - m < HRM__BYTE_ROWS ? m1 - m : HRM__BYTE_ROWS;
-        for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K);
-#if defined(HRM__WASM)
-        int16_t *wide = (int16_t *)(void *)s.a; /* whatever fills the last tile is dropped */
-        for (size_t i = 0; i < rows * row; i++) wide[i] = s.q[i];
-#else
-        if (vnni) memset(s.q + rows * row, 128, HRM__BYTE_MR * row); /* the rows that fill the last tile */
-        else hrm__expand_rows(s.a, s.q, rows * row);
-#endif
+        for (size_t i = 0; i < rows; i++) hrm__quantize_row(s.q + i * row, s.scales + i, a + (m + i) * lda, K, row);
+        if (!kernel.tile) hrm__expand_rows(s.a, s.q, rows * row);
+        if (kernel.wide) hrm__widen_rows((int16_t *)(void *)s.a, s.q, rows * row);
         for (size_t p = p0; p < p1; p++) {
             const int8_t *panel = b.panels + p * HRM__BYTE_NR * 4 * b.groups;
             const size_t first = p * HRM__BYTE_NR;
-#if defined(HRM__WASM)
-            for (size_t i = 0; i < rows; i += 4) /* which divides HRM__BYTE_ROWS */
-                hrm__tile_wasm(s.sums + i * HRM__BYTE_NR, wide + i * row, row, panel, b.groups);
-#else
-    #if defined(HRM__X86)
-            if (vnni)
-                for (size_t i = 0; i < rows; i += HRM__BYTE_MR)
-                    hrm__tile_vnni(s.sums + i * HRM__BYTE_NR, s.q + i * row, row, panel, b.groups);
-            else
-    #endif
-                hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
-#endif
+            if (!kernel.tile) hrm__bytes_tiles(s.sums, s.a, row, panel, b.sums + first, rows, b.groups, s.b);
+            for (size_t i = 0; kernel.tile && i < rows; i += kernel.mr) {
+                const void *q = kernel.wide ? (const void *)((const int16_t *)(const void *)s.a + i * row) : s.q + i * row;
+                kernel.tile(s.sums + i * HRM__BYTE_NR, HRM__BYTE_NR, q, row, panel, b.groups, rows - i);
+            }
             hrm__bytes_out(c + m * ldc + first, ldc, s.sums, s.scales, b.scales + first, b.sums + first, rows,
                            N - first < HRM__BYTE_NR ? N - first : HRM__BYTE_NR);
         }
     }
+    hrm__quantized_tiles(0);
 }
 
 /* ==================================================================================================== >>passes ============
@@ -4928,6 +5073,13 @@ static hrm_status hrm__cpu_passes(hrm_device *dev, hrm_work *w, void *const *z, 
     return hrm__cpu_run(&call);
 }
 
+static hrm_status hrm__cpu_passes_ahead(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    size_t each = hrm__rows(&w->d, (size_t)w->rows) * (size_t)w->d.D;
+    for (int i = 0; i < w->d.states; i++) memcpy(w->t[i], w->z[i], each * sizeof(hrm_real));
+    return hrm__cpu_passes(dev, w, w->t, list, n);
+}
+
 static void hrm__move_gradient(const hrm__cpu_call *call, const hrm__team *team)
 {
     /* dz on to another gradient, or added to it */
@@ -5761,15 +5913,15 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     d->S = d->P + d->T;
     d->V = r->vocab_size;
     double width = hrm__swiglu_width((double)r->expansion, d->D);
-    if (width > 1 << 20)
-        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected up to %d", (double)r->expansion,
+    if (width < 256 || width > 1 << 20)
+        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU %g wide, expected 256 to %d", (double)r->expansion,
                          width, 1 << 20);
     d->I = (int)width;
     d->mixer = r->mlp_t;
     d->mlp_norm = r->mlp_norm;
     width = d->mixer ? hrm__swiglu_width((double)r->expansion, d->S) : 0;
-    if (width > 1 << 20)
-        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU over positions %g wide, expected up to %d",
+    if (d->mixer && (width < 256 || width > 1 << 20))
+        return hrm__fail(HRM_ERR_ARGUMENT, "expansion %g makes the SwiGLU over positions %g wide, expected 256 to %d",
                          (double)r->expansion, width, 1 << 20);
     d->I_t = (int)width;
     int widest = d->I > d->I_t ? d->I : d->I_t, longest = d->mixer && d->S > d->D ? d->S : d->D;
@@ -6600,12 +6752,7 @@ static hrm_status hrm__segment(hrm_run *run, hrm_work *w)
     HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
     HRM__TRY(t->act_end(dev, w));
     if (w->train && w->d.halt_max_steps > 1 && !w->d.no_continue) { /* what the next segment would say: q_continue's target */
-        size_t each = (size_t)w->rows * (size_t)w->d.S * (size_t)w->d.D * run->activation;
-        if (run->parts == 1)
-            HRM__TRY(t->copy(dev, w->t[0], w->z[0], (size_t)((char *)w->e - (char *)w->z[0]))); /* all states */
-        else
-            for (int i = 0; i < w->d.states; i++) HRM__TRY(t->copy(dev, w->t[i], w->z[i], each));
-        HRM__TRY(t->passes(dev, w, w->t, run->thinking, run->num_passes));
+        HRM__TRY(t->passes_ahead(dev, w, run->thinking, run->num_passes));
         HRM__TRY(t->heads(dev, w, w->t[0], w->q2, 0));
     }
     return t->losses(dev, w);
@@ -12685,7 +12832,7 @@ static hrm_status hrm__check_plan(const hrm_model_desc *desc, const hrm_tensors 
 HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_model_desc *desc)
 {
     hrm_model_desc merged, none;
-    hrm_tensors *file;
+    hrm_tensors *file = NULL;
     hrm_model *m = NULL;
     memset(&none, 0, sizeof none);
     if (!desc) desc = &none;

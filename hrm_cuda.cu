@@ -16,9 +16,9 @@
  *   h   = swiglu(r1 s1 Wgu^T)
  *   s2  = r1 s1 + h Wd^T
  *
- * so a pass without gradient is five kernels a block, or one for all passes where rows are few (few_passes). RoPE, SwiGLU,
- * residual and norm are endings of the products. The pass that is differentiated normalises in place, keeps qkv, o, lse, y1, y2
- * and recomputes the SwiGLU product on the way back.
+ * so a pass without gradient is five kernels a block, four where the first two are one (attention_whole_wgmma), or one for
+ * all passes where rows are few (few_passes). RoPE, SwiGLU, residual and norm are endings of the products. The pass that is
+ * differentiated normalises in place, keeps qkv, o, lse, y1, y2 and recomputes the SwiGLU product on the way back.
  *
  * A mixer's block has the MLP's half twice, first with positions and channels exchanged: its stream is [B D,S'], S' being S up
  * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere. On Hopper, up
@@ -27,9 +27,9 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-attention >>cuda-few
- *           >>cuda-attention-short >>cuda-mixer >>cuda-rows >>cuda-act >>cuda-heads >>cuda-optimizers >>cuda-device
- *           >>cuda-plan >>cuda-products >>cuda-table
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-attention
+ *           >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act >>cuda-heads
+ *           >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
 
@@ -89,12 +89,15 @@ template <> __device__ __forceinline__ void unpack2<f16>(float *a, uint32_t p)
     a[0] = f.x, a[1] = f.y;
 }
 
-/* W consecutive elements, W = 8 (16-byte aligned) or 1 */
+/* W consecutive elements, W = 8 (16-byte aligned), of floats 4, or 1 */
 template <int W> __device__ __forceinline__ void load(float *v, const float *p)
 {
     if (W == 8) {
         float4 a = ((const float4 *)p)[0], b = ((const float4 *)p)[1];
         v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w, v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
+    } else if (W == 4) {
+        float4 a = *(const float4 *)p;
+        v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w;
     } else v[0] = *p;
 }
 template <int W, class T> __device__ __forceinline__ void load(float *v, const T *p)
@@ -109,7 +112,8 @@ template <int W> __device__ __forceinline__ void store(float *p, const float *v)
     if (W == 8) {
         ((float4 *)p)[0] = make_float4(v[0], v[1], v[2], v[3]);
         ((float4 *)p)[1] = make_float4(v[4], v[5], v[6], v[7]);
-    } else *p = v[0];
+    } else if (W == 4) *(float4 *)p = make_float4(v[0], v[1], v[2], v[3]);
+    else *p = v[0];
 }
 template <int W, class T> __device__ __forceinline__ void store(T *p, const float *v)
 {
@@ -704,7 +708,7 @@ __device__ __forceinline__ void transpose4(uint32_t *p, int t)
 
 /* What an ending reads, asked for while the products run and touched only after them: lane t of a row's four takes every
  * fourth sum of squares, the first few of them ahead. */
-enum { SUMS_AHEAD = 3 };
+enum { SUMS_AHEAD = 4 };
 struct ahead {
     float  squares[2][SUMS_AHEAD], inner[2][SUMS_AHEAD];
     float2 turn[2][8]; /* cosine and sine of each pair of columns: they repeat every 64 */
@@ -1096,6 +1100,170 @@ __global__ void probe_wgmma(int *there)
     *there = 1;
 #else
     *there = 0;
+#endif
+}
+
+/* ==================================================================================================== >>cuda-strips =======
+ * SwiGLU's product where K is 512, for Hopper: the 128 rows of a strip stay in shared memory, all of K, and only the weights
+ * come and go. Two warp groups multiply 128 x 192 in turns, so that one's ending runs under the other's products.
+ */
+enum {
+    ST_N = 192, ST_PIECES = 8, /* of 64 of K */
+    ST_A = 128 * 128, ST_B = ST_N * 128, ST_SLOTS = 4,
+    ST_RING_AT = ST_PIECES * ST_A, ST_BARRIERS = ST_RING_AT + ST_SLOTS * ST_B,
+    ST_SHARED = ST_BARRIERS + 16 * (ST_PIECES + ST_SLOTS) + 1024
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    #define WG_LIST96 \
+        "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23," \
+        "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,%64,%65,%66,%67,%68,%69,%70,%71," \
+        "%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95"
+    /* what a first product writes without having read it: as "+f" it would stay alive from item to item */
+    #define WG_E4(i)  "=f"(d[i]), "=f"(d[i + 1]), "=f"(d[i + 2]), "=f"(d[i + 3])
+    #define WG_E16(i) WG_E4(i), WG_E4(i + 4), WG_E4(i + 8), WG_E4(i + 12)
+/* d [64,192] (+)= a b^T */
+template <bool ADD> __device__ __forceinline__ void wgmma_192(float *d, uint64_t a, uint64_t b)
+{
+    #define WG_TEXT \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n" \
+        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" WG_LIST96 \
+        "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
+    if constexpr (ADD) asm volatile(WG_TEXT : WG_D64(0), WG_D16(64), WG_D16(80) : "l"(a), "l"(b), "n"(1));
+    else asm volatile(WG_TEXT : WG_E16(0), WG_E16(16), WG_E16(32), WG_E16(48), WG_E16(64), WG_E16(80) : "l"(a), "l"(b), "n"(0));
+    #undef WG_TEXT
+}
+#endif
+
+template <int KIND>
+__global__ void __launch_bounds__(WG_THREADS, 1)
+    strips_wgmma(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map,
+                 const __grid_constant__ ending<bf16> e)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr bool NORM = KIND == END_SWIGLU_NORM;
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, ring = base + ST_RING_AT, full = base + ST_BARRIERS,
+             empty = full + 8 * ST_SLOTS, full_a = empty + 8 * ST_SLOTS, empty_a = full_a + 8 * ST_PIECES;
+    int group = (int)threadIdx.x / 128 - 1, wide = e.N / ST_N, tiles = ceil_div(e.M, 128) * wide,
+        first = (int)((long long)tiles * blockIdx.x / gridDim.x), last = (int)((long long)tiles * (blockIdx.x + 1) / gridDim.x);
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < ST_SLOTS; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, 4);
+        for (uint32_t i = 0; i < ST_PIECES; i++) barrier_init(full_a + 8 * i, 1), barrier_init(empty_a + 8 * i, 4);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (group < 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 24;\n");
+        if (threadIdx.x == 0) {
+            int phase_a = 1;
+            for (int tile = first; tile < last; tile++) {
+                int strip = tile / wide, column = tile - strip * wide;
+                bool begins = tile == first || column == 0;
+                for (uint32_t k = 0; k < ST_PIECES; k++) {
+                    uint32_t slot = k % ST_SLOTS;
+                    if (begins) {
+                        barrier_wait(empty_a + 8 * k, phase_a);
+                        barrier_expect(full_a + 8 * k, ST_A);
+                        copy_tile(base + k * ST_A, &a_map, (int)k * 64, strip * 128, full_a + 8 * k);
+                    }
+                    barrier_wait(empty + 8 * slot, k < ST_SLOTS);
+                    barrier_expect(full + 8 * slot, ST_B);
+                    copy_tile(ring + slot * ST_B, &b_map, (int)k * 64, column * ST_N, full + 8 * slot);
+                }
+                if (begins) phase_a ^= 1;
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;\n");
+        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+        int start = first / wide;
+        for (int tile = first + group; tile < last; tile += 2) {
+            int strip = tile / wide, column = tile - strip * wide, phase_a = (strip - start) & 1,
+                row0 = strip * 128 + warp * 16 + g;
+            bool ends = column == wide - 1;
+            float d[2][96], rs[2][2];
+            auto take = [&](uint32_t k, auto add) {
+                uint32_t slot = k % ST_SLOTS;
+                barrier_wait(full_a + 8 * k, phase_a);
+                barrier_wait(full + 8 * slot, k >= ST_SLOTS);
+                uint32_t at = base + k * ST_A, b = ring + slot * ST_B;
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t i = 0; i < 4; i++)
+#pragma unroll
+                    for (uint32_t j = 0; j < 2; j++)
+                        if (i) wgmma_192<true>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                        else wgmma_192<add.value>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                wgmma_commit();
+            };
+            auto leave = [&](uint32_t k) {
+                if (lane == 0) {
+                    barrier_arrive(empty + 8 * (k % ST_SLOTS));
+                    if (ends) barrier_arrive(empty_a + 8 * k);
+                }
+            };
+            /* the other has asked for all of its products */
+            if (tile > first) asm volatile("bar.sync %0, 256;\n" ::"r"(1 + group) : "memory");
+            take(0, wg_half<false>());
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = min(row0 + 64 * j + 8 * h, e.M - 1);
+                    rs[j][h] = 0;
+                    if (e.squares)
+                        for (int i = t; i < e.slots; i += 4) rs[j][h] += e.squares[(size_t)row * e.slots + i];
+                }
+#pragma unroll 1
+            for (uint32_t k = 1; k < ST_PIECES; k++) {
+                take(k, wg_half<true>());
+                wgmma_wait<1>();
+                leave(k - 1);
+            }
+            if (tile + 1 < last) asm volatile("bar.arrive %0, 256;\n" ::"r"(2 - group) : "memory");
+            wgmma_wait<0>();
+            leave(ST_PIECES - 1);
+            settle<96>(d[0]);
+            settle<96>(d[1]);
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = row0 + 64 * j + 8 * h;
+                    float r = 1.0f, squares = 0;
+                    if (e.squares) {
+                        float sum = rs[j][h];
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+                        r = rsqrtf(sum * e.inv_D + e.eps);
+                    }
+                    bf16 *to = e.out + (size_t)row * (size_t)(e.N / 2) + (uint32_t)(column * (ST_N / 2) + 8 * t);
+#pragma unroll
+                    for (int c = 0; c < 3; c++) {
+                        uint32_t q[4];
+#pragma unroll
+                        for (int b = 0; b < 4; b++) {
+                            const float *gate = d[j] + 8 * (4 * c + b) + 2 * h, *up = gate + 4;
+                            float p = r * gate[0], o = r * gate[1], x = r * up[0], y = r * up[1];
+                            q[b] = pack2(silu(p) * x, silu(o) * y);
+                            if (NORM) squares = fmaf(p * x, p * x, fmaf(o * y, o * y, squares));
+                        }
+                        transpose4(q, t);
+                        if (row < e.M) *(uint4 *)(to + 32 * c) = make_uint4(q[0], q[1], q[2], q[3]);
+                    }
+                    if (NORM) {
+                        squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+                        squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+                        if (t == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + column] = squares;
+                    }
+                }
+        }
+    }
+#else
+    (void)e;
 #endif
 }
 
@@ -1557,8 +1725,7 @@ enum {
     AF_KEYS = 128,
     AF_STAGES = 5,
     AF_STAGE = 2 * AF_KEYS * 128,
-    AF_Q = AF_GROUPS * 8192,
-    AF_SHARED = 2 * AF_Q + AF_STAGES * AF_STAGE + 1024 + 128
+    AF_SHARED = 2 * AF_GROUPS * 8192 + AF_STAGES * AF_STAGE + 1024 + 128
 };
 enum {
     AB_GROUPS = 2,
@@ -1712,14 +1879,15 @@ template <int GROUPS> __device__ __forceinline__ void turn_pass(int group)
 
 /* Scores of N keys from col on, and their softmax in p; meanwhile the BEFORE keys before, still in p, are multiplied with
  * their V. last: there is no turn after this one. */
-template <int N, int BEFORE>
+template <int GROUPS, int N, int BEFORE>
 __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *l, uint32_t (*p)[4], uint32_t q,
                                                      uint32_t k_tile, uint32_t v_before, int row, int col, int S, int causal,
                                                      float scale, int group, bool last)
 {
     float s[N / 2], fix[2];
     int t = (int)threadIdx.x % 4;
-    turn_wait(group);
+    if (GROUPS > 1) turn_wait(group);
+    else asm volatile("bar.sync 1, 128;\n" ::: "memory");
     if (BEFORE) settle<32>(o);
     wgmma_fence();
 #pragma unroll
@@ -1728,7 +1896,7 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 #pragma unroll
     for (int k = 0; k < BEFORE / 16; k++) wgmma_columns(o, p[k], v_before, k);
     if (BEFORE) wgmma_commit();
-    if (!last) turn_pass<AF_GROUPS>(group);
+    if (GROUPS > 1 && !last) turn_pass<GROUPS>(group);
     if (BEFORE) wgmma_wait<1>();
     else wgmma_wait<0>();
     settle<N / 2>(s);
@@ -1772,25 +1940,26 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
 }
 #endif
 
-/* items: blocks of 64 AF_GROUPS queries of each row and head, a persistent grid walks over them */
-__global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
+/* items: blocks of 64 GROUPS queries of each row and head, a persistent grid walks over them; GROUPS 1 where they are few */
+template <int GROUPS> __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
     attention_forward_wgmma(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
                             attention_args<bf16> x, int items)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr int Q = GROUPS * 8192;
     extern __shared__ unsigned char shared_raw[];
-    uint32_t q_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tiles + 2 * AF_Q,
+    uint32_t q_tiles = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q_tiles + 2 * Q,
              full = ring + AF_STAGES * AF_STAGE, empty = full + 8 * AF_STAGES, q_full = empty + 8 * AF_STAGES,
              q_empty = q_full + 16;
-    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64 * AF_GROUPS);
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64 * GROUPS);
     if (threadIdx.x == 0) {
         for (int i = 0; i < AF_STAGES; i++) {
             barrier_init(full + 8 * (uint32_t)i, 1);
-            barrier_init(empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+            barrier_init(empty + 8 * (uint32_t)i, 4 * GROUPS);
         }
         for (int i = 0; i < 2; i++) {
             barrier_init(q_full + 8 * (uint32_t)i, 1);
-            barrier_init(q_empty + 8 * (uint32_t)i, 4 * AF_GROUPS);
+            barrier_init(q_empty + 8 * (uint32_t)i, 4 * GROUPS);
         }
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
@@ -1801,13 +1970,13 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
         asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0)
             for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
-                int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
-                    end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+                int q0 = item % blocks * 64 * GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
+                    end = x.causal ? min(x.S, q0 + 64 * GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
                 uint32_t ready = q_full + 8 * (uint32_t)q_slot;
                 barrier_wait(q_empty + 8 * (uint32_t)q_slot, q_phase ^ 1);
-                barrier_expect(ready, AF_Q);
-                for (int i = 0; i < AF_GROUPS; i++)
-                    copy_tile3(q_tiles + (uint32_t)(q_slot * AF_Q + i * 8192), &rows_map, head * 64, q0 + 64 * i, b, ready);
+                barrier_expect(ready, Q);
+                for (int i = 0; i < GROUPS; i++)
+                    copy_tile3(q_tiles + (uint32_t)(q_slot * Q + i * 8192), &rows_map, head * 64, q0 + 64 * i, b, ready);
                 q_slot ^= 1, q_phase ^= !q_slot;
                 for (int j = 0; j < steps; j++) {
                     barrier_wait(empty + 8 * (uint32_t)slot, phase ^ 1);
@@ -1822,18 +1991,18 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
         int lane = (int)threadIdx.x % 32;
-        if (group == AF_GROUPS && (int)blockIdx.x < items) turn_open();
+        if (GROUPS > 1 && group == GROUPS && (int)blockIdx.x < items) turn_open();
         for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
-            int q0 = item % blocks * 64 * AF_GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
-                end = x.causal ? min(x.S, q0 + 64 * AF_GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
+            int q0 = item % blocks * 64 * GROUPS, head = item / blocks % x.heads, b = item / blocks / x.heads,
+                end = x.causal ? min(x.S, q0 + 64 * GROUPS) : x.S, steps = ceil_div(end, AF_KEYS);
             int r0 = q0 + (group - 1) * 64 + (int)threadIdx.x / 32 % 4 * 16, row = r0 + lane / 4;
-            bool final = group == AF_GROUPS && item + (int)gridDim.x >= items;
-            uint32_t q = q_tiles + (uint32_t)(q_slot * AF_Q + (group - 1) * 8192), k_tile, v_before = 0, before = 0, p[8][4];
+            bool final = group == GROUPS && item + (int)gridDim.x >= items;
+            uint32_t q = q_tiles + (uint32_t)(q_slot * Q + (group - 1) * 8192), k_tile, v_before = 0, before = 0, p[8][4];
             float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
             barrier_wait(q_full + 8 * (uint32_t)q_slot, q_phase);
             barrier_wait(full + 8 * (uint32_t)slot, phase);
             k_tile = ring + (uint32_t)(slot * AF_STAGE);
-            attention_wgmma_step<128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x.S, x.causal, x.scale_log2, group,
+            attention_wgmma_step<GROUPS, 128, 0>(o, m, l, p, q, k_tile, 0, row, 0, x.S, x.causal, x.scale_log2, group,
                                          final && steps == 1);
             v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
             if (++slot == AF_STAGES) slot = 0, phase ^= 1;
@@ -1844,10 +2013,10 @@ __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1)
                 barrier_wait(full + 8 * (uint32_t)slot, phase);
                 k_tile = ring + (uint32_t)(slot * AF_STAGE);
                 if (few && j == steps - 1)
-                    attention_wgmma_step<32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                    attention_wgmma_step<GROUPS, 32, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
                                                   x.scale_log2, group, final);
                 else
-                    attention_wgmma_step<128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
+                    attention_wgmma_step<GROUPS, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, x.causal,
                                                    x.scale_log2, group, final && j == steps - 1);
                 if (lane == 0) barrier_arrive(before);
                 v_before = k_tile + AF_STAGE / 2, before = empty + 8 * (uint32_t)slot;
@@ -2105,9 +2274,13 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
  * k-steps of a lane and eight rows are a line. V is transposed: [row,head][keys/8][head_dim][8]. What fills up is read but
  * never part of a result: a row of a product depends on that row of A alone.
  *
- * D and I are known to the compiler for the model as published, 0 means that they are not.
+ * A mixer's block (heads of 0) is three phases: s1 = rms(r0 s0 + mix(r0 s0)) along the positions, an item of eight channels
+ * of a row after the other, and then the last two with s1 as it is. With a norm inside h's rows have a factor of their own.
+ *
+ * D and I are known to the compiler for the models as published, 0 means that they are not.
  */
 enum { FEW_THREADS = 256, FEW_WARPS = 8, FEW_PASSES = 64, FEW_SLOTS = 24, FEW_D = 512, FEW_I = 1536, FEW_POSITIONS = 164 };
+enum { FEW_INNER = 64, FEW_MIX_S = 88, FEW_MIX_I = 256, FEW_MIX_K = 96, FEW_MIX_PIECES = 24 + FEW_MIX_S / 8 };
 enum { FEW_QKV, FEW_O, FEW_GATE_UP, FEW_DOWN, FEW_PRODUCTS };
 struct few_pass {
     uint8_t state, layers;
@@ -2126,18 +2299,19 @@ struct few_args {
     bf16 *z[HRM_MAX_STATES];
     const bf16 *e;
     bf16 *s[2], *qk, *vt, *o, *h;
-    float *squares[2]; /* [Mp,FEW_SLOTS] of s[0], s[1] */
+    float *squares[2], *inner; /* [Mp,FEW_SLOTS] of s[0], s[1]; [Mp,FEW_INNER] of gate times up */
     unsigned *arrived;
     int rows, S, M, Mp, D, I, heads, key_pieces, causal, count, tiles;
+    int I_t, mix_width, norm; /* of a mixer */
     unsigned by_S, by_heads, by_tiles;
-    float inv_D, eps, scale_log2;
+    float inv_D, inv_S, inv_I, inv_I_t, eps, scale_log2;
     few_cut cut[FEW_PRODUCTS];
     few_pass pass[FEW_PASSES];
 };
 __host__ __device__ constexpr int few_mt(int product) { return product == FEW_QKV ? 2 : product == FEW_GATE_UP ? 3 : 1; }
 __host__ __device__ constexpr int few_nt(int product) { return product == FEW_QKV ? 5 : product == FEW_GATE_UP ? 6 : 3; }
 __host__ __device__ constexpr int few_stride(int product) { return few_nt(product) * 8 + 4; }
-enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4 };
+enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4, FEW_MIX_SHARED = FEW_SHARED + FEW_MIX_PIECES * FEW_THREADS * 16 };
 
 __device__ __forceinline__ int few_over(int x, unsigned by) { return (int)((unsigned)x * by >> 20); }
 
@@ -2181,28 +2355,27 @@ __device__ __forceinline__ void few_wait(const few_args &a, unsigned &bit)
 }
 
 /* the rows' norm factors into shared memory: four lanes a row; squares NULL: 1 */
-template <int ROWS> struct few_factors {
-    uint4 v[2];
+template <int ROWS, int SLOTS = FEW_SLOTS> struct few_factors {
+    static constexpr int N = (SLOTS + 15) / 16;
+    uint4 v[N];
     __device__ __forceinline__ void fetch(const float *squares, int r0)
     {
         int row = (int)threadIdx.x / 4, lane = (int)threadIdx.x % 4;
-        const float *from = squares + (size_t)(r0 + row) * FEW_SLOTS + 4 * lane;
-        v[0] = v[1] = make_uint4(0, 0, 0, 0);
-        if (squares && row < ROWS) {
-            v[0] = few_load(from);
-            if (lane < FEW_SLOTS / 4 - 4) v[1] = few_load(from + 16);
-        }
+        const float *from = squares + (size_t)(r0 + row) * SLOTS + 4 * lane;
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            v[i] = squares && row < ROWS && lane + 4 * i < SLOTS / 4 ? few_load(from + 16 * i) : make_uint4(0, 0, 0, 0);
     }
-    __device__ __forceinline__ void put(const few_args &a, float *factor, bool any)
+    __device__ __forceinline__ void put(float by, float eps, float *factor, bool any)
     {
         if (threadIdx.x >= 4 * ROWS) return;
         float sum = 0;
 #pragma unroll
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < N; i++)
             sum += __uint_as_float(v[i].x) + __uint_as_float(v[i].y) + (__uint_as_float(v[i].z) + __uint_as_float(v[i].w));
         sum += __shfl_xor_sync(0xffffffffu, sum, 1);
         sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        if (threadIdx.x % 4 == 0) factor[threadIdx.x / 4] = any ? rsqrtf(sum * a.inv_D + a.eps) : 1.0f;
+        if (threadIdx.x % 4 == 0) factor[threadIdx.x / 4] = any ? rsqrtf(sum * by + eps) : 1.0f;
     }
 };
 __device__ __forceinline__ void few_unpack4(float *v, uint2 x) { unpack2(v, x.x), unpack2(v + 2, x.y); }
@@ -2331,7 +2504,7 @@ __device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float 
                 const float4 *table = (const float4 *)(a.rope + at * (HD / 2) + col % HD / 2);
                 cs[0] = __ldg(table), cs[1] = __ldg(table + 1);
             }
-            f.put(a, factor, squares != NULL);
+            f.put(a.inv_D, a.eps, factor, squares != NULL);
         },
         [&](int r0, int rows, int tile) {
             int row = r0 + r, col = (tile * P::NT + c) * 8, b = few_over(row, a.by_S), at = row - b * a.S;
@@ -2357,48 +2530,69 @@ __device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float 
         });
 }
 
-template <int DT, int IT, class P, class E>
+/* MIX: s1 is normalised; with a norm inside its squares are wanted */
+template <bool MIX, int DT, int IT, class P, class E>
 __device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
                                            const bf16 *W, E &&ahead)
 {
     int D = DT ? DT : a.D, N = 2 * (IT ? IT : a.I);
+    float *sums = part + FEW_WARPS * 16 * P::MT * P::STRIDE; /* [rows,8] of four columns */
+    static_assert((FEW_WARPS * 16 * P::MT * P::STRIDE + 8 * 16 * P::MT) * 4 <= FEW_SHARED, "");
     few_factors<16 * P::MT> f;
     few_items<FEW_GATE_UP>(
         a, bit, product, part, a.s[1], W, N, D, ahead,
-        [&](int r0, int, int) { f.fetch(a.squares[1], r0), f.put(a, factor, true); },
+        [&](int r0, int, int) {
+            if (!MIX) f.fetch(a.squares[1], r0), f.put(a.inv_D, a.eps, factor, true);
+        },
         [&](int r0, int rows, int tile) {
             const few_cut &cut = a.cut[FEW_GATE_UP];
             int n0 = tile * 8 * P::NT;
 #pragma unroll 1
             for (int i = (int)threadIdx.x; i < cut.rows * P::NT; i += FEW_THREADS) {
                 int c = few_over(i, cut.by_rows), r = i - c * cut.rows, col = c / 2 * 16 + c % 2 * 4;
-                if (n0 + col >= N || r >= rows) continue;
-                float g[4], u[4], by = factor[r];
-                P::sum(g, part, r, col);
-                P::sum(u, part, r, col + 8);
+                bool inside = n0 + col < N && r < rows;
+                float g[4], u[4], by = MIX ? 1.0f : factor[r], sum = 0;
+                if (inside) {
+                    P::sum(g, part, r, col);
+                    P::sum(u, part, r, col + 8);
 #pragma unroll
-                for (int j = 0; j < 4; j++) g[j] = silu(by * g[j]) * (by * u[j]);
-                few_store4(a.h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, g);
+                    for (int j = 0; j < 4; j++) {
+                        float p = g[j] * u[j];
+                        sum = fmaf(p, p, sum);
+                        g[j] = silu(by * g[j]) * (by * u[j]);
+                    }
+                    few_store4(a.h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, g);
+                }
+                if (MIX) sums[8 * r + c] = sum;
+            }
+            if (MIX && a.norm) {
+                __syncthreads();
+                int r = (int)threadIdx.x;
+                if (r >= rows) return;
+                float sum = 0;
+#pragma unroll
+                for (int c = 0; c < P::NT; c++) sum += sums[8 * r + c];
+                a.inner[(size_t)(r0 + r) * FEW_INNER + tile] = sum;
             }
         });
 }
 
-/* s[to] = factor s[1 - to] + A W^T */
-template <int P_, int DT, class P, class E>
+/* s[to] = factor s[1 - to] + A W^T; INNER: A's rows have a factor too */
+template <int P_, bool INNER, int DT, class P, class E>
 __device__ __forceinline__ void few_join(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
                                          const bf16 *A, const bf16 *W, int K, int to, const float *squares, E &&ahead)
 {
     int D = DT ? DT : a.D, r = (int)threadIdx.x / 8, c = (int)threadIdx.x % 8;
-    few_factors<16> f;
+    few_factors<16, INNER ? FEW_INNER : FEW_SLOTS> f;
     uint2 residual = make_uint2(0, 0);
     few_items<P_>(
         a, bit, product, part, A, W, D, K, ahead,
         [&](int r0, int rows, int tile) {
             int col = tile * 8 * P::NT + 4 * c;
-            f.fetch(squares, r0);
+            f.fetch(INNER ? a.norm ? a.inner : NULL : squares, r0);
             if (r < rows && c < 6 && col < D)
                 residual = __ldcg((const uint2 *)(a.s[1 - to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8));
-            f.put(a, factor, squares != NULL);
+            f.put(INNER ? a.inv_I : a.inv_D, a.eps, factor, INNER ? a.norm != 0 : squares != NULL);
         },
         [&](int r0, int rows, int tile) {
             if (threadIdx.x < 128) {
@@ -2409,7 +2603,10 @@ __device__ __forceinline__ void few_join(const few_args &a, unsigned &bit, float
                     few_unpack4(x, residual);
                     P::sum(v, part, r, 4 * c);
 #pragma unroll
-                    for (int j = 0; j < 4; j++) v[j] = fmaf(by, x[j], v[j]), sum = fmaf(v[j], v[j], sum);
+                    for (int j = 0; j < 4; j++) {
+                        v[j] = INNER ? fmaf(by, v[j], x[j]) : fmaf(by, x[j], v[j]);
+                        sum = fmaf(v[j], v[j], sum);
+                    }
                     few_store4(a.s[to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8, v);
                 }
                 sum += __shfl_xor_sync(0xffffffffu, sum, 1);
@@ -2534,6 +2731,156 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
     }
 }
 
+/* Eight channels of a row, all its positions. A warp has 32 columns inside and their share of the product that follows. What a
+ * lane needs of the weights, in pieces of 16 bytes for two k-steps as above, goes into its own part of shared memory during the
+ * block before. Number 8 (g / 2) + 2 i + g % 2 of the 32 is row g of tile i, so that the tiles, turned in registers, are the
+ * next product's operand. */
+__device__ __forceinline__ void few_mix_fetch(const few_args &a, const unsigned char *shared, const bf16 *W)
+{
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    int width = a.mix_width, column = 32 * warp + g / 2 * 8, k = 32 * warp + 8 * t;
+    uint32_t to = shared_address(shared) + FEW_SHARED + threadIdx.x * 16;
+    const bf16 *gate_up = W + a.to[HRM_MIX_GATE_UP], *down = W + a.to[HRM_MIX_DOWN];
+    if ((int)blockIdx.x >= a.rows * (a.D / 8)) return;
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+#pragma unroll
+        for (int w = 0; w < FEW_MIX_K / 32; w++, to += FEW_THREADS * 16) { /* i / 2: the tile, i % 2: its upper half */
+            bool inside = column < a.I_t && 32 * w + 8 * t < width;
+            cp_async16(to, inside ? gate_up + (2 * column + g % 2 + i / 2 * 2 + i % 2 * 8) * width + 32 * w + 8 * t : gate_up,
+                       inside);
+        }
+#pragma unroll
+    for (int i = 0; i < FEW_MIX_S / 8; i++, to += FEW_THREADS * 16) {
+        bool inside = k < a.I_t && 8 * i + g < width;
+        cp_async16(to, inside ? down + (8 * i + g) * a.I_t + k : down, inside);
+    }
+    cp_async_commit();
+}
+__device__ __forceinline__ uint32_t few_turned(uint32_t x)
+{
+    uint32_t y;
+    asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;\n" : "=r"(y) : "r"(x));
+    return y;
+}
+template <int DT>
+__device__ __forceinline__ void few_mix(const few_args &a, unsigned &bit, unsigned char *shared, const float *squares)
+{
+    constexpr int K = FEW_MIX_K, TILES = K / 16;
+    static_assert(FEW_SLOTS == 24 && 2 * K <= FEW_THREADS, "two lanes a position");
+    float *part = (float *)shared;
+    bf16 *turned = (bf16 *)(part + FEW_WARPS * K * 8);                          /* [channels,positions] */
+    float *inside = (float *)(turned + 8 * K), *along = inside + FEW_WARPS * 8; /* [warps,channels] sums of squares */
+    const unsigned char *weights = shared + FEW_SHARED + threadIdx.x * 16;
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    int pieces = (DT ? DT : a.D) / 8, items = a.rows * pieces, at = (int)threadIdx.x / 2, half = (int)threadIdx.x % 2;
+    auto weight = [&](int i) { return *(const uint4 *)(weights + i * FEW_THREADS * 16); };
+    few_arrive(a);
+    cp_async_wait<0>();
+    few_wait(a, bit);
+#pragma unroll 1
+    for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+        int b = item / pieces, row = b * a.S + at;
+        size_t in_stream = ((size_t)(item - b * pieces) * a.Mp + row) * 8 + 4 * half;
+        bool there = at < a.S;
+        float x[4] = {}, sum = 0;
+        if (item != (int)blockIdx.x) __syncthreads();
+        if (there) {
+            few_unpack4(x, __ldcg((const uint2 *)(a.s[0] + in_stream)));
+            if (squares)
+#pragma unroll
+                for (int i = 0; i < 3; i++) {
+                    float4 q = __ldcg((const float4 *)(squares + (size_t)row * FEW_SLOTS + 12 * half) + i);
+                    sum += q.x + q.y + (q.z + q.w);
+                }
+        }
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        if (squares) {
+            sum = rsqrtf(sum * a.inv_D + a.eps);
+#pragma unroll
+            for (int j = 0; j < 4; j++) x[j] = __bfloat162float(__float2bfloat16_rn(sum * x[j]));
+        }
+        if (at < K)
+#pragma unroll
+            for (int j = 0; j < 4; j++) turned[(4 * half + j) * K + at] = __float2bfloat16_rn(x[j]);
+        __syncthreads();
+        float acc[4][4] = {}, o[TILES][4] = {}, square[2] = {};
+        uint32_t h[4];
+#pragma unroll
+        for (int k = 0; k < K / 32; k++) {
+            uint4 y = *(const uint4 *)(turned + g * K + 32 * k + 8 * t);
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                uint4 u = weight(6 * i + k), v = weight(6 * i + 3 + k);
+                uint32_t lower[4] = {u.x, v.x, u.y, v.y}, upper[4] = {u.z, v.z, u.w, v.w};
+                mma16816<bf16>(acc[i], lower, y.x, y.y);
+                mma16816<bf16>(acc[i], upper, y.z, y.w);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            float v[2];
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                float p = acc[i][e] * acc[i][2 + e];
+                square[e] = fmaf(p, p, square[e]);
+                v[e] = silu(acc[i][e]) * acc[i][2 + e];
+            }
+            h[i] = few_turned(pack2(v[0], v[1]));
+        }
+#pragma unroll
+        for (int m = 0; m < TILES; m++) {
+            uint4 u = weight(24 + 2 * m), v = 2 * m + 1 < FEW_MIX_S / 8 ? weight(25 + 2 * m) : make_uint4(0, 0, 0, 0);
+            uint32_t lower[4] = {u.x, v.x, u.y, v.y}, upper[4] = {u.z, v.z, u.w, v.w};
+            mma16816<bf16>(o[m], lower, h[0], h[1]);
+            mma16816<bf16>(o[m], upper, h[2], h[3]);
+        }
+        float *to = part + (warp * K + g) * 8 + 2 * t;
+#pragma unroll
+        for (int m = 0; m < TILES; m++) {
+            *(float2 *)(to + 128 * m) = make_float2(o[m][0], o[m][1]);
+            *(float2 *)(to + 128 * m + 64) = make_float2(o[m][2], o[m][3]);
+        }
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+#pragma unroll
+            for (int i = 4; i < 32; i *= 2) square[e] += __shfl_xor_sync(0xffffffffu, square[e], i);
+            if (g == 0) inside[warp * 8 + 2 * t + e] = square[e];
+        }
+        __syncthreads();
+        float v[4] = {}, q[4] = {};
+        if (at < K) {
+#pragma unroll
+            for (int i = 0; i < FEW_WARPS; i++) {
+                float4 p = *(const float4 *)(part + (i * K + at) * 8 + 4 * half),
+                       u = *(const float4 *)(inside + i * 8 + 4 * half);
+                v[0] += p.x, v[1] += p.y, v[2] += p.z, v[3] += p.w;
+                q[0] += u.x, q[1] += u.y, q[2] += u.z, q[3] += u.w;
+            }
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                v[j] = there ? fmaf(a.norm ? rsqrtf(q[j] * a.inv_I_t + a.eps) : 1.0f, v[j], x[j]) : 0.0f;
+                q[j] = v[j] * v[j];
+#pragma unroll
+                for (int i = 2; i < 32; i *= 2) q[j] += __shfl_xor_sync(0xffffffffu, q[j], i);
+            }
+            if (lane < 2) *(float4 *)(along + warp * 8 + 4 * half) = make_float4(q[0], q[1], q[2], q[3]);
+        }
+        __syncthreads();
+        if (there) {
+            q[0] = q[1] = q[2] = q[3] = 0;
+#pragma unroll
+            for (int i = 0; i < 2 * K / 32; i++) {
+                float4 u = *(const float4 *)(along + i * 8 + 4 * half);
+                q[0] += u.x, q[1] += u.y, q[2] += u.z, q[3] += u.w;
+            }
+#pragma unroll
+            for (int j = 0; j < 4; j++) v[j] *= rsqrtf(q[j] * a.inv_S + a.eps);
+            few_store4(a.s[1] + in_stream, v);
+        }
+    }
+}
+
 /* The state of the pass that ends is its stream, normalised; the next one's stream is its state and what is added. A thread has
  * the same elements every time, so states need no barrier. last, next: indices, or -1 and count. */
 __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
@@ -2585,14 +2932,17 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
     extern __shared__ __align__(128) unsigned char shared[];
     __shared__ float factor[64];
     float *part = (float *)shared;
+    constexpr bool MIX = HD == 0;
     unsigned bit = few_look(a) & 0x80000000u;
     { /* V's end and the slots that nobody writes are 0 */
         int step = (int)gridDim.x * FEW_THREADS, i0 = (int)(blockIdx.x * FEW_THREADS + threadIdx.x);
-        for (int i = i0; i < a.rows * a.heads * a.key_pieces * HD; i += step)
+        for (int i = i0; !MIX && i < a.rows * a.heads * a.key_pieces * HD; i += step)
             *(uint4 *)(a.vt + (size_t)i * 8) = make_uint4(0, 0, 0, 0);
         for (int i = i0; i < 2 * a.Mp * FEW_SLOTS; i += step) a.squares[i & 1][i / 2] = 0;
+        for (int i = i0; MIX && i < a.Mp * FEW_INNER; i += step) a.inner[i] = 0;
     }
     int D = DT ? DT : a.D, I = IT ? IT : a.I;
+    if (MIX) few_mix_fetch(a, shared, a.weights + (size_t)a.pass[0].block * a.block);
 #pragma unroll 1
     for (int i = 0; i < a.count; i++) {
         few_turn(a, i - 1, i);
@@ -2600,21 +2950,32 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
         for (int layer = 0; layer < a.pass[i].layers; layer++) {
             const float *squares = layer ? a.squares[0] : NULL;
             const bf16 *W = a.weights + (size_t)(a.pass[i].block + layer) * a.block;
-            few_product<FEW_QKV, 2, DT> qkv;
-            few_product<FEW_O, 2, DT> o;
             few_product<FEW_GATE_UP, 2, DT> gate_up;
             few_product<FEW_DOWN, 6, IT> down;
-            few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares,
-                            [&]() { qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D); });
-            few_arrive(a);
-            o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
-            few_wait(a, bit);
-            few_attention<DT, HD>(a, part);
-            few_join<FEW_O, DT>(a, bit, part, factor, o, a.o, W + a.to[HRM_O_PROJ], D, 1, squares,
-                                [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
-            few_swiglu<DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ], []() {});
-            few_join<FEW_DOWN, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1],
-                                   [&]() { down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I); });
+            if constexpr (MIX) {
+                few_mix<DT>(a, bit, shared, squares);
+                few_swiglu<MIX, DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ],
+                                        [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
+            } else {
+                few_product<FEW_QKV, 2, DT> qkv;
+                few_product<FEW_O, 2, DT> o;
+                few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares,
+                                [&]() { qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D); });
+                few_arrive(a);
+                o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
+                few_wait(a, bit);
+                few_attention<DT, HD>(a, part);
+                few_join<FEW_O, false, DT>(a, bit, part, factor, o, a.o, W + a.to[HRM_O_PROJ], D, 1, squares,
+                                           [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
+                few_swiglu<MIX, DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ], []() {});
+            }
+            few_join<FEW_DOWN, MIX, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1],
+                                        [&]() { down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I); });
+            if (MIX) { /* the next block's */
+                bool end = layer + 1 == a.pass[i].layers;
+                int block = !end ? a.pass[i].block + layer + 1 : i + 1 < a.count ? a.pass[i + 1].block : -1;
+                if (block >= 0) few_mix_fetch(a, shared, a.weights + (size_t)block * a.block);
+            }
         }
         few_arrive(a);
         few_wait(a, bit);
@@ -3556,25 +3917,407 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
 #endif
 }
 
+/* ==================================================================================================== >>cuda-attention-whole
+ * Attention and the product before it in one kernel, for passes without gradient, on Hopper, heads of 64 and three rows of the
+ * batch in 256 of the product's: q, k and v of a head and three rows never leave the multiprocessor. One warp group asks for
+ * tiles of the stream and of the head's weights; two multiply 128 x 192 each, as two times 64 rows. Then q stays in registers
+ * as the next product's operand, k and v go to shared memory, a tile a row of the batch, and each group attends for its own
+ * queries. Of its 64 x 64 tiles the outer one lies within one row of the batch, the inner one in two: there scores are the sum
+ * of two products, each with the other's queries set to 0, and the output likewise.
+ */
+enum {
+    AW_ROWS = 3, /* of the batch */
+    AW_MIN_S = 77, AW_MAX_S = 85,
+    AW_A = 128 * 128, /* 128 rows of 64 of K */
+    AW_A_SLOTS = 5,
+    AW_B = 192 * 128, /* q, k and v of a head, 64 of K */
+    AW_B_SLOTS = 3,
+    AW_TILE = 88 * 128, /* keys or values of a row of the batch */
+    AW_B_AT = AW_A_SLOTS * AW_A,
+    AW_K_AT = AW_B_AT + AW_B_SLOTS * AW_B,
+    AW_V_AT = AW_K_AT + AW_ROWS * AW_TILE + 4096,                  /* after them up to 25 rows that nobody wants */
+    AW_BARRIERS = AW_V_AT + AW_ROWS * AW_TILE + (256 - AW_ROWS * AW_MIN_S) * 128,
+    AW_SHARED = AW_BARRIERS + 16 * (AW_A_SLOTS + AW_B_SLOTS) + 1024
+};
+struct attention_whole_args {
+    attention_args<bf16> x;
+    const float *squares; /* [M,slots] of the stream; NULL: it is normalised */
+    int          slots, M, items;
+    float        inv_D, eps;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+/* d [64,88] (+)= a b^T, a [64,16] in registers, b as rows of 64 elements in shared memory, k-th sixteen of them */
+template <bool ADD> __device__ __forceinline__ void wgmma_scores(float *d, const uint32_t *a, uint32_t b, int k)
+{
+    uint64_t db = matrix_descriptor(b + (uint32_t)k * 32, 16, 1024);
+    #define WG_TEXT \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %49, 0;\n" \
+        "wgmma.mma_async.sync.aligned.m64n88k16.f32.bf16.bf16 {" WG_LIST44 \
+        "}, {%44,%45,%46,%47}, %48, p, 1, 1, 0;\n}\n"
+    if constexpr (ADD)
+        asm volatile(WG_TEXT
+                     : WG_D16(0), WG_D16(16), WG_D8(32), WG_D4(40)
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "n"(1));
+    else
+        asm volatile(WG_TEXT
+                     : WG_E16(0), WG_E16(16), WG_E4(32), WG_E4(36), WG_E4(40)
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "n"(0));
+    #undef WG_TEXT
+}
+/* d [64,64] (+)= a b, a [64,16] in registers, b the k-th sixteen rows of a tile */
+template <bool ADD> __device__ __forceinline__ void wgmma_values(float *d, const uint32_t *a, uint32_t b, int k)
+{
+    uint64_t db = matrix_descriptor(b + (uint32_t)k * 2048, 8192, 1024);
+    #define WG_TEXT \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n" \
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32 \
+        "}, {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}\n"
+    if constexpr (ADD)
+        asm volatile(WG_TEXT : WG_D16(0), WG_D16(16) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "n"(1));
+    else asm volatile(WG_TEXT : WG_E16(0), WG_E16(16) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db), "n"(0));
+    #undef WG_TEXT
+}
+/* p = 2^(scale (s - the row's maximum)), l its sum */
+__device__ __forceinline__ void attention_whole_softmax(uint32_t (*p)[4], float *l, float *s, int S, float scale)
+{
+    int t = (int)threadIdx.x % 4;
+#pragma unroll
+    for (int i = AW_MIN_S / 8 * 4; i < 44; i++)
+        if (i / 4 * 8 + 2 * t + (i & 1) >= S) s[i] = -INFINITY;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float high = s[2 * h], sum = 0;
+#pragma unroll
+        for (int i = 0; i < 11; i++) high = fmaxf(high, fmaxf(s[4 * i + 2 * h], s[4 * i + 2 * h + 1]));
+        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
+        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2)) * scale;
+#pragma unroll
+        for (int i = 0; i < 11; i++) {
+            float a = exp2_fast(fmaf(s[4 * i + 2 * h], scale, -high)), c = exp2_fast(fmaf(s[4 * i + 2 * h + 1], scale, -high));
+            sum += a + c;
+            p[i / 2][i % 2 * 2 + h] = pack2(a, c);
+        }
+        p[5][2 + h] = 0;
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        l[h] = sum + __shfl_xor_sync(0xffffffffu, sum, 2);
+    }
+}
+#endif
+
+__global__ void __launch_bounds__(WG_THREADS, 1)
+    attention_whole_wgmma(const __grid_constant__ CUtensorMap s_map, const __grid_constant__ CUtensorMap weight_map,
+                          const __grid_constant__ attention_whole_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, k_tiles = base + AW_K_AT, v_tiles = base + AW_V_AT,
+             full_a = base + AW_BARRIERS, full_b = full_a + 8 * AW_A_SLOTS, empty_a = full_b + 8 * AW_B_SLOTS,
+             empty_b = empty_a + 8 * AW_A_SLOTS;
+    int group = (int)threadIdx.x / 128 - 1, S = a.x.S, D = a.x.heads * 64, rows = AW_ROWS * S;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < AW_A_SLOTS; i++) barrier_init(full_a + 8 * i, 1), barrier_init(empty_a + 8 * i, 4);
+        for (uint32_t i = 0; i < AW_B_SLOTS; i++) barrier_init(full_b + 8 * i, 1), barrier_init(empty_b + 8 * i, 8);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    /* beyond S values stay 0 */
+    for (uint32_t i = v_tiles + threadIdx.x * 16; i < base + AW_BARRIERS; i += WG_THREADS * 16)
+        asm volatile("st.shared.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"r"(i), "r"(0) : "memory");
+    fence_async();
+    __syncthreads();
+    chain();
+    if (group < 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 24;\n");
+        if (threadIdx.x == 0) {
+            uint32_t slot_a = 0, slot_b = 0;
+            int phase_a = 1, phase_b = 1;
+            for (int item = (int)blockIdx.x; item < a.items; item += (int)gridDim.x) {
+                int row = item / a.x.heads * rows, column = item % a.x.heads * 64;
+                for (int step = 0; step < a.x.heads; step++) {
+                    uint32_t ready = full_b + 8 * slot_b;
+                    barrier_wait(empty_b + 8 * slot_b, phase_b);
+                    barrier_expect(ready, AW_B);
+                    for (int i = 0; i < 3; i++)
+                        copy_tile(base + AW_B_AT + slot_b * AW_B + (uint32_t)(i * 8192), &weight_map, step * 64, i * D + column,
+                                  ready);
+                    if (++slot_b == AW_B_SLOTS) slot_b = 0, phase_b ^= 1;
+                    for (int i = 0; i < 2; i++) {
+                        ready = full_a + 8 * slot_a;
+                        barrier_wait(empty_a + 8 * slot_a, phase_a);
+                        barrier_expect(ready, AW_A);
+                        copy_tile(base + slot_a * AW_A, &s_map, step * 64, row + 128 * i, ready);
+                        if (++slot_a == AW_A_SLOTS) slot_a = 0, phase_a ^= 1;
+                    }
+                }
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;\n");
+        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, parts = a.x.heads;
+        /* of 64 rows each, the outer tile first */
+        int first[2] = {group * 192 + warp * 16, 64 + group * 64 + warp * 16};
+        uint32_t to_k[2], tile_at[2] = {(uint32_t)group * 8192, (uint32_t)(1 - group) * 8192};
+#pragma unroll
+        for (int j = 0; j < 2; j++) { /* where a lane's row of a box of sixteen goes */
+            int row = first[j] + lane % 16, of = row / S, pos = row - of * S;
+            to_k[j] = k_tiles + (uint32_t)(of * AW_TILE + pos * 128 + ((lane >> 4 ^ (pos & 7)) << 4));
+        }
+        bool later[2]; /* the inner tile's rows of the second of two rows of the batch */
+#pragma unroll
+        for (int h = 0; h < 2; h++) later[h] = first[1] + g + 8 * h >= (group + 1) * S;
+        uint32_t slot_a = (uint32_t)group, slot_b = 0, before_a = 0, before_b = 0;
+        int phase_a = 0, phase_b = 0;
+        auto leave = [&] {
+            if (lane == 0) barrier_arrive(empty_a + 8 * before_a), barrier_arrive(empty_b + 8 * before_b);
+        };
+        for (int item = (int)blockIdx.x; item < a.items; item += (int)gridDim.x) {
+            int row0 = item / a.x.heads * rows, head = item % a.x.heads;
+            float d[2][96], squares[2][2] = {};
+            auto take = [&](auto add) {
+                barrier_wait(full_b + 8 * slot_b, phase_b);
+                barrier_wait(full_a + 8 * slot_a, phase_a);
+                uint32_t at = base + slot_a * AW_A, b = base + AW_B_AT + slot_b * AW_B;
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t k = 0; k < 4; k++)
+#pragma unroll
+                    for (int j = 0; j < 2; j++)
+                        if (k) wgmma_192<true>(d[j], operand<false>(at + tile_at[j], k), operand<false>(b, k));
+                        else wgmma_192<add.value>(d[j], operand<false>(at + tile_at[j], k), operand<false>(b, k));
+                wgmma_commit();
+            };
+            auto next = [&] {
+                before_a = slot_a, before_b = slot_b;
+                if ((slot_a += 2) >= AW_A_SLOTS) slot_a -= AW_A_SLOTS, phase_a ^= 1;
+                if (++slot_b == AW_B_SLOTS) slot_b = 0, phase_b ^= 1;
+            };
+            take(wg_half<false>());
+            next();
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = min(row0 + first[j] + g + 8 * h, a.M - 1);
+                    if (a.squares)
+                        for (int i = t; i < a.slots; i += 4) squares[j][h] += a.squares[(size_t)row * a.slots + i];
+                }
+            for (int step = 1; step < parts; step++) {
+                take(wg_half<true>());
+                wgmma_wait<1>();
+                leave();
+                next();
+            }
+            wgmma_wait<0>();
+            leave();
+            settle<96>(d[0]);
+            settle<96>(d[1]);
+            asm volatile("bar.sync 1, 256;\n" ::: "memory"); /* nobody reads k and v any more */
+            uint32_t q[2][4][4];
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                float *v = d[j];
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    float rs = 1.0f;
+                    if (a.squares) {
+                        float sum = squares[j][h];
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+                        rs = rsqrtf(sum * a.inv_D + a.eps);
+                    }
+                    const float2 *table = a.x.rope + (first[j] + g + 8 * h) % S * 32 + t;
+#pragma unroll
+                    for (int i = 0; i < 8; i++) {
+                        float *w = v + 4 * i + 2 * h;
+                        float2 cs = make_float2(rs, 0);
+                        if (a.x.rope) cs = table[4 * i], cs.x *= rs, cs.y *= rs;
+                        turn(w, cs), turn(w + 32, cs);
+                        w[64] *= rs, w[65] *= rs;
+                    }
+                }
+#pragma unroll
+                for (int k = 0; k < 4; k++) {
+                    uint32_t kv[2][4];
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        const float *w = v + 8 * k + 2 * i;
+                        q[j][k][i] = pack2(w[0], w[1]), kv[0][i] = pack2(w[32], w[33]), kv[1][i] = pack2(w[64], w[65]);
+                    }
+                    stmatrix4(to_k[j] ^ (uint32_t)(k * 32), kv[0]);
+                    stmatrix4((to_k[j] ^ (uint32_t)(k * 32)) + (AW_V_AT - AW_K_AT), kv[1]);
+                }
+            }
+            fence_async();
+            asm volatile("bar.sync 1, 256;\n" ::: "memory");
+            uint32_t outer = (uint32_t)(2 * group * AW_TILE), inner = (uint32_t)(group * AW_TILE), p[6][4], p1[6][4], p2[6][4];
+            float s[44], s1[44], o[32], o1[32], l[2], l1[2];
+            uint32_t q1[4][4], q2[4][4];
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) q1[k][i] = later[i & 1] ? 0 : q[1][k][i], q2[k][i] = later[i & 1] ? q[1][k][i] : 0;
+            __syncwarp();
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 4; k++) if (k) wgmma_scores<true>(s, q[0][k], k_tiles + outer, k);
+                else wgmma_scores<false>(s, q[0][k], k_tiles + outer, k);
+            wgmma_commit();
+#pragma unroll
+            for (int k = 0; k < 4; k++) if (k) wgmma_scores<true>(s1, q1[k], k_tiles + inner, k);
+                else wgmma_scores<false>(s1, q1[k], k_tiles + inner, k);
+#pragma unroll
+            for (int k = 0; k < 4; k++) wgmma_scores<true>(s1, q2[k], k_tiles + inner + AW_TILE, k);
+            wgmma_commit();
+            wgmma_wait<1>();
+            settle<44>(s);
+            attention_whole_softmax(p, l, s, S, a.x.scale_log2);
+            __syncwarp();
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 6; k++) if (k) wgmma_values<true>(o, p[k], v_tiles + outer, k);
+                else wgmma_values<false>(o, p[k], v_tiles + outer, k);
+            wgmma_commit();
+            wgmma_wait<1>();
+            settle<44>(s1);
+            attention_whole_softmax(p1, l1, s1, S, a.x.scale_log2);
+#pragma unroll
+            for (int k = 0; k < 6; k++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) p2[k][i] = later[i & 1] ? p1[k][i] : 0, p1[k][i] = later[i & 1] ? 0 : p1[k][i];
+            __syncwarp();
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < 6; k++) if (k) wgmma_values<true>(o1, p1[k], v_tiles + inner, k);
+                else wgmma_values<false>(o1, p1[k], v_tiles + inner, k);
+#pragma unroll
+            for (int k = 0; k < 6; k++) wgmma_values<true>(o1, p2[k], v_tiles + inner + AW_TILE, k);
+            wgmma_commit();
+            bf16 *to = a.x.o + (size_t)row0 * (size_t)D + head * 64;
+            int there = min(rows, a.M - row0);
+            auto finish = [&](float *v, const float *sum, int row) {
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    float inverse = 1.0f / sum[h];
+#pragma unroll
+                    for (int i = 0; i < 8; i++) v[4 * i + 2 * h] *= inverse, v[4 * i + 2 * h + 1] *= inverse;
+                }
+                store_head(to, D, v, row, there);
+            };
+            wgmma_wait<1>();
+            settle<32>(o);
+            finish(o, l, first[0]);
+            wgmma_wait<0>();
+            settle<32>(o1);
+            finish(o1, l1, first[1]);
+        }
+    }
+#else
+    (void)a;
+#endif
+}
+
 /* ==================================================================================================== >>cuda-rows ========
  * Kernels that walk over rows of D elements, a warp a row. W elements at once: 8, or 1 where D is no multiple of 8.
  */
 enum { ROW_WARPS = 8 };
 #define ROW_KERNEL_INDEX() ((int)(blockIdx.x * ROW_WARPS + threadIdx.x / 32))
 
-/* out = x + a + b (b may be NULL): what a pass starts from */
-template <class T, int W> __global__ void add_kernel(T *out, const T *x, const T *a, const T *b, size_t n)
+/* Rows that are normalised, or whose norms' factors the squares [M,slots] tell. */
+template <class T> struct stream { T *at; const float *squares; int slots; };
+template <class T> __device__ __forceinline__ float stream_factor(const stream<T> &s, size_t row, float inv_D, float eps)
+{
+    float sum = 0;
+    if (!s.squares) return 1.0f;
+    for (int i = 0; i < s.slots; i++) sum += s.squares[row * (size_t)s.slots + (size_t)i];
+    return rsqrtf(sum * inv_D + eps);
+}
+
+/* out = x + a + b (these may be nothing), normalised: what a pass starts from. Row i is row i * to of out, i * from of x. */
+template <class T, int W>
+__global__ void sum_kernel(T *out, stream<T> x, stream<T> a, stream<T> b, int M, int D, int to, int from, float inv_D,
+                           float eps)
 {
     chain();
-    for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W; i < n; i += (size_t)gridDim.x * blockDim.x * W) {
-        float u[8], v[8];
-        load<W>(u, x + i), load<W>(v, a + i);
-        for (int j = 0; j < W; j++) u[j] += v[j];
-        if (b) {
-            load<W>(v, b + i);
-            for (int j = 0; j < W; j++) u[j] += v[j];
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
+    if (row >= M) return;
+    size_t read = (size_t)row * (size_t)from, at = read * (size_t)D;
+    out += (size_t)row * (size_t)to * (size_t)D;
+    for (int d0 = lane * W; d0 < D; d0 += 64 * W) { /* two pieces of each at once */
+        float u[2][W], v[2][W], w[2][W];
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            size_t d = at + (size_t)min(d0 + 32 * W * h, D - W);
+            load<W>(u[h], x.at + d);
+            if (a.at) load<W>(v[h], a.at + d);
+            if (b.at) load<W>(w[h], b.at + d);
         }
-        store<W>(out + i, u);
+        float fx = stream_factor(x, read, inv_D, eps), fa = stream_factor(a, read, inv_D, eps),
+              fb = stream_factor(b, read, inv_D, eps);
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                u[h][j] *= fx;
+                if (a.at) u[h][j] = fmaf(fa, v[h][j], u[h][j]);
+                if (b.at) u[h][j] = fmaf(fb, w[h][j], u[h][j]);
+            }
+            if (d0 + 32 * W * h < D) store<W>(out + d0 + 32 * W * h, u[h]);
+        }
+    }
+}
+
+/* Attention for the query at position 0 alone: q, o [B,D], kv [B,S,2 D] with keys and values. A block a row and head; eight
+ * lanes take a key, W elements at once. */
+enum { FIRST_THREADS = 128, FIRST_KEYS = FIRST_THREADS / 8 };
+template <class T, int W>
+__global__ void __launch_bounds__(FIRST_THREADS)
+    attention_first(T *o, const T *q, const T *kv, int S, int keys, int heads, int head_dim, float scale_log2)
+{
+    extern __shared__ float first_shared[];
+    float *query = first_shared, *sums = query + head_dim, *scores = sums + FIRST_THREADS / 32 * head_dim; /* [keys] */
+    int b = (int)blockIdx.x / heads, at = (int)blockIdx.x % heads * head_dim, D = heads * head_dim,
+        lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, mine = (int)threadIdx.x % 8 * W,
+        key = (int)threadIdx.x / 8;
+    chain();
+    q += (size_t)b * D + at, o += (size_t)b * D + at, kv += (size_t)b * S * 2 * D + at;
+    for (int i = (int)threadIdx.x; i < head_dim; i += FIRST_THREADS) query[i] = to_float(q[i]) * scale_log2;
+    __syncthreads();
+#pragma unroll 3
+    for (int j0 = 0; j0 < keys; j0 += FIRST_KEYS) {
+        float dot = 0, x[8];
+        for (int c = mine; c < head_dim && j0 + key < keys; c += 8 * W) {
+            load<W>(x, kv + (size_t)(j0 + key) * 2 * D + c);
+            for (int i = 0; i < W; i++) dot = fmaf(x[i], query[c + i], dot);
+        }
+        for (int i = 4; i > 0; i >>= 1) dot += __shfl_xor_sync(0xffffffffu, dot, i);
+        if (mine == 0 && j0 + key < keys) scores[j0 + key] = dot;
+    }
+    __syncthreads();
+    float most = -INFINITY, sum = 0;
+    for (int j = lane; j < keys; j += 32) most = fmaxf(most, scores[j]);
+    for (int i = 16; i > 0; i >>= 1) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, i));
+    for (int j = lane; j < keys; j += 32) sum += exp2f(scores[j] - most);
+    sum = warp_sum(sum);
+    for (int c0 = 0; c0 < head_dim; c0 += 8 * W) {
+        int c = c0 + mine;
+        float acc[W] = {}, x[8];
+#pragma unroll 3
+        for (int j = key; j < keys && c < head_dim; j += FIRST_KEYS) {
+            load<W>(x, kv + (size_t)j * 2 * D + D + c);
+            float p = exp2f(scores[j] - most);
+            for (int i = 0; i < W; i++) acc[i] = fmaf(p, x[i], acc[i]);
+        }
+        for (int i = 0; i < W; i++) {
+            acc[i] += __shfl_xor_sync(0xffffffffu, acc[i], 8);
+            acc[i] += __shfl_xor_sync(0xffffffffu, acc[i], 16);
+            if (lane < 8 && c < head_dim) sums[warp * head_dim + c + i] = acc[i];
+        }
+    }
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < head_dim; i += FIRST_THREADS) {
+        float all = 0;
+        for (int w = 0; w < FIRST_THREADS / 32; w++) all += sums[w * head_dim + i];
+        o[i] = from_float<T>(all / sum);
     }
 }
 
@@ -3781,7 +4524,7 @@ __global__ void factors_kernel(float *r, const float *squares, int slots, int M,
 }
 
 /* Weights of one kind, all layers: w [rows,columns] float -> to [N,K] with permuted rows, filled up with zeros, and its
- * transpose. 32x32 tiles. */
+ * transpose. 64x64 tiles; V elements, of even sides 2, travel together. */
 enum { PERMUTE_NONE, PERMUTE_QKV, PERMUTE_GATE_UP };
 static __host__ __device__ inline int permuted_row(int kind, int n, int N, int head_dim)
 {
@@ -3795,28 +4538,40 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
 }
 struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
 
-template <class T>
-__global__ void prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns, int N, int K,
-                               int kind, int head_dim)
+template <class T, int V>
+__global__ void __launch_bounds__(256) prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns,
+                                                      int N, int K, int kind, int head_dim)
 {
-    __shared__ float tile[32][33];
+    constexpr int SIDE = 64;
+    struct alignas(V * sizeof(T)) piece { T v[V]; };
+    struct alignas(V * sizeof(float)) floats { float v[V]; };
+    __shared__ float tile[SIDE][SIDE + 1];
     int layer = (int)blockIdx.y, tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
     const float *w = params + at.from + (size_t)layer * at.block_size;
     T *to = prepared + (size_t)layer * at.to_block;
-    int across = ceil_div(K, 32), n0 = (int)blockIdx.x / across * 32, k0 = (int)blockIdx.x % across * 32;
-    for (int i = ty; i < 32; i += 8) {
-        int n = n0 + i, k = k0 + tx;
-        if (n < N && k < K) {
-            float x = n < rows && k < columns ? w[(size_t)permuted_row(kind, n, N, head_dim) * columns + k] : 0.0f;
-            tile[i][tx] = x;
-            to[at.to + (size_t)n * K + k] = from_float<T>(x);
+    int across = ceil_div(K, SIDE), n0 = (int)blockIdx.x / across * SIDE, k0 = (int)blockIdx.x % across * SIDE;
+#pragma unroll
+    for (int i = ty; i < SIDE; i += 8)
+#pragma unroll
+        for (int c = 0; c < 2; c += V) {
+            int n = n0 + i, at_k = V * tx + 32 * c, k = k0 + at_k;
+            floats x = {};
+            if (n < rows && k < columns)
+                x = *(const floats *)(w + (size_t)permuted_row(kind, n, N, head_dim) * columns + k);
+            piece out;
+            for (int v = 0; v < V; v++) tile[i][at_k + v] = x.v[v], out.v[v] = from_float<T>(x.v[v]);
+            if (n < N && k < K) *(piece *)(to + at.to + (size_t)n * K + k) = out;
         }
-    }
     __syncthreads();
-    for (int i = ty; i < 32; i += 8) {
-        int n = n0 + tx, k = k0 + i;
-        if (n < N && k < K) to[at.to_transposed + (size_t)k * N + n] = from_float<T>(tile[tx][i]);
-    }
+#pragma unroll
+    for (int i = ty; i < SIDE; i += 8)
+#pragma unroll
+        for (int c = 0; c < 2; c += V) {
+            int at_n = V * tx + 32 * c, n = n0 + at_n, k = k0 + i;
+            piece out;
+            for (int v = 0; v < V; v++) out.v[v] = from_float<T>(tile[at_n + v][i]);
+            if (n < N && k < K) *(piece *)(to + at.to_transposed + (size_t)k * N + n) = out;
+        }
 }
 
 __global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
@@ -3827,33 +4582,53 @@ __global__ void rope_table_kernel(float2 *rope, int S, int half, float theta)
     rope[i] = make_float2((float)cos(angle), (float)sin(angle));
 }
 
-/* grads [rows,columns] += sum of the splits [N,K] in their order, rows permuted back, without what fills up */
-__global__ void reduce_parts_kernel(float *grads, const float *parts, int splits, int rows, int columns, int N, int K, int kind,
-                                    int head_dim)
+/* grads [rows,columns] += sum of the splits [N,K] in their order, rows permuted back, without what fills up; W elements at
+ * once */
+template <int W>
+__global__ void __launch_bounds__(128) reduce_parts_kernel(float *grads, const float *parts, int splits, int rows, int columns,
+                                                           int N, int K, int kind, int head_dim)
 {
     chain();
-    size_t n = (size_t)N * K;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
-        if (row >= rows || column >= columns) continue;
-        float sum = 0;
-        for (int s = 0; s < splits; s++) sum += parts[s * n + i];
-        grads[(size_t)permuted_row(kind, row, N, head_dim) * columns + column] += sum;
+    size_t n = (size_t)N * K, i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * W;
+    int row = (int)(i / (size_t)K), column = (int)(i % (size_t)K);
+    if (row >= rows || column >= columns) return;
+    constexpr int AHEAD = W == 4 ? 4 : 16; /* parts on their way at once */
+    float sum[W] = {}, *to = grads + (size_t)permuted_row(kind, row, N, head_dim) * columns + column;
+    for (int s0 = 0; s0 < splits; s0 += AHEAD) {
+        float x[AHEAD][W] = {};
+#pragma unroll
+        for (int s = 0; s < AHEAD; s++)
+            if (s0 + s < splits) load<W>(x[s], parts + (size_t)(s0 + s) * n + i);
+#pragma unroll
+        for (int s = 0; s < AHEAD; s++)
+            for (int j = 0; j < W; j++) sum[j] += x[s][j];
     }
+    if (W == 4 && columns % 4 == 0) {
+        float x[W];
+        load<W>(x, to);
+        for (int j = 0; j < W; j++) x[j] += sum[j];
+        store<W>(to, x);
+    } else
+        for (int j = 0; j < W && column + j < columns; j++) to[j] += sum[j];
 }
 
-/* e [B,S,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D), from the master weights: rounded once */
-template <class T>
+/* e [M,D] = f (puzzle row, then tokens) (+ positions when learned), times sqrt(D), from the master weights: rounded once */
+template <class T, int W>
 __global__ void embed_kernel(T *e, const int32_t *inputs, const int32_t *ids, const float *tokens, const float *puzzle,
-                             const float *positions, int S, int P, int D, int puzzle_ndim, float factor, size_t n)
+                             const float *positions, int M, int S, int P, int D, int puzzle_ndim, float factor)
 {
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        int d = (int)(i % (size_t)D), s = (int)(i / (size_t)D % (size_t)S), b = (int)(i / (size_t)D / (size_t)S);
-        float x = 0;
-        if (s >= P) x = tokens[(size_t)inputs[(size_t)b * (S - P) + s - P] * D + d];
-        else if (s * D + d < puzzle_ndim) x = puzzle[(size_t)ids[b] * puzzle_ndim + s * D + d];
-        if (positions) x += positions[(size_t)s * D + d];
-        e[i] = from_float<T>(x * factor);
+    int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32, b = row / S, s = row % S;
+    if (row >= M) return;
+    const float *from = s >= P ? tokens + (size_t)inputs[(size_t)b * (S - P) + s - P] * D
+                               : puzzle + (size_t)ids[b] * puzzle_ndim + (size_t)s * D;
+    for (int d = lane * W; d < D; d += 32 * W) {
+        float v[8], u[8];
+        if (s >= P) load<W>(v, from + d);
+        else
+            for (int j = 0; j < W; j++) v[j] = s * D + d + j < puzzle_ndim ? from[d + j] : 0.0f;
+        if (positions) load<W>(u, positions + (size_t)s * D + d);
+        for (int j = 0; j < W; j++) v[j] = (positions ? v[j] + u[j] : v[j]) * factor;
+        store<W>(e + (size_t)row * D + d, v);
     }
 }
 
@@ -3874,63 +4649,89 @@ template <class T> __global__ void position_gradient_kernel(float *grad, const T
     grad[i] += factor * sum;
 }
 
-/* Rows of z that meet a table of V rows: with weights (a head's gradient) or by token (an embedding's). Row i of `rows` is
- * row (i / T) S + P + i % T of z. A thread has a column, a block a share of the rows; parts [splits,V,D]. */
-enum { TABLE_COLUMNS = 64, TABLE_VALUES = 16, TABLE_ROWS = 16 };
-template <class T>
-__global__ void weighted_rows_kernel(float *parts, const T *z, const float *weights, int rows, int T_, int S, int P, int D,
-                                     int V)
+/* Rows of z that meet a table of V rows: with weights [rows,V] (a head's gradient), or by token (an embedding's). Row i of
+ * `rows` is row (i / T) S + P + i % T of z. A thread has W columns and some of the table's rows, groups of threads take eight
+ * rows of z in turns and add up in the end, and a block has a share of the rows; parts [splits,V,D]. */
+enum {
+    TABLE_THREADS = 256, TABLE_ACROSS = 64, TABLE_VALUES = 12, TABLE_ROWS = 32,
+    TOKEN_VALUES = 64, TOKEN_COLUMNS = 64, TOKEN_ROWS = 16 /* of a large table */
+};
+template <class T, int W>
+__global__ void __launch_bounds__(TABLE_THREADS)
+    table_rows_kernel(float *parts, const T *z, const float *weights, const int32_t *tokens, int rows, int T_, int S, int P,
+                      int D, int V, float factor)
 {
-    __shared__ float w[TABLE_ROWS][TABLE_VALUES];
-    int split = (int)blockIdx.z, splits = (int)gridDim.z, d = (int)blockIdx.y * TABLE_COLUMNS + (int)threadIdx.x,
+    constexpr int GROUPS = TABLE_THREADS / TABLE_ACROSS, EACH = TABLE_ROWS / GROUPS, STEP = 4;
+    __shared__ alignas(16) float w[TABLE_ROWS][TABLE_VALUES];
+    __shared__ float sums[TABLE_THREADS * W];
+    __shared__ int from[TABLE_ROWS];
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, group = (int)threadIdx.x / TABLE_ACROSS,
+        lane = (int)threadIdx.x % TABLE_ACROSS, d = ((int)blockIdx.y * TABLE_ACROSS + lane) * W,
         v0 = (int)blockIdx.x * TABLE_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
-    float acc[TABLE_VALUES] = {};
+    float acc[TABLE_VALUES][W] = {};
     for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
         __syncthreads();
-        for (int i = (int)threadIdx.x; i < TABLE_ROWS * TABLE_VALUES; i += TABLE_COLUMNS) {
+        for (int i = (int)threadIdx.x; i < TABLE_ROWS * TABLE_VALUES; i += TABLE_THREADS) {
             int r = r0 + i / TABLE_VALUES, v = v0 + i % TABLE_VALUES;
-            w[i / TABLE_VALUES][i % TABLE_VALUES] = r < end && v < V ? weights[(size_t)r * V + v] : 0.0f;
+            w[i / TABLE_VALUES][i % TABLE_VALUES] = r >= end || v >= V ? 0.0f
+                                                    : tokens           ? (tokens[r] == v ? 1.0f : 0.0f)
+                                                                       : weights[(size_t)r * V + v];
+        }
+        if ((int)threadIdx.x < TABLE_ROWS) {
+            int r = min(r0 + (int)threadIdx.x, end - 1);
+            from[threadIdx.x] = r / T_ * S + P + r % T_;
         }
         __syncthreads();
-        float x[TABLE_ROWS];
+        if (d >= D) continue;
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++) {
-            int r = r0 + i;
-            x[i] = r < end && d < D ? to_float(z[((size_t)(r / T_) * S + P + r % T_) * D + d]) : 0.0f;
+        for (int i0 = group * EACH; i0 < (group + 1) * EACH; i0 += STEP) {
+            float x[STEP][W];
+#pragma unroll
+            for (int i = 0; i < STEP; i++) load<W>(x[i], z + (size_t)from[i0 + i] * D + d);
+#pragma unroll
+            for (int i = 0; i < STEP; i++)
+#pragma unroll
+                for (int v = 0; v < TABLE_VALUES; v++)
+#pragma unroll
+                    for (int j = 0; j < W; j++) acc[v][j] = fmaf(w[i0 + i][v], x[i][j], acc[v][j]);
         }
-#pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++)
-#pragma unroll
-            for (int v = 0; v < TABLE_VALUES; v++) acc[v] = fmaf(w[i][v], x[i], acc[v]);
     }
-    if (d < D)
 #pragma unroll
-        for (int v = 0; v < TABLE_VALUES; v++)
-            if (v0 + v < V) parts[((size_t)split * V + v0 + v) * D + d] = acc[v];
+    for (int v = 0; v < TABLE_VALUES; v++) {
+        __syncthreads();
+        for (int j = 0; j < W; j++) sums[(group * W + j) * TABLE_ACROSS + lane] = acc[v][j];
+        __syncthreads();
+        for (int i = (int)threadIdx.x; i < TABLE_ACROSS * W && v0 + v < V; i += TABLE_THREADS) {
+            int column = ((int)blockIdx.y * TABLE_ACROSS + i % TABLE_ACROSS) * W + i / TABLE_ACROSS;
+            float sum = 0;
+            for (int g = 0; g < GROUPS; g++) sum += sums[g * W * TABLE_ACROSS + i];
+            if (column < D) parts[((size_t)split * V + v0 + v) * D + column] = factor * sum;
+        }
+    }
 }
 
-enum { TOKEN_VALUES = 64 };
+/* The same by token for a large table: sums in shared memory. */
 template <class T>
 __global__ void token_rows_kernel(float *parts, const T *de, const int32_t *tokens, int rows, int T_, int S, int P, int D,
                                   int V, float factor)
 {
-    __shared__ float acc[TOKEN_VALUES][TABLE_COLUMNS];
-    int split = (int)blockIdx.z, splits = (int)gridDim.z, tx = (int)threadIdx.x, d = (int)blockIdx.y * TABLE_COLUMNS + tx,
+    __shared__ float acc[TOKEN_VALUES][TOKEN_COLUMNS];
+    int split = (int)blockIdx.z, splits = (int)gridDim.z, tx = (int)threadIdx.x, d = (int)blockIdx.y * TOKEN_COLUMNS + tx,
         v0 = (int)blockIdx.x * TOKEN_VALUES;
     int begin = (int)((long long)rows * split / splits), end = (int)((long long)rows * (split + 1) / splits);
     for (int v = 0; v < TOKEN_VALUES; v++) acc[v][tx] = 0; /* a thread meets its own column only */
-    for (int r0 = begin; r0 < end; r0 += TABLE_ROWS) {
-        float x[TABLE_ROWS];
-        int token[TABLE_ROWS];
+    for (int r0 = begin; r0 < end; r0 += TOKEN_ROWS) {
+        float x[TOKEN_ROWS];
+        int token[TOKEN_ROWS];
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++) {
+        for (int i = 0; i < TOKEN_ROWS; i++) {
             int r = r0 + i;
             token[i] = r < end ? tokens[r] - v0 : -1;
             x[i] = r < end && d < D ? to_float(de[((size_t)(r / T_) * S + P + r % T_) * D + d]) : 0.0f;
         }
 #pragma unroll
-        for (int i = 0; i < TABLE_ROWS; i++)
+        for (int i = 0; i < TOKEN_ROWS; i++)
             if (token[i] >= 0 && token[i] < TOKEN_VALUES) acc[token[i]][tx] += x[i];
     }
     if (d < D)
@@ -4052,36 +4853,44 @@ __global__ void q_head_kernel(float *q, const T *z, const float *weight, const f
     }
 }
 
-/* dz [B,S,D] = dlogits W from P on, plus dq Wq at position 0: a warp has four rows */
+/* dz [B,S,D] = dlogits W from P on, plus dq Wq at position 0. A thread has W columns of eight rows, a block 32 rows. */
+enum { BACK_THREADS = 256, BACK_ACROSS = 64, BACK_ROWS = 32, BACK_VALUES = 16 };
 template <class T, int W>
-__global__ void heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight,
-                                      const float *q_weight, int M, int S, int P, int D, int V)
+__global__ void __launch_bounds__(BACK_THREADS)
+    heads_backward_kernel(T *dz, const float *dlogits, const float *dq, const float *lm_weight, const float *q_weight, int M,
+                          int S, int P, int D, int V)
 {
-    int r0 = ROW_KERNEL_INDEX() * HEAD_ROWS, lane = (int)threadIdx.x % 32;
-    if (r0 >= M) return;
-    for (int d = lane * W; d < D; d += 32 * W) {
-        float acc[HEAD_ROWS][W] = {}, w[8];
-        for (int v = 0; v < V; v++) {
-            load<W>(w, lm_weight + (size_t)v * D + d);
+    constexpr int EACH = BACK_ROWS * BACK_ACROSS / BACK_THREADS;
+    __shared__ alignas(16) float g[BACK_VALUES][BACK_ROWS];
+    int r0 = (int)blockIdx.x * BACK_ROWS, mine = (int)threadIdx.x / BACK_ACROSS * EACH,
+        d = ((int)blockIdx.y * BACK_ACROSS + (int)threadIdx.x % BACK_ACROSS) * W;
+    float acc[EACH][W] = {}, w[8];
+    for (int v0 = 0; v0 < V; v0 += BACK_VALUES) {
+        __syncthreads();
+        for (int i = (int)threadIdx.x; i < BACK_ROWS * BACK_VALUES; i += BACK_THREADS) {
+            int r = r0 + i / BACK_VALUES, v = v0 + i % BACK_VALUES, s = r % S;
+            g[i % BACK_VALUES][i / BACK_VALUES] =
+                r < M && s >= P && v < V ? dlogits[((size_t)(r / S) * (S - P) + s - P) * V + v] : 0.0f;
+        }
+        __syncthreads();
+        for (int v = 0; v < BACK_VALUES && v0 + v < V && d < D; v++) {
+            load<W>(w, lm_weight + (size_t)(v0 + v) * D + d);
 #pragma unroll
-            for (int i = 0; i < HEAD_ROWS; i++) {
-                int r = min(r0 + i, M - 1), s = r % S;
-                float g = s >= P ? dlogits[((size_t)(r / S) * (S - P) + s - P) * V + v] : 0.0f;
+            for (int i = 0; i < EACH; i++)
 #pragma unroll
-                for (int j = 0; j < W; j++) acc[i][j] = fmaf(g, w[j], acc[i][j]);
+                for (int j = 0; j < W; j++) acc[i][j] = fmaf(g[v][mine + i], w[j], acc[i][j]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < EACH; i++) {
+        int r = r0 + mine + i;
+        if (r >= M || d >= D) break;
+        if (r % S == 0)
+            for (int k = 0; k < 2; k++) {
+                load<W>(w, q_weight + k * D + d);
+                for (int j = 0; j < W; j++) acc[i][j] = fmaf(dq[r / S * 2 + k], w[j], acc[i][j]);
             }
-        }
-#pragma unroll
-        for (int i = 0; i < HEAD_ROWS; i++) {
-            int r = r0 + i;
-            if (r >= M) break;
-            if (r % S == 0)
-                for (int k = 0; k < 2; k++) {
-                    load<W>(w, q_weight + k * D + d);
-                    for (int j = 0; j < W; j++) acc[i][j] = fmaf(dq[r / S * 2 + k], w[j], acc[i][j]);
-                }
-            store<W>(dz + (size_t)r * D + d, acc[i]);
-        }
+        store<W>(dz + (size_t)r * D + d, acc[i]);
     }
 }
 
@@ -4184,18 +4993,17 @@ __global__ void adam_kernel(float *p, float *m, float *v, float *g, size_t n, co
     for (size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += (size_t)gridDim.x * blockDim.x * 4) {
         float4 G = *(const float4 *)(g + i), P = *(const float4 *)(p + i), M = *(const float4 *)(m + i),
                V = *(const float4 *)(v + i);
-        *(float4 *)(g + i) = make_float4(0, 0, 0, 0);
-        if (skip) continue;
         float *gs = &G.x, *ps = &P.x, *ms = &M.x, *vs = &V.x;
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
+        for (int j = 0; j < 4 && !skip; j++) {
             if (OPTIMIZER == HRM_ADAM_ATAN2)
                 hrm__adam_atan2_element(&ps[j], &ms[j], &vs[j], gs[j] * factor, decay, by, s->beta1, s->beta2, s->bias2);
             else
                 hrm__adamw_element(&ps[j], &ms[j], &vs[j], gs[j] * factor, decay, by, s->beta1, s->beta2, s->bias2,
                                    s->adam_eps);
         }
-        *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V;
+        /* a store to what is still on its way here would wait in L2: twice the time */
+        *(float4 *)(p + i) = P, *(float4 *)(m + i) = M, *(float4 *)(v + i) = V, *(float4 *)(g + i) = make_float4(0, 0, 0, 0);
     }
 }
 
@@ -4529,7 +5337,7 @@ static hrm_status open_device(hrm_device *dev)
     const char *no_few = getenv("HRM_CUDA_NO_FEW");
     int cooperative = 0;
     CUDA_TRY(cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, dev->index), "asking for the GPU's properties");
-    dev->few = cooperative && !(no_few && no_few[0] == '1');
+    dev->few = cooperative && dev->shared_most >= FEW_SHARED && !(no_few && no_few[0] == '1');
 #ifdef HRM_USE_CUBLAS
     if (cublasLtCreate(&dev->lt) != CUBLAS_STATUS_SUCCESS)
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: cuBLASLt does not start");
@@ -4813,6 +5621,7 @@ struct work_plan {
     char    *o, *big, *h;         /* attention, a mixer's stream, and ds; qkv, swiglu or its product; swiglu */
     char    *f, *turned;          /* a branch before, or its gradient after dropout; the gradient of a mixer's stream */
     float   *squares[2], *inner;  /* [M,slots] */
+    float   *state_squares[HRM_MAX_STATES]; /* of a state that is not normalised yet, within a list of passes */
     float   *parts, *delta;       /* splits of weight gradients; [B,heads,S] */
     double  *sums, *norm_parts;   /* [B,HRM_METRIC_SUMS], [NORM_PARTS], with Muon for each block */
     int32_t *rows;                /* [B] */
@@ -4829,8 +5638,10 @@ struct work_plan {
 /* The most rows that few_passes() takes, 0 where it does not take the sizes. */
 static int few_rows(const hrm_dims *d, size_t element)
 {
-    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && !d->mixer && !d->mlp_norm &&
-                 (d->head_dim == 32 || d->head_dim == 64) && d->D <= FEW_D && d->I <= FEW_I && d->I % 32 == 0;
+    bool block = d->mixer ? d->S <= FEW_MIX_S && d->I_t <= FEW_MIX_I && d->I_t % 8 == 0
+                          : !d->mlp_norm && (d->head_dim == 32 || d->head_dim == 64);
+    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && block && d->D <= FEW_D && d->D % 8 == 0 &&
+                 d->I <= FEW_I && d->I % 32 == 0;
     return takes ? min_int(d->B, FEW_POSITIONS / d->S) : 0;
 }
 
@@ -4855,6 +5666,7 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
     p.big = take(most_of(train ? 2 * products : products, d->mixer ? stream : 3 * M * D) * element);
     for (int i = 0; i < 2; i++)
         p.squares[i] = (float *)take(most_of(M * ((D + 31) / 32), B * D * ((mix + 31) / 32)) * sizeof(float));
+    for (int i = 0; i < d->states; i++) p.state_squares[i] = (float *)take(M * ((D + 31) / 32) * sizeof(float));
     if (d->mlp_norm) p.inner = (float *)take(products / 16 * sizeof(float));
     p.sums = (double *)take(B * HRM_METRIC_SUMS * sizeof(double));
     p.rows = (int32_t *)take(B * sizeof(int32_t));
@@ -4894,9 +5706,12 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
             p.few.s[i] = (bf16 *)take(most * D * element + spare);
             p.few.squares[i] = (float *)take((most + 64) * FEW_SLOTS * sizeof(float));
         }
-        p.few.qk = (bf16 *)take(2 * most * D * element + spare);
-        p.few.vt = (bf16 *)take(rows * keys * D * element);
-        p.few.o = (bf16 *)take(most * D * element + spare);
+        if (d->mixer) p.few.inner = (float *)take((most + 64) * FEW_INNER * sizeof(float));
+        else {
+            p.few.qk = (bf16 *)take(2 * most * D * element + spare);
+            p.few.vt = (bf16 *)take(rows * keys * D * element);
+            p.few.o = (bf16 *)take(most * D * element + spare);
+        }
         p.few.h = (bf16 *)take(most * (size_t)d->I * element + spare);
         p.few.arrived = (unsigned *)take(sizeof(unsigned));
     }
@@ -4958,6 +5773,11 @@ static bool on_wgmma(const hrm_device *dev, int M, int N, int splits)
 {
     return dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N) * splits >= dev->sms / 2;
 }
+/* a Maze alone: even a quarter of the GPU is faster so than all of it in small tiles that ask for everything four times */
+template <int KIND> static bool on_halves(const hrm_device *dev, int M, int N)
+{
+    return ends_residual(KIND) && dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N / 2) >= dev->sms / 5;
+}
 template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
 {
     constexpr int cluster = wg_cluster(TRANS);
@@ -4980,6 +5800,22 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     TRY(allow_shared(dev, gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
     LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS,
               WG_SHARED, maps, x.K, x.splits, whole, e);
+    return HRM_OK;
+}
+
+/* in strips: two tiles for each multiprocessor at least, so that its two groups have something to take turns with */
+static bool on_strips(const hrm_device *dev, const product &x, const ending<bf16> &e)
+{
+    return x.K == ST_PIECES * 64 && e.N % ST_N == 0 && x.splits == 1 && ceil_div(e.M, 128) * (e.N / ST_N) >= 2 * dev->sms;
+}
+template <int KIND> static hrm_status gemm_in_strips(hrm_device *dev, const product &x, ending<bf16> &e)
+{
+    CUtensorMap a, b;
+    e.slots_out = e.N / ST_N;
+    if (!tensor_map(dev, &a, x.A, x.K, e.M, 64, 128) || !tensor_map(dev, &b, x.B, x.K, e.N, 64, ST_N))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
+    TRY(allow_shared(dev, strips_wgmma<KIND>, ST_SHARED, "strips_wgmma"));
+    CHAIN(dev, strips_wgmma<KIND>, dev->sms, WG_THREADS, ST_SHARED, a, b, e);
     return HRM_OK;
 }
 
@@ -5065,7 +5901,9 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
     if constexpr (has_wgmma<T>)
-        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits)) {
+        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
+            if constexpr (ends_swiglu(KIND))
+                if (on_strips(dev, x, e)) return gemm_in_strips<KIND>(dev, x, e);
             e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
             return gemm_on_wgmma<KIND, TRANS>(dev, x, e);
         }
@@ -5120,15 +5958,25 @@ static hrm_status product_in_parts(hrm_device *dev, const work_plan *p, const vo
     return gemm_of<END_PART, TRANS>(dev, q, e);
 }
 
+static hrm_status reduce_parts(hrm_device *dev, float *grads, const float *parts, int splits, int rows, int columns, int N,
+                               int K, int kind, int head_dim)
+{
+    size_t n = (size_t)N * (size_t)K;
+    if (K % 4 == 0 && n >= (size_t)dev->sms * 2048)
+        CHAIN(dev, reduce_parts_kernel<4>, (unsigned)((n / 4 + 127) / 128), 128, 0, grads, parts, splits, rows, columns, N, K,
+              kind, head_dim);
+    else
+        CHAIN(dev, reduce_parts_kernel<1>, (unsigned)((n + 127) / 128), 128, 0, grads, parts, splits, rows, columns, N, K, kind,
+              head_dim);
+    return HRM_OK;
+}
 /* grads [rows,columns] of a tensor += the splits [N,K], rows and columns filled up, in their order */
 static hrm_status add_parts(hrm_device *dev, const work_plan *p, float *grads, const float *parts, int splits, int tensor)
 {
     int N, K;
     tensor_shape(p->d, tensor, &N, &K);
-    CHAIN(dev, reduce_parts_kernel, min_int(ceil_div(N * K, 256), 8 * dev->sms), 256, 0, grads, parts, splits,
-          (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N, K, tensor_permutation(p->d, tensor),
-          p->d->head_dim);
-    return HRM_OK;
+    return reduce_parts(dev, grads, parts, splits, (int)hrm__block_rows(p->d, tensor), (int)hrm__block_columns(p->d, tensor), N,
+                        K, tensor_permutation(p->d, tensor), p->d->head_dim);
 }
 /* grads [rows,columns] += dy [M,N]^T x [M,K], in splits over M that fill the GPU, added in their order; N and K are rows and
  * columns, filled up */
@@ -5222,20 +6070,21 @@ static bool sums_map(hrm_device *dev, CUtensorMap *map, const float *p, int unit
                        CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
-static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B)
+/* groups: of 64 rows, for each block */
+static bool attention_on_wgmma(const hrm_device *dev, const attention_args<bf16> &x, int B, int groups)
 {
-    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * AF_GROUPS) >= dev->sms / 2;
+    return dev->wgmma && x.head_dim == 64 && x.S > 128 && B * x.heads * ceil_div(x.S, 64 * groups) >= dev->sms / 2;
 }
 
-static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
+template <int GROUPS> static hrm_status attention_forward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     CUtensorMap rows, keys;
-    int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * AF_GROUPS);
+    int D = x.heads * 64, items = B * x.heads * ceil_div(x.S, 64 * GROUPS);
     if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
-    TRY(allow_shared(attention_forward_wgmma, AF_SHARED, "attention_forward_wgmma"));
-    CHAIN(dev, attention_forward_wgmma, (unsigned)min_int(items, dev->sms), 128 * (AF_GROUPS + 1), AF_SHARED, rows, keys, x,
-          items);
+    TRY(allow_shared(attention_forward_wgmma<GROUPS>, AF_SHARED, "attention_forward_wgmma"));
+    CHAIN(dev, attention_forward_wgmma<GROUPS>, (unsigned)min_int(items, dev->sms), 128 * (GROUPS + 1), AF_SHARED, rows, keys,
+          x, items);
     return HRM_OK;
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -5296,7 +6145,8 @@ template <class T> static hrm_status attention_forward(hrm_device *dev, attentio
                    : x.S <= 96  ? attention_forward_on_short<96>(dev, x, B)
                    : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
                                 : attention_forward_on_short<128>(dev, x, B);
-        if (attention_on_wgmma(dev, x, B)) return attention_forward_on_wgmma(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, AF_GROUPS)) return attention_forward_on_wgmma<AF_GROUPS>(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, 1)) return attention_forward_on_wgmma<1>(dev, x, B);
     }
     if (!attention_on_mma(x)) return attention_forward_on_simt(dev, x, B);
     if (x.head_dim <= 16) return attention_forward_of<16>(dev, x, B);
@@ -5314,7 +6164,7 @@ template <class T> static hrm_status attention_backward(hrm_device *dev, attenti
     if (!attention_on_mma(x)) return attention_backward_on_simt(dev, x, B);
     TRY(attention_delta_of(dev, x, B * x.S));
     if constexpr (has_wgmma<T>)
-        if (attention_on_wgmma(dev, x, B)) return attention_backward_on_wgmma(dev, x, B);
+        if (attention_on_wgmma(dev, x, B, AF_GROUPS)) return attention_backward_on_wgmma(dev, x, B);
     if (x.head_dim <= 16) return attention_backward_of<16>(dev, x, B);
     if (x.head_dim <= 32) return attention_backward_of<32>(dev, x, B);
     return x.head_dim <= 64 ? attention_backward_of<64>(dev, x, B) : attention_backward_of<128>(dev, x, B);
@@ -5377,11 +6227,11 @@ static hrm_status normalise(hrm_device *dev, T *y, T *y2, float *r, const T *s, 
     CHAIN_ROWS(dev, normalise_kernel, D, M, y, y2, r, s, M, D, count, eps);
     return HRM_OK;
 }
-template <class T> static hrm_status add(hrm_device *dev, T *out, const T *x, const T *a, const T *b, int M, int D)
+template <class T>
+static hrm_status sum(hrm_device *dev, T *out, const stream<T> &x, const stream<T> &a, const stream<T> &b, int M,
+                      const hrm_dims *d, int to = 1, int from = 1)
 {
-    size_t n = (size_t)M * (size_t)D;
-    if (D % 8 == 0) CHAIN(dev, (add_kernel<T, 8>), flat_blocks(dev, n, 8 * 256), 256, 0, out, x, a, b, n);
-    else CHAIN(dev, (add_kernel<T, 1>), flat_blocks(dev, n, 256), 256, 0, out, x, a, b, n);
+    CHAIN_ROWS(dev, sum_kernel, d->D, M, out, x, a, b, M, d->D, to, from, 1.0f / (float)d->D, d->eps);
     return HRM_OK;
 }
 
@@ -5460,9 +6310,6 @@ template <class T> static ending<T> ending_for(const hrm_dims *d, int count)
     e.S = d->S, e.head_dim = d->head_dim, e.inv_D = 1.0f / (float)count, e.eps = d->eps;
     return e;
 }
-
-/* rows that are normalised, or whose norms' factors the squares tell */
-template <class T> struct stream { T *at; const float *squares; int slots; };
 
 /* from [B,rows,ld_from] -> to [B,columns,ld_to] */
 template <class T>
@@ -5597,7 +6444,50 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
     return add_parts(c.dev, &c.p, grads + at[HRM_MIX_DOWN], down_parts, shares, HRM_MIX_DOWN);
 }
 
-/* s -> s, in place unless something is kept; then the output goes to y2 as well. now, out2: see join */
+/* ---- attention with its product in one kernel, where nothing is kept and rows fit well ---- */
+static bool attends_at_once(const block_call &c)
+{
+    const hrm_dims *d = &c.w->d;
+    return c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && d->head_dim == 64 && !d->causal && d->S >= AW_MIN_S &&
+           d->S <= AW_MAX_S && ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2;
+}
+/* o = attention(s Wqkv^T) */
+static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
+{
+    const hrm_dims *d = &c.w->d;
+    CUtensorMap s_map, weights;
+    attention_whole_args a;
+    memset(&a, 0, sizeof a);
+    a.x = attention_for<bf16>(c.w, &c.pre);
+    a.x.o = o, a.squares = s.squares, a.slots = s.slots, a.M = c.w->rows * d->S;
+    a.items = ceil_div(c.w->rows, AW_ROWS) * d->heads, a.inv_D = 1.0f / (float)d->D, a.eps = d->eps;
+    if (!tensor_map(c.dev, &s_map, s.at, d->D, a.M, 64, 128) ||
+        !tensor_map(c.dev, &weights, weight_of<bf16>(c, HRM_QKV_PROJ, 0), d->D, 3 * d->D, 64, 64))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", a.M, d->D);
+    TRY(allow_shared(attention_whole_wgmma, AW_SHARED, "attention_whole_wgmma"));
+    CHAIN(c.dev, attention_whole_wgmma, min_int(a.items, c.dev->sms), WG_THREADS, AW_SHARED, s_map, weights, a);
+    return HRM_OK;
+}
+
+/* s -> s at y1, mixed and normalised */
+template <class T> static hrm_status mix(const block_call &c, const saved_layer *keep, stream<T> *s, T *y1)
+{
+    const hrm_dims *d = &c.w->d;
+    if (mixes_at_once(c)) {
+        stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
+        TRY(mix_forward(c, keep, from, (bf16 *)y1));
+    } else {
+        half_block half = mix_half(c.w);
+        stream<T> t = {(T *)c.p.o, NULL, 0};
+        TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, half.N));
+        TRY(half_forward<T>(c, half, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
+        TRY(turn<T>(c, y1, t, d->D, d->S, half.N, d->D));
+    }
+    s->at = y1, s->squares = NULL;
+    return HRM_OK;
+}
+
+/* s -> s at y2; between, in place unless something is kept. now, out2: see join */
 template <class T>
 static hrm_status block_forward(const block_call &c, const saved_layer *keep, stream<T> *s, T *y2, T *out2, bool now)
 {
@@ -5605,58 +6495,105 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
     T *y1 = keep ? (T *)keep->y1 : s->at;
     half_block mlp = mlp_half(c.w);
     if (d->mixer) {
-        if (mixes_at_once(c)) {
-            stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
-            TRY(mix_forward(c, keep, from, (bf16 *)y1));
-        } else {
-            half_block mix = mix_half(c.w);
-            stream<T> t = {(T *)c.p.o, NULL, 0};
-            TRY(turn<T>(c, t.at, *s, d->S, d->D, d->D, mix.N));
-            TRY(half_forward<T>(c, mix, &t, t.at, NULL, keep ? keep->r1 : NULL, NULL, true));
-            TRY(turn<T>(c, y1, t, d->D, d->S, mix.N, d->D));
-        }
-        s->at = y1, s->squares = NULL;
+        TRY(mix<T>(c, keep, s, y1));
     } else {
         half_block attention = mlp;
         T *qkv = (T *)(keep ? keep->qkv : c.p.big), *o = (T *)(keep ? keep->o : c.p.o);
         attention.branch = 0;
-        ending<T> e = ending_for<T>(d, d->D);
-        e.out = qkv, e.squares = s->squares, e.slots = s->slots;
-        e.rope = rope_table(c.w, &c.pre), e.rope_columns = 2 * d->D;
-        TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
-        attention_args<T> x = attention_for<T>(c.w, &c.pre);
-        x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
-        TRY(attention_forward_all(c.dev, x, c.w->rows));
+        if (!keep && attends_at_once(c)) {
+            stream<bf16> from = {(bf16 *)s->at, s->squares, s->slots};
+            TRY(attend(c, from, (bf16 *)o));
+        } else {
+            ending<T> e = ending_for<T>(d, d->D);
+            e.out = qkv, e.squares = s->squares, e.slots = s->slots;
+            e.rope = rope_table(c.w, &c.pre), e.rope_columns = 2 * d->D;
+            TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
+            attention_args<T> x = attention_for<T>(c.w, &c.pre);
+            x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
+            TRY(attention_forward_all(c.dev, x, c.w->rows));
+        }
         stream<T> a = {o, NULL, 0};
         TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
     }
     float *inner = keep && norm_goes_ahead(d, sizeof(T)) ? keep->inner2 : NULL;
-    return half_forward<T>(c, mlp, s, keep ? y2 : s->at, out2, keep ? keep->r2 : NULL, inner, now);
+    return half_forward<T>(c, mlp, s, y2, out2, keep ? keep->r2 : NULL, inner, now);
 }
 
-/* One pass, in place on its state; with a slot what the backward pass needs is kept. */
-template <class T> static hrm_status run_pass(hrm_device *dev, hrm_work *w, void *const *states, const hrm_pass *pass)
+/* A block without gradient or dropout of whose output z only position 0 is read: all rows up to keys and values, or up to what
+ * mixing gives, one row a puzzle from there on. */
+template <class T> static hrm_status block_at_first(const block_call &c, stream<T> s, T *z)
+{
+    const hrm_dims *d = &c.w->d;
+    int B = c.w->rows, M = B * d->S, D = d->D;
+    T *o = (T *)c.p.o, *kv = (T *)c.p.big, *q = kv + (size_t)M * 2 * (size_t)D;
+    stream<T> none = {}, row = {o + (size_t)B * (size_t)D, NULL, 0};
+    half_block h = mlp_half(c.w);
+    h.M = B;
+    if (d->mixer) TRY(mix<T>(c, NULL, &s, s.at));
+    TRY(sum<T>(c.dev, row.at, s, none, none, B, d, 1, d->S));
+    if (!d->mixer) {
+        half_block attention = h;
+        const T *W = weight_of<T>(c, HRM_QKV_PROJ, 0);
+        attention.branch = 0;
+        ending<T> e = ending_for<T>(d, D);
+        e.out = q; /* RoPE turns nothing at position 0 */
+        TRY((gemm<END_STORE, T>(c.dev, row.at, W, B, D, D, e)));
+        e.out = kv, e.squares = s.squares, e.slots = s.slots;
+        e.rope = rope_table(c.w, &c.pre), e.rope_columns = D;
+        TRY((gemm<END_STORE, T>(c.dev, s.at, W + (size_t)D * (size_t)D, M, 2 * D, D, e)));
+        attention_args<T> x = attention_for<T>(c.w, &c.pre);
+        int keys = d->causal ? 1 : d->S, shared_bytes = (keys + (1 + FIRST_THREADS / 32) * d->head_dim) * (int)sizeof(float);
+        if (d->head_dim % 8 == 0)
+            CHAIN(c.dev, (attention_first<T, 8>), (unsigned)(B * d->heads), FIRST_THREADS, shared_bytes, o, q, kv, d->S, keys,
+                  d->heads, d->head_dim, x.scale_log2);
+        else
+            CHAIN(c.dev, (attention_first<T, 1>), (unsigned)(B * d->heads), FIRST_THREADS, shared_bytes, o, q, kv, d->S, keys,
+                  d->heads, d->head_dim, x.scale_log2);
+        stream<T> a = {o, NULL, 0};
+        TRY(join<T>(c, attention, &row, row.at, NULL, NULL, false, a, D, HRM_O_PROJ));
+    }
+    TRY(half_forward<T>(c, h, &row, row.at, NULL, NULL, NULL, false));
+    return sum<T>(c.dev, z, row, none, none, B, d, d->S, 1);
+}
+/* In float32, where every bit is to stay, and for rows that do not fit, the whole is computed. */
+template <class T> static bool takes_first(const hrm_dims *d) { return sizeof(T) < sizeof(float) && d->S > 1 && d->S <= 8192; }
+
+/* One pass on its state, whose new value goes to z; with a slot what the backward pass needs is kept. Between passes a state
+ * need be neither at its place nor normalised. first: only its position 0 is read then. */
+template <class T>
+static hrm_status run_pass(hrm_device *dev, hrm_work *w, stream<T> *states, T *z, const hrm_pass *pass, bool drops, bool first)
 {
     const hrm_dims *d = &w->d;
-    bool save = pass->slot >= 0, drops = d->dropout && states[0] == w->z[0]; /* not in the target's forward pass */
-    bool now = save || drops;
+    bool save = pass->slot >= 0, now = save || drops;
     block_call c = block_call_for<T>(dev, w, pass, drops);
-    int M = w->rows * d->S, D = d->D, layers = d->layers[pass->net], n = 0;
-    T *z = (T *)states[pass->state];
-    stream<T> s = {save ? (T *)(c.p.inputs + c.p.row_bytes * (size_t)pass->slot) : (T *)c.p.s, NULL, 0};
-    const T *inputs[HRM_MAX_STATES + 1] = {};
+    int M = w->rows * d->S, layers = d->layers[pass->net], n = 1;
+    stream<T> s = {save ? (T *)(c.p.inputs + c.p.row_bytes * (size_t)pass->slot) : (T *)c.p.s, NULL, 0},
+              terms[HRM_MAX_STATES + 4] = {states[pass->state]};
     for (int i = 0; i < d->states; i++)
-        if (pass->inputs >> i & 1) inputs[n++] = (const T *)states[i];
-    if (pass->inputs & HRM_INPUT_E) inputs[n++] = (const T *)w->e;
-    if (n == 0) TRY(cuda_copy(dev, s.at, z, (size_t)M * (size_t)D * sizeof(T)));
-    for (int i = 0; i < n; i += i ? 1 : 2) TRY(add<T>(dev, s.at, i ? s.at : z, inputs[i], i ? NULL : inputs[1], M, D));
+        if (pass->inputs >> i & 1) terms[n++] = states[i];
+    if (pass->inputs & HRM_INPUT_E) terms[n++].at = (T *)w->e;
+    TRY(sum<T>(dev, s.at, terms[0], terms[1], terms[2], M, d));
+    for (int i = 3; i < n; i += 2) TRY(sum<T>(dev, s.at, s, terms[i], terms[i + 1], M, d));
     for (; c.layer < layers; c.layer++) {
+        bool last = c.layer == layers - 1;
         saved_layer keep = save ? plan_layer(&c.p, pass->block + c.layer) : saved_layer();
-        TRY(block_forward<T>(c, save ? &keep : NULL, &s, save ? block_output<T>(c, pass->block + c.layer) : NULL,
-                             c.layer == layers - 1 ? z : NULL, now));
+        if constexpr (sizeof(T) < sizeof(float))
+            if (last && first) {
+                TRY(block_at_first<T>(c, s, z));
+                s.at = z, s.squares = NULL;
+                break;
+            }
+        if (last) c.p.squares[1] = c.p.state_squares[pass->state]; /* they go with the state */
+        TRY(block_forward<T>(c, save ? &keep : NULL, &s, save ? block_output<T>(c, pass->block + c.layer) : last ? z : s.at,
+                             save && last && pass->out < 0 ? z : NULL, now));
     }
-    if (layers == 0) return cuda_copy(dev, z, s.at, (size_t)M * (size_t)D * sizeof(T));
-    return now ? HRM_OK : normalise<T>(dev, z, NULL, NULL, s.at, M, D, D, d->eps);
+    if (save && layers > 0 && pass->out < 0) s.at = z;
+    if (layers == 0) {
+        TRY(cuda_copy(dev, z, s.at, (size_t)M * (size_t)d->D * sizeof(T)));
+        s.at = z;
+    }
+    states[pass->state] = s;
+    return HRM_OK;
 }
 
 template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
@@ -5669,10 +6606,15 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         tensor_shape(d, t, &N, &K); /* filled up */
         at.from = w->at.net_offset[0] + w->at.block_offset[t]; /* networks stand one after the other */
         at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
-        dim3 grid((unsigned)(ceil_div(K, 32) * ceil_div(N, 32)), (unsigned)all_blocks(d));
-        if (grid.y > 0)
-            LAUNCH(dev, prepare_kernel<T>, grid, 256, 0, (T *)w->prepared, w->params, at, (int)hrm__block_rows(d, t),
-                   (int)hrm__block_columns(d, t), N, K, tensor_permutation(d, t), d->head_dim);
+        dim3 grid((unsigned)(ceil_div(K, 64) * ceil_div(N, 64)), (unsigned)all_blocks(d));
+        int rows = (int)hrm__block_rows(d, t), columns = (int)hrm__block_columns(d, t);
+        if (grid.y == 0) continue;
+        if (columns % 2 == 0 && N % 2 == 0 && K % 2 == 0)
+            LAUNCH(dev, (prepare_kernel<T, 2>), grid, 256, 0, (T *)w->prepared, w->params, at, rows, columns, N, K,
+                   tensor_permutation(d, t), d->head_dim);
+        else
+            LAUNCH(dev, (prepare_kernel<T, 1>), grid, 256, 0, (T *)w->prepared, w->params, at, rows, columns, N, K,
+                   tensor_permutation(d, t), d->head_dim);
     }
     int pairs = d->head_dim / 2;
     if (d->rope)
@@ -5696,9 +6638,9 @@ static float embed_factor(const hrm_dims *d) { return sqrtf((float)d->D) * (d->l
 template <class T> static hrm_status embed_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
-    size_t n = (size_t)w->rows * (size_t)d->S * (size_t)d->D;
-    LAUNCH(dev, embed_kernel<T>, flat_blocks(dev, n, 256), 256, 0, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens,
-           w->puzzle, d->learned ? w->params + w->at.embed_pos : NULL, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d), n);
+    int M = w->rows * d->S;
+    LAUNCH_ROWS(dev, embed_kernel, d->D, M, (T *)w->e, w->inputs, w->ids, w->params + w->at.embed_tokens, w->puzzle,
+                d->learned ? w->params + w->at.embed_pos : NULL, M, d->S, d->P, d->D, d->puzzle_ndim, embed_factor(d));
     return HRM_OK;
 }
 static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev, embed_of)(dev, w); }
@@ -5707,7 +6649,7 @@ static hrm_status cuda_embed(hrm_device *dev, hrm_work *w) { return BY_TYPE(dev,
 static bool few_take(const hrm_device *dev, const hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
     const hrm_dims *d = &w->d;
-    if (!dev->few || w->rows > few_rows(d, element_size(dev)) || n < 1 || n > FEW_PASSES) return false;
+    if (!dev->few || w->rows < 1 || w->rows > few_rows(d, element_size(dev)) || n < 1 || n > FEW_PASSES) return false;
     if (d->dropout && z[0] == w->z[0]) return false;
     for (int i = 0; i < n; i++)
         if (list[i].slot >= 0 || d->layers[list[i].net] < 1 || d->layers[list[i].net] > 255) return false;
@@ -5722,9 +6664,10 @@ template <int HD, int DT, int IT> static cudaError_t few_launch(hrm_device *dev,
     attribute.id = cudaLaunchAttributeCooperative;
     attribute.val.cooperative = 1;
     config.gridDim = dim3((unsigned)dev->sms), config.blockDim = dim3(FEW_THREADS);
-    config.dynamicSmemBytes = FEW_SHARED, config.stream = dev->stream;
+    config.dynamicSmemBytes = HD ? (int)FEW_SHARED : (int)FEW_MIX_SHARED, config.stream = dev->stream;
     config.attrs = &attribute, config.numAttrs = 1;
-    cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize, FEW_SHARED);
+    cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                             (int)config.dynamicSmemBytes);
     return error != cudaSuccess ? error : cudaLaunchKernelEx(&config, few_passes<HD, DT, IT>, a);
 }
 
@@ -5740,6 +6683,11 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
     a.heads = d->heads, a.key_pieces = ceil_div(d->S, 32) * 4, a.causal = d->causal, a.count = n, a.tiles = ceil_div(d->S, 16);
     a.by_S = few_inverse(a.S), a.by_heads = few_inverse(a.heads), a.by_tiles = few_inverse(a.tiles);
     a.inv_D = 1.0f / (float)d->D, a.eps = d->eps, a.scale_log2 = 1.44269504088896341f / sqrtf((float)d->head_dim);
+    a.inv_I = 1.0f / (float)d->I, a.norm = d->mlp_norm;
+    if (d->mixer) {
+        a.I_t = d->I_t, a.mix_width = mix_width(d);
+        a.inv_S = 1.0f / (float)d->S, a.inv_I_t = 1.0f / (float)d->I_t;
+    }
     for (int t = 0; t < HRM_BLOCK_TENSORS; t++) { /* the products are in the tensors' order */
         int N, K;
         few_cut *cut = &a.cut[t];
@@ -5754,9 +6702,11 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
         p->state = (uint8_t)list[i].state, p->layers = (uint8_t)d->layers[list[i].net];
         p->block = (uint16_t)blocks_before(d, list[i].net), p->inputs = list[i].inputs;
     }
-    cudaError_t error = d->head_dim == 32                        ? few_launch<32, 0, 0>(dev, a)
-                        : d->D == FEW_D && d->I == FEW_I         ? few_launch<64, FEW_D, FEW_I>(dev, a)
-                                                                 : few_launch<64, 0, 0>(dev, a);
+    bool published = d->D == FEW_D && d->I == FEW_I;
+    cudaError_t error = d->mixer              ? published ? few_launch<0, FEW_D, FEW_I>(dev, a) : few_launch<0, 0, 0>(dev, a)
+                        : d->head_dim == 32   ? few_launch<32, 0, 0>(dev, a)
+                        : published           ? few_launch<64, FEW_D, FEW_I>(dev, a)
+                                              : few_launch<64, 0, 0>(dev, a);
     *done = error == cudaSuccess;
     if (*done) return launched(dev, "few_passes");
     cudaGetLastError();
@@ -5765,17 +6715,36 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
     return HRM_OK;
 }
 
-template <class T> static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
+/* from -> z; ahead: of which only position 0 of state 0 is read */
+template <class T>
+static hrm_status passes_of(hrm_device *dev, hrm_work *w, void *const *from, void *const *z, const hrm_pass *list, int n,
+                            bool ahead)
 {
-    bool done = false;
-    if (few_take(dev, w, z, list, n)) TRY(few_run(dev, w, z, list, n, &done));
+    const hrm_dims *d = &w->d;
+    int M = w->rows * d->S;
+    bool done = false, drops = d->dropout && z[0] == w->z[0]; /* not in the target's forward pass */
+    stream<T> none = {}, states[HRM_MAX_STATES] = {};
+    if (few_take(dev, w, z, list, n)) {
+        for (int i = 0; i < d->states && from != z; i++)
+            TRY(cuda_copy(dev, z[i], from[i], (size_t)M * (size_t)d->D * sizeof(T)));
+        TRY(few_run(dev, w, z, list, n, &done));
+    }
     if (done) return HRM_OK;
-    for (int i = 0; i < n; i++) TRY(run_pass<T>(dev, w, z, &list[i]));
+    for (int i = 0; i < d->states; i++) states[i].at = (T *)from[i];
+    for (int i = 0; i < n; i++)
+        TRY(run_pass<T>(dev, w, states, (T *)z[list[i].state], &list[i], drops,
+                        ahead && i == n - 1 && list[i].state == 0 && list[i].slot < 0 && takes_first<T>(d)));
+    for (int i = 0; i < (ahead ? 1 : d->states); i++)
+        if (states[i].squares || states[i].at != (T *)z[i]) TRY(sum<T>(dev, (T *)z[i], states[i], none, none, M, d));
     return HRM_OK;
 }
 static hrm_status cuda_passes(hrm_device *dev, hrm_work *w, void *const *z, const hrm_pass *list, int n)
 {
-    return BY_TYPE(dev, passes_of)(dev, w, z, list, n);
+    return BY_TYPE(dev, passes_of)(dev, w, z, z, list, n, false);
+}
+static hrm_status cuda_passes_ahead(hrm_device *dev, hrm_work *w, const hrm_pass *list, int n)
+{
+    return BY_TYPE(dev, passes_of)(dev, w, w->z, w->t, list, n, true);
 }
 
 template <class T> static hrm_status heads_of(hrm_device *dev, hrm_work *w, const void *state, hrm_real *q, int with_logits)
@@ -5809,38 +6778,48 @@ static hrm_status cuda_losses(hrm_device *dev, hrm_work *w)
     return HRM_OK;
 }
 
-static int table_splits(const hrm_device *dev, const work_plan *p, int rows, int V)
+/* grads [V,D] += factor times the sums of z's rows with weights or, where these are NULL, by token */
+template <class T>
+static hrm_status table_gradient(hrm_device *dev, const work_plan *p, float *grads, const T *z, const float *weights,
+                                 const int32_t *tokens, int rows, int T_, int P, int V, float factor)
 {
-    size_t most = p->part_floats / ((size_t)V * (size_t)p->d->D);
-    int columns = ceil_div(p->d->D, TABLE_COLUMNS), splits = ceil_div(16 * dev->sms, columns);
-    if ((size_t)splits > most) splits = (int)most;
-    if (splits > ceil_div(rows, TABLE_ROWS)) splits = ceil_div(rows, TABLE_ROWS);
-    return splits < 1 ? 1 : splits;
+    int D = p->d->D, S = p->d->S, W = D % 8 ? 1 : 8, in_shared = !weights && V > 4 * TABLE_VALUES,
+        values = ceil_div(V, in_shared ? TOKEN_VALUES : TABLE_VALUES),
+        columns = ceil_div(D, in_shared ? TOKEN_COLUMNS : TABLE_ACROSS * W),
+        splits = ceil_div((in_shared ? 16 : 1) * dev->sms, values * columns),
+        most = (int)(p->part_floats / ((size_t)V * (size_t)D));
+    splits = min_int(min_int(splits, most), ceil_div(rows, in_shared ? TOKEN_ROWS : TABLE_ROWS));
+    dim3 grid((unsigned)values, (unsigned)columns, (unsigned)splits);
+    if (in_shared) LAUNCH(dev, token_rows_kernel<T>, grid, TOKEN_COLUMNS, 0, p->parts, z, tokens, rows, T_, S, P, D, V, factor);
+    else if (W == 8)
+        LAUNCH(dev, (table_rows_kernel<T, 8>), grid, TABLE_THREADS, 0, p->parts, z, weights, tokens, rows, T_, S, P, D, V,
+               factor);
+    else
+        LAUNCH(dev, (table_rows_kernel<T, 1>), grid, TABLE_THREADS, 0, p->parts, z, weights, tokens, rows, T_, S, P, D, V,
+               factor);
+    return reduce_parts(dev, grads, p->parts, splits, V, D, V, D, PERMUTE_NONE, 1);
 }
 
 template <class T> static hrm_status heads_backward_of(hrm_device *dev, hrm_work *w)
 {
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V, splits = table_splits(dev, &p, rows, V);
+    int M = w->rows * d->S, rows = w->rows * d->T, D = d->D, V = d->V;
     const T *z = (const T *)w->z[0];
     if (w->scaling) {
         size_t logits = (size_t)rows * (size_t)V, q = 2 * (size_t)w->rows;
         LAUNCH(dev, scale_kernel, flat_blocks(dev, logits + q, 1024), 256, 0, w->dlogits, logits, w->dq, q, w->scaling);
     }
-    LAUNCH_ROWS(dev, heads_backward_kernel, D, ceil_div(M, HEAD_ROWS), (T *)p.s, w->dlogits, w->dq, w->params + w->at.lm_head,
-                w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
+    dim3 grid((unsigned)ceil_div(M, BACK_ROWS), (unsigned)ceil_div(D, BACK_ACROSS * (D % 8 ? 1 : 8)));
+    if (D % 8 == 0)
+        LAUNCH(dev, (heads_backward_kernel<T, 8>), grid, BACK_THREADS, 0, (T *)p.s, w->dlogits, w->dq,
+               w->params + w->at.lm_head, w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
+    else
+        LAUNCH(dev, (heads_backward_kernel<T, 1>), grid, BACK_THREADS, 0, (T *)p.s, w->dlogits, w->dq,
+               w->params + w->at.lm_head, w->params + w->at.q_head_weight, M, d->S, d->P, D, V);
     if (w->train == 3) return HRM_OK;
-    unsigned columns = (unsigned)ceil_div(D, TABLE_COLUMNS);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3((unsigned)ceil_div(V, TABLE_VALUES), columns, (unsigned)splits), TABLE_COLUMNS, 0,
-           p.parts, z, w->dlogits, rows, d->T, d->S, d->P, D, V);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)V * (size_t)D, 256), 256, 0, w->grads + w->at.lm_head, p.parts,
-          splits, V, D, V, D, PERMUTE_NONE, 1);
-    splits = table_splits(dev, &p, w->rows, 2);
-    LAUNCH(dev, weighted_rows_kernel<T>, dim3(1, columns, (unsigned)splits), TABLE_COLUMNS, 0, p.parts, z, w->dq, w->rows, 1,
-           d->S, 0, D, 2);
-    CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)2 * (size_t)D, 256), 256, 0, w->grads + w->at.q_head_weight,
-          p.parts, splits, 2, D, 2, D, PERMUTE_NONE, 1);
+    TRY(table_gradient<T>(dev, &p, w->grads + w->at.lm_head, z, w->dlogits, NULL, rows, d->T, d->P, V, 1));
+    TRY(table_gradient<T>(dev, &p, w->grads + w->at.q_head_weight, z, w->dq, NULL, w->rows, 1, 0, 2, 1));
     LAUNCH(dev, q_bias_gradient_kernel, 1, 32, 0, w->grads + w->at.q_head_bias, w->dq, w->rows);
     return HRM_OK;
 }
@@ -5972,7 +6951,8 @@ template <class T> static hrm_status passes_backward_of(hrm_device *dev, hrm_wor
         int count = hrm_flow_moves(&flow, list, i, buffer, moves);
         for (int k = 0; k < count; k++) {
             T *to = gradient(moves[k].to), *from = gradient(moves[k].from);
-            if (moves[k].add) TRY(add<T>(dev, to, to, from, NULL, M, D));
+            stream<T> x = {to, NULL, 0}, y = {from, NULL, 0}, none = {};
+            if (moves[k].add) TRY(sum<T>(dev, to, x, y, none, M, &w->d));
             else TRY(cuda_copy(dev, to, from, (size_t)M * (size_t)D * sizeof(T)));
         }
     }
@@ -5988,17 +6968,13 @@ template <class T> static hrm_status embed_backward_of(hrm_device *dev, hrm_work
 {
     const hrm_dims *d = &w->d;
     work_plan p = plan_work(d, w->train, sizeof(T), w->work);
-    int rows = w->rows * d->T, splits = table_splits(dev, &p, rows, d->V), SD = d->S * d->D;
+    int SD = d->S * d->D;
     if (w->de < 0) return HRM_OK; /* no pass with gradient reads e */
     const T *de = (const T *)(p.s + p.row_bytes * (size_t)w->de);
     float factor = embed_factor(d);
-    if (w->train != 3) {
-        LAUNCH(dev, token_rows_kernel<T>,
-               dim3((unsigned)ceil_div(d->V, TOKEN_VALUES), (unsigned)ceil_div(d->D, TABLE_COLUMNS), (unsigned)splits),
-               TABLE_COLUMNS, 0, p.parts, de, w->inputs, rows, d->T, d->S, d->P, d->D, d->V, factor);
-        CHAIN(dev, reduce_parts_kernel, flat_blocks(dev, (size_t)d->V * (size_t)d->D, 256), 256, 0,
-              w->grads + w->at.embed_tokens, p.parts, splits, d->V, d->D, d->V, d->D, PERMUTE_NONE, 1);
-    }
+    if (w->train != 3)
+        TRY(table_gradient<T>(dev, &p, w->grads + w->at.embed_tokens, de, NULL, w->inputs, w->rows * d->T, d->T, d->P, d->V,
+                              factor));
     if (d->learned && w->train != 3)
         LAUNCH(dev, position_gradient_kernel<T>, ceil_div(SD, 128), 128, 0, w->grads + w->at.embed_pos, de, w->rows, SD,
                factor);

@@ -93,6 +93,7 @@ static void draw_task(hrm_model *model, const task *t, const char *path)
     snprintf(title, sizeof title, "ARC task %s", t->name);
     picture_sheet sheet = picture_sheet_make(title, panels, 2 * columns, columns);
     sheet.subtitle = subtitle;
+    sheet.scale = CANVAS_SVG;
     sheet.group = t->demonstrations > t->tests * (1 + t->has_truth) ? t->demonstrations : 0; /* a gap before the test */
     printf("%s: %s\n", t->name, subtitle);
     canvas c;
@@ -419,7 +420,7 @@ int main(int argc, char **argv)
         model = own_model(steps, pairs, threads);
         for (int which = 0; which < OWN_TASKS; which++) {
             own_task(&t, which, (uint64_t)seed);
-            snprintf(path, sizeof path, "%.900s_%s.png", out, own_names[which]);
+            snprintf(path, sizeof path, "%.900s_%s.svg", out, own_names[which]);
             draw_task(model, &t, path);
         }
     } else {
@@ -434,7 +435,7 @@ int main(int argc, char **argv)
         if (file && id < 0 && dir) id = identifier_of(dir, t.name);
         if (file && id < 0) die("the model does not know this task by name: give --id, or --data with its identifiers.json");
         if (id >= 0) t.id = (int)id;
-        snprintf(path, sizeof path, "%.900s.png", out);
+        snprintf(path, sizeof path, "%.900s.svg", out);
         draw_task(model, &t, path);
     }
     hrm_model_destroy(model);

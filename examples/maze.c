@@ -2,8 +2,8 @@
  *
  *   maze [--size 6] [--steps N] [--out PREFIX] …      `maze --help` lists the options; the defaults take about two minutes
  *
- * PREFIX.png          some of the new mazes: true path, predicted path, differences
- * PREFIX_steps.png    how one answer forms, segment by segment
+ * PREFIX.svg          some of the new mazes: true path, predicted path, differences
+ * PREFIX_steps.svg    how one answer forms, segment by segment
  */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
@@ -158,9 +158,10 @@ static void draw_story(hrm_model *model, const int32_t *maze, const int32_t *tru
     else snprintf(subtitle, sizeof subtitle, "The model would not stop in %d segments", s.segments);
     picture_sheet sheet = picture_sheet_make(title, panels, s.segments + 1, columns);
     sheet.subtitle = subtitle;
+    sheet.scale = CANVAS_SVG;
     canvas c;
     TRY(picture_sheet_draw(&c, &sheet));
-    snprintf(path, sizeof path, "%s_steps.png", o->out);
+    snprintf(path, sizeof path, "%s_steps.svg", o->out);
     if (canvas_save(&c, path) == HRM_OK) printf("%s\n", path);
     else fprintf(stderr, "maze: %s\n", hrm_error_message());
     canvas_destroy(&c);
@@ -219,9 +220,10 @@ static void solve(hrm_model *model, const uint8_t *inputs, const uint8_t *labels
     picture_sheet sheet =
         picture_sheet_make("Mazes never seen in training", panels, 4 * (int)(o->show < o->test ? o->show : o->test), 4);
     sheet.subtitle = text;
+    sheet.scale = CANVAS_SVG;
     canvas c;
     TRY(picture_sheet_draw(&c, &sheet));
-    snprintf(path, sizeof path, "%s.png", o->out);
+    snprintf(path, sizeof path, "%s.svg", o->out);
     if (canvas_save(&c, path) == HRM_OK) printf("%s\n", path);
     else fprintf(stderr, "maze: %s\n", hrm_error_message());
     canvas_destroy(&c);

@@ -2,7 +2,8 @@
  *
  *   sudoku                                  makes 4x4 puzzles, trains on them, solves boards it has never seen
  *   sudoku --csv TRAIN.csv --test TEST.csv  9x9 puzzles from files (columns source,question,answer,rating, or q,a)
- *   sudoku --solve BOARD [--load FILE]      solves one board with what was saved; '.' or 0 is an empty cell
+ *   sudoku --save FILE                      and keeps the model; without it nothing is written
+ *   sudoku --load FILE --solve BOARD        solves one board with what was saved; '.' or 0 is an empty cell
  *
  * A 4x4 board has 288 solutions, which are 12 up to renaming the digits. Some of these 12 are set aside: boards with such a
  * solution are for testing, and training never sees one of them under any names. What learns 4x4 is the fast recipe of
@@ -369,7 +370,7 @@ static int solve_one(const options *o)
     int32_t puzzle[SUDOKU_MAX_CELLS];
     memset(&desc, 0, sizeof desc);
     desc.num_threads = o->threads;
-    check(hrm_model_load(&model, o->load ? o->load : o->save, &desc));
+    check(hrm_model_load(&model, o->load, &desc));
     int cells = hrm_model_describe(model)->seq_len, size = cells == 16 ? 4 : cells == 36 ? 6 : 9;
     if (!sudoku_shape_make(&shape, size) || shape.cells != cells) fail("the checkpoint is not of a Sudoku");
     if (!parse_board(&shape, o->board, strlen(o->board), board)) {
@@ -390,7 +391,7 @@ static void usage(void)
 {
     fprintf(stderr, "usage: sudoku [--csv FILE [--test FILE]] [--steps N] [--batch N] [--lr X] [--hidden N] [--layers N] "
                     "[--segments N] [--seed N]\n"
-                    "              [--boards N] [--variants N] [--threads N] [--save FILE] | --solve BOARD [--load FILE]\n");
+                    "              [--boards N] [--variants N] [--threads N] [--save FILE] | --load FILE --solve BOARD\n");
     exit(2);
 }
 
@@ -398,7 +399,6 @@ static options parse(int argc, char **argv)
 {
     options o;
     memset(&o, 0, sizeof o);
-    o.save = "sudoku.safetensors";
     o.boards = 60000, o.test_classes = 2, o.variants = 200, o.limit = 1000;
     o.hidden = 48, o.heads = 4, o.layers = 2, o.cycles = 2, o.segments = 4, o.batch = 64, o.lr = 3e-3f, o.weight_decay = 0.5f;
     for (int i = 1; i < argc; i++) { /* 9x9 boards ask for another model */
@@ -429,6 +429,7 @@ static options parse(int argc, char **argv)
         if (end && (*end || end == value)) usage();
     }
     if (!o.steps) o.steps = 400;
+    if (!o.board != !o.load) usage();
     if (o.boards < 1 || o.test_classes < 1 || o.test_classes > 11 || o.variants < 0 || o.steps < 1 || o.limit < 1) usage();
     return o;
 }
@@ -496,14 +497,18 @@ int main(int argc, char **argv)
         snprintf(title, sizeof title, "Board %d", (int)k + 1);
         solve(model, &shown->shape, puzzle, title);
     }
-    check(hrm_model_save(model, o.save));
-    char example[SUDOKU_MAX_CELLS + 1] = {0};
-    for (int i = 0; i < shown->shape.cells; i++) {
-        int token = shown->inputs[3 % shown->count * (size_t)shown->shape.cells + (size_t)i];
-        example[i] = (char)(token > 1 ? '0' + token - 1 : '.');
+    if (o.save) {
+        char example[SUDOKU_MAX_CELLS + 1] = {0};
+        check(hrm_model_save(model, o.save));
+        for (int i = 0; i < shown->shape.cells; i++) {
+            int token = shown->inputs[3 % shown->count * (size_t)shown->shape.cells + (size_t)i];
+            example[i] = (char)(token > 1 ? '0' + token - 1 : '.');
+        }
+        printf("\nSaved as %s (%.0f s in all). Your own board:\n  %s --load %s --solve %s\n", o.save, seconds() - start,
+               argv[0], o.save, example);
+    } else {
+        printf("\n%.0f s in all; --save FILE keeps the model\n", seconds() - start);
     }
-    printf("\nSaved as %s (%.0f s in all). Your own board:\n  %s --load %s --solve %s\n", o.save, seconds() - start, argv[0],
-           o.save, example);
     hrm_model_destroy(model);
     hrm_dataset_close(data);
     boards_free(&train_set);

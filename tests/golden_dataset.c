@@ -17,7 +17,7 @@ static void write_array(const char *dir, const char *name, int ndim, const int64
 int main(int argc, char **argv)
 {
     static int32_t inputs[4096], labels[4096], ids[64], index[65];
-    hrm_tensors *file;
+    hrm_tensors *file = NULL;
     char path[600];
     if (argc != 5 || hrm_tensors_open(&file, argv[1], NULL) != HRM_OK) die();
     const hrm_tensor *x = hrm_tensors_find(file, "inputs.1"), *y = hrm_tensors_find(file, "labels.1"),

@@ -228,6 +228,13 @@ good "resume after an evaluation that no state knows" train resume=part
 same whole/metrics.jsonl part/metrics.jsonl
 refuse 1 'lr is 0.5 (command line), but 0.001' train resume=part lr=0.5
 refuse 1 'arch.hidden_size is 32 (command line), but 16' train resume=part arch.hidden_size=32
+cp -r data moved
+good "the data in another folder" train resume=part data_path=moved
+good "other examples" data sudoku --output-dir moved --generate 60 --size 4 --seed 2 --threads 1
+refuse 1 'part/state.safetensors: the run was begun on other examples than moved has (content ' train resume=part data_path=moved
+good "fewer" data sudoku --output-dir moved --generate 50 --size 4 --seed 1 --threads 1
+refuse 1 'was begun on 60 examples in 60 groups, 16 tokens each, a vocabulary of 6, 1 puzzle identifiers, but moved has 50 examples in 50 groups' train resume=part data_path=moved
+refuse 1 'load_checkpoint=part begins another' train resume=part data_path=moved
 
 rm -rf part
 for i in $(seq 12); do # killed at any moment: what is there is whole, and the run can go on

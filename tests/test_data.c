@@ -41,6 +41,7 @@ static int remove_file(const char *path) { return kept && strstr(path, "all__inp
 #include "../tools/data_arc.c"
 #include "../tools/data_grid.c"
 #include "../tools/grid.c"
+#include "../tools/vocabulary.c"
 #include "../tools/data_maze.c"
 #include "../tools/data_sudoku.c"
 #include "../tools/votes.h"

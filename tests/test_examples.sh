@@ -35,8 +35,11 @@ source,question,answer,rating
 a,53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79,534678912672195348198342567859761423426853791713924856961537284287419635345286179,0
 CSV
 printf 'source,q,a,rating\r\nb,53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79,534678912672195348198342567859761423426853791713924856961537284287419635345286179,0\r\n' > "$dir/test.csv"
-"$sudoku" --csv "$dir/train.csv" --test "$dir/test.csv" --variants 40 --steps 3 --batch 4 --hidden 32 --save "$dir/9.safetensors" > "$dir/log" 2>&1
+mkdir "$dir/clean"
+(cd "$dir/clean" && "$sudoku" --csv ../train.csv --test ../test.csv --variants 40 --steps 3 --batch 4 --hidden 32 > ../log 2>&1)
 check $? "9x9 from CSV, both headers"
+[ -z "$(ls "$dir/clean")" ]
+check $? "without --save nothing is written"
 says "of 1 exact" "the test file's board"
 # the same seed gives the same weights, whatever the number of threads
 same_weights() # OPTIONS…

@@ -951,7 +951,7 @@ static void test_save(void)
 
 static hrm_status open_bytes(const char *name, const void *data, size_t size)
 {
-    hrm_tensors *file;
+    hrm_tensors *file = NULL;
     put_file(in_folder(name), data, size);
     hrm_status status = hrm_tensors_open(&file, in_folder(name), NULL);
     if (status == HRM_OK) hrm_tensors_close(file);
@@ -1377,7 +1377,7 @@ static void test_content(void)
         CHECK_FAILS(hrm_json_open(&doc, in_folder("bad.bin"), NULL), HRM_ERR_FORMAT, message);
     }
     CHECK_FAILS(open_bytes("bad.bin", "<!doctype htm", 13), HRM_ERR_FORMAT, "not a checkpoint at all");
-    hrm_tensors *file;
+    hrm_tensors *file = NULL;
     CHECK_FAILS(hrm_tensors_open(&file, folder, NULL), HRM_ERR_IO, "it is a folder");
 }
 
@@ -1869,7 +1869,7 @@ static hrm_status operation(int which, const hrm_allocator *a)
     static const int64_t shape[2] = {0, 3};
     hrm_metadata metadata = {"k", "v"};
     hrm_json_document *doc;
-    hrm_tensors *file;
+    hrm_tensors *file = NULL;
     hrm_npy_writer w;
     hrm_npy npy;
     hrm_status status;

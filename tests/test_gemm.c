@@ -279,11 +279,11 @@ static void force(const char *name)
 
 int main(void)
 {
-    static const char *const cpus[] = {"scalar", "neon", "avx2", "avx512"};
+    static const char *const cpus[] = {"scalar", "neon", "avx2", "avxvnni", "avx512", "amx"};
     static const size_t M[] = {1, 2, 5, 13, 14, 15, 29, 82}, N[] = {2, 6, 11, 16, 17, 31, 33, 64, 130},
                         K[] = {2, 3, 17, 32, 47, 128};
     size_t c, i, j, k;
-    for (c = 0; c < 4; c++) {
+    for (c = 0; c < HRM__COUNT(cpus); c++) {
         force(cpus[c]);
         if (hrm__cpu_select() != HRM_OK) {
             CHECK(strstr(hrm_error_message(), cpus[c]) != NULL, "%s", hrm_error_message());

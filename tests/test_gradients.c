@@ -387,8 +387,8 @@ static void check_layers(void)
  * the target of q_continue (a second forward pass) and the carry that came in (segments before run with the old weights).
  */
 typedef struct segment {
-    hrm_model *model;
-    hrm_run *run;
+    hrm_model *model = NULL;
+    hrm_run *run = NULL;
     hrm_batch *batch;
     int before; /* segments before this one */
     double *own; /* a loss of one's own: these times logits and q's; NULL: the model's */

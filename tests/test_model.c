@@ -445,6 +445,8 @@ static void check_arguments(void)
     d.rms_norm_eps = -1;
     CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "rms_norm_eps");
     d = small_desc();
+    d.expansion = 0.01f; /* rounds to a width of nothing, whose training state could not be read again */
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "expansion 0.01 makes the SwiGLU 0 wide, expected 256 to");
     d.expansion = (float)NAN;
     CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "expansion");
     d = small_desc();

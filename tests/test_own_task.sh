@@ -39,6 +39,7 @@ cp build/paint/run/step_3.safetensors alone/model.safetensors
 good "a checkpoint by itself" convert alone/model.safetensors alone/half.safetensors --dtype f16
 for m in model half; do run solve grid checkpoint=alone/$m.safetensors threads=1 --lines build/paint/new.txt; check "$m answers" test "$(wc -l < out)" -eq 3 -a "$(shapes < out)" = "$(shapes < lines)"; done
 good "to PyTorch, which has no place for it" convert alone/model.safetensors alone/model.pt
+check "which is said" grep -q "alone/model.pt: PyTorch's files have no place for the vocabulary" err
 refuse 1 'carries no vocabulary' solve grid checkpoint=alone/model.pt '.o..'
 run solve grid checkpoint=alone/model.pt data_path=build/paint/data threads=1 --lines build/paint/new.txt
 check "with the data set's" test "$(cat out)" = "$(cat lines)"
@@ -92,6 +93,22 @@ good "another vocabulary of that size" data grid --source-dir mine --output-dir 
 good "trained on" train data_path=other load_checkpoint=run_like checkpoint_path=run_other steps=1 global_batch_size=2 threads=1 tensorboard=false
 check "that is told" grep -q 'other: token 5 is 6, but 5 in run_like/step_1.safetensors: what it learned means something else' err
 refuse 1 'other: token 5 is 6, but 5 in run_like/step_1.safetensors' eval checkpoint=run_like data_path=other
+# its tokens told beforehand: in the order of a file, and in the order and size of another set
+printf '#\n9\n.\n' > tokens
+mkdir few && printf '.#\n->\n#.\n' > few/train.txt
+good "a vocabulary of one's own" data grid --source-dir few --output-dir few/data --vocabulary tokens
+check "numbered by it" grep -qx '{"rows": 1, "columns": 2, "tokens": \["<pad>", "#", "9", "\."\]}' few/data/vocabulary.json
+check "and written so" test "$(tail -c 2 few/data/train/all__inputs.npy | od -An -tu1 | tr -d ' ')" = 31
+good "another set's" data grid --source-dir few --output-dir few/more --vocabulary build/paint/data/vocabulary.json
+check "its grids' size too" grep -qx '{"rows": 5, "columns": 5, "least_rows": 1, "least_columns": 2, "tokens": \["<pad>", "#", "\.", "o"\]}' few/more/vocabulary.json
+good "which goes on from its model" train data_path=few/more load_checkpoint=build/paint/run checkpoint_path=run_few steps=1 global_batch_size=1 threads=1 tensorboard=false
+check "nothing is said of it" sh -c '! grep -q "means something else" err'
+printf '.#\nx#\n->\n#.\n#.\n' > few/train.txt
+refuse 1 'few/train.txt:2: "x" is no token of tokens' data grid --source-dir few --output-dir few/none --vocabulary tokens
+printf '.#....\n->\n#.....\n' > few/train.txt
+refuse 1 'few/train.txt:1: the grid is 1 x 6, expected at most the 5 x 5 of build/paint/data/vocabulary.json' data grid --source-dir few --output-dir few/none --vocabulary build/paint/data/vocabulary.json
+printf '#\n.\n#\n' > tokens
+refuse 1 'tokens:3: token "#" is there twice' data grid --source-dir few --output-dir few/none --vocabulary tokens
 sed -i 's/"1", //' like/vocabulary.json
 refuse 1 'vocabulary.json: 5 tokens, but vocab_size is 6' train data_path=like checkpoint_path=run_wrong steps=1
 echo "$passed passed, $failed failed"

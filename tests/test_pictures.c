@@ -12,6 +12,7 @@ static int short_of_memory;
 #undef hrm_json_parse
 #include "../tools/render.c"
 #include "../tools/vocabulary.c"
+#include "../tools/boards.c"
 
 #include <stdarg.h>
 #include <sys/stat.h>

@@ -36,6 +36,16 @@ good "a model of them" train data_path=data/mine checkpoint_path=own steps=1 glo
 good "trained by the command" train data_path=data/sudoku4 checkpoint_path=four arch=fast arch.hidden_size=16 arch.num_heads=2 \
     arch.H_cycles=2 arch.L_cycles=2 arch.loss.loss_type=stablemax_cross_entropy arch.loss.label_smoothing=0 \
     arch.halt_max_steps=3 optimizer=adam_atan2 global_batch_size=16 steps=5 lr=3e-3 beta1=0.8 ema_from=2 seed=7 threads=2
+good "5x5 mazes" data maze --generate 8 --size 5 --output-dir data/maze
+good "a model of mazes" train data_path=data/maze checkpoint_path=maze steps=2 global_batch_size=4 threads=1 $tiny
+# what the command's votes say, which the package's must
+printf '341.2.4..23...24\n1...............\n.2..3......4....\n' > boards.txt
+printf 'S...#.#.#.....#.#.#....G#\n#S..G##........#...#.#...\n' > mazes.txt
+for rule in majority first best_q; do
+    "$hrm" solve sudoku checkpoint=four votes=7 vote=$rule threads=1 --json boards.txt > votes_sudoku_$rule.json 2> err
+    "$hrm" solve maze checkpoint=maze votes=8 vote=$rule halt=full threads=1 --json mazes.txt > votes_maze_$rule.json 2> err
+    check "votes by the command, $rule" test "$(cat votes_*_$rule.json | grep -c '"agree"')" -eq 5
+done
 
 pip() { "$python" -m pip --disable-pip-version-check -q "$@"; }
 (cd repo/tools/python && "$python" setup.py -q sdist -d "$work/dist") > out 2> err

@@ -28,7 +28,7 @@ static void test_products(size_t M, size_t N, size_t K)
     hrm__bytes plan;
     hrm__bytes_space space;
     void *bytes = malloc(hrm__plan_bytes(N, K, NULL, &plan));
-    uint8_t *q = (uint8_t *)malloc(M * (K + 3));
+    uint8_t *q = (uint8_t *)malloc(M * K);
     float *scales = (float *)malloc(M * sizeof *scales);
     int differ = 0;
     hrm__team alone = {0, 1, NULL};
@@ -38,7 +38,7 @@ static void test_products(size_t M, size_t N, size_t K)
 
     /* bfloat16: as float32 with rounded weights, bit for bit; where pairs are multiplied, with both rounded, the order of sums
      * aside */
-    int pairs = hrm__cpu_has(HRM__CPU_BF16);
+    int pairs = hrm__quantized_kernel_get(1).tile != NULL;
     for (size_t i = 0; i < N * K; i++) rounded[i] = (hrm_real)hrm__bf16_to_f32(hrm__f32_to_bf16((float)w[i]));
     for (size_t i = 0; i < M * K; i++) a16[i] = pairs ? (hrm_real)hrm__bf16_to_f32(hrm__f32_to_bf16((float)a[i])) : a[i];
     hrm__pack(packed, rounded, N, K, 0, &alone);
@@ -62,14 +62,14 @@ static void test_products(size_t M, size_t N, size_t K)
 
     hrm__pack_bytes(bytes, w, N, K, &alone);
     hrm__plan_bytes(N, K, bytes, &plan);
-    for (size_t i = 0; i < M; i++) hrm__quantize_row(q + i * (K + 3), scales + i, a + i * K, K);
+    for (size_t i = 0; i < M; i++) hrm__quantize_row(q + i * K, scales + i, a + i * K, K, K);
     double error = 0, size = 0;
     for (size_t i = 0; i < M; i++)
         for (size_t j = 0; j < N; j++) {
             int32_t sum = 0;
             double exact = 0;
             for (size_t k = 0; k < K; k++) {
-                sum += ((int32_t)q[i * (K + 3) + k] - 128) *
+                sum += ((int32_t)q[i * K + k] - 128) *
                        plan.panels[((j / 32 * plan.groups + k / 4) * 32 + j % 32) * 4 + k % 4];
                 exact += (double)a[i * K + k] * (double)w[j * K + k];
             }
@@ -113,7 +113,7 @@ static void make_puzzles(void)
 static double solved(const char *path, hrm_forward_dtype dtype)
 {
     hrm_model_desc d;
-    hrm_model *model;
+    hrm_model *model = NULL;
     hrm_solve_desc how;
     int32_t in[PUZZLES * CELLS], out[PUZZLES * CELLS];
     int hits = 0;
@@ -137,11 +137,11 @@ static double solved(const char *path, hrm_forward_dtype dtype)
 static void train(const char *path)
 {
     hrm_dataset_arrays arrays;
-    hrm_dataset *data;
+    hrm_dataset *data = NULL;
     hrm_model_desc d;
-    hrm_model *model;
+    hrm_model *model = NULL;
     hrm_train_desc how;
-    hrm_trainer *trainer;
+    hrm_trainer *trainer = NULL;
     hrm_metrics metrics;
     memset(&arrays, 0, sizeof arrays);
     arrays.seq_len = CELLS, arrays.vocab_size = 6, arrays.num_examples = PUZZLES;
@@ -164,9 +164,9 @@ static void train(const char *path)
 static void test_refusals(void)
 {
     hrm_model_desc d;
-    hrm_model *model;
+    hrm_model *model = NULL;
     hrm_train_desc how;
-    hrm_trainer *trainer;
+    hrm_trainer *trainer = NULL;
     memset(&d, 0, sizeof d);
     memset(&how, 0, sizeof how);
     d.seq_len = 4, d.vocab_size = 3, d.hidden_size = 8, d.num_heads = 1, d.num_threads = 1;
@@ -181,9 +181,9 @@ static void test_refusals(void)
 
 int main(void)
 {
-    static const char *const paths[] = {"scalar", "neon", "avx2", "avx512"};
+    static const char *const paths[] = {"scalar", "neon", "avx2", "avxvnni", "avx512", "amx"};
     static const size_t shapes[][3] = {{1, 1, 1},     {3, 5, 7},       {14, 32, 64}, {15, 33, 65},
-                                       {82, 96, 130}, {127, 70, 1030}, {230, 17, 40}};
+                                       {82, 96, 130}, {127, 70, 1030}, {230, 17, 40}, {48, 64, 128}};
     const char *file = own_file("quantized.safetensors");
     char *asked = getenv("HRM_CPU") ? strdup(getenv("HRM_CPU")) : NULL;
     make_puzzles();

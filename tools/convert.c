@@ -25,7 +25,8 @@ static const char *const usage =
     "file, keys prefixed as the public code expects (_orig_mod.model.), with its\n"
     "configuration beside it as NAME.yaml (the public code looks for it as\n"
     "all_config.yaml). SRC may be either, a training state, whose weights are taken,\n"
-    "or a folder, whose newest step_N is.\n\n";
+    "or a folder, whose newest step_N is. A vocabulary (hrm data grid) goes from\n"
+    "safetensors to safetensors; PyTorch's files have no place for it.\n\n";
 
 static int ends_with(const char *text, const char *end)
 {
@@ -178,13 +179,18 @@ static int write_target(const conversion *v, const hrm_tensors *file, const hrm_
         return tool_error("--seq-len is %d, but %d in %s (%s)", v->seq_len, desc.seq_len, v->source,
                           hrm_sources_of(&sources, "seq_len"));
     if (v->seq_len) desc.seq_len = v->seq_len;
-    if (v->to_torch) return write_torch(v, tensors, count, &desc);
-    const char *known = hrm_tensors_metadata(file, "step");
+    const char *known = hrm_tensors_metadata(file, "step"), *vocabulary = hrm_tensors_metadata(file, GRID_VOCABULARY);
+    if (v->to_torch) {
+        status = write_torch(v, tensors, count, &desc);
+        if (status == TOOL_OK && vocabulary)
+            tool_note("%s: PyTorch's files have no place for the vocabulary; hrm solve grid needs data_path=DIR with it",
+                      v->target);
+        return status;
+    }
     snprintf(step, sizeof step, "%lld", (long long)tool_step_of(v->source));
     config_metadata(text, sizeof text, &desc);
     hrm_metadata metadata[4] = {{"format", "pt"}, {"hrm.config", text}};
     size_t n = 2;
-    const char *vocabulary = hrm_tensors_metadata(file, GRID_VOCABULARY);
     if (known || tool_step_of(v->source) >= 0) metadata[n].key = "step", metadata[n++].value = known ? known : step;
     if (vocabulary) metadata[n].key = GRID_VOCABULARY, metadata[n++].value = vocabulary;
     return hrm_safetensors_save(v->target, tensors, count, metadata, n, v->dtype, NULL) == HRM_OK ? TOOL_OK : tool_failed();

@@ -642,7 +642,7 @@ static const char data__help[] =
     "       hrm data arc    --output-dir DIR --dataset-dirs DIR... [--num-aug N]\n"
     "                       [--seed S]\n"
     "       hrm data grid   --output-dir DIR --source-dir DIR\n"
-    "                       [--tokens characters|words]\n"
+    "                       [--tokens characters|words] [--vocabulary FILE]\n"
     "       hrm data --list\n"
     "\n"
     "Builds a data set in the layout that training reads: DIR/{train,test}/. The same\n"
@@ -684,6 +684,8 @@ static const char data__help[] =
     "                        *_challenges.json with their *_solutions.json\n"
     "  --tokens KIND         grid: characters or words in text files [words when a\n"
     "                        line of train.txt has a blank in it]\n"
+    "  --vocabulary FILE     grid: all tokens in order, one a line, or another set's\n"
+    "                        vocabulary.json [those of the examples, sorted]\n"
     "  --seed S              [0; arc 42]\n"
     "  --threads N           [all processors]\n"
     "\n"
@@ -770,6 +772,7 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         {"--output-dir", 15, NULL, 0, 0, &o->output_dir},
         {"--source-dir", 11, NULL, 0, 0, &o->source_dir},
         {"--tokens", 8, NULL, 0, 0, &o->tokens},
+        {"--vocabulary", 8, NULL, 0, 0, &o->vocabulary},
         {"--generate", 3, &o->generate, 1, 100000000, NULL},
         {"--test-size", 3, &o->test_size, 1, 100000000, NULL},
         {"--subsample-size", 3, &o->subsample_size, 1, INT32_MAX, NULL},

@@ -6,7 +6,7 @@
 #include "tool.h"
 
 typedef struct data_options { /* numbers: -1 when not given */
-    const char  *output_dir, *source_dir, *tokens;
+    const char  *output_dir, *source_dir, *tokens, *vocabulary;
     const char **dataset_dirs; /* [num_dataset_dirs] */
     int          num_dataset_dirs;
     int64_t      generate, test_size, subsample_size, min_difficulty, max_difficulty, num_aug, size, givens, min_path, threads;

@@ -1,6 +1,7 @@
 /* `hrm data grid`: a user's own pairs of grids or sequences of tokens, from JSON or text (hrm data --help says how they look).
- * The vocabulary is what both splits hold: numbers in their order, then texts in byte order; pad is 0. Grids smaller than the
- * largest stand top left, with pad around them, which is no label: nothing is learned there and nothing counted.
+ * The vocabulary is what both splits hold, numbers in their order, then texts in byte order, or what --vocabulary says; pad is
+ * 0. Grids smaller than the largest stand top left, with pad around them, which is no label: nothing is learned there and
+ * nothing counted.
  */
 #include "grid.h"
 
@@ -18,6 +19,7 @@ typedef struct grid_build {
     data_build  build;
     grid_reader reader;
     int         rows, cols, least_rows, least_cols; /* of the largest and of the smallest */
+    int         told_rows, told_cols;               /* of the vocabulary's grids, which are the largest; 0: it says nothing */
     grid_split  splits[2];
 } grid_build;
 
@@ -150,7 +152,7 @@ static int grid_write(grid_build *b)
     int status = sorted && id_of && texts ? TOOL_OK : TOOL_ERROR, mixed = b->least_rows < b->rows || b->least_cols < b->cols;
     if (status == TOOL_OK) {
         for (int32_t i = 0; i < n; i++) sorted[i].text = r->tokens[i], sorted[i].number = i;
-        qsort(sorted, (size_t)n, sizeof *sorted, grid_compare);
+        if (!r->closed) qsort(sorted, (size_t)n, sizeof *sorted, grid_compare);
         for (int32_t i = 0; i < n; i++) id_of[sorted[i].number] = i + 1, texts[i] = sorted[i].text;
     }
     for (int k = 0; k < 2 && status == TOOL_OK; k++)
@@ -182,6 +184,9 @@ static int grid_measure(grid_build *b, const grid_split *s)
         if ((int64_t)b->rows * b->cols > GRID_CELLS)
             return tool_error("%s:%d: with it grids are %d x %d, more than %d cells", s->path, e->line, b->rows, b->cols,
                               GRID_CELLS);
+        if (b->told_rows && (e->rows > b->told_rows || e->cols > b->told_cols))
+            return tool_error("%s:%d: the grid is %d x %d, expected at most the %d x %d of %s", s->path, e->line, e->rows,
+                              e->cols, b->told_rows, b->told_cols, b->reader.closed);
     }
     return TOOL_OK;
 }
@@ -203,6 +208,56 @@ static int grid_read(grid_build *b, grid_split *s, int is_text)
     return status == TOOL_OK ? grid_measure(b, s) : status;
 }
 
+static int grid_take_token(grid_build *b, const char *token, size_t length, int line)
+{
+    /* the next of --vocabulary */
+    grid_reader *r = &b->reader;
+    char text[256];
+    int32_t before = r->num_tokens;
+    if (!length || length >= sizeof text || !data_is_utf8(token, length))
+        return tool_error("%s:%d: expected a token of 1 to %zu bytes of UTF-8", r->closed, line, sizeof text - 1);
+    memcpy(text, token, length);
+    text[length] = 0;
+    if (grid_add_token(r, text) != TOOL_OK) return TOOL_ERROR;
+    if (r->num_tokens == before) return tool_error("%s:%d: token \"%.60s\" is there twice", r->closed, line, text);
+    size_t characters = 0;
+    for (size_t i = 0; i < length; i++) characters += ((unsigned char)text[i] & 0xc0) != 0x80;
+    if (r->words < 0 && characters > 1) r->words = 1;
+    if (r->words < 0 && *text == ' ') r->words = 0;
+    return TOOL_OK;
+}
+
+static int grid_take_vocabulary(grid_build *b, const char *path)
+{
+    /* vocabulary.json as a data set has it, with the size of its grids, or a token a line */
+    size_t length;
+    int line = 1;
+    char *text = tool_read_text(path, &length);
+    if (!text) return TOOL_ERROR;
+    int status = TOOL_OK;
+    b->reader.closed = path;
+    if (text[strspn(text, " \t\r\n")] == '{') {
+        grid_vocabulary v;
+        status = grid_vocabulary_parse(&v, text, length, path);
+        if (status == TOOL_OK) {
+            b->rows = b->told_rows = v.rows, b->cols = b->told_cols = v.cols;
+            for (int32_t i = 1; i < v.count && status == TOOL_OK; i++)
+                status = grid_take_token(b, v.tokens[i], strlen(v.tokens[i]), line);
+            grid_vocabulary_close(&v);
+        }
+    } else {
+        for (const char *at = text; *at && status == TOOL_OK; line++) {
+            size_t n = strcspn(at, "\r\n");
+            status = grid_take_token(b, at, n, line);
+            at += n + (at[n] == '\r' && at[n + 1] == '\n');
+            at += *at != 0;
+        }
+        if (status == TOOL_OK && !b->reader.num_tokens) status = tool_error("%s: no tokens", path);
+    }
+    free(text);
+    return status;
+}
+
 int data_grid(const data_options *o)
 {
     static const char *const names[2][2] = {{"train.json", "train.txt"}, {"test.json", "test.txt"}};
@@ -212,6 +267,7 @@ int data_grid(const data_options *o)
     b.reader.words = o->tokens ? strcmp(o->tokens, "words") == 0 : -1;
     int status = data_build_open(&b.build, o);
     if (status != TOOL_OK) return status;
+    if (o->vocabulary) status = grid_take_vocabulary(&b, o->vocabulary);
     for (int k = 0; k < 2 && status == TOOL_OK; k++) {
         grid_split *s = &b.splits[k];
         int found = 0;

@@ -1,4 +1,5 @@
 /* hrm render: puzzles, answers and predictions of a data set as a picture; an answer forming as an animation. */
+#include "boards.h"
 #include "grid.h"
 
 #include "pictures.h"
@@ -367,59 +368,6 @@ typedef struct render_board { /* to be solved */
     int32_t    tokens[MAZE_MAX_CELLS], label[MAZE_MAX_CELLS];
 } render_board;
 
-static int render_read_sudoku(render_board *b, const char *text)
-{
-    int cells = 0, givens = 0;
-    for (const char *c = text; *c; c++) {
-        if (strchr(" \t\r\n|-+=,", *c)) continue; /* of a drawn board */
-        int digit = *c >= '0' && *c <= '9' ? *c - '0' : strchr("._*", *c) ? 0 : -1;
-        if (digit < 0) return tool_error("the board: \"%c\" is no digit and no blank (. or 0)", *c);
-        if (cells == 81) return tool_error("the board has more than 81 cells");
-        b->tokens[cells++] = digit + 1;
-        givens += digit > 0;
-    }
-    b->task = SCORE_SUDOKU;
-    b->side = cells == 16 || cells == 36 || cells == 81 ? score_side(cells) : 0;
-    if (!b->side) return tool_error("the board has %d cells, expected 81, 36 or 16", cells);
-    for (int i = 0; i < cells; i++)
-        if (b->tokens[i] > b->side + 1) return tool_error("the board: %d, expected 1 to %d", b->tokens[i] - 1, b->side);
-    snprintf(b->title, sizeof b->title, "Sudoku, %d x %d, %d givens", b->side, b->side, givens);
-    return TOOL_OK;
-}
-
-static int render_read_maze(render_board *b, const char *text)
-{
-    /* lines of # S G and spaces, which may be missing at a line's end; or all of it in one line */
-    size_t widest = 0, lines = 0, cell = 0;
-    int starts = 0, goals = 0;
-    for (const char *at = text; *at; at += strspn(at, "\r\n")) {
-        size_t n = strcspn(at, "\r\n");
-        if (n > widest) widest = n;
-        lines += n > 0;
-        at += n;
-    }
-    size_t side = lines == 1 ? (size_t)score_side(widest < 100000 ? (int)widest : 0) : widest > lines ? widest : lines;
-    if (side < 2 || side > MAZE_MAX_SIZE || (lines > 1 && lines != side))
-        return tool_error("the maze has %zu lines of up to %zu cells, expected a square of 2 to %d", lines, widest,
-                          MAZE_MAX_SIZE);
-    for (size_t i = 0; i < side * side; i++) b->tokens[i] = SCORE_FLOOR;
-    for (const char *c = text; *c; c++) {
-        const char *kind = *c == '.' || *c == 'o' ? "  " : strchr("# SG", *c);
-        if (*c == '\n' && lines > 1) cell = (cell + side - 1) / side * side;
-        if (*c == '\n' || *c == '\r') continue;
-        if (!kind) return tool_error("the maze: \"%c\", expected # S G or a space", *c);
-        starts += *c == 'S', goals += *c == 'G';
-        if (cell < side * side)
-            b->tokens[cell++] = *c == '#' ? SCORE_WALL : *c == 'S' ? SCORE_START : *c == 'G' ? SCORE_GOAL : SCORE_FLOOR;
-    }
-    if (starts != 1 || goals != 1)
-        return tool_error("the maze has %d starts (S) and %d goals (G), expected one of each", starts, goals);
-    b->task = SCORE_MAZE;
-    b->side = (int)side;
-    snprintf(b->title, sizeof b->title, "Maze, %d x %d", b->side, b->side);
-    return TOOL_OK;
-}
-
 static int render_read_board(render_board *b, const char *source)
 {
     /* a board, or a file with it */
@@ -427,10 +375,14 @@ static int render_read_board(render_board *b, const char *source)
     size_t length;
     if (tool_exists(source) && !(text = tool_read_text(source, &length))) return TOOL_ERROR;
     const char *board = text ? text : source;
-    int maze = strpbrk(board, "#SG") != NULL;
+    int maze = strpbrk(board, "#SG") != NULL, givens = 0;
     int status = !text && strpbrk(source, "/abcdefhijklmnpqrstuvwxyz") ? tool_error("%s: no such file or data set", source)
-                 : maze                                                ? render_read_maze(b, board)
-                                                                       : render_read_sudoku(b, board);
+                 : maze                                                ? board_read_maze(b->tokens, &b->side, board)
+                                                                       : board_read_sudoku(b->tokens, &b->side, board, 1);
+    b->task = maze ? SCORE_MAZE : SCORE_SUDOKU;
+    for (int i = 0; i < b->side * b->side; i++) givens += b->tokens[i] > 1;
+    if (maze) snprintf(b->title, sizeof b->title, "Maze, %d x %d", b->side, b->side);
+    else snprintf(b->title, sizeof b->title, "Sudoku, %d x %d, %d givens", b->side, b->side, givens);
     free(text);
     return status;
 }

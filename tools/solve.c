@@ -1,4 +1,5 @@
 /* hrm solve sudoku|maze|arc|grid: puzzles from the arguments, a file or standard input; the answers, and whether they hold. */
+#include "boards.h"
 #include "solve.h"
 
 #include <errno.h>
@@ -26,96 +27,12 @@ typedef struct puzzle {
 } puzzle;
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------- */
-static int is_ruling(char c) { return strchr(" \t\r\n|-+=,", c) != NULL; } /* of a drawn board of Sudoku */
-
-static int contradiction(const puzzle *p)
+static int read_board(puzzle *p, const char *text, int line)
 {
-    /* two equal givens in a row, column or box: no answer could keep them */
-    int rows = p->side == 9 ? 3 : 2, columns = p->side == 4 ? 2 : 3;
-    for (int i = 0; i < p->cells; i++)
-        for (int k = i + 1; k < p->cells; k++) {
-            int r = i / p->side, c = i % p->side, r2 = k / p->side, c2 = k % p->side,
-                box = r / rows == r2 / rows && c / columns == c2 / columns;
-            if (p->tokens[i] < 2 || p->tokens[k] != p->tokens[i] || !(r == r2 || c == c2 || box)) continue;
-            return tool_error(
-                "the givens contradict each other: %d stands twice in a %s, at row %d, column %d and at row %d, column %d",
-                p->tokens[i] - 1,
-                r == r2   ? "row"
-                : c == c2 ? "column"
-                          : "box",
-                r + 1, c + 1, r2 + 1, c2 + 1);
-        }
-    return TOOL_OK;
-}
-
-static int parse_sudoku(puzzle *p, const char *text, int line)
-{
-    /* digits, with . 0 _ or * for blanks; the lines of a drawn board are passed over; `line` of the file is its first */
-    p->cells = 0;
-    for (const char *c = text; *c; c++) {
-        if (*c == '\n') line++;
-        if (is_ruling(*c)) continue;
-        int digit = *c >= '0' && *c <= '9' ? *c - '0' : *c == '.' || *c == '_' || *c == '*' ? 0 : -1;
-        if (digit < 0) return tool_error("line %d of the puzzle: \"%c\" is no digit and no blank (. or 0)", line, *c);
-        if (p->cells == 81) return tool_error("the puzzle has more than 81 cells");
-        p->tokens[p->cells++] = digit + 1; /* 1 blank, 2.. the digits */
-    }
-    p->side = p->cells == 16 ? 4 : p->cells == 36 ? 6 : p->cells == 81 ? 9 : 0;
-    if (!p->side) return tool_error("the puzzle has %d cells, expected 81, 36 or 16", p->cells);
-    for (int i = 0; i < p->cells; i++)
-        if (p->tokens[i] > p->side + 1)
-            return tool_error("row %d, column %d: %d, expected 1 to %d", i / p->side + 1, i % p->side + 1, p->tokens[i] - 1,
-                              p->side);
-    return contradiction(p);
-}
-
-static int maze_token(char c)
-{
-    switch (c) {
-    case '#': return SCORE_WALL;
-    case ' ': case '.': case 'o': return SCORE_FLOOR; /* a path already drawn is to be found anew */
-    case 'S': return SCORE_START;
-    case 'G': return SCORE_GOAL;
-    default: return 0;
-    }
-}
-
-static int parse_maze(puzzle *p, const char *text)
-{
-    /* lines of # S G and spaces, square, or all of it on one line; missing spaces at the end of a line are floor */
-    size_t widest = 0, lines = 0;
-    for (const char *at = text; *at;) {
-        size_t n = strcspn(at, "\r\n");
-        if (n > widest) widest = n;
-        lines += n > 0;
-        at += n + strspn(at + n, "\r\n");
-    }
-    size_t side = lines == 1 ? (size_t)score_side(widest < 1000000 ? (int)widest : 0) : lines > widest ? lines : widest;
-    if (side < 2 || side > MAZE_MAX_SIZE)
-        return tool_error("the maze has %zu lines of up to %zu cells, expected a square of 2 to %d", lines, widest,
-                          MAZE_MAX_SIZE);
-    if (lines > 1 && lines != side)
-        return tool_error("the maze has %zu lines, the longest of %zu cells; expected a square", lines, widest);
-    p->side = (int)side;
+    int status = p->kind == TASK_SUDOKU ? board_read_sudoku(p->tokens, &p->side, text, line)
+                                        : board_read_maze(p->tokens, &p->side, text);
     p->cells = p->side * p->side;
-    for (int i = 0; i < p->cells; i++) p->tokens[i] = SCORE_FLOOR;
-    int cell = 0, starts = 0, goals = 0;
-    for (const char *c = text; *c; c++) {
-        if (*c == '\n' || *c == '\r') {
-            if (lines > 1) cell = (cell + p->side - 1) / p->side * p->side;
-            continue;
-        }
-        int token = maze_token(*c);
-        if (!token)
-            return tool_error("row %d, column %d: \"%c\", expected # S G or a space", cell / p->side + 1, cell % p->side + 1,
-                              *c);
-        starts += token == SCORE_START;
-        goals += token == SCORE_GOAL;
-        if (cell < p->cells) p->tokens[cell++] = token;
-    }
-    if (starts != 1 || goals != 1)
-        return tool_error("the maze has %d starts (S) and %d goals (G), expected one of each", starts, goals);
-    return TOOL_OK;
+    return status;
 }
 
 static int read_grid(const hrm_json *grid, const char *where, int32_t cells[ARC_CELLS], int *rows, int *columns)
@@ -555,7 +472,7 @@ static int is_whole(task kind, const char *line, size_t n)
 {
     /* whether a line holds a board of its own: all cells of a Sudoku, or a maze in one line, as in the data sets */
     size_t cells = 0;
-    for (size_t i = 0; i < n; i++) cells += kind == TASK_MAZE ? line[i] != '\r' : !is_ruling(line[i]);
+    for (size_t i = 0; i < n; i++) cells += kind == TASK_MAZE ? line[i] != '\r' : !board_is_ruling(line[i]);
     return kind == TASK_MAZE ? cells >= 16 && score_side(cells < 1000000 ? (int)cells : 0) > 0
                              : cells == 81 || cells == 36 || cells == 16;
 }
@@ -596,11 +513,11 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
     if (p->kind == TASK_GRID) return solve_grid(c, text, length, file);
     if (p->kind == TASK_ARC) return solve_arc(c, p, text, length, file);
     char *board = next_board(p->kind, &rest, &line, &first);
-    if (!board) return p->kind == TASK_SUDOKU ? parse_sudoku(p, "", 1) : parse_maze(p, "");
+    if (!board) return read_board(p, "", 1);
     for (int more = 0; board && status == TOOL_OK; number++) {
         char *next;
         int next_first = first;
-        status = p->kind == TASK_SUDOKU ? parse_sudoku(p, board, first) : parse_maze(p, board);
+        status = read_board(p, board, first);
         if (status == TOOL_OK && model && p->cells != cells)
             status = tool_error("board %d has %d cells, those before it %d", number + 1, p->cells, cells);
         if (status == TOOL_OK && !model) status = load(c, p, &model);

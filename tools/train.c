@@ -38,6 +38,7 @@ typedef struct train_run {
     int64_t      stopped;   /* 1: early */
     int64_t planned;        /* `total` of the state that was read, 0: not told */
     double       best;      /* exact accuracy of best.safetensors; -1: none yet */
+    char         data_shape[160], data_content[24]; /* of the training split */
 } train_run;
 
 /* ---- logs ------------------------------------------------------------------------------------------------------------- */
@@ -151,10 +152,67 @@ static void saved_values(train_run *r, saved_value values[SAVED_VALUES])
     memcpy(values, all, sizeof all);
 }
 
+/* What a run was begun on, in its state: a set that was moved or built anew is the same, with other examples it is another. */
+#define DATA_SHAPE   "run.data"
+#define DATA_CONTENT "run.data.content"
+
+static int describe_data(train_run *r)
+{
+    /* the training split in words, and a hash of 64 of its examples, evenly spaced */
+    const hrm_dataset_info *d = hrm_dataset_describe(r->train);
+    size_t T = (size_t)d->seq_len;
+    int32_t *tokens = (int32_t *)calloc(2 * T + 1, sizeof *tokens);
+    uint64_t hash = DATA_HASH;
+    hrm_batch batch;
+    int status = tokens ? TOOL_OK : tool_error("no memory for an example of %d tokens", d->seq_len);
+    memset(&batch, 0, sizeof batch);
+    batch.rows = 1;
+    batch.inputs = tokens, batch.labels = tokens + T, batch.puzzle_identifiers = tokens + 2 * T;
+    int64_t n = d->total_examples < 64 ? d->total_examples : 64;
+    for (int64_t k = 0; k < n && status == TOOL_OK; k++) {
+        int64_t at = n > 1 ? k * ((d->total_examples - 1) / (n - 1)) : 0;
+        if (hrm_dataset_read(r->train, at, &batch) != HRM_OK) status = tool_failed();
+        for (size_t i = 0; i <= 2 * T; i++) {
+            uint32_t v = (uint32_t)tokens[i];
+            for (int b = 0; b < 4; b++, v >>= 8) { /* the same on every machine */
+                unsigned char byte = (unsigned char)v;
+                hash = data_hash(hash, &byte, 1);
+            }
+        }
+    }
+    snprintf(r->data_shape, sizeof r->data_shape,
+             "%lld examples in %lld groups, %d tokens each, a vocabulary of %d, %d puzzle identifiers",
+             (long long)d->total_examples, (long long)d->total_groups, d->seq_len, d->vocab_size, d->num_puzzle_identifiers);
+    snprintf(r->data_content, sizeof r->data_content, "%016llx", (unsigned long long)hash);
+    free(tokens);
+    return status;
+}
+
+static int check_data(const train_run *r)
+{
+    /* that a run goes on with the data it was begun on; older states do not tell */
+    char path[TOOL_PATH];
+    hrm_tensors *file;
+    if (!tool_join(path, r->dir, "state.safetensors") || !tool_exists(path)) return TOOL_OK;
+    if (hrm_tensors_open(&file, path, NULL) != HRM_OK) return tool_failed();
+    const char *shape = hrm_tensors_metadata(file, DATA_SHAPE), *content = hrm_tensors_metadata(file, DATA_CONTENT);
+    int status = TOOL_OK;
+    if (shape && strcmp(shape, r->data_shape) != 0)
+        status = tool_error("%s: the run was begun on %.160s, but %s has %s; load_checkpoint=%s begins another from its "
+                            "weights",
+                            path, shape, r->c->data_path, r->data_shape, r->dir);
+    else if (content && strcmp(content, r->data_content) != 0)
+        status = tool_error("%s: the run was begun on other examples than %s has (content %.16s, but %s); load_checkpoint=%s "
+                            "begins another from its weights",
+                            path, r->c->data_path, content, r->data_content, r->dir);
+    hrm_tensors_close(file);
+    return status;
+}
+
 static int save_state_as(train_run *r, const char *name)
 {
     saved_value values[SAVED_VALUES];
-    hrm_metadata more[SAVED_VALUES + 2];
+    hrm_metadata more[SAVED_VALUES + 4];
     char texts[SAVED_VALUES][40], step_text[24], path[TOOL_PATH];
     r->planned = r->total;
     saved_values(r, values);
@@ -166,11 +224,10 @@ static int save_state_as(train_run *r, const char *name)
     }
     if (!tool_join(path, r->dir, name)) return tool_error("%s: the path is too long", r->dir);
     snprintf(step_text, sizeof step_text, "%lld", (long long)hrm_trainer_steps_done(r->trainer));
-    more[SAVED_VALUES].key = "step";
-    more[SAVED_VALUES].value = step_text;
-    more[SAVED_VALUES + 1].key = GRID_VOCABULARY;
-    more[SAVED_VALUES + 1].value = r->vocabulary;
-    size_t n = SAVED_VALUES + (r->vocabulary ? 2 : 1);
+    const hrm_metadata texts_of[4] = {
+        {"step", step_text}, {DATA_SHAPE, r->data_shape}, {DATA_CONTENT, r->data_content}, {GRID_VOCABULARY, r->vocabulary}};
+    memcpy(more + SAVED_VALUES, texts_of, sizeof texts_of);
+    size_t n = SAVED_VALUES + (r->vocabulary ? 4 : 3);
     if (hrm_trainer_save(r->trainer, path, more, n) != HRM_OK) return tool_failed();
     r->saved_step = hrm_trainer_steps_done(r->trainer);
     return TOOL_OK;
@@ -594,7 +651,7 @@ static int open_data(train_run *r)
     const config *c = r->c;
     if (!*c->data_path) return tool_usage("train: data_path=DIR is missing");
     if (hrm_dataset_open(&r->train, c->data_path, "train", NULL) != HRM_OK) return tool_failed();
-    if (open_vocabulary(r) != TOOL_OK) return TOOL_ERROR;
+    if (open_vocabulary(r) != TOOL_OK || describe_data(r) != TOOL_OK) return TOOL_ERROR;
     const char *from = *c->data_paths_test ? c->data_paths_test : c->data_path;
     if (!*c->data_paths_test && (!tool_join(test, from, "test") || !tool_exists(test)))
         return tool_note("%s has no test split: no evaluations", from), TOOL_OK;
@@ -780,6 +837,7 @@ static int run(train_run *r)
     if (status == TOOL_OK) status = count_steps(r);
     if (status == TOOL_OK && *c->resume) status = run_folder(r);
     if (status == TOOL_OK && *c->resume) status = take_folder(r);
+    if (status == TOOL_OK && *c->resume) status = check_data(r);
     if (status == TOOL_OK) status = make_model(r);
     if (status != TOOL_OK) return status;
     train_desc(r, &desc);

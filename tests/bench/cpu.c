@@ -4,7 +4,8 @@
  *   cpu                                    everything, a minute or two
  *   cpu [--threads N] [--runs N] [--no-batch] CASE …    a JSON line a case, with the names that bench_torch.py uses;
  *                                                       --no-batch leaves out solving the whole batch
- *   cpu [--threads N] --products                        a JSON line a matrix product
+ *   cpu [--threads N] --products                        a JSON line a matrix product, an empty one; then, for the number of
+ *                                                       one on a line of standard input, GFLOP/s of a tenth of a second
  *
  * CASE is NAME:BATCH[:KEY=VALUE,…], NAME one of sudoku4 sudoku maze, KEY a field of the description: sudoku:8:hidden_size=256,
  * or arch: sudoku:4:arch=fast, which is trained by its own recipe too.
@@ -74,18 +75,18 @@ HRM__FAST_END
 static double peak_run(long n)
 {
 #if defined(HRM__X86)
-    if (hrm__cpu() == HRM__CPU_AVX512) return peak_avx512(n);
-    if (hrm__cpu() == HRM__CPU_AVX2) return peak_avx2(n);
+    if (hrm__cpu() >= HRM__CPU_AVX512) return peak_avx512(n);
+    if (hrm__cpu() >= HRM__CPU_AVX2) return peak_avx2(n);
 #endif
     return peak_baseline(n);
 }
 
 static void peak_thread(void *context, int id, int size) { (void)id, (void)size, *(double *)context = peak_run(2000000); }
 
-static double peak_gflops(hrm_pool *pool)
+static double peak_gflops(hrm_pool *pool, int runs)
 {
     double best = 0, each = peak_run(1);
-    for (int i = 0; i < 15; i++) {
+    for (int i = 0; i < runs; i++) {
         double each_thread, t = seconds();
         hrm_pool_run(pool, peak_thread, &each_thread);
         double rate = each * 2e6 * hrm_pool_size(pool) / (seconds() - t) * 1e-9;
@@ -95,20 +96,27 @@ static double peak_gflops(hrm_pool *pool)
 }
 
 /* ---- matrix products ---------------------------------------------------------------------------------------------------- */
-typedef struct product { int tn; size_t M, N, K; hrm_real *a, *b, *c, *packed, *scratch; int times; } product;
+typedef struct shape { int tn; size_t M, N, K; hrm_forward_dtype dtype; } shape;
+typedef struct product {
+    shape s;
+    hrm_real *a, *b, *c, *packed, *scratch;
+    size_t na, nb, nc, np, own;
+    int threads, times;
+} product;
 
 static void product_thread(void *context, int id, int size)
 {
     const product *p = (const product *)context;
+    const size_t M = p->s.M, N = p->s.N, K = p->s.K;
+    hrm_real *own = p->scratch + (size_t)id * p->own;
     hrm__team t = {0, 0, NULL};
     t.id = id, t.size = size;
     for (int i = 0; i < p->times; i++)
-        if (p->tn)
-            hrm__gemm_tn(p->c, p->K, p->a, p->N, p->b, p->K, p->M, p->N, p->K, 1, p->scratch + (size_t)id * hrm__gemm_scratch(),
-                         &t);
-        else
-            hrm__gemm(p->c, p->N, p->a, p->K, p->packed, p->M, p->N, p->K, 0, p->scratch + (size_t)id * hrm__gemm_scratch(),
-                      &t);
+        if (p->s.tn) hrm__gemm_tn(p->c, K, p->a, N, p->b, K, M, N, K, 1, own, &t);
+        else if (p->s.dtype == HRM_FORWARD_INT8) hrm__gemm_bytes(p->c, N, p->a, K, p->packed, M, N, K, own, &t);
+        else if (p->s.dtype == HRM_FORWARD_BFLOAT16)
+            hrm__gemm_bf16(p->c, N, p->a, K, (const uint16_t *)(const void *)p->packed, M, N, K, own, &t);
+        else hrm__gemm(p->c, N, p->a, K, p->packed, M, N, K, 0, own, &t);
 }
 
 static hrm_real *array(size_t n)
@@ -119,46 +127,88 @@ static hrm_real *array(size_t n)
     return (hrm_real *)p;
 }
 
-static double product_gflops(hrm_pool *pool, int tn, size_t M, size_t N, size_t K)
+static product product_make(shape s, int threads)
 {
     product p = {0};
     hrm__team alone = {0, 1, NULL};
-    size_t na = tn ? M * N : M * K, nb = tn ? M * K : N * K, nc = tn ? N * K : M * N,
-           ns = hrm__gemm_scratch() * (size_t)hrm_pool_size(pool);
-    double flop = 2.0 * (double)M * (double)N * (double)K, best = 0;
-    p.tn = tn, p.M = M, p.N = N, p.K = K;
-    p.a = array(na), p.b = array(nb), p.c = array(nc), p.scratch = array(ns), p.packed = array(hrm__pack_size(N, K));
-    if (!tn) hrm__pack(p.packed, p.b, N, K, 0, &alone);
-    p.times = 1 + (int)(1e9 / flop);
-    for (int i = 0; i < 7; i++) {
-        double t = seconds();
-        hrm_pool_run(pool, product_thread, &p);
-        double rate = flop * p.times / (seconds() - t) * 1e-9;
-        if (rate > best) best = rate;
-    }
-    hrm__free(NULL, p.a, na, sizeof *p.a), hrm__free(NULL, p.b, nb, sizeof *p.a), hrm__free(NULL, p.c, nc, sizeof *p.a);
-    hrm__free(NULL, p.scratch, ns, sizeof *p.a), hrm__free(NULL, p.packed, hrm__pack_size(N, K), sizeof *p.a);
+    hrm__bytes_space unused;
+    p.s = s, p.threads = threads;
+    p.na = s.M * (s.tn ? s.N : s.K), p.nb = s.K * (s.tn ? s.M : s.N), p.nc = s.N * (s.tn ? s.K : s.M);
+    p.np = hrm__operand_size(s.dtype, s.N, s.K);
+    p.own = hrm__gemm_scratch() + hrm__bf16_scratch(s.K) + hrm__bytes_scratch(s.K, NULL, &unused);
+    p.a = array(p.na), p.b = array(p.nb), p.c = array(p.nc), p.packed = array(p.np), p.scratch = array(p.own * (size_t)threads);
+    if (s.dtype == HRM_FORWARD_INT8) hrm__pack_bytes(p.packed, p.b, s.N, s.K, &alone);
+    else if (s.dtype == HRM_FORWARD_BFLOAT16) hrm__pack_bf16((uint16_t *)(void *)p.packed, p.b, s.N, s.K, &alone);
+    else if (!s.tn) hrm__pack(p.packed, p.b, s.N, s.K, 0, &alone);
+    return p;
+}
+
+static void product_free(product *p)
+{
+    hrm__free(NULL, p->a, p->na, sizeof *p->a), hrm__free(NULL, p->b, p->nb, sizeof *p->a);
+    hrm__free(NULL, p->c, p->nc, sizeof *p->a), hrm__free(NULL, p->packed, p->np, sizeof *p->a);
+    hrm__free(NULL, p->scratch, p->own * (size_t)p->threads, sizeof *p->a);
+}
+
+static double product_slice(product *p, hrm_pool *pool, double length)
+{
+    /* -> GFLOP/s over `length` seconds at least */
+    double flop = 2.0 * (double)p->s.M * (double)p->s.N * (double)p->s.K, done = 0, start = seconds(), t;
+    p->times = 1 + (int)(1e9 / flop);
+    do {
+        hrm_pool_run(pool, product_thread, p);
+        done += flop * p->times;
+    } while ((t = seconds() - start) < length);
+    return done / t * 1e-9;
+}
+
+static double product_gflops(hrm_pool *pool, shape s)
+{
+    double best = 0, rate;
+    product p = product_make(s, hrm_pool_size(pool));
+    for (int i = 0; i < 7; i++)
+        if ((rate = product_slice(&p, pool, 0)) > best) best = rate;
+    product_free(&p);
     return best;
 }
 
-static const struct { int tn; size_t M, N, K;
-} shapes[] = {{0, 82, 1536, 512},  {0, 82, 512, 512},    {0, 82, 3072, 512},   {0, 82, 512, 1536},   {0, 656, 3072, 512},
-              {0, 656, 512, 1536}, {0, 656, 1536, 3072}, {0, 5248, 3072, 512}, {0, 2624, 2048, 256}, {0, 2624, 256, 1024},
-              {0, 4352, 384, 128}, {0, 4352, 128, 128},  {0, 4352, 1024, 128}, {0, 4352, 128, 512},  {0, 512, 512, 82},
-              {0, 512, 82, 256},   {1, 656, 3072, 512},  {1, 656, 512, 1536},  {1, 5248, 3072, 512}, {1, 2624, 2048, 256},
-              {1, 4352, 1024, 128}, {1, 2048, 512, 82},  {1, 2048, 82, 256}};
+/* Some also with weights in bfloat16 and bytes, where x becomes what they are and y is float32, all in the time. */
+#define QUANTIZED(dtype) \
+    {0, 82, 1536, 512, dtype}, {0, 82, 3072, 512, dtype}, {0, 82, 512, 1536, dtype}, {0, 656, 3072, 512, dtype}, \
+        {0, 512, 512, 82, dtype}, {0, 512, 82, 256, dtype}
+#define F HRM_FORWARD_FLOAT32
+static const shape shapes[] = {
+    {0, 82, 1536, 512, F},  {0, 82, 512, 512, F},   {0, 82, 3072, 512, F},   {0, 82, 512, 1536, F},   {0, 656, 3072, 512, F},
+    {0, 656, 512, 1536, F}, {0, 656, 1536, 3072, F}, {0, 5248, 3072, 512, F}, {0, 2624, 2048, 256, F}, {0, 2624, 256, 1024, F},
+    {0, 4352, 384, 128, F}, {0, 4352, 128, 128, F}, {0, 4352, 1024, 128, F}, {0, 4352, 128, 512, F},  {0, 512, 512, 82, F},
+    {0, 512, 82, 256, F},   {1, 656, 3072, 512, F}, {1, 656, 512, 1536, F},  {1, 5248, 3072, 512, F}, {1, 2624, 2048, 256, F},
+    {1, 4352, 1024, 128, F}, {1, 2048, 512, 82, F}, {1, 2048, 82, 256, F},   QUANTIZED(HRM_FORWARD_BFLOAT16),
+    QUANTIZED(HRM_FORWARD_INT8)};
+#undef F
 
 static void products(int threads)
 {
     hrm_pool *pool;
+    product p = {0};
+    int number, last = -1;
     check(hrm_pool_create(&pool, threads, NULL));
-    double peak = peak_gflops(pool);
-    for (size_t i = 0; i < HRM__COUNT(shapes); i++) {
-        size_t M = shapes[i].M, N = shapes[i].N, K = shapes[i].K;
-        printf("{\"dw\": %d, \"M\": %zu, \"N\": %zu, \"K\": %zu, \"gflops\": %.1f, \"peak\": %.1f}\n", shapes[i].tn, M, N, K,
-               product_gflops(pool, shapes[i].tn, M, N, K), peak);
+    for (size_t i = 0; i < HRM__COUNT(shapes); i++)
+        printf("{\"dw\": %d, \"M\": %zu, \"N\": %zu, \"K\": %zu, \"dtype\": \"%s\"}\n", shapes[i].tn, shapes[i].M, shapes[i].N,
+               shapes[i].K, hrm__forward_names[shapes[i].dtype]);
+    printf("\n");
+    fflush(stdout);
+    while (scanf("%d", &number) == 1 && number >= 0 && number < (int)HRM__COUNT(shapes)) {
+        if (number != last) {
+            if (last >= 0) product_free(&p);
+            p = product_make(shapes[number], threads);
+            product_slice(&p, pool, 0);
+            last = number;
+        }
+        double peak = peak_gflops(pool, 3);
+        printf("{\"gflops\": %.1f, \"peak\": %.1f}\n", product_slice(&p, pool, 0.1), peak);
         fflush(stdout);
     }
+    if (last >= 0) product_free(&p);
     hrm_pool_destroy(pool);
 }
 
@@ -320,15 +370,15 @@ static void everything(int threads)
     hrm_pool *one, *all;
     check(hrm_pool_create(&one, 1, NULL));
     check(hrm_pool_create(&all, threads, NULL));
-    double peak1 = peak_gflops(one), peak = peak_gflops(all);
+    double peak1 = peak_gflops(one, 15), peak = peak_gflops(all, 15);
     printf("instruction set %s, %d threads; multiply-adds on registers: %.0f GFLOP/s on one, %.0f on all\n\n",
            hrm__cpu_names[hrm__cpu()], threads, peak1, peak);
-    printf("matrix products (dw: summed over M)         1 thread         %d threads\n", threads);
+    printf("matrix products (dw: summed over M)                   1 thread         %d threads\n", threads);
     for (size_t i = 0; i < HRM__COUNT(shapes); i++) {
-        size_t M = shapes[i].M, N = shapes[i].N, K = shapes[i].K;
-        double r1 = product_gflops(one, shapes[i].tn, M, N, K), r = product_gflops(all, shapes[i].tn, M, N, K);
-        printf("  %s M %4zu  N %4zu  K %4zu   %5.0f GFLOP/s %3.0f %%   %5.0f GFLOP/s %3.0f %%\n", shapes[i].tn ? "dw" : "y ", M,
-               N, K, r1, 100 * r1 / peak1, r, 100 * r / peak);
+        double r1 = product_gflops(one, shapes[i]), r = product_gflops(all, shapes[i]);
+        printf("  %s M %4zu  N %4zu  K %4zu  %-8s  %5.0f GFLOP/s %3.0f %%   %5.0f GFLOP/s %3.0f %%\n",
+               shapes[i].tn ? "dw" : "y ", shapes[i].M, shapes[i].N, shapes[i].K, hrm__forward_names[shapes[i].dtype], r1,
+               100 * r1 / peak1, r, 100 * r / peak);
         fflush(stdout);
     }
     hrm_pool_destroy(one);

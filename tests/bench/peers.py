@@ -1,6 +1,6 @@
 """hrm.h beside what else computes the same on this machine's processors, the two taking turns in one run.
 
-usage: peers.py [--bench PROGRAM] [--reference bench_torch.py] [--threads N] [--rounds N] [--mode eager|compiled|best] [products] [CASE ...]
+usage: peers.py [--bench PROGRAM] [--reference bench_torch.py] [--threads N] [--rounds N] [--slices N] [--mode eager|compiled|best] [products] [CASE ...]
 
 `products`: matrix products against PyTorch's and OpenBLAS's (as numpy brings it). CASE: a model, as in cpu.c, trained and solved,
 against PyTorch. Without either: the products, and the three models of the README. Medians; a ratio is the peer's time over ours.
@@ -13,26 +13,33 @@ import argparse, json, os, statistics, subprocess, sys, time
 CASES = ["sudoku4:256:hidden_size=128,num_heads=4,H_layers=2,L_layers=2", "sudoku:32:hidden_size=256", "sudoku:8"]
 
 
-def rate(call, flop):
-    """GFLOP/s, the best of seven: what a machine can do, not what its other users leave."""
-    n, best = 1 + int(1e9 / flop), 0
-    for _ in range(7):
-        t = time.perf_counter()
-        for _ in range(n): call()
-        best = max(best, flop * n / (time.perf_counter() - t) * 1e-9)
-    return best
+def rate(call, flop, length=0.1):
+    """GFLOP/s over a tenth of a second."""
+    n, start = 0, time.perf_counter()
+    while time.perf_counter() - start < length:
+        call()
+        n += 1
+    return flop * n / (time.perf_counter() - start) * 1e-9
 
 
 def peer_product(p):
+    """A line with both rates for each line of standard input. PyTorch's bfloat16 and bytes are its operands from the start."""
     import numpy, torch
     torch.set_num_threads(p["threads"])
     M, N, K, dw = p["M"], p["N"], p["K"], p["dw"]
     a, b = torch.rand(M, N if dw else K) - 0.5, torch.rand(M if dw else N, K) - 0.5
     c = torch.zeros((N, K) if dw else (M, N))
     x, y, z = a.numpy(), b.numpy(), c.numpy()
-    flop = 2.0 * M * N * K
-    return (rate(lambda: torch.mm(a.t(), b, out=c) if dw else torch.mm(a, b.t(), out=c), flop),
-            rate(lambda: numpy.matmul(x.T, y, out=z) if dw else numpy.matmul(x, y.T, out=z), flop))
+    flop, calls = 2.0 * M * N * K, {"torch": lambda: torch.mm(a.t(), b, out=c) if dw else torch.mm(a, b.t(), out=c)}
+    if p["dtype"] == "float32": calls["openblas"] = lambda: numpy.matmul(x.T, y, out=z) if dw else numpy.matmul(x, y.T, out=z)
+    elif p["dtype"] == "bfloat16":
+        a16, b16 = a.bfloat16(), b.bfloat16()
+        calls["torch"] = lambda: torch.mm(a16, b16.t())
+    else:
+        a8, b8 = (a * 254).to(torch.int8), (b * 254).to(torch.int8)
+        calls["torch"] = lambda: torch._int_mm(a8, b8.t())
+    for call in calls.values(): rate(call, flop)
+    for _ in sys.stdin: print(json.dumps({name: rate(call, flop) for name, call in calls.items()}), flush=True)
 
 
 def needs(o, case):
@@ -101,14 +108,31 @@ def run(command, environment=None):
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
+def start(command, environment=None):
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
+
+
+def ask(process, line):
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+    return json.loads(process.stdout.readline())
+
+
 def products(o, environment):
-    print(f"matrix products, {o.threads} threads, GFLOP/s")
-    print(f"{'':32}{'hrm.h':>6}{'of peak':>9}{'PyTorch':>9}{'ratio':>7}{'OpenBLAS':>10}{'ratio':>7}")
-    for row in run([o.bench, "--threads", str(o.threads), "--products"]):
-        again = [sys.executable, __file__, "--one-product", json.dumps(dict(row, threads=o.threads))]
-        (peer,) = run(again, environment)
-        print(f"  {'dw' if row['dw'] else 'y '} M {row['M']:4} N {row['N']:4} K {row['K']:4}   {row['gflops']:10.0f}{100 * row['gflops'] / row['peak']:8.0f} %"
-              + "".join(f"{peer[k]:{w}.0f}{row['gflops'] / peer[k]:6.2f}x" for k, w in (("torch", 9), ("openblas", 10))), flush=True)
+    print(f"matrix products, {o.threads} threads: medians of {o.slices} slices of a tenth of a second, in turns; GFLOP/s")
+    print(f"{'':42}{'hrm.h':>6}{'of peak':>9}{'PyTorch':>9}{'ratio':>7}{'OpenBLAS':>10}{'ratio':>7}")
+    ours, rows = start([o.bench, "--threads", str(o.threads), "--products"]), []
+    while (line := ours.stdout.readline().strip()): rows.append(json.loads(line))
+    for i, row in enumerate(rows):
+        peer = start([sys.executable, __file__, "--one-product", json.dumps(dict(row, threads=o.threads))], environment)
+        slices = [(ask(ours, i), ask(peer, "")) for _ in range(o.slices)]
+        peer.communicate()
+        middle = lambda of: statistics.median(of(a, b) for a, b in slices)
+        print(f"  {'dw' if row['dw'] else 'y '} M {row['M']:4} N {row['N']:4} K {row['K']:4}  {row['dtype']:8}{middle(lambda a, b: a['gflops']):10.0f}"
+              f"{100 * middle(lambda a, b: a['gflops'] / a['peak']):8.0f} %"
+              + "".join(f"{middle(lambda a, b: b[k]):{w}.0f}{middle(lambda a, b: a['gflops'] / b[k]):6.2f}x"
+                        for k, w in (("torch", 9), ("openblas", 10)) if k in slices[0][1]), flush=True)
+    ours.communicate()
 
 
 def models(o, cases, environment):
@@ -131,6 +155,7 @@ def main():
     a.add_argument("--reference", default="../shared/reference/bench_torch.py")
     a.add_argument("--threads", type=int, default=os.cpu_count())
     a.add_argument("--rounds", type=int, default=2)
+    a.add_argument("--slices", type=int, default=20)
     a.add_argument("--mode", default="best", choices=("eager", "compiled", "best"))
     a.add_argument("--one-product", help=argparse.SUPPRESS)
     a.add_argument("--one-case", help=argparse.SUPPRESS)
@@ -141,8 +166,7 @@ def main():
     except ImportError as error:
         sys.exit(f"peers.py: {error}. Install them (pip install torch numpy) and give that python: make bench-torch PYTHON=path/to/python")
     if o.one_product:
-        t, b = peer_product(json.loads(o.one_product))
-        print(json.dumps({"torch": t, "openblas": b}))
+        peer_product(json.loads(o.one_product))
     elif o.one_case:
         peer_case(o, o.one_case)
     else:

@@ -1,6 +1,7 @@
 """The package as people use it, on models that are tiny. Works in the folder that test_python.sh has filled."""
 import contextlib
 import gc
+import json
 import os
 import pickle
 import signal
@@ -159,6 +160,43 @@ class TestModel(Messages):
         self.assertLessEqual(set(other.solve("ab cab")), set("?abc "))
         other.vocabulary = ["one", "two", "three"]
         self.assertEqual(len(other.solve("one  two three\none one").split()), 5)
+
+    def test_votes(self):
+        for task, folder, puzzles, votes, halt in (("sudoku", "four", "boards.txt", 7, "adaptive"), ("maze", "maze", "mazes.txt", 8, "full")):
+            with open(puzzles) as f:
+                texts = f.read().split("\n")[:-1]
+            m = hrm.load(folder, threads=1)
+            seen = set()
+            for rule in ("majority", "first", "best_q"):
+                s = m.solve(texts, votes=votes, vote=rule, halt=halt, details=True)
+                with open("votes_%s_%s.json" % (task, rule)) as f:
+                    said = [json.loads(line) for line in f]
+                self.assertEqual([a.replace("?", "." if task == "sudoku" else "?") for a in s.answers], [o["answer"] for o in said])
+                for name, values in (("agree", s.agree), ("segments", s.segments), ("halted", s.halted)):
+                    self.assertEqual(values.tolist(), [o[name] for o in said], (task, rule, name))
+                np.testing.assert_allclose(s.q_halt, [o["q_halt"] for o in said], rtol=1e-4, atol=1e-5)
+                self.assertEqual(m.solve(texts, votes=votes, vote=rule, halt=halt, batch_size=1), s.answers)
+                seen.update(s.agree.tolist())
+            self.assertGreater(len(seen | {votes}), 1, task)  # copies do differ
+        one = m.solve(texts[0], votes=8, details=True)
+        self.assertEqual((type(one.answers), one.agree.shape), (str, (1,)))
+        self.assertEqual(m.solve(texts, details=True).agree.tolist(), [1, 1])
+        self.assertEqual(self.m.solve(np.ones((0, 16), np.int32), votes=3).shape, (0, 16))
+        x = np.random.default_rng(1).integers(1, 6, (2, 25))
+        np.testing.assert_array_equal(m.solve(x, votes=8)[1], m.solve(x[1], votes=8))
+        for keys, text in ((dict(votes=9), "a maze has 8 symmetric copies"), (dict(votes=0), "expected 1 to 1024"),
+                           (dict(votes=2, copies=2), "votes makes its own copies"), (dict(vote="most"), "majority or first or best_q")):
+            with self.refused(hrm.ArgumentError, text):
+                m.solve(x, **keys)
+        with self.refused(hrm.ArgumentError, "token"):
+            m.solve(x + 9, votes=2)
+        own = hrm.load("own", threads=1)
+        with self.refused(hrm.ArgumentError, "no symmetry of these puzzles is known: start_noise"):
+            own.solve("#..\n.#.", votes=4)
+        self.assertEqual(own.solve("#..\n.#.", votes=4, start_noise=2.0, details=True).agree.shape, (1,))
+        noisy = [own.solve(np.ones((2, 6), np.int32), votes=4, start_noise=2.0, noise_seed=n, details=True).q_halt[0] for n in (1, 1, 2)]
+        self.assertEqual(noisy[0], noisy[1])
+        self.assertNotEqual(noisy[0], noisy[2])
 
     def test_own_task(self):
         d = hrm.Dataset("data/mine")

@@ -111,7 +111,7 @@ const shoot = async name => {
     console.log("new maze: " + await status("maze"));
     if (pictures) await shoot("maze");
     // S walled in
-    await run(`panels[1].grid = new Array(36).fill(2); Object.assign(panels[1].grid, { 0: 3, 1: 1, 6: 1, 35: 4 }); panels[1].draw()`);
+    await run(`panels[1].grid = new Array(100).fill(2); Object.assign(panels[1].grid, { 0: 3, 1: 1, 10: 1, 99: 4 }); panels[1].draw()`);
     await solve("maze");
     console.log("walled: " + await status("maze"));
     console.log("exceptions: " + errors);

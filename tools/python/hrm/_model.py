@@ -9,7 +9,7 @@ from typing import (Any, Callable, Dict, Iterator, List, Literal, Mapping, Named
 import numpy as np
 import numpy.typing as npt
 
-from . import _config
+from . import _config, _votes
 from ._data import IGNORED, Bools, Dataset, Floats, Ints, tokens
 from ._library import (CANCELLED, CODES, FOLDER, OK, STRUCTS, ArgumentError, FileError, ModelHandle, Owner, Path, WorkHandle,
                        api, check, fspath, interrupts_later, make)
@@ -50,6 +50,7 @@ class Solution(NamedTuple):
     halted: Bools  #: [rows] whether the model stopped by itself
     q_halt: Floats  #: [rows] logits; above 0 the model takes its answer for right
     q_continue: Floats  #: [rows] logits
+    agree: Ints  #: [rows] of the votes, how many copies say the same; 1 without votes
 
 
 class Segment(NamedTuple):
@@ -223,41 +224,56 @@ class Model(Owner):
 
     @overload
     def solve(self, puzzles: str, *, puzzle_identifiers: Any = ..., halt: str = ..., halt_max_steps: Optional[int] = ...,
-              batch_size: int = ..., start_noise: float = ..., noise_seed: int = ..., copies: int = ...,
-              details: Literal[False] = ...) -> str: ...
+              votes: int = ..., vote: str = ..., batch_size: int = ..., start_noise: float = ..., noise_seed: int = ...,
+              copies: int = ..., details: Literal[False] = ...) -> str: ...
     @overload
     def solve(self, puzzles: Union[List[str], Tuple[str, ...]], *, puzzle_identifiers: Any = ..., halt: str = ...,
-              halt_max_steps: Optional[int] = ..., batch_size: int = ..., start_noise: float = ..., noise_seed: int = ...,
-              copies: int = ..., details: Literal[False] = ...) -> List[str]: ...
+              halt_max_steps: Optional[int] = ..., votes: int = ..., vote: str = ..., batch_size: int = ...,
+              start_noise: float = ..., noise_seed: int = ..., copies: int = ...,
+              details: Literal[False] = ...) -> List[str]: ...
     @overload
     def solve(self, puzzles: npt.NDArray[Any], *, puzzle_identifiers: Any = ..., halt: str = ...,
-              halt_max_steps: Optional[int] = ..., batch_size: int = ..., start_noise: float = ..., noise_seed: int = ...,
-              copies: int = ..., details: Literal[False] = ...) -> Ints: ...
+              halt_max_steps: Optional[int] = ..., votes: int = ..., vote: str = ..., batch_size: int = ...,
+              start_noise: float = ..., noise_seed: int = ..., copies: int = ..., details: Literal[False] = ...) -> Ints: ...
     @overload
     def solve(self, puzzles: Any, *, puzzle_identifiers: Any = ..., halt: str = ..., halt_max_steps: Optional[int] = ...,
-              batch_size: int = ..., start_noise: float = ..., noise_seed: int = ..., copies: int = ...,
-              details: Literal[True]) -> Solution: ...
+              votes: int = ..., vote: str = ..., batch_size: int = ..., start_noise: float = ..., noise_seed: int = ...,
+              copies: int = ..., details: Literal[True]) -> Solution: ...
 
     def solve(self, puzzles: Any, *, puzzle_identifiers: Any = None, halt: str = "adaptive",
-              halt_max_steps: Optional[int] = None, batch_size: int = 64, start_noise: float = 0.0, noise_seed: int = 0,
-              copies: int = 1, details: bool = False) -> Any:
+              halt_max_steps: Optional[int] = None, votes: int = 1, vote: str = "majority", batch_size: int = 64,
+              start_noise: float = 0.0, noise_seed: int = 0, copies: int = 1, details: bool = False) -> Any:
         """The answers to puzzles, in their own form: a text for a text, a list for a list of texts, [rows, seq_len] int32 for
         an array of tokens of that shape, [seq_len] for one.
 
         puzzle_identifiers  [rows] rows of the puzzle table [all 0]
         halt                "adaptive": a puzzle is done when the model says so; "full": after all segments, as published
         halt_max_steps      segments at most [the model's]; may exceed those of training
-        batch_size          puzzles at once; the answers do not depend on it
-        start_noise         how far from their initial values the states start, a normal deviation drawn by noise_seed; row r is
-                            copy r mod `copies` of a puzzle, and each copy has a noise of its own
-        details             True: a Solution, with segments and q's
+        votes               so many copies of each puzzle are solved, as by `hrm solve votes=N`: symmetric ones of Sudokus and
+                            mazes (of these 8 at most), of others, equal ones, with start_noise
+        vote                whose answer is taken: "majority": what most copies say; "first": the first's that says it is right;
+                            "best_q": the one with the best q_halt
+        batch_size          puzzles at once, their copies counted; the answers do not depend on it
+        start_noise         how far from their initial values the states start, a normal deviation drawn by noise_seed, for each
+                            copy its own
+        copies              without votes: row r is copy r mod `copies` of a puzzle, which tells what noise it gets
+        details             True: a Solution, with segments, q's and how many copies agree
         """
         inputs, write = self._read(puzzles)
+        _some("copies", copies)
+        if votes != 1:
+            if copies != 1:
+                raise ArgumentError("votes makes its own copies: give votes=%d or copies=%d" % (votes, copies))
+            copies = votes
+        task = self.vocabulary.task if self.vocabulary else None
+        made = _votes.copies(votes, task, self.seq_len, self.vocab_size, start_noise)
+        ids = np.repeat(self._identifiers(puzzle_identifiers, inputs.shape[0]), votes)
+        if votes > 1:
+            inputs = made.turn(inputs)
         rows = inputs.shape[0]
-        ids = self._identifiers(puzzle_identifiers, rows)
         answers = np.empty_like(inputs)
         results = (STRUCTS["hrm_solve_result"] * max(rows, 1))()
-        at_once = -(-_some("batch_size", batch_size) // _some("copies", copies)) * copies
+        at_once = -(-_some("batch_size", batch_size) // copies) * copies
         handle = self._handle
         for first in range(0, rows, at_once):
             part = slice(first, min(rows, first + at_once))
@@ -266,11 +282,16 @@ class Model(Owner):
                         start_noise=start_noise, copies=copies, noise_seed=noise_seed)
             desc.results = ctypes.pointer(results[first])
             check(handle.call(api.solve, handle.pointer, inputs[part].ctypes.data, answers[part].ctypes.data, desc))
-        if not details:
-            return write(answers)
         table = np.array([(r.segments, r.halted, r.q_halt, r.q_continue) for r in results[:rows]], np.float64).reshape(rows, 4)
-        return Solution(write(answers), table[:, 0].astype(np.int32), table[:, 1] > 0, table[:, 2].astype(np.float32),
-                        table[:, 3].astype(np.float32))
+        said = made.back(answers)
+        by_copy = table.reshape(-1, votes, 4)
+        winner, agree = _votes.count(said, by_copy[:, :, 2], by_copy[:, :, 1] > 0, vote)
+        each = np.arange(len(winner))
+        written, table = write(said[each, winner]), by_copy[each, winner]
+        if not details:
+            return written
+        return Solution(written, table[:, 0].astype(np.int32), table[:, 1] > 0, table[:, 2].astype(np.float32),
+                        table[:, 3].astype(np.float32), agree)
 
     def segments(self, puzzles: Any, *, puzzle_identifiers: Any = None, halt_max_steps: Optional[int] = None,
                  states: bool = False) -> Iterator[Segment]:

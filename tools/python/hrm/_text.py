@@ -25,6 +25,7 @@ class Vocabulary:
     def __init__(self, tokens: Sequence[str], rows: int = 0, columns: int = 0):
         self.tokens, self.rows, self.columns = tuple(tokens), rows, columns
         self.text: Optional[str] = None  #: of the vocabulary.json that it is from, and that checkpoints carry
+        self.task: Optional[str] = None  #: "sudoku" or "maze", whose symmetries are known; else None
         self.words = any(len(t) > 1 for t in tokens)
         self._numbers: Dict[str, int] = {t: i + 1 for i, t in enumerate(tokens)}
 
@@ -49,6 +50,7 @@ class Vocabulary:
         if not sudoku and vocab_size != len(_MAZE) + 1:
             return None
         vocabulary = cls("." + "123456789"[:side] if sudoku else _MAZE)
+        vocabulary.task = "sudoku" if sudoku else "maze"
         for other, same in {"0": ".", "_": ".", "*": "."}.items() if sudoku else {".": " ", "o": " "}.items():
             vocabulary._numbers[other] = vocabulary._numbers[same]  # blanks; a path already drawn is to be found anew
         return vocabulary
