@@ -379,7 +379,7 @@ static int solve_one(const options *o)
         exit(2);
     }
     for (int i = 0; i < cells; i++) puzzle[i] = board[i] + 1;
-    int solutions = sudoku_count_solutions(&shape, board, 2, NULL, NULL);
+    int solutions = sudoku_count_solutions(&shape, board, 2, NULL);
     int right = solve(model, &shape, puzzle, "Your board");
     if (solutions != 1) printf("    (it has %s)\n", solutions ? "more than one solution" : "no solution");
     hrm_model_destroy(model);

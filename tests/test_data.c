@@ -269,9 +269,9 @@ static void check_ratings(const char *name, int min_rating, int max_rating)
     if (!sudoku_shape_make(&s, 9) || !read_whole(&w, name, "train")) return;
     for (int e = 0; e < w.batch.rows; e++) {
         uint8_t puzzle[81], found[81];
-        int rating;
         for (int c = 0; c < 81; c++) puzzle[c] = (uint8_t)(w.batch.inputs[e * 81 + c] - 1);
-        outside += sudoku_count_solutions(&s, puzzle, 2, found, &rating) != 1 || rating < min_rating || rating > max_rating;
+        int rating = sudoku_rate(&s, puzzle);
+        outside += sudoku_count_solutions(&s, puzzle, 2, found) != 1 || rating < min_rating || rating > max_rating;
         lower += 2 * rating < min_rating + max_rating;
     }
     CHECK(w.batch.rows > 0 && outside == 0, "%d of %d rated outside %d to %d", outside, (int)w.batch.rows, min_rating,
@@ -285,7 +285,7 @@ static void check_sudoku(const char *name, const char *split, int size, int vari
 {
     whole w;
     sudoku_shape s;
-    int bad = 0, many = 0, easy = 0, few = 0, apart = 0, foreign = 0, repeated = 0, first[SUDOKU_MAX_SIZE] = {0};
+    int bad = 0, many = 0, easy = 0, fooled = 0, few = 0, apart = 0, foreign = 0, repeated = 0, first[SUDOKU_MAX_SIZE] = {0};
     if (!sudoku_shape_make(&s, size) || !read_whole(&w, name, split)) return;
     CHECK(w.info.seq_len == size * size && w.info.vocab_size == size + 2 && w.info.num_puzzle_identifiers == 1 &&
               w.info.ignore_label_id == 0,
@@ -294,7 +294,7 @@ static void check_sudoku(const char *name, const char *split, int size, int vari
           (int)w.info.total_groups);
     for (int e = 0; e < w.batch.rows; e++) {
         uint8_t puzzle[81], solution[81], found[81];
-        int counts[SUDOKU_MAX_SIZE], rating = 0, n = 0;
+        int counts[SUDOKU_MAX_SIZE], n = 0;
         for (int c = 0; c < s.cells; c++) {
             puzzle[c] = (uint8_t)(w.batch.inputs[e * s.cells + c] - 1);
             solution[c] = (uint8_t)(w.batch.labels[e * s.cells + c] - 1);
@@ -302,9 +302,12 @@ static void check_sudoku(const char *name, const char *split, int size, int vari
         }
         bad += !sudoku_is_solution(&s, puzzle, solution);
         if (e % 7 == 0 || groups < 200)
-            many += sudoku_count_solutions(&s, puzzle, 2, found, &rating) != 1 || memcmp(found, solution, (size_t)s.cells) != 0;
-        if (e % variants == 0)
-            easy += min_rating > 0 && rating < min_rating; /* the search depends on the order of cells a little */
+            many += sudoku_count_solutions(&s, puzzle, 2, found) != 1 || memcmp(found, solution, (size_t)s.cells) != 0;
+        if (min_rating > 0) {
+            int rating = sudoku_rate(&s, puzzle);
+            if (e % variants == 0) easy += rating < min_rating;
+            else fooled += rating < min_rating / 3; /* in other orders of the cells it is about as hard */
+        }
         few += n < givens;
         box_counts(&s, puzzle, counts);
         if (e % variants == 0) memcpy(first, counts, sizeof first);
@@ -324,10 +327,39 @@ static void check_sudoku(const char *name, const char *split, int size, int vari
     CHECK(bad == 0, "%s %s: %d boards are no Sudoku with its solution", name, split, bad);
     CHECK(many == 0, "%s %s: %d puzzles have another solution", name, split, many);
     CHECK(easy == 0 && few == 0, "%s %s: %d too easy, %d with too few givens", name, split, easy, few);
+    CHECK(4 * fooled <= w.batch.rows, "%s %s: %d variants are much easier", name, split, fooled);
     CHECK(apart == 0, "%s %s: %d variants are not symmetric to their puzzle", name, split, apart);
     CHECK(size == 4 || repeated == 0, "%s %s: %d variants are the puzzle itself", name, split, repeated);
     CHECK(foreign == 0, "%s %s: %d solutions are in the other split, or relabelled", name, split, foreign);
     free_whole(&w);
+}
+
+#define Q9 "7..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9......"
+#define A9 "761295843593864712842173659924781365675932481318456927186329574237548196459617238"
+
+static void test_sudoku_rating(void)
+{
+    /* the orders are of all cells and differ; the ratings are those of another program, written from the definition */
+    static const char *const board[2] = {Q9,
+                                         ".359.....17.83....9...57...8.....6......1.2.7.......9...3..9......37...879..8531."};
+    static const int expected[2] = {1, 63};
+    for (int size = 4; size <= 9; size += size == 4 ? 2 : 3) {
+        sudoku_shape s;
+        CHECK(sudoku_shape_make(&s, size), "size %d", size);
+        for (int k = 0; k < SUDOKU_ORDERS; k++) {
+            uint8_t seen[SUDOKU_MAX_CELLS] = {0};
+            int n = 0, same = 0;
+            for (int c = 0; c < s.cells; c++) n += !seen[s.order[k][c]]++;
+            for (int j = 0; j < k; j++) same += memcmp(s.order[k], s.order[j], (size_t)s.cells) == 0;
+            CHECK(n == s.cells && !same, "size %d, order %d: %d cells of %d", size, k, n, s.cells);
+        }
+        for (int i = 0; i < 2 && size == 9; i++) {
+            uint8_t puzzle[81];
+            for (int c = 0; c < 81; c++) puzzle[c] = (uint8_t)(board[i][c] == '.' ? 0 : board[i][c] - '0');
+            int rating = sudoku_rate(&s, puzzle);
+            CHECK(rating == expected[i], "board %d is rated %d, expected %d", i, rating, expected[i]);
+        }
+    }
 }
 
 static void test_sudoku_generated(void)
@@ -335,7 +367,7 @@ static void test_sudoku_generated(void)
     static const struct {
         int size, train, test, aug, givens, rating;
     } cases[] = {
-        {4, 150, 40, 3, 7, 0}, {6, 60, 20, 4, 0, 0}, {9, 40, 30, 5, 0, 0}, {9, 6, 2, 1, 0, 20}, {4, 1000, 50, 0, 6, 0}};
+        {4, 150, 40, 3, 7, 0}, {6, 60, 20, 4, 0, 0}, {9, 40, 30, 5, 0, 0}, {9, 20, 2, 3, 0, 20}, {4, 1000, 50, 0, 6, 0}};
     for (int k = 0; k < 5; k++) {
         data_table classes;
         char more[64] = "";
@@ -363,9 +395,6 @@ static void test_sudoku_generated(void)
     remove_tree("s1");
     remove_tree("s3");
 }
-
-#define Q9 "7..29........64..2.4.....5....7.1.........4813.....9...8..2..7...75..1.64.9......"
-#define A9 "761295843593864712842173659924781365675932481318456927186329574237548196459617238"
 
 #define K9 "700290000000064002040000050000701000000000481300000900080020070007500106409000000"
 #define B9 "7**29********64**2*4*****5****7*1*********4813*****9***8**2**7***75**1*64*9******"
@@ -1000,6 +1029,7 @@ static void test_options(void)
         {"sudoku --output-dir x --generate 5 --givens 30 --min-difficulty 5", "exclude each other"},
         {"sudoku --output-dir x --generate 5 --givens 30 --max-difficulty 5", "--max-difficulty exclude each other"},
         {"sudoku --output-dir x --generate 5 --min-difficulty 6 --max-difficulty 5", "less than --min-difficulty"},
+        {"sudoku --output-dir x --generate 5 --min-difficulty 255", "is 255, expected at most 254"},
         {"sudoku --output-dir x --generate 5 --subsample-size 3", "--subsample-size goes with --source-dir"},
         {"sudoku --output-dir x --source-dir y --test-size 3", "--test-size goes with --generate"},
         {"sudoku --output-dir x --generate 5 --aug", "unknown option --aug"},
@@ -1358,6 +1388,7 @@ int main(void)
     snprintf(shared, sizeof shared, "%s", where ? where : "../shared");
     if (mkdir(dir, 0777) != 0) return 2;
     test_options();
+    test_sudoku_rating();
     test_sudoku_generated();
     test_sudoku_sources();
     test_mazes();

@@ -102,6 +102,18 @@ refuse 2 'arch.name is "recursive_reasoning.trm_singlez@TinyRecursive' train --c
 refuse 2 'data_paths names data and nine; a run has one data set' train arch=trm data_paths='[data, nine]'
 printf 'data_paths:\n- data\n- nine\n' > two.yaml
 refuse 2 'data_paths names data and nine (two.yaml line 1); a run has one data set' train --config two.yaml
+# preset=NAME: below what is said and above arch=fast, and not stored by its name
+good "a preset" train preset=cpu-small data_path=data $quick steps=1 checkpoint_path=run_preset
+for line in '  hidden_size: 16' '  H_cycles: 2' '  halt_max_steps: 2' '  mlp_t: true' 'muon_weight_decay: 1' 'lr: 0.003' 'lr_warmup_steps: 40' \
+    'steps: 1' 'global_batch_size: 8'; do has run_preset/all_config.yaml "$line"; done
+check "no preset is stored" test -z "$(grep '^preset' run_preset/all_config.yaml)"
+printf 'preset: cpu\ndata_path: data\nlr: 0.5\n' > preset.yaml
+good "a preset of a file, for epochs" train --config preset.yaml $quick epochs=1 arch.H_cycles=1 checkpoint_path=run_epochs
+for line in 'lr: 0.5' '  H_cycles: 1' '  L_cycles: 2' 'epochs: 1' 'steps: null'; do has run_epochs/all_config.yaml "$line"; done
+refuse 2 'no preset "cpu-smal"; there are cpu-small, cpu, gpu' train preset=cpu-smal data_path=data
+refuse 2 'preset=cpu is of arch=fast, not tiny' train preset=cpu arch=tiny data_path=data
+refuse 2 'preset=cpu is for a new run' train preset=cpu resume=run_preset
+refuse 2 'preset is not a key of hrm eval' eval preset=cpu checkpoint=run_preset
 # float16 is a GPU's: a file's runs on a CPU in float32, and is kept for where it can; what is typed is refused
 printf 'data_path: data\narch:\n  forward_dtype: float16\n  hidden_size: 16\n  num_heads: 2\nloss_scale: 1024\n' > half.yaml
 good "a configuration that says float16" train --config half.yaml $quick steps=2 log_interval=1 checkpoint_path=run_half

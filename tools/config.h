@@ -46,6 +46,8 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(TEXT, arch, "arch", "", CONFIG_ANY, CONFIG_LOCAL,                                                                        \
       "defaults by name, of what nothing else says: " HRM_ARCHS(                                                               \
           CONFIG__ARCH_NAME) "- with --config a file of its folder arch")                                                      \
+    X(TEXT, preset, "preset", "", CONFIG_TRAIN, CONFIG_LOCAL,                                                                  \
+      "a whole recipe by name, where nothing else is said: cpu-small cpu gpu, told below")                                     \
     X(TEXT, data_path, "data_path", "", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE,                                                \
       "folder of the data set; also as data_paths=[DIR]")                                                                      \
     X(TEXT, data_paths_test, "data_paths_test", "", CONFIG_TRAIN | CONFIG_EVAL, CONFIG_FREE,                                   \

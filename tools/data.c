@@ -668,11 +668,10 @@ static const char data__help[] =
     "                        grid are left out\n"
     "  --givens N            sudoku, generated: stop taking givens away at N [as few\n"
     "                        as possible]\n"
-    "  --min-difficulty N    sudoku: only puzzles rated N or more. Sources state\n"
-    "                        their rating; of our own puzzles it is the number of\n"
-    "                        dead ends of a search that fills in naked and hidden\n"
-    "                        singles and else tries the first cell with the fewest\n"
-    "                        candidates\n"
+    "  --min-difficulty N    sudoku: only puzzles rated N or more, as sources say;\n"
+    "                        of our own it is the dead ends, 254 at most, of a search\n"
+    "                        that knows naked and hidden singles, the mean over eight\n"
+    "                        orders of the cells\n"
     "  --max-difficulty N    sudoku: only puzzles rated N or less; those generated\n"
     "                        are then of every rating between the two (least 0)\n"
     "  --min-path N          maze, generated: cells of the shortest path, both ends\n"
@@ -885,6 +884,9 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         if (o->max_difficulty >= 0 && o->max_difficulty < o->min_difficulty)
             return tool_usage("data sudoku: --max-difficulty is %lld, less than --min-difficulty",
                               (long long)o->max_difficulty);
+        if (!o->source_dir && o->min_difficulty > 254)
+            return tool_usage("data sudoku: --min-difficulty is %lld, expected at most 254 for puzzles that are generated",
+                              (long long)o->min_difficulty);
     }
     if (kind == 2 && o->source_dir && o->size >= 0) return tool_usage("data maze: --size goes with --generate");
     if (kind == 8 && o->tokens && strcmp(o->tokens, "characters") != 0 && strcmp(o->tokens, "words") != 0)

@@ -8,7 +8,9 @@
 #include "progress.h"
 #include "puzzles.h"
 
-enum { SUDOKU_CHUNK = 16384, SUDOKU_ATTEMPTS = 200, SUDOKU_CLASSES = 12 };
+enum { SUDOKU_CHUNK = 16384, SUDOKU_ATTEMPTS = 200, SUDOKU_CLASSES = 12,
+       SUDOKU_CLIMB = 16, /* puzzles that share a solution when they are to be hard: finding hard ones is most of the work */
+       SUDOKU_CHANGES = 3 /* from one of them to the next */ };
 
 typedef struct sudoku_item { uint8_t puzzle[SUDOKU_MAX_CELLS], solution[SUDOKU_MAX_CELLS]; } sudoku_item;
 
@@ -72,41 +74,67 @@ static int sudoku_split_of(const sudoku_build *b, const uint8_t *solution)
 }
 
 /* ---- generating ---------------------------------------------------------------------------------------------------------- */
-static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, sudoku_item *item)
+static int sudoku_hard(const sudoku_build *b)
 {
-    /* -> 0: no puzzle of the difficulty wanted */
+    return b->o->min_difficulty > 0 || b->o->max_difficulty >= 0;
+}
+
+static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, sudoku_item *items, int count)
+{
+    /* `count` puzzles from one climb, or from as many as it takes -> how many came of it */
     const data_options *o = b->o;
+    int least[SUDOKU_CLIMB] = {0}, most = (int)o->max_difficulty, made = 0;
     hrm_random r = data_random(o->seed, DATA_SUDOKU, b->split, index, attempt);
-    for (int tries = 0; tries < 100; tries++) {
-        do sudoku_fill(&b->shape, &r, item->solution);
-        while (sudoku_split_of(b, item->solution) != b->split);
-        int least = o->min_difficulty > 0 ? (int)o->min_difficulty : 0, most = (int)o->max_difficulty, rating;
-        if (most >= 0) least += (int)hrm_random_below(&r, (uint32_t)(most - least + 1));
-        else if (least == 0) {
-            (void)sudoku_dig(&b->shape, &r, o->givens > 0 ? (int)o->givens : 0, item->puzzle, item->solution);
-            return 1;
-        }
-        rating = sudoku_harden(&b->shape, &r, least, item->puzzle, item->solution);
-        if (rating >= least && (most < 0 || rating <= most)) return 1;
+    for (int i = 0; i < count && sudoku_hard(b); i++) { /* in ascending order */
+        int k = i, rating = o->min_difficulty > 0 ? (int)o->min_difficulty : 0;
+        if (most >= 0) rating += (int)hrm_random_below(&r, (uint32_t)(3 * (most - rating) / 4 + 1)); /* what comes is more */
+        for (; k > 0 && least[k - 1] > rating; k--) least[k] = least[k - 1];
+        least[k] = rating;
     }
-    return 0;
+    for (int tries = 0, on = 0; made < count && tries < 100 && !data_stopped();) {
+        sudoku_item *item = &items[made];
+        if (on) *item = items[made - 1];
+        else {
+            do sudoku_fill(&b->shape, &r, item->solution);
+            while (sudoku_split_of(b, item->solution) != b->split);
+            (void)sudoku_dig(&b->shape, &r, o->givens > 0 ? (int)o->givens : 0, item->puzzle, item->solution);
+        }
+        if (sudoku_hard(b)) {
+            int rating = sudoku_harden(&b->shape, &r, least[made], most, on ? SUDOKU_CHANGES : 0, item->puzzle,
+                                       item->solution);
+            on = rating >= least[made] && (most < 0 || rating <= most);
+            if (!on) { /* from another solution, for less where that may be: few get to the top */
+                int lowest = o->min_difficulty > 0 ? (int)o->min_difficulty : 0;
+                if (most >= 0) least[made] = lowest + (int)hrm_random_below(&r, (uint32_t)(least[made] - lowest + 1));
+                tries++;
+                continue;
+            }
+            tries = 0;
+        }
+        made++;
+    }
+    return made;
 }
 
 static void sudoku_make_part(void *context, int thread, int num_threads)
 {
     sudoku_build *b = (sudoku_build *)context;
-    for (int64_t i = thread; i < b->count && !data_stopped(); i += num_threads)
-        b->failed[i] = !sudoku_make(b, b->first + i, 0, &b->items[b->first + i]);
+    int step = sudoku_hard(b) ? SUDOKU_CLIMB : 1;
+    for (int64_t i = (int64_t)thread * step; i < b->count && !data_stopped(); i += (int64_t)num_threads * step) {
+        int count = b->count - i < step ? (int)(b->count - i) : step;
+        int made = sudoku_make(b, b->first + i, 0, &b->items[b->first + i], count);
+        for (int k = 0; k < count; k++) b->failed[i + k] = k >= made;
+    }
 }
 
 static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudoku_item *items, data_table *seen)
 {
     /* `count` puzzles, none of which is in `seen`; what is made in parallel depends on its number alone, repetitions are
      * replaced in order */
-    enum { AT_ONCE = 256 };
+    enum { AT_ONCE = 4096 };
     int failed[AT_ONCE], status = TOOL_OK;
-    int64_t at_once = b->o->min_difficulty > 0 || b->o->max_difficulty > 0 ? 16 * (int64_t)b->build.threads : AT_ONCE;
-    if (at_once > AT_ONCE) at_once = AT_ONCE; /* hard ones take their time: fewer between two looks at the clock */
+    int64_t at_once = sudoku_hard(b) ? 8 * SUDOKU_CLIMB * (int64_t)b->build.threads : AT_ONCE;
+    if (at_once > AT_ONCE) at_once = AT_ONCE; /* whole climbs, whatever the threads */
     int64_t most = b->o->max_difficulty;
     progress p = progress_begin(split ? "generate test" : "generate train", (double)count);
     b->split = split;
@@ -122,7 +150,7 @@ static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudo
             for (int64_t attempt = 1; ok; attempt++) {
                 (void)data_table_find(seen, data_hash(DATA_HASH, item->puzzle, (size_t)b->shape.cells), &added);
                 if (added || attempt > SUDOKU_ATTEMPTS) break;
-                ok = sudoku_make(b, b->first + i, attempt, item);
+                ok = sudoku_make(b, b->first + i, attempt, item, 1);
             }
             if (!ok) {
                 progress_clear(&p);

@@ -25,22 +25,25 @@
  * Candidates of a cell are a bit set. The solver, on which the rating of a puzzle rests:
  *   1. naked singles (a cell with one candidate takes it from its peers) and hidden singles (a digit with one place in a row,
  *      column or box goes there), to a fixed point; a cell without candidates or a digit without a place is a dead end;
- *   2. else the first cell, in reading order, of those with the fewest candidates is tried with each of them.
- * The rating is the number of dead ends in the whole search, second solutions excluded too: what a solver that guesses has to
- * take back. It does not depend on the order in which digits are tried, nor on their names. 0: singles alone solve it. On the
- * public Sudoku-Extreme puzzles, whose own rating comes from a stronger solver, it is about five times that rating.
+ *   2. else the first cell, in some order, of those with the fewest candidates is tried with each of them.
+ * Its dead ends in the whole search, second solutions excluded too, are what a solver that guesses has to take back. They do
+ * not depend on the order in which digits are tried, nor on their names, but very much on that of the cells: of one puzzle they
+ * differ tenfold, and a puzzle that is hard in one order alone is not hard. So the rating is their geometric mean over eight
+ * orders (each counted up to 254 and with one added, which is taken off again). 0: singles alone solve it.
  */
-enum { SUDOKU_MAX_SIZE = 9, SUDOKU_MAX_CELLS = 81, SUDOKU_MAX_PEERS = 20 };
+enum { SUDOKU_MAX_SIZE = 9, SUDOKU_MAX_CELLS = 81, SUDOKU_MAX_PEERS = 20, SUDOKU_ORDERS = 8, SUDOKU_MAX_RATING = 254 };
 
 typedef struct sudoku_shape {
     int     size, cells, box_rows, box_cols, num_peers; /* box_rows * box_cols = size */
     uint8_t unit[3 * SUDOKU_MAX_SIZE][SUDOKU_MAX_SIZE]; /* cells of the rows, then columns, then boxes */
     uint8_t peers[SUDOKU_MAX_CELLS][SUDOKU_MAX_PEERS];  /* cells that share a unit with a cell */
+    uint8_t order[SUDOKU_ORDERS][SUDOKU_MAX_CELLS];     /* in which cells are looked at; [0] is the reading order */
 } sudoku_shape;
 
 /* size 4, 6 or 9; 0 for any other. */
 PUZZLES_API int sudoku_shape_make(sudoku_shape *s, int size)
 {
+    static const int step[SUDOKU_ORDERS] = {1, 31, 47, 65, 5, 25, 35, 77}; /* no factor in common with 16, 36, 81 */
     if (size != 4 && size != 6 && size != 9) return 0;
     memset(s, 0, sizeof *s);
     s->size = size;
@@ -69,6 +72,8 @@ PUZZLES_API int sudoku_shape_make(sudoku_shape *s, int size)
                 }
         }
         s->num_peers = n; /* the same for every cell */
+        for (int k = 0; k < SUDOKU_ORDERS; k++) /* from different places */
+            s->order[k][c] = (uint8_t)((s->cells * k / SUDOKU_ORDERS + c * step[k]) % s->cells);
     }
     return 1;
 }
@@ -107,7 +112,7 @@ typedef struct sudoku__search {
     const sudoku_shape *shape;
     hrm_random         *random; /* NULL: digits in ascending order */
     uint8_t            *solution;
-    int                 limit, found, dead_ends, max_dead_ends;
+    int                 order, limit, found, dead_ends, max_dead_ends;
 } sudoku__search;
 
 static int sudoku__place(const sudoku_shape *s, sudoku__state *st, int cell)
@@ -186,7 +191,8 @@ static void sudoku__solve(sudoku__search *search, sudoku__state *st)
         return;
     }
     int best = -1, fewest = SUDOKU_MAX_SIZE + 1;
-    for (int c = 0; c < s->cells && fewest > 2; c++) {
+    for (int i = 0; i < s->cells && fewest > 2; i++) {
+        int c = s->order[search->order][i];
         if (st->placed[c]) continue;
         int n = sudoku__bits(st->candidates[c]);
         if (n < fewest) fewest = n, best = c;
@@ -220,9 +226,9 @@ static int sudoku__start(const sudoku_shape *s, sudoku__state *st, const uint8_t
     return 1;
 }
 
-/* How many solutions there are, counted up to `limit`; 2 answers "exactly one?". solution (may be NULL) takes the first found,
- * rating (may be NULL) the number of dead ends; it is the puzzle's rating when limit >= 2 and 1 is returned. */
-PUZZLES_API int sudoku_count_solutions(const sudoku_shape *s, const uint8_t *board, int limit, uint8_t *solution, int *rating)
+/* How many solutions there are, counted up to `limit`; 2 answers "exactly one?". solution (may be NULL) takes the first
+ * found. */
+PUZZLES_API int sudoku_count_solutions(const sudoku_shape *s, const uint8_t *board, int limit, uint8_t *solution)
 {
     sudoku__search search;
     sudoku__state st;
@@ -231,8 +237,49 @@ PUZZLES_API int sudoku_count_solutions(const sudoku_shape *s, const uint8_t *boa
     search.solution = solution;
     search.limit = limit;
     if (sudoku__start(s, &st, board)) sudoku__solve(&search, &st);
-    if (rating) *rating = search.dead_ends;
     return search.found;
+}
+
+static int sudoku__rating(uint64_t effort)
+{
+    /* the eighth root, rounded down, less the one; -1 of 0 */
+    uint64_t root = 0;
+    for (uint64_t bit = 128; bit; bit >>= 1) {
+        uint64_t r = root | bit, square = r * r;
+        if (square * square <= effort / (square * square)) root = r;
+    }
+    return (int)root - 1;
+}
+
+static uint64_t sudoku__dead_ends(const sudoku_shape *s, const uint8_t *puzzle, int order)
+{
+    /* of a search for a second solution, and one */
+    sudoku__search search;
+    sudoku__state st;
+    memset(&search, 0, sizeof search);
+    search.shape = s;
+    search.order = order;
+    search.limit = 2;
+    search.max_dead_ends = SUDOKU_MAX_RATING; /* eight of them fill 64 bits */
+    if (sudoku__start(s, &st, puzzle)) sudoku__solve(&search, &st);
+    return 1u + (uint64_t)(search.dead_ends < SUDOKU_MAX_RATING ? search.dead_ends : SUDOKU_MAX_RATING);
+}
+
+static uint64_t sudoku__effort(const sudoku_shape *s, const uint8_t *puzzle, int rating)
+{
+    /* the dead ends in each order, one added, multiplied; 0 when the first or the first two are far below `rating` */
+    uint64_t product = 1, third = (uint64_t)rating / 3;
+    for (int k = 0; k < SUDOKU_ORDERS; k++) {
+        product *= sudoku__dead_ends(s, puzzle, k);
+        if ((k == 0 && product < third) || (k == 1 && product < third * (uint64_t)rating)) return 0;
+    }
+    return product;
+}
+
+/* The rating of a puzzle that has one solution. */
+PUZZLES_API int sudoku_rate(const sudoku_shape *s, const uint8_t *puzzle)
+{
+    return sudoku__rating(sudoku__effort(s, puzzle, 0));
 }
 
 /* A full board, drawn at random. */
@@ -303,9 +350,10 @@ PUZZLES_API int sudoku_generate(const sudoku_shape *s, hrm_random *r, int givens
     return sudoku_dig(s, r, givens, puzzle, solution);
 }
 
-static void sudoku__change(const sudoku_shape *s, hrm_random *r, uint8_t *puzzle, const uint8_t *solution)
+static uint64_t sudoku__change(const sudoku_shape *s, hrm_random *r, int rating, uint8_t *puzzle, const uint8_t *solution)
 {
-    /* takes one to four givens away, puts others in until the solution is unique again, and thins */
+    /* takes one to four givens away, puts others in until the solution is unique again, and thins -> the effort, or 0 as soon
+     * as it can be seen to be far below `rating` */
     uint8_t found[SUDOKU_MAX_CELLS];
     int32_t order[SUDOKU_MAX_CELLS];
     uint32_t cells = (uint32_t)s->cells;
@@ -328,31 +376,38 @@ static void sudoku__change(const sudoku_shape *s, hrm_random *r, uint8_t *puzzle
         sudoku__solve(&search, &st);
         while (k < s->cells && found[order[k]] == solution[order[k]]) k++;
         if (k == s->cells) { /* ours: by chance, or is it the only one? */
-            if (sudoku_count_solutions(s, puzzle, 2, NULL, NULL) == 1) break;
+            if (sudoku_count_solutions(s, puzzle, 2, NULL) == 1) break;
             for (k = 0; puzzle[order[k]];) k++;
         }
         puzzle[order[k]] = solution[order[k]]; /* where another solution differs a given is missing */
     }
+    if (sudoku__dead_ends(s, puzzle, 0) < (uint64_t)rating / 6) return 0; /* thinning does not make up for that */
     (void)sudoku__thin(s, r, 0, puzzle);
+    return sudoku__effort(s, puzzle, rating);
 }
 
-/* A puzzle with the given solution and no other, rated min_rating or more if it can: climbs from a random one by small changes;
- * one that rates lower is dropped. Returns the rating it came to, which is less when it has given up. */
-PUZZLES_API int sudoku_harden(const sudoku_shape *s, hrm_random *r, int min_rating, uint8_t *puzzle, const uint8_t *solution)
+/* Changes a puzzle little by little, never its solution, until it is rated min_rating or more, and max_rating or less (-1:
+ * whatever), if it can. On the way up a change may cost a quarter of the rating: who only climbs is soon stuck. Once there
+ * anything goes that is still there, until `changes` are made: hard puzzles are rare, but close to one another. Returns the
+ * rating it came to, which is less when it has given up, and may be more when it was at first. */
+PUZZLES_API int sudoku_harden(const sudoku_shape *s, hrm_random *r, int min_rating, int max_rating, int changes,
+                              uint8_t *puzzle, const uint8_t *solution)
 {
-    int rating;
-    (void)sudoku_dig(s, r, 0, puzzle, solution);
-    (void)sudoku_count_solutions(s, puzzle, 2, NULL, &rating);
-    for (int i = 0, patience = 40 + 2 * min_rating; i < patience && rating < min_rating; i++) {
+    uint64_t effort = sudoku__effort(s, puzzle, 0), best = effort;
+    int rating = sudoku__rating(effort);
+    for (int i = 0, patience = 100 + 30 * min_rating; i < patience && (rating < min_rating || changes > 0); i++) {
         uint8_t next[SUDOKU_MAX_CELLS];
-        int next_rating;
         memcpy(next, puzzle, (size_t)s->cells);
-        sudoku__change(s, r, next, solution);
-        (void)sudoku_count_solutions(s, next, 2, NULL, &next_rating);
-        if (next_rating < rating) continue;
-        if (next_rating > rating) i = -1;
+        uint64_t next_effort = sudoku__change(s, r, rating < min_rating ? rating : min_rating, next, solution);
+        int next_rating = sudoku__rating(next_effort);
+        if ((next_effort < effort / 10 && next_rating < min_rating) || (rating >= min_rating && next_rating < min_rating) ||
+            (max_rating >= 0 && next_rating > max_rating) || next_effort == effort) continue;
         memcpy(puzzle, next, (size_t)s->cells);
+        if (rating >= min_rating || next_effort > best) i = -1;
+        if (next_effort > best) best = next_effort;
+        effort = next_effort;
         rating = next_rating;
+        changes--;
     }
     return rating;
 }
@@ -363,8 +418,8 @@ PUZZLES_API int sudoku_generate_rated(const sudoku_shape *s, hrm_random *r, int 
                                       uint8_t *solution)
 {
     for (int t = 0; t < tries; t++) {
-        sudoku_fill(s, r, solution);
-        int rating = sudoku_harden(s, r, min_rating, puzzle, solution);
+        (void)sudoku_generate(s, r, 0, puzzle, solution);
+        int rating = sudoku_harden(s, r, min_rating, -1, 0, puzzle, solution);
         if (rating >= min_rating) return rating;
     }
     return -1;
