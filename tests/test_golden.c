@@ -325,7 +325,7 @@ static void train(const golden *g, hrm_model *model)
         }
         CHECK(first, "%s: predictions are not the arg max of the logits at step %d", g->dir, step);
 
-        hrm_metrics m;
+        hrm_metrics m = {0};
         double theirs[8];
         CHECK_OK(hrm_run_metrics(run, &m));
         memcpy(theirs, at_step(g->trace, "metrics", step)->data, sizeof theirs);

@@ -78,7 +78,7 @@ static void check_pool(void)
 }
 
 typedef struct outcome {
-    hrm_model *model = NULL;
+    hrm_model *model;
     hrm_metrics metrics[8];
     int32_t answers[4 * 13];
     hrm_solve_result results[4];
