@@ -138,11 +138,10 @@ static int32_t rating_of(const analysis *a, const int32_t *input)
 {
     if (a->task == SCORE_SUDOKU) {
         sudoku_shape shape;
-        uint8_t board[SUDOKU_MAX_CELLS], solution[SUDOKU_MAX_CELLS];
-        int rating = 0;
+        uint8_t board[SUDOKU_MAX_CELLS];
         if (!sudoku_shape_make(&shape, a->side)) return 0;
         for (int i = 0; i < a->T; i++) board[i] = (uint8_t)(input[i] >= 2 ? input[i] - 1 : 0);
-        return sudoku_count_solutions(&shape, board, 2, solution, &rating) == 1 ? rating : 0;
+        return sudoku_count_solutions(&shape, board, 2, NULL) == 1 ? sudoku_rate(&shape, board) : 0;
     }
     return 0;
 }
