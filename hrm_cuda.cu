@@ -1615,7 +1615,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
     int head = (int)blockIdx.y, b = (int)blockIdx.z, r0 = (int)blockIdx.x * rows, first = r0 + warp * 16;
     uint32_t x1 = shared_address(shared), x2 = x1 + (uint32_t)(rows * ROW * 2), ring = x2 + (uint32_t)(rows * ROW * 2);
     const T *q = x.qkv + (size_t)b * x.S * 3 * D + head * hd, *d_o = x.d_o + (size_t)b * x.S * D + head * hd;
-    const float *lse = x.lse + (size_t)(b * x.heads + head) * x.Sp, *delta = x.delta + (size_t)(b * x.heads + head) * x.Sp;
+    uint32_t sums = (uint32_t)(b * x.heads + head) * (uint32_t)x.Sp; /* where lse and delta begin: two pointers are dear */
     int begin = KV && x.causal ? r0 / ATTENTION_COLUMNS : 0;
     int end = ceil_div(!KV && x.causal ? min(x.S, r0 + rows) : x.S, ATTENTION_COLUMNS);
     auto fetch = [&](int j) {
@@ -1632,7 +1632,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
     if (!KV)
         for (int h = 0; h < 2; h++) {
             int row = first + lane / 4 + 8 * h;
-            if (row < x.S) row_lse[h] = lse[row], row_delta[h] = delta[row];
+            if (row < x.S) row_lse[h] = x.lse[sums + row], row_delta[h] = x.delta[sums + row];
         }
     for (int j = begin; j < end; j++) {
         cp_async_wait<0>();
@@ -1664,7 +1664,7 @@ __global__ void __maxnreg__(attention_registers(HD, 1)) attention_backward_mma(a
             for (int n = 0; n < NT; n++) {
                 int c0 = col + n * 8 + lane % 4 * 2; /* below Sp */
                 float2 col_lse = make_float2(0, 0), col_delta = col_lse;
-                if (KV) col_lse = *(const float2 *)(lse + c0), col_delta = *(const float2 *)(delta + c0);
+                if (KV) col_lse = *(const float2 *)(x.lse + (sums + c0)), col_delta = *(const float2 *)(x.delta + (sums + c0));
 #pragma unroll
                 for (int e = 0; e < 4; e++) {
                     int c = c0 + (e & 1), r = first + lane / 4 + (e >> 1) * 8;
@@ -5734,7 +5734,8 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
         return hrm_error_set(HRM_ERR_UNSUPPORTED, "head_dim is %d, CUDA takes up to %d", d->head_dim, 32 * ATTENTION_REGISTERS);
     if ((double)d->B * (d->S > d->D && d->mixer ? d->S : d->D) / 32 * (d->S / 32 + 1) > 2147483647.0 && d->mixer)
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
-    if ((double)d->B * d->S * (d->heads > 3 ? d->heads : 3) > 2147483647.0)
+    if ((double)d->B * d->S * (d->heads > 3 ? d->heads : 3) > 2147483647.0 ||
+        (!d->mixer && (double)d->B * d->heads * padded_positions(d) > 4294967295.0))
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
     if (all_blocks(d) > 65535) /* a grid's y and z */
         return hrm_error_set(HRM_ERR_RANGE, "the networks have %d layers in all, CUDA takes up to 65535", all_blocks(d));
