@@ -115,7 +115,7 @@ bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
 
 # Every reader under libFuzzer with sanitizers, SECONDS each; needs clang. What is found is in $(B)/fuzz/found, what was covered
-# in $(B)/fuzz/work, from which the next run goes on. FUZZ="json state" runs these alone.
+# in $(B)/fuzz/corpus, from which the next run goes on. FUZZ="json state" runs these alone.
 FUZZ    ?= json yaml npy checkpoint state model dataset config puzzle grid csv task
 SECONDS ?= 60
 FUZZ_C   = clang -std=c99 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \

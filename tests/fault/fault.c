@@ -165,26 +165,20 @@ void *mmap64(void *at, size_t size, int protection, int flags, int fd, off64_t o
     NEXT(mmap64);
     return fails(MAP) ? (errno = ENOMEM, MAP_FAILED) : next(at, size, protection, flags, fd, offset);
 }
-int fcntl(int fd, int command, ...)
-{
-    NEXT(fcntl);
-    va_list more;
-    va_start(more, command);
-    void *argument = va_arg(more, void *);
-    va_end(more);
-    if ((command == F_SETLK || command == F_SETLKW) && fails(LOCK)) return errno = ENOLCK, -1;
-    return next(fd, command, argument);
-}
-int fcntl64(int fd, int command, ...)
-{
-    NEXT(fcntl64);
-    va_list more;
-    va_start(more, command);
-    void *argument = va_arg(more, void *);
-    va_end(more);
-    if ((command == F_SETLK || command == F_SETLKW) && fails(LOCK)) return errno = ENOLCK, -1;
-    return next(fd, command, argument);
-}
+/* with 64-bit offsets the C library calls it by another name */
+#define FCNTL(name) \
+    int name(int fd, int command, ...) \
+    { \
+        NEXT(name); \
+        va_list more; \
+        va_start(more, command); \
+        void *argument = va_arg(more, void *); \
+        va_end(more); \
+        if ((command == F_SETLK || command == F_SETLKW) && fails(LOCK)) return errno = ENOLCK, -1; \
+        return next(fd, command, argument); \
+    }
+FCNTL(fcntl)
+FCNTL(fcntl64)
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument)
 {
     NEXT(pthread_create);
