@@ -284,6 +284,17 @@ good "eval, the same noise in other batches" eval checkpoint=whole/step_480.safe
 good "eval, other noise" eval checkpoint=whole/step_480.safetensors votes=3 start_noise=50 noise_seed=1 threads=1
 check "noise does something" test -n "$(cmp out noise.json 2>&1)"
 refuse 2 'vote is "most", expected majority|first|best_q' eval checkpoint=whole/step_480.safetensors votes=4 vote=most
+good "accuracy against compute" eval checkpoint=whole/step_480.safetensors compute=true votes=5 halt_max_steps=6 pictures=svg checkpoint_path=computed threads=1
+check "1, 2, 4, 5 copies, 1, 3, 6 segments" test "$(grep -o '"votes": [0-9]*, "halt_max_steps": [0-9]*, "segments": [0-9]*' out | tr -dc '0-9\n ' | tr -s ' ' | tr '\n' ,)" = \
+    " 1 1 1, 1 3 3, 1 6 6, 2 1 2, 2 3 6, 2 6 12, 4 1 4, 4 3 12, 4 6 24, 5 1 5, 5 3 15, 5 6 30,"
+check "a table beside it" test "$(grep -cE '^ +[136]( +[0-9.]+ %){4}$' err)" -eq 3
+exact() { sed 's/.*"votes": '"$1"', "halt_max_steps": '"$2"', [^}]*"exact_accuracy": \([0-9.]*\), "any.*/\1/' computed.json; }
+check "and a picture" grep -q 'step_480.safetensors: accuracy against compute' computed/step_480_compute.svg; cp out computed.json
+good "one of them by itself" eval checkpoint=whole/step_480.safetensors votes=4 halt_max_steps=3 threads=1
+check "is what stood there" grep -q "\"exact_accuracy\": $(exact 4 3)," out
+good "another" eval checkpoint=whole/step_480.safetensors halt_max_steps=6 threads=1
+check "likewise" grep -q "\"exact_accuracy\": $(exact 1 6)," out
+refuse 2 'eval_save_outputs: predictions, but compute' eval checkpoint=whole/step_480.safetensors compute=true votes=4 'eval_save_outputs=[predictions]'
 run solve sudoku checkpoint=whole/step_480.safetensors votes=6 1............... threads=1
 check "solve: the copies that agree are told" grep -qE ' [1-6] of 6 copies agree; ' out
 good "eval outputs" eval checkpoint=whole/step_480.safetensors checkpoint_path=preds 'eval_save_outputs=[inputs,labels,logits,q_halt_logits,predictions]' threads=1

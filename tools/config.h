@@ -123,9 +123,11 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
       "whose answer is taken: most copies'; the first's that says it is right; the best q_halt's")                             \
     X(FLAG, compare, "compare", "true", CONFIG_EVAL, CONFIG_LOCAL,                                                             \
       "with halt=adaptive: also run in full, to tell how much accuracy was kept")                                              \
+    X(FLAG, compute, "compute", "false", CONFIG_EVAL, CONFIG_LOCAL,                                                            \
+      "accuracy against compute: 1, 2, 4 … votes copies, a quarter, half and all of halt_max_steps; table and picture")        \
     X(TEXT, puzzles, "puzzles", "[0]", CONFIG_ANALYZE, CONFIG_LOCAL,                                                           \
       "[…] numbers of examples whose answers are told segment by segment")                                                     \
-    X(WORD, pictures, "pictures", "png", "png|svg", CONFIG_ANALYZE, CONFIG_LOCAL, "what is drawn")                             \
+    X(WORD, pictures, "pictures", "png", "png|svg", CONFIG_EVAL | CONFIG_ANALYZE, CONFIG_LOCAL, "what is drawn")               \
     X(INT, eval_batch_size, "eval_batch_size", "", 1, 1048576, CONFIG_TRAIN | CONFIG_EVAL | CONFIG_ANALYZE,                    \
       CONFIG_FREE | CONFIG_HERE,                                                                                               \
       "puzzles at once in evaluations [at most 64 on the CPU, global_batch_size on CUDA]")                                     \

@@ -507,18 +507,26 @@ static int report(evaluation *e, const config *c, hrm_model *model, const hrm_da
     return TOOL_OK;
 }
 
-static void output_folder(const config *c, char path[TOOL_PATH])
+static void output_beside(const config *c, const char *ending, char path[TOOL_PATH])
 {
-    /* as the public code names its file: beside the checkpoint, or in checkpoint_path, step_N_all_preds */
+    /* as the public code names its file: beside the checkpoint, or in checkpoint_path, step_N_all_preds; "": too long */
     char dir[TOOL_PATH], name[TOOL_PATH];
     snprintf(name, sizeof name, "%s", tool_basename(c->checkpoint));
     char *dot = strrchr(name, '.');
     if (dot && dot > name) *dot = 0;
     size_t n = strlen(name);
-    snprintf(name + n, sizeof name - n, "_all_preds");
+    snprintf(name + n, sizeof name - n, "%s", ending);
     if (*c->checkpoint_path) snprintf(dir, sizeof dir, "%s", c->checkpoint_path);
     else if (!tool_directory(dir, c->checkpoint)) dir[0] = 0;
     if (!tool_join(path, dir, name)) path[0] = 0;
+}
+
+static int compute_picture(const config *c, char path[TOOL_PATH])
+{
+    output_beside(c, c->pictures ? "_compute.svg" : "_compute.png", path);
+    if (!path[0]) return tool_error("%s: the path is too long", c->checkpoint);
+    if (*c->checkpoint_path && tool_make_directories(c->checkpoint_path) != 0) return TOOL_ERROR;
+    return TOOL_OK;
 }
 
 static int fingerprint_file(uint64_t *hash, const char *path)
@@ -538,13 +546,15 @@ static int run(config *c)
     hrm_dataset *data = NULL;
     hrm_model *model = NULL;
     evaluation e;
-    char folder[TOOL_PATH];
+    char folder[TOOL_PATH], picture[TOOL_PATH];
     int wanted[OUTPUTS];
     if (!*c->checkpoint) return tool_usage("eval: checkpoint=FILE is missing");
     if (list_outputs(c->eval_save_outputs, wanted) != 0) return TOOL_USAGE;
     if ((c->votes > 1 || c->start_noise > 0) && wanted[OUTPUT_logits])
         return tool_usage("eval_save_outputs: logits, but %s: an answer that copies agree on has none",
                           c->votes > 1 ? "votes" : "start_noise");
+    for (int i = 0; i < OUTPUTS && c->compute; i++)
+        if (wanted[i]) return tool_usage("eval_save_outputs: %s, but compute runs many evaluations", output_names[i]);
     int status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
     if (*c->data_paths_test && c->raw[CONFIG_data_path].origin != CONFIG_COMMAND) strcpy(c->data_path, c->data_paths_test);
@@ -576,18 +586,20 @@ static int run(config *c)
     e.start_noise = (float)c->start_noise;
     e.noise_seed = (uint64_t)c->noise_seed;
     e.outputs = c->eval_save_outputs;
-    output_folder(c, folder);
+    output_beside(c, "_all_preds", folder);
     e.directory = folder;
     tool_catch_signals();
     const hrm_dataset_info *info = hrm_dataset_describe(data);
     memset(&tasks, 0, sizeof tasks);
-    if (!e.own && score_task_detect(info->vocab_size, info->seq_len) == SCORE_ARC && arc_set_is(c->data_path)) {
+    if (!e.own && score_task_detect(info->vocab_size, info->seq_len) == SCORE_ARC && arc_set_is(c->data_path) && !c->compute) {
         status = arc_set_open(&tasks, c->data_path, score_side(info->seq_len), 1);
         if (status == TOOL_OK) status = fingerprint_file(&e.fingerprint, c->checkpoint);
         e.tasks = &tasks;
         e.checkpoint = c->checkpoint;
     }
-    if (status == TOOL_OK) status = report(&e, c, model, data);
+    if (status == TOOL_OK && c->compute) status = compute_picture(c, picture);
+    if (status == TOOL_OK)
+        status = c->compute ? evaluation_compute(&e, c, model, data, picture) : report(&e, c, model, data);
     arc_score_free(&e.arc);
     arc_set_close(&tasks);
     hrm_model_destroy(model);

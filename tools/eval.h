@@ -32,6 +32,9 @@ typedef struct evaluation {
 int evaluation_check_outputs(const char *list);
 /* 0; an exit status with the reason printed; or -1 when a signal stopped it, with nothing saved. */
 int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data);
+/* The same for 1, 2, 4 … e->votes copies and a quarter, a half and all of e->max_steps segments: a table on stderr, a line of
+ * JSON on stdout, and a picture in the file `picture`. */
+int evaluation_compute(const evaluation *e, const config *c, hrm_model *model, const hrm_dataset *data, const char *picture);
 /* `data` (found at `where`) against what a model takes. 0, or an exit status with both values shown. */
 int evaluation_check_data(const hrm_model_desc *model, const char *model_where, const hrm_dataset *data, const char *where);
 /* Whether a task has so many copies that differ. 0, or an exit status with the reason printed. */

@@ -469,7 +469,8 @@ hrm_status plot_charts(canvas *c, const plot_chart *charts, int count, const cha
         }
         panel->count = run->count;
         if (!run->count) continue;
-        plot_axis ax = plot_axis_make(first, last, last - first < 5 && last > first ? (int)(last - first) : 5, 0);
+        int most = last - first < 5 && last > first ? (int)(last - first) : 5;
+        plot_axis ax = chart->log_across ? plot_axis_log(first, last) : plot_axis_make(first, last, most, 0);
         status = plot_panel_draw(c, run, panel, &ax, i % columns * wide + PLOT_LEFT, PLOT_HEAD + i / columns * high + PLOT_TOP);
     }
     free(run);
