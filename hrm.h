@@ -188,6 +188,8 @@ HRM_API int        hrm_pool_size(const hrm_pool *pool);
 HRM_API void hrm_pool_run(hrm_pool *pool, hrm_pool_function function, void *context);
 /* Inside such a call: waits until all n threads have come here. */
 HRM_API void hrm_pool_barrier(hrm_pool *pool);
+/* Inside such a call: 0, 1, 2 … in turn, each to one thread; for parts of work that take unlike times. */
+HRM_API int hrm_pool_next(hrm_pool *pool);
 
 /* ==================================================================================================== >>api-random ========
  * Philox4x32-10 (Salmon et al. 2011): a pure function of (seed, stream, counter), so that every device and any number of
@@ -1756,7 +1758,10 @@ HRM_API int hrm_cpu_count(void)
 
 #ifdef HRM_NO_THREADS
 
-struct hrm_pool { const hrm_allocator *allocator; };
+struct hrm_pool {
+    const hrm_allocator *allocator;
+    int next;
+};
 
 HRM_API hrm_status hrm_pool_create(hrm_pool **pool, int num_threads, const hrm_allocator *allocator)
 {
@@ -1772,8 +1777,13 @@ HRM_API void hrm_pool_destroy(hrm_pool *pool)
     if (pool) hrm__free(pool->allocator, pool, 1, sizeof *pool);
 }
 HRM_API int  hrm_pool_size(const hrm_pool *pool) { (void)pool; return 1; }
-HRM_API void hrm_pool_run(hrm_pool *pool, hrm_pool_function function, void *context) { (void)pool; function(context, 0, 1); }
 HRM_API void hrm_pool_barrier(hrm_pool *pool) { (void)pool; }
+HRM_API int  hrm_pool_next(hrm_pool *pool) { return pool->next++; }
+HRM_API void hrm_pool_run(hrm_pool *pool, hrm_pool_function function, void *context)
+{
+    pool->next = 0;
+    function(context, 0, 1);
+}
 
 #else
 
@@ -1786,7 +1796,7 @@ struct hrm_pool {
     hrm_pool_function function; /* NULL: the workers leave */
     void             *context;
     hrm__gate         job, barrier;
-    hrm__atomic       arrived;
+    hrm__atomic       arrived, taken; /* at the barrier; numbers of hrm_pool_next */
     hrm__mutex        mutex;
     hrm__condition    condition;
     hrm__worker      *workers; /* [room], the first is the caller and has no thread */
@@ -1815,6 +1825,7 @@ static void hrm__gate_open(hrm_pool *pool, hrm__gate *gate)
 }
 
 HRM_API int hrm_pool_size(const hrm_pool *pool) { return pool->size; }
+HRM_API int hrm_pool_next(hrm_pool *pool) { return (int)hrm__atomic_add(&pool->taken, 1) - 1; }
 
 HRM_API void hrm_pool_barrier(hrm_pool *pool)
 {
@@ -1891,6 +1902,7 @@ HRM_API void hrm_pool_run(hrm_pool *pool, hrm_pool_function function, void *cont
         hrm__store(&pool->arrived, 0);
         if (!hrm__pool_start(pool)) pool->size = pool->started + 1;
     }
+    hrm__store(&pool->taken, 0);
     if (pool->size == 1) {
         function(context, 0, 1);
         return;

@@ -34,6 +34,16 @@ static void visit_job(void *context, int thread, int n)
     if (thread == 0) v->n = n;
 }
 
+typedef struct share { hrm_pool *pool; int taken[1000]; } share;
+static void share_job(void *context, int thread, int n)
+{
+    /* every number goes to one thread, and each thread sees rising ones */
+    share *s = (share *)context;
+    int before = -1;
+    (void)thread, (void)n;
+    for (int i; (i = hrm_pool_next(s->pool)) < 1000; before = i) s->taken[i] += i > before ? 1 : 1000;
+}
+
 static void check_pool(void)
 {
     CHECK(hrm_cpu_count() >= 1, "%d processors", hrm_cpu_count());
@@ -55,6 +65,11 @@ static void check_pool(void)
         s.rounds = n > hrm_cpu_count() ? 200 : 3000;
         hrm_pool_run(pool, stress_job, &s);
         CHECK(!s.wrong, "a thread of %d passed a barrier alone", n);
+        share parts;
+        memset(&parts, 0, sizeof parts);
+        parts.pool = pool;
+        for (int k = 0; k < 3; k++) hrm_pool_run(pool, share_job, &parts);
+        for (int i = 0; i < 1000; i++) CHECK(parts.taken[i] == 3, "part %d was taken %d times in 3 runs", i, parts.taken[i]);
         hrm_pool_destroy(pool);
     }
     int leaks = 0;

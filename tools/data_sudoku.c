@@ -120,7 +120,8 @@ static void sudoku_make_part(void *context, int thread, int num_threads)
 {
     sudoku_build *b = (sudoku_build *)context;
     int step = sudoku_hard(b) ? SUDOKU_CLIMB : 1;
-    for (int64_t i = (int64_t)thread * step; i < b->count && !data_stopped(); i += (int64_t)num_threads * step) {
+    (void)thread, (void)num_threads; /* climbs take unlike times, so whoever is free takes the next */
+    for (int64_t i; (i = (int64_t)hrm_pool_next(b->build.pool) * step) < b->count && !data_stopped();) {
         int count = b->count - i < step ? (int)(b->count - i) : step;
         int made = sudoku_make(b, b->first + i, 0, &b->items[b->first + i], count);
         for (int k = 0; k < count; k++) b->failed[i + k] = k >= made;

@@ -372,8 +372,10 @@ static uint64_t sudoku__change(const sudoku_shape *s, hrm_random *r, int rating,
         search.random = r;
         search.solution = found;
         search.limit = 1;
+        search.max_dead_ends = 1000; /* now and then one runs into millions: another draw is found sooner */
         (void)sudoku__start(s, &st, puzzle);
         sudoku__solve(&search, &st);
+        if (!search.found) continue;
         while (k < s->cells && found[order[k]] == solution[order[k]]) k++;
         if (k == s->cells) { /* ours: by chance, or is it the only one? */
             if (sudoku_count_solutions(s, puzzle, 2, NULL) == 1) break;
