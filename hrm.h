@@ -655,7 +655,8 @@ HRM_API hrm_status hrm_run_watch(hrm_run *run, const hrm_batch *batch,
  * has its own: a row that takes a puzzle of another identifier starts it from 0, so it is read, or applied, before. */
 HRM_API hrm_status hrm_run_backward(hrm_run *run);
 /* A loss of one's own: between a segment and its backward pass, the gradient of (its sum / rows) with respect to the logits
- * [rows,T,V] and the q's [rows,2], halt then continue; NULL: as the segment left it. */
+ * [rows,T,V] and the q's [rows,2], halt then continue; NULL: as the segment left it. HRM_ERR_NAN, and nothing changed, where
+ * one is not finite. */
 HRM_API hrm_status hrm_run_set_gradient(hrm_run *run, const hrm_real *dlogits, const hrm_real *dq);
 HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run);
 /* The puzzle table's is [rows, ndim], of the ids in flight. */
@@ -664,8 +665,8 @@ HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *va
  * moves anything until hrm_run_zero_gradients. Waits for a GPU. */
 HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm);
 /* Applies the gradients and zeroes them: the run's optimizer on the weights, SignSGD on the puzzle rows in flight. The values
- * are taken as they are, 0 is 0. HRM_ERR_NAN when a loss since the last update was not finite: nothing moved. In float16 an
- * update whose gradients are not is skipped, which is no error: hrm_run_updates tells. Waits for a GPU. */
+ * are taken as they are, 0 is 0, but must be finite. HRM_ERR_NAN when a loss since the last update was not finite: nothing
+ * moved. In float16 an update whose gradients are not is skipped, which is no error: hrm_run_updates tells. Waits for a GPU. */
 typedef struct hrm_update_desc {
     float lr, weight_decay, beta1, beta2;
     float puzzle_emb_lr, puzzle_emb_weight_decay;
@@ -816,7 +817,8 @@ typedef struct hrm_solve_desc {
 } hrm_solve_desc;
 /* puzzles, answers [rows, seq_len]. A row stops after the first segment in which q_halt > q_continue, or
  * q_halt > 0 with no_ACT_continue. One thread at a time
- * a model. Memory for `rows` puzzles is allocated at the first call that needs it and kept with the model. */
+ * a model. Memory for `rows` puzzles is allocated at the first call that needs it and kept with the model. HRM_ERR_NAN when a
+ * row's q_halt is not finite at its end: rows that were done before have their answers. */
 HRM_API hrm_status hrm_solve(hrm_model *model, const int32_t *puzzles, int32_t *answers, const hrm_solve_desc *desc);
 
 typedef struct hrm_evaluate_desc {
@@ -832,6 +834,7 @@ typedef struct hrm_evaluate_desc {
     int   want_logits;
     void *user;
 } hrm_evaluate_desc;
+/* What cannot be computed is a metric that is not finite, which is no error. */
 HRM_API hrm_status hrm_evaluate(hrm_model *model, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics);
 
 /* ==================================================================================================== >>api-layers ========
@@ -1418,7 +1421,7 @@ HRM__BOTH hrm_real hrm__sqrt(hrm_real x)
     return v <= FLT_MAX ? (hrm_real)s : x;
 }
 
-/* the angle of (x, y) for x >= 0, to 2.5e-7 relative; 0 for (0, 0) */
+/* the angle of (x, y) for x >= 0, to 2.5e-7 relative; 0 for (0, 0), NaN where one is */
 HRM__BOTH hrm_real hrm__atan2(hrm_real y, hrm_real x)
 {
     float u = (float)x, v = (float)y, w, lo, hi, num, den, t, z, p, base;
@@ -1429,7 +1432,7 @@ HRM__BOTH hrm_real hrm__atan2(hrm_real y, hrm_real x)
     num = lo > 0.414213562f * hi ? lo - hi : lo;        /* above tan(pi/8): atan q = pi/4 + atan((q - 1)/(q + 1)) */
     den = lo > 0.414213562f * hi ? lo + hi : hi;
     base = lo > 0.414213562f * hi ? 0.785398163f : 0.0f;
-    t = num / (hi > 0 ? den : 1.0f);
+    t = num / (hi == 0 ? 1.0f : den); /* not hi > 0: a NaN must come through */
     z = t * t;
     p = 8.053646982e-2f;
     p = p * z - 1.387765706e-1f;
@@ -1437,7 +1440,7 @@ HRM__BOTH hrm_real hrm__atan2(hrm_real y, hrm_real x)
     p = p * z - 3.333294988e-1f;
     p = base + (p * z * t + t);
     p = w < u ? p : 1.57079633f - p;
-    p = hi > 0 ? p : 0.0f;
+    p = hi == 0 ? 0.0f : p;
     return (hrm_real)(v < 0 ? -p : p);
 }
 
@@ -1501,7 +1504,7 @@ HRM__BOTH void hrm__scaling_next(hrm_scaling *x, hrm_step *s, int32_t *bad)
 
 HRM__BOTH hrm_real hrm__sign_sgd_element(hrm_real p, hrm_real g, hrm_real decay, hrm_real rate)
 {
-    return p * decay - rate * (hrm_real)((g > 0) - (g < 0));
+    return g != g ? g : p * decay - rate * (hrm_real)((g > 0) - (g < 0));
 }
 HRM__FAST_END
 #endif /* shared */
@@ -6917,6 +6920,8 @@ HRM_API hrm_status hrm_run_set_gradient(hrm_run *run, const hrm_real *dlogits, c
     const hrm_work *w = &run->w;
     size_t n = (size_t)w->rows;
     HRM__TRY(hrm__check_segment_done(run));
+    if (dlogits) HRM__TRY(hrm__check_finite("dlogits", dlogits, n * (size_t)w->d.T * (size_t)w->d.V, (size_t)w->d.V));
+    if (dq) HRM__TRY(hrm__check_finite("dq", dq, 2 * n, 2));
     if (dlogits)
         HRM__TRY(t->upload(run->model->dev, w->dlogits, dlogits, n * (size_t)w->d.T * (size_t)w->d.V * sizeof *dlogits));
     return dq ? t->upload(run->model->dev, w->dq, dq, 2 * n * sizeof *dq) : HRM_OK;
@@ -6965,6 +6970,14 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
     hrm_scaling scaling;
     HRM__TRY(hrm__check_gradients(run));
     if (!run->update) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
+    const struct { const char *name; float value; } given[] = {
+        {"lr", desc->lr}, {"weight_decay", desc->weight_decay},
+        {"puzzle_emb_lr", desc->puzzle_emb_lr}, {"puzzle_emb_weight_decay", desc->puzzle_emb_weight_decay},
+        {"adam_eps", desc->adam_eps}, {"muon_lr", desc->muon_lr}, {"muon_weight_decay", desc->muon_weight_decay},
+        {"muon_momentum", desc->muon_momentum}, {"grad_clip", desc->grad_clip}};
+    for (size_t i = 0; i < HRM__COUNT(given); i++)
+        if (!(given[i].value - given[i].value == 0))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s is %g, expected a finite number", given[i].name, (double)given[i].value);
     if (!(desc->beta1 >= 0 && desc->beta1 < 1 && desc->beta2 >= 0 && desc->beta2 < 1))
         return hrm__fail(HRM_ERR_ARGUMENT, "beta1 is %g and beta2 %g, expected 0 to less than 1", (double)desc->beta1,
                          (double)desc->beta2);
@@ -7779,6 +7792,11 @@ static void hrm__solve_result_set(hrm_solve_result *r, const hrm__solver *s, siz
 static hrm_status hrm__solve_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
 {
     const hrm__solve_call *call = (const hrm__solve_call *)user;
+    hrm_real q = s->q[2 * at];
+    if (!(q - q == 0))
+        return hrm__fail(HRM_ERR_NAN,
+                         "row %d: q_halt is %g after segment %d: the model's numbers are too large for forward_dtype %s",
+                         (int)row, (double)q, segments, hrm__forward_names[s->run->w.d.dtype]);
     memcpy(call->answers + (size_t)row * call->T, s->predictions + at * call->T, call->T * sizeof *call->answers);
     if (call->desc->results) hrm__solve_result_set(&call->desc->results[row], s, at, segments, halted);
     return HRM_OK;
