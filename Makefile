@@ -114,14 +114,15 @@ format-check:
 bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
 
-# Every reader under libFuzzer with sanitizers, SECONDS each; needs clang. What is found is in $(B)/fuzz/found, what was covered
-# in $(B)/fuzz/corpus, from which the next run goes on. FUZZ="json state" runs these alone.
+# Every reader under libFuzzer with sanitizers, SECONDS each, JOBS at a time; needs clang. What is found is in $(B)/fuzz/found, what
+# was covered in $(B)/fuzz/corpus, from which the next run goes on. FUZZ="json state" runs these alone.
 FUZZ    ?= json yaml npy checkpoint state model dataset config puzzle grid csv task
 SECONDS ?= 60
+JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 FUZZ_C   = clang -std=c99 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
     -DHRM_NO_SIMD -DHRM_MODELS_DIR='"nowhere"' -pthread -I. -Itools
 fuzz: $(B)/fuzz/fuzz $(B)/fuzz/seeds/task.dict
-	@FUZZ="$(FUZZ)" SECONDS="$(SECONDS)" B="$(B)" sh tests/fuzz/run.sh
+	@FUZZ="$(FUZZ)" SECONDS_EACH="$(SECONDS)" JOBS="$(JOBS)" B="$(B)" sh tests/fuzz/run.sh
 $(B)/fuzz $(B)/fuzz/seeds:
 	mkdir -p $@
 $(B)/fuzz/hrm.o: tools/hrm.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/fuzz
@@ -129,15 +130,15 @@ $(B)/fuzz/hrm.o: tools/hrm.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/fuzz
 $(B)/fuzz/%.o: tools/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/fuzz
 	$(FUZZ_C) -c $< -o $@
 $(B)/fuzz/fuzz: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/fuzz/hrm.o $(FUZZ_TOOLS:%=$(B)/fuzz/%)
-	$(FUZZ_C) -fsanitize=fuzzer $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
-$(B)/fuzz/corpus: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/tests/hrm.o $(FUZZ_TOOLS:%=$(B)/tools/%) | $(B)/fuzz
+	$(FUZZ_C) -fsanitize=fuzzer $(LDFLAGS) $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
+$(B)/fuzz/write: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/tests/hrm.o $(FUZZ_TOOLS:%=$(B)/tools/%) | $(B)/fuzz
 	$(CC) -std=c99 -O0 -g -DHRM_NO_SIMD -DHRM_FUZZ_CORPUS -pthread -I. -Itools $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
-$(B)/fuzz/seeds/task.dict: $(B)/fuzz/corpus | $(B)/fuzz/seeds
+$(B)/fuzz/seeds/task.dict: $(B)/fuzz/write | $(B)/fuzz/seeds
 	$< $(B)/fuzz/seeds
 
-# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n; EVERY=k takes each k-th.
+# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n, JOBS at a time; EVERY=k takes each k-th.
 fault: $(B)/hrm
-	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) bash tests/test_fault.sh
+	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) JOBS="$(JOBS)" bash tests/test_fault.sh
 
 # The implementation compiled once, for programs that include the header plainly. Before 1.0 every minor version has an ABI of its own.
 COMMA  := ,
