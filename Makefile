@@ -120,7 +120,7 @@ FUZZ    ?= json yaml npy checkpoint state model dataset config puzzle grid csv t
 SECONDS ?= 60
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 FUZZ_C   = clang -std=c99 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
-    -DHRM_NO_SIMD -DHRM_MODELS_DIR='"nowhere"' -pthread -I. -Itools
+    -DHRM_NO_SIMD -DHRM_NO_MMAP -DHRM_MODELS_DIR='"nowhere"' -pthread -I. -Itools
 fuzz: $(B)/fuzz/fuzz $(B)/fuzz/seeds/task.dict
 	@FUZZ="$(FUZZ)" SECONDS_EACH="$(SECONDS)" JOBS="$(JOBS)" B="$(B)" sh tests/fuzz/run.sh
 $(B)/fuzz $(B)/fuzz/seeds:
