@@ -251,7 +251,8 @@ HRM_API hrm_status hrm_writer_write(hrm_writer *writer, const void *data, size_t
 HRM_API hrm_status hrm_writer_rewrite(hrm_writer *writer, uint64_t offset, const void *data, size_t bytes); /* patch a header */
 HRM_API hrm_status hrm_writer_commit(hrm_writer *writer); /* sync, rename, free; on failure the old file stands */
 HRM_API void       hrm_writer_abort(hrm_writer *writer);  /* drop what was written, free; NULL is fine */
-/* For signal handlers before they exit: unlinks every unfinished file of this process, and does nothing else. */
+/* For signal handlers before they exit: unlinks every unfinished file of this process, and does nothing else. (Windows lets
+ * nobody delete an open file: there they stay until the next writer of their path.) */
 HRM_API void hrm_writer_abort_all(void);
 
 /* JSON, and the subset of YAML that configurations use, as one tree. Strings are UTF-8, decoded, zero-terminated. */
@@ -8014,6 +8015,7 @@ static const char *hrm__os_reason(long error)
     case ERROR_FILE_NOT_FOUND:
     case ERROR_PATH_NOT_FOUND: return "no such file or folder";
     case ERROR_ACCESS_DENIED: return "permission denied";
+    case ERROR_DIRECTORY: return "it is a folder";
     case ERROR_SHARING_VIOLATION:
     case ERROR_LOCK_VIOLATION: return "another process uses it";
     case ERROR_DISK_FULL:
@@ -8312,7 +8314,10 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
     if (!hrm__os_wide(wide, path)) return hrm__map_fail(path, ERROR_INVALID_NAME);
     HANDLE file =
         CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
-    if (file == INVALID_HANDLE_VALUE) return hrm__map_fail(path, (long)GetLastError());
+    if (file == INVALID_HANDLE_VALUE) {
+        long reason = (long)GetLastError(); /* of a folder: access denied */
+        return hrm__map_fail(path, hrm__os_is_special(path) ? ERROR_DIRECTORY : reason);
+    }
     long error = GetFileSizeEx(file, &length) ? 0 : (long)GetLastError();
     if (!error && (uint64_t)length.QuadPart > SIZE_MAX / 2) error = ERROR_NOT_ENOUGH_MEMORY;
     size_t size = error ? 0 : (size_t)length.QuadPart;
