@@ -3825,8 +3825,14 @@ HRM__QUANTIZED_TILE(hrm__tile_avxvnni, HRM__AVXVNNI, __m256i, uint8_t, 4, 6, 64,
 #endif
 
 #if defined(HRM__BF16)
+#if defined(__clang__) && __clang_major__ >= 16 && __clang_major__ < 19
+    #define HRM__BF16_HIDE(a) __asm__("" : "+v"(a)) /* clang 16 follows casts of a repeated element until its stack is full */
+#else
+    #define HRM__BF16_HIDE(a) (void)0
+#endif
 #define HRM__BF16_ADD(r, p, s) \
     a = _mm512_set1_epi32(hrm__four_bytes(p + s * row)); \
+    HRM__BF16_HIDE(a); \
     c##r = (__m512i)_mm512_dpbf16_ps((__m512)c##r, (__m512bh)a, (__m512bh)b0); \
     d##r = (__m512i)_mm512_dpbf16_ps((__m512)d##r, (__m512bh)a, (__m512bh)b1);
 HRM__QUANTIZED_TILE(hrm__tile_bf16, HRM__BF16, __m512i, uint16_t, 2, 14, 128, HRM__LOAD_512, HRM__BF16_ADD,
