@@ -2,7 +2,8 @@
 #   make            the command build/hrm and the examples        make demo     solves 9x9 Sudoku, trains on 4x4
 #   make test       the tests, in minutes                         make bench    timings
 #   make test-all   these and what takes longer or seldom fails   make fuzz     every reader under libFuzzer
-#   make fault      every command while the system fails
+#   make fault      every command while the system fails          make matrix   every compiler and machine that can be had
+#   make long       long runs, and killed ones
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
@@ -101,6 +102,11 @@ test:
 test-all:
 	@$(MAKE) --no-print-directory test HRM_TEST_ALL=1
 
+# The header under every compiler, version of the language, option and machine that can be had here: a quarter of an hour.
+matrix:
+	@HRM_TEST_MATRIX=1 HRM_TEST_TIMEOUT=7200 $(MAKE) --no-print-directory test HRM_TEST_ALL=1 T=test_builds.sh
+	@cat $(B)/tests/logs/test_builds.sh.txt
+
 # The Python package (tools/python) compiled as pip would do it; `make test` links it of what is built. PYTHON=… names another python3.
 test-python:
 	@HRM_PYTHON_COMPILE=1 MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" sh tests/run.sh test_python.sh
@@ -114,14 +120,15 @@ format-check:
 bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
 
-# Every reader under libFuzzer with sanitizers, SECONDS each; needs clang. What is found is in $(B)/fuzz/found, what was covered
-# in $(B)/fuzz/corpus, from which the next run goes on. FUZZ="json state" runs these alone.
+# Every reader under libFuzzer with sanitizers, SECONDS each, JOBS at a time; needs clang. What is found is in $(B)/fuzz/found, what
+# was covered in $(B)/fuzz/corpus, from which the next run goes on. FUZZ="json state" runs these alone.
 FUZZ    ?= json yaml npy checkpoint state model dataset config puzzle grid csv task
 SECONDS ?= 60
+JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 FUZZ_C   = clang -std=c99 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
-    -DHRM_NO_SIMD -DHRM_MODELS_DIR='"nowhere"' -pthread -I. -Itools
+    -DHRM_NO_SIMD -DHRM_NO_MMAP -DHRM_MODELS_DIR='"nowhere"' -pthread -I. -Itools
 fuzz: $(B)/fuzz/fuzz $(B)/fuzz/seeds/task.dict
-	@FUZZ="$(FUZZ)" SECONDS="$(SECONDS)" B="$(B)" sh tests/fuzz/run.sh
+	@FUZZ="$(FUZZ)" SECONDS_EACH="$(SECONDS)" JOBS="$(JOBS)" B="$(B)" sh tests/fuzz/run.sh
 $(B)/fuzz $(B)/fuzz/seeds:
 	mkdir -p $@
 $(B)/fuzz/hrm.o: tools/hrm.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/fuzz
@@ -129,15 +136,19 @@ $(B)/fuzz/hrm.o: tools/hrm.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/fuzz
 $(B)/fuzz/%.o: tools/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/fuzz
 	$(FUZZ_C) -c $< -o $@
 $(B)/fuzz/fuzz: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/fuzz/hrm.o $(FUZZ_TOOLS:%=$(B)/fuzz/%)
-	$(FUZZ_C) -fsanitize=fuzzer $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
-$(B)/fuzz/corpus: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/tests/hrm.o $(FUZZ_TOOLS:%=$(B)/tools/%) | $(B)/fuzz
+	$(FUZZ_C) -fsanitize=fuzzer $(LDFLAGS) $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
+$(B)/fuzz/write: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/tests/hrm.o $(FUZZ_TOOLS:%=$(B)/tools/%) | $(B)/fuzz
 	$(CC) -std=c99 -O0 -g -DHRM_NO_SIMD -DHRM_FUZZ_CORPUS -pthread -I. -Itools $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
-$(B)/fuzz/seeds/task.dict: $(B)/fuzz/corpus | $(B)/fuzz/seeds
+$(B)/fuzz/seeds/task.dict: $(B)/fuzz/write | $(B)/fuzz/seeds
 	$< $(B)/fuzz/seeds
 
-# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n; EVERY=k takes each k-th.
+# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n, JOBS at a time; EVERY=k takes each k-th.
 fault: $(B)/hrm
-	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) bash tests/test_fault.sh
+	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) JOBS="$(JOBS)" bash tests/test_fault.sh
+
+# 100,000 steps, runs killed at 200 moments, two processes in one folder 200 times: a quarter of an hour.
+long: $(B)/hrm
+	@HRM_TEST_LONG=1 B="$(B)" bash tests/test_long.sh
 
 # The implementation compiled once, for programs that include the header plainly. Before 1.0 every minor version has an ABI of its own.
 COMMA  := ,
@@ -211,7 +222,7 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test test-all fuzz fault test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
+.PHONY: all demo tests test test-all matrix fuzz fault long test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
 -include examples/web/web.mk

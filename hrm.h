@@ -253,7 +253,8 @@ HRM_API hrm_status hrm_writer_write(hrm_writer *writer, const void *data, size_t
 HRM_API hrm_status hrm_writer_rewrite(hrm_writer *writer, uint64_t offset, const void *data, size_t bytes); /* patch a header */
 HRM_API hrm_status hrm_writer_commit(hrm_writer *writer); /* sync, rename, free; on failure the old file stands */
 HRM_API void       hrm_writer_abort(hrm_writer *writer);  /* drop what was written, free; NULL is fine */
-/* For signal handlers before they exit: unlinks every unfinished file of this process, and does nothing else. */
+/* For signal handlers before they exit: unlinks every unfinished file of this process, and does nothing else. (Windows lets
+ * nobody delete an open file: there they stay until the next writer of their path.) */
 HRM_API void hrm_writer_abort_all(void);
 
 /* JSON, and the subset of YAML that configurations use, as one tree. Strings are UTF-8, decoded, zero-terminated. */
@@ -3839,8 +3840,14 @@ HRM__QUANTIZED_TILE(hrm__tile_avxvnni, HRM__AVXVNNI, __m256i, uint8_t, 4, 6, 64,
 #endif
 
 #if defined(HRM__BF16)
+#if defined(__clang__) && __clang_major__ >= 16 && __clang_major__ < 19
+    #define HRM__BF16_HIDE(a) __asm__("" : "+v"(a)) /* clang 16 follows casts of a repeated element until its stack is full */
+#else
+    #define HRM__BF16_HIDE(a) (void)0
+#endif
 #define HRM__BF16_ADD(r, p, s) \
     a = _mm512_set1_epi32(hrm__four_bytes(p + s * row)); \
+    HRM__BF16_HIDE(a); \
     c##r = (__m512i)_mm512_dpbf16_ps((__m512)c##r, (__m512bh)a, (__m512bh)b0); \
     d##r = (__m512i)_mm512_dpbf16_ps((__m512)d##r, (__m512bh)a, (__m512bh)b1);
 HRM__QUANTIZED_TILE(hrm__tile_bf16, HRM__BF16, __m512i, uint16_t, 2, 14, 128, HRM__LOAD_512, HRM__BF16_ADD,
@@ -8044,6 +8051,7 @@ static const char *hrm__os_reason(long error)
     case ERROR_FILE_NOT_FOUND:
     case ERROR_PATH_NOT_FOUND: return "no such file or folder";
     case ERROR_ACCESS_DENIED: return "permission denied";
+    case ERROR_DIRECTORY: return "it is a folder";
     case ERROR_SHARING_VIOLATION:
     case ERROR_LOCK_VIOLATION: return "another process uses it";
     case ERROR_DISK_FULL:
@@ -8342,7 +8350,10 @@ HRM_API hrm_status hrm_file_map_open(hrm_file_map *map, const char *path)
     if (!hrm__os_wide(wide, path)) return hrm__map_fail(path, ERROR_INVALID_NAME);
     HANDLE file =
         CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
-    if (file == INVALID_HANDLE_VALUE) return hrm__map_fail(path, (long)GetLastError());
+    if (file == INVALID_HANDLE_VALUE) {
+        long reason = (long)GetLastError(); /* of a folder: access denied */
+        return hrm__map_fail(path, hrm__os_is_special(path) ? ERROR_DIRECTORY : reason);
+    }
     long error = GetFileSizeEx(file, &length) ? 0 : (long)GetLastError();
     if (!error && (uint64_t)length.QuadPart > SIZE_MAX / 2) error = ERROR_NOT_ENOUGH_MEMORY;
     size_t size = error ? 0 : (size_t)length.QuadPart;

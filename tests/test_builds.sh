@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The header under every compiler, language and option at hand: it must build without a warning, train, solve, and start from
-# the same loss. What is not installed is skipped and said so.
+# the same loss. What is not installed is skipped and said so. `make matrix` takes every version of a language, level of
+# optimisation and other machine, runs tests of files and numbers there, and compares the files that they write.
 cd "$(dirname "$0")/.." || exit 1
 out=${B:-build}/builds
 mkdir -p "$out"
@@ -9,7 +10,7 @@ unset HRM_CPU # each build picks for itself; one by one further down
 strict="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow ${WERROR:-}" # -Werror in CI, for compilers that we know
 job=0
 
-# Every job writes one file: a line with its name, then "loss X", "built" or what went wrong.
+# Every job writes one file: a line with its name, then "loss X", "built", "N passed" or what went wrong.
 build_and_run() # NAME RUNNER COMMAND…: RUNNER "" runs the program as it is, "none" not at all
 {
     job=$((job + 1))
@@ -27,8 +28,11 @@ one_job() # NUMBER NAME RUNNER COMMAND…
         echo "$text" | head -n 12 >> "$file"
     elif [ "$runner" = none ]; then
         echo built >> "$file"
-    elif text=$($runner "$program" 2>&1); then
-        echo "loss ${text#ok }" >> "$file"
+    elif text=$($runner "$program" 2>&1) && text=${text%$'\r'}; then
+        case ${text##*$'\n'} in
+        *" passed, 0 failed") echo "${text##*$'\n'}" | sed 's/,.*//' >> "$file" ;;
+        *) echo "loss ${text#ok }" >> "$file" ;;
+        esac
     else
         echo "ended with a failure: $text" >> "$file"
     fi
@@ -46,6 +50,10 @@ m=tests/builds/main.c
 end="-lm -pthread"
 [ "$(uname -m)" = x86_64 ] && keep="gcc -O2"
 all=${HRM_TEST_ALL:-} # without it one compiler tells of each option, and no other machine's
+matrix=${HRM_TEST_MATRIX:-}
+export WINEPREFIX=$PWD/$out/wine WINEDEBUG=-all # its settings are made at its first start
+case $out in /*) WINEPREFIX=$out/wine ;; esac
+[ -n "$all" ] && have wine && have x86_64-w64-mingw32-gcc && wine wineboot -i > /dev/null 2>&1
 # Each thing is compiled once and no more optimised than it takes to see it: gcc's warnings want -O2, options only to build and to run.
 for cc in gcc clang; do
     have $cc || { echo "skipped: no $cc"; continue; }
@@ -81,13 +89,45 @@ if have make; then
         build_and_run "make with stb" none sh -c "make -pn 2>&1 | grep -q '^STB := -DHRM_HAVE_STB\$'"
     fi
 fi
-cross() # COMPILER RUNNER FLAGS…
+cross() # COMPILER RUNNER: a program for another machine; in the matrix also tests there, and the files it writes
 {
-    local cc=$1 runner=$2
-    shift 2
+    local cc=$1 runner=$2 c t
     have "$cc" || { echo "skipped: no $cc"; return; }
-    have "$runner" || { echo "note: no $runner, $cc builds only"; runner=none; }
-    build_and_run "$cc" "$runner" "$cc" -std=c99 $strict -Wno-attributes -O1 -I. -static "$@" $m $end
+    [ -z "$runner" ] || have "$runner" || { echo "note: no $runner, $cc builds only"; runner=none; }
+    c="$cc -std=c99 $strict -Wno-attributes -I. -static"
+    build_and_run "$cc" "$runner" $c -O1 $m $end
+    [ -n "$matrix" ] && [ "$runner" != none ] || return 0
+    for t in $there; do build_and_run "$cc test_$t" "$runner" $c -Wno-unused-function -O1 -DHRM_STATIC -Itools -Itests tests/test_$t.c $end; done
+    build_and_run "$cc files" "files_of $runner" $c -O1 tests/builds/files.c $end
+}
+there="dataset files golden" # tests of little time
+files_of() # RUNNER… PROGRAM: what it writes is what this machine writes; so is what it writes of this machine's. Rounding alone may differ.
+{
+    local dir name
+    dir=$(mktemp -d "$out/files.XXXXXX") && mkdir "$dir/made" "$dir/again" && "$@" make "$dir/made" && "$@" again "$out/files" "$dir/again" || return
+    for name in $(ls "$out/files"); do
+        cmp "$out/files/$name" "$dir/again/$name" || return
+        [ "$name" = after.safetensors ] || cmp "$out/files/$name" "$dir/made/$name" || return
+    done
+    rm -r "$dir"
+    echo "$(ls "$out/files" | wc -l) passed, 0 failed"
+}
+command_of() # RUNNER… HRM: its data and checkpoints are those of this machine's command
+{
+    local dir at run
+    dir=$(mktemp -d "$out/command.XXXXXX") && mkdir "$dir/here" "$dir/there" || return
+    printf '#..\n.#.\n->\n#oo\n.#o\n' > "$dir/train.txt"
+    for at in here there; do
+        [ $at = here ] && run="${B:-build}/hrm" || run="$*"
+        $run data sudoku --output-dir "$dir/$at/sudoku" --generate 20 --size 6 --seed 3 --threads 1 2>&1 &&
+            $run data maze --output-dir "$dir/$at/maze" --generate 8 --size 7 --min-path 4 --threads 1 2>&1 &&
+            $run data grid --output-dir "$dir/$at/grid" --source-dir "$dir" --num-aug 2 --threads 1 2>&1 &&
+            $run convert "$out/files/f32.safetensors" "$dir/$at/f32.pt" 2>&1 &&
+            $run convert "$dir/here/f32.pt" "$dir/$at/bf16.safetensors" --dtype bf16 2>&1 || return
+    done
+    diff -r "$dir/here" "$dir/there" || return
+    echo "$(find "$dir/here" -type f | wc -l) passed, 0 failed"
+    rm -r "$dir"
 }
 if [ -n "$all" ]; then
     if have gcc; then # make compiles the implementation once for all of them; a person who copies one has both in one unit
@@ -101,11 +141,64 @@ if [ -n "$all" ]; then
     else
         echo "skipped: no tcc"
     fi
-    cross aarch64-linux-gnu-gcc qemu-aarch64-static
-    cross s390x-linux-gnu-gcc qemu-s390x-static
-    cross x86_64-w64-mingw32-gcc wine
+    if [ -z "$matrix" ]; then # which has these, too
+        cross aarch64-linux-gnu-gcc qemu-aarch64-static
+        cross s390x-linux-gnu-gcc qemu-s390x-static
+        cross x86_64-w64-mingw32-gcc wine
+    fi
     if have x86_64-w64-mingw32-gcc; then # the command, too
         build_and_run "the command for Windows" none sh -c "for f in tools/*.c; do x86_64-w64-mingw32-gcc -std=c99 $strict -I. -Itools -fsyntax-only \$f || exit; done"
+    fi
+fi
+known() { "$1" "$2" -E -x c${3:-} /dev/null > /dev/null 2>&1; } # COMPILER FLAG
+newest() # STANDARD COMPILER: is it known there, and by no newer name?
+{
+    case $1 in
+    c2x) known $2 -std=c2x && ! known $2 -std=c23 ;;
+    c++2b) known $2 -std=c++2b ++ && ! known $2 -std=c++23 ++ ;;
+    c++*) known $2 -std=$1 ++ ;;
+    *) known $2 -std=$1 ;;
+    esac
+}
+if [ -n "$matrix" ]; then
+    for cc in gcc clang; do
+        have $cc || continue
+        c="$cc $strict -I. -pthread"
+        for std in c99 c11 c17 c23 c2x gnu99 gnu11 gnu17; do
+            newest $std $cc && build_and_run "$cc -std=$std" "" $c -std=$std -O0 $m $end
+        done
+        for o in -O0 -O1 -O3 -Os "-O2 -flto" "-O2 -march=native" "-O0 -DHRM_NO_MMAP" "-O1 -DHRM_STATIC -Wno-unused-function" \
+            "-O0 -DHRM_NO_SIMD" "-O0 -DHRM_NO_THREADS -DHRM_NO_MMAP -DHRM_NO_SIMD"; do
+            build_and_run "$cc $o" "" $c -std=c99 $o $m $end
+        done
+        cxx=$([ $cc = gcc ] && echo g++ || echo clang++)
+        have $cxx || continue
+        for std in c++11 c++14 c++17 c++20 c++23 c++2b; do
+            newest $std $cxx && build_and_run "$cxx -std=$std" "" $cxx $strict -I. -pthread -std=$std -O0 -x c++ $m $end
+        done
+    done
+    for cc in gcc-9 gcc-10 gcc-11 gcc-13 gcc-14 gcc-15 clang-11 clang-13 clang-15 clang-16 clang-17 clang-18 clang-19 clang-20 clang-21; do
+        have $cc || continue # other versions, where there are any
+        build_and_run "$cc -O2" "" $cc -std=c99 $strict -I. -pthread -O2 $m $end
+        for std in c23 c2x; do
+            newest $std $cc && { build_and_run "$cc -std=$std" "" $cc -std=$std $strict -I. -pthread -O0 $m $end; break; }
+        done
+    done
+    # this machine's files, which all others' must equal
+    rm -rf "$out/files"
+    mkdir "$out/files"
+    ${CC:-cc} -std=c99 -O1 -I. tests/builds/files.c -o "$out/files_here" $end && "$out/files_here" make "$out/files" || echo "FAILED: this machine's files"
+    for pair in i686-linux-gnu-gcc: musl-gcc: aarch64-linux-gnu-gcc:qemu-aarch64-static s390x-linux-gnu-gcc:qemu-s390x-static \
+        arm-linux-gnueabihf-gcc:qemu-arm-static riscv64-linux-gnu-gcc:qemu-riscv64-static powerpc64-linux-gnu-gcc:qemu-ppc64-static \
+        powerpc64le-linux-gnu-gcc:qemu-ppc64le-static x86_64-w64-mingw32-gcc:wine; do
+        cross "${pair%%:*}" "${pair#*:}"
+    done
+    have tcc && for t in $there; do build_and_run "tcc test_$t" "" tcc -std=c99 -I. -Itools -Itests -DHRM_STATIC tests/test_$t.c -lm; done
+    # the command of a big-endian machine builds the same data and converts to the same checkpoints
+    big=s390x-linux-gnu-gcc
+    if have $big && have qemu-s390x-static && [ -x "${B:-build}/hrm" ]; then
+        c="$big -std=c99 -O1 -static -pthread -I. -Itools"
+        build_and_run "$big, the command" "command_of qemu-s390x-static" sh -c "$c -x c -DHRM_IMPLEMENTATION -c hrm.h -o $out/hrm-big.o && $c tools/*.c $out/hrm-big.o -lm \"\$@\"" sh
     fi
 fi
 wait
@@ -123,7 +216,7 @@ if [ -e "$out/kept" ]; then
     rm -f "$out/kept"
 fi
 # Rounding differs between builds, the computation does not: all start from the same loss.
-for file in "$out"/*.result; do cat "$file"; echo "--"; done | awk '
+for file in "$out"/*.result; do cat "$file"; echo "--"; done | awk -v matrix="$matrix" '
     function finish() {
         if (text ~ /^loss [0-9.]+$/) {
             loss = substr(text, 6)
@@ -131,8 +224,9 @@ for file in "$out"/*.result; do cat "$file"; echo "--"; done | awk '
             good = loss - first < 1e-4 && first - loss < 1e-4
             text = "starts from loss " loss ", the first build from " first
         } else {
-            good = text == "built"
+            good = text == "built" || text ~ /^[0-9]+ passed$/
         }
+        if (good && matrix) print name ": " text
         if (good) passed++
         else { failed++; print "FAILED " name ": " text }
         name = text = ""

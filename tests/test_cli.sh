@@ -206,7 +206,7 @@ check "the second ends it, not $status" test $status -eq 143
 printf 'process 1 on elsewhere' > busy/train.lock # left by one that was killed
 good "a stale lock does not block" train data_path=data $small steps=1 checkpoint_path=busy tensorboard=false
 
-# ---- a run that is interrupted, resumed, killed --------------------------------------------------------------------------
+# ---- a run that is interrupted and resumed (test_long.sh kills more) --------------------------------------------------------
 long="data_path=data $small epochs=64 eval_interval=32 log_interval=7 save_interval=50 seed=5"
 good "uninterrupted" train $long checkpoint_path=whole
 check "480 steps" test -s whole/step_480.safetensors
@@ -238,24 +238,6 @@ refuse 1 'part/state.safetensors: the run was begun on other examples than moved
 good "fewer" data sudoku --output-dir moved --generate 50 --size 4 --seed 1 --threads 1
 refuse 1 'was begun on 60 examples in 60 groups, 16 tokens each, a vocabulary of 6, 1 puzzle identifiers, but moved has 50 examples in 50 groups' train resume=part data_path=moved
 refuse 1 'load_checkpoint=part begins another' train resume=part data_path=moved
-
-rm -rf part
-for i in $(seq 12); do # killed at any moment: what is there is whole, and the run can go on
-    if [ -s part/state.safetensors ]; then set -- resume=part; else set -- $long checkpoint_path=part; fi
-    "$hrm" train "$@" save_interval=1 > out 2> err < /dev/null &
-    pid=$!
-    sleep 0.$((RANDOM % 30 + 10))
-    kill -9 $pid 2> /dev/null; wait $pid 2> /dev/null
-    for f in part/state.safetensors part/step_*.safetensors; do
-        [ -e "$f" ] || continue
-        if run info "$f"; then ok; else bad "killed -9: $f is broken"; fi
-    done
-done
-good "resume after kill -9" train resume=part save_interval=50
-same whole/step_480.safetensors part/step_480.safetensors
-same whole/metrics.jsonl part/metrics.jsonl
-left=$(find part -name '*.tmp*' -o -name '.*tmp*' | head -3)
-check "nothing half-written is left behind: $left" test -z "$left"
 
 # ---- no room, no right -----------------------------------------------------------------------------------------------------
 cp -r run_a full

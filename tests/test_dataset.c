@@ -9,6 +9,12 @@
 #include <limits.h>
 #include <sys/stat.h>
 #include <time.h>
+#ifdef _WIN32
+    #include <direct.h>
+    #define mkdir(path, mode) _mkdir(path)
+#else
+    #include <unistd.h>
+#endif
 
 enum { T = 4, V = 9, SETS = 2 };
 
@@ -584,7 +590,7 @@ int main(void)
         remove(path_of("train", name));
     }
     remove(path_of("train", "dataset.json"));
-    remove(path_of("train", ""));
-    remove(root);
+    rmdir(path_of("train", ""));
+    rmdir(root);
     return test_summary();
 }

@@ -2,9 +2,9 @@
 # Every command with its n-th allocation, opening, read, write, sync, rename, map, lock, thread start and folder call failing:
 # once, and from then on. It ends with 0, or with 1 and a message; it neither crashes nor hangs, leaves nothing half-written,
 # and what stood there before is whole; what failed succeeds when it is done again without a fault, which also clears what a
-# builder could not clear. `make fault` does all n, or each k-th from f on with EVERY=k FIRST=f; `make test` very few.
+# builder could not clear. `make fault` does all n, or each k-th from f on with EVERY=k FIRST=f, JOBS at a time; `make test` very few.
 . "$(dirname "${BASH_SOURCE[0]}")/command.sh"
-every=${EVERY:-$([ -n "$HRM_TEST_ALL" ] && echo 37 || echo 211)} first=${FIRST:-1} faults=0
+every=${EVERY:-$([ -n "$HRM_TEST_ALL" ] && echo 37 || echo 211)} first=${FIRST:-1} jobs=${JOBS:-1} faults=0
 export HRM_MODELS=none
 fault=$work/fault.so
 if ! ${CC:-cc} -shared -fPIC -O1 "$root/tests/fault/fault.c" -o "$fault" -ldl 2> err; then
@@ -25,16 +25,17 @@ printf '#..\n.#.\n->\n#oo\n.#o\n' > own/train.txt
 printf 'question,answer\n1..4..1.2....3..,1234341221434321\n' > boards.csv
 printf 'lr: 0.001\narch:\n  H_cycles: 1\n' > more.yaml
 cd ..
+base=$work/base
 
 whole() # everything in the folder that others would read is whole, and no file of a writer is left
 {
     local f
     for f in $(find . -name '*.safetensors'); do
-        cmp -s "$f" "../base/$f" || "$hrm" info "$f" > info.txt 2>&1 || { echo "$f is broken: $(head -1 info.txt)"; return 1; }
+        cmp -s "$f" "$base/$f" || "$hrm" info "$f" > info.txt 2>&1 || { echo "$f is broken: $(head -1 info.txt)"; return 1; }
     done
     f=$(find . -type ${1:-f} -name '*.tmp[0-9]*' | head -1)
     [ -z "$f" ] || { echo "$f is left"; return 1; }
-    diff -r data ../base/data > info.txt 2>&1 || "$hrm" eval checkpoint=../base/run/step_4.safetensors data_path=data \
+    diff -r data "$base/data" > info.txt 2>&1 || "$hrm" eval checkpoint="$base/run/step_4.safetensors" data_path=data \
         threads=1 > info.txt 2>&1 || { echo "data is broken: $(tail -n 1 info.txt)"; return 1; }
 }
 
@@ -42,7 +43,7 @@ one() # NAME FAULT ARGUMENTS…
 {
     local name=$1 what=$2 status said
     shift 2
-    rm -rf work && cp -r base work && cd work || exit 1
+    rm -rf work && cp -r "$base" work && cd work || exit 1
     timeout 60 env HRM_FAULT="$what" LD_PRELOAD="$fault" "$hrm" "$@" > ../out 2> ../err < /dev/null
     status=$?
     cd ..
@@ -70,37 +71,49 @@ each() # NAME ARGUMENTS…
 {
     local name=$1 kind count n at=0
     shift
-    rm -rf work && cp -r base work
+    rm -rf work && cp -r "$base" work
     (cd work && HRM_FAULT=alloc:0 HRM_FAULT_COUNT=../counts LD_PRELOAD=$fault "$hrm" "$@" > ../out 2> ../err < /dev/null)
     clean=$? # solve ends with 1 when the answer is wrong
     [ $clean -le 1 ] && [ -s counts ] || { bad "$name without a fault"; return; }
     while read -r kind count; do
         for ((n = 1; n <= count; n++)); do
             at=$((at + 1))
-            [ $((at % every)) -eq $((first % every)) ] || continue
+            [ $((at % every)) -eq $((first % every)) ] && [ $((n % jobs)) -eq "$lane" ] || continue
             one "$name" "$kind:$n" "$@"
             one "$name" "$kind:$n+" "$@"
         done
     done < counts
-    printf '%-24s %s\n' "$name" "$(tr '\n' ' ' < counts)"
+    [ "$lane" -ne 0 ] || printf '%-24s %s\n' "$name" "$(tr '\n' ' ' < counts)"
 }
 
 # ---- the commands ------------------------------------------------------------------------------------------------------------
-each "data sudoku"       data sudoku --output-dir data --generate 3 --size 4 --threads 2
-each "data sudoku, CSV"  data sudoku --output-dir made --source-dir boards.csv --size 4 --threads 1
-each "data maze"         data maze --output-dir made --generate 2 --size 4 --min-path 3 --threads 1
-each "data arc"          data arc --output-dir made --dataset-dirs tasks --num-aug 1 --threads 1
-each "data grid"         data grid --output-dir made --source-dir own --threads 1
-each "train"             train --config more.yaml data_path=data $small steps=2 save_interval=1 threads=2 checkpoint_path=new keep_best=true
-each "train, resume"     train resume=run steps=6 threads=1
-each "train, overwrite"  train data_path=data $small steps=2 threads=1 checkpoint_path=run overwrite=true
-each "eval"              eval checkpoint=run/step_4.safetensors data_path=data threads=2 checkpoint_path=out "eval_save_outputs=[predictions]"
-each "solve"             solve sudoku checkpoint=run/step_4.safetensors 1..4..1.2....3.. threads=1
-each "convert to PyTorch" convert run/step_4.safetensors model.pt
-each "convert back"      convert model.pt run/step_4.safetensors --dtype bf16
-each "info"              info run
-each "plot"              plot run -o run/curve.svg
-each "render"            render data -o board.svg
+commands() # LANE: its share of all faults, in a folder of its own
+{
+    lane=$1
+    mkdir "lane$lane" && cd "lane$lane" || exit 1
+    each "data sudoku"       data sudoku --output-dir data --generate 3 --size 4 --threads 2
+    each "data sudoku, CSV"  data sudoku --output-dir made --source-dir boards.csv --size 4 --threads 1
+    each "data maze"         data maze --output-dir made --generate 2 --size 4 --min-path 3 --threads 1
+    each "data arc"          data arc --output-dir made --dataset-dirs tasks --num-aug 1 --threads 1
+    each "data grid"         data grid --output-dir made --source-dir own --threads 1
+    each "train"             train --config more.yaml data_path=data $small steps=2 save_interval=1 threads=2 checkpoint_path=new keep_best=true
+    each "train, resume"     train resume=run steps=6 threads=1
+    each "train, overwrite"  train data_path=data $small steps=2 threads=1 checkpoint_path=run overwrite=true
+    each "eval"              eval checkpoint=run/step_4.safetensors data_path=data threads=2 checkpoint_path=out "eval_save_outputs=[predictions]"
+    each "solve"             solve sudoku checkpoint=run/step_4.safetensors 1..4..1.2....3.. threads=1
+    each "convert to PyTorch" convert run/step_4.safetensors model.pt
+    each "convert back"      convert model.pt run/step_4.safetensors --dtype bf16
+    each "info"              info run
+    each "plot"              plot run -o run/curve.svg
+    each "render"            render data -o board.svg
+    echo "$passed $failed $faults" > sum
+}
+for ((lane = 0; lane < jobs; lane++)); do (commands $lane) & done
+wait
+for ((lane = 0; lane < jobs; lane++)); do
+    read -r p f n < "lane$lane/sum" || { p=0 f=1 n=0; echo "FAILED: lane $lane did not end"; }
+    passed=$((passed + p)) failed=$((failed + f)) faults=$((faults + n))
+done
 
 echo "$faults faults"
 echo "$passed passed, $failed failed"

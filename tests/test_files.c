@@ -12,6 +12,7 @@ static int test_zip_trust;
 #include "harness.h"
 #include "util.h"
 #include "fuzz/targets.h"
+#include <dirent.h>
 #include <locale.h>
 #include <time.h>
 #ifdef _WIN32
@@ -75,11 +76,9 @@ static int files_left(void)
 {
     /* temporary files in the folder */
     int n = 0;
-#ifndef _WIN32
     DIR *d = opendir(folder);
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) n += strstr(e->d_name, ".tmp") != NULL;
     if (d) closedir(d);
-#endif
     return n;
 }
 
@@ -280,9 +279,13 @@ static void test_writer(void)
     CHECK_OK(hrm_writer_open(&w, in_folder("kept"), NULL));
     CHECK_OK(hrm_writer_write(w, "new", 3));
     hrm_writer_abort_all();
+#ifdef _WIN32 /* where nobody deletes an open file */
+    hrm_writer_abort(w);
+#else
     CHECK(files_left() == 0, "all unlinked");
     CHECK_FAILS(hrm_writer_commit(w), HRM_ERR_IO, "kept: cannot be written");
-    CHECK(file_is(in_folder("kept"), "kept"), "the old file stands");
+#endif
+    CHECK(files_left() == 0 && file_is(in_folder("kept"), "kept"), "the old file stands");
     /* more at once than the table holds */
     hrm_writer *many[HRM__TEMPS + 6];
     for (int i = 0; i < HRM__TEMPS + 6; i++) CHECK_OK(hrm_writer_open(&many[i], in_folder("many"), NULL));
@@ -2113,12 +2116,10 @@ int main(void)
     test_faults();
     test_mutations();
     test_golden();
-#ifndef _WIN32
     DIR *d = opendir(folder);
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
         if (e->d_name[0] != '.') remove(in_folder(e->d_name));
     if (d) closedir(d);
     rmdir(folder);
-#endif
     return test_summary();
 }
