@@ -478,8 +478,11 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
         else hrm_npy_writer_abort(&s.writers[i]);
     }
     if (failed != TOOL_OK) return failed;
-    if (status == HRM_ERR_CANCELLED && e->comm) tool_signal = devices_any((int)tool_signal); /* which another rank may have had */
-    if (status == HRM_ERR_CANCELLED && tool_signal) return -1;
+    if (status == HRM_ERR_CANCELLED) {
+        int asked = e->comm ? devices_any((int)tool_signal) : (int)tool_signal; /* a signal that another rank may have had */
+        if (asked) tool_signal = asked;
+        if (asked) return -1;
+    }
     if (s.told) return TOOL_ERROR;
     if (status != HRM_OK) return tool_failed();
     if (any) tool_note("saved in %s", e->directory);

@@ -425,8 +425,9 @@ static int loop(train_run *r)
 {
     for (;;) {
         int ended = 0, status = TOOL_OK;
-        tool_signal = devices_any((int)tool_signal);
-        if (tool_signal) {
+        int asked = devices_any((int)tool_signal);
+        if (asked) tool_signal = asked; /* never back to 0: one may come while ranks meet */
+        if (asked) {
             status = catch_up(r);
             return status == TOOL_OK ? interrupted(r) : status;
         }
