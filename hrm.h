@@ -1084,7 +1084,7 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     hrm_real  *all_puzzle_grad;
     int32_t   *all_ids;
     int        all_rows;   /* host */
-    double    *shares;     /* [comm->size, HRM_SHARE]; NULL without comm */
+    double    *shares;     /* [comm->size + 1, HRM_SHARE], the last a device's own; NULL without comm */
     void      *prepared;   /* the device's own form of the weights, made by prepare() */
     void      *z[HRM_MAX_STATES]; /* [B,S,D] the carry, in the device's activation type; one after the other in memory */
     void      *e;          /* [B,S,D] the embedded input */
@@ -5716,8 +5716,8 @@ static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *r
 static hrm_status hrm__cpu_reduce(hrm_device *dev, hrm_work *w)
 {
     const hrm_comm *comm = w->comm;
-    double mine[HRM_SHARE];
     if (!comm) return HRM_OK;
+    double *mine = w->shares + comm->size * HRM_SHARE;
     size_t most = (size_t)(w->all_rows / comm->size), ndim = (size_t)w->d.puzzle_ndim, n = (size_t)w->rows;
     (void)dev;
     if (w->train != 3) HRM__TRY(comm->sum(comm->user, w->grads, w->at.net_offset[0], NULL));
@@ -5728,7 +5728,7 @@ static hrm_status hrm__cpu_reduce(hrm_device *dev, hrm_work *w)
     }
     memcpy(mine, w->metrics, HRM_METRIC_SUMS * sizeof *mine);
     mine[HRM_METRIC_SUMS] = *w->bad;
-    HRM__TRY(comm->gather(comm->user, w->shares, mine, sizeof mine, 1, NULL));
+    HRM__TRY(comm->gather(comm->user, w->shares, mine, HRM_SHARE * sizeof *mine, 1, NULL));
     hrm__unite(w->metrics, w->bad, w->shares, comm->size);
     return comm->wait(comm->user, NULL);
 }
@@ -6554,7 +6554,7 @@ static void hrm__plan_shares(hrm__plan *a, hrm_work *w, int rows)
     w->all_rows = size * ((rows + size - 1) / size);
     w->all_ids = (int32_t *)hrm__take(a, (size_t)w->all_rows, sizeof(int32_t));
     w->all_puzzle_grad = hrm__take_real(a, (size_t)w->all_rows * (size_t)w->d.puzzle_ndim);
-    w->shares = (double *)hrm__take(a, (size_t)size * HRM_SHARE, sizeof(double));
+    w->shares = (double *)hrm__take(a, ((size_t)size + 1) * HRM_SHARE, sizeof(double));
 }
 
 static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, const hrm_run_desc *desc, int parts, void *base,

@@ -39,6 +39,16 @@ static hrm_status nccl_gather(void *user, void *to, const void *from, size_t byt
     return nccl_checked(ncclAllGather(from, to, bytes, ncclInt8, c->comm, (cudaStream_t)stream), "gathering");
 }
 
+static hrm_status nccl_agree(const hrm_comm *host, hrm_status status)
+{
+    int32_t mine = (int32_t)status, *all = (int32_t *)calloc((size_t)host->size, sizeof *all);
+    if (!all || host->gather(host->user, all, &mine, sizeof mine, 1, NULL) != HRM_OK) status = HRM_ERR_IO;
+    for (int r = 0; status == HRM_OK && r < host->size; r++)
+        if (all[r] != HRM_OK) status = hrm_error_set((hrm_status)all[r], "NCCL: rank %d has no GPU", r);
+    free(all);
+    return status;
+}
+
 int comm_nccl_there(void) { return 1; }
 
 hrm_status comm_nccl_open(hrm_comm *comm, const hrm_comm *host, int gpu)
@@ -58,6 +68,7 @@ hrm_status comm_nccl_open(hrm_comm *comm, const hrm_comm *host, int gpu)
             status = hrm_error_set(HRM_ERR_DEVICE, "CUDA: choosing GPU %d for rank %d: %s", gpu, host->rank,
                                    cudaGetErrorString(error));
     }
+    status = nccl_agree(host, status); /* who is not there would be waited for */
     if (status == HRM_OK) status = nccl_checked(ncclCommInitRank(&c->comm, host->size, all[0], host->rank), "starting");
     free(all);
     if (status != HRM_OK) {
