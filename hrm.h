@@ -631,8 +631,8 @@ typedef struct hrm_comm {
      * alone until wait() returns. On a GPU both queue on `stream`, a cudaStream_t, and return at once; NULL on the CPU. */
     hrm_status (*sum)(void *user, hrm_real *values, size_t n, void *stream);
     hrm_status (*wait)(void *user, void *stream);
-    /* to [size, bytes]: what `from` holds on each rank, by rank; on all of them, or with all 0 on rank 0 alone (elsewhere `to` is
-     * NULL). stream NULL: host memory, done when it returns. Else device memory, all is 1, and it queues. */
+    /* to [size, bytes]: what `from` holds on each rank, by rank; on all of them, or with all 0 on rank 0 alone (elsewhere `to`
+     * is NULL). stream NULL: host memory, done when it returns. Else device memory, all is 1, and it queues. */
     hrm_status (*gather)(void *user, void *to, const void *from, size_t bytes, int all, void *stream);
 } hrm_comm;
 /* A rank's part of `rows`: how many and the first of them; parts differ by one row at most. */
@@ -854,8 +854,8 @@ typedef struct hrm_evaluate_desc {
     hrm_status (*on_rows)(void *user, int64_t first, const hrm_batch *batch, const hrm_run_outputs *outputs);
     int   want_logits;
     void *user;
-    /* [NULL] batches are dealt to its ranks. All get the metrics; on_rows, which all must give or none, is called on rank 0 alone,
-     * in order; on_batch on all: where it stops one it stops all. */
+    /* [NULL] batches are dealt to its ranks. All get the metrics; on_rows, which all must give or none, is called on rank 0
+     * alone, in order; on_batch on all: where it stops one it stops all. */
     const hrm_comm *comm;
 } hrm_evaluate_desc;
 HRM_API hrm_status hrm_evaluate(hrm_model *model, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics);
@@ -1080,7 +1080,8 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     hrm_real  *average;    /* [at.trained] of params; NULL: not kept */
     hrm_real  *puzzle;     /* [puzzle_ids, puzzle_ndim] master table; may be NULL */
     hrm_real  *puzzle_grad; /* [B, puzzle_ndim] of the row's id, added to; a row that takes another id starts from 0 */
-    /* what update() moves the table by: with comm all ranks' ids and puzzle_grad, [all_rows], which reduce() gathers; else these */
+    /* what update() moves the table by: with comm all ranks' ids and puzzle_grad, [all_rows], which reduce() gathers; else
+     * these */
     hrm_real  *all_puzzle_grad;
     int32_t   *all_ids;
     int        all_rows;   /* host */
@@ -7460,8 +7461,9 @@ static hrm_status hrm__resolve_training(hrm_train_desc *t)
     if (t->comm && t->comm->size == 1) t->comm = NULL;
     if (t->comm) rows = hrm_comm_rows(t->comm, t->comm->rank, t->batch_size, &first);
     if (t->comm && t->grad_accumulation > 1 && t->batch_size % (t->comm->size * t->grad_accumulation) != 0)
-        return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows does not part into grad_accumulation %d equal ones on each of %d "
-                         "processes", t->batch_size, t->grad_accumulation, t->comm->size);
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "a batch of %d rows does not part into grad_accumulation %d equal ones on each of %d processes",
+                         t->batch_size, t->grad_accumulation, t->comm->size);
     if (rows % t->grad_accumulation != 0)
         return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows does not part into grad_accumulation %d equal ones",
                          t->batch_size, t->grad_accumulation);
@@ -12522,7 +12524,7 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
             size = 0;
         }
         for (uint32_t i = 0; i < size; i++) data->choice[i] = (int32_t)i;
-        for (uint32_t i = 0; i < size && filled < rows; i++, filled++) { /* the first steps of a shuffle: no example comes twice */
+        for (uint32_t i = 0; i < size && filled < rows; i++, filled++) { /* a shuffle's first steps: no example comes twice */
             uint32_t j = i + hrm_random_below(&r, size - i);
             int32_t chosen = data->choice[j];
             data->choice[j] = data->choice[i];
@@ -13548,7 +13550,8 @@ HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, cons
     s.state = plan.list;
     for (size_t i = 0; status == HRM_OK && writes && i < plan.count; i++) {
         const hrm_tensor *x = &plan.list[i].tensor;
-        status = hrm__saving_add(&s, x->name, x->dtype, x->shape[0], x->ndim > 1 ? x->shape[1] : 0, x->data, plan.list[i].split);
+        status = hrm__saving_add(&s, x->name, x->dtype, x->shape[0], x->ndim > 1 ? x->shape[1] : 0, x->data,
+                                 plan.list[i].split);
     }
     status = hrm__agree(t->desc.comm, t->verdicts, status);
     if (status == HRM_OK) status = hrm__trainer_write(t, &s, &plan, path, more, num_more);

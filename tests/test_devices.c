@@ -245,8 +245,9 @@ static void compare(const char *name, training *one, int size, int at_once)
         same &= models_equal(many.models[0], many.models[r]);
         fine &= many.status[r] == HRM_OK;
         for (int k = 0; k < STEPS; k++)
-            CHECK(metrics_close(&many.metrics[r][k], &one->metrics[0][k]), "%s, rank %d of %d, step %d: loss %.12g, alone %.12g",
-                  name, r, size, k + 1, many.metrics[r][k].lm_loss, one->metrics[0][k].lm_loss);
+            CHECK(metrics_close(&many.metrics[r][k], &one->metrics[0][k]),
+                  "%s, rank %d of %d, step %d: loss %.12g, alone %.12g", name, r, size, k + 1, many.metrics[r][k].lm_loss,
+                  one->metrics[0][k].lm_loss);
     }
     CHECK(same, "%s: %d ranks end with weights that differ", name, size);
     CHECK(!many.m.unlike, "%s: ranks make different calls", name);
@@ -289,7 +290,7 @@ static void check_training(void)
         if (k == 2) one.td.optimizer = HRM_MUON, one.td.grad_clip = 0.05f, one.td.ema = 1, one.td.ema_rate = 0.9f;
         if (k == 3) one.td.grad_accumulation = 2, one.td.optimizer = HRM_ADAMW;
         if (k == 4) one.td.freeze_weights = 1;
-        if (k == 5) one.d.arch = HRM_ARCH_TRM, one.d.H_cycles = 2, one.d.L_cycles = 2, one.d.grad_H_cycles = 2, one.d.puzzle_emb_len = 2;
+        if (k == 5) one.d.arch = HRM_ARCH_TRM, one.d.H_cycles = one.d.L_cycles = one.d.grad_H_cycles = one.d.puzzle_emb_len = 2;
         if (k == 6) one.d.dropout = 0.2f, one.td.gather_ahead = 1;
         if (k == 7) one.td.activation_checkpointing = 1, one.td.lr_min_ratio = 0.1f;
         if (k == 8) one.d.mlp_t = 1, one.d.mlp_norm = 1;
@@ -320,7 +321,7 @@ static void check_early(void)
     end(&t);
 }
 
-/* ---- what goes wrong ------------------------------------------------------------------------------------------------------ */
+/* ---- what goes wrong ----------------------------------------------------------------------------------------------------- */
 static void check_failures(void)
 {
     training t, base;
@@ -369,14 +370,15 @@ static void check_failures(void)
         c.size = size;
         for (int r = 0; r < size; r++) {
             int first = -1, n = hrm_comm_rows(&c, r, 20, &first);
-            CHECK(first == next && n >= 20 / size && n <= (20 + size - 1) / size, "rank %d of %d: %d rows from %d", r, size, n, first);
+            CHECK(first == next && n >= 20 / size && n <= (20 + size - 1) / size, "rank %d of %d: %d rows from %d", r, size, n,
+                  first);
             next += n;
         }
         CHECK(next == 20, "%d ranks have %d rows", size, next);
     }
 }
 
-/* ---- evaluating ----------------------------------------------------------------------------------------------------------- */
+/* ---- evaluating ---------------------------------------------------------------------------------------------------------- */
 enum { ROWS = 400 };
 typedef struct evaluation {
     meeting     m;
@@ -412,7 +414,8 @@ static hrm_status hear_batch(void *user, int64_t done, int64_t total, const hrm_
     listener *l = (listener *)user;
     (void)total, (void)so_far;
     l->e->batches[l->rank]++;
-    return l->e->stop && done >= l->e->stop && l->rank == l->e->m.size - 1 ? hrm_error_set(HRM_ERR_CANCELLED, "enough") : HRM_OK;
+    int stops = l->e->stop && done >= l->e->stop && l->rank == l->e->m.size - 1;
+    return stops ? hrm_error_set(HRM_ERR_CANCELLED, "enough") : HRM_OK;
 }
 
 static void evaluate_job(void *context, int rank, int n)
@@ -481,7 +484,8 @@ static void check_evaluating(void)
             CHECK(memcmp(many.examples, one.examples, n * sizeof *one.examples) == 0 &&
                       memcmp(many.label, one.label, n * sizeof *one.label) == 0, "%d ranks: rows in another order", size);
             CHECK(memcmp(many.prediction, one.prediction, n * sizeof *one.prediction) == 0 &&
-                      memcmp(many.q, one.q, n * sizeof *one.q) == 0 && memcmp(many.logit, one.logit, n * sizeof *one.logit) == 0,
+                      memcmp(many.q, one.q, n * sizeof *one.q) == 0 &&
+                      memcmp(many.logit, one.logit, n * sizeof *one.logit) == 0,
                   "%d ranks: rows with other results", size);
             CHECK(!many.m.unlike, "ranks make different calls");
         }
@@ -495,7 +499,8 @@ static void check_evaluating(void)
     memset(&many, 0, sizeof many);
     many.fail = 1;
     evaluate(&many, 2);
-    CHECK(many.status[0] == HRM_ERR_IO && many.status[1] == HRM_ERR_IO, "a failure of rank 0 is %d on rank 1", (int)many.status[1]);
+    CHECK(many.status[0] == HRM_ERR_IO && many.status[1] == HRM_ERR_IO, "a failure of rank 0 is %d on rank 1",
+          (int)many.status[1]);
     CHECK(strcmp(many.message[1], "rank 0: no more room") == 0, "rank 1 says \"%s\"", many.message[1]);
 }
 

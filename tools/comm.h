@@ -11,23 +11,24 @@
 #define HRM_COMM_H
 #include "hrm.h"
 
-/* MPI, compiled in by HRM_USE_MPI (make MPI=1); else opening it is HRM_ERR_UNSUPPORTED. The program was started by mpirun; MPI is
- * initialised unless it was already. local_rank and local_size (or NULL): among the processes of this machine. */
+/* MPI, compiled in by HRM_USE_MPI (make MPI=1); else opening it is HRM_ERR_UNSUPPORTED. The program was started by mpirun; MPI
+ * is initialised unless it was already. local_rank and local_size (or NULL): among the processes of this machine. */
 int        comm_mpi_there(void); /* 1: compiled in */
 hrm_status comm_mpi_open(hrm_comm *comm, int *local_rank, int *local_size);
 void       comm_mpi_close(hrm_comm *comm); /* waits for all */
 void       comm_mpi_stop(int status);      /* ends all processes, whatever they do */
 
-/* TCP: all connect to rank 0, which adds up; for a few processes on CPUs, for what NCCL's have to tell each other besides, and so
- * that each hears at once when another ends. Not on Windows: there opening it is HRM_ERR_UNSUPPORTED. */
+/* TCP: all connect to rank 0, which adds up; for a few processes on CPUs, for what NCCL's have to tell each other besides, and
+ * so that each hears at once when another ends. Nothing is encrypted, nobody asked who he is: for networks that are trusted.
+ * Not on Windows: there opening it is HRM_ERR_UNSUPPORTED. */
 typedef struct comm_tcp_desc {
     int         rank, size;
     const char *address; /* of rank 0: a name or number */
     int         port;
     double      patience; /* [60] seconds until all are there */
-    /* Another rank is gone: it was stopped, with what it said, or died, which is "". Called once, by a thread of its own or by a
-     * call that noticed; every call then fails, and a GPU may wait for that rank for ever, so the program had better end. NULL:
-     * calls fail. */
+    /* Another rank is gone: it was stopped, with what it said, or died, which is "". Called once, by a thread of its own or by
+     * a call that noticed; every call then fails, and a GPU may wait for that rank for ever, so the program had better end.
+     * NULL: calls fail. */
     void (*lost)(void *user, int rank, const char *why);
     void *user;
 } comm_tcp_desc;

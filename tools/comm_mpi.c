@@ -77,7 +77,8 @@ static hrm_status mpi_gather(void *user, void *to, const void *from, size_t byte
         int piece = bytes - at < MPI_PIECE ? (int)(bytes - at) : MPI_PIECE;
         if (rank) MPI_TRY(MPI_Send((const char *)from + at, piece, MPI_BYTE, 0, 0, c->comm), "gathering");
         for (int r = 1; rank == 0 && r < size; r++)
-            MPI_TRY(MPI_Recv((char *)to + (size_t)r * bytes + at, piece, MPI_BYTE, r, 0, c->comm, MPI_STATUS_IGNORE), "gathering");
+            MPI_TRY(MPI_Recv((char *)to + (size_t)r * bytes + at, piece, MPI_BYTE, r, 0, c->comm, MPI_STATUS_IGNORE),
+                    "gathering");
     }
     return HRM_OK;
 }

@@ -1,5 +1,5 @@
-/* hrm_comm over NCCL, GPU to GPU; see comm.h. What is in host memory goes through another hrm_comm, which also hands the group's
- * name round and notices when a rank dies: NCCL's kernels would wait for it for ever. */
+/* hrm_comm over NCCL, GPU to GPU; see comm.h. What is in host memory goes through another hrm_comm, which also hands the
+ * group's name round and notices when a rank dies: NCCL's kernels would wait for it for ever. */
 #include "comm.h"
 
 #ifdef HRM_USE_NCCL
@@ -22,8 +22,8 @@ static hrm_status nccl_checked(ncclResult_t result, const char *what)
 static hrm_status nccl_sum(void *user, hrm_real *values, size_t n, void *stream)
 {
     const comm_nccl *c = (const comm_nccl *)user;
-    return nccl_checked(ncclAllReduce(values, values, n, sizeof(hrm_real) == sizeof(double) ? ncclFloat64 : ncclFloat32, ncclSum,
-                                      c->comm, (cudaStream_t)stream), "adding up");
+    ncclDataType_t type = sizeof(hrm_real) == sizeof(double) ? ncclFloat64 : ncclFloat32;
+    return nccl_checked(ncclAllReduce(values, values, n, type, ncclSum, c->comm, (cudaStream_t)stream), "adding up");
 }
 
 static hrm_status nccl_wait(void *user, void *stream)
@@ -96,7 +96,8 @@ int        comm_nccl_there(void) { return 0; }
 hrm_status comm_nccl_open(hrm_comm *comm, const hrm_comm *host, int gpu)
 {
     (void)comm, (void)host, (void)gpu;
-    return hrm_error_set(HRM_ERR_UNSUPPORTED, "several processes on GPUs need NCCL, which this build has not; make cuda NCCL=1 has it");
+    return hrm_error_set(HRM_ERR_UNSUPPORTED, "several processes on GPUs need NCCL, which this build has not; make cuda NCCL=1 "
+                                              "has it");
 }
 void comm_nccl_close(hrm_comm *comm) { (void)comm; }
 #endif

@@ -4,7 +4,8 @@
  *   sum      a thread of its own works through what was begun, piece by piece: rank 0 receives a piece of each rank in order,
  *            adds it to its own and sends the result back, so that all have the same bits
  *   gather   after that, by the calling thread
- *   ends     a watcher waits on the second connections. One that closes without a word is a rank that died; rank 0 tells the others
+ *   ends     a watcher waits on the second connections. One that closes without a word is a rank that died; rank 0 tells the
+ *            others
  */
 #ifndef _WIN32
     #define _XOPEN_SOURCE   700
@@ -126,7 +127,8 @@ static void tcp_lose(comm_tcp *c, int rank, const char *why)
 
 static hrm_status tcp_failed(comm_tcp *c, int peer)
 {
-    /* A connection closed: its rank died, or is about to say why it ends. The second connection has it, if anything was said. */
+    /* A connection closed: its rank died, or is about to say why it ends. The second connection has it, if anything was
+     * said. */
     struct timespec moment = {0, 50000000};
     for (int i = 0; i < 20; i++) {
         pthread_mutex_lock(&c->mutex);
@@ -324,7 +326,8 @@ static hrm_status tcp_listen(int *out, const comm_tcp_desc *d)
         file = -1;
     }
     freeaddrinfo(found);
-    if (file < 0) return hrm_error_set(HRM_ERR_IO, "rank 0 cannot listen at %s port %d: %s", d->address, d->port, strerror(error));
+    if (file < 0)
+        return hrm_error_set(HRM_ERR_IO, "rank 0 cannot listen at %s port %d: %s", d->address, d->port, strerror(error));
     *out = file;
     return HRM_OK;
 }
@@ -406,7 +409,8 @@ static hrm_status tcp_join(comm_tcp *c, const comm_tcp_desc *d, double until)
         int file;
         while ((file = tcp_connect(found)) < 0 && tcp_seconds() < until) nanosleep(&moment, NULL);
         if (file < 0) {
-            status = hrm_error_set(HRM_ERR_IO, "rank 0 does not answer at %s port %d: %s", d->address, d->port, strerror(errno));
+            status = hrm_error_set(HRM_ERR_IO, "rank 0 does not answer at %s port %d: %s", d->address, d->port,
+                                   strerror(errno));
             break;
         }
         *(kind == TCP_WATCH ? &c->peers[0].watch : &c->peers[0].data) = file;
@@ -419,8 +423,8 @@ static hrm_status tcp_join(comm_tcp *c, const comm_tcp_desc *d, double until)
     double left = until - tcp_seconds();
     tcp_limit(c->peers[0].data, left > 1 ? left : 1);
     if (!tcp_receive(c->peers[0].data, &go, 1))
-        return hrm_error_set(HRM_ERR_IO, "rank %d of %d was turned away by %s port %d, or not all processes came", c->rank, c->size,
-                             d->address, d->port);
+        return hrm_error_set(HRM_ERR_IO, "rank %d of %d was turned away by %s port %d, or not all processes came", c->rank,
+                             c->size, d->address, d->port);
     tcp_limit(c->peers[0].data, 0);
     return HRM_OK;
 }

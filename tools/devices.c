@@ -62,10 +62,11 @@ static void on_lost(void *user, int rank, const char *why)
 {
     /* Another rank ended. Nothing of a step that it has not finished can be kept, and a GPU may be waiting for it. */
     (void)user;
+    char of[24] = "";
+    if (tool_rank) snprintf(of, sizeof of, "rank %d: ", tool_rank);
     if (tool_rank == 0 && *why) fprintf(stderr, "hrm: rank %d: %s\n", rank, why);
-    else if (tool_rank == 0) fprintf(stderr, "hrm: rank %d of %d is gone (killed, or its machine): ending\n", rank, devices.host.size);
-    else if (rank == 0 && !*why)
-        fprintf(stderr, "hrm: rank %d: rank 0 of %d is gone (killed, or its machine): ending\n", tool_rank, devices.host.size);
+    else if ((tool_rank == 0 || rank == 0) && !*why)
+        fprintf(stderr, "hrm: %srank %d of %d is gone (killed, or its machine): ending\n", of, rank, devices.host.size);
     fflush(stderr);
     hrm_writer_abort_all(); /* files are written aside: what stands is whole */
     _Exit(TOOL_ERROR);
@@ -81,8 +82,8 @@ static int open_tcp(const devices_launch *l)
     d.address = getenv("MASTER_ADDR");
     if (!d.address || !*d.address) {
         if (l->local_size != l->size)
-            return tool_usage("started as rank %d of %d by %s, on several machines: MASTER_ADDR and MASTER_PORT have to name rank "
-                              "0's", l->rank, l->size, l->by);
+            return tool_usage("started as rank %d of %d by %s, on several machines: MASTER_ADDR and MASTER_PORT have to name "
+                              "rank 0's", l->rank, l->size, l->by);
         d.address = "127.0.0.1";
     }
     d.port = 29500;

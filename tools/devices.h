@@ -1,6 +1,6 @@
 /* The processes that `hrm train` or `hrm eval` was started as: by mpirun, or with RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and
- * MASTER_PORT as torchrun sets them. One that was started alone has nothing of this: devices_comm() is NULL, the rest does nothing.
- * Rank 0 writes and speaks; what goes wrong on another is told by it or, when that must end all, by that rank itself. */
+ * MASTER_PORT as torchrun sets them. One that was started alone has nothing of this: devices_comm() is NULL, the rest does
+ * nothing. Rank 0 writes and speaks, also of what goes wrong on another; under MPI a rank that ends all says so itself. */
 #ifndef HRM_DEVICES_H
 #define HRM_DEVICES_H
 #include "tool.h"

@@ -267,8 +267,8 @@ static hrm_status vote_tell(eval_state *s, vote_arrays *a, const hrm_dataset *da
     return HRM_OK;
 }
 
-static hrm_status vote_share(eval_state *s, vote_arrays *a, const double mine[VOTE_SUMS], hrm_status status, double sums[VOTE_SUMS],
-                             double *done)
+static hrm_status vote_share(eval_state *s, vote_arrays *a, const double mine[VOTE_SUMS], hrm_status status,
+                             double sums[VOTE_SUMS], double *done)
 {
     /* the sums of a batch a rank, added up in order, and how many examples they are of; a failure of one is all ranks' */
     const hrm_comm *c = s->e->comm;

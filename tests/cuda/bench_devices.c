@@ -1,5 +1,5 @@
-/* Several GPUs against one, in one program: started once a GPU with RANK, WORLD_SIZE, MASTER_PORT (and LOCAL_RANK) set, as torchrun
- * does. Rank 0 prints.
+/* Several GPUs against one, in one program: started once a GPU with RANK, WORLD_SIZE, MASTER_PORT (and LOCAL_RANK) set, as
+ * torchrun does. Rank 0 prints.
  * usage: bench_devices --check            the same training by all and by one, in float32; fails where they differ
  *        bench_devices [BATCH[:ARCH]…]    step times of both, in turns [768 1536] */
 #ifndef _POSIX_C_SOURCE
@@ -67,7 +67,7 @@ static hrm_dataset *data_make(int examples, int T, int V, int ids)
     return data;
 }
 
-/* ---- the same result ------------------------------------------------------------------------------------------------------- */
+/* ---- the same result ----------------------------------------------------------------------------------------------------- */
 static double difference(const hrm_model *a, const hrm_model *b)
 {
     /* the largest relative one of a tensor */
@@ -198,8 +198,8 @@ static void bench(int batch, hrm_arch arch, const char *how)
     }
     if (host.rank == 0) {
         double a = median(one, ROUNDS), b = median(all, ROUNDS);
-        printf("batch %4d%s%s: one GPU %.2f ms a step, %d GPUs %.2f ms, %.2f times as fast\n", batch, how ? ":" : "", how ? how : "",
-               a, host.size, b, a / b);
+        printf("batch %4d%s%s: one GPU %.2f ms a step, %d GPUs %.2f ms, %.2f times as fast\n", batch, how ? ":" : "",
+               how ? how : "", a, host.size, b, a / b);
         fflush(stdout);
         hrm_trainer_destroy(alone);
     }
