@@ -66,7 +66,7 @@ typedef struct comm_tcp {
     /* under the mutex */
     struct { hrm_real *values; size_t n; } queue[TCP_QUEUE];
     unsigned  begun, done; /* sums so far */
-    int       leaving, gone; /* gone: rank + 1 */
+    int       leaving, gone, told; /* gone: rank + 1; told: lost() has returned */
     char      why[504];
 } comm_tcp;
 
@@ -123,6 +123,10 @@ static void tcp_lose(comm_tcp *c, int rank, const char *why)
     if (c->lost) c->lost(c->user, rank, c->why);
     for (int r = 0; r < c->size; r++)
         if (c->peers[r].data >= 0) shutdown(c->peers[r].data, SHUT_RDWR);
+    pthread_mutex_lock(&c->mutex);
+    c->told = 1;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->mutex);
 }
 
 static hrm_status tcp_failed(comm_tcp *c, int peer)
@@ -139,7 +143,8 @@ static hrm_status tcp_failed(comm_tcp *c, int peer)
     }
     tcp_lose(c, peer, "");
     pthread_mutex_lock(&c->mutex);
-    int gone = c->gone - 1;
+    while (c->gone && !c->told) pthread_cond_wait(&c->changed, &c->mutex); /* which may end the program */
+    int gone = c->gone ? c->gone - 1 : peer;
     pthread_mutex_unlock(&c->mutex);
     if (c->why[0]) return hrm_error_set(HRM_ERR_IO, "rank %d stopped: %.400s", gone, c->why);
     return hrm_error_set(HRM_ERR_IO, "rank %d is gone", gone);
