@@ -6,6 +6,7 @@
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
+#   make MPI=1      the command for mpirun too (docs/devices.md)
 #   make dist       build/hrm-VERSION.tar.gz
 CC      ?= cc
 CFLAGS  ?= -O3 -g

@@ -4,13 +4,14 @@
 #   make test-cuda   every kernel against the CPU; on a machine without a GPU it only builds        make bench-cuda   timings
 #   make bench-cuda-torch PYTHON=path/to/python    the same beside PyTorch on the same GPU [CASES="sudoku:768"] [ONLY=fast]
 #                                                  [MODES=compiled] [ROUNDS=2] [LIMIT=900]; tests/cuda/peers.py tells what each does
+#   make bench-devices NCCL=1 [GPUS=2] [CASES="768 384:fast"]    several GPUs against one: the same result, and step times
 # CUDA_ARCH="80 90a" chooses architectures; CUBLAS=1 sends plain products to cuBLASLt. NCCL=1 trains on several GPUs (docs/devices.md);
 # it is looked for in CUDA_HOME unless NCCL_HOME names a folder with include and lib.
 CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
 NVCC      ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
 # What nvidia-smi says is taken where it is a capability such as 8.6 (it also says "Failed to initialize NVML", "[N/A]"), from 8.0 on,
 # and one that this nvcc has code for; a newer GPU runs the portable code below, which the driver compiles when a program starts.
-CUDA_GOALS := $(filter cuda test-cuda bench-cuda bench-cuda-torch build/cuda/%,$(MAKECMDGOALS))
+CUDA_GOALS := $(filter cuda test-cuda bench-cuda bench-cuda-torch bench-devices build/cuda/%,$(MAKECMDGOALS))
 CUDA_SEEN  := $(if $(CUDA_GOALS),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n 's/^ *\([0-9][0-9]*\)\.\([0-9]\) *$$/\1\2/p' | sort -un))
 CUDA_OLD   := $(filter 10 11 12 13 20 21 30 32 35 37 50 52 53 60 61 62 70 72 75,$(CUDA_SEEN))
 CUDA_HERE  := $(filter-out $(CUDA_OLD),$(CUDA_SEEN))
@@ -58,8 +59,12 @@ test-cuda: $(B)/cuda/tests/test_cuda $(B)/cuda/tests/golden
 	$(if $(CUDA_HERE),sh tests/cuda/sanitize.sh $(B)/cuda/tests/test_cuda)
 bench-cuda: $(B)/cuda/tests/bench_cuda
 	$(B)/cuda/tests/bench_cuda $(CASES)
+$(B)/cuda/tests/bench_devices: tests/cuda/bench_devices.c $(B)/cuda/tools/comm_tcp.o $(B)/cuda/tools/comm_nccl_there.o hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
+	$(HRM_CUDA_C) $(LDFLAGS) $(filter-out hrm.h,$^) $(LIBS) $(CUDA_LIBS) -L$(NCCL_HOME)/lib -lnccl -o $@
+bench-devices: $(B)/cuda/tests/bench_devices
+	GPUS=$(GPUS) bash tests/cuda/devices.sh $< $(CASES)
 PYTHON      ?= python3
 bench-cuda-torch: $(B)/cuda/tests/bench_cuda
 	@B="$(B)" $(foreach v,BENCH_TORCH HRM_SHARED CASES ONLY MODES ROUNDS LIMIT LOCK,$(if $($(v)),$(v)="$($(v))")) $(PYTHON) tests/cuda/peers.py
 
-.PHONY: cuda test-cuda bench-cuda bench-cuda-torch
+.PHONY: cuda test-cuda bench-cuda bench-cuda-torch bench-devices
