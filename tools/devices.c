@@ -143,7 +143,7 @@ int devices_agree(int status)
     if (!devices_comm()) return status;
     memset(&mine, 0, sizeof mine);
     mine.status = status;
-    strncpy(mine.said, tool_said, sizeof mine.said - 1);
+    snprintf(mine.said, sizeof mine.said, "%.500s", tool_said);
     devices_word *all = (devices_word *)calloc((size_t)c->size, sizeof *all);
     if (!all) return tool_error("no memory for %d processes", c->size);
     if (c->gather(c->user, all, &mine, sizeof mine, 1, NULL) != HRM_OK) {
