@@ -7,6 +7,7 @@
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
+#   make MPI=1      the command for mpirun too (docs/devices.md)
 #   make dist       build/hrm-VERSION.tar.gz
 CC      ?= cc
 CFLAGS  ?= -O3 -g
@@ -38,6 +39,13 @@ BENCHES  := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 HASH := \#
 STB := $(shell printf '$(HASH)include <stb/stb_image_write.h>\n' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -DHRM_HAVE_STB)
 
+# Several processes (docs/devices.md): over TCP in every build; MPI=1 has MPI too, of mpich or Open MPI, whichever mpicc is first.
+# mpicc's own words for it; its folders as a system's, whose headers are not warned of.
+MPICC    ?= mpicc
+MPI_CFLAGS = $(patsubst -I%,-isystem %,$(filter -I%,$(shell $(MPICC) --showme:compile 2>/dev/null || $(MPICC) -compile_info))) -DHRM_USE_MPI
+MPI_LIBS   = $(filter -L% -l% -Wl%,$(shell $(MPICC) --showme:link 2>/dev/null || $(MPICC) -link_info))
+COMM       = $(B)/tools/comm_mpi$(if $(MPI),_there).o
+
 all: $(if $(TOOLS),$(B)/hrm) $(EXAMPLES:%=$(B)/examples/%)
 
 $(B)/hrm.o: hrm.h Makefile | $(B)
@@ -46,8 +54,17 @@ $(B)/hrm.o: hrm.h Makefile | $(B)
 $(B)/tools/%.o: tools/%.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/tools
 	$(HRM_C) -c $< -o $@
 
-$(B)/hrm: $(TOOLS:tools/%.c=$(B)/tools/%.o) $(B)/hrm.o
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+$(B)/tools/comm_mpi_there.o: tools/comm_mpi.c tools/comm.h hrm.h Makefile | $(B)/tools
+	$(HRM_C) $(MPI_CFLAGS) -c $< -o $@
+
+OTHERS = $(patsubst tools/%.c,$(B)/tools/%.o,$(filter-out tools/comm_mpi.c,$(TOOLS)))
+$(B)/hrm: $(OTHERS) $(COMM) $(B)/hrm.o $(B)/with-mpi-$(if $(MPI),yes,no)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LIBS) $(if $(MPI),$(MPI_LIBS)) -o $@
+# The same with MPI, for tests of both.
+$(B)/hrm-mpi: $(OTHERS) $(B)/tools/comm_mpi_there.o $(B)/hrm.o
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) $(MPI_LIBS) -o $@
+$(B)/with-mpi-yes $(B)/with-mpi-no: | $(B)
+	@rm -f $(B)/with-mpi-*; touch $@
 
 # Where the command looks for its model last; first beside its own file, so that an installation may be moved.
 $(B)/tools/hrm.o $(B)/cuda/tools/hrm.o: DEFINES = -DHRM_MODELS_DIR='"$(PREFIX)/share/hrm/models"'

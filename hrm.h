@@ -44,7 +44,7 @@
  *   Layout   Row-major, batch first. Token 0..vocab-1 in int32; label -100 is ignored.
  *
  * WHAT IT DOES NOT DO
- *   Attention masks other than causal, several devices at once.
+ *   Attention masks other than causal, models larger than one device.
  *
  * CONTENTS (search for the tag)
  *     >>api-status     statuses and messages
@@ -56,6 +56,7 @@
  *     >>api-dataset    data sets and batches
  *     >>api-model      descriptions, models, their tensors and checkpoints
  *     >>api-metrics    what is measured
+ *     >>api-comm       several processes that train or evaluate together
  *     >>api-run        one ACT segment at a time
  *     >>api-trainer    training and resuming
  *     >>api-solve      solving and evaluating
@@ -81,7 +82,7 @@
  *   the model:
  *     >>model          >>describe, >>layout, >>create, >>tensors
  *     >>act            segments, runs, gradients         >>solve          >>solving, >>evaluate, >>budget
- *     >>trainer        steps, rates, the next batch
+ *     >>trainer        steps, rates, the next batch      >>comm           what several processes agree on
  *   files:
  *     >>files          >>map, >>writer                   >>torch-zip      >>pickle, PyTorch's checkpoints
  *     >>json           >>yaml, >>interpolation           >>dataset        groups, puzzles, examples, batches
@@ -618,6 +619,28 @@ typedef struct hrm_metrics {
 } hrm_metrics;
 HRM_API void hrm_metrics_add(hrm_metrics *total, const hrm_metrics *more); /* weighted; step and lr become the later ones */
 
+/* ==================================================================================================== >>api-comm ==========
+ * Several processes with one model: each works on a part of every batch's rows, and they add up their gradients, so that what
+ * comes of it is what one process would make of the whole batch, but for the order of sums. What they tell each other goes
+ * through this table, given to a trainer or an evaluation: MPI, NCCL or plain TCP (tools/comm.h has all three), or one's own.
+ * All ranks make the same calls of the library in the same order, with the same descriptions, weights and data; of each
+ * function below they get the same bytes. A failure of one call on one rank leaves the others waiting: end the program, which
+ * ends them too.
+ */
+typedef struct hrm_comm {
+    int   rank, size; /* of this process, from 0; how many there are */
+    void *user;
+    /* values [n] of all ranks added up, in place. They are in the model's device memory, and it is only begun: values are left
+     * alone until wait() returns. On a GPU both queue on `stream`, a cudaStream_t, and return at once; NULL on the CPU. */
+    hrm_status (*sum)(void *user, hrm_real *values, size_t n, void *stream);
+    hrm_status (*wait)(void *user, void *stream);
+    /* to [size, bytes]: what `from` holds on each rank, by rank; on all of them, or with all 0 on rank 0 alone (elsewhere `to`
+     * is NULL). stream NULL: host memory, done when it returns. Else device memory, all is 1, and it queues. */
+    hrm_status (*gather)(void *user, void *to, const void *from, size_t bytes, int all, void *stream);
+} hrm_comm;
+/* A rank's part of `rows`: how many and the first of them; parts differ by one row at most. */
+HRM_API int hrm_comm_rows(const hrm_comm *comm, int rank, int rows, int *first);
+
 /* ==================================================================================================== >>api-run ===========
  * A run: a model at work on `rows` puzzles at once, with its carry (z_H, z_L, steps, halted, the puzzles in flight) and, when
  * it trains, the memory for gradients. One ACT segment at a time; a trainer and hrm_solve are loops over these calls. One run
@@ -766,6 +789,7 @@ typedef struct hrm_train_desc {
     uint64_t seed;            /* of data order, exploration and dropout */
     int      gather_ahead;    /* 1: a thread gathers the next batch during a step, -1: none does [1 on a GPU, else -1]; what a
                                  data set in memory points to must not change meanwhile */
+    const hrm_comm *comm;     /* [NULL: this process alone] batch_size is the whole batch's; metrics are of all its rows */
 } hrm_train_desc;
 
 typedef struct hrm_trainer hrm_trainer;
@@ -786,7 +810,8 @@ HRM_API int64_t    hrm_trainer_steps_done(const hrm_trainer *trainer);  /* with 
 HRM_API int64_t    hrm_trainer_steps_total(const hrm_trainer *trainer); /* 0 until known (epochs need the data set) */
 HRM_API hrm_run *hrm_trainer_run(hrm_trainer *trainer); /* its carry; the trainer's own, gradients are applied and gone */
 HRM_API hrm_position hrm_trainer_position(const hrm_trainer *trainer);
-/* Everything a run needs to go on as if never stopped: weights, moments, carry, position, step; one safetensors file. */
+/* Everything a run needs to go on as if never stopped: weights, moments, carry, position, step; one safetensors file. With comm
+ * all ranks call both, rank 0 writes, and all of them read; the file does not tell how many there were. */
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *trainer, const char *path, const hrm_metadata *more, size_t num_more);
 HRM_API hrm_status hrm_trainer_load(hrm_trainer *trainer, const char *path);
 
@@ -834,6 +859,9 @@ typedef struct hrm_evaluate_desc {
     hrm_status (*on_rows)(void *user, int64_t first, const hrm_batch *batch, const hrm_run_outputs *outputs);
     int   want_logits;
     void *user;
+    /* [NULL] batches are dealt to its ranks. All get the metrics; on_rows, which all must give or none, is called on rank 0
+     * alone, in order; on_batch on all: where it stops one it stops all. */
+    const hrm_comm *comm;
 } hrm_evaluate_desc;
 /* What cannot be computed is a metric that is not finite, which is no error. */
 HRM_API hrm_status hrm_evaluate(hrm_model *model, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics);
@@ -902,7 +930,7 @@ HRM_API void hrm_sign_sgd(hrm_real *table, hrm_real *g, const int32_t *ids, size
  * For backends: what a device must offer to run the model. The model code is written once against this table; `hrm_cuda.cu`
  * exports hrm_cuda_device(). Pointers named `device memory` come from buffer_alloc and are only passed back to the table.
  */
-#define HRM_DEVICE_VERSION 6
+#define HRM_DEVICE_VERSION 7
 
 /* The recurrence is a list of passes over states and networks, which need not belong together. A pass is
  *   z[state] = net(z[state] + the sum of its inputs);
@@ -1037,7 +1065,8 @@ enum {
     HRM_M_Q_CONTINUE_LOSS,
     HRM_M_PONDER_LOSS,
     HRM_M_ROWS,
-    HRM_METRIC_SUMS
+    HRM_METRIC_SUMS,
+    HRM_SHARE /* a rank's sums and, as a number, `bad` */
 };
 
 typedef struct hrm_work { /* one run's memory; everything is device memory unless said otherwise */
@@ -1048,11 +1077,21 @@ typedef struct hrm_work { /* one run's memory; everything is device memory unles
     int        rows;       /* host: rows in use, <= d.B (a solver drops rows that have halted) */
     int        first_row;  /* host: of these in the whole batch, where it is worked on in parts; losses() adds to the metrics
                               of the part before unless this is 0 */
+    /* host: NULL, or the ranks that work on a batch. The way back may then begin to sum a block's gradients once they are
+     * complete, in the `last_part` of the rows; reduce() has the rest. */
+    const hrm_comm *comm;
+    int        last_part;
     hrm_real  *params;     /* [at.total], master weights */
     hrm_real  *grads, *m, *v; /* [at.trained], training only; train 2: grads [at.net_offset[0]] */
     hrm_real  *average;    /* [at.trained] of params; NULL: not kept */
     hrm_real  *puzzle;     /* [puzzle_ids, puzzle_ndim] master table; may be NULL */
     hrm_real  *puzzle_grad; /* [B, puzzle_ndim] of the row's id, added to; a row that takes another id starts from 0 */
+    /* what update() moves the table by: with comm all ranks' ids and puzzle_grad, [all_rows], which reduce() gathers; else
+     * these */
+    hrm_real  *all_puzzle_grad;
+    int32_t   *all_ids;
+    int        all_rows;   /* host */
+    double    *shares;     /* [comm->size + 1, HRM_SHARE], the last a device's own; NULL without comm */
     void      *prepared;   /* the device's own form of the weights, made by prepare() */
     void      *z[HRM_MAX_STATES]; /* [B,S,D] the carry, in the device's activation type; one after the other in memory */
     void      *e;          /* [B,S,D] the embedded input */
@@ -1085,6 +1124,8 @@ HRM_API void hrm_flow_begin(hrm_flow *flow); /* buffer 0 holds the gradient of z
 HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i);
 /* After it: -> the number of moves [HRM_MAX_STATES + 1] that pass that gradient on to the states and to e. */
 HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves);
+/* last [HRM_MAX_NETS]: the pass after whose way back a network's gradient is complete; -1: it gets none. */
+HRM_API void hrm_flow_last(const hrm_pass *list, int n, int *last);
 /* Numbers slots, blocks and outputs of a list whose slot is not -1 where a gradient is wanted. layers [nets]; out [n] may be
  * list, or NULL: only counts. */
 HRM_API hrm_kept hrm_passes_place(hrm_pass *out, const hrm_pass *list, int n, const int *layers);
@@ -1154,7 +1195,8 @@ typedef struct hrm_device_sizes {
     X(hrm_status, average, (hrm_device * dev, hrm_work * w, int swap)) /* params -> average, by step.ema_rate, not once bad \
                                                                 is set; swap 1: params <-> average instead */ \
     X(hrm_status, reduce, \
-      (hrm_device * dev, hrm_work * w)) /* sums grads and puzzle gradients over ranks; nothing to do on one */ \
+      (hrm_device * dev, hrm_work * w)) /* grads, metrics and bad over all ranks, all_ids and all_puzzle_grad of them; nothing \
+                                                                to do without comm */ \
     X(hrm_status, update, \
       (hrm_device * dev, hrm_work * w, const hrm_group *groups, int n)) /* not once bad is set, nor where scaling says skip, \
                                                                 as average(); zeroes the gradients applied */ \
@@ -1501,6 +1543,18 @@ HRM__BOTH void hrm__scaling_next(hrm_scaling *x, hrm_step *s, int32_t *bad)
     if (++x->good < s->growth_interval) return;
     x->good = 0;
     if (x->scale < 1e30f) x->scale *= 2;
+}
+
+/* ---- what ranks add up ------------------------------------------------------------------------------------------------- */
+HRM__BOTH void hrm__unite(double *metrics, int32_t *bad, const double *shares, int size)
+{
+    /* shares [size, HRM_SHARE], in order: the same on all ranks */
+    for (int k = 0; k < HRM_METRIC_SUMS; k++) metrics[k] = 0;
+    for (int r = 0; r < size; r++) {
+        const double *share = shares + r * HRM_SHARE;
+        for (int k = 0; k < HRM_METRIC_SUMS; k++) metrics[k] += share[k];
+        if (share[HRM_METRIC_SUMS] > (double)*bad) *bad = (int32_t)share[HRM_METRIC_SUMS];
+    }
 }
 
 HRM__BOTH hrm_real hrm__sign_sgd_element(hrm_real p, hrm_real g, hrm_real decay, hrm_real rate)
@@ -4316,6 +4370,20 @@ HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buff
     return n;
 }
 
+HRM_API void hrm_flow_last(const hrm_pass *list, int n, int *last)
+{
+    hrm_flow flow;
+    hrm_flow_move moves[HRM_MAX_STATES + 1];
+    for (int net = 0; net < HRM_MAX_NETS; net++) last[net] = -1;
+    hrm_flow_begin(&flow);
+    for (int i = n - 1; i >= 0; i--) {
+        int buffer = hrm_flow_pass(&flow, list, i);
+        if (buffer < 0) continue;
+        hrm_flow_moves(&flow, list, i, buffer, moves);
+        last[list[i].net] = i;
+    }
+}
+
 /* ==================================================================================================== >>cpu-backend =======
  * The device table on the CPU, composed of the layers above.
  *
@@ -5128,7 +5196,9 @@ static hrm_status hrm__cpu_passes_backward(hrm_device *dev, hrm_work *w, const h
     hrm_flow flow;
     hrm_flow_move moves[HRM_MAX_STATES + 1];
     const size_t each = hrm__rows(&w->d, (size_t)w->d.B) * (size_t)w->d.D;
+    int last[HRM_MAX_NETS];
     if (w->train == 2 && *w->bad) return HRM_OK; /* nothing may move, and no gradient is kept */
+    hrm_flow_last(list, n, last);
     hrm_flow_begin(&flow);
     for (int i = n - 1; i >= 0; i--) {
         int buffer = hrm_flow_pass(&flow, list, i);
@@ -5142,7 +5212,12 @@ static hrm_status hrm__cpu_passes_backward(hrm_device *dev, hrm_work *w, const h
             call.part = hrm__block_backward_part;
             HRM__TRY(hrm__cpu_run(&call));
             call.whole = hrm__block_gradients;
-            if (w->train != 3) HRM__TRY(hrm__cpu_run(&call));
+            if (w->train == 3) continue;
+            HRM__TRY(hrm__cpu_run(&call));
+            if (w->comm && w->last_part && last[list[i].net] == i)
+                HRM__TRY(w->comm->sum(w->comm->user,
+                                      w->grads + w->at.net_offset[list[i].net] + (size_t)call.layer * w->at.block_size,
+                                      w->at.block_size, NULL));
         }
         int count = hrm_flow_moves(&flow, list, i, buffer, moves);
         for (int k = 0; k < count; k++) {
@@ -5469,7 +5544,7 @@ static hrm_status hrm__cpu_unscale(hrm_device *dev, hrm_work *w)
 {
     (void)dev;
     w->scaling->skip = hrm__unscale(w->grads, hrm__gradient_count(&w->at, w->train), w->scaling->scale);
-    w->scaling->skip |= hrm__unscale(w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim, w->scaling->scale);
+    w->scaling->skip |= hrm__unscale(w->all_puzzle_grad, (size_t)w->all_rows * (size_t)w->d.puzzle_ndim, w->scaling->scale);
     hrm__scaling_next(w->scaling, w->step, w->bad);
     return HRM_OK;
 }
@@ -5525,8 +5600,8 @@ static hrm_status hrm__cpu_update(hrm_device *dev, hrm_work *w, const hrm_group 
             HRM__TRY(hrm__cpu_run(&call));
             continue;
         }
-        hrm_sign_sgd(w->puzzle, w->puzzle_grad, w->ids, rows, ndim, (double)w->step->rates[call.group.rate].lr,
-                     (double)w->step->rates[call.group.rate].weight_decay);
+        hrm_sign_sgd(w->puzzle, w->all_puzzle_grad, w->all_ids, (size_t)w->all_rows, ndim,
+                     (double)w->step->rates[call.group.rate].lr, (double)w->step->rates[call.group.rate].weight_decay);
         memset(w->puzzle_grad, 0, rows * ndim * sizeof *w->puzzle_grad);
     }
     return HRM_OK;
@@ -5660,7 +5735,26 @@ static hrm_status hrm__cpu_gather(hrm_device *dev, hrm_work *w, const int32_t *r
     w->rows = n;
     return HRM_OK;
 }
-static hrm_status hrm__cpu_reduce(hrm_device *dev, hrm_work *w) { (void)dev, (void)w; return HRM_OK; }
+/* A rank with a row less than others gathers one more: of an id that it has, its gradient 0, which changes no sum. */
+static hrm_status hrm__cpu_reduce(hrm_device *dev, hrm_work *w)
+{
+    const hrm_comm *comm = w->comm;
+    if (!comm) return HRM_OK;
+    double *mine = w->shares + comm->size * HRM_SHARE;
+    size_t most = (size_t)(w->all_rows / comm->size), ndim = (size_t)w->d.puzzle_ndim, n = (size_t)w->rows;
+    (void)dev;
+    if (w->train != 3) HRM__TRY(comm->sum(comm->user, w->grads, w->at.net_offset[0], NULL));
+    if (ndim) {
+        if (n < most) w->ids[n] = w->ids[0];
+        HRM__TRY(comm->gather(comm->user, w->all_ids, w->ids, most * sizeof *w->ids, 1, NULL));
+        HRM__TRY(comm->gather(comm->user, w->all_puzzle_grad, w->puzzle_grad, most * ndim * sizeof(hrm_real), 1, NULL));
+    }
+    memcpy(mine, w->metrics, HRM_METRIC_SUMS * sizeof *mine);
+    mine[HRM_METRIC_SUMS] = *w->bad;
+    HRM__TRY(comm->gather(comm->user, w->shares, mine, HRM_SHARE * sizeof *mine, 1, NULL));
+    hrm__unite(w->metrics, w->bad, w->shares, comm->size);
+    return comm->wait(comm->user, NULL);
+}
 
 static hrm_status hrm__cpu_post(hrm_device *dev, int slot, size_t at, const void *src, size_t bytes)
 {
@@ -6428,12 +6522,14 @@ struct hrm_run {
     const hrm_pass *learning, *thinking; /* the model's, or a trainer's own where cycles grow */
     int        num_passes;
     uint64_t   passes_hash;
+    int        batch_rows, first_row; /* of the whole batch, and which of them this run's first is; without comm its own, 0 */
 };
 
 /* One part of a run's rows as work of its own; parts are the same in size. */
 static hrm_work hrm__part(const hrm_run *run, int part)
 {
     hrm_work w = run->w;
+    w.last_part = part == run->parts - 1;
     if (run->parts == 1) return w;
     size_t n = (size_t)w.d.B / (size_t)run->parts, first = n * (size_t)part, T = (size_t)w.d.T;
     w.d.B = w.rows = (int)n;
@@ -6474,6 +6570,16 @@ enum {
     HRM__KEY_SOLVE_MORE
 };
 
+static void hrm__plan_shares(hrm__plan *a, hrm_work *w, int rows)
+{
+    /* `rows` of the whole batch */
+    int size = w->comm->size;
+    w->all_rows = size * ((rows + size - 1) / size);
+    w->all_ids = (int32_t *)hrm__take(a, (size_t)w->all_rows, sizeof(int32_t));
+    w->all_puzzle_grad = hrm__take_real(a, (size_t)w->all_rows * (size_t)w->d.puzzle_ndim);
+    w->shares = (double *)hrm__take(a, ((size_t)size + 1) * HRM_SHARE, sizeof(double));
+}
+
 static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, const hrm_run_desc *desc, int parts, void *base,
                             hrm_work *w)
 {
@@ -6486,7 +6592,7 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, c
     w->e = hrm__take(&a, z, sizes->activation);
     w->inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
     w->labels = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
-    w->ids = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
+    w->ids = (int32_t *)hrm__take(&a, B + (w->comm != NULL), sizeof(int32_t));
     w->steps = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
     w->halted = (int32_t *)hrm__take(&a, B, sizeof(int32_t));
     w->new_inputs = (int32_t *)hrm__take(&a, B * T, sizeof(int32_t));
@@ -6508,7 +6614,9 @@ static size_t hrm__plan_run(const hrm_model *m, const hrm_device_sizes *sizes, c
         w->target_q = hrm__take_real(&a, B);
         w->norm = (double *)hrm__take(&a, 1, sizeof(double));
         w->grads = hrm__take_real(&a, hrm__gradient_count(&m->at, w->train));
-        w->puzzle_grad = hrm__take_real(&a, B * (size_t)d->puzzle_ndim);
+        w->puzzle_grad = hrm__take_real(&a, (B + (w->comm != NULL)) * (size_t)d->puzzle_ndim);
+        w->all_rows = (int)B, w->all_ids = w->ids, w->all_puzzle_grad = w->puzzle_grad;
+        if (w->comm) hrm__plan_shares(&a, w, desc->rows);
     }
     if (desc->update && w->train != 3) {
         w->m = hrm__take_real(&a, m->at.trained);
@@ -6560,7 +6668,7 @@ static int hrm__updates_early(const hrm_model *m, const hrm_train_desc *t)
 {
     const hrm_recurrence *r = m->desc.recurrence;
     unsigned seen = 0;
-    if (t->optimizer == HRM_MUON || t->grad_clip > 0 || t->grad_accumulation > 1) return 0;
+    if (t->optimizer == HRM_MUON || t->grad_clip > 0 || t->grad_accumulation > 1 || t->comm) return 0;
     if (m->desc.forward_dtype == HRM_FORWARD_FLOAT16) return 0;
     if (!r && m->d.kept.slots > m->d.nets) return 0;
     for (int i = 0; r && i < r->num_passes; i++) {
@@ -6598,13 +6706,15 @@ static hrm_status hrm__get_scaling(const hrm_run *run, hrm_scaling *s)
     return run->w.scaling ? run->model->table->download(run->model->dev, s, run->w.scaling, sizeof *s) : HRM_OK;
 }
 
-static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train, int parts)
+static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_desc *desc, int train, int parts,
+                                  const hrm_comm *comm)
 {
-    /* train as in hrm_work */
-    int rows = desc->rows ? desc->rows : 1;
+    /* train as in hrm_work; with comm desc->rows is the whole batch's */
+    int rows = desc->rows ? desc->rows : 1, first = 0;
     void *p;
     hrm_device_sizes sizes;
     if (rows < 1 || rows > 1 << 20) return hrm__fail(HRM_ERR_ARGUMENT, "rows is %d, expected 1 to %d", rows, 1 << 20);
+    if (comm) rows = hrm_comm_rows(comm, comm->rank, rows, &first);
     if (train && (m->desc.forward_dtype == HRM_FORWARD_INT8 ||
                   (m->desc.device == HRM_CPU && m->desc.forward_dtype != HRM_FORWARD_FLOAT32)))
         return hrm__fail(HRM_ERR_UNSUPPORTED, "forward_dtype %s is for solving only",
@@ -6631,6 +6741,8 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
     run->learning = m->learning, run->thinking = m->thinking;
     run->num_passes = m->num_passes;
     run->passes_hash = m->passes_hash;
+    run->w.comm = comm;
+    run->batch_rows = comm ? desc->rows : rows, run->first_row = first;
     run->w.d = m->d;
     hrm__run_dims(&run->w.d, &m->desc, desc, rows / parts, train);
     run->w.at = m->at;
@@ -6670,7 +6782,7 @@ HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *m, const hrm_run_des
         return hrm__fail(HRM_ERR_ARGUMENT, "optimizer is %d, which is none of the weights'", (int)desc->optimizer);
     if (desc->muon_ns_steps < 0 || desc->muon_ns_steps > 32)
         return hrm__fail(HRM_ERR_ARGUMENT, "muon_ns_steps is %d, expected 1 to 32", desc->muon_ns_steps);
-    return hrm__run_create(run, m, desc, desc->train ? desc->freeze_weights ? 3 : 1 : 0, 1);
+    return hrm__run_create(run, m, desc, desc->train ? desc->freeze_weights ? 3 : 1 : 0, 1, NULL);
 }
 
 static hrm_status hrm__fill_i32(hrm_run *run, int32_t *dst, int32_t value, size_t n)
@@ -6846,7 +6958,8 @@ static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t numbe
     s.no_continue = d->no_continue;
     s.ponder_weight = run->model->desc.ponder_weight;
     s.dropout = run->model->desc.dropout;
-    s.loss_scale = 1.0f / (float)d->B;
+    s.loss_scale = 1.0f / (float)run->batch_rows;
+    s.first_row = run->first_row;
     s.growth_interval = run->growth_interval;
     s.bias1 = s.bias2 = 1;
     return s;
@@ -7127,13 +7240,78 @@ HRM_API hrm_status hrm_run_read(const hrm_run *run, const hrm_run_outputs *o)
     return HRM_OK;
 }
 
+/* ==================================================================================================== >>comm ==============
+ * What several processes agree on before they go on, so that a failure of one is all ranks' and not a wait for ever.
+ */
+typedef struct hrm__verdict { int32_t status; char message[sizeof hrm__message]; } hrm__verdict; /* a rank's */
+
+HRM_API int hrm_comm_rows(const hrm_comm *comm, int rank, int rows, int *first)
+{
+    int64_t begin = (int64_t)rows * rank / comm->size, end = (int64_t)rows * (rank + 1) / comm->size;
+    *first = (int)begin;
+    return (int)(end - begin);
+}
+
+static hrm_status hrm__check_comm(const hrm_comm *comm)
+{
+    if (!comm) return HRM_OK;
+    if (comm->size < 1 || comm->size > 1 << 16 || comm->rank < 0 || comm->rank >= comm->size)
+        return hrm__fail(HRM_ERR_ARGUMENT, "comm: rank %d of %d", comm->rank, comm->size);
+    if (!comm->sum || !comm->wait || !comm->gather)
+        return hrm__fail(HRM_ERR_ARGUMENT, "comm: a function is missing; sum, wait and gather are needed");
+    return HRM_OK;
+}
+
+static hrm_status hrm__agree(const hrm_comm *comm, hrm__verdict *room, hrm_status status)
+{
+    /* room [size] -> this rank's status, or where that is good and another's is not, that one with its message */
+    hrm__verdict mine;
+    if (!comm) return status;
+    memset(&mine, 0, sizeof mine);
+    mine.status = (int32_t)status;
+    if (status != HRM_OK) memcpy(mine.message, hrm__message, sizeof mine.message);
+    HRM__TRY(comm->gather(comm->user, room, &mine, sizeof mine, 1, NULL));
+    for (int r = 0; status == HRM_OK && r < comm->size; r++)
+        if (room[r].status != HRM_OK) status = hrm__fail((hrm_status)room[r].status, "rank %d: %.400s", r, room[r].message);
+    return status;
+}
+
+static uint64_t hrm__hash_words(uint64_t h, const void *p, size_t bytes)
+{
+    const unsigned char *at = (const unsigned char *)p;
+    uint32_t word;
+    for (; bytes >= sizeof word; bytes -= sizeof word, at += sizeof word) {
+        memcpy(&word, at, sizeof word);
+        h = (h ^ word) * 0x100000001b3u;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+static hrm_status hrm__hash_weights(const hrm_model *m, uint64_t *hash)
+{
+    enum { PIECE = 8192 };
+    hrm_real some[PIECE];
+    for (int i = 0; i < m->count; i++) {
+        const hrm_real *place = hrm__entry_place(m, &m->entries[i]);
+        size_t size = hrm__entry_size(&m->entries[i]);
+        if (m->desc.device == HRM_CPU) *hash = hrm__hash_words(*hash, place, size * sizeof *place);
+        for (size_t at = 0; m->desc.device != HRM_CPU && at < size; at += PIECE) {
+            size_t n = hrm__min_size(size - at, PIECE);
+            HRM__TRY(m->table->download(m->dev, some, place + at, n * sizeof *some));
+            *hash = hrm__hash_words(*hash, some, n * sizeof *some);
+        }
+    }
+    return HRM_OK;
+}
+
 /* ==================================================================================================== >>trainer ===========*/
 /* of >>dataset */
 static void       hrm__dataset_take_turn(hrm_dataset *data);
 static void       hrm__dataset_end_turn(hrm_dataset *data);
 static int        hrm__dataset_serial(const hrm_dataset *data);
-static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
-                                      hrm_batch *batch, int *new_iteration);
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, int rows,
+                                      int first, hrm_batch *batch, int *new_iteration);
 
 typedef enum { HRM__IDLE, HRM__ORDERED, HRM__LEAVE } hrm__order;
 
@@ -7179,6 +7357,8 @@ struct hrm_trainer {
     int            H_cycles, L_cycles; /* as `passes` has them */
     hrm_pass      *passes; /* [2 num_passes] where cycles grow: the run's lists */
     hrm__told      held;   /* these, fetched when another trainer of the model posted its own; `there` until they are told */
+    hrm__verdict  *verdicts; /* [comm->size]; NULL without comm */
+    int            compared; /* flag: what it begins from is the same on all ranks */
 };
 
 #ifdef HRM_NO_THREADS
@@ -7199,7 +7379,8 @@ static HRM__THREAD_RESULT hrm__gatherer_main(void *argument)
         hrm__mutex_unlock(&g->mutex);
         if (leave) return 0;
         g->to = g->from;
-        g->status = hrm__dataset_gather(g->data, &g->to, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
+        g->status = hrm__dataset_gather(g->data, &g->to, t->desc.seed, t->desc.epochs_per_iter, t->run->batch_rows,
+                                        t->run->first_row, &t->batch, NULL);
         if (g->status != HRM_OK) memcpy(g->message, hrm__message, sizeof g->message);
         hrm__dataset_end_turn(g->data);
         hrm__mutex_lock(&g->mutex);
@@ -7283,7 +7464,11 @@ static hrm_status hrm__next_batch(hrm_trainer *t, hrm_dataset *data, hrm_positio
             return HRM_OK;
         }
     }
-    return hrm_dataset_next(data, position, t->desc.seed, t->desc.epochs_per_iter, &t->batch, NULL);
+    hrm__dataset_take_turn(data);
+    hrm_status status = hrm__dataset_gather(data, position, t->desc.seed, t->desc.epochs_per_iter, t->run->batch_rows,
+                                            t->run->first_row, &t->batch, NULL);
+    hrm__dataset_end_turn(data);
+    return status;
 }
 
 static hrm_status hrm__resolve_training(hrm_train_desc *t)
@@ -7301,7 +7486,17 @@ static hrm_status hrm__resolve_training(hrm_train_desc *t)
     HRM__TRY(hrm__keys_arch(t, t->arch, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
     t->arch = HRM_ARCH_HRM;
     HRM__TRY(hrm__keys_resolve(t, hrm__train_keys, HRM__COUNT(hrm__train_keys)));
-    if (t->batch_size % t->grad_accumulation != 0)
+    int rows = t->batch_size, first;
+    HRM__TRY(hrm__check_comm(t->comm));
+    if (t->comm && t->batch_size < t->comm->size)
+        return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows is too small for %d processes", t->batch_size, t->comm->size);
+    if (t->comm && t->comm->size == 1) t->comm = NULL;
+    if (t->comm) rows = hrm_comm_rows(t->comm, t->comm->rank, t->batch_size, &first);
+    if (t->comm && t->grad_accumulation > 1 && t->batch_size % (t->comm->size * t->grad_accumulation) != 0)
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "a batch of %d rows does not part into grad_accumulation %d equal ones on each of %d processes",
+                         t->batch_size, t->grad_accumulation, t->comm->size);
+    if (rows % t->grad_accumulation != 0)
         return hrm__fail(HRM_ERR_ARGUMENT, "a batch of %d rows does not part into grad_accumulation %d equal ones",
                          t->batch_size, t->grad_accumulation);
     return HRM_OK;
@@ -7335,6 +7530,7 @@ HRM_API void hrm_trainer_destroy(hrm_trainer *t)
     hrm_run_destroy(t->run);
     hrm__free(m->allocator, t->batch_memory, t->batch_count, sizeof *t->batch_memory);
     hrm__free(m->allocator, t->passes, 2 * (size_t)m->num_passes, sizeof *t->passes);
+    if (t->verdicts) hrm__free(m->allocator, t->verdicts, (size_t)t->desc.comm->size, sizeof *t->verdicts);
     hrm__free(m->allocator, t, 1, sizeof *t);
 }
 
@@ -7401,18 +7597,22 @@ static hrm_status hrm__trainer_build(hrm_trainer *t)
                          "halt_exploration_end is given, but not exploration_steps, over which it is reached");
     t->clip = t->desc.grad_clip > 0 && !t->desc.freeze_weights;
     HRM__TRY(hrm__run_create(&t->run, m, &run, t->desc.freeze_weights ? 3 : hrm__updates_early(m, &t->desc) ? 2 : 1,
-                             t->desc.grad_accumulation));
+                             t->desc.grad_accumulation, t->desc.comm));
     t->run->owned = 1;
+    if (t->desc.comm) {
+        HRM__TRY(hrm__alloc_zero(m->allocator, &p, (size_t)t->desc.comm->size, sizeof *t->verdicts, "ranks"));
+        t->verdicts = (hrm__verdict *)p;
+    }
     if (hrm__cycles_grow(&m->desc, &t->desc)) {
         if (m->desc.recurrence)
             return hrm__fail(HRM_ERR_ARGUMENT, "H_cycles_start and L_cycles_start are HRM's, not a recurrence's of one's own");
         HRM__TRY(hrm__alloc_zero(m->allocator, &p, 2 * (size_t)m->num_passes, sizeof *t->passes, "passes"));
         t->passes = (hrm_pass *)p;
     }
-    t->batch_count = hrm__batch_count(&m->d, t->desc.batch_size);
+    t->batch_count = hrm__batch_count(&m->d, t->run->w.d.B);
     HRM__TRY(hrm__alloc_zero(m->allocator, &p, t->batch_count, sizeof(int32_t), "batch"));
     t->batch_memory = (int32_t *)p;
-    hrm__batch_place(&t->batch, t->batch_memory, &m->d, t->desc.batch_size);
+    hrm__batch_place(&t->batch, t->batch_memory, &m->d, t->run->w.d.B);
     return t->desc.gather_ahead > 0 ? hrm__gatherer_start(t) : HRM_OK;
 }
 
@@ -7457,6 +7657,37 @@ static hrm_status hrm__check_data(const hrm_model *m, const hrm_dataset *data)
     return HRM_OK;
 }
 
+static hrm_status hrm__compare(const hrm_trainer *t)
+{
+    /* that all ranks have the same weights and settings, and stand at the same place */
+    const hrm_comm *comm = t->desc.comm;
+    hrm__verdict mine;
+    struct hrm__start { uint64_t weights, settings; } start = {0, 0}, first;
+    const hrm_position *p = &t->position;
+    const uint64_t where[8] = {t->desc.seed, (uint64_t)t->done, (uint64_t)t->total, (uint64_t)t->desc.lr_warmup_steps,
+                               p->iteration, p->epoch,          p->group,           p->draws};
+    if (!comm) return HRM_OK;
+    HRM__TRY(hrm__hash_weights(t->model, &start.weights));
+    start.settings = hrm__hash_words(0, where, sizeof where);
+    for (size_t i = 0; i < HRM__COUNT(hrm__train_keys); i++)
+        start.settings = hrm__hash_words(start.settings, (const char *)&t->desc + hrm__train_keys[i].at, sizeof(int32_t));
+    memset(&mine, 0, sizeof mine);
+    memcpy(mine.message, &start, sizeof start);
+    HRM__TRY(comm->gather(comm->user, t->verdicts, &mine, sizeof mine, 1, NULL));
+    memcpy(&first, t->verdicts[0].message, sizeof first);
+    for (int r = 1; r < comm->size; r++) {
+        memcpy(&start, t->verdicts[r].message, sizeof start);
+        if (start.settings != first.settings)
+            return hrm__fail(HRM_ERR_ARGUMENT, "rank %d trains otherwise than rank 0, or stands at another step: all processes "
+                             "need the same settings and the same state", r);
+        if (start.weights != first.weights)
+            return hrm__fail(HRM_ERR_ARGUMENT, "step %lld: rank %d has other weights than rank 0: all processes have to begin "
+                             "from the same, and to compute alike (the same program on the same kind of processor)",
+                             (long long)t->done, r);
+    }
+    return HRM_OK;
+}
+
 static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
 {
     /* the next step's calls; t->posted becomes it */
@@ -7475,6 +7706,8 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
         hrm__settle_steps(t, (int64_t)total);
     }
     if (t->done >= t->total) return HRM_END;
+    if (!t->compared) HRM__TRY(hrm__compare(t));
+    t->compared = 1;
     HRM__TRY(hrm__next_batch(t, data, &position));
     HRM__TRY(hrm__offer(t->run, &t->batch)); /* copied: from here on the next one may be gathered */
 
@@ -7856,6 +8089,10 @@ typedef struct hrm__evaluation {
     hrm_batch       batch;
     hrm_run_outputs outputs; /* in the batch's order */
     double         *sums;    /* [B, HRM_METRIC_SUMS], summed in the batch's order: the same for any order of leaving */
+    const hrm_comm *comm;    /* NULL: alone */
+    hrm_run_outputs all;     /* what all ranks found, by rank: [size,B,…]; on rank 0 alone, and without comm `outputs` */
+    double         *all_sums;
+    hrm__verdict   *verdicts;
 } hrm__evaluation;
 
 static hrm_status hrm__evaluate_done(void *user, const hrm__solver *s, int32_t row, size_t at, int segments, int halted)
@@ -7900,33 +8137,90 @@ static size_t hrm__plan_evaluation(const hrm_dims *d, int B, int logits, void *b
     e->outputs.q_continue = hrm__take_real(&a, n);
     e->outputs.logits = logits ? hrm__take_real(&a, n * T * (size_t)d->V) : NULL;
     e->sums = (double *)hrm__take(&a, n * HRM_METRIC_SUMS, sizeof(double));
+    e->all = e->outputs, e->all_sums = e->sums;
+    if (!e->comm) return a.used;
+    n *= (size_t)e->comm->size;
+    e->all_sums = (double *)hrm__take(&a, n * HRM_METRIC_SUMS, sizeof(double));
+    e->verdicts = (hrm__verdict *)hrm__take(&a, (size_t)e->comm->size, sizeof(hrm__verdict));
+    memset(&e->all, 0, sizeof e->all);
+    if (!e->desc->on_rows || e->comm->rank) return a.used;
+    e->all.predictions = (int32_t *)hrm__take(&a, n * T, sizeof(int32_t));
+    e->all.steps = (int32_t *)hrm__take(&a, n, sizeof(int32_t));
+    e->all.q_halt = hrm__take_real(&a, n);
+    e->all.q_continue = hrm__take_real(&a, n);
+    e->all.logits = logits ? hrm__take_real(&a, n * T * (size_t)d->V) : NULL;
     return a.used;
+}
+
+static hrm_status hrm__evaluate_gather(hrm__evaluation *e, int B)
+{
+    /* what all ranks found comes together */
+    const hrm_comm *c = e->comm;
+    const hrm_run_outputs *from = &e->outputs, *to = &e->all;
+    size_t n = (size_t)B, T = (size_t)e->model->d.T;
+    if (!c) return HRM_OK;
+    HRM__TRY(c->gather(c->user, e->all_sums, e->sums, n * HRM_METRIC_SUMS * sizeof(double), 1, NULL));
+    if (!e->desc->on_rows) return HRM_OK;
+    HRM__TRY(c->gather(c->user, to->predictions, from->predictions, n * T * sizeof(int32_t), 0, NULL));
+    HRM__TRY(c->gather(c->user, to->steps, from->steps, n * sizeof(int32_t), 0, NULL));
+    HRM__TRY(c->gather(c->user, to->q_halt, from->q_halt, n * sizeof(hrm_real), 0, NULL));
+    HRM__TRY(c->gather(c->user, to->q_continue, from->q_continue, n * sizeof(hrm_real), 0, NULL));
+    if (!from->logits) return HRM_OK;
+    return c->gather(c->user, to->logits, from->logits, n * T * (size_t)e->model->d.V * sizeof(hrm_real), 0, NULL);
+}
+
+static hrm_status hrm__evaluate_read(hrm__evaluation *e, const hrm_dataset *data, int64_t first, int64_t total, int B)
+{
+    e->batch.rows = B;
+    HRM__TRY(hrm_dataset_read(data, first, &e->batch));
+    e->batch.filled = (int)hrm__min_i64(e->batch.filled, total - first);
+    e->batch.rows = e->batch.filled; /* padding is not worked on */
+    return HRM_OK;
+}
+
+static hrm_status hrm__evaluate_tell(hrm__evaluation *e, const hrm_dataset *data, int r, int64_t first, int64_t total, int B)
+{
+    /* rank r's rows, to on_rows */
+    size_t at = (size_t)r * (size_t)B, T = (size_t)e->model->d.T;
+    hrm_run_outputs o = e->all;
+    if (!e->desc->on_rows || (e->comm && e->comm->rank)) return HRM_OK;
+    if (e->comm) HRM__TRY(hrm__evaluate_read(e, data, first, total, B));
+    o.predictions += at * T, o.steps += at, o.q_halt += at, o.q_continue += at;
+    if (o.logits) o.logits += at * T * (size_t)e->model->d.V;
+    return e->desc->on_rows(e->desc->user, first, &e->batch, &o);
 }
 
 static hrm_status hrm__evaluate(hrm__evaluation *e, const hrm_dataset *data, const hrm__thinking *how, hrm_metrics *metrics)
 {
     const hrm_evaluate_desc *d = e->desc;
-    int64_t total = hrm_dataset_describe(data)->total_examples;
-    int B = e->batch.rows;
+    int64_t total = hrm_dataset_describe(data)->total_examples, first = d->first_example;
+    int B = e->batch.rows, ranks = e->comm ? e->comm->size : 1, rank = e->comm ? e->comm->rank : 0;
     double sums[HRM_METRIC_SUMS] = {0};
+    hrm_status status = HRM_OK;
     if (d->max_examples > 0) total = hrm__min_i64(total, d->max_examples);
-    for (int64_t first = d->first_example; first < total; first += B) {
-        e->batch.rows = B;
-        HRM__TRY(hrm_dataset_read(data, first, &e->batch));
-        e->batch.filled = (int)hrm__min_i64(e->batch.filled, total - first);
-        e->batch.rows = e->batch.filled; /* padding is not worked on */
-        HRM__TRY(hrm__think(e->model, &e->batch, how));
-        for (int i = 0; i < e->batch.filled; i++)
-            for (int k = 0; k < HRM_METRIC_SUMS; k++) sums[k] += e->sums[i * HRM_METRIC_SUMS + k];
-        /* the published evaluation divides everything, losses too, by the rows counted */
-        double rows = sums[HRM_M_ROWS];
-        sums[HRM_M_ROWS] = sums[HRM_M_COUNT];
-        *metrics = hrm__metrics_from(sums);
-        sums[HRM_M_ROWS] = rows;
-        if (d->on_rows) HRM__TRY(d->on_rows(d->user, first, &e->batch, &e->outputs));
-        if (d->on_batch) HRM__TRY(d->on_batch(d->user, first + e->batch.filled, total, metrics));
+    for (;; first += (int64_t)ranks * B) { /* a batch a rank */
+        int64_t mine = first + (int64_t)rank * B;
+        if (status == HRM_OK && mine < total) {
+            status = hrm__evaluate_read(e, data, mine, total, B);
+            if (status == HRM_OK) status = hrm__think(e->model, &e->batch, how);
+        }
+        HRM__TRY(hrm__agree(e->comm, e->verdicts, status));
+        if (first >= total) return HRM_OK;
+        HRM__TRY(hrm__evaluate_gather(e, B));
+        for (int r = 0; r < ranks && status == HRM_OK && first + (int64_t)r * B < total; r++) {
+            int64_t begin = first + (int64_t)r * B, filled = hrm__min_i64(B, total - begin);
+            const double *found = e->all_sums + (size_t)r * (size_t)B * HRM_METRIC_SUMS;
+            for (int64_t i = 0; i < filled; i++)
+                for (int k = 0; k < HRM_METRIC_SUMS; k++) sums[k] += found[i * HRM_METRIC_SUMS + k];
+            /* the published evaluation divides everything, losses too, by the rows counted */
+            double rows = sums[HRM_M_ROWS];
+            sums[HRM_M_ROWS] = sums[HRM_M_COUNT];
+            *metrics = hrm__metrics_from(sums);
+            sums[HRM_M_ROWS] = rows;
+            status = hrm__evaluate_tell(e, data, r, begin, total, B);
+            if (status == HRM_OK && d->on_batch) status = d->on_batch(d->user, begin + filled, total, metrics);
+        }
     }
-    return HRM_OK;
 }
 
 HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics)
@@ -7946,6 +8240,8 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
         return hrm__fail(HRM_ERR_ARGUMENT, "batch_size is %d and max_steps %d, expected 1 or more", B, max_steps);
     if (e.desc->first_example < 0)
         return hrm__fail(HRM_ERR_ARGUMENT, "first_example is %lld, expected 0 or more", (long long)e.desc->first_example);
+    HRM__TRY(hrm__check_comm(e.desc->comm));
+    if (e.desc->comm && e.desc->comm->size > 1) e.comm = e.desc->comm;
     HRM__TRY(hrm__check_data(m, data));
     HRM__TRY(hrm__solver_for(m, B));
     size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
@@ -7996,18 +8292,21 @@ static hrm_status hrm__memory(hrm_memory *memory, const hrm_model_desc *desc, co
     m.table = table;
     int early = hrm__updates_early(&m, train_desc);
     for (int learns = 0; learns < 2; learns++) {
-        int parts = learns ? train_desc->grad_accumulation : 1;
+        int parts = learns ? train_desc->grad_accumulation : 1, rows = batch, first;
         memset(&w, 0, sizeof w);
+        if (learns) w.comm = train_desc->comm;
+        if (w.comm) rows = hrm_comm_rows(w.comm, w.comm->rank, batch, &first);
         w.d = m.d;
         w.train = !learns ? 0 : train_desc->freeze_weights ? 3 : early ? 2 : 1;
-        hrm__run_dims(&w.d, &m.desc, &run, batch / parts, w.train);
+        hrm__run_dims(&w.d, &m.desc, &run, rows / parts, w.train);
         HRM__TRY(table->sizes(NULL, &w.d, w.train, &sizes));
-        w.d.B = batch;
+        w.d.B = rows;
         size_t bytes = hrm__block_bytes(sizeof(hrm_run)) +
                        hrm__block_bytes(hrm__plan_run(&m, &sizes, learns ? &run : &solving, parts, NULL, &w));
         if (learns)
             memory->train = bytes + hrm__block_bytes(sizeof(hrm_trainer)) +
-                            hrm__block_bytes(hrm__batch_count(&m.d, batch) * sizeof(int32_t)) +
+                            hrm__block_bytes(hrm__batch_count(&m.d, rows) * sizeof(int32_t)) +
+                            (w.comm ? hrm__block_bytes((size_t)w.comm->size * sizeof(hrm__verdict)) : 0) +
                             (hrm__cycles_grow(&m.desc, train_desc) ? passes : 0);
         else
             memory->solve =
@@ -12230,10 +12529,11 @@ static const int32_t *hrm__dataset_order(hrm_dataset *data, const hrm_position *
     return data->order;
 }
 
-static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter,
-                                      hrm_batch *batch, int *new_iteration)
+static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position, uint64_t seed, int epochs_per_iter, int rows,
+                                      int first, hrm_batch *batch, int *new_iteration)
 {
-    /* sets come one after another, each with its epochs_per_iter permutations: epoch / epochs_per_iter is the set */
+    /* Of the next `rows` those from `first` on that the batch has room for. Sets come one after another, each with its
+     * epochs_per_iter permutations: epoch / epochs_per_iter is the set. */
     int only_position = batch && !batch->inputs && !batch->labels && !batch->puzzle_identifiers;
     if (!only_position || batch->rows < 1) HRM__TRY(hrm__dataset_check_batch(batch));
     hrm_position p = *position;
@@ -12242,7 +12542,7 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
         return hrm__fail(HRM_ERR_RANGE, "position: epoch %llu of %llu, group %llu does not exist in this data set",
                          (unsigned long long)p.epoch, (unsigned long long)epochs, (unsigned long long)p.group);
     int filled = 0;
-    while (filled < batch->rows) {
+    while (filled < rows) {
         int s = (int)(p.epoch / per_set);
         const hrm__set *set = &data->sets[s];
         if (p.group == (uint64_t)set->groups) {
@@ -12255,7 +12555,7 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
                         HRM_ERR_ARGUMENT,
                         "an iteration of %llu epochs does not fill a batch of %d rows: make the batch smaller or "
                         "epochs_per_iter larger",
-                        (unsigned long long)per_set, batch->rows);
+                        (unsigned long long)per_set, rows);
             }
             continue;
         }
@@ -12268,22 +12568,23 @@ static hrm_status hrm__dataset_gather(hrm_dataset *data, hrm_position *position,
         int64_t start = hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle);
         uint32_t size = (uint32_t)(hrm__ints_at(&set->field[HRM__FIELD_puzzle_indices], puzzle + 1) - start);
         if (only_position) { /* which rows they are does not matter to it */
-            filled += (int)(size < (uint32_t)(batch->rows - filled) ? size : (uint32_t)(batch->rows - filled));
+            filled += (int)(size < (uint32_t)(rows - filled) ? size : (uint32_t)(rows - filled));
             size = 0;
         }
         for (uint32_t i = 0; i < size; i++) data->choice[i] = (int32_t)i;
-        for (uint32_t i = 0; i < size && filled < batch->rows; i++) { /* the first steps of a shuffle: no example comes twice */
+        for (uint32_t i = 0; i < size && filled < rows; i++, filled++) { /* a shuffle's first steps: no example comes twice */
             uint32_t j = i + hrm_random_below(&r, size - i);
             int32_t chosen = data->choice[j];
             data->choice[j] = data->choice[i];
-            HRM__TRY(hrm__dataset_row(data, set, start + chosen, puzzle, batch, filled++));
+            if (filled < first || filled >= first + batch->rows) continue;
+            HRM__TRY(hrm__dataset_row(data, set, start + chosen, puzzle, batch, filled - first));
             if (++data->rows_read % HRM__RELEASE_ROWS == 0) hrm__dataset_release(data);
         }
         p.group++;
         p.draws++;
     }
     if (new_iteration) *new_iteration = p.iteration != position->iteration;
-    batch->filled = filled;
+    batch->filled = batch->rows;
     *position = p;
     return HRM_OK;
 }
@@ -12292,7 +12593,7 @@ HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, u
                                     hrm_batch *batch, int *new_iteration)
 {
     hrm__dataset_take_turn(data);
-    hrm_status status = hrm__dataset_gather(data, position, seed, epochs_per_iter, batch, new_iteration);
+    hrm_status status = hrm__dataset_gather(data, position, seed, epochs_per_iter, batch->rows, 0, batch, new_iteration);
     hrm__dataset_end_turn(data);
     return status;
 }
@@ -12980,7 +13281,12 @@ HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_m
 }
 
 /* What a trainer has beyond the model's tensors, one by one, and which values each may hold: low to high, or `also`. */
-typedef struct hrm__state { char name[96]; hrm_tensor tensor; double low, high, also; } hrm__state;
+typedef struct hrm__state {
+    char       name[96];
+    hrm_tensor tensor;
+    double     low, high, also;
+    int        split; /* flag: its rows are the whole batch's, of which each rank has its own */
+} hrm__state;
 
 static hrm_status hrm__check_values(const char *path, const hrm_tensor *t, double low, double high, double also)
 {
@@ -13004,16 +13310,23 @@ static hrm_status hrm__check_values(const char *path, const hrm_tensor *t, doubl
 typedef struct hrm__saving {
     hrm_tensor   *tensors;
     size_t        count, room;
-    char         *host; /* copies of device memory */
+    char         *host; /* copies of device memory, and of what other ranks have */
     size_t        host_bytes, host_used;
     const hrm_model *model;
     const hrm__state *state; /* what stands in `tensors` after the model's own; NULL: nothing */
 } hrm__saving;
 
-static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dtype, int64_t rows, int64_t columns,
-                                  const void *place)
+static void *hrm__saving_take(hrm__saving *s, size_t bytes)
 {
-    /* columns 0: a vector of `rows` */
+    char *p = s->host + s->host_used;
+    s->host_used += hrm__align(bytes);
+    return p;
+}
+
+static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dtype, int64_t rows, int64_t columns,
+                                  const void *place, int split)
+{
+    /* columns 0: a vector of `rows`; split: what is at `place` comes later, from all ranks */
     hrm_tensor *t = &s->tensors[s->count++];
     memset(t, 0, sizeof *t);
     t->name = name;
@@ -13023,30 +13336,35 @@ static hrm_status hrm__saving_add(hrm__saving *s, const char *name, hrm_dtype dt
     t->shape[1] = columns;
     t->bytes = (size_t)rows * (size_t)(columns ? columns : 1) * hrm_dtype_size(dtype);
     t->data = place;
-    if (s->model->desc.device == HRM_CPU) return HRM_OK;
-    t->data = s->host + s->host_used;
-    s->host_used += hrm__align(t->bytes);
-    return s->model->table->download(s->model->dev, s->host + (s->host_used - hrm__align(t->bytes)), place, t->bytes);
+    if (split || s->model->desc.device == HRM_CPU) return HRM_OK;
+    void *copy = hrm__saving_take(s, t->bytes);
+    t->data = copy;
+    return s->model->table->download(s->model->dev, copy, place, t->bytes);
 }
 
-static hrm_status hrm__saving_begin(hrm__saving *s, const hrm_model *m, size_t more_tensors, size_t more_bytes)
+static hrm_status hrm__saving_begin(hrm__saving *s, const hrm_model *m, int writes, size_t more_tensors, size_t more_bytes,
+                                    size_t gathered)
 {
+    /* writes 0: this rank only gives its part, through the memory that is `gathered` */
     void *p;
     hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64;
     memset(s, 0, sizeof *s);
     s->model = m;
-    s->room = (size_t)m->count + more_tensors;
-    HRM__TRY(hrm__alloc_zero(m->allocator, &p, s->room, sizeof *s->tensors, "saving"));
-    s->tensors = (hrm_tensor *)p;
-    if (m->desc.device != HRM_CPU) {
-        s->host_bytes = hrm__params_bytes(m) + hrm__align(hrm__puzzle_count(&m->d) * sizeof(hrm_real)) + more_bytes;
+    s->host_bytes = gathered;
+    if (writes && m->desc.device != HRM_CPU)
+        s->host_bytes += hrm__params_bytes(m) + hrm__align(hrm__puzzle_count(&m->d) * sizeof(hrm_real)) + more_bytes;
+    if (s->host_bytes) {
         HRM__TRY(hrm__alloc(m->allocator, &p, s->host_bytes, 1, "saving"));
         s->host = (char *)p;
     }
+    if (!writes) return HRM_OK;
+    s->room = (size_t)m->count + more_tensors;
+    HRM__TRY(hrm__alloc_zero(m->allocator, &p, s->room, sizeof *s->tensors, "saving"));
+    s->tensors = (hrm_tensor *)p;
     for (int i = 0; i < m->count; i++) {
         const hrm__entry *e = &m->entries[i];
         HRM__TRY(hrm__saving_add(s, e->name, real, (int64_t)(e->rows ? e->rows : e->columns), e->rows ? (int64_t)e->columns : 0,
-                                 hrm__entry_place(m, e)));
+                                 hrm__entry_place(m, e), 0));
     }
     return HRM_OK;
 }
@@ -13096,7 +13414,7 @@ HRM_API hrm_status hrm_model_save_as(const hrm_model *m, const char *path, hrm_d
                                      size_t num_more)
 {
     hrm__saving s;
-    hrm_status status = hrm__saving_begin(&s, m, 0, 0);
+    hrm_status status = hrm__saving_begin(&s, m, 1, 0, 0, 0);
     if (status == HRM_OK) status = hrm__saving_write(&s, path, dtype, NULL, 0, more, num_more);
     hrm__saving_end(&s);
     return status;
@@ -13119,7 +13437,7 @@ static hrm_dtype hrm__activation_dtype(const hrm_model *m)
 }
 
 /* The list is made in one place, entry by entry; with list NULL it is only counted. */
-typedef struct hrm__state_plan { hrm__state *list; size_t count, bytes; } hrm__state_plan;
+typedef struct hrm__state_plan { hrm__state *list; size_t count, bytes; int split; } hrm__state_plan;
 
 static void hrm__state_add(hrm__state_plan *plan, hrm_dtype dtype, size_t rows, size_t columns, const void *place, double low,
                            double high, double also, const char *prefix, const char *name)
@@ -13139,6 +13457,7 @@ static void hrm__state_add(hrm__state_plan *plan, hrm_dtype dtype, size_t rows, 
         s->tensor.bytes = bytes;
         s->tensor.data = place;
         s->low = low, s->high = high, s->also = also;
+        s->split = plan->split;
     }
     plan->count++;
 }
@@ -13147,11 +13466,11 @@ static hrm__state_plan hrm__state_list(const hrm_trainer *t, int format, hrm__st
 {
     const hrm_model *m = t->model;
     const hrm_work *w = &t->run->w;
-    size_t B = (size_t)w->d.B, T = (size_t)w->d.T, z = (size_t)w->d.S * (size_t)w->d.D;
+    size_t B = (size_t)t->run->batch_rows, T = (size_t)w->d.T, z = (size_t)w->d.S * (size_t)w->d.D;
     hrm_dtype real = sizeof(hrm_real) == 4 ? HRM_F32 : HRM_F64, activation = hrm__activation_dtype(m);
     double most = sizeof(hrm_real) == 4 ? (double)FLT_MAX : DBL_MAX, token = w->d.V - 1, steps = w->d.halt_max_steps;
     double id = w->d.puzzle_ids ? w->d.puzzle_ids - 1 : INT_MAX;
-    hrm__state_plan p = {NULL, 0, 0};
+    hrm__state_plan p = {NULL, 0, 0, 0};
     p.list = list;
     for (int moment = 0; moment < 2; moment++) {
         const hrm_real *place = moment ? w->v : w->m;
@@ -13169,6 +13488,7 @@ static hrm__state_plan hrm__state_list(const hrm_trainer *t, int format, hrm__st
         if (m->entries[i].role == HRM_TRAINED)
             hrm__state_add(&p, real, m->entries[i].rows, m->entries[i].columns, w->average + m->entries[i].offset, -most, most,
                            0, "average.", m->entries[i].name);
+    p.split = w->comm != NULL;
     for (int i = 0; i < w->d.states; i++) {
         char name[16];
         if (w->d.two_levels) snprintf(name, sizeof name, "z_%c", "HL"[i % 2]);
@@ -13180,6 +13500,7 @@ static hrm__state_plan hrm__state_list(const hrm_trainer *t, int format, hrm__st
     hrm__state_add(&p, HRM_I32, B, T, w->inputs, 0, token, 0, "carry.", "inputs");
     hrm__state_add(&p, HRM_I32, B, T, w->labels, 0, token, -100, "carry.", "labels");
     hrm__state_add(&p, HRM_I32, 0, B, w->ids, 0, id, 0, "carry.", "puzzle_identifiers");
+    p.split = 0;
     if (!w->scaling) return p;
     hrm__state_add(&p, HRM_F32, 0, 1, &w->scaling->scale, (double)HRM_LOSS_SCALE_LEAST, 4e30, 0, "loss_scale.", "scale");
     hrm__state_add(&p, HRM_I32, 0, 1, &w->scaling->good, 0, INT_MAX, 0, "loss_scale.", "good");
@@ -13201,24 +13522,47 @@ static void hrm__state_close(const hrm_trainer *t, hrm__state_plan *plan)
     hrm__free(t->model->allocator, plan->list, plan->count, sizeof *plan->list);
 }
 
-HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
+static size_t hrm__most_rows(const hrm_run *run)
 {
-    if (t->run->averaged) { /* the file has both, each under its name */
-        HRM__TRY(hrm_run_use_average(t->run, 0));
-        hrm_status status = hrm_trainer_save(t, path, more, num_more), back = hrm_run_use_average(t->run, 1);
-        return status != HRM_OK ? status : back;
+    size_t size = run->w.comm ? (size_t)run->w.comm->size : 1;
+    return ((size_t)run->batch_rows + size - 1) / size;
+}
+
+static size_t hrm__gather_room(const hrm_trainer *t, const hrm__state_plan *plan)
+{
+    /* of the host, for hrm__saving_gather */
+    const hrm_comm *comm = t->desc.comm;
+    size_t most = hrm__most_rows(t->run), room = 0, all = comm && comm->rank == 0 ? (size_t)comm->size : 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        size_t row = plan->list[i].tensor.bytes / (size_t)t->run->batch_rows;
+        if (plan->list[i].split) room += hrm__align(most * row * all) + hrm__align(most * row);
     }
-    hrm__saving s;
-    hrm__state_plan plan;
+    return room;
+}
+
+static hrm_status hrm__saving_gather(hrm__saving *s, const hrm_trainer *t, const hrm__state *state, hrm_tensor *into)
+{
+    /* a tensor of which each rank has some rows; parts come as long as the longest and then close up */
+    const hrm_comm *c = t->desc.comm;
+    size_t row = state->tensor.bytes / (size_t)t->run->batch_rows, most = hrm__most_rows(t->run) * row;
+    char *mine = (char *)hrm__saving_take(s, most), *all = c->rank ? NULL : (char *)hrm__saving_take(s, most * (size_t)c->size);
+    memset(mine, 0, most);
+    HRM__TRY(s->model->table->download(s->model->dev, mine, state->tensor.data, (size_t)t->run->w.d.B * row));
+    HRM__TRY(c->gather(c->user, all, mine, most, 0, NULL));
+    for (int r = 0, first; all && r < c->size; r++) {
+        size_t n = (size_t)hrm_comm_rows(c, r, t->run->batch_rows, &first);
+        memmove(all + (size_t)first * row, all + (size_t)r * most, n * row);
+    }
+    if (into) into->data = all;
+    return HRM_OK;
+}
+
+static hrm_status hrm__trainer_write(const hrm_trainer *t, hrm__saving *s, const hrm__state_plan *plan, const char *path,
+                                     const hrm_metadata *more, size_t num_more)
+{
     char text[256];
     hrm_metadata own;
-    HRM__TRY(hrm__state_open(t, HRM__STATE_FORMAT, &plan));
-    hrm_status status = hrm__saving_begin(&s, t->model, plan.count, plan.bytes);
-    s.state = plan.list;
-    for (size_t i = 0; status == HRM_OK && i < plan.count; i++) {
-        const hrm_tensor *x = &plan.list[i].tensor;
-        status = hrm__saving_add(&s, x->name, x->dtype, x->shape[0], x->ndim > 1 ? x->shape[1] : 0, x->data);
-    }
+    const hrm_comm *comm = t->desc.comm;
     const hrm_position *p = &t->position;
     snprintf(
         text, sizeof text,
@@ -13228,7 +13572,37 @@ HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, cons
         (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
         (unsigned long long)t->desc.seed);
     own.key = "hrm.trainer", own.value = text;
-    if (status == HRM_OK) status = hrm__saving_write(&s, path, HRM_DTYPE_COUNT, &own, 1, more, num_more);
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->list[i].split)
+            HRM__TRY(hrm__saving_gather(s, t, &plan->list[i], s->tensors ? &s->tensors[s->model->count + (int)i] : NULL));
+    hrm_status status = comm && comm->rank ? HRM_OK : hrm__saving_write(s, path, HRM_DTYPE_COUNT, &own, 1, more, num_more);
+    return hrm__agree(comm, t->verdicts, status);
+}
+
+HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
+{
+    if (t->run->averaged) { /* the file has both, each under its name */
+        HRM__TRY(hrm_run_use_average(t->run, 0));
+        hrm_status status = hrm_trainer_save(t, path, more, num_more), back = hrm_run_use_average(t->run, 1);
+        return status != HRM_OK ? status : back;
+    }
+    hrm__saving s;
+    hrm__state_plan plan;
+    const hrm_model *m = t->model;
+    memset(&s, 0, sizeof s);
+    s.model = m;
+    HRM__TRY(hrm__compare(t)); /* ranks that came apart must not save what one of them has */
+    int writes = !t->desc.comm || t->desc.comm->rank == 0;
+    hrm_status status = hrm__state_open(t, HRM__STATE_FORMAT, &plan);
+    if (status == HRM_OK) status = hrm__saving_begin(&s, m, writes, plan.count, plan.bytes, hrm__gather_room(t, &plan));
+    s.state = plan.list;
+    for (size_t i = 0; status == HRM_OK && writes && i < plan.count; i++) {
+        const hrm_tensor *x = &plan.list[i].tensor;
+        status = hrm__saving_add(&s, x->name, x->dtype, x->shape[0], x->ndim > 1 ? x->shape[1] : 0, x->data,
+                                 plan.list[i].split);
+    }
+    status = hrm__agree(t->desc.comm, t->verdicts, status);
+    if (status == HRM_OK) status = hrm__trainer_write(t, &s, &plan, path, more, num_more);
     hrm__saving_end(&s);
     hrm__state_close(t, &plan);
     return status;
@@ -13294,12 +13668,16 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     if (status == HRM_OK) status = hrm__load_weights(m, file, path); /* looks at all of them before the first is written */
     for (size_t i = 0; status == HRM_OK && i < plan.count; i++) {
         const hrm_tensor *x = hrm_tensors_find(file, plan.list[i].name);
-        status = m->table->upload(m->dev, (void *)(uintptr_t)plan.list[i].tensor.data, x->data, x->bytes);
+        size_t row = plan.list[i].split ? x->bytes / (size_t)t->run->batch_rows : 0;
+        status = m->table->upload(m->dev, (void *)(uintptr_t)plan.list[i].tensor.data,
+                                  (const char *)x->data + (size_t)t->run->first_row * row,
+                                  row ? (size_t)t->run->w.d.B * row : x->bytes);
     }
     hrm__state_close(t, &plan);
     HRM__TRY(status);
     HRM__TRY(hrm__recover(t->run));
     t->held.there = 0;
+    t->compared = 0;
     t->done = (int64_t)step;
     t->position = p;
     t->posted.step = 0;

@@ -5156,6 +5156,8 @@ struct hrm_device {
     int                  asked_train;
     size_t               asked_bytes;
     cudaStream_t         stream;
+    cudaStream_t         side; /* what goes on between ranks while the way back goes on; made when there are some */
+    cudaEvent_t          fork, join;
     ring_slot            ring[RING_SLOTS], posts[2]; /* uploads; copies to the host that are fetched later */
     int                  ring_next;
     graph_entry          graphs[MAX_GRAPHS];
@@ -5262,6 +5264,9 @@ static void cuda_close(hrm_device *dev)
     if (dev->lt) cublasLtDestroy(dev->lt);
     if (dev->lt_workspace) cudaFree(dev->lt_workspace);
 #endif
+    if (dev->fork) cudaEventDestroy(dev->fork);
+    if (dev->join) cudaEventDestroy(dev->join);
+    if (dev->side) cudaStreamDestroy(dev->side);
     if (dev->stream) cudaStreamDestroy(dev->stream);
     const hrm_allocator *a = dev->allocator;
     if (a && a->alloc) a->free(dev, sizeof *dev, a->user);
@@ -6902,8 +6907,62 @@ static hrm_status attention_half_backward(const block_call &c, const saved_layer
     return gemm<END_ADD, T>(c.dev, dqkv, weight_of<T>(c, HRM_QKV_PROJ, 1), h.M, D, 3 * D, e);
 }
 
-/* dz stands in one of the gradients at p.s */
-template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w, const hrm_pass *pass, T *dz)
+/* ---- between ranks ------------------------------------------------------------------------------------------------------ */
+/* What was launched so far comes before what goes on the side from here on. Recorded into a step's graph as a branch of it. */
+static hrm_status fork_aside(hrm_device *dev)
+{
+    int least, greatest;
+    if (!dev->side) { /* in the first step, which is not recorded */
+        CUDA_TRY(cudaDeviceGetStreamPriorityRange(&least, &greatest), "creating a stream");
+        CUDA_TRY(cudaStreamCreateWithPriority(&dev->side, cudaStreamNonBlocking, greatest), "creating a stream");
+        CUDA_TRY(cudaEventCreateWithFlags(&dev->fork, cudaEventDisableTiming), "creating an event");
+        CUDA_TRY(cudaEventCreateWithFlags(&dev->join, cudaEventDisableTiming), "creating an event");
+    }
+    CUDA_TRY(cudaEventRecord(dev->fork, dev->stream), "a fork");
+    CUDA_TRY(cudaStreamWaitEvent(dev->side, dev->fork, 0), "a fork");
+    return HRM_OK;
+}
+static hrm_status join_aside(hrm_device *dev)
+{
+    CUDA_TRY(cudaEventRecord(dev->join, dev->side), "a join");
+    CUDA_TRY(cudaStreamWaitEvent(dev->stream, dev->join, 0), "a join");
+    return HRM_OK;
+}
+
+__global__ void share_kernel(double *mine, const double *metrics, const int32_t *bad)
+{
+    int k = (int)threadIdx.x;
+    if (k < HRM_METRIC_SUMS) mine[k] = metrics[k];
+    if (k == HRM_METRIC_SUMS) mine[k] = (double)*bad;
+}
+__global__ void unite_kernel(double *metrics, int32_t *bad, const double *shares, int size)
+{
+    hrm__unite(metrics, bad, shares, size);
+}
+
+static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
+{
+    const hrm_comm *c = w->comm;
+    if (!c) return HRM_OK; /* what this GPU has is the sum */
+    size_t most = (size_t)(w->all_rows / c->size), ndim = (size_t)w->d.puzzle_ndim, n = (size_t)w->rows;
+    double *mine = w->shares + c->size * HRM_SHARE;
+    if (ndim && n < most) TRY(cuda_copy(dev, w->ids + n, w->ids, sizeof *w->ids)); /* as the CPU's does */
+    LAUNCH(dev, share_kernel, 1, 32, 0, mine, w->metrics, w->bad);
+    TRY(fork_aside(dev));
+    if (w->train != 3) TRY(c->sum(c->user, w->grads, w->at.net_offset[0], dev->side));
+    if (ndim) {
+        TRY(c->gather(c->user, w->all_ids, w->ids, most * sizeof *w->ids, 1, dev->side));
+        TRY(c->gather(c->user, w->all_puzzle_grad, w->puzzle_grad, most * ndim * sizeof(float), 1, dev->side));
+    }
+    TRY(c->gather(c->user, w->shares, mine, HRM_SHARE * sizeof *mine, 1, dev->side));
+    TRY(c->wait(c->user, dev->side));
+    TRY(join_aside(dev));
+    LAUNCH(dev, unite_kernel, 1, 1, 0, w->metrics, w->bad, w->shares, c->size);
+    return HRM_OK;
+}
+
+/* dz stands in one of the gradients at p.s; complete: of its network's blocks no gradient comes after these */
+template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w, const hrm_pass *pass, T *dz, bool complete)
 {
     const hrm_dims *d = &w->d;
     block_call c = block_call_for<T>(dev, w, pass, d->dropout != 0);
@@ -6921,18 +6980,19 @@ template <class T> static hrm_status pass_backward(hrm_device *dev, hrm_work *w,
                              norm_goes_ahead(d, sizeof(T)) ? keep.inner2 : NULL, dz, grads));
         if (!d->mixer) {
             TRY(attention_half_backward<T>(c, keep, x, dz, grads));
-            continue;
-        }
-        if (mixes_at_once(c)) {
+        } else if (mixes_at_once(c)) {
             TRY(mix_backward(c, keep, (const bf16 *)x, (bf16 *)dz, grads));
-            continue;
+        } else {
+            half_block mix = mix_half(w);
+            stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0}, y1 = {(T *)keep.y1, NULL, 0};
+            TRY(turn<T>(c, turned.at, down, d->S, d->D, d->D, mix.N));
+            TRY(turn<T>(c, (T *)c.p.h, y1, d->S, d->D, d->D, mix.N)); /* read before h is written */
+            TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, NULL, turned.at, grads));
+            TRY(turn<T>(c, dz, turned, d->D, d->S, mix.N, d->D));
         }
-        half_block mix = mix_half(w);
-        stream<T> down = {dz, NULL, 0}, turned = {(T *)c.p.turned, NULL, 0}, y1 = {(T *)keep.y1, NULL, 0};
-        TRY(turn<T>(c, turned.at, down, d->S, d->D, d->D, mix.N));
-        TRY(turn<T>(c, (T *)c.p.h, y1, d->S, d->D, d->D, mix.N)); /* read before h is written */
-        TRY(half_backward<T>(c, mix, x, (const T *)c.p.h, keep.r1, NULL, turned.at, grads));
-        TRY(turn<T>(c, dz, turned, d->D, d->S, mix.N, d->D));
+        if (!w->comm || !complete || !grads) continue;
+        TRY(fork_aside(dev));
+        TRY(w->comm->sum(w->comm->user, grads, w->at.block_size, dev->side));
     }
     return HRM_OK;
 }
@@ -6944,11 +7004,13 @@ template <class T> static hrm_status passes_backward_of(hrm_device *dev, hrm_wor
     hrm_flow flow;
     hrm_flow_move moves[HRM_MAX_STATES + 1];
     auto gradient = [&](int buffer) { return (T *)(p.s + p.row_bytes * (size_t)buffer); };
+    int last[HRM_MAX_NETS];
+    hrm_flow_last(list, n, last);
     hrm_flow_begin(&flow);
     for (int i = n - 1; i >= 0; i--) {
         int buffer = hrm_flow_pass(&flow, list, i);
         if (buffer < 0) continue;
-        TRY(pass_backward<T>(dev, w, &list[i], gradient(buffer)));
+        TRY(pass_backward<T>(dev, w, &list[i], gradient(buffer), w->last_part && last[list[i].net] == i));
         int count = hrm_flow_moves(&flow, list, i, buffer, moves);
         for (int k = 0; k < count; k++) {
             T *to = gradient(moves[k].to), *from = gradient(moves[k].from);
@@ -6997,21 +7059,15 @@ static hrm_status cuda_norm(hrm_device *dev, hrm_work *w)
 
 static hrm_status cuda_unscale(hrm_device *dev, hrm_work *w)
 {
-    size_t weights = w->train == 3 ? 0 : w->at.trained, rows = (size_t)w->rows * (size_t)w->d.puzzle_ndim;
+    size_t weights = w->train == 3 ? 0 : w->at.trained, rows = (size_t)w->all_rows * (size_t)w->d.puzzle_ndim;
     TRY(cuda_zero(dev, &w->scaling->skip, sizeof w->scaling->skip));
     if (weights) LAUNCH(dev, unscale_kernel, flat_blocks(dev, weights, 1024), 256, 0, w->grads, weights, w->scaling);
-    if (rows) LAUNCH(dev, unscale_kernel, flat_blocks(dev, rows, 1024), 256, 0, w->puzzle_grad, rows, w->scaling);
+    if (rows) LAUNCH(dev, unscale_kernel, flat_blocks(dev, rows, 1024), 256, 0, w->all_puzzle_grad, rows, w->scaling);
     LAUNCH(dev, scaling_next_kernel, 1, 1, 0, w->scaling, w->step, w->bad);
     return HRM_OK;
 }
 /* what an update looks at: whether it leaves everything as it is */
 static const int32_t *skip_of(const hrm_work *w) { return w->scaling ? &w->scaling->skip : w->bad; }
-
-static hrm_status cuda_reduce(hrm_device *dev, hrm_work *w)
-{
-    (void)dev, (void)w; /* one GPU: what it has is the sum */
-    return HRM_OK;
-}
 
 template <bool TRANS> static hrm_status scaled_product(hrm_device *dev, const product &q, ending<float> &e)
 {
@@ -7084,8 +7140,9 @@ static hrm_status cuda_update(hrm_device *dev, hrm_work *w, const hrm_group *gro
         } else if (g->optimizer == HRM_MUON) {
             TRY(cuda_muon(dev, w, g->rate));
         } else if (w->puzzle && w->d.puzzle_ndim > 0) {
-            LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->rows, (unsigned)ceil_div(w->d.puzzle_ndim, SIGN_THREADS)),
-                   SIGN_THREADS, 0, w->puzzle, w->puzzle_grad, w->ids, w->rows, w->d.puzzle_ndim, w->step, g->rate, skip_of(w));
+            LAUNCH(dev, sign_sgd_kernel, dim3((unsigned)w->all_rows, (unsigned)ceil_div(w->d.puzzle_ndim, SIGN_THREADS)),
+                   SIGN_THREADS, 0, w->puzzle, w->all_puzzle_grad, w->all_ids, w->all_rows, w->d.puzzle_ndim, w->step, g->rate,
+                   skip_of(w));
             TRY(cuda_zero(dev, w->puzzle_grad, (size_t)w->rows * (size_t)w->d.puzzle_ndim * sizeof(float)));
         }
     }

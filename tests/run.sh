@@ -43,6 +43,9 @@ lanes=${HRM_TEST_LANES:-$(nproc 2>/dev/null || echo 2)}
 goals="all lib"
 for t in "$@"; do
     case $t in
+    test_devices.sh)
+        goals="$goals $B/tests/test_devices"
+        command -v "${MPICC:-mpicc}" > /dev/null && goals="$goals $B/hrm-mpi" ;;
     test_paths.sh) for p in golden family threads act; do goals="$goals $B/tests/test_$p"; done ;;
     *.sh) ;;
     *) goals="$goals $B/tests/$t" ;;
@@ -60,7 +63,7 @@ fi
 echo "built in $(($(date +%s) - start))s"
 
 # The longest first, so that none of them is left alone at the end.
-longest="test_builds.sh test_cuda.sh test_packages.sh test_gradients test_examples.sh test_cli.sh test_web.sh test_paths.sh test_data
+longest="test_builds.sh test_cuda.sh test_packages.sh test_gradients test_examples.sh test_cli.sh test_devices.sh test_web.sh test_paths.sh test_data
     test_python.sh test_commands.sh test_family.sh test_quantized test_pictures"
 order()
 {

@@ -2,6 +2,7 @@
 #include "eval.h"
 
 #include "canvas.h"
+#include "devices.h"
 #include "plot.h"
 
 #include <stdio.h>
@@ -133,7 +134,8 @@ int evaluation_compute(const evaluation *asked, const config *c, hrm_model *mode
     if (asked->max_examples && asked->max_examples < t.examples) t.examples = asked->max_examples;
     choose(&t, asked->votes, asked->max_steps);
     int status = measure(&t, asked, model, data);
-    if (status != TOOL_OK) return status;
+    if (status >= 0) status = devices_agree(status);
+    if (status != TOOL_OK || devices_rank()) return status;
     print_table(&t);
     print_json(&t);
     status = draw(&t, c, picture);

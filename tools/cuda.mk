@@ -4,12 +4,14 @@
 #   make test-cuda   every kernel against the CPU; on a machine without a GPU it only builds        make bench-cuda   timings
 #   make bench-cuda-torch PYTHON=path/to/python    the same beside PyTorch on the same GPU [CASES="sudoku:768"] [ONLY=fast]
 #                                                  [MODES=compiled] [ROUNDS=2] [LIMIT=900]; tests/cuda/peers.py tells what each does
-# CUDA_ARCH="80 90a" chooses architectures; CUBLAS=1 sends plain products to cuBLASLt.
+#   make bench-devices NCCL=1 [GPUS=2] [CASES="768 384:fast"]    several GPUs against one: the same result, and step times
+# CUDA_ARCH="80 90a" chooses architectures; CUBLAS=1 sends plain products to cuBLASLt. NCCL=1 trains on several GPUs (docs/devices.md);
+# it is looked for in CUDA_HOME unless NCCL_HOME names a folder with include and lib.
 CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
 NVCC      ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
 # What nvidia-smi says is taken where it is a capability such as 8.6 (it also says "Failed to initialize NVML", "[N/A]"), from 8.0 on,
 # and one that this nvcc has code for; a newer GPU runs the portable code below, which the driver compiles when a program starts.
-CUDA_GOALS := $(filter cuda test-cuda bench-cuda bench-cuda-torch build/cuda/%,$(MAKECMDGOALS))
+CUDA_GOALS := $(filter cuda test-cuda bench-cuda bench-cuda-torch bench-devices build/cuda/%,$(MAKECMDGOALS))
 CUDA_SEEN  := $(if $(CUDA_GOALS),$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n 's/^ *\([0-9][0-9]*\)\.\([0-9]\) *$$/\1\2/p' | sort -un))
 CUDA_OLD   := $(filter 10 11 12 13 20 21 30 32 35 37 50 52 53 60 61 62 70 72 75,$(CUDA_SEEN))
 CUDA_HERE  := $(filter-out $(CUDA_OLD),$(CUDA_SEEN))
@@ -21,6 +23,8 @@ ifneq ($(CUDA_OLD),)
 endif
 CUDA_LIBS := -L$(CUDA_HOME)/lib64 $(if $(CUBLAS),-lcublasLt) -lcudart -lstdc++
 HRM_CUDA_C = $(HRM_C) -DHRM_USE_CUDA
+NCCL_HOME  ?= $(CUDA_HOME)
+NCCL_LIBS  := $(if $(NCCL),-L$(NCCL_HOME)/lib -lnccl)
 
 $(B)/hrm_cuda.o: hrm_cuda.cu hrm.h | $(B)
 	$(NVCC) -O3 -std=c++17 -Xcompiler -Wall,-Wextra,-fPIC $(if $(CUBLAS),-DHRM_USE_CUBLAS) $(CUDA_GEN) -c $< -o $@
@@ -32,8 +36,17 @@ $(B)/cuda/hrm.o: hrm.h | $(B)/cuda
 	$(HRM_CUDA_C) -fPIC -x c -DHRM_IMPLEMENTATION -c hrm.h -o $@
 $(B)/cuda/tools/%.o: tools/%.c hrm.h $(wildcard tools/*.h) | $(B)/cuda/tools
 	$(HRM_CUDA_C) -c $< -o $@
-$(B)/cuda/hrm: $(TOOLS:tools/%.c=$(B)/cuda/tools/%.o) $(B)/cuda/hrm.o $(B)/hrm_cuda.o
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) $(CUDA_LIBS) -o $@
+$(B)/cuda/tools/comm_mpi_there.o: tools/comm_mpi.c tools/comm.h hrm.h | $(B)/cuda/tools
+	$(HRM_CUDA_C) $(MPI_CFLAGS) -c $< -o $@
+$(B)/cuda/tools/comm_nccl_there.o: tools/comm_nccl.c tools/comm.h hrm.h | $(B)/cuda/tools
+	$(HRM_CUDA_C) -DHRM_USE_NCCL -isystem $(NCCL_HOME)/include -isystem $(CUDA_HOME)/include -c $< -o $@
+CUDA_COMM   = $(B)/cuda/tools/comm_mpi$(if $(MPI),_there).o $(B)/cuda/tools/comm_nccl$(if $(NCCL),_there).o
+CUDA_OTHERS = $(patsubst tools/%.c,$(B)/cuda/tools/%.o,$(filter-out tools/comm_mpi.c tools/comm_nccl.c,$(TOOLS)))
+CUDA_WITH   = $(B)/cuda/with-$(if $(MPI),mpi)-$(if $(NCCL),nccl)
+$(B)/cuda/hrm: $(CUDA_OTHERS) $(CUDA_COMM) $(B)/cuda/hrm.o $(B)/hrm_cuda.o $(CUDA_WITH)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LIBS) $(CUDA_LIBS) $(NCCL_LIBS) $(if $(MPI),$(MPI_LIBS)) -o $@
+$(CUDA_WITH): | $(B)/cuda
+	@rm -f $(B)/cuda/with-*; touch $@
 $(B)/cuda/examples/%: examples/%.c $(B)/cuda/hrm.o hrm.h $(B)/hrm_cuda.o | $(B)/cuda/examples
 	$(HRM_CUDA_C) $(ONCE) $(LDFLAGS) $< $(B)/cuda/hrm.o $(B)/hrm_cuda.o $(LIBS) $(CUDA_LIBS) -o $@
 $(B)/cuda/tests/%: tests/cuda/%.c tests/harness.h tests/util.h tests/test_golden.c hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
@@ -46,8 +59,12 @@ test-cuda: $(B)/cuda/tests/test_cuda $(B)/cuda/tests/golden
 	$(if $(CUDA_HERE),sh tests/cuda/sanitize.sh $(B)/cuda/tests/test_cuda)
 bench-cuda: $(B)/cuda/tests/bench_cuda
 	$(B)/cuda/tests/bench_cuda $(CASES)
+$(B)/cuda/tests/bench_devices: tests/cuda/bench_devices.c $(B)/cuda/tools/comm_tcp.o $(B)/cuda/tools/comm_nccl_there.o hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
+	$(HRM_CUDA_C) $(LDFLAGS) $(filter-out hrm.h,$^) $(LIBS) $(CUDA_LIBS) -L$(NCCL_HOME)/lib -lnccl -o $@
+bench-devices: $(B)/cuda/tests/bench_devices
+	GPUS=$(GPUS) bash tests/cuda/devices.sh $< $(CASES)
 PYTHON      ?= python3
 bench-cuda-torch: $(B)/cuda/tests/bench_cuda
 	@B="$(B)" $(foreach v,BENCH_TORCH HRM_SHARED CASES ONLY MODES ROUNDS LIMIT LOCK,$(if $($(v)),$(v)="$($(v))")) $(PYTHON) tests/cuda/peers.py
 
-.PHONY: cuda test-cuda bench-cuda bench-cuda-torch
+.PHONY: cuda test-cuda bench-cuda bench-cuda-torch bench-devices

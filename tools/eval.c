@@ -1,3 +1,4 @@
+#include "devices.h"
 #include "eval.h"
 #include "grid.h"
 #include "progress.h"
@@ -124,13 +125,18 @@ static hrm_status open_outputs(eval_state *s)
     return HRM_OK;
 }
 
+enum { VOTE_SUMS = 5 }; /* accuracy, exact, the first alone, any, segments of all copies */
 typedef struct vote_arrays { /* of some examples with `copies` rows each; freed together */
     vote_copy        *symmetries;
     hrm_batch         batch;
     int32_t          *puzzles, *answers, *ids, *chosen, *steps; /* [rows,T], [rows,T], [rows]; [examples,T], [examples] */
     hrm_solve_result *results;                                  /* [rows] */
     float            *q_halt, *q_continue;                      /* [examples] */
-    void             *all[12];
+    int32_t          *all_chosen, *all_steps;                   /* the same of all ranks; of one these */
+    float            *all_q_halt, *all_q_continue;
+    double           *shares; /* [ranks, VOTE_SUMS + 2] */
+    int64_t           total;  /* examples in all */
+    void             *all[17];
     int               count;
 } vote_arrays;
 
@@ -140,12 +146,12 @@ static void *vote_alloc(vote_arrays *a, size_t count, size_t size)
     return p ? (a->all[a->count++] = p) : NULL;
 }
 
-static int vote_open(vote_arrays *a, int examples, int copies, size_t T)
+static int vote_open(vote_arrays *a, int examples, int copies, size_t T, const hrm_comm *comm)
 {
-    size_t n = (size_t)examples, rows = n * (size_t)copies;
+    size_t n = (size_t)examples, rows = n * (size_t)copies, ranks = comm ? (size_t)comm->size : 1, all = n * ranks;
     memset(a, 0, sizeof *a);
     a->batch.rows = examples;
-    return (a->symmetries = (vote_copy *)vote_alloc(a, (size_t)copies, sizeof *a->symmetries)) != NULL &&
+    int there = (a->symmetries = (vote_copy *)vote_alloc(a, (size_t)copies, sizeof *a->symmetries)) != NULL &&
            (a->batch.inputs = (int32_t *)vote_alloc(a, n * T, sizeof(int32_t))) != NULL &&
            (a->batch.labels = (int32_t *)vote_alloc(a, n * T, sizeof(int32_t))) != NULL &&
            (a->batch.puzzle_identifiers = (int32_t *)vote_alloc(a, n, sizeof(int32_t))) != NULL &&
@@ -156,7 +162,24 @@ static int vote_open(vote_arrays *a, int examples, int copies, size_t T)
            (a->chosen = (int32_t *)vote_alloc(a, n * T, sizeof(int32_t))) != NULL &&
            (a->steps = (int32_t *)vote_alloc(a, n, sizeof(int32_t))) != NULL &&
            (a->q_halt = (float *)vote_alloc(a, n, sizeof(float))) != NULL &&
-           (a->q_continue = (float *)vote_alloc(a, n, sizeof(float))) != NULL;
+           (a->q_continue = (float *)vote_alloc(a, n, sizeof(float))) != NULL &&
+           (a->shares = (double *)vote_alloc(a, ranks * (VOTE_SUMS + 2), sizeof(double))) != NULL;
+    a->all_chosen = a->chosen, a->all_steps = a->steps, a->all_q_halt = a->q_halt, a->all_q_continue = a->q_continue;
+    if (!there || !comm || comm->rank) return there;
+    return (a->all_chosen = (int32_t *)vote_alloc(a, all * T, sizeof(int32_t))) != NULL &&
+           (a->all_steps = (int32_t *)vote_alloc(a, all, sizeof(int32_t))) != NULL &&
+           (a->all_q_halt = (float *)vote_alloc(a, all, sizeof(float))) != NULL &&
+           (a->all_q_continue = (float *)vote_alloc(a, all, sizeof(float))) != NULL;
+}
+
+static hrm_status vote_read(eval_state *s, vote_arrays *a, const hrm_dataset *data, int64_t first)
+{
+    /* a batch, none of it past the end */
+    (void)s;
+    a->batch.filled = 0;
+    if (first >= a->total) return HRM_OK;
+    if (a->total - first < a->batch.rows) a->batch.rows = (int)(a->total - first);
+    return hrm_dataset_read(data, first, &a->batch);
 }
 
 static int is_exact(const int32_t *answer, const int32_t *labels, int T, int *correct, int *labelled)
@@ -170,11 +193,10 @@ static int is_exact(const int32_t *answer, const int32_t *labels, int T, int *co
 }
 
 /* What is found is the answers' and, of the copy whose answer was taken, the q's; there is no loss of an answer. */
-static hrm_status vote_batch(eval_state *s, hrm_model *model, vote_arrays *a, int64_t first, double sums[5])
+static hrm_status vote_batch(eval_state *s, hrm_model *model, vote_arrays *a, double sums[VOTE_SUMS])
 {
     evaluation *e = s->e;
     hrm_solve_desc how;
-    hrm_run_outputs outputs;
     int N = e->votes, cells = s->seq_len, n = a->batch.filled, correct, labelled;
     size_t T = (size_t)cells, each = (size_t)N * T; /* tokens of a puzzle, of all its copies */
     memset(&how, 0, sizeof how);
@@ -214,29 +236,77 @@ static hrm_status vote_batch(eval_state *s, hrm_model *model, vote_arrays *a, in
         sums[1] += is_exact(chosen, labels, cells, &correct, &labelled);
         sums[0] += labelled ? (double)correct / labelled : 0;
     }
+    return HRM_OK;
+}
+
+static hrm_status vote_tell(eval_state *s, vote_arrays *a, const hrm_dataset *data, int64_t first, int examples)
+{
+    /* a batch's answers, of each rank one; rank 0 has them all told in order */
+    const hrm_comm *c = s->e->comm;
+    hrm_run_outputs outputs;
+    size_t n = (size_t)examples, T = (size_t)s->seq_len;
+    if (c) {
+        hrm_status status = c->gather(c->user, a->all_chosen, a->chosen, n * T * sizeof(int32_t), 0, NULL);
+        if (status == HRM_OK) status = c->gather(c->user, a->all_steps, a->steps, n * sizeof(int32_t), 0, NULL);
+        if (status == HRM_OK) status = c->gather(c->user, a->all_q_halt, a->q_halt, n * sizeof(float), 0, NULL);
+        if (status == HRM_OK) status = c->gather(c->user, a->all_q_continue, a->q_continue, n * sizeof(float), 0, NULL);
+        if (status != HRM_OK || c->rank) return status;
+    }
     memset(&outputs, 0, sizeof outputs);
-    outputs.predictions = a->chosen;
-    outputs.q_halt = a->q_halt;
-    outputs.q_continue = a->q_continue;
-    outputs.steps = a->steps;
-    return on_rows(s, first, &a->batch, &outputs);
+    for (size_t r = 0; r < (c ? (size_t)c->size : 1); r++, first += examples) {
+        a->batch.rows = examples;
+        hrm_status status = c ? vote_read(s, a, data, first) : HRM_OK;
+        if (status == HRM_OK && a->batch.filled == 0) break;
+        outputs.predictions = a->all_chosen + r * n * T;
+        outputs.q_halt = a->all_q_halt + r * n;
+        outputs.q_continue = a->all_q_continue + r * n;
+        outputs.steps = a->all_steps + r * n;
+        if (status == HRM_OK) status = on_rows(s, first, &a->batch, &outputs);
+        if (status != HRM_OK) return status;
+    }
+    return HRM_OK;
+}
+
+static hrm_status vote_share(eval_state *s, vote_arrays *a, const double mine[VOTE_SUMS], hrm_status status,
+                             double sums[VOTE_SUMS], double *done)
+{
+    /* the sums of a batch a rank, added up in order, and how many examples they are of; a failure of one is all ranks' */
+    const hrm_comm *c = s->e->comm;
+    double word[VOTE_SUMS + 2];
+    memcpy(word, mine, VOTE_SUMS * sizeof *word);
+    word[VOTE_SUMS] = a->batch.filled, word[VOTE_SUMS + 1] = status;
+    if (!c) memcpy(a->shares, word, sizeof word);
+    else if (c->gather(c->user, a->shares, word, sizeof word, 1, NULL) != HRM_OK) return HRM_ERR_IO;
+    for (int r = 0; r < (c ? c->size : 1); r++) {
+        const double *share = a->shares + r * (VOTE_SUMS + 2);
+        for (int k = 0; k < VOTE_SUMS; k++) sums[k] += share[k];
+        *done += share[VOTE_SUMS];
+        if (status == HRM_OK && share[VOTE_SUMS + 1] > 0)
+            status = hrm_error_set((hrm_status)share[VOTE_SUMS + 1], "rank %d could not go on", r);
+    }
+    return status;
 }
 
 static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *data, int64_t total)
 {
     evaluation *e = s->e;
     vote_arrays a;
-    double sums[5] = {0, 0, 0, 0, 0}; /* accuracy, exact, the first alone, any, segments of all copies */
+    double sums[VOTE_SUMS] = {0}, done = 0;
     int examples = e->batch_size / e->votes > 0 ? e->batch_size / e->votes : 1;
+    int ranks = e->comm ? e->comm->size : 1, rank = e->comm ? e->comm->rank : 0;
     hrm_status status = HRM_OK;
-    if (!vote_open(&a, examples, e->votes, (size_t)s->seq_len))
+    if (!vote_open(&a, examples, e->votes, (size_t)s->seq_len, e->comm))
         status = hrm_error_set(HRM_ERR_MEMORY, "no memory for %d copies of %d puzzles", e->votes, examples);
     else votes_make(a.symmetries, e->votes, e->rules.task, e->rules.side, s->seq_len);
-    for (int64_t first = 0; first < total && status == HRM_OK; first += examples) {
-        if (total - first < examples) a.batch.rows = (int)(total - first);
-        status = hrm_dataset_read(data, first, &a.batch);
-        if (status == HRM_OK) status = vote_batch(s, model, &a, first, sums);
-        double done = (double)(first + a.batch.filled);
+    a.total = total;
+    for (int64_t first = 0; first < total && status == HRM_OK; first += (int64_t)ranks * examples) {
+        double mine[VOTE_SUMS] = {0};
+        a.batch.rows = examples;
+        status = vote_read(s, &a, data, first + (int64_t)rank * examples);
+        if (status == HRM_OK && a.batch.filled) status = vote_batch(s, model, &a, mine);
+        if (status == HRM_OK && tool_signal) status = hrm_error_set(HRM_ERR_CANCELLED, "stopped by a signal");
+        status = vote_share(s, &a, mine, status, sums, &done);
+        if (status == HRM_OK) status = vote_tell(s, &a, data, first, examples);
         if (status != HRM_OK) break;
         e->metrics.accuracy = sums[0] / done;
         e->metrics.exact_accuracy = sums[1] / done;
@@ -247,7 +317,6 @@ static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *d
         snprintf(text, sizeof text, "exact %.2f %%  one copy %.2f %%  segments %.2f", 100 * e->metrics.exact_accuracy,
                  100 * e->alone, e->metrics.steps);
         progress_update(&s->bar, done, text);
-        if (tool_signal) status = hrm_error_set(HRM_ERR_CANCELLED, "stopped by a signal");
     }
     while (a.count > 0) free(a.all[--a.count]);
     return status;
@@ -330,6 +399,14 @@ static int score_tasks(eval_state *s, const hrm_dataset *data)
     return TOOL_OK;
 }
 
+static int together(const evaluation *e, int status)
+{
+    /* of all that share it; a signal, which is -1, counts as a failure of rank 0 that nobody needs to be told */
+    if (!e->comm) return status;
+    int worst = devices_agree(status < 0 ? 128 + (int)tool_signal : status);
+    return status < 0 ? status : worst;
+}
+
 int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
 {
     const hrm_dataset_info *info = hrm_dataset_describe(data);
@@ -343,7 +420,8 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
     if (list_outputs(e->outputs, s.wanted) != 0) return TOOL_USAGE;
     int any = 0, failed = TOOL_OK;
     for (int i = 0; i < OUTPUTS; i++) any |= s.wanted[i];
-    if (any && tool_make_directories(e->directory) != 0) return TOOL_ERROR;
+    int writes = !e->comm || e->comm->rank == 0;
+    if (any && writes && tool_make_directories(e->directory) != 0) failed = TOOL_ERROR;
 
     memset(&e->metrics, 0, sizeof e->metrics);
     e->rules = score_make(info->vocab_size, info->seq_len);
@@ -360,16 +438,24 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
     desc.on_rows = any || e->rules.task == SCORE_SUDOKU || e->rules.task == SCORE_MAZE ? on_rows : NULL;
     desc.want_logits = s.wanted[OUTPUT_logits];
     desc.user = &s;
+    desc.comm = e->comm;
     int64_t total = info->total_examples;
     if (e->max_examples > 0 && e->max_examples < total) total = e->max_examples;
     if (e->tasks && e->voted) tool_note("with votes or start_noise ARC tasks are not scored: they have variants of their own");
-    if (e->tasks && !e->voted) {
-        int opened = open_predictions(&s, model, data, total, any);
-        if (opened != TOOL_OK) return arc_predictions_close(&s.predictions), opened;
-        desc.on_rows = on_rows;
-        desc.first_example = s.predictions.done;
+    if (failed == TOOL_OK && e->tasks && !e->voted && writes) failed = open_predictions(&s, model, data, total, any);
+    if (e->tasks && !e->voted) desc.on_rows = on_rows;
+    hrm_status status = HRM_OK;
+    if (failed == TOOL_OK && writes) status = open_outputs(&s);
+    if (status != HRM_OK) failed = tool_failed();
+    failed = together(e, failed);
+    if (e->comm) desc.first_example = devices_any((int)s.predictions.done);
+    else desc.first_example = s.predictions.done;
+    if (failed != TOOL_OK) {
+        arc_predictions_close(&s.predictions);
+        for (int i = 0; i < OUTPUTS; i++)
+            if (s.open[i]) hrm_npy_writer_abort(&s.writers[i]);
+        return failed;
     }
-    hrm_status status = open_outputs(&s);
     s.bar = progress_begin(e->title, (double)total);
     s.bar.done = s.bar.from = (double)desc.first_example;
     if (status == HRM_OK && desc.first_example < total)
@@ -392,7 +478,11 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
         else hrm_npy_writer_abort(&s.writers[i]);
     }
     if (failed != TOOL_OK) return failed;
-    if (status == HRM_ERR_CANCELLED && tool_signal) return -1;
+    if (status == HRM_ERR_CANCELLED) {
+        int asked = e->comm ? devices_any((int)tool_signal) : (int)tool_signal; /* a signal that another rank may have had */
+        if (asked) tool_signal = asked;
+        if (asked) return -1;
+    }
     if (s.told) return TOOL_ERROR;
     if (status != HRM_OK) return tool_failed();
     if (any) tool_note("saved in %s", e->directory);
@@ -424,7 +514,8 @@ static void print_usage(void)
     printf("usage: hrm eval checkpoint=FILE [data_path=DIR] [KEY=VALUE…]\n\n"
            "Measures a checkpoint on the test split of a data set: the one in the\n"
            "all_config.yaml beside it unless data_path names another. Progress goes to\n"
-           "standard error, the result as one line of JSON to standard output.\n\n"
+           "standard error, the result as one line of JSON to standard output. Several\n"
+           "processes (mpirun, torchrun's variables; see hrm train --help) share the work.\n\n"
            "Of ARC every variant of a task is predicted, turned back and counted as a vote:\n"
            "pass@K tells how many tasks have the truth of each test among their first K\n"
            "answers. Predictions are kept in NAME_all_preds beside the checkpoint, or in\n"
@@ -490,6 +581,7 @@ static int report(evaluation *e, const config *c, hrm_model *model, const hrm_da
     char text[128];
     evaluation full = *e;
     int compare = e->adaptive && c->compare, status = evaluation_run(e, model, data);
+    if (status >= 0) status = devices_agree(status);
     if (status != TOOL_OK) return status;
     if (compare) {
         full.adaptive = 0;
@@ -497,13 +589,14 @@ static int report(evaluation *e, const config *c, hrm_model *model, const hrm_da
         full.outputs = "";
         full.title = "in full, to compare";
         status = evaluation_run(&full, model, data);
+        if (status >= 0) status = devices_agree(status);
         if (status != TOOL_OK) return status;
         tool_note("adaptive halting: %.2f of %d segments a puzzle, %.1f %% saved; exact accuracy %.2f %%, %.2f %% in full",
                   e->metrics.steps, e->max_steps, 100 * (1 - e->metrics.steps / e->max_steps), 100 * e->metrics.exact_accuracy,
                   100 * full.metrics.exact_accuracy);
     }
     if (*score_text(&e->rules, text, sizeof text)) tool_note("by the rules: %s", text);
-    print_result(e, compare ? &full : NULL);
+    if (devices_rank() == 0) print_result(e, compare ? &full : NULL);
     return TOOL_OK;
 }
 
@@ -555,8 +648,10 @@ static int run(config *c)
                           c->votes > 1 ? "votes" : "start_noise");
     for (int i = 0; i < OUTPUTS && c->compute; i++)
         if (wanted[i]) return tool_usage("eval_save_outputs: %s, but compute runs many evaluations", output_names[i]);
-    int status = config_checkpoint(c, c->checkpoint, &stated, &sources);
+    int status = devices_open((hrm_device_kind)c->device);
+    if (status == TOOL_OK) status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
+    if (!c->threads) c->threads = devices_threads();
     if (*c->data_paths_test && c->raw[CONFIG_data_path].origin != CONFIG_COMMAND) strcpy(c->data_path, c->data_paths_test);
     if (!*c->data_path)
         return tool_usage("eval: data_path=DIR is missing; no all_config.yaml beside %s names it", c->checkpoint);
@@ -570,11 +665,14 @@ static int run(config *c)
         return status;
     }
     status = config_load_model(c, &model, c->checkpoint, &stated, &sources, hrm_dataset_describe(data)->seq_len);
+    status = devices_agree(status);
     if (status != TOOL_OK) {
+        hrm_model_destroy(model);
         hrm_dataset_close(data);
         return status;
     }
     memset(&e, 0, sizeof e);
+    e.comm = devices_comm();
     e.title = "eval";
     e.own = grid_is_own(c->data_path);
     e.batch_size = evaluation_batch_size(c);
@@ -597,14 +695,16 @@ static int run(config *c)
         e.tasks = &tasks;
         e.checkpoint = c->checkpoint;
     }
-    if (status == TOOL_OK && c->compute) status = compute_picture(c, picture);
+    if (status == TOOL_OK && c->compute && devices_rank() == 0) status = compute_picture(c, picture);
+    status = devices_agree(status);
     if (status == TOOL_OK)
         status = c->compute ? evaluation_compute(&e, c, model, data, picture) : report(&e, c, model, data);
+    if (status < 0) status = devices_agree(128 + (int)tool_signal);
     arc_score_free(&e.arc);
     arc_set_close(&tasks);
     hrm_model_destroy(model);
     hrm_dataset_close(data);
-    return status < 0 ? 128 + (int)tool_signal : status;
+    return status;
 }
 
 int command_eval(int argc, char **argv) { return config_command(CONFIG_EVAL, argc, argv, print_usage, run); }

@@ -20,6 +20,7 @@ typedef struct evaluation {
     const arc_set *tasks;  /* of ARC: predictions are kept in `directory` and voted on; NULL: not */
     uint64_t    fingerprint; /* of what predicts them */
     const char *checkpoint;  /* its name, for answers.json */
+    const hrm_comm *comm;    /* the processes that share it: all call evaluation_run alike, rank 0 writes; NULL: alone */
     /* found */
     hrm_metrics metrics;
     score       rules; /* answers that obey the task's rules, whatever the label */

@@ -2,6 +2,7 @@
 #if !defined(_WIN32) && !defined(_XOPEN_SOURCE)
     #define _XOPEN_SOURCE 700
 #endif
+#include "devices.h"
 #include "tool.h"
 
 #include <errno.h>
@@ -27,13 +28,15 @@
 #endif
 
 /* ---- reporting -------------------------------------------------------------------------------------------------------- */
+int  tool_rank;
+char tool_said[1024];
+
 static void tool_print(const char *format, va_list args)
 {
-    char text[1024];
-    vsnprintf(text, sizeof text, format, args);
-    for (char *c = text; *c; c++)
+    vsnprintf(tool_said, sizeof tool_said, format, args);
+    for (char *c = tool_said; *c; c++)
         if ((unsigned char)*c < 32) *c = ' '; /* one line, whatever was quoted */
-    fprintf(stderr, "hrm: %s\n", text);
+    if (tool_rank == 0) fprintf(stderr, "hrm: %s\n", tool_said);
 }
 
 int tool_usage(const char *format, ...)
@@ -57,6 +60,7 @@ int tool_error(const char *format, ...)
 void tool_note(const char *format, ...)
 {
     va_list args;
+    if (tool_rank) return;
     va_start(args, format);
     tool_print(format, args);
     va_end(args);
@@ -76,7 +80,7 @@ static void tool_on_signal(int number)
     }
     tool_signal = number;
     const char *note = tool_signal_note;
-    if (note) {
+    if (note && tool_rank == 0) {
         int error = errno; /* of what was interrupted */
 #ifdef _WIN32
         if (_isatty(2)) (void)_write(2, "\n", 1);
@@ -536,7 +540,7 @@ int main(int argc, char **argv)
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */
 #endif
-    int status = run(argc, argv);
+    int status = devices_close(run(argc, argv));
     errno = 0;
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == TOOL_OK)
         status = tool_error("standard output: %s", errno ? strerror(errno) : "not all of it could be written");

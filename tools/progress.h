@@ -47,6 +47,7 @@ static void progress__time(char text[32], double seconds)
 static void progress__draw(progress *p, const char *text, double now, int last)
 {
     char line[320], bar[28] = "", counts[64], time[32], left[48];
+    if (tool_rank) return;
     int room = p->terminal ? tool_terminal_width(2) - 1 : (int)sizeof line - 1; /* a line that wraps cannot be drawn over */
     double part = p->total > 0 ? p->done / p->total : 0;
     if (part > 1) part = 1;

@@ -28,6 +28,9 @@ int tool_usage(const char *format, ...) HRM__PRINTF(1, 2);
 int tool_error(const char *format, ...) HRM__PRINTF(1, 2);
 int tool_failed(void); /* with the library's message */
 void tool_note(const char *format, ...) HRM__PRINTF(1, 2);
+/* Of several processes rank 0 alone speaks; of the others what went wrong is kept here, for devices.h. */
+extern int  tool_rank;
+extern char tool_said[1024];
 
 /* The signal that asked the program to end, 0 before. The first lets the command finish what it does and save; a second of
  * them ends it at once. */

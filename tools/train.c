@@ -1,4 +1,5 @@
 #include "adapt.h"
+#include "devices.h"
 #include "eval.h"
 #include "grid.h"
 #include "progress.h"
@@ -71,6 +72,7 @@ static void log_value(train_run *r, int64_t step, const char *name, double value
 static int log_metrics(train_run *r, int64_t step, const hrm_metrics *m, int is_eval)
 {
     const hrm_model_desc *d = hrm_model_describe(r->model);
+    if (devices_rank()) return TOOL_OK;
     fprintf(r->log, "{\"step\": %lld", (long long)step);
 #define LOG(name, field, when) \
     if (when) log_value(r, step, "train/" name, m->field);
@@ -113,6 +115,7 @@ static int trim_log(train_run *r, int64_t step)
 
 static int open_logs(train_run *r, int64_t step)
 {
+    if (devices_rank()) return TOOL_OK;
     if (!tool_join(r->log_path, r->dir, "metrics.jsonl")) return tool_error("%s: the path is too long", r->dir);
     int status = step > 0 ? trim_log(r, step) : TOOL_OK;
     if (status != TOOL_OK) return status;
@@ -263,6 +266,7 @@ static int save_weights(train_run *r, const char *name)
     char path[TOOL_PATH], step[24];
     snprintf(step, sizeof step, "%lld", (long long)hrm_trainer_steps_done(r->trainer));
     const hrm_metadata more[2] = {{"step", step}, {GRID_VOCABULARY, r->vocabulary}};
+    if (devices_rank()) return TOOL_OK;
     if (!tool_join(path, r->dir, name)) return tool_error("%s: the path is too long", r->dir);
     return hrm_model_save_as(r->model, path, HRM_F32, more, r->vocabulary ? 2 : 1) == HRM_OK ? TOOL_OK : tool_failed();
 }
@@ -300,6 +304,7 @@ static int evaluate(train_run *r)
         if (!tool_join(folder, r->dir, name)) return tool_error("%s: the path is too long", r->dir);
         e.directory = folder;
         progress_clear(&r->bar);
+        e.comm = devices_comm();
         int status = evaluation_run(&e, r->model, r->test);
         if (status == TOOL_OK) {
             tool_note("step %lld: exact accuracy %.2f %%, accuracy %.2f %%, loss %.4f on the test split", (long long)step,
@@ -310,10 +315,12 @@ static int evaluate(train_run *r)
             status = save_weights(r, "best.safetensors");
             if (status == TOOL_OK) r->best = e.metrics.exact_accuracy;
         }
+        if (status < 0) return status; /* all ranks' */
+        status = devices_agree(status);
         if (status != TOOL_OK) return status;
     }
     r->last_eval = step;
-    return r->c->checkpoint_every_eval ? save_step(r) : TOOL_OK;
+    return devices_agree(r->c->checkpoint_every_eval ? save_step(r) : TOOL_OK);
 }
 
 static int iteration_ended(train_run *r, int *ended)
@@ -363,7 +370,7 @@ static int account(train_run *r, hrm_status status, const hrm_metrics *m)
         if (save_step(r) == TOOL_OK)
             tool_note("the last good weights are in %s/step_%lld.safetensors", r->dir,
                       (long long)hrm_trainer_steps_done(r->trainer));
-        return TOOL_ERROR;
+        return devices_agree(TOOL_ERROR);
     }
     if (status != HRM_OK) return progress_clear(&r->bar), tool_failed();
     if (m->step == 0) return TOOL_OK;
@@ -391,8 +398,8 @@ static int catch_up(train_run *r)
 
 static int finish(train_run *r)
 {
-    int status = save_step(r);
-    if (status == TOOL_OK) status = save_state(r);
+    int status = devices_agree(save_step(r));
+    if (status == TOOL_OK) status = devices_agree(save_state(r));
     r->bar.done = (double)hrm_trainer_steps_done(r->trainer);
     progress_end(&r->bar, NULL);
     if (status == TOOL_OK)
@@ -407,18 +414,20 @@ static int interrupted(train_run *r)
 {
     progress_clear(&r->bar);
     if (r->saved_step != hrm_trainer_steps_done(r->trainer) || r->saved_step == 0) {
-        int status = save_state(r);
+        int status = devices_agree(save_state(r));
         if (status != TOOL_OK) return status;
     }
     tool_note("stopped at step %lld; `hrm train resume=%s` goes on", (long long)r->saved_step, r->dir);
-    return 128 + (int)tool_signal;
+    return devices_agree(128 + (int)tool_signal);
 }
 
 static int loop(train_run *r)
 {
     for (;;) {
         int ended = 0, status = TOOL_OK;
-        if (tool_signal) {
+        int asked = devices_any((int)tool_signal);
+        if (asked) tool_signal = asked; /* never back to 0: one may come while ranks meet */
+        if (asked) {
             status = catch_up(r);
             return status == TOOL_OK ? interrupted(r) : status;
         }
@@ -439,9 +448,10 @@ static int loop(train_run *r)
         hrm_status begun = hrm_trainer_step_ahead(r->trainer, r->train, &m);
         status = account(r, begun, &m);
         done = hrm_trainer_steps_done(r->trainer);
-        if (status == TOOL_OK && r->c->save_interval > 0 && done % r->c->save_interval == 0 && done < r->total) {
+        int early = devices_comm() && r->saved_step == 0; /* where one of several may die there is a state to go on from */
+        if (status == TOOL_OK && r->c->save_interval > 0 && (done % r->c->save_interval == 0 || early) && done < r->total) {
             status = catch_up(r);
-            if (status == TOOL_OK) status = save_state(r);
+            if (status == TOOL_OK) status = devices_agree(save_state(r));
         }
         if (status != TOOL_OK) return status;
     }
@@ -454,6 +464,7 @@ static void train_desc(const train_run *r, hrm_train_desc *d)
     config_train_desc(r->c, d);
     d->steps = r->total;
     d->epochs_per_iter = r->epochs_per_iter;
+    d->comm = devices_comm();
 }
 
 static int count_steps(train_run *r)
@@ -600,26 +611,39 @@ static int take_folder(train_run *r)
     return TOOL_OK;
 }
 
-static int begin_run(train_run *r)
+static int begin_folder(train_run *r, folder *f, int *replaces)
 {
-    /* the folder of a new run, its configuration written */
+    /* the folder of a new run, its configuration written; *replaces: beside that of the run that was there */
     const config *c = r->c;
     const hrm_model_desc *desc = hrm_model_describe(r->model);
-    folder f;
     char found[TOOL_PATH];
-    int status = folder_paths(&f, r->dir);
+    int status = run_folder(r);
+    if (status == TOOL_OK) status = take_folder(r);
+    if (status == TOOL_OK) status = folder_paths(f, r->dir);
     if (status != TOOL_OK) return status;
-    int state = tool_exists(f.state), weights = each_weights(r, found, 0);
+    int state = tool_exists(f->state), weights = each_weights(r, found, 0);
     if (weights < 0) return TOOL_ERROR;
     if (!state && !weights) { /* at most a log, of a run that saved nothing */
-        if (tool_exists(f.log)) status = move(f.log, f.old_log);
-        return status == TOOL_OK ? config_write(c, desc, f.config) : status;
+        if (tool_exists(f->log)) status = move(f->log, f->old_log);
+        return status == TOOL_OK ? config_write(c, desc, f->config) : status;
     }
     if (!c->overwrite)
         return tool_error("%s holds a run (%s): resume=%s goes on with it, overwrite=true begins a new one in its place",
-                          r->dir, tool_basename(state ? f.state : found), r->dir);
-    status = config_write(c, desc, f.new_config);
+                          r->dir, tool_basename(state ? f->state : found), r->dir);
+    *replaces = 1;
+    return config_write(c, desc, f->new_config);
+}
+
+static int begin_run(train_run *r)
+{
+    folder f;
+    int replaces = 0;
+    memset(&f, 0, sizeof f);
+    int status = devices_agree(devices_rank() ? TOOL_OK : begin_folder(r, &f, &replaces));
+    replaces = devices_any(replaces);
+    if (!replaces) return status;
     if (status == TOOL_OK) status = save_state_as(r, "state.new.safetensors");
+    if (devices_rank()) return status;
     if (status == TOOL_OK) status = move(f.new_config, f.config);
     if (status != TOOL_OK) {
         undo_new(&f);
@@ -739,7 +763,7 @@ static int make_model(train_run *r)
     }
     config_model_desc(c, &desc);
     desc.device = (hrm_device_kind)c->device;
-    desc.num_threads = (int)c->threads;
+    desc.num_threads = c->threads ? (int)c->threads : devices_threads();
     desc.forward_dtype = config_forward_dtype(c);
     if (r->test) {
         snprintf(test, sizeof test, "%.1000s, test split", *c->data_paths_test ? c->data_paths_test : c->data_path);
@@ -766,6 +790,7 @@ static int go_on(train_run *r)
                   (long long)r->total, (long long)before, (long long)done, (long long)before, (long long)r->total);
     if (r->stopped && (more || c->raw[CONFIG_early_stop_accuracy].origin == CONFIG_COMMAND))
         r->stopped = 0, r->calm = 0; /* asked to go on, or under another rule */
+    if (devices_rank()) return TOOL_OK;
     if (!tool_join(path, r->dir, "all_config.yaml")) return tool_error("%s: the path is too long", r->dir);
     return config_write(c, hrm_model_describe(r->model), path);
 }
@@ -789,11 +814,12 @@ static void foretell(train_run *r)
     const config *c = r->c;
     int64_t left = r->total - hrm_trainer_steps_done(r->trainer);
     config_work row = config_work_of(m, c->activation_checkpointing);
-    double work = row.train * (double)c->global_batch_size * (double)left, least = 1e30;
+    int ranks = devices_comm() ? devices_comm()->size : 1;
+    double work = row.train * (double)c->global_batch_size * (double)left / ranks, least = 1e30;
     hrm_evaluate_desc e;
     hrm_metrics metrics;
     char text[40], other[40];
-    if (m->device != HRM_CPU || work < 2e13) return; /* minutes at most */
+    if (m->device != HRM_CPU || work < 2e13 || devices_rank()) return; /* minutes at most */
     memset(&e, 0, sizeof e);
     e.max_examples = e.batch_size = 4;
     e.max_steps = 1;
@@ -834,6 +860,7 @@ static void describe_run(const train_run *r)
     if (hrm_trainer_memory(&memory, hrm_model_describe(r->model), how) == HRM_OK)
         snprintf(size, sizeof size, ", %.2f GB of memory", (double)(memory.model + memory.train) / 1e9);
     double examples = (double)d->total_puzzles * d->mean_puzzle_examples; /* of the groups that are drawn from */
+    if (devices_comm()) tool_note("%d processes, each with its part of a batch", devices_comm()->size);
     tool_note("%lld parameters%s; %.0f examples in %lld groups; %lld steps; %s", (long long)hrm_model_parameters(r->model),
               size, examples, (long long)d->total_groups, (long long)r->total, r->dir);
 }
@@ -849,22 +876,23 @@ static int run(train_run *r)
     if (status == TOOL_OK) status = open_data(r);
     if (status == TOOL_OK) status = count_steps(r);
     if (status == TOOL_OK && *c->resume) status = run_folder(r);
-    if (status == TOOL_OK && *c->resume) status = take_folder(r);
+    if (status == TOOL_OK && *c->resume && !devices_rank()) status = take_folder(r);
+    status = devices_agree(status);
     if (status == TOOL_OK && *c->resume) status = check_data(r);
     if (status == TOOL_OK) status = make_model(r);
+    if (status == TOOL_OK) {
+        train_desc(r, &desc);
+        if (hrm_trainer_create(&r->trainer, r->model, &desc) != HRM_OK) status = tool_failed();
+    }
+    status = devices_agree(status);
     if (status != TOOL_OK) return status;
-    train_desc(r, &desc);
-    if (hrm_trainer_create(&r->trainer, r->model, &desc) != HRM_OK) return tool_failed();
 
     if (*c->resume) {
         status = load_state(r);
         if (status == TOOL_OK) status = go_on(r);
-    } else {
-        status = run_folder(r);
-        if (status == TOOL_OK) status = take_folder(r);
-        if (status == TOOL_OK) status = begin_run(r);
-    }
+    } else status = begin_run(r);
     if (status == TOOL_OK) status = open_logs(r, hrm_trainer_steps_done(r->trainer));
+    status = devices_agree(status);
     if (status != TOOL_OK) return status;
     describe_run(r);
     foretell(r);
@@ -887,7 +915,10 @@ static void print_usage(void)
         "state.safetensors, from which resume goes on exactly; with steps=N or epochs=N\n"
         "also past the end. A folder that holds a run is refused without overwrite=true,\n"
         "and so is one in which another process trains.\n"
-        "SIGINT and SIGTERM finish the step, save and stop; a second one stops at once.\n\n");
+        "SIGINT and SIGTERM finish the step, save and stop; a second one stops at once.\n"
+        "Several processes train together under mpirun (make MPI=1) or with RANK,\n"
+        "WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT set as torchrun does, on\n"
+        "GPUs one a process (make cuda NCCL=1): global_batch_size is parted among them.\n\n");
     config_help(CONFIG_TRAIN);
 }
 
@@ -901,7 +932,8 @@ int command_train(int argc, char **argv)
     if (!r.c) return TOOL_ERROR;
     int status = config_parse(r.c, argc, argv);
     if (status == TOOL_OK && r.c->help) print_usage();
-    else if (status == TOOL_OK) status = run(&r);
+    else if (status == TOOL_OK) status = devices_open((hrm_device_kind)r.c->device);
+    if (status == TOOL_OK && !r.c->help) status = run(&r);
     if (r.log && fclose(r.log) != 0 && status == TOOL_OK)
         status = tool_error("%s: writing failed: %s", r.log_path, strerror(errno));
     tool_lock_release(&r.lock);
