@@ -9845,8 +9845,9 @@ static hrm_status hrm__npy_shape(hrm__npy_text *t, hrm_tensor *tensor)
         const char *start = t->p;
         for (; t->p < t->end && *t->p >= '0' && *t->p <= '9' && v <= INT64_MAX / 10 - 1; t->p++)
             v = v * 10 + (uint64_t)(*t->p - '0');
+        int digits = t->p > start;
         (void)hrm__npy_take(t, "L"); /* Python 2 wrote 5L */
-        if (t->p == start || !(hrm__npy_take(t, ",") || (t->p < t->end && *t->p == ')')))
+        if (!digits || !(hrm__npy_take(t, ",") || (t->p < t->end && *t->p == ')')))
             return hrm__fail(HRM_ERR_FORMAT, "%s: the header's shape is not a tuple of sizes", t->path);
         if (tensor->ndim == HRM_MAX_DIMS)
             return hrm__fail(HRM_ERR_UNSUPPORTED, "%s: more than %d dimensions", t->path, HRM_MAX_DIMS);
@@ -9912,10 +9913,12 @@ static hrm_status hrm__npy_copy(hrm_npy *npy, const hrm__npy_text *form)
     hrm_tensor *t = &npy->tensor;
     const unsigned char *from = (const unsigned char *)t->data;
     int size = (int)hrm_dtype_size(t->dtype);
-    size_t n = t->bytes / (size_t)size;
+    size_t n;
     if (form->is_unsigned) t->dtype = t->dtype == HRM_I16 ? HRM_I32 : HRM_I64;
+    if (!hrm__shape_fits(t->dtype, t->ndim, t->shape, &n, &t->bytes)) /* the wider elements, too */
+        return hrm__fail(HRM_ERR_FORMAT, "%s: the shape in the header is too large", form->path);
     HRM__TRY(hrm__alloc(NULL, &npy->copy, n, hrm_dtype_size(t->dtype), form->path));
-    npy->copy_bytes = t->bytes = n * hrm_dtype_size(t->dtype);
+    npy->copy_bytes = t->bytes;
     unsigned char *to = (unsigned char *)npy->copy;
     for (size_t i = 0; i < n; i++, from += size) {
         uint64_t v = 0;
@@ -10350,9 +10353,10 @@ static hrm_dtype hrm__save_dtype(const hrm_tensor *t, hrm_dtype as)
     return (unsigned)as < HRM_DTYPE_COUNT && hrm__dtype_is_float(t->dtype) && hrm__dtype_is_float(as) ? as : t->dtype;
 }
 
-static hrm_status hrm__save_check(const char *path, const hrm_tensor *tensors, size_t count, const hrm_allocator *a)
+static hrm_status hrm__save_check(const char *path, const hrm_tensor *tensors, size_t count, hrm_dtype as,
+                                  const hrm_allocator *a)
 {
-    /* every tensor is whole and named, and no name stands twice */
+    /* every tensor is whole and named, fits as what it becomes, too, and no name stands twice */
     const hrm_tensor **sorted;
     void *p;
     size_t elements, bytes;
@@ -10365,6 +10369,9 @@ static hrm_status hrm__save_check(const char *path, const hrm_tensor *tensors, s
             !hrm__shape_fits(t->dtype, t->ndim, t->shape, &elements, &bytes) || bytes != t->bytes || (bytes && !t->data))
             return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor \"%.200s\": dtype, shape, bytes and data do not fit together", path,
                              t->name);
+        if (!hrm__shape_fits(hrm__save_dtype(t, as), t->ndim, t->shape, &elements, &bytes))
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor \"%.200s\": its shape is too large for %s", path, t->name,
+                             hrm_dtype_name(as));
     }
     HRM__TRY(hrm__alloc(a, &p, count, sizeof *sorted, path));
     sorted = (const hrm_tensor **)p;
@@ -10460,7 +10467,7 @@ HRM_API hrm_status hrm_safetensors_save(const char *path, const hrm_tensor *tens
                                         size_t num_metadata, hrm_dtype as, const hrm_allocator *a)
 {
     hrm_writer *w;
-    HRM__TRY(hrm__save_check(path, tensors, count, a));
+    HRM__TRY(hrm__save_check(path, tensors, count, as, a));
     for (size_t i = 0; i < num_metadata; i++) {
         const char *both[2];
         both[0] = metadata[i].key;
@@ -11586,7 +11593,7 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
 {
     hrm__zip_out z;
     void *p;
-    HRM__TRY(hrm__save_check(path, tensors, count, a));
+    HRM__TRY(hrm__save_check(path, tensors, count, as, a));
     HRM__TRY(hrm__alloc(a, &p, count + 3, sizeof *z.entries, path));
     z.entries = (hrm__zip_out_entry *)p;
     z.count = 0;

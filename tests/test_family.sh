@@ -102,6 +102,26 @@ refuse 2 'arch.name is "recursive_reasoning.trm_singlez@TinyRecursive' train --c
 refuse 2 'data_paths names data and nine; a run has one data set' train arch=trm data_paths='[data, nine]'
 printf 'data_paths:\n- data\n- nine\n' > two.yaml
 refuse 2 'data_paths names data and nine (two.yaml line 1); a run has one data set' train --config two.yaml
+# a run goes on whatever its folders and names are called
+odd='a [b], {c} 1'
+cp -r data "$odd"; cp -r data NULL; cp -r data '[d' # of which the last can be named in a file alone
+good "odd names" train arch=trm data_path="$odd" $quick steps=1 lr_warmup_steps=0 checkpoint_path=run_odd run_name='x${oc.env:HOME}' project_name="$(printf '\177#"\\: ')"
+for line in "data_path: \"$odd\"" "data_paths: [\"$odd\"]" 'run_name: "x\\${oc.env:HOME}"' 'project_name: "\x7f#\"\\: "'; do has run_odd/all_config.yaml "$line"; done
+cp run_odd/all_config.yaml odd.yaml
+good "it goes on" train resume=run_odd steps=2
+same <(grep -v '^steps' odd.yaml) <(grep -v '^steps' run_odd/all_config.yaml)
+printf 'data_paths: ["[d"]\ndata_paths_test: ["%s"]\n' "$odd" > odd.yaml
+good "a bracket" train arch=trm --config odd.yaml $quick steps=1 lr_warmup_steps=0 checkpoint_path=run_bracket
+for line in 'data_paths: ["[d"]' "data_paths_test: [\"$odd\"]"; do has run_bracket/all_config.yaml "$line"; done
+good "goes on, too" train resume=run_bracket steps=2
+good "a word that YAML knows" train data_path=NULL $quick steps=1 lr_warmup_steps=0 checkpoint_path=run_null
+has run_null/all_config.yaml 'data_path: "NULL"'
+good "is a name" train resume=run_null steps=2
+many=$(printf 'inputs,%.0s' $(seq 146))
+good "a list as long as it may be" train data_path=data $quick steps=1 lr_warmup_steps=0 checkpoint_path=run_list eval_save_outputs="${many%,}"
+good "is read again" train resume=run_list steps=2
+refuse 2 'run_name: a value that is not UTF-8 text (command line)' train data_path=data $quick steps=1 checkpoint_path=run_x run_name="$(printf 'x\377')"
+refuse 2 'data_path: a value that is not UTF-8 text (command line)' eval checkpoint=run_odd data_path="$(printf '\355\240\200')"
 # preset=NAME: below what is said and above arch=fast, and not stored by its name
 good "a preset" train preset=cpu-small data_path=data $quick steps=1 checkpoint_path=run_preset
 for line in '  hidden_size: 16' '  H_cycles: 2' '  halt_max_steps: 2' '  mlp_t: true' 'muon_weight_decay: 1' 'lr: 0.003' 'lr_warmup_steps: 40' \

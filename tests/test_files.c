@@ -751,6 +751,10 @@ static void test_npy(void)
         {"{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 24, HRM_OK, ""},
         {"{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 25, HRM_ERR_FORMAT, "25 bytes"},
         {"{'descr': '<u2', 'fortran_order': False, 'shape': (0, 3), }\n", 1, 0, HRM_OK, ""},
+        {"{'descr': '<u2', 'fortran_order': False, 'shape': (3, 0, 444, 444444445555555, 4), }\n", 1, 0, HRM_ERR_FORMAT,
+         "too large"}, /* for the wider elements that it becomes, which it has none of */
+        {"{'descr': '>u4', 'fortran_order': False, 'shape': (0, 1152921504606846976), }\n", 1, 0, HRM_ERR_FORMAT, "too large"},
+        {"{'descr': '<u2', 'fortran_order': False, 'shape': (3, L\n,), }\n", 1, 0, HRM_ERR_FORMAT, "tuple of sizes"},
         {"{'descr': '<u3', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 18, HRM_ERR_UNSUPPORTED, "'<u3'"},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 24, HRM_ERR_UNSUPPORTED, "'|O'"},
         {"{'descr': '<c8', 'fortran_order': False, 'shape': (2, 3), }\n", 1, 48, HRM_ERR_UNSUPPORTED, "'<c8'"},
@@ -939,6 +943,14 @@ static void test_save(void)
         CHECK_FAILS(hrm_safetensors_save(st, bad, 2, NULL, 0, HRM_F32, NULL), HRM_ERR_ARGUMENT, messages[k]);
         CHECK_FAILS(hrm_torch_save(st, bad, 2, HRM_F32, NULL), HRM_ERR_ARGUMENT, messages[k]);
     }
+    bad[0] = sample[0]; /* no elements; as F32 its sides fit, as F64 they would not when it is read again */
+    bad[0].dtype = HRM_F32, bad[0].ndim = 2, bad[0].bytes = 0;
+    bad[0].shape[0] = 0, bad[0].shape[1] = (int64_t)(SIZE_MAX / 2 / 4);
+    CHECK_OK(hrm_safetensors_save(st, bad, 1, NULL, 0, HRM_F32, NULL));
+    CHECK_OK(hrm_tensors_open(&file, st, NULL));
+    hrm_tensors_close(file);
+    CHECK_FAILS(hrm_safetensors_save(st, bad, 1, NULL, 0, HRM_F64, NULL), HRM_ERR_ARGUMENT, "its shape is too large for F64");
+    CHECK_FAILS(hrm_torch_save(st, bad, 1, HRM_F64, NULL), HRM_ERR_ARGUMENT, "its shape is too large for F64");
     hrm__crc crc;
     hrm__crc_init(&crc);
     hrm__crc_add(&crc, "1234", 4);

@@ -1,4 +1,5 @@
 #include "config.h"
+#include "data.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -138,6 +139,15 @@ static int parse_word(const char *words, const char *text)
     }
 }
 
+static void copy_text(char field[TOOL_PATH], const char *text)
+{
+    /* "\${" is how "${" is written that stands for itself */
+    size_t n = 0;
+    for (; *text && n + 1 < TOOL_PATH; text++)
+        if (strncmp(text, "\\${", 3) != 0) field[n++] = *text;
+    field[n] = 0;
+}
+
 static int store(config *c, int i, const char *text, const char *where)
 {
     /* converts `text` into the field of key i; "" for where means a default */
@@ -173,7 +183,7 @@ static int store(config *c, int i, const char *text, const char *where)
         if (!unset && v < 0) return tool_usage("%s is \"%.80s\", expected %s%s", k->name, text, k->words, at);
         *(int *)(void *)field = v;
         break;
-    case CONFIG_KIND_TEXT: snprintf(field, TOOL_PATH, "%s", unset ? "" : text); break;
+    case CONFIG_KIND_TEXT: copy_text(field, unset ? "" : text); break;
     }
     return TOOL_OK;
 }
@@ -219,21 +229,16 @@ static int list_word(const char **list, char word[TOOL_PATH])
     }
 }
 
-static int one_of_list(char path[TOOL_PATH], const char *name, const char *value, const char *where)
+static int is_data(int index) { return index == CONFIG_data_path || index == CONFIG_data_paths_test; }
+
+static int two_data_sets(const char *name, const char *first, const char *second, const char *where)
 {
-    /* of a list of data sets its only one */
-    char second[TOOL_PATH];
-    const char *rest = value;
-    path[0] = 0;
-    if (list_word(&rest, path) && list_word(&rest, second))
-        return tool_usage("%s names %.200s and %.200s%s%s%s; a run has one data set", name, path, second, *where ? " (" : "",
-                          where, *where ? ")" : "");
-    return TOOL_OK;
+    return tool_usage("%s names %.200s and %.200s%s%s%s; a run has one data set", name, first, second, *where ? " (" : "",
+                      where, *where ? ")" : "");
 }
 
 int config_set(config *c, const char *name, const char *value, config_origin origin, const char *where)
 {
-    char path[TOOL_PATH];
     int i = find_key(name);
     if (i < 0 && origin < CONFIG_COMMAND && (is_from_data(name) || (origin == CONFIG_BASE && strncmp(name, "arch.", 5) != 0)))
         return TOOL_OK; /* the public code's extras, a later version's */
@@ -252,11 +257,6 @@ int config_set(config *c, const char *name, const char *value, config_origin ori
     if (origin == CONFIG_BASE && c->command != CONFIG_TRAIN && (keys[i].flags & CONFIG_HERE)) return TOOL_OK;
     config_raw *raw = &c->raw[i];
     if (origin == CONFIG_BASE && raw->origin > CONFIG_BASE) return TOOL_OK; /* said anew */
-    if ((i == CONFIG_data_path || i == CONFIG_data_paths_test) && strchr(value, '[')) {
-        int status = one_of_list(path, name, value, where);
-        if (status != TOOL_OK) return status;
-        value = path;
-    }
     if (strlen(value) >= sizeof raw->text)
         return tool_usage("%s: a value of %zu characters, expected %zu at most", name, strlen(value), sizeof raw->text - 1);
     /* a run that goes on keeps its rules */
@@ -312,18 +312,25 @@ static int set_node(config_reader *r, const hrm_json *member, const char *prefix
         return TOOL_OK;
     }
     const char *value = node->type == HRM_JSON_NULL ? "null" : node->string;
-    if (node->type == HRM_JSON_ARRAY) {
-        size_t n = 1;
-        strcpy(list, "[");
+    if (node->type == HRM_JSON_ARRAY && i >= 0 && is_data(i)) { /* of data sets its only one, whatever is in the name */
+        const hrm_json *first = node->child, *second = first ? first->next : NULL;
+        if (first && (!first->string || (second && !second->string)))
+            return tool_usage("%s: %s: expected a list of words", where, name);
+        if (second) return two_data_sets(name, first->string, second->string, where);
+        value = first ? first->string : "";
+    } else if (node->type == HRM_JSON_ARRAY) {
+        int words = i == CONFIG_eval_save_outputs || i == CONFIG_evaluators; /* no brackets: not longer than it was given */
+        size_t n = (size_t)!words;
+        strcpy(list, words ? "" : "[");
         for (const hrm_json *m = node->child; m; m = m->next) {
             const hrm_json *word = m->type == HRM_JSON_OBJECT ? hrm_json_get(m, "name") : m; /* of an evaluator */
             if (!word || !word->string) return tool_usage("%s: %s: expected a list of words", where, name);
             int added = snprintf(list + n, sizeof list - n, "%s%s", m == node->child ? "" : ",", word->string);
-            if (added < 0 || (size_t)added + 2 > sizeof list - n)
+            if (added < 0 || (size_t)added + 1 + (size_t)!words > sizeof list - n)
                 return tool_usage("%s: %s: the list is too long", where, name);
             n += (size_t)added;
         }
-        strcpy(list + n, "]");
+        strcpy(list + n, words ? "" : "]");
         value = list;
     }
     return config_set(r->c, name, value ? value : "", r->origin, where);
@@ -636,6 +643,16 @@ int config_set_argument(config *c, const char *arg)
     if (n >= sizeof key) return tool_usage("no key \"%.80s…\"", arg);
     memcpy(key, arg, n);
     key[n] = 0;
+    size_t length = strlen(value);
+    if (!data_is_utf8(value, length)) /* no file that a run writes could tell it */
+        return tool_usage("%s: a value that is not UTF-8 text (command line)", key);
+    int i = find_key(key);
+    char path[TOOL_PATH], second[TOOL_PATH];
+    if (i >= 0 && is_data(i) && *value == '[' && length < sizeof path) { /* data_paths=[DIR] */
+        path[0] = 0;
+        if (list_word(&value, path) && list_word(&value, second)) return two_data_sets(key, path, second, "");
+        value = path;
+    }
     return config_set(c, key, value, CONFIG_COMMAND, "");
 }
 
@@ -1010,14 +1027,20 @@ static void append(config_text *t, const char *more)
     t->length += n;
 }
 
+static int same_letters(const char *a, const char *b)
+{
+    while (*a && tolower((unsigned char)*a) == *b) a++, b++;
+    return *a == *b;
+}
+
 static void append_text(config_text *t, const char *s)
 {
     /* plain where YAML takes it for a text, in double quotes otherwise */
-    static const char *const others[] = {"null", "true", "false", "yes", "no", "on", "off", "~", "None", "True", "False"};
+    static const char *const others[] = {"null", "true", "false", "yes", "no", "on", "off", "none", ".inf", ".nan"};
     double x;
     int plain = *s && !parse_number(s, &x) && s[strlen(s) - 1] != ' ' &&
-                (isalnum((unsigned char)*s) || *s == '/' || *s == '.' || *s == '_');
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) plain = plain && strcmp(s, others[i]) != 0;
+                (isalpha((unsigned char)*s) || *s == '/' || *s == '.' || *s == '_'); /* from a digit on, Python may see dates */
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) plain = plain && !same_letters(s, others[i]);
     for (const char *c = s; *c; c++)
         plain = plain && (isalnum((unsigned char)*c) || strchr("/._-@+ ", *c)) && (unsigned char)*c < 128;
     if (plain) {
@@ -1028,7 +1051,8 @@ static void append_text(config_text *t, const char *s)
     for (; *s; s++) {
         char one[8] = {*s, 0};
         if (*s == '"' || *s == '\\') one[0] = '\\', one[1] = *s, one[2] = 0;
-        else if ((unsigned char)*s < 32) snprintf(one, sizeof one, "\\x%02x", (unsigned)*s);
+        else if (strncmp(s, "${", 2) == 0) strcpy(one, "\\\\$"); /* no interpolation: copy_text() takes it off */
+        else if ((unsigned char)*s < 32 || *s == 127) snprintf(one, sizeof one, "\\x%02x", (unsigned)*s);
         append(t, one);
     }
     append(t, "\"");
@@ -1054,13 +1078,21 @@ static void append_list(config_text *t, const char *s)
     append(t, "]");
 }
 
+static void append_data(config_text *t, const char *path)
+{
+    append(t, "[");
+    if (*path) append_text(t, path);
+    append(t, "]");
+}
+
 static void append_value(config_text *t, const config *c, int i)
 {
     const config_key *k = &keys[i];
     const char *field = (const char *)c + k->offset;
     char text[64];
     if (k->kind == CONFIG_KIND_TEXT) {
-        if (i == CONFIG_eval_save_outputs || i == CONFIG_data_paths_test) append_list(t, field);
+        if (i == CONFIG_eval_save_outputs) append_list(t, field);
+        else if (i == CONFIG_data_paths_test) append_data(t, field);
         else if (*field) append_text(t, field);
         else append(t, "null");
         return;
@@ -1133,7 +1165,7 @@ char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length)
     }
     if (c->H_layers == 0) { /* what the public TRM code calls it */
         append(&t, "data_paths: ");
-        append_list(&t, c->data_path);
+        append_data(&t, c->data_path);
         append(&t, "\n");
     }
     if (!t.data) tool_error("no memory for all_config.yaml");

@@ -256,16 +256,21 @@ static int fuzz_config(const unsigned char *data, size_t size)
     if (status == TOOL_OK && !c->help) {
         hrm_model_desc desc;
         hrm_train_desc train;
-        size_t         length = 0;
+        size_t         length = 0, same = 0;
+        memset(&desc, 0, sizeof desc);
         config_model_desc(c, &desc);
         config_train_desc(c, &train);
         char *yaml = config_yaml(c, &desc, &length);
         config *again = config_create(CONFIG_TRAIN);
         COMMAND_CHECK(yaml && again);
-        /* what is written can be read again */
-        if (commands[size % 4] == CONFIG_TRAIN)
+        /* what is written can be read again, and says the same */
+        if (commands[size % 4] == CONFIG_TRAIN) {
             COMMAND_CHECK(config_read_file(again, command_put("written.yaml", yaml, length), CONFIG_FILE) == TOOL_OK &&
                           config_finish(again) == TOOL_OK);
+            char *rewritten = config_yaml(again, &desc, &same);
+            COMMAND_CHECK(rewritten && same == length && memcmp(rewritten, yaml, length) == 0);
+            free(rewritten);
+        }
         config_free(again);
         free(yaml);
     }
@@ -438,6 +443,8 @@ static const struct { int target; const char *text; } command_texts[] = {
     {3, "defaults:\n  - _self_\ndata_paths: [data]\nglobal_batch_size: 8\nema: True\noptimizer: muon\neval_save_outputs: "
         "[inputs]\n"
         "\n====\narch=trm\nsteps=5\n+run_name=x\ndata_path=d\n"},
+    {3, "arch:\n  name: trm@TinyRecursiveReasoningModel_ACTV1\ndata_paths: ['a [b], {c} 1']\nrun_name: \"x\\\\${now:%Y}\"\n"
+        "\n====\nsteps=5000\nproject_name=NULL\ndata_paths_test=x, ${oc.env:X,1}y]\neval_save_outputs=inputs labels\n"},
     {3,
      "wandb_version: 1\nlr:\n  desc: null\n  value: 0.1\narch:\n  value:\n    H_cycles: 3\n\n====\nvotes=4\ncheckpoint=none\n"},
     {4, "1 2 | 3 4\n3 4 | 1 2\n----+----\n2 1 | 4 3\n4 3 | 2 .\n"},
