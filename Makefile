@@ -5,7 +5,7 @@
 #   make fault      every command while the system fails          make matrix   every compiler and machine that can be had
 #   make long       long runs, and killed ones
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
-#   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
+#   make asan ubsan tsan msan valgrind the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
 #   make MPI=1      the command for mpirun too (docs/devices.md)
 #   make dist       build/hrm-VERSION.tar.gz
@@ -119,9 +119,10 @@ test:
 test-all:
 	@$(MAKE) --no-print-directory test HRM_TEST_ALL=1
 
-# The header under every compiler, version of the language, option and machine that can be had here: a quarter of an hour.
+# The header under every compiler, version of the language, option and machine that can be had here: a quarter of an hour on two idle
+# cores. ONLY='s390x|clang' takes the builds of such names alone.
 matrix:
-	@HRM_TEST_MATRIX=1 HRM_TEST_TIMEOUT=7200 $(MAKE) --no-print-directory test HRM_TEST_ALL=1 T=test_builds.sh
+	@HRM_TEST_ONLY='$(ONLY)' HRM_TEST_MATRIX=1 HRM_TEST_TIMEOUT=7200 $(MAKE) --no-print-directory test HRM_TEST_ALL=1 T=test_builds.sh
 	@cat $(B)/tests/logs/test_builds.sh.txt
 
 # The Python package (tools/python) compiled as pip would do it; `make test` links it of what is built. PYTHON=… names another python3.
@@ -133,6 +134,20 @@ PAGE := hrm.h hrm_cuda.cu $(wildcard $(foreach d,tools examples tests tests/*,$(
 format-check:
 	@LC_ALL=C awk '{ line = $$0; gsub(/[\200-\277]/, "", line) } length(line) > 128 { print FILENAME ":" FNR ": " length(line) " columns, at most 128"; bad = 1 } \
 	    END { exit bad }' $(PAGE)
+
+# What reads the code without running it: clang-tidy as .clang-tidy says, cppcheck, gcc's analyzer; each where it is there. An error
+# ends it. (cppcheck: shifts of signed numbers, which every compiler for us has as arithmetic; a pointer that one of two branches has.)
+LINT_C = -std=c99 -pthread -I. -Itools $(STB) -DHRM_MODELS_DIR='"models"'
+lint:
+	@if command -v clang-tidy >/dev/null; then clang-tidy --quiet hrm.h -- -x c -DHRM_IMPLEMENTATION $(LINT_C) 2>/dev/null && \
+	    printf '%s\n' $(TOOLS) | xargs -P $(JOBS) -I FILE clang-tidy --quiet FILE -- $(LINT_C) 2>/dev/null; else echo "skipped: no clang-tidy"; fi
+	@if command -v cppcheck >/dev/null; then cppcheck --std=c99 --enable=warning,portability,performance -q --error-exitcode=1 --inline-suppr \
+	    --suppress=missingIncludeSystem --suppress=shiftNegativeLHS --suppress=shiftTooManyBitsSigned --suppress=nullPointerArithmetic \
+	    -DHRM_IMPLEMENTATION --max-configs=1 -I. --language=c hrm.h && \
+	    cppcheck --std=c99 --enable=warning,portability,performance -q --error-exitcode=1 --inline-suppr --suppress=missingIncludeSystem \
+	    --max-configs=1 -j $(JOBS) -Itools tools/*.c; else echo "skipped: no cppcheck"; fi
+	@if $(CC) --version | grep -q 'Free Software'; then printf '%s\n' $(TOOLS) | xargs -P $(JOBS) -I FILE \
+	    $(CC) $(LINT_C) -O1 -fanalyzer -Werror -c FILE -o $(B)/lint.o; else echo "skipped: $(CC) has no -fanalyzer"; fi
 
 bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
@@ -159,9 +174,10 @@ $(B)/fuzz/write: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/tests/hrm.o $(FUZZ_TOOLS:%=$(B
 $(B)/fuzz/seeds/task.dict: $(B)/fuzz/write | $(B)/fuzz/seeds
 	$< $(B)/fuzz/seeds
 
-# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n, JOBS at a time; EVERY=k takes each k-th.
+# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n, JOBS at a time; EVERY=k takes each k-th,
+# ONLY=train the commands of such names.
 fault: $(B)/hrm
-	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) JOBS="$(JOBS)" bash tests/test_fault.sh
+	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) JOBS="$(JOBS)" HRM_TEST_ONLY="$(ONLY)" bash tests/test_fault.sh
 
 # 100,000 steps, runs killed at 200 moments, two processes in one folder 200 times: a quarter of an hour.
 long: $(B)/hrm
@@ -186,13 +202,16 @@ $(B)/$(SO): $(B)/$(SO_ALL)
 
 # The C tests again, in a build folder of their own, under the compilers' checkers.
 SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" CFLAGS="-O1 -g -fno-omit-frame-pointer
-T_SANITIZE ?= $(TESTS)
+T_SANITIZE ?= $(TESTS) test_cli.sh test_commands.sh test_family.sh test_own_task.sh test_arc.sh test_long.sh
 asan:
 	$(SANITIZE) -fsanitize=address -fno-sanitize-recover=all"
 ubsan:
 	$(SANITIZE) -fsanitize=undefined -fno-sanitize-recover=all"
 tsan:
 	$(SANITIZE) -fsanitize=thread"
+MSAN_CC ?= clang # 15 or later, which knows the calls of newer C libraries
+msan: # it cannot look into instructions written out
+	$(SANITIZE) -fsanitize=memory -fno-sanitize-recover=all -DHRM_NO_SIMD" CC=$(MSAN_CC)
 valgrind:
 	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
 
@@ -239,7 +258,7 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test test-all matrix fuzz fault long test-python format-check bench lib asan ubsan tsan valgrind install uninstall dist clean
+.PHONY: all demo tests test test-all matrix fuzz fault long test-python format-check lint bench lib asan ubsan tsan msan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
 -include examples/web/web.mk
