@@ -74,34 +74,43 @@ static hrm_comm sit(seat *s, meeting *m, int rank)
     return c;
 }
 
+static void decide(const meeting *m, int rank, hrm_model *model)
+{
+    /* one after the other: checks are counted */
+    for (int r = 0; r < m->size; r++) {
+        if (r == rank && model) model_decide(model, 6);
+        hrm_pool_barrier(m->pool);
+    }
+}
+
 /* ---- the data: 23 groups of one to three puzzles, up to four examples each ---------------------------------------------- */
 enum { GROUPS = 23 };
-static hrm_dataset *data_make(const hrm_model_desc *d, uint8_t **memory)
-{
-    static int32_t puzzles[GROUPS * 3 + 1], groups[GROUPS + 1], ids[GROUPS * 3];
-    hrm_random r = hrm_random_make(31, 1);
+static struct {
+    int32_t  puzzles[GROUPS * 3 + 1], groups[GROUPS + 1], ids[GROUPS * 3];
+    uint8_t *tokens;
     hrm_dataset_arrays a;
-    hrm_dataset *data = NULL;
+} all;
+static void data_make(const hrm_model_desc *d)
+{
+    hrm_random r = hrm_random_make(31, 1);
+    hrm_dataset_arrays *a = &all.a;
     int32_t count = 0, examples = 0;
     for (int g = 0; g < GROUPS; g++) {
         for (uint32_t n = 1 + hrm_random_below(&r, 3); n > 0; n--) {
-            ids[count] = (int32_t)hrm_random_below(&r, (uint32_t)d->num_puzzle_identifiers);
+            all.ids[count] = (int32_t)hrm_random_below(&r, (uint32_t)d->num_puzzle_identifiers);
             examples += 1 + (int32_t)hrm_random_below(&r, 4);
-            puzzles[++count] = examples;
+            all.puzzles[++count] = examples;
         }
-        groups[g + 1] = count;
+        all.groups[g + 1] = count;
     }
     size_t tokens = (size_t)examples * (size_t)d->seq_len;
-    *memory = (uint8_t *)malloc(2 * tokens);
-    for (size_t i = 0; i < 2 * tokens; i++) (*memory)[i] = (uint8_t)hrm_random_below(&r, (uint32_t)d->vocab_size);
-    memset(&a, 0, sizeof a);
-    a.seq_len = d->seq_len, a.vocab_size = d->vocab_size;
-    a.num_puzzle_identifiers = d->num_puzzle_identifiers;
-    a.num_examples = examples, a.inputs = *memory, a.labels = *memory + tokens;
-    a.num_puzzles = count, a.puzzle_identifiers = ids, a.puzzle_indices = puzzles;
-    a.num_groups = GROUPS, a.group_indices = groups;
-    CHECK_OK(hrm_dataset_from_arrays(&data, &a, NULL));
-    return data;
+    all.tokens = (uint8_t *)malloc(2 * tokens);
+    for (size_t i = 0; i < 2 * tokens; i++) all.tokens[i] = (uint8_t)hrm_random_below(&r, (uint32_t)d->vocab_size);
+    a->seq_len = d->seq_len, a->vocab_size = d->vocab_size;
+    a->num_puzzle_identifiers = d->num_puzzle_identifiers;
+    a->num_examples = examples, a->inputs = all.tokens, a->labels = all.tokens + tokens;
+    a->num_puzzles = count, a->puzzle_identifiers = all.ids, a->puzzle_indices = all.puzzles;
+    a->num_groups = GROUPS, a->group_indices = all.groups;
 }
 
 /* ---- a training, by one or by many --------------------------------------------------------------------------------------- */
@@ -125,7 +134,6 @@ static hrm_status work(training *t, int rank, hrm_comm *comm)
 {
     hrm_dataset *data = NULL;
     hrm_trainer *trainer = NULL;
-    uint8_t *memory;
     hrm_train_desc td = t->td;
     hrm_model_desc d = t->d;
     hrm_memory tells = {0, 0, 0};
@@ -136,12 +144,10 @@ static hrm_status work(training *t, int rank, hrm_comm *comm)
     if (t->other_rate && last) td.lr = 2e-3f;
     if (t->other_weights && last) d.seed++;
     d.allocator = &count.allocator;
-    data = data_make(&d, &memory);
-    hrm_status status = hrm_model_create(&t->models[rank], &d);
-    if (status == HRM_OK) {
-        model_decide(t->models[rank], 6);
-        status = hrm_trainer_create(&trainer, t->models[rank], &td);
-    }
+    hrm_status status = hrm_dataset_from_arrays(&data, &all.a, NULL);
+    if (status == HRM_OK) status = hrm_model_create(&t->models[rank], &d);
+    decide(&t->m, rank, t->models[rank]);
+    if (status == HRM_OK) status = hrm_trainer_create(&trainer, t->models[rank], &td);
     if (status == HRM_OK) status = hrm_trainer_memory(&tells, hrm_model_describe(t->models[rank]), &td);
     t->live[rank] = count.live_bytes, t->told[rank] = tells.model + tells.train;
     if (status == HRM_OK && t->from) status = hrm_trainer_load(trainer, t->from);
@@ -157,7 +163,6 @@ static hrm_status work(training *t, int rank, hrm_comm *comm)
     if (status == HRM_END) status = t->end ? hrm_trainer_save(trainer, t->end, NULL, 0) : HRM_OK;
     hrm_trainer_destroy(trainer);
     hrm_dataset_close(data);
-    free(memory);
     return status;
 }
 
@@ -427,9 +432,8 @@ static void evaluate_job(void *context, int rank, int n)
     hrm_model *model = NULL;
     hrm_evaluate_desc how;
     listener l;
-    uint8_t *memory;
+    hrm_dataset *data = NULL;
     (void)n;
-    hrm_dataset *data = data_make(&d, &memory);
     l.e = e, l.rank = rank;
     memset(&how, 0, sizeof how);
     how.batch_size = 7;
@@ -438,15 +442,13 @@ static void evaluate_job(void *context, int rank, int n)
     how.want_logits = 1;
     how.on_rows = hear_rows, how.on_batch = hear_batch, how.user = &l;
     how.comm = &comm;
-    e->status[rank] = hrm_model_create(&model, &d);
-    if (e->status[rank] == HRM_OK) {
-        model_decide(model, 6);
-        e->status[rank] = hrm_evaluate(model, data, &how, &e->metrics[rank]);
-    }
+    e->status[rank] = hrm_dataset_from_arrays(&data, &all.a, NULL);
+    if (e->status[rank] == HRM_OK) e->status[rank] = hrm_model_create(&model, &d);
+    decide(&e->m, rank, model);
+    if (e->status[rank] == HRM_OK) e->status[rank] = hrm_evaluate(model, data, &how, &e->metrics[rank]);
     snprintf(e->message[rank], sizeof e->message[rank], "%.199s", e->status[rank] == HRM_OK ? "" : hrm_error_message());
     hrm_model_destroy(model);
     hrm_dataset_close(data);
-    free(memory);
     hrm_pool_barrier(e->m.pool);
 }
 
@@ -512,9 +514,12 @@ int main(int argc, char **argv)
         printf("%g\n", names && test_failed == 0 ? far : HUGE_VAL);
         return 0;
     }
+    hrm_model_desc d = small_desc();
+    data_make(&d);
     check_early();
     check_training();
     check_failures();
     check_evaluating();
+    free(all.tokens);
     return test_summary();
 }

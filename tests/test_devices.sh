@@ -157,10 +157,10 @@ if [ -x "$B/hrm-mpi" ] && command -v mpirun > /dev/null; then
     sleep 0.3
     victim=
     for p in /proc/[0-9]*; do # a process of ours, of that run, rank 1
-        tr '\0' '\n' < "$p/cmdline" 2> /dev/null | grep -qx checkpoint_path=mpikilled || continue
+        tr '\0' '\n' < "$p/cmdline" | grep -qx checkpoint_path=mpikilled || continue
         [ "$(readlink "$p/cwd")" = "$work" ] || continue
-        tr '\0' '\n' < "$p/environ" 2> /dev/null | grep -qE '^(PMI_RANK|OMPI_COMM_WORLD_RANK)=1$' && victim=${p#/proc/}
-    done
+        tr '\0' '\n' < "$p/environ" | grep -qE '^(PMI_RANK|OMPI_COMM_WORLD_RANK)=1$' && victim=${p#/proc/}
+    done 2> /dev/null
     if [ -n "$victim" ]; then
         kill -9 "$victim"
         SECONDS=0

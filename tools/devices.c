@@ -31,16 +31,16 @@ static int number_of(const char *name, int *value)
     return 1;
 }
 
-static int launched(devices_launch *l)
+static int launched(devices_launch *l, int mpirun)
 {
-    /* what the environment says; 0: alone */
+    /* what the environment says, or of it mpirun; 0: alone */
     static const struct {
         const char *by, *rank, *size, *local_rank, *local_size;
     } ways[] = {{"RANK and WORLD_SIZE", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
                 {"mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
                 {"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
                  "OMPI_COMM_WORLD_LOCAL_SIZE"}};
-    for (int i = 0; i < 3; i++) {
+    for (int i = mpirun ? 1 : 0; i < 3; i++) {
         memset(l, 0, sizeof *l);
         if (!number_of(ways[i].rank, &l->rank) || !number_of(ways[i].size, &l->size) || l->size < 2) continue;
         l->by = ways[i].by;
@@ -98,10 +98,15 @@ int devices_open(hrm_device_kind device)
 {
     devices_launch l;
     char index[16];
-    int mpi = comm_mpi_there() && by_mpirun(), several = launched(&l), status = TOOL_OK;
+    int mpi = comm_mpi_there() && by_mpirun(), several = launched(&l, mpi), status = TOOL_OK;
     if (devices.open || (!mpi && !several)) return TOOL_OK;
     if (mpi) {
         if (comm_mpi_open(&devices.host, &l.local_rank, &l.local_size) != HRM_OK) return tool_failed();
+        if (several && devices.host.size != l.size) { /* each would believe that it is alone */
+            tool_rank = 0;
+            return tool_error("mpirun started %d processes, but MPI tells of %d: it is another MPI's mpirun than this program "
+                              "was built with", l.size, devices.host.size);
+        }
         devices.mpi = 1;
     } else {
         tool_rank = l.rank;
