@@ -27,8 +27,8 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-attention
- *           >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act >>cuda-heads
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-split
+ *           >>cuda-attention >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act >>cuda-heads
  *           >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
@@ -1267,6 +1267,179 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
 #endif
 }
 
+/* ==================================================================================================== >>cuda-split ========
+ * The same for some hundred rows, a dozen Sudokus or a Maze, whose tiles of 128 rows are too few for the GPU: the CTAs of a
+ * cluster share a tile's K. Each leaves its part of the sums in shared memory and ends some of the tile's rows, with the parts
+ * of all, added in their order. Two warp groups multiply 64 x BN each, a warp asks for tiles, for weights before it waits for
+ * the kernel before.
+ */
+enum { SP_M = 128, SP_ENDING = 256, SP_THREADS = SP_ENDING + 32, SP_MOST = 8 };
+template <int BN> struct split_tile {
+    static constexpr int A = SP_M * 128, STAGE = A + BN * 128, STAGES = BN > 128 ? 4 : 3, LD = BN + 8, /* of floats */
+        FACTORS = STAGES * STAGE, BARRIERS = FACTORS + 2 * SP_M * 4, SHARED = BARRIERS + 16 * STAGES + 1024;
+    static_assert(SP_M * LD * 4 <= FACTORS, "the sums stand where tiles stood");
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ __forceinline__ float4 load_shared_of(uint32_t at, uint32_t cta) /* of the cluster */
+{
+    float4 v;
+    asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %4, %5;\n"
+                 "ld.shared::cluster.v4.f32 {%0,%1,%2,%3}, [there];\n}\n"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "r"(at), "r"(cta)
+                 : "memory");
+    return v;
+}
+#endif
+
+template <int KIND, int BN>
+__global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
+    gemm_split(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map, int K, int split,
+               const __grid_constant__ ending<bf16> e)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    typedef split_tile<BN> at;
+    constexpr int STEP = ends_swiglu(KIND) ? 16 : 8, PER_ROW = BN / STEP;
+    static_assert(!ends_with_squares(KIND) || (ends_residual(KIND) && PER_ROW == 16), "sixteen lanes add a row's squares");
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, full = base + at::BARRIERS, empty = full + 8 * at::STAGES;
+    float *C = (float *)(shared_raw + (base - shared_address(shared_raw))), *factor = C + at::FACTORS / 4;
+    int tid = (int)threadIdx.x, warp = tid / 32, lane = tid % 32, n_tiles = ceil_div(e.N, BN), tile = (int)blockIdx.x / split,
+        rank = split > 1 ? (int)cluster_rank() : 0, m0 = tile / n_tiles * SP_M, n0 = tile % n_tiles * BN,
+        all = ceil_div(K, WG_K), first = all * rank / split, steps = all * (rank + 1) / split - first;
+    if (tid == 0) {
+        for (uint32_t i = 0; i < at::STAGES; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, SP_ENDING / 32);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain_allow_next();
+    if (warp == SP_ENDING / 32) {
+        if (lane == 0) {
+            auto fetch_a = [&](int i, int slot) {
+                copy_tile(base + (uint32_t)(slot * at::STAGE), &a_map, (first + i) * WG_K, m0, full + 8 * (uint32_t)slot);
+            };
+            auto fetch_b = [&](int i, int slot) {
+                barrier_expect(full + 8 * (uint32_t)slot, at::STAGE);
+                copy_tile(base + (uint32_t)(slot * at::STAGE + at::A), &b_map, (first + i) * WG_K, n0,
+                          full + 8 * (uint32_t)slot);
+            };
+            for (int i = 0; i < steps && i < at::STAGES; i++) fetch_b(i, i);
+            chain_wait();
+            for (int i = 0; i < steps && i < at::STAGES; i++) fetch_a(i, i);
+            for (int i = at::STAGES; i < steps; i++) {
+                int slot = i % at::STAGES;
+                barrier_wait(empty + 8 * (uint32_t)slot, (i / at::STAGES - 1) & 1);
+                fetch_b(i, slot), fetch_a(i, slot);
+            }
+        }
+        if (split > 1) cluster_sync(), cluster_sync();
+        return;
+    }
+    chain_wait();
+    float d[BN / 2];
+    int slot = 0, phase = 0, rows = SP_M / split, row0 = rank * rows, chunks = rows * PER_ROW;
+    auto take = [&](auto add) {
+        uint32_t a = base + (uint32_t)(slot * at::STAGE), b = a + at::A;
+        a += (uint32_t)(warp / 4 * 8192);
+        barrier_wait(full + 8 * (uint32_t)slot, phase);
+        wgmma_fence();
+#pragma unroll
+        for (uint32_t k = 0; k < WG_K / 16; k++)
+            if constexpr (BN == 192) {
+                if (k) wgmma_192<true>(d, operand<false>(a, k), operand<false>(b, k));
+                else wgmma_192<add.value>(d, operand<false>(a, k), operand<false>(b, k));
+            } else wgmma_128(d, operand<false>(a, k), operand<false>(b, k), k != 0 || add.value);
+        wgmma_commit();
+    };
+    take(wg_half<false>());
+    /* what the ending wants, while the first products run */
+    uint4 residual[2] = {};
+    if (ends_residual(KIND))
+#pragma unroll
+        for (int n = 0; n < 2; n++) {
+            int i = tid + n * SP_ENDING, row = m0 + row0 + i / PER_ROW, col = n0 + i % PER_ROW * STEP;
+            if (i < chunks && row < e.M && col < e.N) residual[n] = *(const uint4 *)(e.residual + (size_t)row * e.N + col);
+        }
+    if (tid < SP_M) factor[tid] = row_factor(e, m0 + tid);
+    else if (KIND == END_RESIDUAL_NORM) factor[tid] = inner_factor(e, m0 + tid - SP_M);
+    for (int i = 1; i < steps; i++) {
+        int before = slot;
+        if (++slot == at::STAGES) slot = 0, phase ^= 1;
+        take(wg_half<true>());
+        wgmma_wait<1>();
+        if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)before);
+    }
+    wgmma_wait<0>();
+    settle<BN / 2>(d);
+    asm volatile("bar.sync 1, 256;\n" ::: "memory"); /* both groups are done with the tiles */
+    float *c = C + (warp * 16 + lane / 4) * at::LD + lane % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < BN / 8; i++) {
+        *(float2 *)(c + 8 * i) = make_float2(d[4 * i], d[4 * i + 1]);
+        *(float2 *)(c + 8 * at::LD + 8 * i) = make_float2(d[4 * i + 2], d[4 * i + 3]);
+    }
+    if (split > 1) cluster_sync();
+    else asm volatile("bar.sync 1, 256;\n" ::: "memory");
+#pragma unroll 1
+    for (int i = tid, n = 0; i < chunks; i += SP_ENDING, n++) {
+        int r = row0 + i / PER_ROW, col = i % PER_ROW * STEP, row = m0 + r;
+        const float *from = C + r * at::LD + col;
+        float v[STEP], squares = 0, rs = factor[r];
+        if (split == 1)
+#pragma unroll
+            for (int j = 0; j < STEP; j += 4) load<4>(v + j, from + j);
+        else {
+            uint32_t there = shared_address(from);
+#pragma unroll
+            for (int j = 0; j < STEP; j++) v[j] = 0;
+#pragma unroll 1
+            for (int p = 0; p < split; p += 2) {
+                float4 u[2][STEP / 4];
+#pragma unroll
+                for (int q = 0; q < 2; q++)
+#pragma unroll
+                    for (int j = 0; j < STEP / 4; j++) u[q][j] = load_shared_of(there + (uint32_t)(16 * j), (uint32_t)(p + q));
+#pragma unroll
+                for (int q = 0; q < 2; q++)
+#pragma unroll
+                    for (int j = 0; j < STEP / 4; j++)
+                        v[4 * j] += u[q][j].x, v[4 * j + 1] += u[q][j].y, v[4 * j + 2] += u[q][j].z, v[4 * j + 3] += u[q][j].w;
+            }
+        }
+        col += n0;
+        bool inside = row < e.M && col < e.N;
+        if (ends_swiglu(KIND)) {
+            float h[8];
+#pragma unroll
+            for (int j = 0; j < 8; j++) h[j] = silu(rs * v[j]) * (rs * v[STEP / 2 + j % (STEP / 2)]);
+            if (inside) store<8>(e.out + (size_t)row * (e.N / 2) + col / 2, h);
+        } else if (ends_residual(KIND)) {
+            float x[8], by = KIND == END_RESIDUAL_NORM ? factor[SP_M + r] : 1.0f;
+            uint4 y = n == 0 ? residual[0] : residual[1];
+            if (n > 1 && inside) y = *(const uint4 *)(e.residual + (size_t)row * e.N + col);
+            unpack2(x, y.x), unpack2(x + 2, y.y), unpack2(x + 4, y.z), unpack2(x + 6, y.w);
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                v[j] = inside ? fmaf(rs, x[j], by * v[j]) : 0.0f;
+                squares = fmaf(v[j], v[j], squares);
+            }
+            if (inside) store<8>(e.out + (size_t)row * e.N + col, v);
+#pragma unroll
+            for (int j = 8; j > 0; j >>= 1) squares += __shfl_xor_sync(0xffffffffu, squares, j);
+            if (i % PER_ROW == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + n0 / BN] = squares;
+        } else {
+#pragma unroll
+            for (int j = 0; j < 8; j++) v[j] *= rs;
+            if (inside) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
+        }
+    }
+    if (split > 1) cluster_sync(); /* the others may still read here */
+#else
+    (void)K, (void)split, (void)e;
+#endif
+}
+
 /* ==================================================================================================== >>cuda-attention ===
  *   P = softmax(c Q K^T),  O = P V,  c = 1 / sqrt(head_dim)
  *   delta = rowsum(dO o O),  dV = P^T dO,  dS = c P o (dO V^T - delta),  dQ = dS K,  dK = dS^T Q
@@ -1887,7 +2060,7 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
     float s[N / 2], fix[2];
     int t = (int)threadIdx.x % 4;
     if (GROUPS > 1) turn_wait(group);
-    else asm volatile("bar.sync 1, 128;\n" ::: "memory");
+    else asm volatile("bar.sync %0, 128;\n" ::"r"(group) : "memory");
     if (BEFORE) settle<32>(o);
     wgmma_fence();
 #pragma unroll
@@ -2053,6 +2226,125 @@ template <int GROUPS> __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1
     }
 #else
     (void)x, (void)items;
+#endif
+}
+
+/* The same for so few queries that a block has 64 of them: three warp groups share the keys, by turns of AF_KEYS, and their
+ * sums are joined in order. Every step has a key for every query, and every group a step: not causal, more than 256 keys. */
+enum { AK_GROUPS = 3, AK_STAGES = 6, AK_SUMS = 64 * 68 * 4, AK_SHARED = 8192 + AK_STAGES * AF_STAGE + 1024 + 128 };
+static_assert((AK_GROUPS - 1) * (AK_SUMS + 512) <= AK_STAGES * AF_STAGE, "sums stand where keys stood");
+__global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
+    attention_forward_keys(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
+                           attention_args<bf16> x)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t q = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q + 8192, full = ring + AK_STAGES * AF_STAGE,
+             empty = full + 8 * AK_STAGES, q_full = empty + 8 * AK_STAGES;
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64), rounds = ceil_div(x.S, AK_GROUPS * AF_KEYS),
+        item = (int)blockIdx.x, q0 = item % blocks * 64, head = item / blocks % x.heads, b = item / blocks / x.heads;
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < AK_STAGES; i++) barrier_init(full + 8 * (uint32_t)i, 1), barrier_init(empty + 8 * (uint32_t)i, 4);
+        barrier_init(q_full, 1);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        if (threadIdx.x == 0) {
+            barrier_expect(q_full, 8192);
+            copy_tile3(q, &rows_map, head * 64, q0, b, q_full);
+            for (int j = 0; j < rounds * AK_GROUPS; j++) { /* the last may be zeros */
+                uint32_t slot = (uint32_t)(j % AK_STAGES), at = ring + slot * AF_STAGE, ready = full + 8 * slot;
+                if (j >= AK_STAGES) barrier_wait(empty + 8 * slot, (j / AK_STAGES - 1) & 1);
+                barrier_expect(ready, AF_STAGE);
+                copy_tile3(at, &keys_map, D + head * 64, j * AF_KEYS, b, ready);
+                copy_tile3(at + AF_STAGE / 2, &keys_map, 2 * D + head * 64, j * AF_KEYS, b, ready);
+            }
+        }
+        return;
+    }
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32 % 4, r0 = q0 + warp * 16, row = r0 + lane / 4;
+    uint32_t v_before = 0, before = 0, p[8][4];
+    float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
+    int j = group - 1;
+    auto arrived = [&]() {
+        uint32_t slot = (uint32_t)(j % AK_STAGES);
+        barrier_wait(full + 8 * slot, j / AK_STAGES & 1);
+        return slot;
+    };
+    barrier_wait(q_full, 0);
+    uint32_t slot = arrived(), k_tile = ring + slot * AF_STAGE;
+    attention_wgmma_step<1, 128, 0>(o, m, l, p, q, k_tile, 0, row, j * AF_KEYS, x.S, 0, x.scale_log2, group, false);
+    v_before = k_tile + AF_STAGE / 2, before = empty + 8 * slot;
+#pragma unroll
+    for (int i = 0; i < 32; i++) o[i] = 0;
+    for (int i = 1; i < rounds; i++) { /* as often in every group: a divergent loop would have products wait (C7520) */
+        j += AK_GROUPS;
+        slot = arrived(), k_tile = ring + slot * AF_STAGE;
+        attention_wgmma_step<1, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, 0, x.scale_log2, group, false);
+        if (lane == 0) barrier_arrive(before);
+        v_before = k_tile + AF_STAGE / 2, before = empty + 8 * slot;
+    }
+    settle<32>(o);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 8; k++) wgmma_columns(o, p[k], v_before, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<32>(o);
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        l[h] += __shfl_xor_sync(0xffffffffu, l[h], 1);
+        l[h] += __shfl_xor_sync(0xffffffffu, l[h], 2);
+    }
+    asm volatile("bar.sync 4, 384;\n" ::: "memory"); /* the keys have been read */
+    float *sums = (float *)(shared_raw + (ring - shared_address(shared_raw)));
+    int mine = (warp * 16 + lane / 4) * 68 + lane % 4 * 2;
+    if (group > 1) {
+        float *to = sums + (group - 2) * ((AK_SUMS + 512) / 4), *most = to + AK_SUMS / 4;
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+                *(float2 *)(to + mine + h * 8 * 68 + 8 * i) = make_float2(o[4 * i + 2 * h], o[4 * i + 2 * h + 1]);
+            if (lane % 4 == 0) ((float2 *)most)[warp * 16 + lane / 4 + 8 * h] = make_float2(m[h], l[h]);
+        }
+    }
+    asm volatile("bar.sync 4, 384;\n" ::: "memory");
+    if (group > 1) return;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float2 other[AK_GROUPS - 1];
+        float most = m[h], sum, f;
+#pragma unroll
+        for (int i = 0; i < AK_GROUPS - 1; i++) {
+            other[i] = ((const float2 *)(sums + i * ((AK_SUMS + 512) / 4) + AK_SUMS / 4))[warp * 16 + lane / 4 + 8 * h];
+            most = fmaxf(most, other[i].x);
+        }
+        f = exp2_fast(m[h] - most), sum = l[h] * f;
+#pragma unroll
+        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= f, o[4 * i + 2 * h + 1] *= f;
+#pragma unroll
+        for (int k = 0; k < AK_GROUPS - 1; k++) {
+            f = exp2_fast(other[k].x - most), sum = fmaf(other[k].y, f, sum);
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                float2 u = *(const float2 *)(sums + k * ((AK_SUMS + 512) / 4) + mine + h * 8 * 68 + 8 * i);
+                o[4 * i + 2 * h] = fmaf(u.x, f, o[4 * i + 2 * h]), o[4 * i + 2 * h + 1] = fmaf(u.y, f, o[4 * i + 2 * h + 1]);
+            }
+        }
+        if (x.lse && lane % 4 == 0 && row + 8 * h < x.S)
+            x.lse[(size_t)(b * x.heads + head) * x.Sp + row + 8 * h] = most + log2f(sum);
+        f = 1.0f / sum;
+#pragma unroll
+        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= f, o[4 * i + 2 * h + 1] *= f;
+    }
+    store_head(x.o + (size_t)b * x.S * D + head * 64, D, o, r0, x.S);
+#else
+    (void)x;
 #endif
 }
 
@@ -5809,6 +6101,26 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     return HRM_OK;
 }
 
+/* How many CTAs share a tile where all tiles of 128 x BN together are one wave; 0: not so. */
+static int splits_of(const hrm_device *dev, int M, int N, int K, int BN)
+{
+    int tiles = ceil_div(M, SP_M) * ceil_div(N, BN), split = 1;
+    if (!dev->wgmma || M <= SP_M || tiles > dev->sms) return 0;
+    while (split < SP_MOST && 2 * split * tiles <= dev->sms && 2 * split <= ceil_div(K, WG_K)) split *= 2;
+    return split * tiles >= dev->sms / 4 ? split : 0;
+}
+template <int KIND, int BN> static hrm_status gemm_on_split(hrm_device *dev, const product &x, ending<bf16> &e, int split)
+{
+    CUtensorMap a, b;
+    e.slots_out = ceil_div(e.N, BN);
+    if (!tensor_map(dev, &a, x.A, x.K, e.M, WG_K, SP_M) || !tensor_map(dev, &b, x.B, x.K, e.N, WG_K, BN))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
+    TRY(allow_shared(dev, gemm_split<KIND, BN>, split_tile<BN>::SHARED, "gemm_split"));
+    LAUNCH_AS(dev, dev->chains, split, (gemm_split<KIND, BN>), ceil_div(e.M, SP_M) * ceil_div(e.N, BN) * split, SP_THREADS,
+              split_tile<BN>::SHARED, a, b, x.K, split, e);
+    return HRM_OK;
+}
+
 /* in strips: two tiles for each multiprocessor at least, so that its two groups have something to take turns with */
 static bool on_strips(const hrm_device *dev, const product &x, const ending<bf16> &e)
 {
@@ -5906,6 +6218,10 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_ADD) return gemm_on_cublas(dev, x, TRANS, e.out, e.residual, false, e.M, e.N);
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
+    if constexpr (has_wgmma<T> && !TRANS && (KIND == END_STORE || KIND == END_SWIGLU || ends_residual(KIND))) {
+        constexpr int BN = ends_residual(KIND) ? 128 : 192;
+        if (int split = splits_of(dev, e.M, e.N, x.K, BN)) return gemm_on_split<KIND, BN>(dev, x, e, split);
+    }
     if constexpr (has_wgmma<T>)
         if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
             if constexpr (ends_swiglu(KIND))
@@ -6093,6 +6409,22 @@ template <int GROUPS> static hrm_status attention_forward_on_wgmma(hrm_device *d
           x, items);
     return HRM_OK;
 }
+/* where 64 queries a block are not yet a block for each multiprocessor */
+static bool attention_by_keys(const hrm_device *dev, const attention_args<bf16> &x, int B)
+{
+    return attention_on_wgmma(dev, x, B, 1) && !x.causal && x.S > (AK_GROUPS - 1) * AF_KEYS && B * x.heads * ceil_div(x.S, 64) <= dev->sms;
+}
+static hrm_status attention_forward_by_keys(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    CUtensorMap rows, keys;
+    int D = x.heads * 64;
+    if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
+    TRY(allow_shared(attention_forward_keys, AK_SHARED, "attention_forward_keys"));
+    CHAIN(dev, attention_forward_keys, (unsigned)(B * x.heads * ceil_div(x.S, 64)), 128 * (AK_GROUPS + 1), AK_SHARED, rows, keys,
+          x);
+    return HRM_OK;
+}
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     CUtensorMap qkv, d_o, lse, delta;
@@ -6152,6 +6484,7 @@ template <class T> static hrm_status attention_forward(hrm_device *dev, attentio
                    : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
                                 : attention_forward_on_short<128>(dev, x, B);
         if (attention_on_wgmma(dev, x, B, AF_GROUPS)) return attention_forward_on_wgmma<AF_GROUPS>(dev, x, B);
+        if (attention_by_keys(dev, x, B)) return attention_forward_by_keys(dev, x, B);
         if (attention_on_wgmma(dev, x, B, 1)) return attention_forward_on_wgmma<1>(dev, x, B);
     }
     if (!attention_on_mma(x)) return attention_forward_on_simt(dev, x, B);
