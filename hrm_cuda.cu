@@ -2554,13 +2554,20 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
 
 /* ==================================================================================================== >>cuda-few =========
  * A whole list of passes in one kernel, for so few rows that launches and not products are what takes the time. One block a
- * multiprocessor stays for all of it; five phases a block of the network, a barrier over the grid after each:
+ * multiprocessor stays for all of it; five phases a block of the network:
  *
  *   q, k, v = r0 (s0 Wqkv^T)   o = attention   s1 = r0 s0 + o Wo^T   h = swiglu(r1 s1 Wgu^T)   s2 = r1 s1 + h Wd^T
  *
  * A phase's products are cut into items of some rows and columns. The eight warps of a block share an item's K; what one of
  * them needs of A and B goes straight into its registers, in the order that mma wants, and so no element comes twice. The
- * weights are asked for before the barrier is waited on. Sums over warps go through shared memory in their order.
+ * weights are asked for before it waits for A. Sums over warps go through shared memory in their order.
+ *
+ * There is no barrier between phases: data say themselves whether they are there. What is not yet written is all ones, which
+ * no conversion gives (a NaN's sign is 0), and a warp asks for what it wants until none of it is. Every buffer is there four
+ * times, and block n has copy n % 4. Whoever writes an element in block n makes it all ones in the copy of block n + 2: all
+ * that read block n - 2's there have done so, since what block n writes follows from them; and who will read block n + 2's
+ * sees no older value, since it has read block n + 1's of the same element, which the same thread wrote after a fence that
+ * came after the ones (one a block, few_fence).
  *
  * Between phases matrices stand in pieces of eight neighbouring columns, [columns/8][Mp rows][8], so that 16 bytes are two
  * k-steps of a lane and eight rows are a line. V is transposed: [row,head][keys/8][head_dim][8]. What fills up is read but
@@ -2573,7 +2580,7 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
  */
 enum { FEW_THREADS = 256, FEW_WARPS = 8, FEW_PASSES = 64, FEW_SLOTS = 24, FEW_D = 512, FEW_I = 1536, FEW_POSITIONS = 164 };
 enum { FEW_INNER = 64, FEW_MIX_S = 88, FEW_MIX_I = 256, FEW_MIX_K = 96, FEW_MIX_PIECES = 24 + FEW_MIX_S / 8 };
-enum { FEW_QKV, FEW_O, FEW_GATE_UP, FEW_DOWN, FEW_PRODUCTS };
+enum { FEW_QKV, FEW_O, FEW_GATE_UP, FEW_DOWN, FEW_PRODUCTS, FEW_COPIES = 4 };
 struct few_pass {
     uint8_t state, layers;
     uint16_t block;
@@ -2590,8 +2597,9 @@ struct few_args {
     const float2 *rope;
     bf16 *z[HRM_MAX_STATES];
     const bf16 *e;
-    bf16 *s[2], *qk, *vt, *o, *h;
-    float *squares[2], *inner; /* [Mp,FEW_SLOTS] of s[0], s[1]; [Mp,FEW_INNER] of gate times up */
+    bf16 *s[2], *first, *qk, *vt, *o, *h; /* FEW_COPIES of each; first: what a pass starts from, its copies go by the pass */
+    float *squares[2], *inner; /* [Mp,FEW_SLOTS] of s[0], s[1]; [Mp,FEW_INNER] of gate times up; likewise */
+    size_t copy_s, copy_qk, copy_vt, copy_h, copy_squares, copy_inner; /* elements from one to the next; o and first as s */
     unsigned *arrived;
     int rows, S, M, Mp, D, I, heads, key_pieces, causal, count, tiles;
     int I_t, mix_width, norm; /* of a mixer */
@@ -2607,12 +2615,74 @@ enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4, FEW_MIX_SHARED = FEW_SHARED + FEW_M
 
 __device__ __forceinline__ int few_over(int x, unsigned by) { return (int)((unsigned)x * by >> 20); }
 
-__device__ __forceinline__ uint4 few_load(const void *p) /* of what other blocks wrote: past the L1 cache */
+/* of what other blocks write, and whether all of it is there */
+__device__ __forceinline__ uint4 few_load(const void *p)
 {
     uint4 v;
-    asm volatile("ld.global.cg.v4.u32 {%0,%1,%2,%3}, [%4];\n" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
+    asm volatile("ld.relaxed.gpu.global.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p)
+                 : "memory");
     return v;
 }
+__device__ __forceinline__ uint2 few_load2(const void *p)
+{
+    uint2 v;
+    asm volatile("ld.relaxed.gpu.global.v2.u32 {%0,%1}, [%2];\n" : "=r"(v.x), "=r"(v.y) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ float few_load1(const float *p)
+{
+    float v;
+    asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];\n" : "=f"(v) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ bool few_there(uint2 v) { return v.x != ~0u && v.y != ~0u; }
+__device__ __forceinline__ bool few_there(uint4 v) { return v.x != ~0u && v.y != ~0u && v.z != ~0u && v.w != ~0u; }
+/* the same where the halves of a word have two writers: neither is all ones */
+__device__ __forceinline__ uint32_t few_missing_half(uint32_t v) { return (~v - 0x00010001u) & v & 0x80008000u; }
+__device__ __forceinline__ bool few_there_by_halves(uint4 v)
+{
+    return !(few_missing_half(v.x) | few_missing_half(v.y) | few_missing_half(v.z) | few_missing_half(v.w));
+}
+template <class F> __device__ __forceinline__ void few_until(F &&there) /* a warp's together */
+{
+    while (!__all_sync(0xffffffffu, there())) {}
+}
+/* a value for others, and the ones where the block after the next will have it: `ones` elements further */
+__device__ __forceinline__ void few_put(bf16 *p, ptrdiff_t ones, uint4 v)
+{
+    asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+    asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"l"(p + ones), "r"(~0u) : "memory");
+}
+__device__ __forceinline__ void few_put(bf16 *p, ptrdiff_t ones, uint2 v)
+{
+    asm volatile("st.relaxed.gpu.global.v2.u32 [%0], {%1,%2};\n" ::"l"(p), "r"(v.x), "r"(v.y) : "memory");
+    asm volatile("st.relaxed.gpu.global.v2.u32 [%0], {%1,%1};\n" ::"l"(p + ones), "r"(~0u) : "memory");
+}
+__device__ __forceinline__ void few_put(bf16 *p, ptrdiff_t ones, bf16 v)
+{
+    asm volatile("st.relaxed.gpu.global.b16 [%0], %1;\n" ::"l"(p), "h"(__bfloat16_as_ushort(v)) : "memory");
+    asm volatile("st.relaxed.gpu.global.b16 [%0], %1;\n" ::"l"(p + ones), "h"((unsigned short)0xffff) : "memory");
+}
+__device__ __forceinline__ void few_put(float *p, ptrdiff_t ones, float v)
+{
+    asm volatile("st.relaxed.gpu.global.f32 [%0], %1;\n" ::"l"(p), "f"(v) : "memory");
+    asm volatile("st.relaxed.gpu.global.u32 [%0], %1;\n" ::"l"(p + ones), "r"(~0u) : "memory");
+}
+__device__ __forceinline__ void few_fence() { asm volatile("fence.acq_rel.gpu;\n" ::: "memory"); }
+/* block n's copy of a buffer, and how far from it the one is that block n + 2 will have */
+template <class E> __device__ __forceinline__ E *few_copy(E *p, size_t copy, int n) { return p + (size_t)(n % FEW_COPIES) * copy; }
+__device__ __forceinline__ ptrdiff_t few_ones(size_t copy, int n)
+{
+    return n % FEW_COPIES < 2 ? 2 * (ptrdiff_t)copy : -2 * (ptrdiff_t)copy;
+}
+/* what a block reads: the stream, its squares or NULL */
+struct few_block {
+    int          n;
+    const bf16  *s;
+    const float *squares;
+};
 __device__ __forceinline__ uint4 few_load_weight(const void *p)
 {
     uint4 v;
@@ -2622,7 +2692,7 @@ __device__ __forceinline__ uint4 few_load_weight(const void *p)
     return v;
 }
 
-/* The barrier over the grid, in two halves. Bit 31 turns when all have arrived, the bits below are 0 then: nothing needs to be
+/* A barrier over the grid, once: before it all buffers become ones. Bit 31 turns when all have arrived, the bits below are 0 then: nothing needs to be
  * reset from one launch to the next. The bit cannot turn before this block arrives, so it can be read at the start. */
 __device__ __forceinline__ unsigned few_look(const few_args &a)
 {
@@ -2630,19 +2700,15 @@ __device__ __forceinline__ unsigned few_look(const few_args &a)
     asm volatile("ld.acquire.gpu.global.u32 %0, [%1];\n" : "=r"(n) : "l"(a.arrived) : "memory");
     return n;
 }
-__device__ __forceinline__ void few_arrive(const few_args &a)
+__device__ __forceinline__ void few_barrier(const few_args &a, unsigned bit)
 {
     __syncthreads();
-    if (threadIdx.x == 0)
+    if (threadIdx.x == 0) {
         asm volatile("red.release.gpu.global.add.u32 [%0], %1;\n" ::"l"(a.arrived),
                      "r"(blockIdx.x == 0 ? 0x80000001u - gridDim.x : 1u)
                      : "memory");
-}
-__device__ __forceinline__ void few_wait(const few_args &a, unsigned &bit)
-{
-    if (threadIdx.x == 0)
         while (!((few_look(a) ^ bit) & 0x80000000u)) {}
-    bit ^= 0x80000000u;
+    }
     __syncthreads();
 }
 
@@ -2650,13 +2716,17 @@ __device__ __forceinline__ void few_wait(const few_args &a, unsigned &bit)
 template <int ROWS, int SLOTS = FEW_SLOTS> struct few_factors {
     static constexpr int N = (SLOTS + 15) / 16;
     uint4 v[N];
-    __device__ __forceinline__ void fetch(const float *squares, int r0)
+    __device__ __forceinline__ bool fetch(const float *squares, int r0, int rows) /* whether they are there */
     {
         int row = (int)threadIdx.x / 4, lane = (int)threadIdx.x % 4;
         const float *from = squares + (size_t)(r0 + row) * SLOTS + 4 * lane;
+        bool there = true;
 #pragma unroll
         for (int i = 0; i < N; i++)
-            v[i] = squares && row < ROWS && lane + 4 * i < SLOTS / 4 ? few_load(from + 16 * i) : make_uint4(0, 0, 0, 0);
+            v[i] = squares && row < rows && lane + 4 * i < SLOTS / 4 ? few_load(from + 16 * i) : make_uint4(0, 0, 0, 0);
+#pragma unroll
+        for (int i = 0; i < N; i++) there = there && few_there(v[i]);
+        return there;
     }
     __device__ __forceinline__ void put(float by, float eps, float *factor, bool any)
     {
@@ -2695,25 +2765,35 @@ template <int P, int NW, int KT> struct few_product {
         int item = (int)blockIdx.x;
         fetch(W, N, K_, item < a.cut[P].items ? few_over(item, a.cut[P].by_groups) * 8 * NT : N);
     }
-    /* rows r0.. of A times the weights, this warp's part of K, into its part of shared memory */
+    /* rows r0.. of A times the weights, this warp's part of K, into its part of shared memory. too: asks for what else is
+     * wanted, and says whether it is there */
     template <class F>
-    __device__ __forceinline__ void run(const few_args &a, float *part, const bf16 *A, int K_, int r0, int rows, F &&meanwhile)
+    __device__ __forceinline__ void run(const few_args &a, float *part, const bf16 *A, int K_, int r0, int rows, F &&too)
     {
         int K = KT ? KT : K_, lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4,
             each = KT ? NW : ceil_div(K, 32 * FEW_WARPS);
         const bf16 *from = A + ((size_t)(warp * each * 4 + t) * a.Mp + r0) * 8;
         uint4 x[NW][MT][2];
+        few_until([&]() {
 #pragma unroll
-        for (int m = 0; m < MT; m++)
+            for (int m = 0; m < MT; m++)
 #pragma unroll
-            for (int h = 0; h < 2; h++) {
-                const bf16 *row = from + min(16 * m + 8 * h + g, rows - 1) * 8;
+                for (int h = 0; h < 2; h++) {
+                    const bf16 *row = from + min(16 * m + 8 * h + g, rows - 1) * 8;
 #pragma unroll
-                for (int j = 0; j < NW; j++)
-                    x[j][m][h] = KT || (j < each && (warp * each + j) * 32 < K) ? few_load(row + (size_t)(j * 4) * a.Mp * 8)
-                                                                                : make_uint4(0, 0, 0, 0); /* as the weights */
-            }
-        meanwhile();
+                    for (int j = 0; j < NW; j++)
+                        x[j][m][h] = KT || (j < each && (warp * each + j) * 32 < K) ? few_load(row + (size_t)(j * 4) * a.Mp * 8)
+                                                                                    : make_uint4(0, 0, 0, 0); /* as weights */
+                }
+            bool there = too();
+#pragma unroll
+            for (int m = 0; m < MT; m++)
+#pragma unroll
+                for (int h = 0; h < 2; h++)
+#pragma unroll
+                    for (int j = 0; j < NW; j++) there = there && few_there(x[j][m][h]);
+            return there;
+        });
         float acc[MT][NT][4] = {};
 #pragma unroll
         for (int j = 0; j < NW; j++)
@@ -2748,56 +2828,51 @@ template <int P, int NW, int KT> struct few_product {
         v[0] = s.x, v[1] = s.y, v[2] = s.z, v[3] = s.w;
     }
 };
-__device__ __forceinline__ void few_store4(bf16 *to, const float *v)
-{
-    *(uint2 *)to = make_uint2(pack2(v[0], v[1]), pack2(v[2], v[3]));
-}
+__device__ __forceinline__ uint2 few_pack4(const float *v) { return make_uint2(pack2(v[0], v[1]), pack2(v[2], v[3])); }
 
-/* One product's items, the first with weights that are there already. ahead: between the barrier's halves; meanwhile, end (r0,
- * rows, tile): while A is on its way, and when the parts stand in shared memory */
-template <int P_, class P, class E, class F, class G>
-__device__ __forceinline__ void few_items(const few_args &a, unsigned &bit, P &product, float *part, const bf16 *A,
-                                          const bf16 *W, int N, int K, E &&ahead, F &&meanwhile, G &&end)
+/* One product's items, the first with weights that are asked for already. too, end (r0, rows, tile): as in run(); when the
+ * parts stand in shared memory. then (): with what too() fetched, which is there */
+template <int P_, class P, class F, class H, class G>
+__device__ __forceinline__ void few_items(const few_args &a, P &product, float *part, const bf16 *A, const bf16 *W, int N, int K,
+                                          F &&too, H &&then, G &&end)
 {
     const few_cut &cut = a.cut[P_];
-    few_arrive(a);
-    ahead();
-    few_wait(a, bit);
 #pragma unroll 1
     for (int item = (int)blockIdx.x; item < cut.items; item += (int)gridDim.x) {
         int tile = few_over(item, cut.by_groups), r0 = (item - tile * cut.groups) * cut.rows, rows = min(cut.rows, a.M - r0);
-        if (item != (int)blockIdx.x) {
-            product.fetch(W, N, K, tile * 8 * P::NT);
-            __syncthreads();
-        }
-        product.run(a, part, A, K, r0, rows, [&]() { meanwhile(r0, rows, tile); });
+        if (item != (int)blockIdx.x) product.fetch(W, N, K, tile * 8 * P::NT);
+        __syncthreads(); /* nobody reads the parts and factors before any more */
+        product.run(a, part, A, K, r0, rows, [&]() { return too(r0, rows, tile); });
+        then();
         __syncthreads();
         end(r0, rows, tile);
     }
 }
 
-template <int DT, int HD, class P, class E>
-__device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float *part, float *factor, P &product, const bf16 *W,
-                                        const float *squares, E &&ahead)
+template <int DT, int HD, class P>
+__device__ __forceinline__ void few_qkv(const few_args &a, const few_block &x, float *part, float *factor, P &product,
+                                        const bf16 *W)
 {
     int D = DT ? DT : a.D, N = 3 * D;
     const few_cut &cut = a.cut[FEW_QKV];
+    bf16 *qk = few_copy(a.qk, a.copy_qk, x.n), *vt = few_copy(a.vt, a.copy_vt, x.n);
+    ptrdiff_t ones = few_ones(a.copy_qk, x.n), ones_v = few_ones(a.copy_vt, x.n);
     few_factors<16 * P::MT> f;
     static_assert(16 * P::MT * P::NT <= FEW_THREADS, "eight columns of a row are a thread's");
     int c = few_over((int)threadIdx.x, cut.by_rows), r = (int)threadIdx.x - c * cut.rows;
     float4 cs[2];
     few_items<FEW_QKV>(
-        a, bit, product, part, a.s[0], W, N, D, ahead,
+        a, product, part, x.s, W, N, D,
         [&](int r0, int rows, int tile) {
             int col = (tile * P::NT + c) * 8, at = r0 + r - few_over(r0 + r, a.by_S) * a.S;
-            f.fetch(squares, r0);
             cs[0] = cs[1] = make_float4(1, 0, 1, 0);
             if (a.rope && r < rows && col < 2 * D) {
                 const float4 *table = (const float4 *)(a.rope + at * (HD / 2) + col % HD / 2);
                 cs[0] = __ldg(table), cs[1] = __ldg(table + 1);
             }
-            f.put(a.inv_D, a.eps, factor, squares != NULL);
+            return f.fetch(x.squares, r0, rows);
         },
+        [&]() { f.put(a.inv_D, a.eps, factor, x.squares != NULL); },
         [&](int r0, int rows, int tile) {
             int row = r0 + r, col = (tile * P::NT + c) * 8, b = few_over(row, a.by_S), at = row - b * a.S;
             if (c >= P::NT || col >= N || r >= rows) return;
@@ -2808,33 +2883,38 @@ __device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float 
             if (col < 2 * D) {
 #pragma unroll
                 for (int j = 0; j < 2; j++) {
-                    float x = v[4 * j], y = v[4 * j + 1], z = v[4 * j + 2], u = v[4 * j + 3];
-                    v[4 * j] = x * cs[j].x - y * cs[j].y, v[4 * j + 1] = y * cs[j].x + x * cs[j].y;
+                    float p = v[4 * j], y = v[4 * j + 1], z = v[4 * j + 2], u = v[4 * j + 3];
+                    v[4 * j] = p * cs[j].x - y * cs[j].y, v[4 * j + 1] = y * cs[j].x + p * cs[j].y;
                     v[4 * j + 2] = z * cs[j].z - u * cs[j].w, v[4 * j + 3] = u * cs[j].z + z * cs[j].w;
                 }
-                store<8>(a.qk + ((size_t)(col / 8) * a.Mp + row) * 8, v);
+                few_put(qk + ((size_t)(col / 8) * a.Mp + row) * 8, ones,
+                        make_uint4(pack2(v[0], v[1]), pack2(v[2], v[3]), pack2(v[4], v[5]), pack2(v[6], v[7])));
             } else {
                 int d = col - 2 * D;
-                bf16 *to = a.vt + (((size_t)(b * a.heads + d / HD) * a.key_pieces + at / 8) * HD + d % HD) * 8 + at % 8;
+                bf16 *to = vt + (((size_t)(b * a.heads + d / HD) * a.key_pieces + at / 8) * HD + d % HD) * 8 + at % 8;
 #pragma unroll
-                for (int j = 0; j < 8; j++) to[8 * j] = __float2bfloat16_rn(v[j]);
+                for (int j = 0; j < 8; j++) few_put(to + 8 * j, ones_v, __float2bfloat16_rn(v[j]));
             }
         });
 }
 
 /* MIX: s1 is normalised; with a norm inside its squares are wanted */
-template <bool MIX, int DT, int IT, class P, class E>
-__device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
-                                           const bf16 *W, E &&ahead)
+template <bool MIX, int DT, int IT, class P>
+__device__ __forceinline__ void few_swiglu(const few_args &a, const few_block &x, float *part, float *factor, P &product,
+                                           const bf16 *W)
 {
+    bf16 *h = few_copy(a.h, a.copy_h, x.n);
+    const float *squares = few_copy(a.squares[1], a.copy_squares, x.n);
+    ptrdiff_t ones = few_ones(a.copy_h, x.n);
     int D = DT ? DT : a.D, N = 2 * (IT ? IT : a.I);
     float *sums = part + FEW_WARPS * 16 * P::MT * P::STRIDE; /* [rows,8] of four columns */
     static_assert((FEW_WARPS * 16 * P::MT * P::STRIDE + 8 * 16 * P::MT) * 4 <= FEW_SHARED, "");
     few_factors<16 * P::MT> f;
     few_items<FEW_GATE_UP>(
-        a, bit, product, part, a.s[1], W, N, D, ahead,
-        [&](int r0, int, int) {
-            if (!MIX) f.fetch(a.squares[1], r0), f.put(a.inv_D, a.eps, factor, true);
+        a, product, part, few_copy(a.s[1], a.copy_s, x.n), W, N, D,
+        [&](int r0, int rows, int) { return MIX || f.fetch(squares, r0, rows); },
+        [&]() {
+            if (!MIX) f.put(a.inv_D, a.eps, factor, true);
         },
         [&](int r0, int rows, int tile) {
             const few_cut &cut = a.cut[FEW_GATE_UP];
@@ -2853,7 +2933,7 @@ __device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, flo
                         sum = fmaf(p, p, sum);
                         g[j] = silu(by * g[j]) * (by * u[j]);
                     }
-                    few_store4(a.h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, g);
+                    few_put(h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, ones, few_pack4(g));
                 }
                 if (MIX) sums[8 * r + c] = sum;
             }
@@ -2864,47 +2944,50 @@ __device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, flo
                 float sum = 0;
 #pragma unroll
                 for (int c = 0; c < P::NT; c++) sum += sums[8 * r + c];
-                a.inner[(size_t)(r0 + r) * FEW_INNER + tile] = sum;
+                few_put(few_copy(a.inner, a.copy_inner, x.n) + (size_t)(r0 + r) * FEW_INNER + tile, few_ones(a.copy_inner, x.n), sum);
             }
         });
 }
 
-/* s[to] = factor s[1 - to] + A W^T; INNER: A's rows have a factor too */
-template <int P_, bool INNER, int DT, class P, class E>
-__device__ __forceinline__ void few_join(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
-                                         const bf16 *A, const bf16 *W, int K, int to, const float *squares, E &&ahead)
+/* s[to] = factor from + A W^T; INNER: A's rows have a factor too */
+template <int P_, bool INNER, int DT, class P>
+__device__ __forceinline__ void few_join(const few_args &a, const few_block &x, float *part, float *factor, P &product,
+                                         const bf16 *A, const bf16 *W, int K, int to, const bf16 *from, const float *squares)
 {
     int D = DT ? DT : a.D, r = (int)threadIdx.x / 8, c = (int)threadIdx.x % 8;
+    bf16 *s = few_copy(a.s[to], a.copy_s, x.n);
+    float *sums = few_copy(a.squares[to], a.copy_squares, x.n);
+    const float *inner = few_copy(a.inner, a.copy_inner, x.n);
     few_factors<16, INNER ? FEW_INNER : FEW_SLOTS> f;
     uint2 residual = make_uint2(0, 0);
     few_items<P_>(
-        a, bit, product, part, A, W, D, K, ahead,
+        a, product, part, A, W, D, K,
         [&](int r0, int rows, int tile) {
             int col = tile * 8 * P::NT + 4 * c;
-            f.fetch(INNER ? a.norm ? a.inner : NULL : squares, r0);
-            if (r < rows && c < 6 && col < D)
-                residual = __ldcg((const uint2 *)(a.s[1 - to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8));
-            f.put(INNER ? a.inv_I : a.inv_D, a.eps, factor, INNER ? a.norm != 0 : squares != NULL);
+            if (r < rows && c < 6 && col < D) residual = few_load2(from + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8);
+            return f.fetch(INNER ? a.norm ? inner : NULL : squares, r0, rows) & few_there(residual);
         },
+        [&]() { f.put(INNER ? a.inv_I : a.inv_D, a.eps, factor, INNER ? a.norm != 0 : squares != NULL); },
         [&](int r0, int rows, int tile) {
             if (threadIdx.x < 128) {
                 int col = tile * 8 * P::NT + 4 * c;
                 float sum = 0;
                 if (r < rows && c < 6 && col < D) {
-                    float v[4], x[4], by = factor[r];
-                    few_unpack4(x, residual);
+                    float v[4], y[4], by = factor[r];
+                    few_unpack4(y, residual);
                     P::sum(v, part, r, 4 * c);
 #pragma unroll
                     for (int j = 0; j < 4; j++) {
-                        v[j] = INNER ? fmaf(by, v[j], x[j]) : fmaf(by, x[j], v[j]);
+                        v[j] = INNER ? fmaf(by, v[j], y[j]) : fmaf(by, y[j], v[j]);
                         sum = fmaf(v[j], v[j], sum);
                     }
-                    few_store4(a.s[to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8, v);
+                    few_put(s + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8, few_ones(a.copy_s, x.n), few_pack4(v));
                 }
                 sum += __shfl_xor_sync(0xffffffffu, sum, 1);
                 sum += __shfl_xor_sync(0xffffffffu, sum, 2);
                 sum += __shfl_xor_sync(0xffffffffu, sum, 4);
-                if (c == 0 && r < rows) a.squares[to][(size_t)(r0 + r) * FEW_SLOTS + tile] = sum;
+                if (c == 0 && r < rows)
+                    few_put(sums + (size_t)(r0 + r) * FEW_SLOTS + tile, few_ones(a.copy_squares, x.n), sum);
             }
         });
 }
@@ -2917,8 +3000,9 @@ __device__ __forceinline__ float few_exp2(float x)
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-template <int DT, int HD> __device__ __forceinline__ void few_attention(const few_args &a, float *part)
+template <int DT, int HD> __device__ __forceinline__ void few_attention(const few_args &a, const few_block &b_, float *part)
 {
+    const bf16 *qk = few_copy(a.qk, a.copy_qk, b_.n), *vt = few_copy(a.vt, a.copy_vt, b_.n);
     constexpr int W = HD / 32, STRIDE = HD + 4;
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4, D = DT ? DT : a.D;
     float *high = part + FEW_WARPS * 16 * STRIDE, *total = high + FEW_WARPS * 16;
@@ -2926,27 +3010,41 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
         int rest = few_over(item, a.by_heads), head = item - rest * a.heads, b = few_over(rest, a.by_tiles),
             q0 = (rest - b * a.tiles) * 16;
         int end = a.causal ? min(a.S, q0 + 16) : a.S, working = min(FEW_WARPS, ceil_div(end, 32));
-        const bf16 *q = a.qk + ((size_t)(head * (HD / 8) + t) * a.Mp + (size_t)b * a.S) * 8,
-                   *k = q + ((size_t)(D / 8) * a.Mp + g / 2 * 8 + g % 2) * 8,
-                   *v = a.vt + (((size_t)(b * a.heads + head) * a.key_pieces + t) * HD + g) * 8;
-        if (item != (int)blockIdx.x) __syncthreads();
+        const bf16 *q = qk + ((size_t)(head * (HD / 8) + t) * a.Mp + (size_t)b * a.S) * 8, *k = q + (size_t)(D / 8) * a.Mp * 8,
+                   *v = vt + (((size_t)(b * a.heads + head) * a.key_pieces + t) * HD + g) * 8;
+        __syncthreads();
         if (warp < working) {
             float o[HD / 8][4] = {}, m[2] = {-INFINITY, -INFINITY}, l[2] = {};
             uint4 x[W][2];
-#pragma unroll
-            for (int j = 0; j < W; j++)
-#pragma unroll
-                for (int h = 0; h < 2; h++) x[j][h] = few_load(q + ((size_t)(4 * j) * a.Mp + q0 + g + 8 * h) * 8);
 #pragma unroll 1
             for (int k0 = warp * 32; k0 < end; k0 += FEW_WARPS * 32) {
                 uint4 y[4][W], u[HD / 8];
                 float s[4][4] = {};
+                few_until([&]() { /* beyond S nobody writes: its last, masked below, and V's 0 */
+                    bool there = true;
 #pragma unroll
-                for (int j = 0; j < W; j++)
+                    for (int j = 0; j < W; j++)
 #pragma unroll
-                    for (int i = 0; i < 4; i++) y[i][j] = few_load(k + ((size_t)(4 * j) * a.Mp + k0 + 2 * i) * 8);
+                        for (int h = 0; h < 2; h++)
+                            x[j][h] = few_load(q + ((size_t)(4 * j) * a.Mp + min(q0 + g + 8 * h, a.S - 1)) * 8);
 #pragma unroll
-                for (int n = 0; n < HD / 8; n++) u[n] = few_load(v + (k0 * (HD / 8) + 8 * n) * 8);
+                    for (int j = 0; j < W; j++)
+#pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            y[i][j] = few_load(
+                                k + ((size_t)(4 * j) * a.Mp + min(k0 + g / 2 * 8 + g % 2 + 2 * i, a.S - 1)) * 8);
+#pragma unroll
+                    for (int n = 0; n < HD / 8; n++) u[n] = few_load(v + (k0 * (HD / 8) + 8 * n) * 8);
+#pragma unroll
+                    for (int j = 0; j < W; j++) {
+                        there = there && few_there(x[j][0]) && few_there(x[j][1]);
+#pragma unroll
+                        for (int i = 0; i < 4; i++) there = there && few_there(y[i][j]);
+                    }
+#pragma unroll
+                    for (int n = 0; n < HD / 8; n++) there = there && few_there_by_halves(u[n]);
+                    return there;
+                });
 #pragma unroll
                 for (int j = 0; j < W; j++) {
                     uint32_t lower[4] = {x[j][0].x, x[j][1].x, x[j][0].y, x[j][1].y},
@@ -3018,7 +3116,9 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
             float inverse = 1.0f / sum;
 #pragma unroll
             for (int j = 0; j < 4; j++) out[j] *= inverse;
-            few_store4(a.o + ((size_t)(head * (HD / 8) + c / 2) * a.Mp + (size_t)b * a.S + q0 + r) * 8 + c % 2 * 4, out);
+            few_put(few_copy(a.o, a.copy_s, b_.n) +
+                        ((size_t)(head * (HD / 8) + c / 2) * a.Mp + (size_t)b * a.S + q0 + r) * 8 + c % 2 * 4,
+                    few_ones(a.copy_s, b_.n), few_pack4(out));
         }
     }
 }
@@ -3055,9 +3155,10 @@ __device__ __forceinline__ uint32_t few_turned(uint32_t x)
     asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;\n" : "=r"(y) : "r"(x));
     return y;
 }
-template <int DT>
-__device__ __forceinline__ void few_mix(const few_args &a, unsigned &bit, unsigned char *shared, const float *squares)
+template <int DT> __device__ __forceinline__ void few_mix(const few_args &a, const few_block &x_, unsigned char *shared)
 {
+    const float *squares = x_.squares;
+    bf16 *s1 = few_copy(a.s[1], a.copy_s, x_.n);
     constexpr int K = FEW_MIX_K, TILES = K / 16;
     static_assert(FEW_SLOTS == 24 && 2 * K <= FEW_THREADS, "two lanes a position");
     float *part = (float *)shared;
@@ -3067,25 +3168,34 @@ __device__ __forceinline__ void few_mix(const few_args &a, unsigned &bit, unsign
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
     int pieces = (DT ? DT : a.D) / 8, items = a.rows * pieces, at = (int)threadIdx.x / 2, half = (int)threadIdx.x % 2;
     auto weight = [&](int i) { return *(const uint4 *)(weights + i * FEW_THREADS * 16); };
-    few_arrive(a);
-    cp_async_wait<0>();
-    few_wait(a, bit);
+    cp_async_wait<0>(); /* a thread's own */
 #pragma unroll 1
     for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
         int b = item / pieces, row = b * a.S + at;
         size_t in_stream = ((size_t)(item - b * pieces) * a.Mp + row) * 8 + 4 * half;
         bool there = at < a.S;
         float x[4] = {}, sum = 0;
-        if (item != (int)blockIdx.x) __syncthreads();
-        if (there) {
-            few_unpack4(x, __ldcg((const uint2 *)(a.s[0] + in_stream)));
-            if (squares)
+        uint2 from = make_uint2(0, 0);
+        uint4 sums[3] = {};
+        __syncthreads();
+        few_until([&]() {
+            bool all = true;
+            if (there) {
+                from = few_load2(x_.s + in_stream);
 #pragma unroll
-                for (int i = 0; i < 3; i++) {
-                    float4 q = __ldcg((const float4 *)(squares + (size_t)row * FEW_SLOTS + 12 * half) + i);
-                    sum += q.x + q.y + (q.z + q.w);
-                }
-        }
+                for (int i = 0; i < 3; i++)
+                    if (squares) sums[i] = few_load(squares + (size_t)row * FEW_SLOTS + 12 * half + 4 * i);
+                all = few_there(from);
+#pragma unroll
+                for (int i = 0; i < 3; i++) all = all && few_there(sums[i]);
+            }
+            return all;
+        });
+        few_unpack4(x, from);
+#pragma unroll
+        for (int i = 0; i < 3; i++)
+            sum += __uint_as_float(sums[i].x) + __uint_as_float(sums[i].y) +
+                   (__uint_as_float(sums[i].z) + __uint_as_float(sums[i].w));
         sum += __shfl_xor_sync(0xffffffffu, sum, 1);
         if (squares) {
             sum = rsqrtf(sum * a.inv_D + a.eps);
@@ -3168,15 +3278,17 @@ __device__ __forceinline__ void few_mix(const few_args &a, unsigned &bit, unsign
             }
 #pragma unroll
             for (int j = 0; j < 4; j++) v[j] *= rsqrtf(q[j] * a.inv_S + a.eps);
-            few_store4(a.s[1] + in_stream, v);
+            few_put(s1 + in_stream, few_ones(a.copy_s, x_.n), few_pack4(v));
         }
     }
 }
 
 /* The state of the pass that ends is its stream, normalised; the next one's stream is its state and what is added. A thread has
- * the same elements every time, so states need no barrier. last, next: indices, or -1 and count. */
-__device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
+ * the same elements every time, so states need no barrier. last, next: indices, or -1 and count; n: blocks so far. */
+__device__ __forceinline__ void few_turn(const few_args &a, int last, int next, int n)
 {
+    const bf16 *ended = few_copy(a.s[0], a.copy_s, n + FEW_COPIES - 1);
+    const float *squares = few_copy(a.squares[0], a.copy_squares, n + FEW_COPIES - 1);
     int lane = (int)threadIdx.x % 32, pieces = a.D / 8, parts = ceil_div(pieces, 32);
     for (int i = (int)blockIdx.x + (int)threadIdx.x / 32 * (int)gridDim.x; i < a.M * parts; i += (int)gridDim.x * FEW_WARPS) {
         int row = i / parts, piece = i % parts * 32 + lane;
@@ -3185,8 +3297,13 @@ __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
         float y[8] = {}, v[8], u[8];
         int before = last >= 0 ? (int)a.pass[last].state : -1;
         if (last >= 0) {
-            uint4 s = inside ? few_load(a.s[0] + in_stream) : make_uint4(0, 0, 0, 0);
-            float sum = lane < FEW_SLOTS ? __ldcg(a.squares[0] + (size_t)row * FEW_SLOTS + lane) : 0.0f;
+            uint4 s = make_uint4(0, 0, 0, 0);
+            float sum = 0;
+            few_until([&]() {
+                if (inside) s = few_load(ended + in_stream);
+                if (lane < FEW_SLOTS) sum = few_load1(squares + (size_t)row * FEW_SLOTS + lane);
+                return few_there(s) && __float_as_uint(sum) != ~0u;
+            });
             float f = rsqrtf(warp_sum(sum) * a.inv_D + a.eps);
             unpack2(y, s.x), unpack2(y + 2, s.y), unpack2(y + 4, s.z), unpack2(y + 6, s.w);
 #pragma unroll
@@ -3202,7 +3319,7 @@ __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
             } else load<8>(to, state == HRM_MAX_STATES ? a.e + at : a.z[state] + at);
         };
         read(v, p.state);
-        int n = 0;
+        int added = 0;
 #pragma unroll 1
         for (int state = 0; state <= HRM_MAX_STATES; state++) { /* the last is e */
             if (!(p.inputs >> state & 1)) continue;
@@ -3210,11 +3327,12 @@ __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
 #pragma unroll
             for (int j = 0; j < 8; j++) {
                 v[j] += u[j];
-                if (n > 0) v[j] = __bfloat162float(__float2bfloat16_rn(v[j]));
+                if (added > 0) v[j] = __bfloat162float(__float2bfloat16_rn(v[j]));
             }
-            n++;
+            added++;
         }
-        store<8>(a.s[0] + in_stream, v);
+        few_put(few_copy(a.first, a.copy_s, next) + in_stream, few_ones(a.copy_s, next),
+                make_uint4(pack2(v[0], v[1]), pack2(v[2], v[3]), pack2(v[4], v[5]), pack2(v[6], v[7])));
     }
 }
 
@@ -3226,53 +3344,75 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
     float *part = (float *)shared;
     constexpr bool MIX = HD == 0;
     unsigned bit = few_look(a) & 0x80000000u;
-    { /* V's end and the slots that nobody writes are 0 */
-        int step = (int)gridDim.x * FEW_THREADS, i0 = (int)(blockIdx.x * FEW_THREADS + threadIdx.x);
-        for (int i = i0; !MIX && i < a.rows * a.heads * a.key_pieces * HD; i += step)
-            *(uint4 *)(a.vt + (size_t)i * 8) = make_uint4(0, 0, 0, 0);
-        for (int i = i0; i < 2 * a.Mp * FEW_SLOTS; i += step) a.squares[i & 1][i / 2] = 0;
-        for (int i = i0; MIX && i < a.Mp * FEW_INNER; i += step) a.inner[i] = 0;
-    }
     int D = DT ? DT : a.D, I = IT ? IT : a.I;
+    { /* all ones, but for V's end and the slots that nobody writes, which are 0 */
+        int step = (int)gridDim.x * FEW_THREADS, i0 = (int)(blockIdx.x * FEW_THREADS + threadIdx.x);
+        auto ones = [&](void *p, size_t bytes) {
+            for (size_t i = (size_t)i0; i < bytes / 16; i += (size_t)step) ((uint4 *)p)[i] = make_uint4(~0u, ~0u, ~0u, ~0u);
+        };
+        size_t copies = FEW_COPIES * sizeof(bf16);
+        ones(a.first, a.copy_s * copies), ones(a.h, a.copy_h * copies);
+        for (int i = 0; i < 2; i++) ones(a.s[i], a.copy_s * copies);
+        if (!MIX) {
+            ones(a.qk, a.copy_qk * copies), ones(a.o, a.copy_s * copies);
+            for (int copy = 0; copy < FEW_COPIES; copy++)
+                for (int i = i0; i < a.rows * a.heads * a.key_pieces * HD; i += step) {
+                    uint32_t v[4];
+#pragma unroll
+                    for (int j = 0; j < 4; j++) {
+                        int at = i / (HD ? HD : 1) % a.key_pieces * 8 + 2 * j;
+                        v[j] = (at < a.S ? 0xffffu : 0) | (at + 1 < a.S ? 0xffff0000u : 0);
+                    }
+                    *(uint4 *)(a.vt + (size_t)copy * a.copy_vt + (size_t)i * 8) = make_uint4(v[0], v[1], v[2], v[3]);
+                }
+        }
+        int tiles = ceil_div(D, 8 * few_nt(FEW_DOWN)), inner = ceil_div(2 * I, 8 * few_nt(FEW_GATE_UP));
+        for (int i = i0; i < (int)(FEW_COPIES * a.copy_squares); i += step)
+            a.squares[0][i] = a.squares[1][i] = __uint_as_float(i % FEW_SLOTS < tiles ? ~0u : 0);
+        for (int i = i0; MIX && i < (int)(FEW_COPIES * a.copy_inner); i += step)
+            a.inner[i] = __uint_as_float(i % FEW_INNER < inner ? ~0u : 0);
+    }
     if (MIX) few_mix_fetch(a, shared, a.weights + (size_t)a.pass[0].block * a.block);
+    few_barrier(a, bit);
+    few_block x = {0, NULL, NULL};
 #pragma unroll 1
     for (int i = 0; i < a.count; i++) {
-        few_turn(a, i - 1, i);
+        few_turn(a, i - 1, i, x.n);
 #pragma unroll 1
-        for (int layer = 0; layer < a.pass[i].layers; layer++) {
-            const float *squares = layer ? a.squares[0] : NULL;
-            const bf16 *W = a.weights + (size_t)(a.pass[i].block + layer) * a.block;
+        for (int layer = 0; layer < a.pass[i].layers; layer++, x.n++) {
+            const bf16 *W = a.weights + (size_t)(a.pass[i].block + layer) * a.block, *s1 = few_copy(a.s[1], a.copy_s, x.n);
+            x.s = layer ? few_copy(a.s[0], a.copy_s, x.n + FEW_COPIES - 1) : few_copy(a.first, a.copy_s, i);
+            x.squares = layer ? few_copy(a.squares[0], a.copy_squares, x.n + FEW_COPIES - 1) : NULL;
             few_product<FEW_GATE_UP, 2, DT> gate_up;
             few_product<FEW_DOWN, 6, IT> down;
             if constexpr (MIX) {
-                few_mix<DT>(a, bit, shared, squares);
-                few_swiglu<MIX, DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ],
-                                        [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
+                gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
+                few_mix<DT>(a, x, shared);
+                few_fence();
             } else {
                 few_product<FEW_QKV, 2, DT> qkv;
                 few_product<FEW_O, 2, DT> o;
-                few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares,
-                                [&]() { qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D); });
-                few_arrive(a);
+                qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D);
+                few_qkv<DT, HD>(a, x, part, factor, qkv, W + a.to[HRM_QKV_PROJ]);
                 o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
-                few_wait(a, bit);
-                few_attention<DT, HD>(a, part);
-                few_join<FEW_O, false, DT>(a, bit, part, factor, o, a.o, W + a.to[HRM_O_PROJ], D, 1, squares,
-                                           [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
-                few_swiglu<MIX, DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ], []() {});
+                few_attention<DT, HD>(a, x, part);
+                few_fence(); /* here most wait anyway */
+                gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
+                few_join<FEW_O, false, DT>(a, x, part, factor, o, few_copy(a.o, a.copy_s, x.n), W + a.to[HRM_O_PROJ], D, 1,
+                                           x.s, x.squares);
             }
-            few_join<FEW_DOWN, MIX, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1],
-                                        [&]() { down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I); });
+            few_swiglu<MIX, DT, IT>(a, x, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ]);
+            down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
+            few_join<FEW_DOWN, MIX, DT>(a, x, part, factor, down, few_copy(a.h, a.copy_h, x.n), W + a.to[HRM_DOWN_PROJ], I, 0,
+                                        s1, few_copy(a.squares[1], a.copy_squares, x.n));
             if (MIX) { /* the next block's */
                 bool end = layer + 1 == a.pass[i].layers;
                 int block = !end ? a.pass[i].block + layer + 1 : i + 1 < a.count ? a.pass[i + 1].block : -1;
                 if (block >= 0) few_mix_fetch(a, shared, a.weights + (size_t)block * a.block);
             }
         }
-        few_arrive(a);
-        few_wait(a, bit);
     }
-    few_turn(a, a.count - 1, a.count);
+    few_turn(a, a.count - 1, a.count, x.n);
 }
 
 /* ==================================================================================================== >>cuda-attention-short
@@ -5937,7 +6077,7 @@ static int few_rows(const hrm_dims *d, size_t element)
 {
     bool block = d->mixer ? d->S <= FEW_MIX_S && d->I_t <= FEW_MIX_I && d->I_t % 8 == 0
                           : !d->mlp_norm && (d->head_dim == 32 || d->head_dim == 64);
-    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && block && d->D <= FEW_D && d->D % 8 == 0 &&
+    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && block && d->D <= FEW_D && d->D % 32 == 0 &&
                  d->I <= FEW_I && d->I % 32 == 0;
     return takes ? min_int(d->B, FEW_POSITIONS / d->S) : 0;
 }
@@ -5997,19 +6137,23 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
             p.muon_b = take(square * blocks * element);
         }
     }
-    if (size_t rows = (size_t)few_rows(d, element)) { /* a product's last rows, and attention's last keys, are read beyond M */
-        size_t most = align_up(rows * (size_t)d->S, 8), spare = 64 * 16, keys = align_up((size_t)d->S, 32);
+    if (size_t rows = (size_t)few_rows(d, element)) {
+        size_t most = align_up(rows * (size_t)d->S, 8), keys = align_up((size_t)d->S, 32);
+        few_args *f = &p.few;
+        f->copy_s = most * D, f->copy_qk = 2 * most * D, f->copy_vt = rows * keys * D, f->copy_h = most * (size_t)d->I;
+        f->copy_squares = most * FEW_SLOTS, f->copy_inner = d->mixer ? most * FEW_INNER : 0;
         for (int i = 0; i < 2; i++) {
-            p.few.s[i] = (bf16 *)take(most * D * element + spare);
-            p.few.squares[i] = (float *)take((most + 64) * FEW_SLOTS * sizeof(float));
+            f->s[i] = (bf16 *)take(FEW_COPIES * f->copy_s * element);
+            f->squares[i] = (float *)take(FEW_COPIES * f->copy_squares * sizeof(float));
         }
-        if (d->mixer) p.few.inner = (float *)take((most + 64) * FEW_INNER * sizeof(float));
+        f->first = (bf16 *)take(FEW_COPIES * f->copy_s * element);
+        if (d->mixer) f->inner = (float *)take(FEW_COPIES * f->copy_inner * sizeof(float));
         else {
-            p.few.qk = (bf16 *)take(2 * most * D * element + spare);
-            p.few.vt = (bf16 *)take(rows * keys * D * element);
-            p.few.o = (bf16 *)take(most * D * element + spare);
+            f->qk = (bf16 *)take(FEW_COPIES * f->copy_qk * element);
+            f->vt = (bf16 *)take(FEW_COPIES * f->copy_vt * element);
+            f->o = (bf16 *)take(FEW_COPIES * f->copy_s * element);
         }
-        p.few.h = (bf16 *)take(most * (size_t)d->I * element + spare);
+        f->h = (bf16 *)take(FEW_COPIES * f->copy_h * element);
         p.few.arrived = (unsigned *)take(sizeof(unsigned));
     }
     p.bytes = at;
