@@ -28,8 +28,8 @@
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
  * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-split
- *           >>cuda-attention >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act >>cuda-heads
- *           >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
+ *           >>cuda-attention >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act
+ *           >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
 
@@ -2241,8 +2241,9 @@ __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
     extern __shared__ unsigned char shared_raw[];
     uint32_t q = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q + 8192, full = ring + AK_STAGES * AF_STAGE,
              empty = full + 8 * AK_STAGES, q_full = empty + 8 * AK_STAGES;
-    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64), rounds = ceil_div(x.S, AK_GROUPS * AF_KEYS),
-        item = (int)blockIdx.x, q0 = item % blocks * 64, head = item / blocks % x.heads, b = item / blocks / x.heads;
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64),
+        rounds = ceil_div(x.S, AK_GROUPS * AF_KEYS), item = (int)blockIdx.x, q0 = item % blocks * 64,
+        head = item / blocks % x.heads, b = item / blocks / x.heads;
     if (threadIdx.x == 0) {
         for (int i = 0; i < AK_STAGES; i++) barrier_init(full + 8 * (uint32_t)i, 1), barrier_init(empty + 8 * (uint32_t)i, 4);
         barrier_init(q_full, 1);
@@ -2284,7 +2285,8 @@ __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
     for (int i = 1; i < rounds; i++) { /* as often in every group: a divergent loop would have products wait (C7520) */
         j += AK_GROUPS;
         slot = arrived(), k_tile = ring + slot * AF_STAGE;
-        attention_wgmma_step<1, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, 0, x.scale_log2, group, false);
+        attention_wgmma_step<1, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, 0, x.scale_log2, group,
+                                          false);
         if (lane == 0) barrier_arrive(before);
         v_before = k_tile + AF_STAGE / 2, before = empty + 8 * slot;
     }
@@ -2586,10 +2588,11 @@ struct few_pass {
     uint16_t block;
     uint32_t inputs;
 };
-/* how a product is cut: into groups of rows and tiles of columns; by_*: 2^20 / number, rounded up */
+/* how a product is cut: into groups of rows and tiles of columns; by_*: 2^20 / number, rounded up; weights: elements of a
+ * tile's and of all */
 struct few_cut {
     int groups, rows, items;
-    unsigned by_groups, by_rows;
+    unsigned by_groups, by_rows, tile_weights, all_weights;
 };
 struct few_args {
     const bf16 *weights; /* prepared */
@@ -2602,7 +2605,7 @@ struct few_args {
     size_t copy_s, copy_qk, copy_vt, copy_h, copy_squares, copy_inner; /* elements from one to the next; o and first as s */
     unsigned *arrived;
     int rows, S, M, Mp, D, I, heads, key_pieces, causal, count, tiles;
-    int I_t, mix_width, norm; /* of a mixer */
+    int I_t, mix_width, norm, mix_sets; /* of a mixer */
     unsigned by_S, by_heads, by_tiles;
     float inv_D, inv_S, inv_I, inv_I_t, eps, scale_log2;
     few_cut cut[FEW_PRODUCTS];
@@ -2652,7 +2655,8 @@ template <class F> __device__ __forceinline__ void few_until(F &&there) /* a war
 /* a value for others, and the ones where the block after the next will have it: `ones` elements further */
 __device__ __forceinline__ void few_put(bf16 *p, ptrdiff_t ones, uint4 v)
 {
-    asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+    asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+                 : "memory");
     asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"l"(p + ones), "r"(~0u) : "memory");
 }
 __device__ __forceinline__ void few_put(bf16 *p, ptrdiff_t ones, uint2 v)
@@ -2672,7 +2676,10 @@ __device__ __forceinline__ void few_put(float *p, ptrdiff_t ones, float v)
 }
 __device__ __forceinline__ void few_fence() { asm volatile("fence.acq_rel.gpu;\n" ::: "memory"); }
 /* block n's copy of a buffer, and how far from it the one is that block n + 2 will have */
-template <class E> __device__ __forceinline__ E *few_copy(E *p, size_t copy, int n) { return p + (size_t)(n % FEW_COPIES) * copy; }
+template <class E> __device__ __forceinline__ E *few_copy(E *p, size_t copy, int n)
+{
+    return p + (size_t)(n % FEW_COPIES) * copy;
+}
 __device__ __forceinline__ ptrdiff_t few_ones(size_t copy, int n)
 {
     return n % FEW_COPIES < 2 ? 2 * (ptrdiff_t)copy : -2 * (ptrdiff_t)copy;
@@ -2692,8 +2699,9 @@ __device__ __forceinline__ uint4 few_load_weight(const void *p)
     return v;
 }
 
-/* A barrier over the grid, once: before it all buffers become ones. Bit 31 turns when all have arrived, the bits below are 0 then: nothing needs to be
- * reset from one launch to the next. The bit cannot turn before this block arrives, so it can be read at the start. */
+/* A barrier over the grid, once: before it all buffers become ones. Bit 31 turns when all have arrived, the bits below are 0
+ * then: nothing needs to be reset from one launch to the next. The bit cannot turn before this block arrives, so it can be read
+ * at the start. */
 __device__ __forceinline__ unsigned few_look(const few_args &a)
 {
     unsigned n;
@@ -2833,8 +2841,8 @@ __device__ __forceinline__ uint2 few_pack4(const float *v) { return make_uint2(p
 /* One product's items, the first with weights that are asked for already. too, end (r0, rows, tile): as in run(); when the
  * parts stand in shared memory. then (): with what too() fetched, which is there */
 template <int P_, class P, class F, class H, class G>
-__device__ __forceinline__ void few_items(const few_args &a, P &product, float *part, const bf16 *A, const bf16 *W, int N, int K,
-                                          F &&too, H &&then, G &&end)
+__device__ __forceinline__ void few_items(const few_args &a, P &product, float *part, const bf16 *A, const bf16 *W, int N,
+                                          int K, F &&too, H &&then, G &&end)
 {
     const few_cut &cut = a.cut[P_];
 #pragma unroll 1
@@ -2944,7 +2952,8 @@ __device__ __forceinline__ void few_swiglu(const few_args &a, const few_block &x
                 float sum = 0;
 #pragma unroll
                 for (int c = 0; c < P::NT; c++) sum += sums[8 * r + c];
-                few_put(few_copy(a.inner, a.copy_inner, x.n) + (size_t)(r0 + r) * FEW_INNER + tile, few_ones(a.copy_inner, x.n), sum);
+                few_put(few_copy(a.inner, a.copy_inner, x.n) + (size_t)(r0 + r) * FEW_INNER + tile,
+                        few_ones(a.copy_inner, x.n), sum);
             }
         });
 }
@@ -3124,16 +3133,16 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
 }
 
 /* Eight channels of a row, all its positions. A warp has 32 columns inside and their share of the product that follows. What a
- * lane needs of the weights, in pieces of 16 bytes for two k-steps as above, goes into its own part of shared memory during the
- * block before. Number 8 (g / 2) + 2 i + g % 2 of the 32 is row g of tile i, so that the tiles, turned in registers, are the
- * next product's operand. */
+ * lane needs of the weights, in pieces of 16 bytes for two k-steps as above, goes into its own part of shared memory as soon as
+ * the mixing before is done. Where half of the CTAs are enough for a mixing there are two sets of them that take turns: with
+ * two blocks in all, each keeps its weights for good. Number 8 (g / 2) + 2 i + g % 2 of the 32 is row g of tile i, so that the
+ * tiles, turned in registers, are the next product's operand. */
 __device__ __forceinline__ void few_mix_fetch(const few_args &a, const unsigned char *shared, const bf16 *W)
 {
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
     int width = a.mix_width, column = 32 * warp + g / 2 * 8, k = 32 * warp + 8 * t;
     uint32_t to = shared_address(shared) + FEW_SHARED + threadIdx.x * 16;
     const bf16 *gate_up = W + a.to[HRM_MIX_GATE_UP], *down = W + a.to[HRM_MIX_DOWN];
-    if ((int)blockIdx.x >= a.rows * (a.D / 8)) return;
 #pragma unroll
     for (int i = 0; i < 8; i++)
 #pragma unroll
@@ -3166,11 +3175,13 @@ template <int DT> __device__ __forceinline__ void few_mix(const few_args &a, con
     float *inside = (float *)(turned + 8 * K), *along = inside + FEW_WARPS * 8; /* [warps,channels] sums of squares */
     const unsigned char *weights = shared + FEW_SHARED + threadIdx.x * 16;
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
-    int pieces = (DT ? DT : a.D) / 8, items = a.rows * pieces, at = (int)threadIdx.x / 2, half = (int)threadIdx.x % 2;
+    int pieces = (DT ? DT : a.D) / 8, items = a.rows * pieces, at = (int)threadIdx.x / 2, half = (int)threadIdx.x % 2,
+        begin = (int)blockIdx.x - (a.mix_sets > 1 ? x_.n % a.mix_sets * items : 0);
+    if (begin < 0 || begin >= items) return;
     auto weight = [&](int i) { return *(const uint4 *)(weights + i * FEW_THREADS * 16); };
     cp_async_wait<0>(); /* a thread's own */
 #pragma unroll 1
-    for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+    for (int item = begin; item < items; item += (int)gridDim.x) {
         int b = item / pieces, row = b * a.S + at;
         size_t in_stream = ((size_t)(item - b * pieces) * a.Mp + row) * 8 + 4 * half;
         bool there = at < a.S;
@@ -3283,6 +3294,32 @@ template <int DT> __device__ __forceinline__ void few_mix(const few_args &a, con
     }
 }
 
+/* The block `steps` after layer `layer` of pass i, -1 at the end. */
+__device__ __forceinline__ int few_block_after(const few_args &a, int i, int layer, int steps)
+{
+    while (steps-- > 0)
+        if (++layer == a.pass[i].layers && (layer = 0, ++i == a.count)) return -1;
+    return a.pass[i].block + layer;
+}
+
+/* The next block's weights, that L2 may not have: a tile's by the CTA that has its first rows. */
+__device__ __forceinline__ void few_prefetch(const few_args &a, int block)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    if (block < 0 || threadIdx.x >= FEW_PRODUCTS) return;
+    const few_cut &cut = a.cut[threadIdx.x];
+    const bf16 *W = a.weights + (size_t)block * a.block + a.to[threadIdx.x];
+    for (int item = (int)blockIdx.x; item < cut.items; item += (int)gridDim.x) {
+        int tile = few_over(item, cut.by_groups);
+        unsigned from = (unsigned)tile * cut.tile_weights, n = min(cut.tile_weights, cut.all_weights - from);
+        if (item == tile * cut.groups)
+            asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(W + from), "r"(n * 2) : "memory");
+    }
+#else
+    (void)a, (void)block;
+#endif
+}
+
 /* The state of the pass that ends is its stream, normalised; the next one's stream is its state and what is added. A thread has
  * the same elements every time, so states need no barrier. last, next: indices, or -1 and count; n: blocks so far. */
 __device__ __forceinline__ void few_turn(const few_args &a, int last, int next, int n)
@@ -3372,7 +3409,14 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
         for (int i = i0; MIX && i < (int)(FEW_COPIES * a.copy_inner); i += step)
             a.inner[i] = __uint_as_float(i % FEW_INNER < inner ? ~0u : 0);
     }
-    if (MIX) few_mix_fetch(a, shared, a.weights + (size_t)a.pass[0].block * a.block);
+    /* a mixer's: the block whose weights this CTA has, and its set */
+    int held = -1, items = a.rows * (D / 8),
+        set = a.mix_sets > 1 ? (int)blockIdx.x / items : (int)blockIdx.x < items ? 0 : 1;
+    auto mix_fetch = [&](int block) {
+        if (block >= 0 && block != held) few_mix_fetch(a, shared, a.weights + (size_t)block * a.block);
+        held = block;
+    };
+    if (MIX && set < a.mix_sets) mix_fetch(few_block_after(a, 0, 0, set));
     few_barrier(a, bit);
     few_block x = {0, NULL, NULL};
 #pragma unroll 1
@@ -3388,11 +3432,13 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
             if constexpr (MIX) {
                 gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
                 few_mix<DT>(a, x, shared);
+                if (x.n % a.mix_sets == set) mix_fetch(few_block_after(a, i, layer, a.mix_sets));
                 few_fence();
             } else {
                 few_product<FEW_QKV, 2, DT> qkv;
                 few_product<FEW_O, 2, DT> o;
                 qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D);
+                few_prefetch(a, few_block_after(a, i, layer, 1));
                 few_qkv<DT, HD>(a, x, part, factor, qkv, W + a.to[HRM_QKV_PROJ]);
                 o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
                 few_attention<DT, HD>(a, x, part);
@@ -3405,11 +3451,6 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
             down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
             few_join<FEW_DOWN, MIX, DT>(a, x, part, factor, down, few_copy(a.h, a.copy_h, x.n), W + a.to[HRM_DOWN_PROJ], I, 0,
                                         s1, few_copy(a.squares[1], a.copy_squares, x.n));
-            if (MIX) { /* the next block's */
-                bool end = layer + 1 == a.pass[i].layers;
-                int block = !end ? a.pass[i].block + layer + 1 : i + 1 < a.count ? a.pass[i + 1].block : -1;
-                if (block >= 0) few_mix_fetch(a, shared, a.weights + (size_t)block * a.block);
-            }
         }
     }
     few_turn(a, a.count - 1, a.count, x.n);
@@ -6556,7 +6597,8 @@ template <int GROUPS> static hrm_status attention_forward_on_wgmma(hrm_device *d
 /* where 64 queries a block are not yet a block for each multiprocessor */
 static bool attention_by_keys(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
-    return attention_on_wgmma(dev, x, B, 1) && !x.causal && x.S > (AK_GROUPS - 1) * AF_KEYS && B * x.heads * ceil_div(x.S, 64) <= dev->sms;
+    return attention_on_wgmma(dev, x, B, 1) && !x.causal && x.S > (AK_GROUPS - 1) * AF_KEYS &&
+           B * x.heads * ceil_div(x.S, 64) <= dev->sms;
 }
 static hrm_status attention_forward_by_keys(hrm_device *dev, attention_args<bf16> &x, int B)
 {
@@ -6565,8 +6607,8 @@ static hrm_status attention_forward_by_keys(hrm_device *dev, attention_args<bf16
     if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
     TRY(allow_shared(attention_forward_keys, AK_SHARED, "attention_forward_keys"));
-    CHAIN(dev, attention_forward_keys, (unsigned)(B * x.heads * ceil_div(x.S, 64)), 128 * (AK_GROUPS + 1), AK_SHARED, rows, keys,
-          x);
+    CHAIN(dev, attention_forward_keys, (unsigned)(B * x.heads * ceil_div(x.S, 64)), 128 * (AK_GROUPS + 1), AK_SHARED, rows,
+          keys, x);
     return HRM_OK;
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -7179,7 +7221,12 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
         cut->groups = ceil_div(a.M, 16 * few_mt(t)), cut->rows = ceil_div(a.M, cut->groups);
         cut->items = cut->groups * ceil_div(N, 8 * few_nt(t));
         cut->by_groups = few_inverse(cut->groups), cut->by_rows = few_inverse(cut->rows);
+        cut->tile_weights = (unsigned)(8 * few_nt(t) * K), cut->all_weights = (unsigned)(N * K);
     }
+    /* two sets where one puzzle's channels need half of the blocks; each has a share in every product, so that what one writes
+     * follows from what the other wrote before (few_put) */
+    int channels = d->D / 8;
+    a.mix_sets = a.rows == 1 && 2 * channels <= dev->sms && a.cut[FEW_DOWN].items >= dev->sms ? 2 : 1;
     for (int i = 0; i < n; i++) {
         few_pass *p = &a.pass[i];
         p->state = (uint8_t)list[i].state, p->layers = (uint8_t)d->layers[list[i].net];
