@@ -613,6 +613,11 @@ __device__ __forceinline__ void copy_tile_to_both(uint32_t dst, const CUtensorMa
                  "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "h"((uint16_t)3)
                  : "memory");
 }
+/* before the kernel before is waited for: the first copy need not wait for its map then */
+__device__ __forceinline__ void prefetch_map(const CUtensorMap *map)
+{
+    asm volatile("prefetch.tensormap [%0];\n" ::"l"((uint64_t)map) : "memory");
+}
 __device__ __forceinline__ void store_tile(const CUtensorMap *map, int x, int y, uint32_t src)
 {
     asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];\n"
@@ -1324,6 +1329,7 @@ __global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
                 copy_tile(base + (uint32_t)(slot * at::STAGE + at::A), &b_map, (first + i) * WG_K, n0,
                           full + 8 * (uint32_t)slot);
             };
+            prefetch_map(&a_map);
             for (int i = 0; i < steps && i < at::STAGES; i++) fetch_b(i, i);
             chain_wait();
             for (int i = 0; i < steps && i < at::STAGES; i++) fetch_a(i, i);
@@ -2247,6 +2253,7 @@ __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
     if (threadIdx.x == 0) {
         for (int i = 0; i < AK_STAGES; i++) barrier_init(full + 8 * (uint32_t)i, 1), barrier_init(empty + 8 * (uint32_t)i, 4);
         barrier_init(q_full, 1);
+        prefetch_map(&rows_map), prefetch_map(&keys_map);
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
     __syncthreads();
@@ -3489,7 +3496,7 @@ __global__ void __launch_bounds__(128)
     int lane = (int)threadIdx.x % 32, t = lane % 4, D = x.heads * 64, unit = (int)blockIdx.x, head = unit % x.heads,
         b = unit / x.heads;
     if (threadIdx.x == 0) {
-        barrier_init(full, 1);
+        barrier_init(full, 1), prefetch_map(&qkv_map);
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
     __syncthreads();
