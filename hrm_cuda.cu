@@ -1275,8 +1275,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
 /* ==================================================================================================== >>cuda-split ========
  * The same for some hundred rows, a dozen Sudokus or a Maze, whose tiles of 128 rows are too few for the GPU: the CTAs of a
  * cluster share a tile's K. Each leaves its part of the sums in shared memory and ends some of the tile's rows, with the parts
- * of all, added in their order. Two warp groups multiply 64 x BN each, a warp asks for tiles, for weights before it waits for
- * the kernel before.
+ * of all, added in their order. PAIR: a tile each, one below the other, and each fetches half of the weights for both. Two warp
+ * groups multiply 64 x BN each, a warp asks for tiles, for weights before it waits for the kernel before.
  */
 enum { SP_M = 128, SP_ENDING = 256, SP_THREADS = SP_ENDING + 32, SP_MOST = 8 };
 template <int BN> struct split_tile {
@@ -1298,7 +1298,7 @@ __device__ __forceinline__ float4 load_shared_of(uint32_t at, uint32_t cta) /* o
 }
 #endif
 
-template <int KIND, int BN>
+template <int KIND, int BN, bool PAIR>
 __global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
     gemm_split(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map, int K, int split,
                const __grid_constant__ ending<bf16> e)
@@ -1310,14 +1310,18 @@ __global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, full = base + at::BARRIERS, empty = full + 8 * at::STAGES;
     float *C = (float *)(shared_raw + (base - shared_address(shared_raw))), *factor = C + at::FACTORS / 4;
-    int tid = (int)threadIdx.x, warp = tid / 32, lane = tid % 32, n_tiles = ceil_div(e.N, BN), tile = (int)blockIdx.x / split,
-        rank = split > 1 ? (int)cluster_rank() : 0, m0 = tile / n_tiles * SP_M, n0 = tile % n_tiles * BN,
-        all = ceil_div(K, WG_K), first = all * rank / split, steps = all * (rank + 1) / split - first;
+    if (PAIR) split = 1;
+    int tid = (int)threadIdx.x, warp = tid / 32, lane = tid % 32, n_tiles = ceil_div(e.N, BN),
+        tile = (int)blockIdx.x / (PAIR ? 2 : split), half = PAIR ? (int)cluster_rank() : 0,
+        rank = split > 1 ? (int)cluster_rank() : 0, m0 = (tile / n_tiles * (PAIR ? 2 : 1) + half) * SP_M,
+        n0 = tile % n_tiles * BN, all = ceil_div(K, WG_K), first = all * rank / split, steps = all * (rank + 1) / split - first;
     if (tid == 0) {
-        for (uint32_t i = 0; i < at::STAGES; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, SP_ENDING / 32);
+        for (uint32_t i = 0; i < at::STAGES; i++)
+            barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, SP_ENDING / 32 * (PAIR ? 2 : 1));
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
-    __syncthreads();
+    if (PAIR) cluster_sync();
+    else __syncthreads();
     chain_allow_next();
     if (warp == SP_ENDING / 32) {
         if (lane == 0) {
@@ -1325,9 +1329,12 @@ __global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
                 copy_tile(base + (uint32_t)(slot * at::STAGE), &a_map, (first + i) * WG_K, m0, full + 8 * (uint32_t)slot);
             };
             auto fetch_b = [&](int i, int slot) {
-                barrier_expect(full + 8 * (uint32_t)slot, at::STAGE);
-                copy_tile(base + (uint32_t)(slot * at::STAGE + at::A), &b_map, (first + i) * WG_K, n0,
-                          full + 8 * (uint32_t)slot);
+                uint32_t ready = full + 8 * (uint32_t)slot, to = base + (uint32_t)(slot * at::STAGE + at::A);
+                barrier_expect(ready, at::STAGE);
+                if (PAIR)
+                    copy_tile_to_both(to + (uint32_t)(half * BN / 2 * 128), &b_map, (first + i) * WG_K, n0 + half * BN / 2,
+                                      ready);
+                else copy_tile(to, &b_map, (first + i) * WG_K, n0, ready);
             };
             prefetch_map(&a_map);
             for (int i = 0; i < steps && i < at::STAGES; i++) fetch_b(i, i);
@@ -1340,6 +1347,7 @@ __global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
             }
         }
         if (split > 1) cluster_sync(), cluster_sync();
+        if (PAIR) cluster_sync();
         return;
     }
     chain_wait();
@@ -1374,7 +1382,8 @@ __global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
         if (++slot == at::STAGES) slot = 0, phase ^= 1;
         take(wg_half<true>());
         wgmma_wait<1>();
-        if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)before);
+        if (PAIR && lane < 2) barrier_arrive_at(empty + 8 * (uint32_t)before, (uint32_t)lane);
+        if (!PAIR && lane == 0) barrier_arrive(empty + 8 * (uint32_t)before);
     }
     wgmma_wait<0>();
     settle<BN / 2>(d);
@@ -1440,7 +1449,7 @@ __global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
             if (inside) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
         }
     }
-    if (split > 1) cluster_sync(); /* the others may still read here */
+    if (PAIR || split > 1) cluster_sync(); /* the others may still read here, or arrive */
 #else
     (void)K, (void)split, (void)e;
 #endif
@@ -1924,6 +1933,14 @@ __device__ __forceinline__ void copy_tile3(uint32_t dst, const CUtensorMap *map,
         "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z)
         : "memory");
 }
+/* the same into both CTAs of a cluster, each of whose barriers counts it */
+__device__ __forceinline__ void copy_tile3_to_both(uint32_t dst, const CUtensorMap *map, int x, int y, int z, uint32_t barrier)
+{
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
+                 "[%0], [%1, {%3, %4, %5}], [%2], %6;\n" ::"r"(dst),
+                 "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z), "h"((uint16_t)3)
+                 : "memory");
+}
     #define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
     #define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
     #define WG_LIST48 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
@@ -2236,41 +2253,43 @@ template <int GROUPS> __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1
 }
 
 /* The same for so few queries that a block has 64 of them: three warp groups share the keys, by turns of AF_KEYS, and their
- * sums are joined in order. Every step has a key for every query, and every group a step: not causal, more than 256 keys. */
+ * sums are joined in order. The two CTAs of a cluster have neighbouring queries of a head and fetch half of the keys each.
+ * Every step has a key for every query, and every group a step: not causal, more than 256 keys. */
 enum { AK_GROUPS = 3, AK_STAGES = 6, AK_SUMS = 64 * 68 * 4, AK_SHARED = 8192 + AK_STAGES * AF_STAGE + 1024 + 128 };
 static_assert((AK_GROUPS - 1) * (AK_SUMS + 512) <= AK_STAGES * AF_STAGE, "sums stand where keys stood");
 __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
-    attention_forward_keys(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
-                           attention_args<bf16> x)
+    attention_forward_keys(const __grid_constant__ CUtensorMap map, attention_args<bf16> x)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char shared_raw[];
     uint32_t q = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q + 8192, full = ring + AK_STAGES * AF_STAGE,
              empty = full + 8 * AK_STAGES, q_full = empty + 8 * AK_STAGES;
-    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64),
-        rounds = ceil_div(x.S, AK_GROUPS * AF_KEYS), item = (int)blockIdx.x, q0 = item % blocks * 64,
-        head = item / blocks % x.heads, b = item / blocks / x.heads;
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 128),
+        rounds = ceil_div(x.S, AK_GROUPS * AF_KEYS), rank = (int)cluster_rank(), item = (int)blockIdx.x / 2,
+        q0 = (item % blocks * 2 + rank) * 64, head = item / blocks % x.heads, b = item / blocks / x.heads;
     if (threadIdx.x == 0) {
-        for (int i = 0; i < AK_STAGES; i++) barrier_init(full + 8 * (uint32_t)i, 1), barrier_init(empty + 8 * (uint32_t)i, 4);
+        for (int i = 0; i < AK_STAGES; i++) barrier_init(full + 8 * (uint32_t)i, 1), barrier_init(empty + 8 * (uint32_t)i, 8);
         barrier_init(q_full, 1);
-        prefetch_map(&rows_map), prefetch_map(&keys_map);
+        prefetch_map(&map);
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
-    __syncthreads();
+    cluster_sync();
     chain();
     if (group == 0) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0) {
             barrier_expect(q_full, 8192);
-            copy_tile3(q, &rows_map, head * 64, q0, b, q_full);
+            copy_tile3(q, &map, head * 64, q0, b, q_full);
             for (int j = 0; j < rounds * AK_GROUPS; j++) { /* the last may be zeros */
-                uint32_t slot = (uint32_t)(j % AK_STAGES), at = ring + slot * AF_STAGE, ready = full + 8 * slot;
+                uint32_t slot = (uint32_t)(j % AK_STAGES), at = ring + slot * AF_STAGE + (uint32_t)rank * 8192,
+                         ready = full + 8 * slot;
                 if (j >= AK_STAGES) barrier_wait(empty + 8 * slot, (j / AK_STAGES - 1) & 1);
                 barrier_expect(ready, AF_STAGE);
-                copy_tile3(at, &keys_map, D + head * 64, j * AF_KEYS, b, ready);
-                copy_tile3(at + AF_STAGE / 2, &keys_map, 2 * D + head * 64, j * AF_KEYS, b, ready);
+                copy_tile3_to_both(at, &map, D + head * 64, j * AF_KEYS + rank * 64, b, ready);
+                copy_tile3_to_both(at + AF_STAGE / 2, &map, 2 * D + head * 64, j * AF_KEYS + rank * 64, b, ready);
             }
         }
+        cluster_sync();
         return;
     }
     asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
@@ -2294,7 +2313,7 @@ __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
         slot = arrived(), k_tile = ring + slot * AF_STAGE;
         attention_wgmma_step<1, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, 0, x.scale_log2, group,
                                           false);
-        if (lane == 0) barrier_arrive(before);
+        if (lane < 2) barrier_arrive_at(before, (uint32_t)lane);
         v_before = k_tile + AF_STAGE / 2, before = empty + 8 * slot;
     }
     settle<32>(o);
@@ -2323,6 +2342,7 @@ __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
         }
     }
     asm volatile("bar.sync 4, 384;\n" ::: "memory");
+    cluster_sync(); /* the other may have arrived at a barrier here until now */
     if (group > 1) return;
 #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -4696,6 +4716,142 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
 #endif
 }
 
+/* The same for few rows: a block has one row of the batch and a head, in 128 rows of the product's. */
+enum { AO_ROWS = 128, AO_A = AO_ROWS * 128, AO_STAGE = AO_A + AW_B, AO_STAGES = 4, AO_K_AT = AO_STAGES * AO_STAGE,
+       AO_TILE = AO_ROWS * 128, AO_V_AT = AO_K_AT + AO_TILE, AO_BARRIERS = AO_V_AT + AO_TILE,
+       AO_SHARED = AO_BARRIERS + 16 * AO_STAGES + 1024, AO_THREADS = 288 };
+__global__ void __launch_bounds__(AO_THREADS, 1)
+    attention_one_wgmma(const __grid_constant__ CUtensorMap s_map, const __grid_constant__ CUtensorMap weight_map,
+                        const __grid_constant__ attention_whole_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, k_tile = base + AO_K_AT, v_tile = base + AO_V_AT,
+             full = base + AO_BARRIERS, empty = full + 8 * AO_STAGES;
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, S = a.x.S, D = a.x.heads * 64,
+        head = (int)blockIdx.x % a.x.heads, b = (int)blockIdx.x / a.x.heads;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < AO_STAGES; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, 8);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain_allow_next();
+    if (warp == 8) {
+        if (lane == 0) {
+            auto fetch = [&](int step, bool weights) {
+                uint32_t slot = (uint32_t)(step % AO_STAGES), at = base + slot * AO_STAGE, ready = full + 8 * slot;
+                if (weights) {
+                    barrier_expect(ready, AO_STAGE);
+                    for (int i = 0; i < 3; i++)
+                        copy_tile(at + AO_A + (uint32_t)(i * 8192), &weight_map, step * 64, i * D + head * 64, ready);
+                } else copy_tile3(at, &s_map, step * 64, 0, b, ready);
+            };
+            prefetch_map(&s_map);
+            for (int i = 0; i < a.x.heads && i < AO_STAGES; i++) fetch(i, true);
+            chain_wait();
+            for (int i = 0; i < a.x.heads && i < AO_STAGES; i++) fetch(i, false);
+            for (int i = AO_STAGES; i < a.x.heads; i++) {
+                barrier_wait(empty + 8 * (uint32_t)(i % AO_STAGES), (i / AO_STAGES - 1) & 1);
+                fetch(i, true), fetch(i, false);
+            }
+        }
+        return;
+    }
+    chain_wait();
+    int g = lane / 4, t = lane % 4, first = warp * 16; /* its rows; two warp groups of 64 */
+    float d[96], squares[2] = {};
+    auto take = [&](uint32_t step, auto add) {
+        uint32_t slot = step % AO_STAGES, at = base + slot * AO_STAGE, w = at + AO_A;
+        at += (uint32_t)(warp / 4 * 8192);
+        barrier_wait(full + 8 * slot, step / AO_STAGES & 1);
+        wgmma_fence();
+#pragma unroll
+        for (uint32_t k = 0; k < 4; k++)
+            if (k) wgmma_192<true>(d, operand<false>(at, k), operand<false>(w, k));
+            else wgmma_192<add.value>(d, operand<false>(at, k), operand<false>(w, k));
+        wgmma_commit();
+    };
+    take(0, wg_half<false>());
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        int row = b * S + min(first + g + 8 * h, S - 1);
+        if (a.squares)
+            for (int i = t; i < a.slots; i += 4) squares[h] += a.squares[(size_t)row * a.slots + i];
+    }
+    for (int step = 1; step < a.x.heads; step++) {
+        take((uint32_t)step, wg_half<true>());
+        wgmma_wait<1>();
+        if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)((step - 1) % AO_STAGES));
+    }
+    wgmma_wait<0>();
+    settle<96>(d);
+    int to_row = first + lane % 16; /* where a lane's row of a box of sixteen goes; beyond S rows are 0, as those of s are */
+    uint32_t to_k = k_tile + (uint32_t)(to_row * 128 + ((lane >> 4 ^ (to_row & 7)) << 4)), q[4][4];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float rs = 1.0f;
+        if (a.squares) {
+            float sum = squares[h];
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            rs = rsqrtf(sum * a.inv_D + a.eps);
+        }
+        const float2 *table = a.x.rope + min(first + g + 8 * h, S - 1) * 32 + t;
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float *w = d + 4 * i + 2 * h;
+            float2 cs = make_float2(rs, 0);
+            if (a.x.rope) cs = table[4 * i], cs.x *= rs, cs.y *= rs;
+            turn(w, cs), turn(w + 32, cs);
+            w[64] *= rs, w[65] *= rs;
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+        uint32_t kv[2][4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const float *w = d + 8 * k + 2 * i;
+            q[k][i] = pack2(w[0], w[1]), kv[0][i] = pack2(w[32], w[33]), kv[1][i] = pack2(w[64], w[65]);
+        }
+        stmatrix4(to_k ^ (uint32_t)(k * 32), kv[0]);
+        stmatrix4((to_k ^ (uint32_t)(k * 32)) + AO_TILE, kv[1]);
+    }
+    fence_async();
+    asm volatile("bar.sync 1, 256;\n" ::: "memory");
+    uint32_t p[6][4];
+    float s[44], o[32], l[2];
+    __syncwarp();
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++)
+        if (k) wgmma_scores<true>(s, q[k], k_tile, k);
+        else wgmma_scores<false>(s, q[k], k_tile, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<44>(s);
+    attention_whole_softmax(p, l, s, S, a.x.scale_log2);
+    __syncwarp();
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 6; k++)
+        if (k) wgmma_values<true>(o, p[k], v_tile, k);
+        else wgmma_values<false>(o, p[k], v_tile, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<32>(o);
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float inverse = 1.0f / l[h];
+#pragma unroll
+        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
+    }
+    store_head(a.x.o + (size_t)b * (size_t)S * (size_t)D + head * 64, D, o, first, S);
+#else
+    (void)a;
+#endif
+}
+
 /* ==================================================================================================== >>cuda-rows ========
  * Kernels that walk over rows of D elements, a warp a row. W elements at once: 8, or 1 where D is no multiple of 8.
  */
@@ -6301,14 +6457,16 @@ static int splits_of(const hrm_device *dev, int M, int N, int K, int BN)
     while (split < SP_MOST && 2 * split * tiles <= dev->sms && 2 * split <= ceil_div(K, WG_K)) split *= 2;
     return split * tiles >= dev->sms / 4 ? split : 0;
 }
-template <int KIND, int BN> static hrm_status gemm_on_split(hrm_device *dev, const product &x, ending<bf16> &e, int split)
+template <int KIND, int BN, bool PAIR>
+static hrm_status gemm_on_split(hrm_device *dev, const product &x, ending<bf16> &e, int split)
 {
     CUtensorMap a, b;
+    int cluster = PAIR ? 2 : split, rows = ceil_div(e.M, SP_M * (PAIR ? 2 : 1));
     e.slots_out = ceil_div(e.N, BN);
-    if (!tensor_map(dev, &a, x.A, x.K, e.M, WG_K, SP_M) || !tensor_map(dev, &b, x.B, x.K, e.N, WG_K, BN))
+    if (!tensor_map(dev, &a, x.A, x.K, e.M, WG_K, SP_M) || !tensor_map(dev, &b, x.B, x.K, e.N, WG_K, PAIR ? BN / 2 : BN))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
-    TRY(allow_shared(dev, gemm_split<KIND, BN>, split_tile<BN>::SHARED, "gemm_split"));
-    LAUNCH_AS(dev, dev->chains, split, (gemm_split<KIND, BN>), ceil_div(e.M, SP_M) * ceil_div(e.N, BN) * split, SP_THREADS,
+    TRY(allow_shared(dev, gemm_split<KIND, BN, PAIR>, split_tile<BN>::SHARED, "gemm_split"));
+    LAUNCH_AS(dev, dev->chains, cluster, (gemm_split<KIND, BN, PAIR>), rows * ceil_div(e.N, BN) * cluster, SP_THREADS,
               split_tile<BN>::SHARED, a, b, x.K, split, e);
     return HRM_OK;
 }
@@ -6412,7 +6570,12 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
 #endif
     if constexpr (has_wgmma<T> && !TRANS && (KIND == END_STORE || KIND == END_SWIGLU || ends_residual(KIND))) {
         constexpr int BN = ends_residual(KIND) ? 128 : 192;
-        if (int split = splits_of(dev, e.M, e.N, x.K, BN)) return gemm_on_split<KIND, BN>(dev, x, e, split);
+        if (int split = splits_of(dev, e.M, e.N, x.K, BN)) {
+            if constexpr (KIND == END_SWIGLU)
+                if (split == 1 && 2 * ceil_div(e.M, 2 * SP_M) * ceil_div(e.N, BN) <= dev->sms)
+                    return gemm_on_split<KIND, BN, true>(dev, x, e, 1);
+            return gemm_on_split<KIND, BN, false>(dev, x, e, split);
+        }
     }
     if constexpr (has_wgmma<T>)
         if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
@@ -6605,17 +6768,17 @@ template <int GROUPS> static hrm_status attention_forward_on_wgmma(hrm_device *d
 static bool attention_by_keys(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
     return attention_on_wgmma(dev, x, B, 1) && !x.causal && x.S > (AK_GROUPS - 1) * AF_KEYS &&
-           B * x.heads * ceil_div(x.S, 64) <= dev->sms;
+           2 * B * x.heads * ceil_div(x.S, 128) <= dev->sms;
 }
 static hrm_status attention_forward_by_keys(hrm_device *dev, attention_args<bf16> &x, int B)
 {
-    CUtensorMap rows, keys;
+    CUtensorMap map;
     int D = x.heads * 64;
-    if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
+    if (!head_map(dev, &map, x.qkv, B, x.S, 3 * D, 64))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
     TRY(allow_shared(attention_forward_keys, AK_SHARED, "attention_forward_keys"));
-    CHAIN(dev, attention_forward_keys, (unsigned)(B * x.heads * ceil_div(x.S, 64)), 128 * (AK_GROUPS + 1), AK_SHARED, rows,
-          keys, x);
+    LAUNCH_AS(dev, dev->chains, 2, attention_forward_keys, 2 * B * x.heads * ceil_div(x.S, 128), 128 * (AK_GROUPS + 1),
+              AK_SHARED, map, x);
     return HRM_OK;
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -6977,11 +7140,15 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
 }
 
 /* ---- attention with its product in one kernel, where nothing is kept and rows fit well ---- */
+static bool attends_one(const block_call &c) /* a row of the batch and a head for each multiprocessor */
+{
+    return c.w->rows * c.w->d.heads <= c.dev->sms;
+}
 static bool attends_at_once(const block_call &c)
 {
     const hrm_dims *d = &c.w->d;
     return c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && d->head_dim == 64 && !d->causal && d->S >= AW_MIN_S &&
-           d->S <= AW_MAX_S && ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2;
+           d->S <= AW_MAX_S && (attends_one(c) || ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2);
 }
 /* o = attention(s Wqkv^T) */
 static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
@@ -6993,9 +7160,16 @@ static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
     a.x = attention_for<bf16>(c.w, &c.pre);
     a.x.o = o, a.squares = s.squares, a.slots = s.slots, a.M = c.w->rows * d->S;
     a.items = ceil_div(c.w->rows, AW_ROWS) * d->heads, a.inv_D = 1.0f / (float)d->D, a.eps = d->eps;
-    if (!tensor_map(c.dev, &s_map, s.at, d->D, a.M, 64, 128) ||
+    bool one = attends_one(c);
+    if (!(one ? head_map(c.dev, &s_map, s.at, c.w->rows, d->S, d->D, AO_ROWS)
+              : tensor_map(c.dev, &s_map, s.at, d->D, a.M, 64, 128)) ||
         !tensor_map(c.dev, &weights, weight_of<bf16>(c, HRM_QKV_PROJ, 0), d->D, 3 * d->D, 64, 64))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", a.M, d->D);
+    if (one) {
+        TRY(allow_shared(attention_one_wgmma, AO_SHARED, "attention_one_wgmma"));
+        CHAIN(c.dev, attention_one_wgmma, c.w->rows * d->heads, AO_THREADS, AO_SHARED, s_map, weights, a);
+        return HRM_OK;
+    }
     TRY(allow_shared(attention_whole_wgmma, AW_SHARED, "attention_whole_wgmma"));
     CHAIN(c.dev, attention_whole_wgmma, min_int(a.items, c.dev->sms), WG_THREADS, AW_SHARED, s_map, weights, a);
     return HRM_OK;
