@@ -1280,7 +1280,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
  */
 enum { SP_M = 128, SP_ENDING = 256, SP_THREADS = SP_ENDING + 32, SP_MOST = 8 };
 template <int BN> struct split_tile {
-    static constexpr int A = SP_M * 128, STAGE = A + BN * 128, STAGES = BN > 128 ? 4 : 3, LD = BN + 8, /* of floats */
+    static constexpr int A = SP_M * 128, STAGE = A + BN * 128, STAGES = BN > 128 ? 5 : 6, LD = BN + 8, /* of floats */
         FACTORS = STAGES * STAGE, BARRIERS = FACTORS + 2 * SP_M * 4, SHARED = BARRIERS + 16 * STAGES + 1024;
     static_assert(SP_M * LD * 4 <= FACTORS, "the sums stand where tiles stood");
 };
@@ -1299,7 +1299,7 @@ __device__ __forceinline__ float4 load_shared_of(uint32_t at, uint32_t cta) /* o
 #endif
 
 template <int KIND, int BN, bool PAIR>
-__global__ void __launch_bounds__(SP_THREADS, BN > 128 ? 1 : 2)
+__global__ void __launch_bounds__(SP_THREADS, 1)
     gemm_split(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map, int K, int split,
                const __grid_constant__ ending<bf16> e)
 {
@@ -2633,6 +2633,7 @@ struct few_args {
     unsigned *arrived;
     int rows, S, M, Mp, D, I, heads, key_pieces, causal, count, tiles;
     int I_t, mix_width, norm, mix_sets; /* of a mixer */
+    int staged; /* flag: FEW_STAGED of shared memory */
     unsigned by_S, by_heads, by_tiles;
     float inv_D, inv_S, inv_I, inv_I_t, eps, scale_log2;
     few_cut cut[FEW_PRODUCTS];
@@ -2642,6 +2643,7 @@ __host__ __device__ constexpr int few_mt(int product) { return product == FEW_QK
 __host__ __device__ constexpr int few_nt(int product) { return product == FEW_QKV ? 5 : product == FEW_GATE_UP ? 6 : 3; }
 __host__ __device__ constexpr int few_stride(int product) { return few_nt(product) * 8 + 4; }
 enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4, FEW_MIX_SHARED = FEW_SHARED + FEW_MIX_PIECES * FEW_THREADS * 16 };
+enum { FEW_STAGED = FEW_SHARED + 6 * 3 * FEW_THREADS * 16 }; /* with down's weights */
 
 __device__ __forceinline__ int few_over(int x, unsigned by) { return (int)((unsigned)x * by >> 20); }
 
@@ -2799,6 +2801,31 @@ template <int P, int NW, int KT> struct few_product {
     {
         int item = (int)blockIdx.x;
         fetch(W, N, K_, item < a.cut[P].items ? few_over(item, a.cut[P].by_groups) * 8 * NT : N);
+    }
+    /* the same by way of a thread's own part of shared memory, long before */
+    __device__ __forceinline__ void stage(const few_args &a, uint32_t to, const bf16 *W, int N, int K_)
+    {
+        int K = KT ? KT : K_, lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, item = (int)blockIdx.x,
+            each = KT ? NW : ceil_div(K, 32 * FEW_WARPS),
+            n0 = item < a.cut[P].items ? few_over(item, a.cut[P].by_groups) * 8 * NT : N;
+        const bf16 *from = W + (size_t)(n0 + lane / 4) * K + warp * each * 32 + lane % 4 * 8;
+        to += threadIdx.x * 16;
+#pragma unroll
+        for (int j = 0; j < NW; j++)
+#pragma unroll
+            for (int i = 0; i < NT; i++, to += FEW_THREADS * 16) {
+                bool inside = (KT || (j < each && (warp * each + j) * 32 < K)) && n0 + 8 * i < N;
+                cp_async16(to, inside ? from + (size_t)(8 * i) * K + j * 32 : W, inside);
+            }
+        cp_async_commit();
+    }
+    __device__ __forceinline__ void unstage(const unsigned char *from)
+    {
+        cp_async_wait<0>();
+#pragma unroll
+        for (int j = 0; j < NW; j++)
+#pragma unroll
+            for (int i = 0; i < NT; i++) b[j][i] = ((const uint4 *)from)[(j * NT + i) * FEW_THREADS + (int)threadIdx.x];
     }
     /* rows r0.. of A times the weights, this warp's part of K, into its part of shared memory. too: asks for what else is
      * wanted, and says whether it is there */
@@ -3436,6 +3463,8 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
         for (int i = i0; MIX && i < (int)(FEW_COPIES * a.copy_inner); i += step)
             a.inner[i] = __uint_as_float(i % FEW_INNER < inner ? ~0u : 0);
     }
+    /* who has nothing to attend to fetches down's weights meanwhile */
+    bool spare = !MIX && a.staged && (int)blockIdx.x >= a.rows * a.heads * a.tiles;
     /* a mixer's: the block whose weights this CTA has, and its set */
     int held = -1, items = a.rows * (D / 8),
         set = a.mix_sets > 1 ? (int)blockIdx.x / items : (int)blockIdx.x < items ? 0 : 1;
@@ -3457,8 +3486,9 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
             few_product<FEW_GATE_UP, 2, DT> gate_up;
             few_product<FEW_DOWN, 6, IT> down;
             if constexpr (MIX) {
-                gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
+                if (DT) gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); /* else registers do not suffice */
                 few_mix<DT>(a, x, shared);
+                if (!DT) gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
                 if (x.n % a.mix_sets == set) mix_fetch(few_block_after(a, i, layer, a.mix_sets));
                 few_fence();
             } else {
@@ -3468,6 +3498,7 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
                 few_prefetch(a, few_block_after(a, i, layer, 1));
                 few_qkv<DT, HD>(a, x, part, factor, qkv, W + a.to[HRM_QKV_PROJ]);
                 o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
+                if (spare) down.stage(a, shared_address(shared) + FEW_SHARED, W + a.to[HRM_DOWN_PROJ], D, I);
                 few_attention<DT, HD>(a, x, part);
                 few_fence(); /* here most wait anyway */
                 gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
@@ -3475,7 +3506,8 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
                                            x.s, x.squares);
             }
             few_swiglu<MIX, DT, IT>(a, x, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ]);
-            down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
+            if (spare) down.unstage(shared + FEW_SHARED);
+            else down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
             few_join<FEW_DOWN, MIX, DT>(a, x, part, factor, down, few_copy(a.h, a.copy_h, x.n), W + a.to[HRM_DOWN_PROJ], I, 0,
                                         s1, few_copy(a.squares[1], a.copy_squares, x.n));
         }
@@ -7370,7 +7402,8 @@ template <int HD, int DT, int IT> static cudaError_t few_launch(hrm_device *dev,
     attribute.id = cudaLaunchAttributeCooperative;
     attribute.val.cooperative = 1;
     config.gridDim = dim3((unsigned)dev->sms), config.blockDim = dim3(FEW_THREADS);
-    config.dynamicSmemBytes = HD ? (int)FEW_SHARED : (int)FEW_MIX_SHARED, config.stream = dev->stream;
+    config.dynamicSmemBytes = (size_t)(HD == 0 ? FEW_MIX_SHARED : a.staged ? FEW_STAGED : FEW_SHARED);
+    config.stream = dev->stream;
     config.attrs = &attribute, config.numAttrs = 1;
     cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              (int)config.dynamicSmemBytes);
@@ -7413,6 +7446,7 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
         p->state = (uint8_t)list[i].state, p->layers = (uint8_t)d->layers[list[i].net];
         p->block = (uint16_t)blocks_before(d, list[i].net), p->inputs = list[i].inputs;
     }
+    a.staged = dev->shared_most >= FEW_STAGED + 1024; /* and what is there statically */
     bool published = d->D == FEW_D && d->I == FEW_I;
     cudaError_t error = d->mixer              ? published ? few_launch<0, FEW_D, FEW_I>(dev, a) : few_launch<0, 0, 0>(dev, a)
                         : d->head_dim == 32   ? few_launch<32, 0, 0>(dev, a)
