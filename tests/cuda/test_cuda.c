@@ -1293,6 +1293,7 @@ static void check_some(void)
         for (int again = -1; again < AGAIN; again++) {
             hrm_model *m = model[again < 0];
             hrm_work *w = &run[again < 0]->w;
+            w->rows = f->rows;
             for (int state = 0; state < 2; state++)
                 CHECK_OK(t->upload(m->dev, w->z[state], start + (size_t)state * n, bytes));
             CHECK_OK(t->upload(m->dev, w->e, start + 2 * n, bytes));
