@@ -1396,57 +1396,73 @@ __global__ void __launch_bounds__(SP_THREADS, 1)
     }
     if (split > 1) cluster_sync();
     else asm volatile("bar.sync 1, 256;\n" ::: "memory");
+    constexpr int AT_ONCE = 2, PARTS = STEP == 8 ? 4 : 2; /* chunks of a thread, and parts, that are under way together */
 #pragma unroll 1
-    for (int i = tid, n = 0; i < chunks; i += SP_ENDING, n++) {
-        int r = row0 + i / PER_ROW, col = i % PER_ROW * STEP, row = m0 + r;
-        const float *from = C + r * at::LD + col;
-        float v[STEP], squares = 0, rs = factor[r];
-        if (split == 1)
+    for (int i0 = tid; i0 < chunks; i0 += AT_ONCE * SP_ENDING) {
+        float sums[AT_ONCE][STEP];
 #pragma unroll
-            for (int j = 0; j < STEP; j += 4) load<4>(v + j, from + j);
-        else {
-            uint32_t there = shared_address(from);
+        for (int n = 0; n < AT_ONCE; n++) {
+            int i = min(i0 + n * SP_ENDING, chunks - 1);
+            const float *from = C + (row0 + i / PER_ROW) * at::LD + i % PER_ROW * STEP;
 #pragma unroll
-            for (int j = 0; j < STEP; j++) v[j] = 0;
+            for (int j = 0; j < STEP; j += 4)
+                if (split == 1) load<4>(sums[n] + j, from + j);
+                else sums[n][j] = sums[n][j + 1] = sums[n][j + 2] = sums[n][j + 3] = 0;
+        }
 #pragma unroll 1
-            for (int p = 0; p < split; p += 2) {
-                float4 u[2][STEP / 4];
+        for (int p = 0; split > 1 && p < split; p += PARTS) {
+            float4 u[AT_ONCE][PARTS][STEP / 4];
 #pragma unroll
-                for (int q = 0; q < 2; q++)
+            for (int n = 0; n < AT_ONCE; n++) {
+                int i = min(i0 + n * SP_ENDING, chunks - 1);
+                uint32_t from = shared_address(C + (row0 + i / PER_ROW) * at::LD + i % PER_ROW * STEP);
 #pragma unroll
-                    for (int j = 0; j < STEP / 4; j++) u[q][j] = load_shared_of(there + (uint32_t)(16 * j), (uint32_t)(p + q));
-#pragma unroll
-                for (int q = 0; q < 2; q++)
+                for (int q = 0; q < PARTS; q++)
 #pragma unroll
                     for (int j = 0; j < STEP / 4; j++)
-                        v[4 * j] += u[q][j].x, v[4 * j + 1] += u[q][j].y, v[4 * j + 2] += u[q][j].z, v[4 * j + 3] += u[q][j].w;
+                        u[n][q][j] = p + q < split ? load_shared_of(from + (uint32_t)(16 * j), (uint32_t)(p + q))
+                                                   : make_float4(0, 0, 0, 0);
             }
+#pragma unroll
+            for (int n = 0; n < AT_ONCE; n++)
+#pragma unroll
+                for (int q = 0; q < PARTS; q++)
+#pragma unroll
+                    for (int j = 0; j < STEP / 4; j++) {
+                        float *v = sums[n] + 4 * j;
+                        v[0] += u[n][q][j].x, v[1] += u[n][q][j].y, v[2] += u[n][q][j].z, v[3] += u[n][q][j].w;
+                    }
         }
-        col += n0;
-        bool inside = row < e.M && col < e.N;
-        if (ends_swiglu(KIND)) {
-            float h[8];
 #pragma unroll
-            for (int j = 0; j < 8; j++) h[j] = silu(rs * v[j]) * (rs * v[STEP / 2 + j % (STEP / 2)]);
-            if (inside) store<8>(e.out + (size_t)row * (e.N / 2) + col / 2, h);
-        } else if (ends_residual(KIND)) {
-            float x[8], by = KIND == END_RESIDUAL_NORM ? factor[SP_M + r] : 1.0f;
-            uint4 y = n == 0 ? residual[0] : residual[1];
-            if (n > 1 && inside) y = *(const uint4 *)(e.residual + (size_t)row * e.N + col);
-            unpack2(x, y.x), unpack2(x + 2, y.y), unpack2(x + 4, y.z), unpack2(x + 6, y.w);
+        for (int n = 0; n < AT_ONCE; n++) {
+            int i = i0 + n * SP_ENDING, r = row0 + i / PER_ROW, row = m0 + r, col = n0 + i % PER_ROW * STEP;
+            if (i >= chunks) break;
+            bool inside = row < e.M && col < e.N;
+            float *v = sums[n], squares = 0, rs = factor[r];
+            if (ends_swiglu(KIND)) {
+                float h[8];
 #pragma unroll
-            for (int j = 0; j < 8; j++) {
-                v[j] = inside ? fmaf(rs, x[j], by * v[j]) : 0.0f;
-                squares = fmaf(v[j], v[j], squares);
+                for (int j = 0; j < 8; j++) h[j] = silu(rs * v[j]) * (rs * v[STEP / 2 + j % (STEP / 2)]);
+                if (inside) store<8>(e.out + (size_t)row * (e.N / 2) + col / 2, h);
+            } else if (ends_residual(KIND)) {
+                float x[8], by = KIND == END_RESIDUAL_NORM ? factor[SP_M + r] : 1.0f;
+                uint4 y = residual[n];
+                if (i0 != tid && inside) y = *(const uint4 *)(e.residual + (size_t)row * e.N + col);
+                unpack2(x, y.x), unpack2(x + 2, y.y), unpack2(x + 4, y.z), unpack2(x + 6, y.w);
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    v[j] = inside ? fmaf(rs, x[j], by * v[j]) : 0.0f;
+                    squares = fmaf(v[j], v[j], squares);
+                }
+                if (inside) store<8>(e.out + (size_t)row * e.N + col, v);
+#pragma unroll
+                for (int j = 8; j > 0; j >>= 1) squares += __shfl_xor_sync(0xffffffffu, squares, j);
+                if (i % PER_ROW == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + n0 / BN] = squares;
+            } else {
+#pragma unroll
+                for (int j = 0; j < 8; j++) v[j] *= rs;
+                if (inside) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
             }
-            if (inside) store<8>(e.out + (size_t)row * e.N + col, v);
-#pragma unroll
-            for (int j = 8; j > 0; j >>= 1) squares += __shfl_xor_sync(0xffffffffu, squares, j);
-            if (i % PER_ROW == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + n0 / BN] = squares;
-        } else {
-#pragma unroll
-            for (int j = 0; j < 8; j++) v[j] *= rs;
-            if (inside) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
         }
     }
     if (PAIR || split > 1) cluster_sync(); /* the others may still read here, or arrive */
