@@ -641,6 +641,11 @@ __device__ __forceinline__ void cluster_sync()
 {
     asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
 }
+/* the same for a CTA whose shared memory the others have read: what it stored elsewhere need not have arrived */
+__device__ __forceinline__ void cluster_leave()
+{
+    asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;\n" ::: "memory");
+}
 __device__ __forceinline__ void stmatrix4(uint32_t address, const uint32_t *r)
 {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};\n" ::"r"(address), "r"(r[0]), "r"(r[1]),
@@ -1346,7 +1351,7 @@ __global__ void __launch_bounds__(SP_THREADS, 1)
                 fetch_b(i, slot), fetch_a(i, slot);
             }
         }
-        if (split > 1) cluster_sync(), cluster_sync();
+        if (split > 1) cluster_sync(), cluster_leave();
         if (PAIR) cluster_sync();
         return;
     }
@@ -1465,7 +1470,8 @@ __global__ void __launch_bounds__(SP_THREADS, 1)
             }
         }
     }
-    if (PAIR || split > 1) cluster_sync(); /* the others may still read here, or arrive */
+    if (PAIR) cluster_sync(); /* the other may still arrive here */
+    if (split > 1) cluster_leave(); /* the others may still read */
 #else
     (void)K, (void)split, (void)e;
 #endif
