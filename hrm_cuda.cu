@@ -1401,13 +1401,24 @@ __global__ void __launch_bounds__(SP_THREADS, 1)
     }
     if (split > 1) cluster_sync();
     else asm volatile("bar.sync 1, 256;\n" ::: "memory");
-    constexpr int AT_ONCE = 2, PARTS = STEP == 8 ? 4 : 2; /* chunks of a thread, and parts, that are under way together */
+    /* chunks of a thread, and parts, that are under way together */
+    constexpr int AT_ONCE = KIND == END_STORE ? 3 : 2, PARTS = STEP == 8 ? 4 : 2;
+    bool turns = KIND == END_STORE && e.rope && e.head_dim % 8 == 0;
 #pragma unroll 1
     for (int i0 = tid; i0 < chunks; i0 += AT_ONCE * SP_ENDING) {
         float sums[AT_ONCE][STEP];
+        float4 cs[KIND == END_STORE ? AT_ONCE : 1][2];
 #pragma unroll
         for (int n = 0; n < AT_ONCE; n++) {
             int i = min(i0 + n * SP_ENDING, chunks - 1);
+            if (KIND == END_STORE) {
+                int row = min(m0 + row0 + i / PER_ROW, e.M - 1), col = n0 + i % PER_ROW * STEP;
+                cs[n][0] = cs[n][1] = make_float4(1, 0, 1, 0);
+                if (turns && col < e.rope_columns) {
+                    const float4 *table = (const float4 *)(e.rope + (row % e.S) * (e.head_dim / 2) + col % e.head_dim / 2);
+                    cs[n][0] = table[0], cs[n][1] = table[1];
+                }
+            }
             const float *from = C + (row0 + i / PER_ROW) * at::LD + i % PER_ROW * STEP;
 #pragma unroll
             for (int j = 0; j < STEP; j += 4)
@@ -1466,7 +1477,12 @@ __global__ void __launch_bounds__(SP_THREADS, 1)
             } else {
 #pragma unroll
                 for (int j = 0; j < 8; j++) v[j] *= rs;
-                if (inside) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
+                if (inside && turns) {
+                    const float4 *by = cs[KIND == END_STORE ? n : 0];
+                    turn(v, make_float2(by[0].x, by[0].y)), turn(v + 2, make_float2(by[0].z, by[0].w));
+                    turn(v + 4, make_float2(by[1].x, by[1].y)), turn(v + 6, make_float2(by[1].z, by[1].w));
+                    store<8>(e.out + (size_t)row * e.N + col, v);
+                } else if (inside) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
             }
         }
     }
