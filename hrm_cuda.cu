@@ -27,9 +27,9 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-attention
- *           >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act >>cuda-heads
- *           >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-split
+ *           >>cuda-attention >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act
+ *           >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
  */
 #include "hrm.h"
 
@@ -613,6 +613,11 @@ __device__ __forceinline__ void copy_tile_to_both(uint32_t dst, const CUtensorMa
                  "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "h"((uint16_t)3)
                  : "memory");
 }
+/* before the kernel before is waited for: the first copy need not wait for its map then */
+__device__ __forceinline__ void prefetch_map(const CUtensorMap *map)
+{
+    asm volatile("prefetch.tensormap [%0];\n" ::"l"((uint64_t)map) : "memory");
+}
 __device__ __forceinline__ void store_tile(const CUtensorMap *map, int x, int y, uint32_t src)
 {
     asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];\n"
@@ -635,6 +640,11 @@ __device__ __forceinline__ uint32_t cluster_rank()
 __device__ __forceinline__ void cluster_sync()
 {
     asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
+}
+/* the same for a CTA whose shared memory the others have read: what it stored elsewhere need not have arrived */
+__device__ __forceinline__ void cluster_leave()
+{
+    asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;\n" ::: "memory");
 }
 __device__ __forceinline__ void stmatrix4(uint32_t address, const uint32_t *r)
 {
@@ -1267,6 +1277,222 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
 #endif
 }
 
+/* ==================================================================================================== >>cuda-split ========
+ * The same for some hundred rows, a dozen Sudokus or a Maze, whose tiles of 128 rows are too few for the GPU: the CTAs of a
+ * cluster share a tile's K. Each leaves its part of the sums in shared memory and ends some of the tile's rows, with the parts
+ * of all, added in their order. PAIR: a tile each, one below the other, and each fetches half of the weights for both. Two warp
+ * groups multiply 64 x BN each, a warp asks for tiles, for weights before it waits for the kernel before.
+ */
+enum { SP_M = 128, SP_ENDING = 256, SP_THREADS = SP_ENDING + 32, SP_MOST = 8 };
+template <int BN> struct split_tile {
+    static constexpr int A = SP_M * 128, STAGE = A + BN * 128, STAGES = BN > 128 ? 5 : 6, LD = BN + 8, /* of floats */
+        FACTORS = STAGES * STAGE, BARRIERS = FACTORS + 2 * SP_M * 4, SHARED = BARRIERS + 16 * STAGES + 1024;
+    static_assert(SP_M * LD * 4 <= FACTORS, "the sums stand where tiles stood");
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__device__ __forceinline__ float4 load_shared_of(uint32_t at, uint32_t cta) /* of the cluster */
+{
+    float4 v;
+    asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %4, %5;\n"
+                 "ld.shared::cluster.v4.f32 {%0,%1,%2,%3}, [there];\n}\n"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "r"(at), "r"(cta)
+                 : "memory");
+    return v;
+}
+#endif
+
+template <int KIND, int BN, bool PAIR>
+__global__ void __launch_bounds__(SP_THREADS, 1)
+    gemm_split(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map, int K, int split,
+               const __grid_constant__ ending<bf16> e)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    typedef split_tile<BN> at;
+    constexpr int STEP = ends_swiglu(KIND) ? 16 : 8, PER_ROW = BN / STEP;
+    static_assert(!ends_with_squares(KIND) || (ends_residual(KIND) && PER_ROW == 16), "sixteen lanes add a row's squares");
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, full = base + at::BARRIERS, empty = full + 8 * at::STAGES;
+    float *C = (float *)(shared_raw + (base - shared_address(shared_raw))), *factor = C + at::FACTORS / 4;
+    if (PAIR) split = 1;
+    int tid = (int)threadIdx.x, warp = tid / 32, lane = tid % 32, n_tiles = ceil_div(e.N, BN),
+        tile = (int)blockIdx.x / (PAIR ? 2 : split), half = PAIR ? (int)cluster_rank() : 0,
+        rank = split > 1 ? (int)cluster_rank() : 0, m0 = (tile / n_tiles * (PAIR ? 2 : 1) + half) * SP_M,
+        n0 = tile % n_tiles * BN, all = ceil_div(K, WG_K), first = all * rank / split, steps = all * (rank + 1) / split - first;
+    if (tid == 0) {
+        for (uint32_t i = 0; i < at::STAGES; i++)
+            barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, SP_ENDING / 32 * (PAIR ? 2 : 1));
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    if (PAIR) cluster_sync();
+    else __syncthreads();
+    chain_allow_next();
+    if (warp == SP_ENDING / 32) {
+        if (lane == 0) {
+            auto fetch_a = [&](int i, int slot) {
+                copy_tile(base + (uint32_t)(slot * at::STAGE), &a_map, (first + i) * WG_K, m0, full + 8 * (uint32_t)slot);
+            };
+            auto fetch_b = [&](int i, int slot) {
+                uint32_t ready = full + 8 * (uint32_t)slot, to = base + (uint32_t)(slot * at::STAGE + at::A);
+                barrier_expect(ready, at::STAGE);
+                if (PAIR)
+                    copy_tile_to_both(to + (uint32_t)(half * BN / 2 * 128), &b_map, (first + i) * WG_K, n0 + half * BN / 2,
+                                      ready);
+                else copy_tile(to, &b_map, (first + i) * WG_K, n0, ready);
+            };
+            prefetch_map(&a_map);
+            for (int i = 0; i < steps && i < at::STAGES; i++) fetch_b(i, i);
+            chain_wait();
+            for (int i = 0; i < steps && i < at::STAGES; i++) fetch_a(i, i);
+            for (int i = at::STAGES; i < steps; i++) {
+                int slot = i % at::STAGES;
+                barrier_wait(empty + 8 * (uint32_t)slot, (i / at::STAGES - 1) & 1);
+                fetch_b(i, slot), fetch_a(i, slot);
+            }
+        }
+        if (split > 1) cluster_sync(), cluster_leave();
+        if (PAIR) cluster_sync();
+        return;
+    }
+    chain_wait();
+    float d[BN / 2];
+    int slot = 0, phase = 0, rows = SP_M / split, row0 = rank * rows, chunks = rows * PER_ROW;
+    auto take = [&](auto add) {
+        uint32_t a = base + (uint32_t)(slot * at::STAGE), b = a + at::A;
+        a += (uint32_t)(warp / 4 * 8192);
+        barrier_wait(full + 8 * (uint32_t)slot, phase);
+        wgmma_fence();
+#pragma unroll
+        for (uint32_t k = 0; k < WG_K / 16; k++)
+            if constexpr (BN == 192) {
+                if (k) wgmma_192<true>(d, operand<false>(a, k), operand<false>(b, k));
+                else wgmma_192<add.value>(d, operand<false>(a, k), operand<false>(b, k));
+            } else wgmma_128(d, operand<false>(a, k), operand<false>(b, k), k != 0 || add.value);
+        wgmma_commit();
+    };
+    take(wg_half<false>());
+    /* what the ending wants, while the first products run */
+    uint4 residual[2] = {};
+    if (ends_residual(KIND))
+#pragma unroll
+        for (int n = 0; n < 2; n++) {
+            int i = tid + n * SP_ENDING, row = m0 + row0 + i / PER_ROW, col = n0 + i % PER_ROW * STEP;
+            if (i < chunks && row < e.M && col < e.N) residual[n] = *(const uint4 *)(e.residual + (size_t)row * e.N + col);
+        }
+    if (tid < SP_M) factor[tid] = row_factor(e, m0 + tid);
+    else if (KIND == END_RESIDUAL_NORM) factor[tid] = inner_factor(e, m0 + tid - SP_M);
+    for (int i = 1; i < steps; i++) {
+        int before = slot;
+        if (++slot == at::STAGES) slot = 0, phase ^= 1;
+        take(wg_half<true>());
+        wgmma_wait<1>();
+        if (PAIR && lane < 2) barrier_arrive_at(empty + 8 * (uint32_t)before, (uint32_t)lane);
+        if (!PAIR && lane == 0) barrier_arrive(empty + 8 * (uint32_t)before);
+    }
+    wgmma_wait<0>();
+    settle<BN / 2>(d);
+    asm volatile("bar.sync 1, 256;\n" ::: "memory"); /* both groups are done with the tiles */
+    float *c = C + (warp * 16 + lane / 4) * at::LD + lane % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < BN / 8; i++) {
+        *(float2 *)(c + 8 * i) = make_float2(d[4 * i], d[4 * i + 1]);
+        *(float2 *)(c + 8 * at::LD + 8 * i) = make_float2(d[4 * i + 2], d[4 * i + 3]);
+    }
+    if (split > 1) cluster_sync();
+    else asm volatile("bar.sync 1, 256;\n" ::: "memory");
+    /* chunks of a thread, and parts, that are under way together */
+    constexpr int AT_ONCE = KIND == END_STORE ? 3 : 2, PARTS = STEP == 8 ? 4 : 2;
+    bool turns = KIND == END_STORE && e.rope && e.head_dim % 8 == 0;
+#pragma unroll 1
+    for (int i0 = tid; i0 < chunks; i0 += AT_ONCE * SP_ENDING) {
+        float sums[AT_ONCE][STEP];
+        float4 cs[KIND == END_STORE ? AT_ONCE : 1][2];
+#pragma unroll
+        for (int n = 0; n < AT_ONCE; n++) {
+            int i = min(i0 + n * SP_ENDING, chunks - 1);
+            if (KIND == END_STORE) {
+                int row = min(m0 + row0 + i / PER_ROW, e.M - 1), col = n0 + i % PER_ROW * STEP;
+                cs[n][0] = cs[n][1] = make_float4(1, 0, 1, 0);
+                if (turns && col < e.rope_columns) {
+                    const float4 *table = (const float4 *)(e.rope + (row % e.S) * (e.head_dim / 2) + col % e.head_dim / 2);
+                    cs[n][0] = table[0], cs[n][1] = table[1];
+                }
+            }
+            const float *from = C + (row0 + i / PER_ROW) * at::LD + i % PER_ROW * STEP;
+#pragma unroll
+            for (int j = 0; j < STEP; j += 4)
+                if (split == 1) load<4>(sums[n] + j, from + j);
+                else sums[n][j] = sums[n][j + 1] = sums[n][j + 2] = sums[n][j + 3] = 0;
+        }
+#pragma unroll 1
+        for (int p = 0; split > 1 && p < split; p += PARTS) {
+            float4 u[AT_ONCE][PARTS][STEP / 4];
+#pragma unroll
+            for (int n = 0; n < AT_ONCE; n++) {
+                int i = min(i0 + n * SP_ENDING, chunks - 1);
+                uint32_t from = shared_address(C + (row0 + i / PER_ROW) * at::LD + i % PER_ROW * STEP);
+#pragma unroll
+                for (int q = 0; q < PARTS; q++)
+#pragma unroll
+                    for (int j = 0; j < STEP / 4; j++)
+                        u[n][q][j] = p + q < split ? load_shared_of(from + (uint32_t)(16 * j), (uint32_t)(p + q))
+                                                   : make_float4(0, 0, 0, 0);
+            }
+#pragma unroll
+            for (int n = 0; n < AT_ONCE; n++)
+#pragma unroll
+                for (int q = 0; q < PARTS; q++)
+#pragma unroll
+                    for (int j = 0; j < STEP / 4; j++) {
+                        float *v = sums[n] + 4 * j;
+                        v[0] += u[n][q][j].x, v[1] += u[n][q][j].y, v[2] += u[n][q][j].z, v[3] += u[n][q][j].w;
+                    }
+        }
+#pragma unroll
+        for (int n = 0; n < AT_ONCE; n++) {
+            int i = i0 + n * SP_ENDING, r = row0 + i / PER_ROW, row = m0 + r, col = n0 + i % PER_ROW * STEP;
+            if (i >= chunks) break;
+            bool inside = row < e.M && col < e.N;
+            float *v = sums[n], squares = 0, rs = factor[r];
+            if (ends_swiglu(KIND)) {
+                float h[8];
+#pragma unroll
+                for (int j = 0; j < 8; j++) h[j] = silu(rs * v[j]) * (rs * v[STEP / 2 + j % (STEP / 2)]);
+                if (inside) store<8>(e.out + (size_t)row * (e.N / 2) + col / 2, h);
+            } else if (ends_residual(KIND)) {
+                float x[8], by = KIND == END_RESIDUAL_NORM ? factor[SP_M + r] : 1.0f;
+                uint4 y = residual[n];
+                if (i0 != tid && inside) y = *(const uint4 *)(e.residual + (size_t)row * e.N + col);
+                unpack2(x, y.x), unpack2(x + 2, y.y), unpack2(x + 4, y.z), unpack2(x + 6, y.w);
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    v[j] = inside ? fmaf(rs, x[j], by * v[j]) : 0.0f;
+                    squares = fmaf(v[j], v[j], squares);
+                }
+                if (inside) store<8>(e.out + (size_t)row * e.N + col, v);
+#pragma unroll
+                for (int j = 8; j > 0; j >>= 1) squares += __shfl_xor_sync(0xffffffffu, squares, j);
+                if (i % PER_ROW == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + n0 / BN] = squares;
+            } else {
+#pragma unroll
+                for (int j = 0; j < 8; j++) v[j] *= rs;
+                if (inside && turns) {
+                    const float4 *by = cs[KIND == END_STORE ? n : 0];
+                    turn(v, make_float2(by[0].x, by[0].y)), turn(v + 2, make_float2(by[0].z, by[0].w));
+                    turn(v + 4, make_float2(by[1].x, by[1].y)), turn(v + 6, make_float2(by[1].z, by[1].w));
+                    store<8>(e.out + (size_t)row * e.N + col, v);
+                } else if (inside) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
+            }
+        }
+    }
+    if (PAIR) cluster_sync(); /* the other may still arrive here */
+    if (split > 1) cluster_leave(); /* the others may still read */
+#else
+    (void)K, (void)split, (void)e;
+#endif
+}
+
 /* ==================================================================================================== >>cuda-attention ===
  *   P = softmax(c Q K^T),  O = P V,  c = 1 / sqrt(head_dim)
  *   delta = rowsum(dO o O),  dV = P^T dO,  dS = c P o (dO V^T - delta),  dQ = dS K,  dK = dS^T Q
@@ -1745,6 +1971,14 @@ __device__ __forceinline__ void copy_tile3(uint32_t dst, const CUtensorMap *map,
         "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z)
         : "memory");
 }
+/* the same into both CTAs of a cluster, each of whose barriers counts it */
+__device__ __forceinline__ void copy_tile3_to_both(uint32_t dst, const CUtensorMap *map, int x, int y, int z, uint32_t barrier)
+{
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
+                 "[%0], [%1, {%3, %4, %5}], [%2], %6;\n" ::"r"(dst),
+                 "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z), "h"((uint16_t)3)
+                 : "memory");
+}
     #define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
     #define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
     #define WG_LIST48 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
@@ -1887,7 +2121,7 @@ __device__ __forceinline__ void attention_wgmma_step(float *o, float *m, float *
     float s[N / 2], fix[2];
     int t = (int)threadIdx.x % 4;
     if (GROUPS > 1) turn_wait(group);
-    else asm volatile("bar.sync 1, 128;\n" ::: "memory");
+    else asm volatile("bar.sync %0, 128;\n" ::"r"(group) : "memory");
     if (BEFORE) settle<32>(o);
     wgmma_fence();
 #pragma unroll
@@ -2053,6 +2287,131 @@ template <int GROUPS> __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1
     }
 #else
     (void)x, (void)items;
+#endif
+}
+
+/* The same for so few queries that a block has 64 of them: three warp groups share the keys, by turns of AF_KEYS, and their
+ * sums are joined in order. The two CTAs of a cluster have neighbouring queries of a head and fetch half of the keys each.
+ * Every step has a key for every query, and every group a step: not causal, more than 256 keys. */
+enum { AK_GROUPS = 3, AK_STAGES = 6, AK_SUMS = 64 * 68 * 4, AK_SHARED = 8192 + AK_STAGES * AF_STAGE + 1024 + 128 };
+static_assert((AK_GROUPS - 1) * (AK_SUMS + 512) <= AK_STAGES * AF_STAGE, "sums stand where keys stood");
+__global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
+    attention_forward_keys(const __grid_constant__ CUtensorMap map, attention_args<bf16> x)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t q = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q + 8192, full = ring + AK_STAGES * AF_STAGE,
+             empty = full + 8 * AK_STAGES, q_full = empty + 8 * AK_STAGES;
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 128),
+        rounds = ceil_div(x.S, AK_GROUPS * AF_KEYS), rank = (int)cluster_rank(), item = (int)blockIdx.x / 2,
+        q0 = (item % blocks * 2 + rank) * 64, head = item / blocks % x.heads, b = item / blocks / x.heads;
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < AK_STAGES; i++) barrier_init(full + 8 * (uint32_t)i, 1), barrier_init(empty + 8 * (uint32_t)i, 8);
+        barrier_init(q_full, 1);
+        prefetch_map(&map);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    cluster_sync();
+    chain();
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
+        if (threadIdx.x == 0) {
+            barrier_expect(q_full, 8192);
+            copy_tile3(q, &map, head * 64, q0, b, q_full);
+            for (int j = 0; j < rounds * AK_GROUPS; j++) { /* the last may be zeros */
+                uint32_t slot = (uint32_t)(j % AK_STAGES), at = ring + slot * AF_STAGE + (uint32_t)rank * 8192,
+                         ready = full + 8 * slot;
+                if (j >= AK_STAGES) barrier_wait(empty + 8 * slot, (j / AK_STAGES - 1) & 1);
+                barrier_expect(ready, AF_STAGE);
+                copy_tile3_to_both(at, &map, D + head * 64, j * AF_KEYS + rank * 64, b, ready);
+                copy_tile3_to_both(at + AF_STAGE / 2, &map, 2 * D + head * 64, j * AF_KEYS + rank * 64, b, ready);
+            }
+        }
+        cluster_sync();
+        return;
+    }
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32 % 4, r0 = q0 + warp * 16, row = r0 + lane / 4;
+    uint32_t v_before = 0, before = 0, p[8][4];
+    float o[32], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
+    int j = group - 1;
+    auto arrived = [&]() {
+        uint32_t slot = (uint32_t)(j % AK_STAGES);
+        barrier_wait(full + 8 * slot, j / AK_STAGES & 1);
+        return slot;
+    };
+    barrier_wait(q_full, 0);
+    uint32_t slot = arrived(), k_tile = ring + slot * AF_STAGE;
+    attention_wgmma_step<1, 128, 0>(o, m, l, p, q, k_tile, 0, row, j * AF_KEYS, x.S, 0, x.scale_log2, group, false);
+    v_before = k_tile + AF_STAGE / 2, before = empty + 8 * slot;
+#pragma unroll
+    for (int i = 0; i < 32; i++) o[i] = 0;
+    for (int i = 1; i < rounds; i++) { /* as often in every group: a divergent loop would have products wait (C7520) */
+        j += AK_GROUPS;
+        slot = arrived(), k_tile = ring + slot * AF_STAGE;
+        attention_wgmma_step<1, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, 0, x.scale_log2, group,
+                                          false);
+        if (lane < 2) barrier_arrive_at(before, (uint32_t)lane);
+        v_before = k_tile + AF_STAGE / 2, before = empty + 8 * slot;
+    }
+    settle<32>(o);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 8; k++) wgmma_columns(o, p[k], v_before, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<32>(o);
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        l[h] += __shfl_xor_sync(0xffffffffu, l[h], 1);
+        l[h] += __shfl_xor_sync(0xffffffffu, l[h], 2);
+    }
+    asm volatile("bar.sync 4, 384;\n" ::: "memory"); /* the keys have been read */
+    float *sums = (float *)(shared_raw + (ring - shared_address(shared_raw)));
+    int mine = (warp * 16 + lane / 4) * 68 + lane % 4 * 2;
+    if (group > 1) {
+        float *to = sums + (group - 2) * ((AK_SUMS + 512) / 4), *most = to + AK_SUMS / 4;
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+                *(float2 *)(to + mine + h * 8 * 68 + 8 * i) = make_float2(o[4 * i + 2 * h], o[4 * i + 2 * h + 1]);
+            if (lane % 4 == 0) ((float2 *)most)[warp * 16 + lane / 4 + 8 * h] = make_float2(m[h], l[h]);
+        }
+    }
+    asm volatile("bar.sync 4, 384;\n" ::: "memory");
+    cluster_sync(); /* the other may have arrived at a barrier here until now */
+    if (group > 1) return;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float2 other[AK_GROUPS - 1];
+        float most = m[h], sum, f;
+#pragma unroll
+        for (int i = 0; i < AK_GROUPS - 1; i++) {
+            other[i] = ((const float2 *)(sums + i * ((AK_SUMS + 512) / 4) + AK_SUMS / 4))[warp * 16 + lane / 4 + 8 * h];
+            most = fmaxf(most, other[i].x);
+        }
+        f = exp2_fast(m[h] - most), sum = l[h] * f;
+#pragma unroll
+        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= f, o[4 * i + 2 * h + 1] *= f;
+#pragma unroll
+        for (int k = 0; k < AK_GROUPS - 1; k++) {
+            f = exp2_fast(other[k].x - most), sum = fmaf(other[k].y, f, sum);
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                float2 u = *(const float2 *)(sums + k * ((AK_SUMS + 512) / 4) + mine + h * 8 * 68 + 8 * i);
+                o[4 * i + 2 * h] = fmaf(u.x, f, o[4 * i + 2 * h]), o[4 * i + 2 * h + 1] = fmaf(u.y, f, o[4 * i + 2 * h + 1]);
+            }
+        }
+        if (x.lse && lane % 4 == 0 && row + 8 * h < x.S)
+            x.lse[(size_t)(b * x.heads + head) * x.Sp + row + 8 * h] = most + log2f(sum);
+        f = 1.0f / sum;
+#pragma unroll
+        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= f, o[4 * i + 2 * h + 1] *= f;
+    }
+    store_head(x.o + (size_t)b * x.S * D + head * 64, D, o, r0, x.S);
+#else
+    (void)x;
 #endif
 }
 
@@ -2262,13 +2621,20 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
 
 /* ==================================================================================================== >>cuda-few =========
  * A whole list of passes in one kernel, for so few rows that launches and not products are what takes the time. One block a
- * multiprocessor stays for all of it; five phases a block of the network, a barrier over the grid after each:
+ * multiprocessor stays for all of it; five phases a block of the network:
  *
  *   q, k, v = r0 (s0 Wqkv^T)   o = attention   s1 = r0 s0 + o Wo^T   h = swiglu(r1 s1 Wgu^T)   s2 = r1 s1 + h Wd^T
  *
  * A phase's products are cut into items of some rows and columns. The eight warps of a block share an item's K; what one of
  * them needs of A and B goes straight into its registers, in the order that mma wants, and so no element comes twice. The
- * weights are asked for before the barrier is waited on. Sums over warps go through shared memory in their order.
+ * weights are asked for before it waits for A. Sums over warps go through shared memory in their order.
+ *
+ * There is no barrier between phases: data say themselves whether they are there. What is not yet written is all ones, which
+ * no conversion gives (a NaN's sign is 0), and a warp asks for what it wants until none of it is. Every buffer is there four
+ * times, and block n has copy n % 4. Whoever writes an element in block n makes it all ones in the copy of block n + 2: all
+ * that read block n - 2's there have done so, since what block n writes follows from them; and who will read block n + 2's
+ * sees no older value, since it has read block n + 1's of the same element, which the same thread wrote after a fence that
+ * came after the ones (one a block, few_fence).
  *
  * Between phases matrices stand in pieces of eight neighbouring columns, [columns/8][Mp rows][8], so that 16 bytes are two
  * k-steps of a lane and eight rows are a line. V is transposed: [row,head][keys/8][head_dim][8]. What fills up is read but
@@ -2281,16 +2647,17 @@ __global__ void __launch_bounds__(128 * (AB_GROUPS + 1), 1)
  */
 enum { FEW_THREADS = 256, FEW_WARPS = 8, FEW_PASSES = 64, FEW_SLOTS = 24, FEW_D = 512, FEW_I = 1536, FEW_POSITIONS = 164 };
 enum { FEW_INNER = 64, FEW_MIX_S = 88, FEW_MIX_I = 256, FEW_MIX_K = 96, FEW_MIX_PIECES = 24 + FEW_MIX_S / 8 };
-enum { FEW_QKV, FEW_O, FEW_GATE_UP, FEW_DOWN, FEW_PRODUCTS };
+enum { FEW_QKV, FEW_O, FEW_GATE_UP, FEW_DOWN, FEW_PRODUCTS, FEW_COPIES = 4 };
 struct few_pass {
     uint8_t state, layers;
     uint16_t block;
     uint32_t inputs;
 };
-/* how a product is cut: into groups of rows and tiles of columns; by_*: 2^20 / number, rounded up */
+/* how a product is cut: into groups of rows and tiles of columns; by_*: 2^20 / number, rounded up; weights: elements of a
+ * tile's and of all */
 struct few_cut {
     int groups, rows, items;
-    unsigned by_groups, by_rows;
+    unsigned by_groups, by_rows, tile_weights, all_weights;
 };
 struct few_args {
     const bf16 *weights; /* prepared */
@@ -2298,11 +2665,13 @@ struct few_args {
     const float2 *rope;
     bf16 *z[HRM_MAX_STATES];
     const bf16 *e;
-    bf16 *s[2], *qk, *vt, *o, *h;
-    float *squares[2], *inner; /* [Mp,FEW_SLOTS] of s[0], s[1]; [Mp,FEW_INNER] of gate times up */
+    bf16 *s[2], *first, *qk, *vt, *o, *h; /* FEW_COPIES of each; first: what a pass starts from, its copies go by the pass */
+    float *squares[2], *inner; /* [Mp,FEW_SLOTS] of s[0], s[1]; [Mp,FEW_INNER] of gate times up; likewise */
+    size_t copy_s, copy_qk, copy_vt, copy_h, copy_squares, copy_inner; /* elements from one to the next; o and first as s */
     unsigned *arrived;
     int rows, S, M, Mp, D, I, heads, key_pieces, causal, count, tiles;
-    int I_t, mix_width, norm; /* of a mixer */
+    int I_t, mix_width, norm, mix_sets; /* of a mixer */
+    int staged; /* flag: FEW_STAGED of shared memory */
     unsigned by_S, by_heads, by_tiles;
     float inv_D, inv_S, inv_I, inv_I_t, eps, scale_log2;
     few_cut cut[FEW_PRODUCTS];
@@ -2312,15 +2681,82 @@ __host__ __device__ constexpr int few_mt(int product) { return product == FEW_QK
 __host__ __device__ constexpr int few_nt(int product) { return product == FEW_QKV ? 5 : product == FEW_GATE_UP ? 6 : 3; }
 __host__ __device__ constexpr int few_stride(int product) { return few_nt(product) * 8 + 4; }
 enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4, FEW_MIX_SHARED = FEW_SHARED + FEW_MIX_PIECES * FEW_THREADS * 16 };
+enum { FEW_STAGED = FEW_SHARED + 6 * 3 * FEW_THREADS * 16 }; /* with down's weights */
 
 __device__ __forceinline__ int few_over(int x, unsigned by) { return (int)((unsigned)x * by >> 20); }
 
-__device__ __forceinline__ uint4 few_load(const void *p) /* of what other blocks wrote: past the L1 cache */
+/* of what other blocks write, and whether all of it is there */
+__device__ __forceinline__ uint4 few_load(const void *p)
 {
     uint4 v;
-    asm volatile("ld.global.cg.v4.u32 {%0,%1,%2,%3}, [%4];\n" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
+    asm volatile("ld.relaxed.gpu.global.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p)
+                 : "memory");
     return v;
 }
+__device__ __forceinline__ uint2 few_load2(const void *p)
+{
+    uint2 v;
+    asm volatile("ld.relaxed.gpu.global.v2.u32 {%0,%1}, [%2];\n" : "=r"(v.x), "=r"(v.y) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ float few_load1(const float *p)
+{
+    float v;
+    asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];\n" : "=f"(v) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ bool few_there(uint2 v) { return v.x != ~0u && v.y != ~0u; }
+__device__ __forceinline__ bool few_there(uint4 v) { return v.x != ~0u && v.y != ~0u && v.z != ~0u && v.w != ~0u; }
+/* the same where the halves of a word have two writers: neither is all ones */
+__device__ __forceinline__ uint32_t few_missing_half(uint32_t v) { return (~v - 0x00010001u) & v & 0x80008000u; }
+__device__ __forceinline__ bool few_there_by_halves(uint4 v)
+{
+    return !(few_missing_half(v.x) | few_missing_half(v.y) | few_missing_half(v.z) | few_missing_half(v.w));
+}
+template <class F> __device__ __forceinline__ void few_until(F &&there) /* a warp's together */
+{
+    while (!__all_sync(0xffffffffu, there())) {}
+}
+/* a value for others, and the ones where the block after the next will have it: `ones` elements further */
+__device__ __forceinline__ void few_put(bf16 *p, ptrdiff_t ones, uint4 v)
+{
+    asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+                 : "memory");
+    asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1,%1,%1,%1};\n" ::"l"(p + ones), "r"(~0u) : "memory");
+}
+__device__ __forceinline__ void few_put(bf16 *p, ptrdiff_t ones, uint2 v)
+{
+    asm volatile("st.relaxed.gpu.global.v2.u32 [%0], {%1,%2};\n" ::"l"(p), "r"(v.x), "r"(v.y) : "memory");
+    asm volatile("st.relaxed.gpu.global.v2.u32 [%0], {%1,%1};\n" ::"l"(p + ones), "r"(~0u) : "memory");
+}
+__device__ __forceinline__ void few_put(bf16 *p, ptrdiff_t ones, bf16 v)
+{
+    asm volatile("st.relaxed.gpu.global.b16 [%0], %1;\n" ::"l"(p), "h"(__bfloat16_as_ushort(v)) : "memory");
+    asm volatile("st.relaxed.gpu.global.b16 [%0], %1;\n" ::"l"(p + ones), "h"((unsigned short)0xffff) : "memory");
+}
+__device__ __forceinline__ void few_put(float *p, ptrdiff_t ones, float v)
+{
+    asm volatile("st.relaxed.gpu.global.f32 [%0], %1;\n" ::"l"(p), "f"(v) : "memory");
+    asm volatile("st.relaxed.gpu.global.u32 [%0], %1;\n" ::"l"(p + ones), "r"(~0u) : "memory");
+}
+__device__ __forceinline__ void few_fence() { asm volatile("fence.acq_rel.gpu;\n" ::: "memory"); }
+/* block n's copy of a buffer, and how far from it the one is that block n + 2 will have */
+template <class E> __device__ __forceinline__ E *few_copy(E *p, size_t copy, int n)
+{
+    return p + (size_t)(n % FEW_COPIES) * copy;
+}
+__device__ __forceinline__ ptrdiff_t few_ones(size_t copy, int n)
+{
+    return n % FEW_COPIES < 2 ? 2 * (ptrdiff_t)copy : -2 * (ptrdiff_t)copy;
+}
+/* what a block reads: the stream, its squares or NULL */
+struct few_block {
+    int          n;
+    const bf16  *s;
+    const float *squares;
+};
 __device__ __forceinline__ uint4 few_load_weight(const void *p)
 {
     uint4 v;
@@ -2330,27 +2766,24 @@ __device__ __forceinline__ uint4 few_load_weight(const void *p)
     return v;
 }
 
-/* The barrier over the grid, in two halves. Bit 31 turns when all have arrived, the bits below are 0 then: nothing needs to be
- * reset from one launch to the next. The bit cannot turn before this block arrives, so it can be read at the start. */
+/* A barrier over the grid, once: before it all buffers become ones. Bit 31 turns when all have arrived, the bits below are 0
+ * then: nothing needs to be reset from one launch to the next. The bit cannot turn before this block arrives, so it can be read
+ * at the start. */
 __device__ __forceinline__ unsigned few_look(const few_args &a)
 {
     unsigned n;
     asm volatile("ld.acquire.gpu.global.u32 %0, [%1];\n" : "=r"(n) : "l"(a.arrived) : "memory");
     return n;
 }
-__device__ __forceinline__ void few_arrive(const few_args &a)
+__device__ __forceinline__ void few_barrier(const few_args &a, unsigned bit)
 {
     __syncthreads();
-    if (threadIdx.x == 0)
+    if (threadIdx.x == 0) {
         asm volatile("red.release.gpu.global.add.u32 [%0], %1;\n" ::"l"(a.arrived),
                      "r"(blockIdx.x == 0 ? 0x80000001u - gridDim.x : 1u)
                      : "memory");
-}
-__device__ __forceinline__ void few_wait(const few_args &a, unsigned &bit)
-{
-    if (threadIdx.x == 0)
         while (!((few_look(a) ^ bit) & 0x80000000u)) {}
-    bit ^= 0x80000000u;
+    }
     __syncthreads();
 }
 
@@ -2358,13 +2791,17 @@ __device__ __forceinline__ void few_wait(const few_args &a, unsigned &bit)
 template <int ROWS, int SLOTS = FEW_SLOTS> struct few_factors {
     static constexpr int N = (SLOTS + 15) / 16;
     uint4 v[N];
-    __device__ __forceinline__ void fetch(const float *squares, int r0)
+    __device__ __forceinline__ bool fetch(const float *squares, int r0, int rows) /* whether they are there */
     {
         int row = (int)threadIdx.x / 4, lane = (int)threadIdx.x % 4;
         const float *from = squares + (size_t)(r0 + row) * SLOTS + 4 * lane;
+        bool there = true;
 #pragma unroll
         for (int i = 0; i < N; i++)
-            v[i] = squares && row < ROWS && lane + 4 * i < SLOTS / 4 ? few_load(from + 16 * i) : make_uint4(0, 0, 0, 0);
+            v[i] = squares && row < rows && lane + 4 * i < SLOTS / 4 ? few_load(from + 16 * i) : make_uint4(0, 0, 0, 0);
+#pragma unroll
+        for (int i = 0; i < N; i++) there = there && few_there(v[i]);
+        return there;
     }
     __device__ __forceinline__ void put(float by, float eps, float *factor, bool any)
     {
@@ -2403,25 +2840,60 @@ template <int P, int NW, int KT> struct few_product {
         int item = (int)blockIdx.x;
         fetch(W, N, K_, item < a.cut[P].items ? few_over(item, a.cut[P].by_groups) * 8 * NT : N);
     }
-    /* rows r0.. of A times the weights, this warp's part of K, into its part of shared memory */
+    /* the same by way of a thread's own part of shared memory, long before */
+    __device__ __forceinline__ void stage(const few_args &a, uint32_t to, const bf16 *W, int N, int K_)
+    {
+        int K = KT ? KT : K_, lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, item = (int)blockIdx.x,
+            each = KT ? NW : ceil_div(K, 32 * FEW_WARPS),
+            n0 = item < a.cut[P].items ? few_over(item, a.cut[P].by_groups) * 8 * NT : N;
+        const bf16 *from = W + (size_t)(n0 + lane / 4) * K + warp * each * 32 + lane % 4 * 8;
+        to += threadIdx.x * 16;
+#pragma unroll
+        for (int j = 0; j < NW; j++)
+#pragma unroll
+            for (int i = 0; i < NT; i++, to += FEW_THREADS * 16) {
+                bool inside = (KT || (j < each && (warp * each + j) * 32 < K)) && n0 + 8 * i < N;
+                cp_async16(to, inside ? from + (size_t)(8 * i) * K + j * 32 : W, inside);
+            }
+        cp_async_commit();
+    }
+    __device__ __forceinline__ void unstage(const unsigned char *from)
+    {
+        cp_async_wait<0>();
+#pragma unroll
+        for (int j = 0; j < NW; j++)
+#pragma unroll
+            for (int i = 0; i < NT; i++) b[j][i] = ((const uint4 *)from)[(j * NT + i) * FEW_THREADS + (int)threadIdx.x];
+    }
+    /* rows r0.. of A times the weights, this warp's part of K, into its part of shared memory. too: asks for what else is
+     * wanted, and says whether it is there */
     template <class F>
-    __device__ __forceinline__ void run(const few_args &a, float *part, const bf16 *A, int K_, int r0, int rows, F &&meanwhile)
+    __device__ __forceinline__ void run(const few_args &a, float *part, const bf16 *A, int K_, int r0, int rows, F &&too)
     {
         int K = KT ? KT : K_, lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4,
             each = KT ? NW : ceil_div(K, 32 * FEW_WARPS);
         const bf16 *from = A + ((size_t)(warp * each * 4 + t) * a.Mp + r0) * 8;
         uint4 x[NW][MT][2];
+        few_until([&]() {
 #pragma unroll
-        for (int m = 0; m < MT; m++)
+            for (int m = 0; m < MT; m++)
 #pragma unroll
-            for (int h = 0; h < 2; h++) {
-                const bf16 *row = from + min(16 * m + 8 * h + g, rows - 1) * 8;
+                for (int h = 0; h < 2; h++) {
+                    const bf16 *row = from + min(16 * m + 8 * h + g, rows - 1) * 8;
 #pragma unroll
-                for (int j = 0; j < NW; j++)
-                    x[j][m][h] = KT || (j < each && (warp * each + j) * 32 < K) ? few_load(row + (size_t)(j * 4) * a.Mp * 8)
-                                                                                : make_uint4(0, 0, 0, 0); /* as the weights */
-            }
-        meanwhile();
+                    for (int j = 0; j < NW; j++)
+                        x[j][m][h] = KT || (j < each && (warp * each + j) * 32 < K) ? few_load(row + (size_t)(j * 4) * a.Mp * 8)
+                                                                                    : make_uint4(0, 0, 0, 0); /* as weights */
+                }
+            bool there = too();
+#pragma unroll
+            for (int m = 0; m < MT; m++)
+#pragma unroll
+                for (int h = 0; h < 2; h++)
+#pragma unroll
+                    for (int j = 0; j < NW; j++) there = there && few_there(x[j][m][h]);
+            return there;
+        });
         float acc[MT][NT][4] = {};
 #pragma unroll
         for (int j = 0; j < NW; j++)
@@ -2456,56 +2928,51 @@ template <int P, int NW, int KT> struct few_product {
         v[0] = s.x, v[1] = s.y, v[2] = s.z, v[3] = s.w;
     }
 };
-__device__ __forceinline__ void few_store4(bf16 *to, const float *v)
-{
-    *(uint2 *)to = make_uint2(pack2(v[0], v[1]), pack2(v[2], v[3]));
-}
+__device__ __forceinline__ uint2 few_pack4(const float *v) { return make_uint2(pack2(v[0], v[1]), pack2(v[2], v[3])); }
 
-/* One product's items, the first with weights that are there already. ahead: between the barrier's halves; meanwhile, end (r0,
- * rows, tile): while A is on its way, and when the parts stand in shared memory */
-template <int P_, class P, class E, class F, class G>
-__device__ __forceinline__ void few_items(const few_args &a, unsigned &bit, P &product, float *part, const bf16 *A,
-                                          const bf16 *W, int N, int K, E &&ahead, F &&meanwhile, G &&end)
+/* One product's items, the first with weights that are asked for already. too, end (r0, rows, tile): as in run(); when the
+ * parts stand in shared memory. then (): with what too() fetched, which is there */
+template <int P_, class P, class F, class H, class G>
+__device__ __forceinline__ void few_items(const few_args &a, P &product, float *part, const bf16 *A, const bf16 *W, int N,
+                                          int K, F &&too, H &&then, G &&end)
 {
     const few_cut &cut = a.cut[P_];
-    few_arrive(a);
-    ahead();
-    few_wait(a, bit);
 #pragma unroll 1
     for (int item = (int)blockIdx.x; item < cut.items; item += (int)gridDim.x) {
         int tile = few_over(item, cut.by_groups), r0 = (item - tile * cut.groups) * cut.rows, rows = min(cut.rows, a.M - r0);
-        if (item != (int)blockIdx.x) {
-            product.fetch(W, N, K, tile * 8 * P::NT);
-            __syncthreads();
-        }
-        product.run(a, part, A, K, r0, rows, [&]() { meanwhile(r0, rows, tile); });
+        if (item != (int)blockIdx.x) product.fetch(W, N, K, tile * 8 * P::NT);
+        __syncthreads(); /* nobody reads the parts and factors before any more */
+        product.run(a, part, A, K, r0, rows, [&]() { return too(r0, rows, tile); });
+        then();
         __syncthreads();
         end(r0, rows, tile);
     }
 }
 
-template <int DT, int HD, class P, class E>
-__device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float *part, float *factor, P &product, const bf16 *W,
-                                        const float *squares, E &&ahead)
+template <int DT, int HD, class P>
+__device__ __forceinline__ void few_qkv(const few_args &a, const few_block &x, float *part, float *factor, P &product,
+                                        const bf16 *W)
 {
     int D = DT ? DT : a.D, N = 3 * D;
     const few_cut &cut = a.cut[FEW_QKV];
+    bf16 *qk = few_copy(a.qk, a.copy_qk, x.n), *vt = few_copy(a.vt, a.copy_vt, x.n);
+    ptrdiff_t ones = few_ones(a.copy_qk, x.n), ones_v = few_ones(a.copy_vt, x.n);
     few_factors<16 * P::MT> f;
     static_assert(16 * P::MT * P::NT <= FEW_THREADS, "eight columns of a row are a thread's");
     int c = few_over((int)threadIdx.x, cut.by_rows), r = (int)threadIdx.x - c * cut.rows;
     float4 cs[2];
     few_items<FEW_QKV>(
-        a, bit, product, part, a.s[0], W, N, D, ahead,
+        a, product, part, x.s, W, N, D,
         [&](int r0, int rows, int tile) {
             int col = (tile * P::NT + c) * 8, at = r0 + r - few_over(r0 + r, a.by_S) * a.S;
-            f.fetch(squares, r0);
             cs[0] = cs[1] = make_float4(1, 0, 1, 0);
             if (a.rope && r < rows && col < 2 * D) {
                 const float4 *table = (const float4 *)(a.rope + at * (HD / 2) + col % HD / 2);
                 cs[0] = __ldg(table), cs[1] = __ldg(table + 1);
             }
-            f.put(a.inv_D, a.eps, factor, squares != NULL);
+            return f.fetch(x.squares, r0, rows);
         },
+        [&]() { f.put(a.inv_D, a.eps, factor, x.squares != NULL); },
         [&](int r0, int rows, int tile) {
             int row = r0 + r, col = (tile * P::NT + c) * 8, b = few_over(row, a.by_S), at = row - b * a.S;
             if (c >= P::NT || col >= N || r >= rows) return;
@@ -2516,33 +2983,38 @@ __device__ __forceinline__ void few_qkv(const few_args &a, unsigned &bit, float 
             if (col < 2 * D) {
 #pragma unroll
                 for (int j = 0; j < 2; j++) {
-                    float x = v[4 * j], y = v[4 * j + 1], z = v[4 * j + 2], u = v[4 * j + 3];
-                    v[4 * j] = x * cs[j].x - y * cs[j].y, v[4 * j + 1] = y * cs[j].x + x * cs[j].y;
+                    float p = v[4 * j], y = v[4 * j + 1], z = v[4 * j + 2], u = v[4 * j + 3];
+                    v[4 * j] = p * cs[j].x - y * cs[j].y, v[4 * j + 1] = y * cs[j].x + p * cs[j].y;
                     v[4 * j + 2] = z * cs[j].z - u * cs[j].w, v[4 * j + 3] = u * cs[j].z + z * cs[j].w;
                 }
-                store<8>(a.qk + ((size_t)(col / 8) * a.Mp + row) * 8, v);
+                few_put(qk + ((size_t)(col / 8) * a.Mp + row) * 8, ones,
+                        make_uint4(pack2(v[0], v[1]), pack2(v[2], v[3]), pack2(v[4], v[5]), pack2(v[6], v[7])));
             } else {
                 int d = col - 2 * D;
-                bf16 *to = a.vt + (((size_t)(b * a.heads + d / HD) * a.key_pieces + at / 8) * HD + d % HD) * 8 + at % 8;
+                bf16 *to = vt + (((size_t)(b * a.heads + d / HD) * a.key_pieces + at / 8) * HD + d % HD) * 8 + at % 8;
 #pragma unroll
-                for (int j = 0; j < 8; j++) to[8 * j] = __float2bfloat16_rn(v[j]);
+                for (int j = 0; j < 8; j++) few_put(to + 8 * j, ones_v, __float2bfloat16_rn(v[j]));
             }
         });
 }
 
 /* MIX: s1 is normalised; with a norm inside its squares are wanted */
-template <bool MIX, int DT, int IT, class P, class E>
-__device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
-                                           const bf16 *W, E &&ahead)
+template <bool MIX, int DT, int IT, class P>
+__device__ __forceinline__ void few_swiglu(const few_args &a, const few_block &x, float *part, float *factor, P &product,
+                                           const bf16 *W)
 {
+    bf16 *h = few_copy(a.h, a.copy_h, x.n);
+    const float *squares = few_copy(a.squares[1], a.copy_squares, x.n);
+    ptrdiff_t ones = few_ones(a.copy_h, x.n);
     int D = DT ? DT : a.D, N = 2 * (IT ? IT : a.I);
     float *sums = part + FEW_WARPS * 16 * P::MT * P::STRIDE; /* [rows,8] of four columns */
     static_assert((FEW_WARPS * 16 * P::MT * P::STRIDE + 8 * 16 * P::MT) * 4 <= FEW_SHARED, "");
     few_factors<16 * P::MT> f;
     few_items<FEW_GATE_UP>(
-        a, bit, product, part, a.s[1], W, N, D, ahead,
-        [&](int r0, int, int) {
-            if (!MIX) f.fetch(a.squares[1], r0), f.put(a.inv_D, a.eps, factor, true);
+        a, product, part, few_copy(a.s[1], a.copy_s, x.n), W, N, D,
+        [&](int r0, int rows, int) { return MIX || f.fetch(squares, r0, rows); },
+        [&]() {
+            if (!MIX) f.put(a.inv_D, a.eps, factor, true);
         },
         [&](int r0, int rows, int tile) {
             const few_cut &cut = a.cut[FEW_GATE_UP];
@@ -2561,7 +3033,7 @@ __device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, flo
                         sum = fmaf(p, p, sum);
                         g[j] = silu(by * g[j]) * (by * u[j]);
                     }
-                    few_store4(a.h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, g);
+                    few_put(h + ((size_t)((n0 + col) / 16) * a.Mp + r0 + r) * 8 + col % 8, ones, few_pack4(g));
                 }
                 if (MIX) sums[8 * r + c] = sum;
             }
@@ -2572,47 +3044,51 @@ __device__ __forceinline__ void few_swiglu(const few_args &a, unsigned &bit, flo
                 float sum = 0;
 #pragma unroll
                 for (int c = 0; c < P::NT; c++) sum += sums[8 * r + c];
-                a.inner[(size_t)(r0 + r) * FEW_INNER + tile] = sum;
+                few_put(few_copy(a.inner, a.copy_inner, x.n) + (size_t)(r0 + r) * FEW_INNER + tile,
+                        few_ones(a.copy_inner, x.n), sum);
             }
         });
 }
 
-/* s[to] = factor s[1 - to] + A W^T; INNER: A's rows have a factor too */
-template <int P_, bool INNER, int DT, class P, class E>
-__device__ __forceinline__ void few_join(const few_args &a, unsigned &bit, float *part, float *factor, P &product,
-                                         const bf16 *A, const bf16 *W, int K, int to, const float *squares, E &&ahead)
+/* s[to] = factor from + A W^T; INNER: A's rows have a factor too */
+template <int P_, bool INNER, int DT, class P>
+__device__ __forceinline__ void few_join(const few_args &a, const few_block &x, float *part, float *factor, P &product,
+                                         const bf16 *A, const bf16 *W, int K, int to, const bf16 *from, const float *squares)
 {
     int D = DT ? DT : a.D, r = (int)threadIdx.x / 8, c = (int)threadIdx.x % 8;
+    bf16 *s = few_copy(a.s[to], a.copy_s, x.n);
+    float *sums = few_copy(a.squares[to], a.copy_squares, x.n);
+    const float *inner = few_copy(a.inner, a.copy_inner, x.n);
     few_factors<16, INNER ? FEW_INNER : FEW_SLOTS> f;
     uint2 residual = make_uint2(0, 0);
     few_items<P_>(
-        a, bit, product, part, A, W, D, K, ahead,
+        a, product, part, A, W, D, K,
         [&](int r0, int rows, int tile) {
             int col = tile * 8 * P::NT + 4 * c;
-            f.fetch(INNER ? a.norm ? a.inner : NULL : squares, r0);
-            if (r < rows && c < 6 && col < D)
-                residual = __ldcg((const uint2 *)(a.s[1 - to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8));
-            f.put(INNER ? a.inv_I : a.inv_D, a.eps, factor, INNER ? a.norm != 0 : squares != NULL);
+            if (r < rows && c < 6 && col < D) residual = few_load2(from + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8);
+            return f.fetch(INNER ? a.norm ? inner : NULL : squares, r0, rows) & few_there(residual);
         },
+        [&]() { f.put(INNER ? a.inv_I : a.inv_D, a.eps, factor, INNER ? a.norm != 0 : squares != NULL); },
         [&](int r0, int rows, int tile) {
             if (threadIdx.x < 128) {
                 int col = tile * 8 * P::NT + 4 * c;
                 float sum = 0;
                 if (r < rows && c < 6 && col < D) {
-                    float v[4], x[4], by = factor[r];
-                    few_unpack4(x, residual);
+                    float v[4], y[4], by = factor[r];
+                    few_unpack4(y, residual);
                     P::sum(v, part, r, 4 * c);
 #pragma unroll
                     for (int j = 0; j < 4; j++) {
-                        v[j] = INNER ? fmaf(by, v[j], x[j]) : fmaf(by, x[j], v[j]);
+                        v[j] = INNER ? fmaf(by, v[j], y[j]) : fmaf(by, y[j], v[j]);
                         sum = fmaf(v[j], v[j], sum);
                     }
-                    few_store4(a.s[to] + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8, v);
+                    few_put(s + ((size_t)(col / 8) * a.Mp + r0 + r) * 8 + col % 8, few_ones(a.copy_s, x.n), few_pack4(v));
                 }
                 sum += __shfl_xor_sync(0xffffffffu, sum, 1);
                 sum += __shfl_xor_sync(0xffffffffu, sum, 2);
                 sum += __shfl_xor_sync(0xffffffffu, sum, 4);
-                if (c == 0 && r < rows) a.squares[to][(size_t)(r0 + r) * FEW_SLOTS + tile] = sum;
+                if (c == 0 && r < rows)
+                    few_put(sums + (size_t)(r0 + r) * FEW_SLOTS + tile, few_ones(a.copy_squares, x.n), sum);
             }
         });
 }
@@ -2625,8 +3101,9 @@ __device__ __forceinline__ float few_exp2(float x)
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-template <int DT, int HD> __device__ __forceinline__ void few_attention(const few_args &a, float *part)
+template <int DT, int HD> __device__ __forceinline__ void few_attention(const few_args &a, const few_block &b_, float *part)
 {
+    const bf16 *qk = few_copy(a.qk, a.copy_qk, b_.n), *vt = few_copy(a.vt, a.copy_vt, b_.n);
     constexpr int W = HD / 32, STRIDE = HD + 4;
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4, D = DT ? DT : a.D;
     float *high = part + FEW_WARPS * 16 * STRIDE, *total = high + FEW_WARPS * 16;
@@ -2634,27 +3111,41 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
         int rest = few_over(item, a.by_heads), head = item - rest * a.heads, b = few_over(rest, a.by_tiles),
             q0 = (rest - b * a.tiles) * 16;
         int end = a.causal ? min(a.S, q0 + 16) : a.S, working = min(FEW_WARPS, ceil_div(end, 32));
-        const bf16 *q = a.qk + ((size_t)(head * (HD / 8) + t) * a.Mp + (size_t)b * a.S) * 8,
-                   *k = q + ((size_t)(D / 8) * a.Mp + g / 2 * 8 + g % 2) * 8,
-                   *v = a.vt + (((size_t)(b * a.heads + head) * a.key_pieces + t) * HD + g) * 8;
-        if (item != (int)blockIdx.x) __syncthreads();
+        const bf16 *q = qk + ((size_t)(head * (HD / 8) + t) * a.Mp + (size_t)b * a.S) * 8, *k = q + (size_t)(D / 8) * a.Mp * 8,
+                   *v = vt + (((size_t)(b * a.heads + head) * a.key_pieces + t) * HD + g) * 8;
+        __syncthreads();
         if (warp < working) {
             float o[HD / 8][4] = {}, m[2] = {-INFINITY, -INFINITY}, l[2] = {};
             uint4 x[W][2];
-#pragma unroll
-            for (int j = 0; j < W; j++)
-#pragma unroll
-                for (int h = 0; h < 2; h++) x[j][h] = few_load(q + ((size_t)(4 * j) * a.Mp + q0 + g + 8 * h) * 8);
 #pragma unroll 1
             for (int k0 = warp * 32; k0 < end; k0 += FEW_WARPS * 32) {
                 uint4 y[4][W], u[HD / 8];
                 float s[4][4] = {};
+                few_until([&]() { /* beyond S nobody writes: its last, masked below, and V's 0 */
+                    bool there = true;
 #pragma unroll
-                for (int j = 0; j < W; j++)
+                    for (int j = 0; j < W; j++)
 #pragma unroll
-                    for (int i = 0; i < 4; i++) y[i][j] = few_load(k + ((size_t)(4 * j) * a.Mp + k0 + 2 * i) * 8);
+                        for (int h = 0; h < 2; h++)
+                            x[j][h] = few_load(q + ((size_t)(4 * j) * a.Mp + min(q0 + g + 8 * h, a.S - 1)) * 8);
 #pragma unroll
-                for (int n = 0; n < HD / 8; n++) u[n] = few_load(v + (k0 * (HD / 8) + 8 * n) * 8);
+                    for (int j = 0; j < W; j++)
+#pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            y[i][j] = few_load(
+                                k + ((size_t)(4 * j) * a.Mp + min(k0 + g / 2 * 8 + g % 2 + 2 * i, a.S - 1)) * 8);
+#pragma unroll
+                    for (int n = 0; n < HD / 8; n++) u[n] = few_load(v + (k0 * (HD / 8) + 8 * n) * 8);
+#pragma unroll
+                    for (int j = 0; j < W; j++) {
+                        there = there && few_there(x[j][0]) && few_there(x[j][1]);
+#pragma unroll
+                        for (int i = 0; i < 4; i++) there = there && few_there(y[i][j]);
+                    }
+#pragma unroll
+                    for (int n = 0; n < HD / 8; n++) there = there && few_there_by_halves(u[n]);
+                    return there;
+                });
 #pragma unroll
                 for (int j = 0; j < W; j++) {
                     uint32_t lower[4] = {x[j][0].x, x[j][1].x, x[j][0].y, x[j][1].y},
@@ -2726,22 +3217,24 @@ template <int DT, int HD> __device__ __forceinline__ void few_attention(const fe
             float inverse = 1.0f / sum;
 #pragma unroll
             for (int j = 0; j < 4; j++) out[j] *= inverse;
-            few_store4(a.o + ((size_t)(head * (HD / 8) + c / 2) * a.Mp + (size_t)b * a.S + q0 + r) * 8 + c % 2 * 4, out);
+            few_put(few_copy(a.o, a.copy_s, b_.n) +
+                        ((size_t)(head * (HD / 8) + c / 2) * a.Mp + (size_t)b * a.S + q0 + r) * 8 + c % 2 * 4,
+                    few_ones(a.copy_s, b_.n), few_pack4(out));
         }
     }
 }
 
 /* Eight channels of a row, all its positions. A warp has 32 columns inside and their share of the product that follows. What a
- * lane needs of the weights, in pieces of 16 bytes for two k-steps as above, goes into its own part of shared memory during the
- * block before. Number 8 (g / 2) + 2 i + g % 2 of the 32 is row g of tile i, so that the tiles, turned in registers, are the
- * next product's operand. */
+ * lane needs of the weights, in pieces of 16 bytes for two k-steps as above, goes into its own part of shared memory as soon as
+ * the mixing before is done. Where half of the CTAs are enough for a mixing there are two sets of them that take turns: with
+ * two blocks in all, each keeps its weights for good. Number 8 (g / 2) + 2 i + g % 2 of the 32 is row g of tile i, so that the
+ * tiles, turned in registers, are the next product's operand. */
 __device__ __forceinline__ void few_mix_fetch(const few_args &a, const unsigned char *shared, const bf16 *W)
 {
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
     int width = a.mix_width, column = 32 * warp + g / 2 * 8, k = 32 * warp + 8 * t;
     uint32_t to = shared_address(shared) + FEW_SHARED + threadIdx.x * 16;
     const bf16 *gate_up = W + a.to[HRM_MIX_GATE_UP], *down = W + a.to[HRM_MIX_DOWN];
-    if ((int)blockIdx.x >= a.rows * (a.D / 8)) return;
 #pragma unroll
     for (int i = 0; i < 8; i++)
 #pragma unroll
@@ -2763,9 +3256,10 @@ __device__ __forceinline__ uint32_t few_turned(uint32_t x)
     asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;\n" : "=r"(y) : "r"(x));
     return y;
 }
-template <int DT>
-__device__ __forceinline__ void few_mix(const few_args &a, unsigned &bit, unsigned char *shared, const float *squares)
+template <int DT> __device__ __forceinline__ void few_mix(const few_args &a, const few_block &x_, unsigned char *shared)
 {
+    const float *squares = x_.squares;
+    bf16 *s1 = few_copy(a.s[1], a.copy_s, x_.n);
     constexpr int K = FEW_MIX_K, TILES = K / 16;
     static_assert(FEW_SLOTS == 24 && 2 * K <= FEW_THREADS, "two lanes a position");
     float *part = (float *)shared;
@@ -2773,27 +3267,38 @@ __device__ __forceinline__ void few_mix(const few_args &a, unsigned &bit, unsign
     float *inside = (float *)(turned + 8 * K), *along = inside + FEW_WARPS * 8; /* [warps,channels] sums of squares */
     const unsigned char *weights = shared + FEW_SHARED + threadIdx.x * 16;
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, g = lane / 4, t = lane % 4;
-    int pieces = (DT ? DT : a.D) / 8, items = a.rows * pieces, at = (int)threadIdx.x / 2, half = (int)threadIdx.x % 2;
+    int pieces = (DT ? DT : a.D) / 8, items = a.rows * pieces, at = (int)threadIdx.x / 2, half = (int)threadIdx.x % 2,
+        begin = (int)blockIdx.x - (a.mix_sets > 1 ? x_.n % a.mix_sets * items : 0);
+    if (begin < 0 || begin >= items) return;
     auto weight = [&](int i) { return *(const uint4 *)(weights + i * FEW_THREADS * 16); };
-    few_arrive(a);
-    cp_async_wait<0>();
-    few_wait(a, bit);
+    cp_async_wait<0>(); /* a thread's own */
 #pragma unroll 1
-    for (int item = (int)blockIdx.x; item < items; item += (int)gridDim.x) {
+    for (int item = begin; item < items; item += (int)gridDim.x) {
         int b = item / pieces, row = b * a.S + at;
         size_t in_stream = ((size_t)(item - b * pieces) * a.Mp + row) * 8 + 4 * half;
         bool there = at < a.S;
         float x[4] = {}, sum = 0;
-        if (item != (int)blockIdx.x) __syncthreads();
-        if (there) {
-            few_unpack4(x, __ldcg((const uint2 *)(a.s[0] + in_stream)));
-            if (squares)
+        uint2 from = make_uint2(0, 0);
+        uint4 sums[3] = {};
+        __syncthreads();
+        few_until([&]() {
+            bool all = true;
+            if (there) {
+                from = few_load2(x_.s + in_stream);
 #pragma unroll
-                for (int i = 0; i < 3; i++) {
-                    float4 q = __ldcg((const float4 *)(squares + (size_t)row * FEW_SLOTS + 12 * half) + i);
-                    sum += q.x + q.y + (q.z + q.w);
-                }
-        }
+                for (int i = 0; i < 3; i++)
+                    if (squares) sums[i] = few_load(squares + (size_t)row * FEW_SLOTS + 12 * half + 4 * i);
+                all = few_there(from);
+#pragma unroll
+                for (int i = 0; i < 3; i++) all = all && few_there(sums[i]);
+            }
+            return all;
+        });
+        few_unpack4(x, from);
+#pragma unroll
+        for (int i = 0; i < 3; i++)
+            sum += __uint_as_float(sums[i].x) + __uint_as_float(sums[i].y) +
+                   (__uint_as_float(sums[i].z) + __uint_as_float(sums[i].w));
         sum += __shfl_xor_sync(0xffffffffu, sum, 1);
         if (squares) {
             sum = rsqrtf(sum * a.inv_D + a.eps);
@@ -2876,15 +3381,43 @@ __device__ __forceinline__ void few_mix(const few_args &a, unsigned &bit, unsign
             }
 #pragma unroll
             for (int j = 0; j < 4; j++) v[j] *= rsqrtf(q[j] * a.inv_S + a.eps);
-            few_store4(a.s[1] + in_stream, v);
+            few_put(s1 + in_stream, few_ones(a.copy_s, x_.n), few_pack4(v));
         }
     }
 }
 
-/* The state of the pass that ends is its stream, normalised; the next one's stream is its state and what is added. A thread has
- * the same elements every time, so states need no barrier. last, next: indices, or -1 and count. */
-__device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
+/* The block `steps` after layer `layer` of pass i, -1 at the end. */
+__device__ __forceinline__ int few_block_after(const few_args &a, int i, int layer, int steps)
 {
+    while (steps-- > 0)
+        if (++layer == a.pass[i].layers && (layer = 0, ++i == a.count)) return -1;
+    return a.pass[i].block + layer;
+}
+
+/* The next block's weights, that L2 may not have: a tile's by the CTA that has its first rows. */
+__device__ __forceinline__ void few_prefetch(const few_args &a, int block)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    if (block < 0 || threadIdx.x >= FEW_PRODUCTS) return;
+    const few_cut &cut = a.cut[threadIdx.x];
+    const bf16 *W = a.weights + (size_t)block * a.block + a.to[threadIdx.x];
+    for (int item = (int)blockIdx.x; item < cut.items; item += (int)gridDim.x) {
+        int tile = few_over(item, cut.by_groups);
+        unsigned from = (unsigned)tile * cut.tile_weights, n = min(cut.tile_weights, cut.all_weights - from);
+        if (item == tile * cut.groups)
+            asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(W + from), "r"(n * 2) : "memory");
+    }
+#else
+    (void)a, (void)block;
+#endif
+}
+
+/* The state of the pass that ends is its stream, normalised; the next one's stream is its state and what is added. A thread has
+ * the same elements every time, so states need no barrier. last, next: indices, or -1 and count; n: blocks so far. */
+__device__ __forceinline__ void few_turn(const few_args &a, int last, int next, int n)
+{
+    const bf16 *ended = few_copy(a.s[0], a.copy_s, n + FEW_COPIES - 1);
+    const float *squares = few_copy(a.squares[0], a.copy_squares, n + FEW_COPIES - 1);
     int lane = (int)threadIdx.x % 32, pieces = a.D / 8, parts = ceil_div(pieces, 32);
     for (int i = (int)blockIdx.x + (int)threadIdx.x / 32 * (int)gridDim.x; i < a.M * parts; i += (int)gridDim.x * FEW_WARPS) {
         int row = i / parts, piece = i % parts * 32 + lane;
@@ -2893,8 +3426,13 @@ __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
         float y[8] = {}, v[8], u[8];
         int before = last >= 0 ? (int)a.pass[last].state : -1;
         if (last >= 0) {
-            uint4 s = inside ? few_load(a.s[0] + in_stream) : make_uint4(0, 0, 0, 0);
-            float sum = lane < FEW_SLOTS ? __ldcg(a.squares[0] + (size_t)row * FEW_SLOTS + lane) : 0.0f;
+            uint4 s = make_uint4(0, 0, 0, 0);
+            float sum = 0;
+            few_until([&]() {
+                if (inside) s = few_load(ended + in_stream);
+                if (lane < FEW_SLOTS) sum = few_load1(squares + (size_t)row * FEW_SLOTS + lane);
+                return few_there(s) && __float_as_uint(sum) != ~0u;
+            });
             float f = rsqrtf(warp_sum(sum) * a.inv_D + a.eps);
             unpack2(y, s.x), unpack2(y + 2, s.y), unpack2(y + 4, s.z), unpack2(y + 6, s.w);
 #pragma unroll
@@ -2910,7 +3448,7 @@ __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
             } else load<8>(to, state == HRM_MAX_STATES ? a.e + at : a.z[state] + at);
         };
         read(v, p.state);
-        int n = 0;
+        int added = 0;
 #pragma unroll 1
         for (int state = 0; state <= HRM_MAX_STATES; state++) { /* the last is e */
             if (!(p.inputs >> state & 1)) continue;
@@ -2918,11 +3456,12 @@ __device__ __forceinline__ void few_turn(const few_args &a, int last, int next)
 #pragma unroll
             for (int j = 0; j < 8; j++) {
                 v[j] += u[j];
-                if (n > 0) v[j] = __bfloat162float(__float2bfloat16_rn(v[j]));
+                if (added > 0) v[j] = __bfloat162float(__float2bfloat16_rn(v[j]));
             }
-            n++;
+            added++;
         }
-        store<8>(a.s[0] + in_stream, v);
+        few_put(few_copy(a.first, a.copy_s, next) + in_stream, few_ones(a.copy_s, next),
+                make_uint4(pack2(v[0], v[1]), pack2(v[2], v[3]), pack2(v[4], v[5]), pack2(v[6], v[7])));
     }
 }
 
@@ -2934,53 +3473,84 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
     float *part = (float *)shared;
     constexpr bool MIX = HD == 0;
     unsigned bit = few_look(a) & 0x80000000u;
-    { /* V's end and the slots that nobody writes are 0 */
-        int step = (int)gridDim.x * FEW_THREADS, i0 = (int)(blockIdx.x * FEW_THREADS + threadIdx.x);
-        for (int i = i0; !MIX && i < a.rows * a.heads * a.key_pieces * HD; i += step)
-            *(uint4 *)(a.vt + (size_t)i * 8) = make_uint4(0, 0, 0, 0);
-        for (int i = i0; i < 2 * a.Mp * FEW_SLOTS; i += step) a.squares[i & 1][i / 2] = 0;
-        for (int i = i0; MIX && i < a.Mp * FEW_INNER; i += step) a.inner[i] = 0;
-    }
     int D = DT ? DT : a.D, I = IT ? IT : a.I;
-    if (MIX) few_mix_fetch(a, shared, a.weights + (size_t)a.pass[0].block * a.block);
+    { /* all ones, but for V's end and the slots that nobody writes, which are 0 */
+        int step = (int)gridDim.x * FEW_THREADS, i0 = (int)(blockIdx.x * FEW_THREADS + threadIdx.x);
+        auto ones = [&](void *p, size_t bytes) {
+            for (size_t i = (size_t)i0; i < bytes / 16; i += (size_t)step) ((uint4 *)p)[i] = make_uint4(~0u, ~0u, ~0u, ~0u);
+        };
+        size_t copies = FEW_COPIES * sizeof(bf16);
+        ones(a.first, a.copy_s * copies), ones(a.h, a.copy_h * copies);
+        for (int i = 0; i < 2; i++) ones(a.s[i], a.copy_s * copies);
+        if (!MIX) {
+            ones(a.qk, a.copy_qk * copies), ones(a.o, a.copy_s * copies);
+            for (int copy = 0; copy < FEW_COPIES; copy++)
+                for (int i = i0; i < a.rows * a.heads * a.key_pieces * HD; i += step) {
+                    uint32_t v[4];
+#pragma unroll
+                    for (int j = 0; j < 4; j++) {
+                        int at = i / (HD ? HD : 1) % a.key_pieces * 8 + 2 * j;
+                        v[j] = (at < a.S ? 0xffffu : 0) | (at + 1 < a.S ? 0xffff0000u : 0);
+                    }
+                    *(uint4 *)(a.vt + (size_t)copy * a.copy_vt + (size_t)i * 8) = make_uint4(v[0], v[1], v[2], v[3]);
+                }
+        }
+        int tiles = ceil_div(D, 8 * few_nt(FEW_DOWN)), inner = ceil_div(2 * I, 8 * few_nt(FEW_GATE_UP));
+        for (int i = i0; i < (int)(FEW_COPIES * a.copy_squares); i += step)
+            a.squares[0][i] = a.squares[1][i] = __uint_as_float(i % FEW_SLOTS < tiles ? ~0u : 0);
+        for (int i = i0; MIX && i < (int)(FEW_COPIES * a.copy_inner); i += step)
+            a.inner[i] = __uint_as_float(i % FEW_INNER < inner ? ~0u : 0);
+    }
+    /* who has nothing to attend to fetches down's weights meanwhile */
+    bool spare = !MIX && a.staged && (int)blockIdx.x >= a.rows * a.heads * a.tiles;
+    /* a mixer's: the block whose weights this CTA has, and its set */
+    int held = -1, items = a.rows * (D / 8),
+        set = a.mix_sets > 1 ? (int)blockIdx.x / items : (int)blockIdx.x < items ? 0 : 1;
+    auto mix_fetch = [&](int block) {
+        if (block >= 0 && block != held) few_mix_fetch(a, shared, a.weights + (size_t)block * a.block);
+        held = block;
+    };
+    if (MIX && set < a.mix_sets) mix_fetch(few_block_after(a, 0, 0, set));
+    few_barrier(a, bit);
+    few_block x = {0, NULL, NULL};
 #pragma unroll 1
     for (int i = 0; i < a.count; i++) {
-        few_turn(a, i - 1, i);
+        few_turn(a, i - 1, i, x.n);
 #pragma unroll 1
-        for (int layer = 0; layer < a.pass[i].layers; layer++) {
-            const float *squares = layer ? a.squares[0] : NULL;
-            const bf16 *W = a.weights + (size_t)(a.pass[i].block + layer) * a.block;
+        for (int layer = 0; layer < a.pass[i].layers; layer++, x.n++) {
+            const bf16 *W = a.weights + (size_t)(a.pass[i].block + layer) * a.block, *s1 = few_copy(a.s[1], a.copy_s, x.n);
+            x.s = layer ? few_copy(a.s[0], a.copy_s, x.n + FEW_COPIES - 1) : few_copy(a.first, a.copy_s, i);
+            x.squares = layer ? few_copy(a.squares[0], a.copy_squares, x.n + FEW_COPIES - 1) : NULL;
             few_product<FEW_GATE_UP, 2, DT> gate_up;
             few_product<FEW_DOWN, 6, IT> down;
             if constexpr (MIX) {
-                few_mix<DT>(a, bit, shared, squares);
-                few_swiglu<MIX, DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ],
-                                        [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
+                if (DT) gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); /* else registers do not suffice */
+                few_mix<DT>(a, x, shared);
+                if (!DT) gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
+                if (x.n % a.mix_sets == set) mix_fetch(few_block_after(a, i, layer, a.mix_sets));
+                few_fence();
             } else {
                 few_product<FEW_QKV, 2, DT> qkv;
                 few_product<FEW_O, 2, DT> o;
-                few_qkv<DT, HD>(a, bit, part, factor, qkv, W + a.to[HRM_QKV_PROJ], squares,
-                                [&]() { qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D); });
-                few_arrive(a);
+                qkv.fetch_first(a, W + a.to[HRM_QKV_PROJ], 3 * D, D);
+                few_prefetch(a, few_block_after(a, i, layer, 1));
+                few_qkv<DT, HD>(a, x, part, factor, qkv, W + a.to[HRM_QKV_PROJ]);
                 o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
-                few_wait(a, bit);
-                few_attention<DT, HD>(a, part);
-                few_join<FEW_O, false, DT>(a, bit, part, factor, o, a.o, W + a.to[HRM_O_PROJ], D, 1, squares,
-                                           [&]() { gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D); });
-                few_swiglu<MIX, DT, IT>(a, bit, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ], []() {});
+                if (spare) down.stage(a, shared_address(shared) + FEW_SHARED, W + a.to[HRM_DOWN_PROJ], D, I);
+                few_attention<DT, HD>(a, x, part);
+                few_fence(); /* here most wait anyway */
+                gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
+                few_join<FEW_O, false, DT>(a, x, part, factor, o, few_copy(a.o, a.copy_s, x.n), W + a.to[HRM_O_PROJ], D, 1,
+                                           x.s, x.squares);
             }
-            few_join<FEW_DOWN, MIX, DT>(a, bit, part, factor, down, a.h, W + a.to[HRM_DOWN_PROJ], I, 0, a.squares[1],
-                                        [&]() { down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I); });
-            if (MIX) { /* the next block's */
-                bool end = layer + 1 == a.pass[i].layers;
-                int block = !end ? a.pass[i].block + layer + 1 : i + 1 < a.count ? a.pass[i + 1].block : -1;
-                if (block >= 0) few_mix_fetch(a, shared, a.weights + (size_t)block * a.block);
-            }
+            few_swiglu<MIX, DT, IT>(a, x, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ]);
+            if (spare) down.unstage(shared + FEW_SHARED);
+            else down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
+            few_join<FEW_DOWN, MIX, DT>(a, x, part, factor, down, few_copy(a.h, a.copy_h, x.n), W + a.to[HRM_DOWN_PROJ], I, 0,
+                                        s1, few_copy(a.squares[1], a.copy_squares, x.n));
         }
-        few_arrive(a);
-        few_wait(a, bit);
     }
-    few_turn(a, a.count - 1, a.count);
+    few_turn(a, a.count - 1, a.count, x.n);
 }
 
 /* ==================================================================================================== >>cuda-attention-short
@@ -3016,7 +3586,7 @@ __global__ void __launch_bounds__(128)
     int lane = (int)threadIdx.x % 32, t = lane % 4, D = x.heads * 64, unit = (int)blockIdx.x, head = unit % x.heads,
         b = unit / x.heads;
     if (threadIdx.x == 0) {
-        barrier_init(full, 1);
+        barrier_init(full, 1), prefetch_map(&qkv_map);
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
     __syncthreads();
@@ -4211,6 +4781,142 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             finish(o1, l1, first[1]);
         }
     }
+#else
+    (void)a;
+#endif
+}
+
+/* The same for few rows: a block has one row of the batch and a head, in 128 rows of the product's. */
+enum { AO_ROWS = 128, AO_A = AO_ROWS * 128, AO_STAGE = AO_A + AW_B, AO_STAGES = 4, AO_K_AT = AO_STAGES * AO_STAGE,
+       AO_TILE = AO_ROWS * 128, AO_V_AT = AO_K_AT + AO_TILE, AO_BARRIERS = AO_V_AT + AO_TILE,
+       AO_SHARED = AO_BARRIERS + 16 * AO_STAGES + 1024, AO_THREADS = 288 };
+__global__ void __launch_bounds__(AO_THREADS, 1)
+    attention_one_wgmma(const __grid_constant__ CUtensorMap s_map, const __grid_constant__ CUtensorMap weight_map,
+                        const __grid_constant__ attention_whole_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, k_tile = base + AO_K_AT, v_tile = base + AO_V_AT,
+             full = base + AO_BARRIERS, empty = full + 8 * AO_STAGES;
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, S = a.x.S, D = a.x.heads * 64,
+        head = (int)blockIdx.x % a.x.heads, b = (int)blockIdx.x / a.x.heads;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < AO_STAGES; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, 8);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain_allow_next();
+    if (warp == 8) {
+        if (lane == 0) {
+            auto fetch = [&](int step, bool weights) {
+                uint32_t slot = (uint32_t)(step % AO_STAGES), at = base + slot * AO_STAGE, ready = full + 8 * slot;
+                if (weights) {
+                    barrier_expect(ready, AO_STAGE);
+                    for (int i = 0; i < 3; i++)
+                        copy_tile(at + AO_A + (uint32_t)(i * 8192), &weight_map, step * 64, i * D + head * 64, ready);
+                } else copy_tile3(at, &s_map, step * 64, 0, b, ready);
+            };
+            prefetch_map(&s_map);
+            for (int i = 0; i < a.x.heads && i < AO_STAGES; i++) fetch(i, true);
+            chain_wait();
+            for (int i = 0; i < a.x.heads && i < AO_STAGES; i++) fetch(i, false);
+            for (int i = AO_STAGES; i < a.x.heads; i++) {
+                barrier_wait(empty + 8 * (uint32_t)(i % AO_STAGES), (i / AO_STAGES - 1) & 1);
+                fetch(i, true), fetch(i, false);
+            }
+        }
+        return;
+    }
+    chain_wait();
+    int g = lane / 4, t = lane % 4, first = warp * 16; /* its rows; two warp groups of 64 */
+    float d[96], squares[2] = {};
+    auto take = [&](uint32_t step, auto add) {
+        uint32_t slot = step % AO_STAGES, at = base + slot * AO_STAGE, w = at + AO_A;
+        at += (uint32_t)(warp / 4 * 8192);
+        barrier_wait(full + 8 * slot, step / AO_STAGES & 1);
+        wgmma_fence();
+#pragma unroll
+        for (uint32_t k = 0; k < 4; k++)
+            if (k) wgmma_192<true>(d, operand<false>(at, k), operand<false>(w, k));
+            else wgmma_192<add.value>(d, operand<false>(at, k), operand<false>(w, k));
+        wgmma_commit();
+    };
+    take(0, wg_half<false>());
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        int row = b * S + min(first + g + 8 * h, S - 1);
+        if (a.squares)
+            for (int i = t; i < a.slots; i += 4) squares[h] += a.squares[(size_t)row * a.slots + i];
+    }
+    for (int step = 1; step < a.x.heads; step++) {
+        take((uint32_t)step, wg_half<true>());
+        wgmma_wait<1>();
+        if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)((step - 1) % AO_STAGES));
+    }
+    wgmma_wait<0>();
+    settle<96>(d);
+    int to_row = first + lane % 16; /* where a lane's row of a box of sixteen goes; beyond S rows are 0, as those of s are */
+    uint32_t to_k = k_tile + (uint32_t)(to_row * 128 + ((lane >> 4 ^ (to_row & 7)) << 4)), q[4][4];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float rs = 1.0f;
+        if (a.squares) {
+            float sum = squares[h];
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            rs = rsqrtf(sum * a.inv_D + a.eps);
+        }
+        const float2 *table = a.x.rope + min(first + g + 8 * h, S - 1) * 32 + t;
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float *w = d + 4 * i + 2 * h;
+            float2 cs = make_float2(rs, 0);
+            if (a.x.rope) cs = table[4 * i], cs.x *= rs, cs.y *= rs;
+            turn(w, cs), turn(w + 32, cs);
+            w[64] *= rs, w[65] *= rs;
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+        uint32_t kv[2][4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const float *w = d + 8 * k + 2 * i;
+            q[k][i] = pack2(w[0], w[1]), kv[0][i] = pack2(w[32], w[33]), kv[1][i] = pack2(w[64], w[65]);
+        }
+        stmatrix4(to_k ^ (uint32_t)(k * 32), kv[0]);
+        stmatrix4((to_k ^ (uint32_t)(k * 32)) + AO_TILE, kv[1]);
+    }
+    fence_async();
+    asm volatile("bar.sync 1, 256;\n" ::: "memory");
+    uint32_t p[6][4];
+    float s[44], o[32], l[2];
+    __syncwarp();
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++)
+        if (k) wgmma_scores<true>(s, q[k], k_tile, k);
+        else wgmma_scores<false>(s, q[k], k_tile, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<44>(s);
+    attention_whole_softmax(p, l, s, S, a.x.scale_log2);
+    __syncwarp();
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 6; k++)
+        if (k) wgmma_values<true>(o, p[k], v_tile, k);
+        else wgmma_values<false>(o, p[k], v_tile, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<32>(o);
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float inverse = 1.0f / l[h];
+#pragma unroll
+        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
+    }
+    store_head(a.x.o + (size_t)b * (size_t)S * (size_t)D + head * 64, D, o, first, S);
 #else
     (void)a;
 #endif
@@ -5645,7 +6351,7 @@ static int few_rows(const hrm_dims *d, size_t element)
 {
     bool block = d->mixer ? d->S <= FEW_MIX_S && d->I_t <= FEW_MIX_I && d->I_t % 8 == 0
                           : !d->mlp_norm && (d->head_dim == 32 || d->head_dim == 64);
-    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && block && d->D <= FEW_D && d->D % 8 == 0 &&
+    bool takes = d->dtype == HRM_FORWARD_BFLOAT16 && element == sizeof(bf16) && block && d->D <= FEW_D && d->D % 32 == 0 &&
                  d->I <= FEW_I && d->I % 32 == 0;
     return takes ? min_int(d->B, FEW_POSITIONS / d->S) : 0;
 }
@@ -5705,19 +6411,23 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
             p.muon_b = take(square * blocks * element);
         }
     }
-    if (size_t rows = (size_t)few_rows(d, element)) { /* a product's last rows, and attention's last keys, are read beyond M */
-        size_t most = align_up(rows * (size_t)d->S, 8), spare = 64 * 16, keys = align_up((size_t)d->S, 32);
+    if (size_t rows = (size_t)few_rows(d, element)) {
+        size_t most = align_up(rows * (size_t)d->S, 8), keys = align_up((size_t)d->S, 32);
+        few_args *f = &p.few;
+        f->copy_s = most * D, f->copy_qk = 2 * most * D, f->copy_vt = rows * keys * D, f->copy_h = most * (size_t)d->I;
+        f->copy_squares = most * FEW_SLOTS, f->copy_inner = d->mixer ? most * FEW_INNER : 0;
         for (int i = 0; i < 2; i++) {
-            p.few.s[i] = (bf16 *)take(most * D * element + spare);
-            p.few.squares[i] = (float *)take((most + 64) * FEW_SLOTS * sizeof(float));
+            f->s[i] = (bf16 *)take(FEW_COPIES * f->copy_s * element);
+            f->squares[i] = (float *)take(FEW_COPIES * f->copy_squares * sizeof(float));
         }
-        if (d->mixer) p.few.inner = (float *)take((most + 64) * FEW_INNER * sizeof(float));
+        f->first = (bf16 *)take(FEW_COPIES * f->copy_s * element);
+        if (d->mixer) f->inner = (float *)take(FEW_COPIES * f->copy_inner * sizeof(float));
         else {
-            p.few.qk = (bf16 *)take(2 * most * D * element + spare);
-            p.few.vt = (bf16 *)take(rows * keys * D * element);
-            p.few.o = (bf16 *)take(most * D * element + spare);
+            f->qk = (bf16 *)take(FEW_COPIES * f->copy_qk * element);
+            f->vt = (bf16 *)take(FEW_COPIES * f->copy_vt * element);
+            f->o = (bf16 *)take(FEW_COPIES * f->copy_s * element);
         }
-        p.few.h = (bf16 *)take(most * (size_t)d->I * element + spare);
+        f->h = (bf16 *)take(FEW_COPIES * f->copy_h * element);
         p.few.arrived = (unsigned *)take(sizeof(unsigned));
     }
     p.bytes = at;
@@ -5806,6 +6516,28 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     TRY(allow_shared(dev, gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
     LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS,
               WG_SHARED, maps, x.K, x.splits, whole, e);
+    return HRM_OK;
+}
+
+/* How many CTAs share a tile where all tiles of 128 x BN together are one wave; 0: not so. */
+static int splits_of(const hrm_device *dev, int M, int N, int K, int BN)
+{
+    int tiles = ceil_div(M, SP_M) * ceil_div(N, BN), split = 1;
+    if (!dev->wgmma || M <= SP_M || tiles > dev->sms) return 0;
+    while (split < SP_MOST && 2 * split * tiles <= dev->sms && 2 * split <= ceil_div(K, WG_K)) split *= 2;
+    return split * tiles >= dev->sms / 4 ? split : 0;
+}
+template <int KIND, int BN, bool PAIR>
+static hrm_status gemm_on_split(hrm_device *dev, const product &x, ending<bf16> &e, int split)
+{
+    CUtensorMap a, b;
+    int cluster = PAIR ? 2 : split, rows = ceil_div(e.M, SP_M * (PAIR ? 2 : 1));
+    e.slots_out = ceil_div(e.N, BN);
+    if (!tensor_map(dev, &a, x.A, x.K, e.M, WG_K, SP_M) || !tensor_map(dev, &b, x.B, x.K, e.N, WG_K, PAIR ? BN / 2 : BN))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
+    TRY(allow_shared(dev, gemm_split<KIND, BN, PAIR>, split_tile<BN>::SHARED, "gemm_split"));
+    LAUNCH_AS(dev, dev->chains, cluster, (gemm_split<KIND, BN, PAIR>), rows * ceil_div(e.N, BN) * cluster, SP_THREADS,
+              split_tile<BN>::SHARED, a, b, x.K, split, e);
     return HRM_OK;
 }
 
@@ -5906,6 +6638,15 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_ADD) return gemm_on_cublas(dev, x, TRANS, e.out, e.residual, false, e.M, e.N);
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
+    if constexpr (has_wgmma<T> && !TRANS && (KIND == END_STORE || KIND == END_SWIGLU || ends_residual(KIND))) {
+        constexpr int BN = ends_residual(KIND) ? 128 : 192;
+        if (int split = splits_of(dev, e.M, e.N, x.K, BN)) {
+            if constexpr (KIND == END_SWIGLU)
+                if (split == 1 && 2 * ceil_div(e.M, 2 * SP_M) * ceil_div(e.N, BN) <= dev->sms)
+                    return gemm_on_split<KIND, BN, true>(dev, x, e, 1);
+            return gemm_on_split<KIND, BN, false>(dev, x, e, split);
+        }
+    }
     if constexpr (has_wgmma<T>)
         if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
             if constexpr (ends_swiglu(KIND))
@@ -6093,6 +6834,23 @@ template <int GROUPS> static hrm_status attention_forward_on_wgmma(hrm_device *d
           x, items);
     return HRM_OK;
 }
+/* where 64 queries a block are not yet a block for each multiprocessor */
+static bool attention_by_keys(const hrm_device *dev, const attention_args<bf16> &x, int B)
+{
+    return attention_on_wgmma(dev, x, B, 1) && !x.causal && x.S > (AK_GROUPS - 1) * AF_KEYS &&
+           2 * B * x.heads * ceil_div(x.S, 128) <= dev->sms;
+}
+static hrm_status attention_forward_by_keys(hrm_device *dev, attention_args<bf16> &x, int B)
+{
+    CUtensorMap map;
+    int D = x.heads * 64;
+    if (!head_map(dev, &map, x.qkv, B, x.S, 3 * D, 64))
+        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
+    TRY(allow_shared(attention_forward_keys, AK_SHARED, "attention_forward_keys"));
+    LAUNCH_AS(dev, dev->chains, 2, attention_forward_keys, 2 * B * x.heads * ceil_div(x.S, 128), 128 * (AK_GROUPS + 1),
+              AK_SHARED, map, x);
+    return HRM_OK;
+}
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
 {
     CUtensorMap qkv, d_o, lse, delta;
@@ -6152,6 +6910,7 @@ template <class T> static hrm_status attention_forward(hrm_device *dev, attentio
                    : x.S <= 112 ? attention_forward_on_short<112>(dev, x, B)
                                 : attention_forward_on_short<128>(dev, x, B);
         if (attention_on_wgmma(dev, x, B, AF_GROUPS)) return attention_forward_on_wgmma<AF_GROUPS>(dev, x, B);
+        if (attention_by_keys(dev, x, B)) return attention_forward_by_keys(dev, x, B);
         if (attention_on_wgmma(dev, x, B, 1)) return attention_forward_on_wgmma<1>(dev, x, B);
     }
     if (!attention_on_mma(x)) return attention_forward_on_simt(dev, x, B);
@@ -6451,11 +7210,15 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
 }
 
 /* ---- attention with its product in one kernel, where nothing is kept and rows fit well ---- */
+static bool attends_one(const block_call &c) /* a row of the batch and a head for each multiprocessor */
+{
+    return c.w->rows * c.w->d.heads <= c.dev->sms;
+}
 static bool attends_at_once(const block_call &c)
 {
     const hrm_dims *d = &c.w->d;
     return c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && d->head_dim == 64 && !d->causal && d->S >= AW_MIN_S &&
-           d->S <= AW_MAX_S && ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2;
+           d->S <= AW_MAX_S && (attends_one(c) || ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2);
 }
 /* o = attention(s Wqkv^T) */
 static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
@@ -6467,9 +7230,16 @@ static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
     a.x = attention_for<bf16>(c.w, &c.pre);
     a.x.o = o, a.squares = s.squares, a.slots = s.slots, a.M = c.w->rows * d->S;
     a.items = ceil_div(c.w->rows, AW_ROWS) * d->heads, a.inv_D = 1.0f / (float)d->D, a.eps = d->eps;
-    if (!tensor_map(c.dev, &s_map, s.at, d->D, a.M, 64, 128) ||
+    bool one = attends_one(c);
+    if (!(one ? head_map(c.dev, &s_map, s.at, c.w->rows, d->S, d->D, AO_ROWS)
+              : tensor_map(c.dev, &s_map, s.at, d->D, a.M, 64, 128)) ||
         !tensor_map(c.dev, &weights, weight_of<bf16>(c, HRM_QKV_PROJ, 0), d->D, 3 * d->D, 64, 64))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", a.M, d->D);
+    if (one) {
+        TRY(allow_shared(attention_one_wgmma, AO_SHARED, "attention_one_wgmma"));
+        CHAIN(c.dev, attention_one_wgmma, c.w->rows * d->heads, AO_THREADS, AO_SHARED, s_map, weights, a);
+        return HRM_OK;
+    }
     TRY(allow_shared(attention_whole_wgmma, AW_SHARED, "attention_whole_wgmma"));
     CHAIN(c.dev, attention_whole_wgmma, min_int(a.items, c.dev->sms), WG_THREADS, AW_SHARED, s_map, weights, a);
     return HRM_OK;
@@ -6670,7 +7440,8 @@ template <int HD, int DT, int IT> static cudaError_t few_launch(hrm_device *dev,
     attribute.id = cudaLaunchAttributeCooperative;
     attribute.val.cooperative = 1;
     config.gridDim = dim3((unsigned)dev->sms), config.blockDim = dim3(FEW_THREADS);
-    config.dynamicSmemBytes = HD ? (int)FEW_SHARED : (int)FEW_MIX_SHARED, config.stream = dev->stream;
+    config.dynamicSmemBytes = (size_t)(HD == 0 ? FEW_MIX_SHARED : a.staged ? FEW_STAGED : FEW_SHARED);
+    config.stream = dev->stream;
     config.attrs = &attribute, config.numAttrs = 1;
     cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              (int)config.dynamicSmemBytes);
@@ -6702,12 +7473,18 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
         cut->groups = ceil_div(a.M, 16 * few_mt(t)), cut->rows = ceil_div(a.M, cut->groups);
         cut->items = cut->groups * ceil_div(N, 8 * few_nt(t));
         cut->by_groups = few_inverse(cut->groups), cut->by_rows = few_inverse(cut->rows);
+        cut->tile_weights = (unsigned)(8 * few_nt(t) * K), cut->all_weights = (unsigned)(N * K);
     }
+    /* two sets where one puzzle's channels need half of the blocks; each has a share in every product, so that what one writes
+     * follows from what the other wrote before (few_put) */
+    int channels = d->D / 8;
+    a.mix_sets = a.rows == 1 && 2 * channels <= dev->sms && a.cut[FEW_DOWN].items >= dev->sms ? 2 : 1;
     for (int i = 0; i < n; i++) {
         few_pass *p = &a.pass[i];
         p->state = (uint8_t)list[i].state, p->layers = (uint8_t)d->layers[list[i].net];
         p->block = (uint16_t)blocks_before(d, list[i].net), p->inputs = list[i].inputs;
     }
+    a.staged = dev->shared_most >= FEW_STAGED + 1024; /* and what is there statically */
     bool published = d->D == FEW_D && d->I == FEW_I;
     cudaError_t error = d->mixer              ? published ? few_launch<0, FEW_D, FEW_I>(dev, a) : few_launch<0, 0, 0>(dev, a)
                         : d->head_dim == 32   ? few_launch<32, 0, 0>(dev, a)
