@@ -24,6 +24,9 @@
  * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere. On Hopper, up
  * to 88 positions, it is one kernel forward and two back, on the stream as it is (>>cuda-mixer).
  *
+ * With arch.cycles_dtype=fp8 a pass without gradient multiplies e4m3: each ending that writes rows writes them in e4m3 too, or
+ * alone, at a fixed scale; rows, sums of squares and residuals are as before (strips_e4m3, gemm_wgmma<.., true>).
+ *
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
