@@ -941,7 +941,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
                     int half = k & 1;
                     const float *y = v + 4 * (i + k / 2) + 2 * half;
                     float a = y[0], b = y[1];
-                    if (KIND == END_RESIDUAL_NORM || E4M3) a *= inner[half], b *= inner[half];
+                    if (KIND == END_RESIDUAL_NORM || (E4M3 && ends_residual(KIND))) a *= inner[half], b *= inner[half];
                     if (ADDS) {
                         float r[2];
                         unpack2(r, x[k]);
@@ -6008,6 +6008,10 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
         return hrm_error_set(HRM_ERR_UNSUPPORTED,
                              "CUDA: cycles_dtype fp8 takes hidden_size %d and a SwiGLU of a multiple of %d, not %d and %d",
                              S8_PIECES * 128, ST_N / 2, d->D, d->I);
+    if (d->fp8 && d->mixer && (d->S > MX_S || d->I_t > MX_I)) /* mixer_forward_wgmma writes what they start from */
+        return hrm_error_set(HRM_ERR_UNSUPPORTED,
+                             "CUDA: cycles_dtype fp8 takes a mixer of up to %d positions, %d inside, not %d and %d",
+                             MX_S, MX_I, d->S, d->I_t);
     size_t element = d->dtype == HRM_FORWARD_FLOAT32 ? sizeof(float) : sizeof(bf16);
     sizes->activation = element;
     sizes->prepared = plan_prepared(d, element).bytes;

@@ -1379,11 +1379,14 @@ static void check_scaling(int parts)
     remove(path);
 }
 
-/* Passes without gradient with operands in e4m3, beside bfloat16's: near it in every row, but not the same; the same bits each
- * time; the pass with gradient as in bfloat16. Rows that fill no strip of 256, and attention by each of its kernels. */
-enum { FP8_PASSES, FP8_AGAIN, FP8_AHEAD, FP8_KINDS };
-static void check_fp8_case(const char *name, int T, int B, int mixer, int norm, double most)
+/* Passes without gradient with operands in e4m3, beside bfloat16's: near it in every row, but not the same, and the same bits
+ * each time. Rows that fill no strip of 256, and attention by each of its kernels. From such a carry NumPy with e4m3 at the
+ * same places is off by 0.06 to 0.07 after one pass of two blocks, by 0.16 to 0.23 after three; one product is off by 0.04. */
+enum { FP8_ONE, FP8_ALL, FP8_AHEAD, FP8_AGAIN, FP8_KINDS };
+static void check_fp8_case(const char *name, int T, int B, int mixer, int norm)
 {
+    static const char *const kinds[] = {"a pass", "three passes", "three ahead"};
+    static const double bounds[] = {0.1, 0.3, 0.3};
     hrm_model *model[2] = {NULL, NULL};
     hrm_run *run[2] = {NULL, NULL};
     size_t n = 0, D = 512;
@@ -1408,7 +1411,7 @@ static void check_fp8_case(const char *name, int T, int B, int mixer, int norm, 
             hrm_random r = hrm_random_make(17, (uint64_t)T);
             n = (size_t)B * (size_t)w->d.S * D;
             carry = (float *)malloc(3 * n * sizeof *carry);
-            for (size_t k = 0; k < 3 * n; k++) carry[k] = random_normal(&r);
+            for (size_t k = 0; k < 3 * n; k++) carry[k] = 0.3f * random_normal(&r);
         }
         pair p;
         shape s;
@@ -1422,12 +1425,12 @@ static void check_fp8_case(const char *name, int T, int B, int mixer, int norm, 
             const hrm_pass *list = model[i]->thinking;
             for (int j = 0; j < 2; j++) put_activation(&p, w->z[j], carry + (size_t)j * n, n);
             if (k == FP8_AHEAD) CHECK_OK(t->passes_ahead(dev, w, list, model[i]->num_passes));
-            else CHECK_OK(t->passes(dev, w, w->z, list, model[i]->num_passes));
+            else CHECK_OK(t->passes(dev, w, w->z, list, k == FP8_ONE ? 1 : model[i]->num_passes));
             out[i][k] = (float *)malloc(n * sizeof *out[i][k]);
-            get_activation(&p, out[i][k], k == FP8_AHEAD ? w->t[0] : w->z[0], n);
+            get_activation(&p, out[i][k], k == FP8_AHEAD ? w->t[0] : w->z[k == FP8_ONE], n);
         }
     }
-    for (int k = 0; k < FP8_KINDS; k += 2) {
+    for (int k = 0; k < FP8_AGAIN; k++) {
         double worst = 0, sum = 0, all = 0;
         size_t step = k == FP8_AHEAD ? (size_t)T : 1;
         for (size_t row = 0; row < n / D; row += step) {
@@ -1439,11 +1442,11 @@ static void check_fp8_case(const char *name, int T, int B, int mixer, int norm, 
             worst = fmax(worst, off >= 0 ? sqrt(off / of) : HUGE_VAL), sum += off, all += of; /* none: infinite */
         }
         double error = sqrt(sum / all);
-        printf("fp8, %s, %s: off by %.1e, the worst row by %.1e\n", name, k == FP8_AHEAD ? "ahead" : "passes", error, worst);
-        CHECK(error > 3e-3 && error < most && worst < 2 * most, "%s: e4m3 is off by %.2e, in one row by %.2e", name, error,
-              worst);
+        printf("fp8, %s, %s: off by %.1e, the worst row by %.1e\n", name, kinds[k], error, worst);
+        CHECK(error > 1e-2 && error < bounds[k] && worst < 1.5 * bounds[k], "%s, %s: e4m3 is off by %.2e, in one row by %.2e",
+              name, kinds[k], error, worst);
     }
-    CHECK(memcmp(out[1][FP8_PASSES], out[1][FP8_AGAIN], n * sizeof(float)) == 0, "%s: e4m3 twice is not the same", name);
+    CHECK(memcmp(out[1][FP8_ALL], out[1][FP8_AGAIN], n * sizeof(float)) == 0, "%s: e4m3 twice is not the same", name);
 done:
     for (int i = 0; i < 2; i++) {
         for (int k = 0; k < FP8_KINDS; k++) free(out[i][k]);
@@ -1472,10 +1475,12 @@ static void check_fp8(void)
     CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_UNSUPPORTED, "cycles_dtype fp8 takes hidden_size 512");
     d.hidden_size = 512, d.num_heads = 8, d.forward_dtype = HRM_FORWARD_FLOAT32;
     CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_UNSUPPORTED, "this model runs on CUDA in float32");
-    check_fp8_case("attention and its product, three rows", 82, 58, 0, 0, 0.1);
-    check_fp8_case("attention over 150", 150, 37, 0, 0, 0.1);
-    check_fp8_case("mixer, norm inside", 81, 59, 1, 1, 0.1);
-    check_fp8_case("mixer", 80, 67, 1, 0, 0.1);
+    d.forward_dtype = HRM_FORWARD_DEFAULT, d.mlp_t = 1, d.seq_len = 90;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_UNSUPPORTED, "cycles_dtype fp8 takes a mixer of up to 88 positions");
+    check_fp8_case("attention and its product, three rows", 82, 58, 0, 0);
+    check_fp8_case("attention over 150", 150, 37, 0, 0);
+    check_fp8_case("mixer, norm inside", 81, 59, 1, 1);
+    check_fp8_case("mixer", 80, 67, 1, 0);
 }
 
 /* Twenty steps of a Sudoku-sized model beside float32. */
