@@ -418,6 +418,7 @@ typedef enum hrm_forward_dtype {
     HRM_FORWARD_FLOAT16, /* on CUDA alone; training scales the loss, see hrm_run_desc.loss_scale */
     HRM_FORWARD_INT8
 } hrm_forward_dtype;
+typedef enum hrm_cycles_dtype { HRM_CYCLES_AS_FORWARD, HRM_CYCLES_FP8 } hrm_cycles_dtype;
 
 /* Whose defaults a 0 means, in a model's description and in a trainer's. The names are those of `arch=NAME`. */
 #define HRM_ARCHS(X) /* enum, name, what it sets of the lists below */ \
@@ -548,6 +549,8 @@ typedef struct hrm_model_desc {
     const struct hrm_device_table *device_table; /* [the device's] a program's own instead; must outlive the model */
     hrm_forward_dtype forward_dtype; /* [float32 on the CPU, bfloat16 on CUDA]; on the CPU bfloat16 and int8 are for solving
                                            only, by its own products of them where it has these (AVX-512 BF16, VNNI) */
+    hrm_cycles_dtype cycles_dtype; /* [as forward_dtype] fp8: in passes without gradient, in training and solving, the large
+                                      products are of e4m3; on CUDA, compute capability 9.0, bfloat16, hidden_size 512 */
     int                  num_threads;   /* [hrm_cpu_count()] */
     const hrm_allocator *allocator;
 } hrm_model_desc;
@@ -979,6 +982,7 @@ typedef struct hrm_dims { /* all sizes, resolved */
     float eps, theta, exploration;
     int threads;       /* of the host */
     hrm_forward_dtype dtype;
+    int fp8;           /* flag: passes without gradient multiply e4m3 */
     /* of a run that trains */
     hrm_optimizer optimizer; /* of the weights */
     int muon_ns_steps;   /* 0: no Muon */
@@ -6025,6 +6029,12 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
                          "forward_dtype float16 is for CUDA; on the CPU float32 trains and solves, bfloat16 and int8 solve");
     if (r->forward_dtype == HRM_FORWARD_DEFAULT)
         r->forward_dtype = r->device == HRM_CUDA ? HRM_FORWARD_BFLOAT16 : HRM_FORWARD_FLOAT32;
+    if ((int)r->cycles_dtype < 0 || r->cycles_dtype > HRM_CYCLES_FP8)
+        return hrm__fail(HRM_ERR_ARGUMENT, "cycles_dtype %d is not one of its values", (int)r->cycles_dtype);
+    if (r->cycles_dtype == HRM_CYCLES_FP8 && (r->device == HRM_CPU || r->forward_dtype != HRM_FORWARD_BFLOAT16))
+        return hrm__fail(HRM_ERR_UNSUPPORTED,
+                         "cycles_dtype fp8 is for CUDA with forward_dtype bfloat16, this model runs on %s in %s",
+                         r->device == HRM_CPU ? "the CPU" : "CUDA", hrm__forward_names[r->forward_dtype]);
     memset(d, 0, sizeof *d);
     d->B = 1;
     d->T = r->seq_len;
@@ -6069,6 +6079,7 @@ static hrm_status hrm__resolve(hrm_model_desc *r, hrm_dims *d)
     d->theta = r->rope_theta;
     d->exploration = r->halt_exploration_prob;
     d->dtype = r->forward_dtype;
+    d->fp8 = r->cycles_dtype == HRM_CYCLES_FP8;
     d->threads = r->num_threads;
     if (r->recurrence) return hrm__resolve_recurrence(r->recurrence, d);
     d->two_levels = 1;
@@ -12857,7 +12868,7 @@ static hrm_status hrm__config_read(hrm__config *c, const hrm_json *arch, const c
             }
         } else if (strcmp(m->key, "name") == 0) {
             HRM__TRY(hrm__config_class(v, group, file, &trm));
-        } else if (!hrm__word_in(m->key, "forward_dtype batch_size") &&
+        } else if (!hrm__word_in(m->key, "forward_dtype cycles_dtype batch_size") &&
                    (alone || !(*m->key == '_' || hrm__word_in(m->key, others)))) {
             return hrm__config_unknown(m, group, file);
         }

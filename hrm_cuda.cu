@@ -24,6 +24,9 @@
  * to a multiple of 8. What is beyond S is 0 in the stream and in the prepared weights, and so stays 0 everywhere. On Hopper, up
  * to 88 positions, it is one kernel forward and two back, on the stream as it is (>>cuda-mixer).
  *
+ * With arch.cycles_dtype=fp8 a pass without gradient multiplies e4m3: each ending that writes rows writes them in e4m3 too, or
+ * alone, at a fixed scale; rows, sums of squares and residuals are as before (strips_e4m3, gemm_wgmma<.., true>).
+ *
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
@@ -49,6 +52,7 @@
 /* ==================================================================================================== >>cuda-basics ======*/
 typedef __nv_bfloat16 bf16;
 typedef __half        f16;
+typedef uint8_t       e4m3; /* 4 bits of exponent, 3 of mantissa, up to 448 */
 
 #define TRY(call) \
     do { \
@@ -88,6 +92,27 @@ template <> __device__ __forceinline__ void unpack2<f16>(float *a, uint32_t p)
     float2 f = __half22float2(*(__half2 *)&p);
     a[0] = f.x, a[1] = f.y;
 }
+
+/* Operands in e4m3 of passes without gradient (arch.cycles_dtype=fp8). As it is a floating type a fixed scale serves each kind:
+ * states have a root mean square of about 1 to 4, attention's of 0.1 to 2, weights of 0.05, SwiGLUs of 0.3 to 5. What is
+ * too large becomes the largest value. */
+#define E4M3_STATE    2.0f
+#define E4M3_WEIGHT   64.0f
+#define E4M3_ATTENDED 8.0f
+__host__ __device__ constexpr float e4m3_inner(bool norm) { return norm ? 0.25f : 1.0f; } /* norm: it is normalised later */
+/* two, the first in the lower byte */
+__device__ __forceinline__ uint32_t pack2_e4m3(float a, float b)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    uint16_t p;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(p) : "f"(b), "f"(a));
+    return p;
+#else
+    return 0;
+#endif
+}
+/* Where column k of 32 stands in such an operand: what a lane has of a product's 32 columns, two of every eight, together. */
+static __host__ __device__ inline int e4m3_place(int k) { return (k & ~31) | (k >> 1 & 3) << 3 | (k >> 3 & 3) << 1 | (k & 1); }
 
 /* W consecutive elements, W = 8 (16-byte aligned), of floats 4, or 1 */
 template <int W> __device__ __forceinline__ void load(float *v, const float *p)
@@ -204,6 +229,8 @@ template <class T> struct ending {
     float         inv_I;
     float         alpha, beta; /* END_SCALED */
     size_t        step_A, step_B, step_out; /* elements from one matrix to the next; x lies as out does */
+    float         scale;    /* of a product of e4m3: what it is multiplied by */
+    e4m3         *small;    /* out in e4m3: END_RESIDUAL as well, unless NULL; SwiGLU's of e4m3 have no other */
     const float  *r, *k;    /* [M] END_SWIGLU_BACK with a norm inside: its factor, and see normalise_backward_kernel; or NULL */
 };
 __host__ __device__ constexpr bool ends_swiglu(int kind) { return kind == END_SWIGLU || kind == END_SWIGLU_NORM; }
@@ -666,30 +693,37 @@ template <bool TRANS> __device__ __forceinline__ uint64_t operand(uint32_t tile,
     #define WG_D4(i)  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
     #define WG_D16(i) WG_D4(i), WG_D4(i + 4), WG_D4(i + 8), WG_D4(i + 12)
     #define WG_D64(i) WG_D16(i), WG_D16(i + 16), WG_D16(i + 32), WG_D16(i + 48)
-__device__ __forceinline__ void wgmma_128(float *d, uint64_t a, uint64_t b, int add)
+    #define WG_LIST64 \
+        "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30," \
+        "%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58," \
+        "%59,%60,%61,%62,%63"
+    #define WG_LIST96 \
+        WG_LIST64 ",%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89," \
+                  "%90,%91,%92,%93,%94,%95"
+    #define WG_LIST128 \
+        WG_LIST96 ",%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114,%115,%116," \
+                  "%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
+/* d [64,128 or 256] (+)= a b^T, of 32 bytes of K: sixteen of bf16, 32 of e4m3, which has no transposed operands */
+template <bool E4M3> __device__ __forceinline__ void wgmma_128(float *d, uint64_t a, uint64_t b, int add)
 {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
-                 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,"
-                 "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
-                 "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}, %64, %65, p, 1, 1, 0, 0;\n}\n"
-                 : WG_D64(0)
-                 : "l"(a), "l"(b), "r"(add));
+    #define WG_TEXT(types, end) \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128" types " {" WG_LIST64 \
+        "}, %64, %65, p, 1, 1" end ";\n}\n"
+    if constexpr (E4M3) asm volatile(WG_TEXT("k32.f32.e4m3.e4m3", "") : WG_D64(0) : "l"(a), "l"(b), "r"(add));
+    else asm volatile(WG_TEXT("k16.f32.bf16.bf16", ", 0, 0") : WG_D64(0) : "l"(a), "l"(b), "r"(add));
+    #undef WG_TEXT
 }
-template <int TRANS> __device__ __forceinline__ void wgmma_256(float *d, uint64_t a, uint64_t b, int add)
+template <int TRANS, bool E4M3> __device__ __forceinline__ void wgmma_256(float *d, uint64_t a, uint64_t b, int add)
 {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {"
-        "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,"
-        "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
-        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,%64,%65,%66,%67,%68,%69,%70,%71,"
-        "%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95,"
-        "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114,%115,%116,%117,%118,%119,"
-        "%120,%121,"
-        "%122,%123,%124,%125,%126,%127}, %128, %129, p, 1, 1, %131, %131;\n}\n"
-        : WG_D64(0), WG_D64(64)
-        : "l"(a), "l"(b), "r"(add), "n"(TRANS));
+    #define WG_TEXT(types, end) \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\nwgmma.mma_async.sync.aligned.m64n256" types " {" WG_LIST128 \
+        "}, %128, %129, p, 1, 1" end ";\n}\n"
+    if constexpr (E4M3) asm volatile(WG_TEXT("k32.f32.e4m3.e4m3", "") : WG_D64(0), WG_D64(64) : "l"(a), "l"(b), "r"(add));
+    else
+        asm volatile(WG_TEXT("k16.f32.bf16.bf16", ", %131, %131")
+                     : WG_D64(0), WG_D64(64)
+                     : "l"(a), "l"(b), "r"(add), "n"(TRANS));
+    #undef WG_TEXT
 }
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory"); }
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory"); }
@@ -762,6 +796,12 @@ template <int KIND> __device__ __forceinline__ void load_ahead(const ending<bf16
         }
     }
 }
+__device__ __forceinline__ float exp2_fast(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
 __device__ __forceinline__ float tanh_fast(float x)
 {
     float y;
@@ -779,7 +819,7 @@ __device__ __forceinline__ void turn(float *pair, float2 cs)
 
 /* d: row g of the warp's sixteen in d[4i], d[4i+1], row g + 8 in d[4i+2], d[4i+3]; columns 8i + 2t, 8i + 2t + 1. dh: the same
  * of END_SWIGLU_BACK's second product. boxes: the warp's; arrived, parity: of the residual that waits in them already */
-template <int KIND>
+template <int KIND, bool E4M3>
 __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_maps &maps, float *d, const float *dh,
                                               const ahead &p, uint32_t boxes, uint32_t arrived, int &parity, int m0, int n0,
                                               int columns, int split)
@@ -805,8 +845,10 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
         int row = min(m0 + g + 8 * half, e.M - 1);
         if (takes_factor(KIND) && e.squares)
             rs[half] = factor_of(p.squares[half], e.squares, row, e.slots, e.inv_D, e.eps);
+        if (E4M3 && KIND == END_STORE) rs[half] *= e.scale;
         if (BACK && e.k) inner[half] = e.r[row], mean[half] = e.k[row];
         if (KIND == END_RESIDUAL_NORM) inner[half] = factor_of(p.inner[half], e.inner, row, e.inner_slots, e.inv_I, e.eps);
+        if (E4M3) inner[half] *= e.scale;
     }
     if (KIND == END_STORE) {
         if (turns_repeat<KIND>(e, n0)) {
@@ -819,7 +861,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
 #pragma unroll
             for (int i = 0; i < 64; i++) turn(d + 2 * i, cs[i & 1][i / 2 % 8]);
         } else {
-            if (e.squares)
+            if (e.squares || E4M3)
 #pragma unroll
                 for (int i = 0; i < 128; i++) d[i] *= rs[i / 2 & 1];
             if (e.rope && n0 < e.rope_columns) {
@@ -899,6 +941,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
             }
             fence_and_store(&maps.in, box, col);
         } else {
+            uint32_t small[2][2] = {};
 #pragma unroll
             for (int i = 0; i < 8; i += 2) {
                 uint32_t x[4], at = box + row_at + (chunk_at ^ (uint32_t)(i * 16));
@@ -908,7 +951,7 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
                     int half = k & 1;
                     const float *y = v + 4 * (i + k / 2) + 2 * half;
                     float a = y[0], b = y[1];
-                    if (KIND == END_RESIDUAL_NORM) a *= inner[half], b *= inner[half];
+                    if (KIND == END_RESIDUAL_NORM || (E4M3 && ends_residual(KIND))) a *= inner[half], b *= inner[half];
                     if (ADDS) {
                         float r[2];
                         unpack2(r, x[k]);
@@ -917,8 +960,20 @@ __device__ __forceinline__ void end_registers(const ending<bf16> &e, const wg_ma
                         if (ends_residual(KIND)) squares[half] = fmaf(a, a, fmaf(b, b, squares[half]));
                     }
                     x[k] = pack2(a, b);
+                    if (ends_residual(KIND) && e.small) {
+                        uint32_t two = pack2_e4m3(E4M3_STATE * a, E4M3_STATE * b);
+                        if (k < 2) small[half][i / 2 & 1] = two;
+                        else small[half][i / 2 & 1] |= two << 16;
+                    }
                 }
                 stmatrix4(at, x);
+                if (ends_residual(KIND) && e.small && i % 4 == 2)
+#pragma unroll
+                    for (int half = 0; half < 2; half++) {
+                        int row = m0 + g + 8 * half;
+                        e4m3 *to = e.small + (size_t)row * e.N + col + 8 * i - 16 + 8 * t;
+                        if (row < e.M) *(uint2 *)to = make_uint2(small[half][0], small[half][1]);
+                    }
             }
             fence_and_store(&maps.out, box, col);
         }
@@ -969,7 +1024,7 @@ __host__ __device__ constexpr bool wg_halves(int kind, bool trans)
 }
 
 /* END_SWIGLU_BACK: a tile is gate and up, 256 columns of A B^T, and with them dh, 128 columns of A2 B2^T. */
-template <int KIND, bool TRANS>
+template <int KIND, bool TRANS, bool E4M3 = false>
 __global__ void __launch_bounds__(WG_THREADS, 1)
     gemm_wgmma(const __grid_constant__ wg_maps maps, int K, int splits, int whole,
                const __grid_constant__ ending<bf16> e)
@@ -978,6 +1033,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
     constexpr int CLUSTER = TRANS ? 2 : 1;
     constexpr bool ADDS = ends_residual(KIND) || KIND == END_ADD, BACK = KIND == END_SWIGLU_BACK,
                    HALVES = wg_halves(KIND, TRANS);
+    constexpr int STEP = E4M3 ? 2 * WG_K : WG_K; /* of K: 128 bytes */
     extern __shared__ unsigned char shared_raw[];
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, boxes = base + WG_STAGES * WG_STAGE;
     uint32_t full = boxes + WG_WARPS * WG_BOXES * WG_BOX, empty = full + 8 * WG_STAGES, arrived = empty + 8 * WG_STAGES;
@@ -996,7 +1052,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
     chain();
     /* the CTAs of a cluster take rows that follow one another, of the same columns */
     int n_tiles = ceil_div(BACK ? 2 * e.N : e.N, WG_N), tiles = ceil_div(e.M, WG_M * CLUSTER) * n_tiles,
-        all = ceil_div(K, WG_K);
+        all = ceil_div(K, STEP);
     if (!HALVES) whole = tiles * splits;
     int items = 2 * tiles * splits - whole;
     int slot = 0, phase = 0;
@@ -1021,12 +1077,12 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                             copy_tile_to_both(at + WG_A_BYTES + (uint32_t)(j * 8192), &maps.b, n0 + 64 * j, i * WG_K, ready);
                     } else if (HALVES && x.columns < WG_N) {
                         barrier_expect(ready, WG_A_BYTES + WG_B_BYTES / 2);
-                        copy_tile(at, &maps.a, i * WG_K, m0, ready);
-                        copy_tile(at + WG_A_BYTES, &maps.b2, i * WG_K, n0, ready);
+                        copy_tile(at, &maps.a, i * STEP, m0, ready);
+                        copy_tile(at + WG_A_BYTES, &maps.b2, i * STEP, n0, ready);
                     } else {
                         barrier_expect(ready, WG_STAGE);
-                        copy_tile(at, &maps.a, i * WG_K, m0, ready);
-                        copy_tile(at + WG_A_BYTES, &maps.b, i * WG_K, n0, ready);
+                        copy_tile(at, &maps.a, i * STEP, m0, ready);
+                        copy_tile(at + WG_A_BYTES, &maps.b, i * STEP, n0, ready);
                     }
                     if (++slot == WG_STAGES) slot = 0, phase ^= 1;
                 }
@@ -1056,8 +1112,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
 #pragma unroll
                     for (uint32_t k = 0; k < WG_K / 16; k++)
                         if constexpr (half.value)
-                            wgmma_128(d, operand<false>(a, k), operand<false>(b, k), step != first || k != 0);
-                        else wgmma_256<TRANS>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
+                            wgmma_128<E4M3>(d, operand<false>(a, k), operand<false>(b, k), step != first || k != 0);
+                        else wgmma_256<TRANS, E4M3>(d, operand<TRANS>(a, k), operand<TRANS>(b, k), step != first || k != 0);
                     wgmma_commit();
                     if (step == first) {
                         if (ADDS && lane == 0) {
@@ -1083,7 +1139,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                 wgmma_fence();
 #pragma unroll
                 for (uint32_t k = 0; k < WG_K / 16; k++)
-                    wgmma_128(dh, operand<false>(a, k), operand<false>(b, k), step != 0 || k != 0);
+                    wgmma_128<false>(dh, operand<false>(a, k), operand<false>(b, k), step != 0 || k != 0);
                 wgmma_commit();
                 wgmma_wait<1>();
                 leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
@@ -1093,7 +1149,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             leave_slot(slot == 0 ? WG_STAGES - 1 : slot - 1);
             settle<128>(d);
             if (BACK) settle<BACK ? 64 : 1>(dh);
-            end_registers<KIND>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, x.columns,
+            end_registers<KIND, E4M3>(e, maps, d, dh, p, boxes, arrived, parity, m0, n0, x.columns,
                                 x.split);
         }
         if (lane == 0) asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory");
@@ -1125,23 +1181,27 @@ enum {
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    #define WG_LIST96 \
-        "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23," \
-        "%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
-        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,%64,%65,%66,%67,%68,%69,%70,%71," \
-        "%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95"
     /* what a first product writes without having read it: as "+f" it would stay alive from item to item */
     #define WG_E4(i)  "=f"(d[i]), "=f"(d[i + 1]), "=f"(d[i + 2]), "=f"(d[i + 3])
     #define WG_E16(i) WG_E4(i), WG_E4(i + 4), WG_E4(i + 8), WG_E4(i + 12)
 /* d [64,192] (+)= a b^T */
-template <bool ADD> __device__ __forceinline__ void wgmma_192(float *d, uint64_t a, uint64_t b)
+template <bool ADD, bool E4M3> __device__ __forceinline__ void wgmma_192(float *d, uint64_t a, uint64_t b)
 {
-    #define WG_TEXT \
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n" \
-        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" WG_LIST96 \
-        "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
-    if constexpr (ADD) asm volatile(WG_TEXT : WG_D64(0), WG_D16(64), WG_D16(80) : "l"(a), "l"(b), "n"(1));
-    else asm volatile(WG_TEXT : WG_E16(0), WG_E16(16), WG_E16(32), WG_E16(48), WG_E16(64), WG_E16(80) : "l"(a), "l"(b), "n"(0));
+    #define WG_TEXT(types, end) \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\nwgmma.mma_async.sync.aligned.m64n192" types " {" WG_LIST96 \
+        "}, %96, %97, p, 1, 1" end ";\n}\n"
+    #define WG_ASK(text) \
+        if constexpr (ADD) asm volatile(text : WG_D64(0), WG_D16(64), WG_D16(80) : "l"(a), "l"(b), "n"(1)); \
+        else \
+            asm volatile(text \
+                         : WG_E16(0), WG_E16(16), WG_E16(32), WG_E16(48), WG_E16(64), WG_E16(80) \
+                         : "l"(a), "l"(b), "n"(0))
+    if constexpr (E4M3) {
+        WG_ASK(WG_TEXT("k32.f32.e4m3.e4m3", ""));
+    } else {
+        WG_ASK(WG_TEXT("k16.f32.bf16.bf16", ", 0, 0"));
+    }
+    #undef WG_ASK
     #undef WG_TEXT
 }
 #endif
@@ -1205,8 +1265,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                 for (uint32_t i = 0; i < 4; i++)
 #pragma unroll
                     for (uint32_t j = 0; j < 2; j++)
-                        if (i) wgmma_192<true>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
-                        else wgmma_192<add.value>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                        if (i) wgmma_192<true, false>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                        else wgmma_192<add.value, false>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
                 wgmma_commit();
             };
             auto leave = [&](uint32_t k) {
@@ -1267,6 +1327,152 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                     if (NORM) {
                         squares += __shfl_xor_sync(0xffffffffu, squares, 1);
                         squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+                        if (t == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + column] = squares;
+                    }
+                }
+        }
+    }
+#else
+    (void)e;
+#endif
+}
+
+/* The same for operands in e4m3: 256 rows stay, each group has 128 of them, and the groups take turns on the same weights. What
+ * a lane has of h lies together (e4m3_place). */
+enum {
+    S8_PIECES = 4, /* of 128 of K */
+    S8_GROUP_A = S8_PIECES * ST_A, S8_SLOTS = 4,
+    S8_RING_AT = 2 * S8_GROUP_A, S8_BARRIERS = S8_RING_AT + S8_SLOTS * ST_B,
+    S8_SHARED = S8_BARRIERS + 16 * (2 * S8_PIECES + S8_SLOTS) + 1024
+};
+
+template <int KIND>
+__global__ void __launch_bounds__(WG_THREADS, 1)
+    strips_e4m3(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map,
+                const __grid_constant__ ending<bf16> e)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    constexpr bool NORM = KIND == END_SWIGLU_NORM;
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, ring = base + S8_RING_AT, full = base + S8_BARRIERS,
+             empty = full + 8 * S8_SLOTS, full_a = empty + 8 * S8_SLOTS, empty_a = full_a + 8 * 2 * S8_PIECES;
+    int group = (int)threadIdx.x / 128 - 1, wide = e.N / ST_N, tiles = ceil_div(e.M, 256) * wide,
+        first = (int)((long long)tiles * blockIdx.x / gridDim.x), last = (int)((long long)tiles * (blockIdx.x + 1) / gridDim.x);
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < S8_SLOTS; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, 8);
+        for (uint32_t i = 0; i < 2 * S8_PIECES; i++) barrier_init(full_a + 8 * i, 1), barrier_init(empty_a + 8 * i, 4);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain();
+    if (group < 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 24;\n");
+        if (threadIdx.x % 32 == 0 && threadIdx.x < 96) {
+            int which = (int)threadIdx.x / 32 - 1, phase_a = 1; /* the weights, or a group's rows */
+            for (int tile = first; tile < last; tile++) {
+                int strip = tile / wide, column = tile - strip * wide;
+                if (which < 0)
+                    for (uint32_t k = 0; k < S8_PIECES; k++) {
+                        barrier_wait(empty + 8 * k, (tile - first + 1) & 1);
+                        barrier_expect(full + 8 * k, ST_B);
+                        copy_tile(ring + k * ST_B, &b_map, (int)k * 128, column * ST_N, full + 8 * k);
+                    }
+                else if (tile == first || column == 0) {
+                    for (uint32_t i = 0; i < S8_PIECES; i++) {
+                        uint32_t k = (uint32_t)which * S8_PIECES + i;
+                        barrier_wait(empty_a + 8 * k, phase_a);
+                        barrier_expect(full_a + 8 * k, ST_A);
+                        copy_tile(base + k * ST_A, &a_map, (int)i * 128, strip * 256 + which * 128, full_a + 8 * k);
+                    }
+                    phase_a ^= 1;
+                }
+            }
+        }
+    } else {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;\n");
+        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+        int start = first / wide;
+        uint32_t mine = (uint32_t)group * S8_PIECES;
+        for (int tile = first; tile < last; tile++) {
+            int strip = tile / wide, column = tile - strip * wide, phase_a = (strip - start) & 1, phase = (tile - first) & 1,
+                row0 = strip * 256 + group * 128 + warp * 16 + g;
+            bool ends = column == wide - 1;
+            float d[2][96], rs[2][2];
+            auto take = [&](uint32_t k, auto add) {
+                barrier_wait(full_a + 8 * (mine + k), phase_a);
+                barrier_wait(full + 8 * k, phase);
+                uint32_t at = base + (mine + k) * ST_A, b = ring + k * ST_B;
+                wgmma_fence();
+#pragma unroll
+                for (uint32_t i = 0; i < 4; i++)
+#pragma unroll
+                    for (uint32_t j = 0; j < 2; j++)
+                        if (i) wgmma_192<true, true>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                        else wgmma_192<add.value, true>(d[j], operand<false>(at + j * 8192, i), operand<false>(b, i));
+                wgmma_commit();
+            };
+            auto leave = [&](uint32_t k) {
+                if (lane == 0) {
+                    barrier_arrive(empty + 8 * k);
+                    if (ends) barrier_arrive(empty_a + 8 * (mine + k));
+                }
+            };
+            /* the other has asked for all of its products */
+            if (group || tile > first) asm volatile("bar.sync %0, 256;\n" ::"r"(1 + group) : "memory");
+            take(0, wg_half<false>());
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = min(row0 + 64 * j + 8 * h, e.M - 1);
+                    rs[j][h] = 0;
+                    if (e.squares)
+                        for (int i = t; i < e.slots; i += 4) rs[j][h] += e.squares[(size_t)row * e.slots + i];
+                }
+#pragma unroll 1
+            for (uint32_t k = 1; k < S8_PIECES; k++) {
+                take(k, wg_half<true>());
+                wgmma_wait<1>();
+                leave(k - 1);
+            }
+            if (group == 0 || tile + 1 < last) asm volatile("bar.arrive %0, 256;\n" ::"r"(2 - group) : "memory");
+            wgmma_wait<0>();
+            leave(S8_PIECES - 1);
+            settle<96>(d[0]);
+            settle<96>(d[1]);
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int row = row0 + 64 * j + 8 * h;
+                    float r = e.scale, squares = 0;
+                    if (e.squares) {
+                        float sum = rs[j][h];
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+                        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+                        r *= rsqrtf(sum * e.inv_D + e.eps);
+                    }
+                    /* silu(r gate) (r up) = r^2 gate up / (1 + e^-(r gate)) */
+                    float to_exponent = -1.44269504f * r, to_h = r * r * e4m3_inner(NORM);
+                    e4m3 *to = e.small + (size_t)row * (size_t)(e.N / 2) + (uint32_t)(column * (ST_N / 2) + 8 * t);
+#pragma unroll
+                    for (int c = 0; c < 3; c++) {
+                        uint32_t q[4];
+#pragma unroll
+                        for (int b = 0; b < 4; b++) {
+                            const float *gate = d[j] + 8 * (4 * c + b) + 2 * h, *up = gate + 4;
+                            float p = gate[0] * up[0], o = gate[1] * up[1];
+                            float x = __fdividef(p, 1.0f + exp2_fast(gate[0] * to_exponent)),
+                                  y = __fdividef(o, 1.0f + exp2_fast(gate[1] * to_exponent));
+                            q[b] = pack2_e4m3(x * to_h, y * to_h);
+                            if (NORM) squares = fmaf(p, p, fmaf(o, o, squares));
+                        }
+                        if (row < e.M) *(uint2 *)(to + 32 * c) = make_uint2(q[0] | q[1] << 16, q[2] | q[3] << 16);
+                    }
+                    if (NORM) {
+                        squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+                        squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+                        squares *= r * r * (r * r);
                         if (t == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + column] = squares;
                     }
                 }
@@ -1983,7 +2189,6 @@ __device__ __forceinline__ void copy_tile3_to_both(uint32_t dst, const CUtensorM
     #define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
     #define WG_LIST48 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
     #define WG_LIST56 WG_LIST48 ",%48,%49,%50,%51,%52,%53,%54,%55"
-    #define WG_LIST64 WG_LIST56 ",%56,%57,%58,%59,%60,%61,%62,%63"
 /* d [64,N] (+)= a b^T, both as rows of 64 elements in shared memory; k-th sixteen of them */
 template <int N> __device__ __forceinline__ void wgmma_rows(float *d, uint32_t a, uint32_t b, int k)
 {
@@ -2026,12 +2231,6 @@ __device__ __forceinline__ void wgmma_columns(float *d, const uint32_t *a, uint3
     asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" WG_LIST32 "}, {%32,%33,%34,%35}, %36, 1, 1, 1, 1;\n"
                  : WG_D16(0), WG_D16(16)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(db));
-}
-__device__ __forceinline__ float exp2_fast(float x)
-{
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
 }
 __device__ __forceinline__ float2 read_pair(uint32_t at)
 {
@@ -3837,6 +4036,7 @@ struct mixer_args {
     const float *squares; /* [B S,slots] of x; NULL: it is normalised */
     float       *r, *inner; /* [B,D] factors of the norms along positions and inside; forward they may be NULL */
     float       *k;         /* [B,D] of the way back, see there */
+    e4m3        *small;     /* [B,S,D] forward: y in e4m3 as well; NULL: it is not wanted */
     int          slots, S, D, I, norm, units;
     float        inv_D, inv_S, inv_I, eps;
 };
@@ -4041,6 +4241,22 @@ __global__ void __launch_bounds__(MX_THREADS, 1)
                     x[e] = j + e / 2 < 11 ? pack2(f[e % 2] * v[0], f[e % 2] * v[1]) : 0;
                 }
                 stmatrix4_trans(tile + turned + (uint32_t)(j * 1024), x);
+            }
+            if (a.small) { /* eight channels of a position a thread */
+                e4m3 *to = a.small + (size_t)(unit / across) * a.S * a.D + unit % across * 64;
+                group_barrier(group);
+                for (int k = (int)threadIdx.x % 128; k < a.S * 8; k += 128) {
+                    int s = k / 8, c = k % 8;
+                    float v[8];
+                    uint32_t x[4], q[4];
+                    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+                                 : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+                                 : "r"(tile + (uint32_t)(s * 128 + ((c ^ (s & 7)) << 4))));
+#pragma unroll
+                    for (int j = 0; j < 4; j++)
+                        unpack2(v + 2 * j, x[j]), q[j] = pack2_e4m3(E4M3_STATE * v[2 * j], E4M3_STATE * v[2 * j + 1]);
+                    *(uint2 *)(to + (size_t)s * a.D + c * 8) = make_uint2(q[0] | q[1] << 16, q[2] | q[3] << 16);
+                }
             }
             fence_async();
             __syncwarp();
@@ -4498,9 +4714,9 @@ __global__ void __launch_bounds__(MW_THREADS, 1)
 enum {
     AW_ROWS = 3, /* of the batch */
     AW_MIN_S = 77, AW_MAX_S = 85,
-    AW_A = 128 * 128, /* 128 rows of 64 of K */
+    AW_A = 128 * 128, /* 128 rows of 64 of K, in e4m3 of 128 */
     AW_A_SLOTS = 5,
-    AW_B = 192 * 128, /* q, k and v of a head, 64 of K */
+    AW_B = 192 * 128, /* q, k and v of a head, as much of K */
     AW_B_SLOTS = 3,
     AW_TILE = 88 * 128, /* keys or values of a row of the batch */
     AW_B_AT = AW_A_SLOTS * AW_A,
@@ -4513,7 +4729,7 @@ struct attention_whole_args {
     attention_args<bf16> x;
     const float *squares; /* [M,slots] of the stream; NULL: it is normalised */
     int          slots, M, items;
-    float        inv_D, eps;
+    float        inv_D, eps, scale; /* of e4m3: what the product is multiplied by */
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -4575,6 +4791,7 @@ __device__ __forceinline__ void attention_whole_softmax(uint32_t (*p)[4], float 
 }
 #endif
 
+template <bool E4M3>
 __global__ void __launch_bounds__(WG_THREADS, 1)
     attention_whole_wgmma(const __grid_constant__ CUtensorMap s_map, const __grid_constant__ CUtensorMap weight_map,
                           const __grid_constant__ attention_whole_args a)
@@ -4584,7 +4801,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
     uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, k_tiles = base + AW_K_AT, v_tiles = base + AW_V_AT,
              full_a = base + AW_BARRIERS, full_b = full_a + 8 * AW_A_SLOTS, empty_a = full_b + 8 * AW_B_SLOTS,
              empty_b = empty_a + 8 * AW_A_SLOTS;
-    int group = (int)threadIdx.x / 128 - 1, S = a.x.S, D = a.x.heads * 64, rows = AW_ROWS * S;
+    constexpr int STEP = E4M3 ? 128 : 64;
+    int group = (int)threadIdx.x / 128 - 1, S = a.x.S, D = a.x.heads * 64, rows = AW_ROWS * S, parts = D / STEP;
     if (threadIdx.x == 0) {
         for (uint32_t i = 0; i < AW_A_SLOTS; i++) barrier_init(full_a + 8 * i, 1), barrier_init(empty_a + 8 * i, 4);
         for (uint32_t i = 0; i < AW_B_SLOTS; i++) barrier_init(full_b + 8 * i, 1), barrier_init(empty_b + 8 * i, 8);
@@ -4603,19 +4821,19 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             int phase_a = 1, phase_b = 1;
             for (int item = (int)blockIdx.x; item < a.items; item += (int)gridDim.x) {
                 int row = item / a.x.heads * rows, column = item % a.x.heads * 64;
-                for (int step = 0; step < a.x.heads; step++) {
+                for (int step = 0; step < parts; step++) {
                     uint32_t ready = full_b + 8 * slot_b;
                     barrier_wait(empty_b + 8 * slot_b, phase_b);
                     barrier_expect(ready, AW_B);
                     for (int i = 0; i < 3; i++)
-                        copy_tile(base + AW_B_AT + slot_b * AW_B + (uint32_t)(i * 8192), &weight_map, step * 64, i * D + column,
-                                  ready);
+                        copy_tile(base + AW_B_AT + slot_b * AW_B + (uint32_t)(i * 8192), &weight_map, step * STEP,
+                                  i * D + column, ready);
                     if (++slot_b == AW_B_SLOTS) slot_b = 0, phase_b ^= 1;
                     for (int i = 0; i < 2; i++) {
                         ready = full_a + 8 * slot_a;
                         barrier_wait(empty_a + 8 * slot_a, phase_a);
                         barrier_expect(ready, AW_A);
-                        copy_tile(base + slot_a * AW_A, &s_map, step * 64, row + 128 * i, ready);
+                        copy_tile(base + slot_a * AW_A, &s_map, step * STEP, row + 128 * i, ready);
                         if (++slot_a == AW_A_SLOTS) slot_a = 0, phase_a ^= 1;
                     }
                 }
@@ -4623,7 +4841,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
         }
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 240;\n");
-        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4, parts = a.x.heads;
+        int warp = (int)threadIdx.x / 32 % 4, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
         /* of 64 rows each, the outer tile first */
         int first[2] = {group * 192 + warp * 16, 64 + group * 64 + warp * 16};
         uint32_t to_k[2], tile_at[2] = {(uint32_t)group * 8192, (uint32_t)(1 - group) * 8192};
@@ -4652,8 +4870,8 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                 for (uint32_t k = 0; k < 4; k++)
 #pragma unroll
                     for (int j = 0; j < 2; j++)
-                        if (k) wgmma_192<true>(d[j], operand<false>(at + tile_at[j], k), operand<false>(b, k));
-                        else wgmma_192<add.value>(d[j], operand<false>(at + tile_at[j], k), operand<false>(b, k));
+                        if (k) wgmma_192<true, E4M3>(d[j], operand<false>(at + tile_at[j], k), operand<false>(b, k));
+                        else wgmma_192<add.value, E4M3>(d[j], operand<false>(at + tile_at[j], k), operand<false>(b, k));
                 wgmma_commit();
             };
             auto next = [&] {
@@ -4695,6 +4913,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
                         sum += __shfl_xor_sync(0xffffffffu, sum, 2);
                         rs = rsqrtf(sum * a.inv_D + a.eps);
                     }
+                    if (E4M3) rs *= a.scale;
                     const float2 *table = a.x.rope + (first[j] + g + 8 * h) % S * 32 + t;
 #pragma unroll
                     for (int i = 0; i < 8; i++) {
@@ -4763,15 +4982,26 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
             for (int k = 0; k < 6; k++) wgmma_values<true>(o1, p2[k], v_tiles + inner + AW_TILE, k);
             wgmma_commit();
             bf16 *to = a.x.o + (size_t)row0 * (size_t)D + head * 64;
+            e4m3 *small = (e4m3 *)a.x.o + (size_t)row0 * (size_t)D + head * 64 + 8 * t;
             int there = min(rows, a.M - row0);
             auto finish = [&](float *v, const float *sum, int row) {
 #pragma unroll
                 for (int h = 0; h < 2; h++) {
-                    float inverse = 1.0f / sum[h];
+                    float inverse = (E4M3 ? E4M3_ATTENDED : 1.0f) / sum[h];
+                    uint32_t q[8];
 #pragma unroll
-                    for (int i = 0; i < 8; i++) v[4 * i + 2 * h] *= inverse, v[4 * i + 2 * h + 1] *= inverse;
+                    for (int i = 0; i < 8; i++) {
+                        float *w = v + 4 * i + 2 * h;
+                        w[0] *= inverse, w[1] *= inverse;
+                        if (E4M3) q[i] = pack2_e4m3(w[0], w[1]);
+                    }
+                    if (E4M3 && row + g + 8 * h < there)
+#pragma unroll
+                        for (int i = 0; i < 8; i += 4)
+                            *(uint2 *)(small + (size_t)(row + g + 8 * h) * (size_t)D + 8 * i) =
+                                make_uint2(q[i] | q[i + 1] << 16, q[i + 2] | q[i + 3] << 16);
                 }
-                store_head(to, D, v, row, there);
+                if (!E4M3) store_head(to, D, v, row, there);
             };
             wgmma_wait<1>();
             settle<32>(o);
@@ -4938,10 +5168,11 @@ template <class T> __device__ __forceinline__ float stream_factor(const stream<T
     return rsqrtf(sum * inv_D + eps);
 }
 
-/* out = x + a + b (these may be nothing), normalised: what a pass starts from. Row i is row i * to of out, i * from of x. */
+/* out = x + a + b (these may be nothing), normalised: what a pass starts from. Row i is row i * to of out, i * from of x.
+ * small: the same in e4m3, D a multiple of 512; or NULL */
 template <class T, int W>
-__global__ void sum_kernel(T *out, stream<T> x, stream<T> a, stream<T> b, int M, int D, int to, int from, float inv_D,
-                           float eps)
+__global__ void sum_kernel(T *out, e4m3 *small, stream<T> x, stream<T> a, stream<T> b, int M, int D, int to, int from,
+                           float inv_D, float eps)
 {
     chain();
     int row = ROW_KERNEL_INDEX(), lane = (int)threadIdx.x % 32;
@@ -4968,6 +5199,17 @@ __global__ void sum_kernel(T *out, stream<T> x, stream<T> a, stream<T> b, int M,
                 if (b.at) u[h][j] = fmaf(fb, w[h][j], u[h][j]);
             }
             if (d0 + 32 * W * h < D) store<W>(out + d0 + 32 * W * h, u[h]);
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+            if constexpr (W == 8)
+                if (small) {
+                    uint32_t q[4];
+#pragma unroll
+                    for (int j = 0; j < 4; j++) q[j] = pack2_e4m3(E4M3_STATE * u[h][2 * j], E4M3_STATE * u[h][2 * j + 1]);
+                    transpose4(q, lane % 4);
+                    *(uint2 *)(small + (size_t)row * D + (d0 + 32 * W * h) / 32 * 32 + lane % 4 * 8) =
+                        make_uint2(q[0] | q[1] << 16, q[2] | q[3] << 16);
+                }
+#endif
         }
     }
 }
@@ -5243,10 +5485,12 @@ static __host__ __device__ inline int permuted_row(int kind, int n, int N, int h
     return n;
 }
 struct layer_offsets { size_t from, block_size, to, to_transposed, to_block; };
+/* the same weights in e4m3, from layer to layer `step` apart; at NULL: not wanted. placed: columns as by e4m3_place() */
+struct small_weights { e4m3 *at; size_t step; int placed; };
 
 template <class T, int V>
 __global__ void __launch_bounds__(256) prepare_kernel(T *prepared, const float *params, layer_offsets at, int rows, int columns,
-                                                      int N, int K, int kind, int head_dim)
+                                                      int N, int K, int kind, int head_dim, small_weights small)
 {
     constexpr int SIDE = 64;
     struct alignas(V * sizeof(T)) piece { T v[V]; };
@@ -5267,6 +5511,10 @@ __global__ void __launch_bounds__(256) prepare_kernel(T *prepared, const float *
             piece out;
             for (int v = 0; v < V; v++) tile[i][at_k + v] = x.v[v], out.v[v] = from_float<T>(x.v[v]);
             if (n < N && k < K) *(piece *)(to + at.to + (size_t)n * K + k) = out;
+            if constexpr (V == 2)
+                if (small.at && n < N && k < K)
+                    *(uint16_t *)(small.at + layer * small.step + (size_t)n * K + (small.placed ? e4m3_place(k) : k)) =
+                        (uint16_t)pack2_e4m3(E4M3_WEIGHT * x.v[0], E4M3_WEIGHT * x.v[1]);
         }
     __syncthreads();
 #pragma unroll
@@ -6250,6 +6498,7 @@ static void cuda_forget(hrm_device *dev, hrm_work *w)
 struct prepared_plan {
     size_t to[HRM_BLOCK_TENSORS], transposed[HRM_BLOCK_TENSORS], block; /* elements; network by network */
     size_t rope, bytes;                                                 /* bytes */
+    size_t small[HRM_BLOCK_TENSORS], small_at, small_block;             /* bytes: those in e4m3, see has_small() */
 };
 
 static size_t align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -6278,19 +6527,30 @@ static int blocks_before(const hrm_dims *d, int net)
 }
 static int all_blocks(const hrm_dims *d) { return blocks_before(d, d->nets); }
 
+/* tensors that passes in e4m3 multiply by, and whether their columns are in the order of e4m3_place(): as the rows are */
+static bool has_small(const hrm_dims *d, int tensor)
+{
+    return d->fp8 && (!d->mixer || tensor == HRM_GATE_UP_PROJ || tensor == HRM_DOWN_PROJ);
+}
+static int small_placed(const hrm_dims *d, int tensor) { return tensor == HRM_DOWN_PROJ || !d->mixer; }
+
 static prepared_plan plan_prepared(const hrm_dims *d, size_t element)
 {
     prepared_plan p;
     size_t at = 0;
+    p.small_block = 0;
     for (int t = 0; t < HRM_BLOCK_TENSORS; t++) {
         int N, K;
         tensor_shape(d, t, &N, &K);
         p.to[t] = at, at = align_up(at + (size_t)N * (size_t)K, 128);
         p.transposed[t] = at, at = align_up(at + (size_t)N * (size_t)K, 128);
+        p.small[t] = p.small_block;
+        if (has_small(d, t)) p.small_block = align_up(p.small_block + (size_t)N * (size_t)K, 128);
     }
     p.block = at;
     p.rope = align_up(at * (size_t)all_blocks(d) * element, 256);
-    p.bytes = p.rope + align_up((size_t)d->S * (size_t)(d->head_dim / 2) * sizeof(float2), 256);
+    p.small_at = p.rope + align_up((size_t)d->S * (size_t)(d->head_dim / 2) * sizeof(float2), 256);
+    p.bytes = p.small_at + align_up(p.small_block * (size_t)all_blocks(d), 256);
     return p;
 }
 
@@ -6330,6 +6590,7 @@ static size_t place_saved(const hrm_dims *d, size_t element, char *at, saved_lay
 struct work_plan {
     char    *s;                   /* [flows,M,D] stream, and the gradients of states and e behind it */
     char    *o, *big, *h;         /* attention, a mixer's stream, and ds; qkv, swiglu or its product; swiglu */
+    e4m3    *small;               /* [M,D] the stream in e4m3 */
     char    *f, *turned;          /* a branch before, or its gradient after dropout; the gradient of a mixer's stream */
     float   *squares[2], *inner;  /* [M,slots] */
     float   *state_squares[HRM_MAX_STATES]; /* of a state that is not normalised yet, within a list of passes */
@@ -6379,6 +6640,7 @@ static work_plan plan_work(const hrm_dims *d, int train, size_t element, void *b
         p.squares[i] = (float *)take(most_of(M * ((D + 31) / 32), B * D * ((mix + 31) / 32)) * sizeof(float));
     for (int i = 0; i < d->states; i++) p.state_squares[i] = (float *)take(M * ((D + 31) / 32) * sizeof(float));
     if (d->mlp_norm) p.inner = (float *)take(products / 16 * sizeof(float));
+    if (d->fp8) p.small = (e4m3 *)take(M * D);
     p.sums = (double *)take(B * HRM_METRIC_SUMS * sizeof(double));
     p.rows = (int32_t *)take(B * sizeof(int32_t));
     if (train) {
@@ -6454,6 +6716,17 @@ static hrm_status cuda_sizes(hrm_device *dev, const hrm_dims *d, int train, hrm_
         return hrm_error_set(HRM_ERR_RANGE, "a batch of %d rows of %d positions is too large for CUDA", d->B, d->S);
     if (all_blocks(d) > 65535) /* a grid's y and z */
         return hrm_error_set(HRM_ERR_RANGE, "the networks have %d layers in all, CUDA takes up to 65535", all_blocks(d));
+    if (d->fp8 && dev && !dev->wgmma)
+        return hrm_error_set(HRM_ERR_UNSUPPORTED, "CUDA: cycles_dtype fp8 needs compute capability 9.0, and that wgmma is not "
+                                                  "turned off");
+    if (d->fp8 && (d->D != S8_PIECES * 128 || 2 * d->I % ST_N != 0))
+        return hrm_error_set(HRM_ERR_UNSUPPORTED,
+                             "CUDA: cycles_dtype fp8 takes hidden_size %d and a SwiGLU of a multiple of %d, not %d and %d",
+                             S8_PIECES * 128, ST_N / 2, d->D, d->I);
+    if (d->fp8 && d->mixer && (d->S > MX_S || d->I_t > MX_I)) /* mixer_forward_wgmma writes what they start from */
+        return hrm_error_set(HRM_ERR_UNSUPPORTED,
+                             "CUDA: cycles_dtype fp8 takes a mixer of up to %d positions, %d inside, not %d and %d",
+                             MX_S, MX_I, d->S, d->I_t);
     size_t element = d->dtype == HRM_FORWARD_FLOAT32 ? sizeof(float) : sizeof(bf16);
     sizes->activation = element;
     sizes->prepared = plan_prepared(d, element).bytes;
@@ -6476,13 +6749,15 @@ struct product {
     const void *A2 = NULL, *B2 = NULL;     /* END_SWIGLU_BACK on wgmma: A, B give gate and up, these dh */
 };
 
-static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer)
+static bool tensor_map(hrm_device *dev, CUtensorMap *map, const void *p, int inner, int outer, int box_inner, int box_outer,
+                       bool small = false)
 {
-    cuuint64_t sizes[2] = {(cuuint64_t)inner, (cuuint64_t)outer}, strides[1] = {(cuuint64_t)inner * sizeof(bf16)};
+    cuuint64_t sizes[2] = {(cuuint64_t)inner, (cuuint64_t)outer};
+    cuuint64_t strides[1] = {(cuuint64_t)inner * (small ? sizeof(e4m3) : sizeof(bf16))};
     cuuint32_t box[2] = {(cuuint32_t)box_inner, (cuuint32_t)box_outer}, steps[2] = {1, 1};
-    return dev->encode(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)p, sizes, strides, box, steps,
-                       CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+    return dev->encode(map, small ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)p, sizes,
+                       strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                       CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
 static bool on_wgmma(const hrm_device *dev, int M, int N, int splits)
@@ -6494,17 +6769,19 @@ template <int KIND> static bool on_halves(const hrm_device *dev, int M, int N)
 {
     return ends_residual(KIND) && dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N / 2) >= dev->sms / 5;
 }
-template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
+template <int KIND, bool TRANS, bool E4M3 = false>
+static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
 {
-    constexpr int cluster = wg_cluster(TRANS);
+    constexpr int cluster = wg_cluster(TRANS), step = E4M3 ? 2 * WG_K : WG_K;
     constexpr bool back = KIND == END_SWIGLU_BACK;
     int N = back ? 2 * e.N : e.N, items = ceil_div(e.M, WG_M * cluster) * ceil_div(N, WG_N) * x.splits, whole = items;
     if (wg_halves(KIND, TRANS) && items % dev->sms <= dev->sms / 2) whole -= items % dev->sms, items += items % dev->sms;
     wg_maps maps;
     memset(&maps, 0, sizeof maps);
     bool ok = TRANS ? tensor_map(dev, &maps.a, x.A, e.M, x.K, 64, WG_K) && tensor_map(dev, &maps.b, x.B, N, x.K, 64, WG_K)
-                    : tensor_map(dev, &maps.a, x.A, x.K, e.M, WG_K, WG_M) && tensor_map(dev, &maps.b, x.B, x.K, N, WG_K, WG_N);
-    if (wg_halves(KIND, TRANS)) ok = ok && tensor_map(dev, &maps.b2, x.B, x.K, N, WG_K, WG_N / 2);
+                    : tensor_map(dev, &maps.a, x.A, x.K, e.M, step, WG_M, E4M3) &&
+                          tensor_map(dev, &maps.b, x.B, x.K, N, step, WG_N, E4M3);
+    if (wg_halves(KIND, TRANS)) ok = ok && tensor_map(dev, &maps.b2, x.B, x.K, N, step, WG_N / 2, E4M3);
     if (back)
         ok = ok && tensor_map(dev, &maps.a2, x.A2, x.K, e.M, WG_K, WG_M) &&
              tensor_map(dev, &maps.b2, x.B2, x.K, e.N, WG_K, WG_N / 2);
@@ -6513,9 +6790,9 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     if (back || ends_residual(KIND) || KIND == END_ADD)
         ok = ok && tensor_map(dev, &maps.in, back ? e.gate_up : e.residual, N, e.M, WG_BOX_COLUMNS, WG_BOX_ROWS);
     if (!ok) return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, N, x.K);
-    TRY(allow_shared(dev, gemm_wgmma<KIND, TRANS>, WG_SHARED, "gemm_wgmma"));
-    LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS>), cluster * min_int(items, dev->sms / cluster), WG_THREADS,
-              WG_SHARED, maps, x.K, x.splits, whole, e);
+    TRY(allow_shared(dev, gemm_wgmma<KIND, TRANS, E4M3>, WG_SHARED, "gemm_wgmma"));
+    LAUNCH_AS(dev, dev->chains, cluster, (gemm_wgmma<KIND, TRANS, E4M3>), cluster * min_int(items, dev->sms / cluster),
+              WG_THREADS, WG_SHARED, maps, x.K, x.splits, whole, e);
     return HRM_OK;
 }
 
@@ -6555,6 +6832,26 @@ template <int KIND> static hrm_status gemm_in_strips(hrm_device *dev, const prod
     TRY(allow_shared(dev, strips_wgmma<KIND>, ST_SHARED, "strips_wgmma"));
     CHAIN(dev, strips_wgmma<KIND>, dev->sms, WG_THREADS, ST_SHARED, a, b, e);
     return HRM_OK;
+}
+
+/* the same two of operands in e4m3: SwiGLU in strips, the rest in tiles */
+template <int KIND>
+static hrm_status gemm_e4m3(hrm_device *dev, const e4m3 *A, const e4m3 *B, int M, int N, int K, ending<bf16> &e)
+{
+    product x = {A, B, K, 0, 1, 1};
+    e.M = M, e.N = N, e.vector = 1;
+    if constexpr (ends_swiglu(KIND)) {
+        CUtensorMap a, b;
+        e.slots_out = N / ST_N;
+        if (!tensor_map(dev, &a, A, K, M, 128, 128, true) || !tensor_map(dev, &b, B, K, N, 128, ST_N, true))
+            return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", M, N, K);
+        TRY(allow_shared(dev, strips_e4m3<KIND>, S8_SHARED, "strips_e4m3"));
+        CHAIN(dev, strips_e4m3<KIND>, dev->sms, WG_THREADS, S8_SHARED, a, b, e);
+        return HRM_OK;
+    } else {
+        e.slots_out = ceil_div(N, ends_residual(KIND) ? WG_N / 2 : WG_N);
+        return gemm_on_wgmma<KIND, false, true>(dev, x, e);
+    }
 }
 
 template <int KIND, bool TRANS> static hrm_status gemm_of(hrm_device *dev, const product &x, ending<float> &e)
@@ -6994,9 +7291,9 @@ static hrm_status normalise(hrm_device *dev, T *y, T *y2, float *r, const T *s, 
 }
 template <class T>
 static hrm_status sum(hrm_device *dev, T *out, const stream<T> &x, const stream<T> &a, const stream<T> &b, int M,
-                      const hrm_dims *d, int to = 1, int from = 1)
+                      const hrm_dims *d, int to = 1, int from = 1, e4m3 *small = NULL)
 {
-    CHAIN_ROWS(dev, sum_kernel, d->D, M, out, x, a, b, M, d->D, to, from, 1.0f / (float)d->D, d->eps);
+    CHAIN_ROWS(dev, sum_kernel, d->D, M, out, small, x, a, b, M, d->D, to, from, 1.0f / (float)d->D, d->eps);
     return HRM_OK;
 }
 
@@ -7029,12 +7326,19 @@ struct block_call {
     prepared_plan   pre;
     work_plan       p;
     int             net, layer, pass; /* pass: its index, for dropout */
-    bool            drops;
+    bool            drops, small, small_out; /* products of e4m3, the stream stands in p.small too; it is to after the block */
 };
+/* Operands in e4m3, where nothing is kept and rows fill the GPU: 256 of them a multiprocessor's strip, in shares of columns. */
+static bool multiplies_e4m3(const hrm_device *dev, const hrm_work *w, const hrm_pass *pass, bool drops)
+{
+    int M = w->rows * w->d.S;
+    return w->d.fp8 && dev->wgmma && pass->slot < 0 && !drops && on_wgmma(dev, M, w->d.D, 1) &&
+           ceil_div(M, 2 * WG_M) * (2 * w->d.I / ST_N) >= 2 * dev->sms;
+}
 template <class T> static block_call block_call_for(hrm_device *dev, const hrm_work *w, const hrm_pass *pass, bool drops)
 {
     block_call c = {dev, w, plan_prepared(&w->d, sizeof(T)), plan_work(&w->d, w->train, sizeof(T), w->work), pass->net, 0,
-                    pass->index, drops};
+                    pass->index, drops, sizeof(T) == sizeof(bf16) && multiplies_e4m3(dev, w, pass, drops), false};
     return c;
 }
 template <class T> static T *block_output(const block_call &c, int block)
@@ -7044,6 +7348,12 @@ template <class T> static T *block_output(const block_call &c, int block)
 template <class T> static const T *weight_of(const block_call &c, int tensor, int transposed)
 {
     return weight<T>(c.w, &c.pre, c.net, c.layer, tensor, transposed);
+}
+
+static const e4m3 *small_weight_of(const block_call &c, int tensor)
+{
+    size_t block = (size_t)(blocks_before(&c.w->d, c.net) + c.layer);
+    return (const e4m3 *)c.w->prepared + c.pre.small_at + block * c.pre.small_block + c.pre.small[tensor];
 }
 
 /* What half a block works on, [M,N] with `count` of N columns in use: the MLP's rows are positions, mixing's are channels. */
@@ -7092,10 +7402,10 @@ static hrm_status turn(const block_call &c, T *to, const stream<T> &from, int ro
 }
 
 /* s -> out = s + a W^T, through dropout: normalised where `now`, with r kept and a copy in out2 (both may be NULL), else with
- * its squares. a's rows may have a factor of their own to come, of a norm over K. */
+ * its squares. a's rows may have a factor of their own to come, of a norm over K. small: out in e4m3 too */
 template <class T>
 static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T *out, T *out2, float *r, bool now,
-                       const stream<T> &a, int K, int tensor)
+                       const stream<T> &a, int K, int tensor, e4m3 *small = NULL)
 {
     ending<T> e = ending_for<T>(&c.w->d, h.count);
     const T *W = weight_of<T>(c, tensor, 0);
@@ -7108,6 +7418,7 @@ static hrm_status join(const block_call &c, const half_block &h, stream<T> *s, T
     } else {
         e.out = out, e.residual = s->at, e.squares = s->squares, e.slots = s->slots, e.squares_out = c.p.squares[h.branch];
         e.inner = a.squares, e.inner_slots = a.slots, e.inv_I = 1.0f / (float)K;
+        e.small = small;
         if (a.squares) TRY((gemm<END_RESIDUAL_NORM, T>(c.dev, a.at, W, h.M, h.N, K, e)));
         else TRY((gemm<END_RESIDUAL, T>(c.dev, a.at, W, h.M, h.N, K, e)));
         if (now) TRY(normalise<T>(c.dev, out, out2, r, out, h.M, h.N, h.count, eps));
@@ -7134,6 +7445,35 @@ static hrm_status half_forward(const block_call &c, const half_block &h, stream<
                   c.w->d.eps);
     } else TRY((gemm<END_SWIGLU, T>(c.dev, s->at, W, h.M, 2 * h.I, h.N, e)));
     return join<T>(c, h, s, out, out2, r, now, product, h.I, h.down);
+}
+
+/* join() of rows and weights in e4m3; inner: sums of squares of the norm that a's rows are to have, or NULL; small: out in e4m3
+ * too, or NULL */
+static hrm_status join_e4m3(const block_call &c, const half_block &h, stream<bf16> *s, bf16 *out, const e4m3 *a, int K,
+                            int tensor, float scale, const float *inner, int inner_slots, e4m3 *small)
+{
+    ending<bf16> e = ending_for<bf16>(&c.w->d, h.count);
+    const e4m3 *W = small_weight_of(c, tensor);
+    e.out = out, e.residual = s->at, e.squares = s->squares, e.slots = s->slots, e.squares_out = c.p.squares[h.branch];
+    e.inner = inner, e.inner_slots = inner_slots, e.inv_I = 1.0f / (float)K;
+    e.scale = 1.0f / (scale * E4M3_WEIGHT), e.small = small;
+    if (inner) TRY(gemm_e4m3<END_RESIDUAL_NORM>(c.dev, a, W, h.M, h.N, K, e));
+    else TRY(gemm_e4m3<END_RESIDUAL>(c.dev, a, W, h.M, h.N, K, e));
+    s->at = out, s->squares = e.squares_out, s->slots = e.slots_out;
+    return HRM_OK;
+}
+/* the MLP's half in e4m3, from c.p.small */
+static hrm_status half_forward_e4m3(const block_call &c, const half_block &h, stream<bf16> *s, bf16 *out)
+{
+    int norm = c.w->d.mlp_norm;
+    const e4m3 *W = small_weight_of(c, h.gate_up);
+    ending<bf16> e = ending_for<bf16>(&c.w->d, h.count);
+    e.small = (e4m3 *)c.p.big, e.scale = 1.0f / (E4M3_STATE * E4M3_WEIGHT);
+    e.squares = s->squares, e.slots = s->slots, e.squares_out = c.p.inner;
+    if (norm) TRY(gemm_e4m3<END_SWIGLU_NORM>(c.dev, c.p.small, W, h.M, 2 * h.I, h.N, e));
+    else TRY(gemm_e4m3<END_SWIGLU>(c.dev, c.p.small, W, h.M, 2 * h.I, h.N, e));
+    return join_e4m3(c, h, s, out, e.small, h.I, h.down, e4m3_inner(norm), norm ? c.p.inner : NULL, e.slots_out,
+                     c.small_out ? c.p.small : NULL);
 }
 
 /* ---- mixing in one kernel where it fits ---- */
@@ -7175,6 +7515,7 @@ static hrm_status mix_forward(const block_call &c, const saved_layer *keep, cons
     mixer_args a = mixer_for(c);
     a.squares = s.squares, a.slots = s.slots;
     if (keep) a.r = keep->r1, a.inner = a.norm ? keep->inner : NULL;
+    if (c.small) a.small = c.p.small;
     TRY(mixer_map(c, &x_map, s.at, MX_ROWS));
     TRY(mixer_map(c, &y_map, y, MX_ROWS));
     TRY(mixer_weight_maps(c, &gate_up, &down, MX_ROWS));
@@ -7220,7 +7561,7 @@ static bool attends_at_once(const block_call &c)
     return c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && d->head_dim == 64 && !d->causal && d->S >= AW_MIN_S &&
            d->S <= AW_MAX_S && (attends_one(c) || ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2);
 }
-/* o = attention(s Wqkv^T) */
+/* o = attention(s Wqkv^T), in e4m3 where c.small */
 static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
 {
     const hrm_dims *d = &c.w->d;
@@ -7230,18 +7571,24 @@ static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
     a.x = attention_for<bf16>(c.w, &c.pre);
     a.x.o = o, a.squares = s.squares, a.slots = s.slots, a.M = c.w->rows * d->S;
     a.items = ceil_div(c.w->rows, AW_ROWS) * d->heads, a.inv_D = 1.0f / (float)d->D, a.eps = d->eps;
-    bool one = attends_one(c);
+    a.scale = 1.0f / (E4M3_STATE * E4M3_WEIGHT);
+    bool one = !c.small && attends_one(c);
+    const void *from = c.small ? (const void *)c.p.small : s.at,
+               *by = c.small ? (const void *)small_weight_of(c, HRM_QKV_PROJ) : weight_of<bf16>(c, HRM_QKV_PROJ, 0);
     if (!(one ? head_map(c.dev, &s_map, s.at, c.w->rows, d->S, d->D, AO_ROWS)
-              : tensor_map(c.dev, &s_map, s.at, d->D, a.M, 64, 128)) ||
-        !tensor_map(c.dev, &weights, weight_of<bf16>(c, HRM_QKV_PROJ, 0), d->D, 3 * d->D, 64, 64))
+              : tensor_map(c.dev, &s_map, from, d->D, a.M, c.small ? 128 : 64, 128, c.small)) ||
+        !tensor_map(c.dev, &weights, by, d->D, 3 * d->D, c.small ? 128 : 64, 64, c.small))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", a.M, d->D);
     if (one) {
         TRY(allow_shared(attention_one_wgmma, AO_SHARED, "attention_one_wgmma"));
         CHAIN(c.dev, attention_one_wgmma, c.w->rows * d->heads, AO_THREADS, AO_SHARED, s_map, weights, a);
         return HRM_OK;
     }
-    TRY(allow_shared(attention_whole_wgmma, AW_SHARED, "attention_whole_wgmma"));
-    CHAIN(c.dev, attention_whole_wgmma, min_int(a.items, c.dev->sms), WG_THREADS, AW_SHARED, s_map, weights, a);
+    TRY(allow_shared(attention_whole_wgmma<false>, AW_SHARED, "attention_whole_wgmma"));
+    TRY(allow_shared(attention_whole_wgmma<true>, AW_SHARED, "attention_whole_wgmma"));
+    if (c.small)
+        CHAIN(c.dev, attention_whole_wgmma<true>, min_int(a.items, c.dev->sms), WG_THREADS, AW_SHARED, s_map, weights, a);
+    else CHAIN(c.dev, attention_whole_wgmma<false>, min_int(a.items, c.dev->sms), WG_THREADS, AW_SHARED, s_map, weights, a);
     return HRM_OK;
 }
 
@@ -7283,14 +7630,24 @@ static hrm_status block_forward(const block_call &c, const saved_layer *keep, st
             ending<T> e = ending_for<T>(d, d->D);
             e.out = qkv, e.squares = s->squares, e.slots = s->slots;
             e.rope = rope_table(c.w, &c.pre), e.rope_columns = 2 * d->D;
-            TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
+            e.scale = 1.0f / (E4M3_STATE * E4M3_WEIGHT);
+            if (!c.small) TRY((gemm<END_STORE, T>(c.dev, s->at, weight_of<T>(c, HRM_QKV_PROJ, 0), mlp.M, 3 * d->D, d->D, e)));
+            else if constexpr (has_wgmma<T>)
+                TRY(gemm_e4m3<END_STORE>(c.dev, c.p.small, small_weight_of(c, HRM_QKV_PROJ), mlp.M, 3 * d->D, d->D, e));
             attention_args<T> x = attention_for<T>(c.w, &c.pre);
             x.qkv = qkv, x.o = o, x.lse = keep ? keep->lse : NULL;
             TRY(attention_forward_all(c.dev, x, c.w->rows));
         }
         stream<T> a = {o, NULL, 0};
-        TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ));
+        if constexpr (has_wgmma<T>)
+            if (c.small && attends_at_once(c)) {
+                TRY(join_e4m3(c, attention, s, y1, (const e4m3 *)o, d->D, HRM_O_PROJ, E4M3_ATTENDED, NULL, 0, c.p.small));
+                return half_forward_e4m3(c, mlp, s, y2);
+            }
+        TRY(join<T>(c, attention, s, y1, NULL, keep ? keep->r1 : NULL, now, a, d->D, HRM_O_PROJ, c.small ? c.p.small : NULL));
     }
+    if constexpr (has_wgmma<T>)
+        if (c.small) return half_forward_e4m3(c, mlp, s, y2);
     float *inner = keep && norm_goes_ahead(d, sizeof(T)) ? keep->inner2 : NULL;
     return half_forward<T>(c, mlp, s, y2, out2, keep ? keep->r2 : NULL, inner, now);
 }
@@ -7348,8 +7705,10 @@ static hrm_status run_pass(hrm_device *dev, hrm_work *w, stream<T> *states, T *z
     for (int i = 0; i < d->states; i++)
         if (pass->inputs >> i & 1) terms[n++] = states[i];
     if (pass->inputs & HRM_INPUT_E) terms[n++].at = (T *)w->e;
-    TRY(sum<T>(dev, s.at, terms[0], terms[1], terms[2], M, d));
-    for (int i = 3; i < n; i += 2) TRY(sum<T>(dev, s.at, s, terms[i], terms[i + 1], M, d));
+    e4m3 *small = c.small && !d->mixer ? c.p.small : NULL;
+    TRY(sum<T>(dev, s.at, terms[0], terms[1], terms[2], M, d, 1, 1, n <= 3 ? small : NULL));
+    for (int i = 3; i < n; i += 2)
+        TRY(sum<T>(dev, s.at, s, terms[i], terms[i + 1], M, d, 1, 1, i + 2 >= n ? small : NULL));
     for (; c.layer < layers; c.layer++) {
         bool last = c.layer == layers - 1;
         saved_layer keep = save ? plan_layer(&c.p, pass->block + c.layer) : saved_layer();
@@ -7359,6 +7718,7 @@ static hrm_status run_pass(hrm_device *dev, hrm_work *w, stream<T> *states, T *z
                 s.at = z, s.squares = NULL;
                 break;
             }
+        c.small_out = small && !last;
         if (last) c.p.squares[1] = c.p.state_squares[pass->state]; /* they go with the state */
         TRY(block_forward<T>(c, save ? &keep : NULL, &s, save ? block_output<T>(c, pass->block + c.layer) : last ? z : s.at,
                              save && last && pass->out < 0 ? z : NULL, now));
@@ -7384,13 +7744,15 @@ template <class T> static hrm_status prepare_of(hrm_device *dev, hrm_work *w)
         at.block_size = w->at.block_size, at.to = pre.to[t], at.to_transposed = pre.transposed[t], at.to_block = pre.block;
         dim3 grid((unsigned)(ceil_div(K, 64) * ceil_div(N, 64)), (unsigned)all_blocks(d));
         int rows = (int)hrm__block_rows(d, t), columns = (int)hrm__block_columns(d, t);
+        small_weights small = {has_small(d, t) ? (e4m3 *)w->prepared + pre.small_at + pre.small[t] : NULL, pre.small_block,
+                               small_placed(d, t)};
         if (grid.y == 0) continue;
         if (columns % 2 == 0 && N % 2 == 0 && K % 2 == 0)
             LAUNCH(dev, (prepare_kernel<T, 2>), grid, 256, 0, (T *)w->prepared, w->params, at, rows, columns, N, K,
-                   tensor_permutation(d, t), d->head_dim);
+                   tensor_permutation(d, t), d->head_dim, small);
         else
             LAUNCH(dev, (prepare_kernel<T, 1>), grid, 256, 0, (T *)w->prepared, w->params, at, rows, columns, N, K,
-                   tensor_permutation(d, t), d->head_dim);
+                   tensor_permutation(d, t), d->head_dim, small);
     }
     int pairs = d->head_dim / 2;
     if (d->rope)

@@ -1374,6 +1374,10 @@ static void check_loss_scale_errors(void)
     hrm_model_destroy(model), model = NULL;
     d.device = HRM_CPU, d.device_table = NULL;
     CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_UNSUPPORTED, "forward_dtype float16 is for CUDA; on the CPU float32");
+    d.forward_dtype = HRM_FORWARD_DEFAULT, d.cycles_dtype = HRM_CYCLES_FP8;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_UNSUPPORTED, "fp8 is for CUDA with forward_dtype bfloat16, this model");
+    d.cycles_dtype = (hrm_cycles_dtype)2;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "cycles_dtype 2 is not one of its values");
     hrm_dataset_close(little.data);
 }
 

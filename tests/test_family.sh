@@ -145,6 +145,15 @@ same run_half/step_2.safetensors run_half32/step_2.safetensors
 good "evaluating it" eval checkpoint=run_half threads=1
 good "going on" train resume=run_half steps=3
 refuse 1 'forward_dtype float16 is for CUDA; on the CPU float32 trains and solves, bfloat16 and int8 solve' train data_path=data $quick steps=2 arch.forward_dtype=float16 checkpoint_path=run_typed
+# and so is fp8, which is no part of a checkpoint
+printf 'data_path: data\narch:\n  cycles_dtype: fp8\n  hidden_size: 16\n  num_heads: 2\n' > fp8.yaml
+good "a configuration that says fp8" train --config fp8.yaml $quick steps=2 checkpoint_path=run_fp8
+check "it is told" grep -q 'fp8.yaml line 3: arch.cycles_dtype fp8 is for CUDA: on this CPU it does nothing' err
+has run_fp8/all_config.yaml '  cycles_dtype: fp8'
+same run_fp8/step_2.safetensors run_half32/step_2.safetensors
+good "going on" train resume=run_fp8 steps=3
+refuse 1 'cycles_dtype fp8 is for CUDA with forward_dtype bfloat16, this model runs on the CPU in float32' train data_path=data $quick steps=2 arch.cycles_dtype=fp8 checkpoint_path=run_typed
+refuse 2 'arch.cycles_dtype is "fp4", expected forward|fp8' train data_path=data $quick steps=2 arch.cycles_dtype=fp4 checkpoint_path=run_typed
 echo 'loss_scale: 1e-9' > scale.yaml
 refuse 1 'loss_scale is 1e-09, expected 6.10352e-05 to 1e30, or 0 for 65536' train --config scale.yaml data_path=data $quick steps=2 checkpoint_path=run_typed
 good "a scale in float32" train data_path=data $quick steps=2 loss_scale=8 checkpoint_path=run_scale

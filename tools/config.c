@@ -1225,16 +1225,21 @@ config_work config_work_of(const hrm_model_desc *m, int activation_checkpointing
     return w;
 }
 
-hrm_forward_dtype config_forward_dtype(const config *c)
+void config_dtypes(const config *c, hrm_model_desc *desc)
 {
-    const config_raw *raw = &c->raw[CONFIG_forward_dtype];
-    if (c->forward_dtype < 0) return HRM_FORWARD_DEFAULT;
-    if (c->device == HRM_CPU && raw->origin != CONFIG_COMMAND) { /* a file's was meant for a GPU */
-        if (c->forward_dtype + 1 == HRM_FORWARD_FLOAT16)
-            tool_note("%s: arch.forward_dtype float16 is for CUDA: on this CPU it runs in float32", raw->where);
-        return HRM_FORWARD_DEFAULT;
+    /* on the CPU what a file says was meant for a GPU; of float16 and fp8, which are not there, it is told */
+    const config_raw *forward = &c->raw[CONFIG_forward_dtype], *cycles = &c->raw[CONFIG_cycles_dtype];
+    int cpu = c->device == HRM_CPU, half = c->forward_dtype + 1 == HRM_FORWARD_FLOAT16, fp8 = c->cycles_dtype == HRM_CYCLES_FP8;
+    desc->forward_dtype = (hrm_forward_dtype)(c->forward_dtype + 1); /* the words are the enum's, but for its default */
+    desc->cycles_dtype = (hrm_cycles_dtype)c->cycles_dtype;
+    if (cpu && forward->origin != CONFIG_COMMAND) {
+        if (half) tool_note("%s: arch.forward_dtype float16 is for CUDA: on this CPU it runs in float32", forward->where);
+        desc->forward_dtype = HRM_FORWARD_DEFAULT;
     }
-    return (hrm_forward_dtype)(c->forward_dtype + 1); /* the words are the enum's, but for its default */
+    if (cpu && cycles->origin != CONFIG_COMMAND) {
+        if (fp8) tool_note("%s: arch.cycles_dtype fp8 is for CUDA: on this CPU it does nothing", cycles->where);
+        desc->cycles_dtype = HRM_CYCLES_AS_FORWARD;
+    }
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------------ */
@@ -1397,7 +1402,7 @@ int config_load_model(const config *c, hrm_model **model, const char *path, cons
     desc.seq_len = seq_len; /* rotary positions do not tell it */
     desc.device = (hrm_device_kind)c->device;
     desc.num_threads = (int)c->threads;
-    desc.forward_dtype = config_forward_dtype(c);
+    config_dtypes(c, &desc);
     if (hrm_model_load(model, path, &desc) != HRM_OK) return tool_failed();
     for (int i = 0; i < CONFIG_COUNT; i++) {
         if (!(keys[i].flags & CONFIG_ARCH) || !config_is_set(c, i)) continue;

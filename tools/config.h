@@ -84,6 +84,9 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(WORD, forward_dtype, "arch.forward_dtype", "", "float32|bfloat16|float16|int8", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE,  \
       "of the arithmetic [float32 on the CPU, bfloat16 on CUDA]; float16 on CUDA alone; in eval and solve the others work on " \
       "the CPU too")                                                                                                           \
+    X(WORD, cycles_dtype, "arch.cycles_dtype", "forward", "forward|fp8", CONFIG_RUNS | CONFIG_INFO, CONFIG_FREE,               \
+      "of the large products of passes without gradient, in training and solving; forward: as arch.forward_dtype; fp8 on "     \
+      "CUDA (compute capability 9.0) with bfloat16 and arch.hidden_size=512")                                                  \
     X(TEXT, checkpoint, "checkpoint", "", CONFIG_EVAL | CONFIG_SOLVE | CONFIG_ANALYZE, CONFIG_LOCAL,                           \
       "the checkpoint, safetensors or PyTorch's; of a folder its newest step; solve sudoku has one of its own")                \
     X(TEXT, load_checkpoint, "load_checkpoint", "", CONFIG_TRAIN, 0,                                                           \
@@ -216,7 +219,7 @@ void config_model_desc(const config *c, hrm_model_desc *desc);
 void config_train_desc(const config *c,
                        hrm_train_desc *desc); /* likewise the trainer's; steps and epochs are the run's to say */
 /* float32 on the CPU unless the command line says otherwise: a file's bfloat16 or float16 was meant for a GPU. */
-hrm_forward_dtype config_forward_dtype(const config *c);
+void config_dtypes(const config *c, hrm_model_desc *desc); /* forward_dtype and cycles_dtype */
 /* A checkpoint's description: what the file says, or a configuration beside it, its tensors, and what the command line and
  * --config say. A contradiction is refused, naming both and where each is from. What nobody tells is 0. */
 int config_merge(const config *c, const char *path, hrm_model_desc *merged, hrm_sources *sources);

@@ -373,8 +373,9 @@ static int open_predictions(eval_state *s, const hrm_model *model, const hrm_dat
     char said[2048];
     const hrm_model_desc *d = hrm_model_describe(model);
     uint64_t hash = e->fingerprint;
-    int settings[3];
+    int settings[4];
     settings[0] = e->adaptive, settings[1] = e->max_steps, settings[2] = (int)d->forward_dtype;
+    settings[3] = (int)d->cycles_dtype;
     config_metadata(said, sizeof said, d);
     hash = fingerprint_of(fingerprint_of(hash, said, strlen(said)), settings, sizeof settings);
     int status = fingerprint_data(&hash, data, total);

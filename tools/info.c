@@ -258,7 +258,7 @@ static int print_arch(const config *c, const hrm_dataset *data)
     else desc.seq_len = 81, desc.vocab_size = 11, desc.num_puzzle_identifiers = 1;
     config_model_desc(c, &desc);
     desc.device = (hrm_device_kind)c->device;
-    desc.forward_dtype = config_forward_dtype(c);
+    config_dtypes(c, &desc);
     printf("arch=%s%s\n\n", c->arch, data ? "" : ", for 9x9 Sudoku; with data_path=DIR for that data set");
     print_config(&desc, &who);
     config_print_named(c);

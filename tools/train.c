@@ -764,7 +764,7 @@ static int make_model(train_run *r)
     config_model_desc(c, &desc);
     desc.device = (hrm_device_kind)c->device;
     desc.num_threads = c->threads ? (int)c->threads : devices_threads();
-    desc.forward_dtype = config_forward_dtype(c);
+    config_dtypes(c, &desc);
     if (r->test) {
         snprintf(test, sizeof test, "%.1000s, test split", *c->data_paths_test ? c->data_paths_test : c->data_path);
         status = evaluation_check_data(&desc, "its train split", r->test, test);

@@ -1,6 +1,7 @@
 /* Times training steps and solving on the GPU, in the cases of the paper. One JSON line a case.
  * usage: bench_cuda [--profile] [CASE...]   CASE: NAME:BATCH[:ARCH], NAME sudoku, maze or arc   [sudoku:768 sudoku:384 maze:96]
  * ARCH as in `hrm train arch=…`, trained by its recipe: sudoku:384:fast; or no_ACT_continue: HRM without its continue head.
+ * +fp8: with arch.cycles_dtype=fp8 (sudoku:768:+fp8, sudoku:384:fast+fp8).
  * --profile: one training step of each case between cudaProfilerStart and cudaProfilerStop, for profile.sh */
 #ifndef _POSIX_C_SOURCE
     #define _POSIX_C_SOURCE 200809L
@@ -62,7 +63,8 @@ static void bench(const char *name, int batch, hrm_arch arch, const char *how, i
     hrm_model_desc d = hrm_model_desc_for(data);
     d.device = HRM_CUDA;
     d.arch = arch;
-    d.no_ACT_continue = how && strcmp(how, "no_ACT_continue") == 0;
+    d.no_ACT_continue = how && strncmp(how, "no_ACT_continue", 15) == 0;
+    if (how && strstr(how, "+fp8")) d.cycles_dtype = HRM_CYCLES_FP8;
     hrm_model *model;
     hrm_trainer *trainer;
     hrm_train_desc td;
@@ -137,7 +139,9 @@ int main(int argc, char **argv)
         hrm_arch arch = HRM_ARCH_HRM;
         colon = colon ? strchr(colon + 1, ':') : NULL;
         const char *how = colon ? colon + 1 : NULL;
-        if (how && strcmp(how, "no_ACT_continue") != 0 && hrm_arch_find(&arch, how) != HRM_OK) die(name);
+        char word[32] = "";
+        if (how) snprintf(word, sizeof word, "%.*s", (int)strcspn(how, "+"), how);
+        if (*word && strcmp(word, "no_ACT_continue") != 0 && hrm_arch_find(&arch, word) != HRM_OK) die(name);
         if (strncmp(name, "sudoku", 6) == 0) bench("sudoku", batch, arch, how, 81, 11, 1);
         else if (strncmp(name, "maze", 4) == 0) bench("maze", batch, arch, how, 900, 6, 1);
         else if (strncmp(name, "arc", 3) == 0) bench("arc", batch, arch, how, 900, 12, 1000);

@@ -17,6 +17,7 @@ _WORDS = {
     "arch": list(ARCHS),
     "device": ["cpu", "cuda"],
     "forward_dtype": ["float32", "bfloat16", "float16", "int8"],
+    "cycles_dtype": ["forward", "fp8"],  # the enum's values, from 0
 }
 _NUMBERS: Dict[str, Dict[str, Any]] = {
     "threads": {"kind": "INT", "low": 0, "high": 1024},
@@ -25,7 +26,7 @@ _NUMBERS: Dict[str, Dict[str, Any]] = {
     "epochs": {"kind": "FLOAT", "low": 0, "high": 1e15},
     "lr_warmup_steps": {"kind": "INT", "low": 0, "high": 10**9},
 }
-HERE = ("device", "threads", "forward_dtype")  # where and how a model runs
+HERE = ("device", "threads", "forward_dtype", "cycles_dtype")  # where and how a model runs
 MODEL_NAMES = ("arch", "seed") + HERE + tuple(MODEL)
 TRAIN_NAMES = ("arch", "seed", "steps", "epochs", "lr_warmup_steps") + tuple(TRAIN)
 
@@ -35,7 +36,7 @@ def _names(key: str) -> List[str]:
     return ["arch." + key, key, key.rpartition(".")[2]]
 
 
-_CANONICAL = {name: key for key in tuple(MODEL) + ("forward_dtype",) for name in _names(key)}
+_CANONICAL = {name: key for key in tuple(MODEL) + ("forward_dtype", "cycles_dtype") for name in _names(key)}
 _CANONICAL.update((key, key) for key in MODEL_NAMES + TRAIN_NAMES)
 
 
@@ -114,6 +115,7 @@ def fill_model(desc: Any, said: Mapping[str, Any]) -> None:
     desc.seed = _number("seed", _NUMBERS["seed"], said.get("seed", 0))
     desc.num_threads = _number("threads", _NUMBERS["threads"], said.get("threads", 0))
     desc.device = _word("device", _WORDS["device"], said.get("device", "cpu"))
+    desc.cycles_dtype = _word("cycles_dtype", _WORDS["cycles_dtype"], said.get("cycles_dtype", "forward"))
     if "forward_dtype" in said:
         word = _WORDS["forward_dtype"][_word("forward_dtype", _WORDS["forward_dtype"], said["forward_dtype"])]
         desc.forward_dtype = CODES["HRM_FORWARD_" + word.upper()]

@@ -91,7 +91,8 @@ class Model(Owner):
     data      the data set that it is for, which tells seq_len, vocab_size and num_puzzle_identifiers; without it they are keys
     config    a dictionary of the command's keys: {"arch": "fast", "arch.hidden_size": 128, "arch.loss.label_smoothing": 0.1}
     keys      the same as keyword arguments, by their last part: hidden_size=128, label_smoothing=0.1; they win.
-              Beside the model's own there are device ("cpu" or "cuda"), threads [0: one a processor], forward_dtype, seed
+              Beside the model's own there are device ("cpu" or "cuda"), threads [0: one a processor], forward_dtype, cycles_dtype,
+              seed
 
     docs/options.md lists them all with their defaults. One call at a time works on a model: threads that share one wait for
     each other.
