@@ -1572,9 +1572,9 @@ __global__ void __launch_bounds__(SP_THREADS, 1)
 #pragma unroll
         for (uint32_t k = 0; k < WG_K / 16; k++)
             if constexpr (BN == 192) {
-                if (k) wgmma_192<true>(d, operand<false>(a, k), operand<false>(b, k));
-                else wgmma_192<add.value>(d, operand<false>(a, k), operand<false>(b, k));
-            } else wgmma_128(d, operand<false>(a, k), operand<false>(b, k), k != 0 || add.value);
+                if (k) wgmma_192<true, false>(d, operand<false>(a, k), operand<false>(b, k));
+                else wgmma_192<add.value, false>(d, operand<false>(a, k), operand<false>(b, k));
+            } else wgmma_128<false>(d, operand<false>(a, k), operand<false>(b, k), k != 0 || add.value);
         wgmma_commit();
     };
     take(wg_half<false>());
@@ -5067,8 +5067,8 @@ __global__ void __launch_bounds__(AO_THREADS, 1)
         wgmma_fence();
 #pragma unroll
         for (uint32_t k = 0; k < 4; k++)
-            if (k) wgmma_192<true>(d, operand<false>(at, k), operand<false>(w, k));
-            else wgmma_192<add.value>(d, operand<false>(at, k), operand<false>(w, k));
+            if (k) wgmma_192<true, false>(d, operand<false>(at, k), operand<false>(w, k));
+            else wgmma_192<add.value, false>(d, operand<false>(at, k), operand<false>(w, k));
         wgmma_commit();
     };
     take(0, wg_half<false>());
