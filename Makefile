@@ -3,7 +3,8 @@
 #   make test       the tests, in minutes                         make bench    timings
 #   make test-all   these and what takes longer or seldom fails   make fuzz     every reader under libFuzzer
 #   make fault      every command while the system fails          make matrix   every compiler and machine that can be had
-#   make long       long runs, and killed ones
+#   make mutants    the tests against faults of one line          make long     long runs, and killed ones
+#   make coverage   which lines of hrm.h the tests run
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
 #   make asan ubsan tsan msan valgrind the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
@@ -95,6 +96,16 @@ $(B)/tests/hrm.o: tools/hrm.c hrm.h $(wildcard tools/*.h) Makefile | $(B)/tests
 $(B)/tests/test_fuzz: tests/test_fuzz.c $(FUZZ_H) tests/harness.h $(B)/tests/hrm.o $(B)/hrm.o $(FUZZ_TOOLS:%=$(B)/tools/%) | $(B)/tests
 	$(TEST_C) $(ONCE) $(LDFLAGS) $(filter %.c %.o,$(filter-out tools/%,$^)) $(LIBS) -o $@
 
+# The GPU backend for a processor that plays the GPU; where there is no C++ compiler the test says so.
+DUMMY_CXX := $(shell printf 'int main() { return 0; }' | $(CXX) -std=c++17 -x c++ -fsyntax-only - >/dev/null 2>&1 && echo $(CXX))
+DUMMY_O   := $(if $(DUMMY_CXX),$(B)/tests/hrm_dummy.o)
+$(B)/tests/hrm_dummy.o: hrm_cuda.cu hrm.h $(wildcard tests/cuda/dummy/*) Makefile | $(B)/tests
+	sh tests/cuda/dummy/translate.sh hrm_cuda.cu > $(B)/tests/hrm_dummy.cpp
+	$(DUMMY_CXX) -std=c++17 -O1 -w -pthread -I. -Itests/cuda/dummy -c $(B)/tests/hrm_dummy.cpp -o $@
+$(B)/tests/test_dummy: tests/test_dummy.c tests/cuda/test_cuda.c $(DUMMY_O) tests/harness.h tests/util.h hrm.h Makefile | $(B)/tests
+	$(CC) -std=c99 -D_XOPEN_SOURCE=700 -O1 -w -pthread $(if $(DUMMY_O),-DHRM_USE_CUDA,-DNO_DUMMY) -I. -Itests $(CPPFLAGS) $< $(DUMMY_O) \
+	    $(LIBS) $(if $(DUMMY_O),-lstdc++) -o $@
+
 $(B)/bench/%: tests/bench/%.c hrm.h Makefile | $(B)/bench
 	$(HRM_C) $(LDFLAGS) $< $(LIBS) -o $@
 
@@ -183,6 +194,24 @@ fault: $(B)/hrm
 long: $(B)/hrm
 	@HRM_TEST_LONG=1 B="$(B)" bash tests/test_long.sh
 
+# Lines of hrm.h that the C tests run, on every instruction set that is there (test_paths.sh): needs gcc and gcovr. A line of code
+# that is compiled for several is counted once. What only scripts reach (the whole command) is not asked.
+T_COVERAGE ?= $(filter-out test_dummy test_fuzz,$(TESTS)) test_paths.sh
+coverage:
+	@command -v gcovr >/dev/null || { echo "make coverage: gcovr is needed (pip install gcovr)" >&2; exit 1; }
+	@find $(B)/coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory test B=$(B)/coverage T="$(T_COVERAGE)" \
+	    CFLAGS="-O0 -g --coverage -fprofile-update=atomic -DHRM_COVERAGE"
+	@gcovr -r . --filter 'hrm\.h' --merge-mode-functions=separate --txt $(B)/coverage/lines.txt --print-summary --fail-under-line 95 \
+	    $(B)/coverage
+	@echo "what is not run: $(B)/coverage/lines.txt"
+
+# Every fault of tests/mutants/list.txt in a copy of the sources must be noticed by the tests named there; where there is a GPU, those
+# of its kernels too. MUTANTS="name name" JOBS=n.
+mutants:
+	@MAKE="$(MAKE)" B="$(B)" sh tests/mutants/run.sh
+	@if [ -z "$(MUTANTS)" ] && nvidia-smi -L >/dev/null 2>&1; then MAKE="$(MAKE)" B="$(B)" LIST=tests/mutants/kernels.txt JOBS=1 sh tests/mutants/run.sh; fi
+
 # The implementation compiled once, for programs that include the header plainly. Before 1.0 every minor version has an ABI of its own.
 COMMA  := ,
 SO_OF   = $(if $(filter Darwin,$(SYSTEM)),libhrm$(1).dylib,libhrm.so$(1))
@@ -202,7 +231,7 @@ $(B)/$(SO): $(B)/$(SO_ALL)
 
 # The C tests again, in a build folder of their own, under the compilers' checkers.
 SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" CFLAGS="-O1 -g -fno-omit-frame-pointer
-T_SANITIZE ?= $(TESTS) test_cli.sh test_family.sh test_own_task.sh test_arc.sh
+T_SANITIZE ?= $(filter-out test_dummy,$(TESTS)) test_cli.sh test_family.sh test_own_task.sh test_arc.sh # test_dummy switches stacks by itself
 asan:
 	$(SANITIZE) -fsanitize=address -fno-sanitize-recover=all"
 ubsan:
@@ -258,7 +287,7 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test test-all matrix fuzz fault long test-python format-check lint bench lib asan ubsan tsan msan valgrind install uninstall dist clean
+.PHONY: all demo tests test test-all matrix fuzz fault mutants coverage long test-python format-check lint bench lib asan ubsan tsan msan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
 -include examples/web/web.mk

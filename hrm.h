@@ -13699,7 +13699,7 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
 
 HRM_API hrm_status hrm_trainer_load(hrm_trainer *t, const char *path)
 {
-    hrm_tensors *file;
+    hrm_tensors *file = NULL;
     hrm_json_document *doc = NULL;
     const hrm_allocator *a = t->model->allocator;
     HRM__TRY(hrm_tensors_open(&file, path, a));

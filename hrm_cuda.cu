@@ -6137,11 +6137,13 @@ static hrm_status cuda_failed(cudaError_t error, const char *what)
 
 /* What is refused is told of where it is called. CUDA's last error is then left clean, so that no later call finds it, and is
  * never asked for what went wrong, since it may be another's in this program. */
+static void       abandon_capture(hrm_device *dev);
 static hrm_status launched(hrm_device *dev, const char *kernel, cudaError_t error = cudaSuccess)
 {
     if (error == cudaSuccess && dev->wait_always && !dev->capturing) error = cudaStreamSynchronize(dev->stream);
     if (error == cudaSuccess) return HRM_OK;
     cudaGetLastError();
+    abandon_capture(dev); /* the step ends here: the next one's uploads are outside it */
     return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
 }
 /* cluster: blocks of one */
@@ -6222,6 +6224,7 @@ static void cuda_close(hrm_device *dev)
     if (dev->join) cudaEventDestroy(dev->join);
     if (dev->side) cudaStreamDestroy(dev->side);
     if (dev->stream) cudaStreamDestroy(dev->stream);
+    cudaGetLastError();
     const hrm_allocator *a = dev->allocator;
     if (a && a->alloc) a->free(dev, sizeof *dev, a->user);
     else free(dev);
@@ -6329,9 +6332,13 @@ static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
     size_t room = 0, total = 0;
     cudaError_t error = cudaMalloc(p, bytes ? bytes : 16);
     if (error == cudaSuccess) {
-        dev->allocated += bytes;
-        CUDA_TRY(cudaMemsetAsync(*p, 0, bytes ? bytes : 16, dev->stream), "zeroing memory"); /* as the CPU's is */
-        return HRM_OK;
+        error = cudaMemsetAsync(*p, 0, bytes ? bytes : 16, dev->stream); /* as the CPU's is */
+        if (error == cudaSuccess) {
+            dev->allocated += bytes;
+            return HRM_OK;
+        }
+        cudaFree(*p), *p = NULL;
+        return cuda_failed(error, "zeroing memory");
     }
     cudaGetLastError();
     if (error != cudaErrorMemoryAllocation) return cuda_failed(error, "allocating memory");
@@ -6353,6 +6360,7 @@ static void cuda_buffer_free(hrm_device *dev, void *p, size_t bytes)
     abandon_capture(dev);
     cudaStreamSynchronize(dev->stream);
     cudaFree(p);
+    cudaGetLastError(); /* what failed was told, or will be */
     dev->allocated -= bytes;
 }
 
@@ -6419,14 +6427,12 @@ static hrm_status cuda_collect(hrm_device *dev, int slot, size_t at, void *host,
 
 static hrm_status cuda_copy(hrm_device *dev, void *dst, const void *src, size_t bytes)
 {
-    CUDA_TRY(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, dev->stream), "a copy");
-    return HRM_OK;
+    return launched(dev, "cudaMemcpyAsync", cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, dev->stream));
 }
 
 static hrm_status cuda_zero(hrm_device *dev, void *dst, size_t bytes)
 {
-    CUDA_TRY(cudaMemsetAsync(dst, 0, bytes, dev->stream), "zeroing memory");
-    return HRM_OK;
+    return launched(dev, "cudaMemsetAsync", cudaMemsetAsync(dst, 0, bytes, dev->stream));
 }
 
 /* A sequence of calls runs as it comes the first time (which also loads its kernels), is recorded the second, replayed from
@@ -6490,6 +6496,7 @@ static void cuda_forget(hrm_device *dev, hrm_work *w)
         if (g->exec) cudaGraphExecDestroy(g->exec);
         memset(g, 0, sizeof *g);
     }
+    cudaGetLastError();
 }
 
 /* ==================================================================================================== >>cuda-plan ========

@@ -32,6 +32,14 @@ static int test_passed, test_failed;
               hrm_error_message(), hrm_status_text(status), (text));                                                           \
     } while (0)
 
+/* Of a child that leaves by _exit(), for `make coverage`. */
+#ifdef HRM_COVERAGE
+extern void __gcov_dump(void);
+    #define COVERAGE_DUMP() __gcov_dump()
+#else
+    #define COVERAGE_DUMP() ((void)0)
+#endif
+
 /* The last line of every test program; 1 when anything failed, or nothing ran. */
 static int test_summary(void)
 {

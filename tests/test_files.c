@@ -698,6 +698,30 @@ static hrm_status npy_from(const char *header, int version, size_t data_bytes)
     return status;
 }
 
+/* What the system says of a file, in words. */
+static void test_reasons(void)
+{
+#if !defined(_WIN32)
+    static const struct { long error; const char *text;
+    } reasons[] = {{ENOENT, "no such file or folder"}, {ENOTDIR, "no such file or folder"}, {EACCES, "permission denied"},
+                   {EPERM, "permission denied"}, {ENOSPC, "no space left on the disk"},
+                   {EROFS, "the file system is read-only"}, {EISDIR, "it is a folder"},
+                   {EFBIG, "the file would be too large for this system"}, {EMFILE, "too many open files"},
+                   {ENFILE, "too many open files"}, {ENAMETOOLONG, "the name is too long"}, {ENOMEM, "out of memory"},
+                   {ENODEV, "it is not a regular file"}, {ESPIPE, "it is not a regular file"},
+                   {ENXIO, "it is not a regular file"}, {EBUSY, "another process uses it"},
+                   {ETXTBSY, "another process uses it"}, {EIO, "input/output error"}, {EDOM, "input/output error"}};
+    for (size_t i = 0; i < HRM__COUNT(reasons); i++)
+        CHECK(strcmp(hrm__os_reason(reasons[i].error), reasons[i].text) == 0, "error %ld is \"%s\", expected \"%s\"",
+              reasons[i].error, hrm__os_reason(reasons[i].error), reasons[i].text);
+    char name[300];
+    hrm_file_map map;
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = 0;
+    CHECK_FAILS(hrm_file_map_open(&map, name), HRM_ERR_IO, "the name is too long");
+#endif
+}
+
 static void test_npy(void)
 {
     char path[800];
@@ -718,6 +742,7 @@ static void test_npy(void)
             }
             CHECK_OK(hrm_npy_writer_open(&w, path, dtype, ndim, shape, NULL));
             CHECK_OK(hrm_npy_writer_write(&w, values, 20));
+            CHECK_FAILS(hrm_npy_writer_write(&w, values, SIZE_MAX / 2), HRM_ERR_ARGUMENT, "rows are too many for one .npy");
             CHECK_OK(hrm_npy_writer_write(&w, values + 20 * row, 0));
             CHECK_OK(hrm_npy_writer_write(&w, values + 20 * row, 30));
             CHECK_OK(hrm_npy_writer_commit(&w));
@@ -1123,6 +1148,12 @@ static void test_torch_bad(void)
           "eX\1\0\0\0b\x88u.",
           HRM_OK, ""),
         P("\x80\2}" KEY "ctorch._utils\n_rebuild_parameter\n(" W "\x88" HOOKS "tRs.", HRM_OK, ""),
+        P("\x80\2}" KEY "ctorch._utils\n_rebuild_parameter\n(K\1\x88" HOOKS "tRs.", HRM_ERR_FORMAT,
+          "a parameter that is no tensor"),
+        P("\x80\2}" KEY "ctorch._utils\n_rebuild_parameter\n)Rs.", HRM_ERR_FORMAT, "a parameter that is no tensor"),
+        P("\x80\2}" KEY "ctorch._tensor\n_rebuild_from_type_v2\n(" REBUILD "ctorch.nn\nBuffer\nK\1NtRs.", HRM_OK,
+          ""), /* no tuple */
+        P("\x80\2}K\5" W "s.", HRM_OK, ""), /* a number as key */
         P("\x80\2}" KEY TENSOR("K\1", "K\4K\4\x86", "K\4K\1\x86") "s.", HRM_ERR_FORMAT, "\"w\" reaches past its storage"),
         P("\x80\2}" KEY TENSOR("K\21", "K\0\x85", "K\1\x85") "s.", HRM_ERR_FORMAT, "\"w\" reaches past"),
         P("\x80\2}" KEY TENSOR("K\0", "K\4K\4\x86", "K\1K\4\x86") "s.", HRM_OK, ""), /* not contiguous: passed over */
@@ -2103,6 +2134,7 @@ int main(void)
     test_json_read();
     test_yaml();
     test_expand();
+    test_reasons();
     test_npy();
     test_save();
     test_safetensors_bad();

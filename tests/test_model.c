@@ -567,6 +567,280 @@ static void check_arguments(void)
     hrm_model_destroy(model);
 }
 
+/* What else is refused, with what the message must name; nothing is left of it, and the model goes on. */
+static void check_more_arguments(void)
+{
+    static const int no_layers[1] = {0}, layers[1] = {1};
+    static const hrm_pass pass = {0, 0, HRM_INPUT_E, 0, 0, 0, 0};
+    hrm_recurrence r;
+    hrm_model *model = NULL;
+    hrm_model_desc d = small_desc();
+    memset(&r, 0, sizeof r);
+    r.states = r.nets = r.num_passes = 1, r.layers = no_layers, r.passes = &pass;
+    d.recurrence = &r;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "network 0 has 0 layers, expected 1 to 1024");
+    d.recurrence = NULL, d.device = (hrm_device_kind)7;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "device 7");
+    d.device = HRM_CPU, d.forward_dtype = (hrm_forward_dtype)-1;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "forward_dtype -1");
+    d.forward_dtype = HRM_FORWARD_DEFAULT, d.mlp_t = 1, d.expansion = 1000, d.hidden_size = 512, d.seq_len = 1000000;
+    d.pos_encodings = HRM_NO_POSITIONS;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_ARGUMENT, "over positions");
+    hrm_device_table other = *hrm_cpu_device();
+    d = small_desc(), d.device_table = &other;
+    other.version = 1;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_DEVICE, "device cpu: its table is version 1 of");
+    other = *hrm_cpu_device(), other.size = 8;
+    CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_DEVICE, "of 8 bytes");
+    CHECK(!model, "a refused model was made");
+    CHECK(strcmp(hrm_status_text(HRM_OK), hrm_status_text((hrm_status)1000)) != 0 &&
+              strcmp(hrm_status_text((hrm_status)1000), "unknown status") == 0 && hrm_status_text(HRM_ERR_NAN)[0],
+          "\"%s\" for what is no status", hrm_status_text((hrm_status)1000));
+
+    d = small_desc();
+    CHECK_OK(hrm_model_create(&model, &d));
+    if (!model) return;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    memset(&rd, 0, sizeof rd);
+    rd.rows = 2, rd.update = 1;
+    CHECK_FAILS(hrm_run_create(&run, model, &rd), HRM_ERR_ARGUMENT, "a run with update needs train");
+    rd.train = 1, rd.update = 0, rd.ema = 1;
+    CHECK_FAILS(hrm_run_create(&run, model, &rd), HRM_ERR_ARGUMENT, "a run with ema needs update");
+    rd.ema = 0, rd.update = 1, rd.optimizer = HRM_SIGN_SGD;
+    CHECK_FAILS(hrm_run_create(&run, model, &rd), HRM_ERR_ARGUMENT, "optimizer is 3");
+    rd.optimizer = HRM_MUON, rd.muon_ns_steps = 33;
+    CHECK_FAILS(hrm_run_create(&run, model, &rd), HRM_ERR_ARGUMENT, "muon_ns_steps is 33");
+    rd.muon_ns_steps = 0, rd.loss_scale_growth_interval = -1;
+    CHECK_FAILS(hrm_run_create(&run, model, &rd), HRM_ERR_ARGUMENT, "loss_scale_growth_interval is -1");
+    rd.loss_scale_growth_interval = 0, rd.loss_scale = 1e-30f;
+    CHECK_FAILS(hrm_run_create(&run, model, &rd), HRM_ERR_ARGUMENT, "loss_scale is 1e-30");
+    CHECK(!run, "a refused run was made");
+    rd.loss_scale = 0;
+    CHECK_OK(hrm_run_create(&run, model, &rd));
+    hrm_update_desc u;
+    memset(&u, 0, sizeof u);
+    u.beta1 = u.beta2 = 0.9f, u.adam_eps = 0;
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_ARGUMENT, "adam_eps is 0");
+    u.adam_eps = 1e-8f, u.ema_rate = 1;
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_ARGUMENT, "ema_rate is 1");
+    u.ema_rate = 0, u.beta2 = 1;
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_ARGUMENT, "beta2 1");
+    CHECK_FAILS(hrm_run_use_average(run, 1), HRM_ERR_ARGUMENT, "without ema");
+    size_t n = 0;
+    int at = hrm_model_tensor_find(model, "inner.H_init");
+    hrm_real *values = tensor_values(model, at, &n, NULL);
+    CHECK_FAILS(hrm_run_gradient(run, at, values), HRM_ERR_ARGUMENT, "tensor inner.H_init has no gradient");
+    CHECK_FAILS(hrm_run_gradient(run, -1, values), HRM_ERR_ARGUMENT, "tensor -1");
+    free(values);
+    hrm_run_destroy(run);
+    run = NULL, rd.train = rd.update = 0, rd.optimizer = HRM_ADAM_ATAN2;
+    CHECK_OK(hrm_run_create(&run, model, &rd));
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_ARGUMENT, "without train");
+    CHECK_FAILS(hrm_run_zero_gradients(run), HRM_ERR_ARGUMENT, "without train");
+    hrm_run_destroy(run);
+
+    hrm_trainer *trainer = NULL;
+    hrm_train_desc td;
+    memset(&td, 0, sizeof td);
+    td.epochs = -1;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "epochs is -1");
+    td.epochs = (double)NAN;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "epochs is");
+    td.epochs = 0, td.lr_warmup_steps = -2;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "lr_warmup_steps is -2");
+    td.lr_warmup_steps = 0, td.arch = (hrm_arch)99;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "arch is 99");
+    td.arch = HRM_ARCH_HRM, td.ema = td.freeze_weights = 1;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "ema averages the weights");
+    td.ema = td.freeze_weights = 0, td.batch_size = 9, td.grad_accumulation = 2;
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "a batch of 9 rows does not part");
+    CHECK(!trainer, "a refused trainer was made");
+
+    /* a trainer's run is its own; data whose identifiers the model has not; what no iteration of epochs makes a step of */
+    little_data little;
+    hrm_dataset *data = NULL;
+    hrm_evaluate_desc e;
+    hrm_metrics metrics;
+    little_init(&little);
+    little.arrays.num_puzzle_identifiers = 9;
+    CHECK_OK(hrm_dataset_from_arrays(&data, &little.arrays, NULL));
+    memset(&td, 0, sizeof td), memset(&e, 0, sizeof e);
+    td.batch_size = 4, td.epochs = 1;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    CHECK_FAILS(hrm_trainer_step(trainer, data, &metrics), HRM_ERR_SHAPE, "num_puzzle_identifiers is 9, the model's 4");
+    CHECK_FAILS(hrm_run_zero_gradients(hrm_trainer_run(trainer)), HRM_ERR_ARGUMENT, "this run is a trainer's");
+    CHECK_FAILS(hrm_trainer_use_average(trainer, 1), HRM_ERR_ARGUMENT, "without ema");
+    hrm_trainer_destroy(trainer);
+    hrm_dataset_close(data);
+    data = NULL, trainer = NULL;
+    little.arrays.num_puzzle_identifiers = 4;
+    CHECK_OK(hrm_dataset_from_arrays(&data, &little.arrays, NULL));
+    td.batch_size = 100;
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    CHECK_FAILS(hrm_trainer_step(trainer, data, &metrics), HRM_ERR_ARGUMENT, "1 epochs of 24 groups make 0 steps of 100 rows");
+    CHECK(hrm_trainer_steps_total(trainer) == 0 && hrm_trainer_steps_done(trainer) == 0, "steps of no batch");
+    hrm_trainer_destroy(trainer);
+    e.batch_size = -1;
+    CHECK_FAILS(hrm_evaluate(model, data, &e, &metrics), HRM_ERR_ARGUMENT, "batch_size is -1");
+    e.batch_size = 0, e.max_steps = -1;
+    CHECK_FAILS(hrm_evaluate(model, data, &e, &metrics), HRM_ERR_ARGUMENT, "max_steps -1");
+    hrm_batch batch;
+    hrm_position position;
+    memset(&position, 0, sizeof position);
+    batch_make(&batch, 2, 6);
+    int32_t *ids = batch.puzzle_identifiers;
+    batch.puzzle_identifiers = NULL;
+    CHECK_FAILS(hrm_dataset_read(data, 0, &batch), HRM_ERR_ARGUMENT, "an array of the batch is NULL");
+    CHECK_FAILS(hrm_dataset_next(data, &position, 1, 1, &batch, NULL), HRM_ERR_ARGUMENT, "an array of the batch is NULL");
+    batch.puzzle_identifiers = ids, batch.rows = 0;
+    CHECK_FAILS(hrm_dataset_read(data, 0, &batch), HRM_ERR_ARGUMENT, "a batch of 0 rows");
+    batch.rows = 2;
+    CHECK_FAILS(hrm_dataset_read(data, -1, &batch), HRM_ERR_ARGUMENT, "the first example is -1");
+    CHECK(hrm_dataset_read(data, 24, &batch) == HRM_END, "an example past the last");
+    position.group = 25;
+    CHECK_FAILS(hrm_dataset_next(data, &position, 1, 1, &batch, NULL), HRM_ERR_RANGE, "group 25 does not exist");
+    batch_free(&batch);
+    hrm_dataset_close(data);
+
+    /* a schedule of cycles is HRM's own */
+    hrm_model *own = NULL;
+    r.layers = layers;
+    d = small_desc(), d.recurrence = &r, d.H_cycles_start = 1;
+    CHECK_OK(hrm_model_create(&own, &d));
+    memset(&td, 0, sizeof td);
+    td.steps = 4, td.batch_size = 2, td.curriculum_steps = 2, trainer = NULL;
+    if (own) CHECK_FAILS(hrm_trainer_create(&trainer, own, &td), HRM_ERR_ARGUMENT, "not a recurrence's of one's own");
+    hrm_model_destroy(own);
+    CHECK_FAILS(hrm_pool_create(&(hrm_pool *){NULL}, 2000, NULL), HRM_ERR_ARGUMENT, "num_threads is 2000");
+    hrm_model_destroy(model);
+}
+
+/* States of training that say what cannot be: refused, and the trainer goes on from where it was. */
+static void rewrite_state(const char *to, const char *from, const char *old_text, const char *new_text)
+{
+    /* in the metadata, to text of the same length */
+    hrm_file_map map;
+    CHECK(strlen(old_text) == strlen(new_text), "%s and %s", old_text, new_text);
+    CHECK_OK(hrm_file_map_open(&map, from));
+    char *copy = (char *)malloc(map.size);
+    size_t n = strlen(old_text), found = 0;
+    memcpy(copy, map.data, map.size);
+    for (size_t i = 0; i + n <= map.size; i++)
+        if (memcmp(copy + i, old_text, n) == 0) memcpy(copy + i, new_text, n), found++;
+    CHECK(found == 1, "\"%s\" is there %zu times", old_text, found);
+    FILE *f = fopen(to, "wb");
+    CHECK(f && fwrite(copy, 1, map.size, f) == map.size && fclose(f) == 0, "%s", to);
+    free(copy);
+    hrm_file_map_close(&map);
+}
+
+/* The same tensors, another text about the training. */
+static void save_with(const char *to, const char *from, const char *text)
+{
+    hrm_tensors *file = NULL;
+    hrm_metadata meta[16];
+    CHECK_OK(hrm_tensors_open(&file, from, NULL));
+    size_t n = hrm_tensors_count(file), metas = hrm_tensors_metadata_count(file);
+    hrm_tensor *all = (hrm_tensor *)malloc(n * sizeof *all);
+    for (size_t i = 0; i < n; i++) all[i] = *hrm_tensors_at(file, i);
+    for (size_t i = 0; i < metas && i < 16; i++) {
+        meta[i] = hrm_tensors_metadata_at(file, i);
+        if (strcmp(meta[i].key, "hrm.trainer") == 0) meta[i].value = text;
+    }
+    CHECK_OK(hrm_safetensors_save(to, all, n, meta, metas, HRM_DTYPE_COUNT, NULL));
+    hrm_tensors_close(file);
+    free(all);
+}
+
+/* Positions learned for fewer tokens than the puzzle's own embedding takes: no length can be told. */
+static void check_positions(void)
+{
+    const char *good = own_file("learned"), *bad = own_file("short");
+    hrm_model *model = NULL;
+    hrm_model_desc d = small_desc(), found;
+    hrm_tensors *file = NULL;
+    d.pos_encodings = HRM_LEARNED;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_model_save(model, good));
+    CHECK_OK(hrm_tensors_open(&file, good, NULL));
+    size_t n = hrm_tensors_count(file);
+    hrm_tensor *all = (hrm_tensor *)malloc(n * sizeof *all);
+    int cut = 0;
+    for (size_t i = 0; i < n; i++) {
+        all[i] = *hrm_tensors_at(file, i);
+        if (!strstr(all[i].name, "embed_pos")) continue;
+        all[i].bytes = all[i].bytes / (size_t)all[i].shape[0], all[i].shape[0] = 1, cut = 1;
+    }
+    CHECK(cut, "no positions in %s", good);
+    CHECK_OK(hrm_safetensors_save(bad, all, n, NULL, 0, HRM_DTYPE_COUNT, NULL));
+    CHECK_FAILS(hrm_checkpoint_describe(&found, bad, NULL), HRM_ERR_SHAPE,
+                "1 positions, of which the puzzle's embedding takes 2");
+    hrm_tensors_close(file);
+    free(all);
+    hrm_model_destroy(model);
+    remove(good), remove(bad);
+}
+
+static void check_states(void)
+{
+    static const struct { const char *old_text, *new_text, *says; hrm_status status;
+    } cases[] = {
+        {"\\\"step\\\":3", "\\\"step\\\":9", "step 9 of 5", HRM_ERR_RANGE},
+        {"\\\"seed\\\":\\\"2\\\"", "\\\"seed\\\":\\\"3\\\"", "the run's seed is 3 there, 2 here", HRM_ERR_ARGUMENT},
+        {"\\\"total\\\":5", "\\\"total\\\":8", "the run has 8 steps there, 5 here", HRM_ERR_ARGUMENT},
+        {"\\\"group\\\"", "\\\"grouq\\\"", "its training state lacks group", HRM_ERR_FORMAT},
+        {"\\\"format\\\":2", "\\\"format\\\":7", "written by a later version", HRM_ERR_UNSUPPORTED},
+    };
+    const char *good = own_file("state"), *bad = own_file("odd");
+    little_data little;
+    hrm_dataset *data = NULL;
+    hrm_model *model = NULL, *before = NULL;
+    hrm_trainer *trainer = NULL, *wider = NULL;
+    hrm_train_desc td;
+    hrm_model_desc d = small_desc();
+    little_init(&little);
+    memset(&td, 0, sizeof td);
+    td.steps = 5, td.batch_size = 4, td.seed = 2;
+    CHECK_OK(hrm_dataset_from_arrays(&data, &little.arrays, NULL));
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+    if (!trainer) return;
+    for (int i = 0; i < 3; i++) CHECK_OK(hrm_trainer_step(trainer, data, NULL));
+    CHECK_OK(hrm_trainer_save(trainer, good, NULL, 0));
+    CHECK_OK(hrm_model_load(&before, good, NULL));
+    for (size_t i = 0; i < HRM__COUNT(cases); i++) {
+        rewrite_state(bad, good, cases[i].old_text, cases[i].new_text);
+        CHECK_FAILS(hrm_trainer_load(trainer, bad), cases[i].status, cases[i].says);
+        CHECK(models_equal(model, before) && hrm_trainer_steps_done(trainer) == 3, "%s: taken over", cases[i].says);
+    }
+    static const struct { const char *text, *says; hrm_status status;
+    } texts[] = {
+        {"{\"step\":true,\"total\":5}", "step is \"", HRM_ERR_FORMAT},
+        {"{\"step\":-1,\"total\":5}", "step is \"", HRM_ERR_FORMAT},
+        {"{\"step\":1}", "its training state lacks total", HRM_ERR_FORMAT},
+        {"{\"step\":1,\"total\":5,\"iteration\":0,\"epoch\":0,\"group\":0,\"draws\":0}", "the run's seed is ? there",
+         HRM_ERR_ARGUMENT},
+        {"{\"step\":1,", "", HRM_ERR_FORMAT},
+        {"{\"format\":0.5}", "format is", HRM_ERR_FORMAT},
+    };
+    for (size_t i = 0; i < HRM__COUNT(texts); i++) {
+        save_with(bad, good, texts[i].text);
+        CHECK_FAILS(hrm_trainer_load(trainer, bad), texts[i].status, texts[i].says);
+        CHECK(models_equal(model, before) && hrm_trainer_steps_done(trainer) == 3, "%s: taken over", texts[i].text);
+    }
+    td.batch_size = 8;
+    CHECK_OK(hrm_trainer_create(&wider, model, &td));
+    CHECK_FAILS(hrm_trainer_load(wider, good), HRM_ERR_SHAPE, "tensor carry.z_H is F32 [4,");
+    CHECK_OK(hrm_model_save(model, bad));
+    CHECK_FAILS(hrm_trainer_load(trainer, bad), HRM_ERR_FORMAT, "weights only, no training state");
+    CHECK_OK(hrm_trainer_step(trainer, data, NULL));
+    hrm_trainer_destroy(trainer), hrm_trainer_destroy(wider);
+    hrm_model_destroy(model), hrm_model_destroy(before);
+    hrm_dataset_close(data);
+    remove(good), remove(bad);
+}
+
 /* hrm_solve: rows do not influence each other, a row stops when it says so, callbacks see each segment. */
 typedef struct watch { int calls, last_rows, wrong; int32_t last[3 * 6]; } watch;
 static void on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
@@ -636,6 +910,9 @@ int main(void)
     check_failing_allocations();
     check_round_trip();
     check_arguments();
+    check_more_arguments();
+    check_states();
+    check_positions();
     check_solve();
     return test_summary();
 }

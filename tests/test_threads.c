@@ -222,6 +222,7 @@ static void check_fork(void)
         hrm_trainer_destroy(trainer);
         hrm_model_destroy(model);
         hrm_dataset_close(data);
+        COVERAGE_DUMP();
         _exit(ok ? 0 : 1);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0, "the child ended with status %d", status);

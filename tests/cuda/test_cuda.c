@@ -1,10 +1,10 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32, bfloat16 and float16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|few [light]|some|short|fp8|float16|entries [NAME]|family [NAME]|faults]
+ * usage: test_cuda [light|wide|errors|few [light]|some|short|fp8|float16|float32|entries [NAME]|family [NAME]|faults]
  * light: small cases only; wide: two for the wgmma kernels; both for a memory checker; errors: prints every error; few, some,
- * short, fp8 and float16: that alone; entries, family: those cases only, whose name has NAME in it; faults: threads, refusals,
- * replays, recovery */
+ * short, fp8 and float16: that alone; float32: small cases without tensor cores; entries, family: those cases only, whose name
+ * has NAME in it; faults: threads, refusals, replays, recovery */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 #include "harness.h"
@@ -18,6 +18,7 @@ extern int cudaGetLastError(void);
 extern int cudaPeekAtLastError(void);
 
 static int light, wide, verbose; /* the cases that a memory checker gets through: small ones, wgmma's; every error as a line */
+static int plain;      /* float32 alone */
 static int dirty_work; /* scratch holds anything before a case begins, not zeros */
 
 /* ---- a pair of runs ------------------------------------------------------------------------------------------------------ */
@@ -52,6 +53,9 @@ static const shape shapes[] = {
     {"maze alone", 900, 6, 512, 1, 512, 8, 1, 1, 1, 16, 4, 0, 0, 0, 1, 5e-2},
     {"maze alone, causal", 641, 6, 512, 1, 512, 8, 1, 1, 1, 16, 1, 0, 1, 0, 1, 4e-2},
 };
+
+/* what is trained in where any type will do */
+static hrm_forward_dtype usual(void) { return plain ? HRM_FORWARD_FLOAT32 : HRM_FORWARD_BFLOAT16; }
 
 typedef struct pair {
     const shape *s;
@@ -571,9 +575,10 @@ static hrm_trainer *toy_begin(hrm_model **model, hrm_dataset *data, hrm_device_k
     hrm_train_desc td;
     *model = NULL;
     memset(&td, 0, sizeof td);
-    d.hidden_size = 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1;
+    d.hidden_size = plain ? 16 : 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1;
     d.device = device, d.forward_dtype = dtype;
-    td.steps = steps, td.batch_size = 64, td.lr = 1e-3f, td.lr_warmup_steps = 20, td.seed = 2, td.puzzle_emb_lr = 1e-3f;
+    td.steps = steps, td.batch_size = plain ? 8 : 64, td.seed = 2;
+    td.lr = td.puzzle_emb_lr = 1e-3f, td.lr_warmup_steps = 20;
     CHECK_OK(hrm_model_create(model, &d));
     if (*model) CHECK_OK(hrm_trainer_create(&trainer, *model, &td));
     return trainer;
@@ -635,9 +640,10 @@ static int same_weights(hrm_model *a, hrm_model *b)
 static void check_determinism(hrm_forward_dtype dtype)
 {
     hrm_metrics m[3];
-    hrm_model *a = toy_train(HRM_CUDA, dtype, 30, NULL, &m[0]), *b = toy_train(HRM_CUDA, dtype, 30, NULL, &m[1]);
+    int steps = plain ? 5 : 30;
+    hrm_model *a = toy_train(HRM_CUDA, dtype, steps, NULL, &m[0]), *b = toy_train(HRM_CUDA, dtype, steps, NULL, &m[1]);
     setenv("HRM_CUDA_SYNC", "1", 1); /* every kernel on its own, no graphs */
-    hrm_model *c = toy_train(HRM_CUDA, dtype, 30, NULL, &m[2]);
+    hrm_model *c = toy_train(HRM_CUDA, dtype, steps, NULL, &m[2]);
     unsetenv("HRM_CUDA_SYNC");
     CHECK(same_weights(a, b), "two trainings with one seed differ");
     CHECK(same_weights(a, c), "a training replayed as graphs differs from one launched kernel by kernel");
@@ -650,7 +656,8 @@ static void check_determinism(hrm_forward_dtype dtype)
  * of one's own through hrm_run_*, on both devices. */
 static void check_recurrences(void)
 {
-    enum { B = 6, STEPS = 4 };
+    enum { B = 6 };
+    const int STEPS = plain ? 2 : 4;
     static const hrm_pass three[] = {
         /* state, network, inputs, index, slot: a gradient is wanted */
         {2, 1, 2 | HRM_INPUT_E, 0, -1, 0, 0},
@@ -671,6 +678,7 @@ static void check_recurrences(void)
                                                  {2, 1, layers + 1, (int)HRM__COUNT(one), one}};
     for (int k = 0; k < 4; k++) {
         int half = k % 2;
+        if (half && plain) continue;
         hrm_model *model[2] = {NULL, NULL};
         hrm_run *run[2] = {NULL, NULL};
         hrm_model_desc d;
@@ -921,9 +929,11 @@ static void check_family_case(const family_case *f, hrm_forward_dtype dtype)
 static void check_family(const char *name, int only_half)
 {
     static const hrm_forward_dtype dtypes[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_FLOAT16};
-    for (size_t i = 0; i < HRM__COUNT(family_cases); i++)
-        for (size_t k = only_half ? 2 : 0; k < HRM__COUNT(dtypes) && strstr(family_cases[i].name, name); k++)
+    for (size_t i = 0; i < HRM__COUNT(family_cases); i++) {
+        if (plain && family_cases[i].T > 40) continue;
+        for (size_t k = only_half ? 2 : 0; k < (plain ? 1 : HRM__COUNT(dtypes)) && strstr(family_cases[i].name, name); k++)
             check_family_case(&family_cases[i], dtypes[k]);
+    }
 }
 
 /* A batch in parts, on the GPU, is the batch as one, on the CPU; and the second replay of a step in parts is the step. */
@@ -974,8 +984,10 @@ static void check_ahead(void)
         hrm_train_desc td;
         hrm_trainer *trainer = NULL;
         memset(&td, 0, sizeof td);
-        d.hidden_size = 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1, d.device = HRM_CUDA;
-        td.steps = STEPS, td.batch_size = 64, td.lr = 1e-3f, td.seed = 2, td.gather_ahead = ahead ? 0 : -1;
+        d.hidden_size = plain ? 16 : 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1;
+        d.device = HRM_CUDA;
+        d.forward_dtype = usual();
+        td.steps = STEPS, td.batch_size = plain ? 8 : 64, td.lr = 1e-3f, td.seed = 2, td.gather_ahead = ahead ? 0 : -1;
         CHECK_OK(hrm_model_create(&models[ahead], &d));
         if (models[ahead]) CHECK_OK(hrm_trainer_create(&trainer, models[ahead], &td));
         for (int i = 1; trainer && i <= STEPS; i++) {
@@ -1009,7 +1021,7 @@ static void *away_train(void *p)
 }
 static void check_devices(void)
 {
-    hrm_model *alone = toy_train(HRM_CUDA, HRM_FORWARD_BFLOAT16, AWAY_STEPS, NULL, NULL), *model[2] = {NULL, NULL};
+    hrm_model *alone = toy_train(HRM_CUDA, usual(), AWAY_STEPS, NULL, NULL), *model[2] = {NULL, NULL};
     away all[2];
     pthread_t thread;
     int gpus = 0;
@@ -1018,7 +1030,7 @@ static void check_devices(void)
     for (int i = 0; i < 2; i++) {
         setenv("HRM_CUDA_DEVICE", gpus > 1 && i == 0 ? "1" : "0", 1); /* the other thread's is not the one chosen last */
         all[i].data = toy_data();
-        all[i].trainer = toy_begin(&model[i], all[i].data, HRM_CUDA, HRM_FORWARD_BFLOAT16, AWAY_STEPS);
+        all[i].trainer = toy_begin(&model[i], all[i].data, HRM_CUDA, usual(), AWAY_STEPS);
     }
     unsetenv("HRM_CUDA_DEVICE");
     if (all[0].trainer && all[1].trainer) {
@@ -1041,7 +1053,7 @@ static void check_refusals(void)
 {
     pair pair_, *p = &pair_;
     void *much = NULL;
-    if (pair_open(p, &shapes[0], HRM_FORWARD_BFLOAT16, " (refused)")) {
+    if (pair_open(p, &shapes[0], usual(), " (refused)")) {
         const hrm_device_table *gt = p->model[1]->table;
         hrm_device *gd = p->model[1]->dev;
         hrm_work *g = &p->run[1]->w;
@@ -1069,7 +1081,7 @@ static void check_refusals(void)
 static void check_replays(void)
 {
     pair pair_, *p = &pair_;
-    if (pair_open(p, &shapes[0], HRM_FORWARD_BFLOAT16, "")) {
+    if (pair_open(p, &shapes[0], usual(), "")) {
         const hrm_device_table *gt = p->model[1]->table;
         hrm_device *gd = p->model[1]->dev;
         hrm_work *g = &p->run[1]->w;
@@ -1125,7 +1137,7 @@ static void check_recovery(void)
     float huge = HUGE_VALF;
     hrm_dataset *data = toy_data();
     hrm_model *model = NULL;
-    hrm_trainer *trainer = data ? toy_begin(&model, data, HRM_CUDA, HRM_FORWARD_BFLOAT16, 20) : NULL;
+    hrm_trainer *trainer = data ? toy_begin(&model, data, HRM_CUDA, usual(), 20) : NULL;
     hrm_metrics m, expected[4];
     for (int i = 0; trainer && i < 3; i++) CHECK_OK(hrm_trainer_step(trainer, data, &m));
     if (trainer) CHECK_OK(hrm_trainer_save(trainer, path, NULL, 0));
@@ -1151,7 +1163,7 @@ static void check_recovery(void)
 static void check_alone(void)
 {
     enum { ROWS = 20 };
-    hrm_model *gpu = toy_train(HRM_CUDA, HRM_FORWARD_FLOAT32, 60, NULL, NULL);
+    hrm_model *gpu = toy_train(HRM_CUDA, HRM_FORWARD_FLOAT32, plain ? 6 : 60, NULL, NULL);
     int32_t puzzles[ROWS * TOY_T], together[ROWS * TOY_T], alone[TOY_T];
     hrm_solve_result results[ROWS], result;
     hrm_solve_desc sd;
@@ -1314,7 +1326,7 @@ static void check_some(void)
 static void check_solving(void)
 {
     /* answers of the same weights, halting on their own, in batches that shrink */
-    hrm_model *gpu = toy_train(HRM_CUDA, HRM_FORWARD_FLOAT32, 60, NULL, NULL), *cpu = NULL;
+    hrm_model *gpu = toy_train(HRM_CUDA, HRM_FORWARD_FLOAT32, plain ? 6 : 60, NULL, NULL), *cpu = NULL;
     hrm_model_desc d = *hrm_model_describe(gpu);
     d.device = HRM_CPU;
     d.forward_dtype = HRM_FORWARD_DEFAULT;
@@ -1346,6 +1358,10 @@ static void check_solving(void)
                   steps);
         }
     hrm_model *half = NULL; /* float16 needs no scale for this */
+    if (plain) {
+        hrm_model_destroy(gpu), hrm_model_destroy(cpu);
+        return;
+    }
     d.device = HRM_CUDA, d.forward_dtype = HRM_FORWARD_FLOAT16;
     CHECK_OK(hrm_model_create(&half, &d));
     for (int i = 0; half && i < hrm_model_tensor_count(gpu); i++) {
@@ -1633,6 +1649,26 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "family") == 0) {
         check_family(argc > 2 ? argv[2] : "", 0);
         check_parts();
+        return test_summary();
+    }
+    if (argc > 1 && strcmp(argv[1], "float32") == 0) {
+        plain = 1;
+        size_t most = argc > 2 ? 2000 : 10000;
+        for (size_t i = 0; i < HRM__COUNT(shapes); i++)
+            if ((size_t)shapes[i].T * (size_t)shapes[i].D * (size_t)shapes[i].B < most)
+                check_entries(&shapes[i], HRM_FORWARD_FLOAT32, "");
+        if (argc > 2) { /* a moment of it */
+            check_family("Muon", 0);
+            check_replays();
+            return test_summary();
+        }
+        check_recurrences();
+        check_family("", 0);
+        check_parts();
+        check_determinism(HRM_FORWARD_FLOAT32);
+        check_solving();
+        check_faults();
+        check_ahead();
         return test_summary();
     }
     if (argc > 1 && strcmp(argv[1], "faults") == 0) {

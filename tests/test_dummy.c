@@ -1,0 +1,95 @@
+/* The GPU backend without a GPU: hrm_cuda.cu compiled as C++ for a processor that plays one (tests/cuda/dummy), in float32.
+ * Every entry of its table against the CPU's, trainings, solving, replays; and every CUDA call failing in turn. */
+#ifdef NO_DUMMY
+    #include <stdio.h>
+int main(void)
+{
+    printf("skipped: no C++ compiler for the GPU backend\n1 passed, 0 failed\n");
+    return 0;
+}
+#else
+    #define main cuda_main
+    #include "cuda/test_cuda.c"
+    #undef main
+
+/* of tests/cuda/dummy/dummy.h */
+extern long dummy_fail_at, dummy_calls, dummy_alive;
+
+static int thorough(void)
+{
+    const char *all = getenv("HRM_TEST_ALL");
+    return all && *all;
+}
+
+/* Creates, trains, saves, solves: -> the first status that is not HRM_OK. What failed is tried again once no call fails. */
+static hrm_status session(hrm_dataset *data, int *recovered)
+{
+    hrm_model *model = NULL;
+    hrm_trainer *trainer = NULL;
+    hrm_model_desc d = hrm_model_desc_for(data);
+    hrm_train_desc td;
+    hrm_metrics m = {0};
+    int32_t puzzle[2 * TOY_T], answer[2 * TOY_T];
+    hrm_solve_desc sd;
+    memset(&td, 0, sizeof td), memset(&sd, 0, sizeof sd);
+    d.hidden_size = 8, d.num_heads = 1, d.one_network = 1, d.L_layers = 1, d.H_cycles = d.L_cycles = 1, d.halt_max_steps = 2;
+    d.device = HRM_CUDA, d.forward_dtype = HRM_FORWARD_FLOAT32, d.seed = 1, d.expansion = 1;
+    td.steps = 100, td.batch_size = 2, td.seed = 2, td.ema = 1, td.grad_clip = 1, td.gather_ahead = -1;
+    for (int i = 0; i < 2 * TOY_T; i++) puzzle[i] = 1 + i % (TOY_V - 1);
+    sd.rows = 2;
+    hrm_status status = hrm_model_create(&model, &d), later;
+    if (status == HRM_OK) status = hrm_trainer_create(&trainer, model, &td);
+    for (int i = 0; i < 4 && status == HRM_OK; i++) status = hrm_trainer_step(trainer, data, &m); /* recorded, replayed */
+    if (status == HRM_OK) status = hrm_trainer_use_average(trainer, 1);
+    for (int i = 0; i < 3 && status == HRM_OK; i++) status = hrm_solve(model, puzzle, answer, &sd);
+    *recovered = 1;
+    if (status != HRM_OK && model) { /* usable, or dead with a message */
+        long at = dummy_fail_at;
+        dummy_fail_at = 0;
+        char first[512];
+        snprintf(first, sizeof first, "%s", hrm_error_message());
+        later = trainer ? hrm_trainer_step(trainer, data, &m) : HRM_OK;
+        *recovered = later == HRM_OK ? m.lm_loss == m.lm_loss || !trainer
+                                     : strlen(hrm_error_message()) > 0 && (later == HRM_ERR_DEVICE || later == HRM_ERR_NAN);
+        if (!*recovered) fprintf(stderr, "then status %d, loss %g: %s\n", (int)later, m.lm_loss, hrm_error_message());
+        hrm_error_set(status, "%s", first);
+        dummy_fail_at = at;
+    }
+    hrm_trainer_destroy(trainer);
+    hrm_model_destroy(model);
+    return status;
+}
+
+static void check_calls(void)
+{
+    hrm_dataset *data = toy_data();
+    int recovered = 0;
+    dummy_fail_at = dummy_calls = 0;
+    CHECK(dummy_alive == 0, "%ld objects of CUDA's are alive", dummy_alive);
+    CHECK_OK(session(data, &recovered));
+    CHECK(dummy_alive == 0, "%ld objects of CUDA's are left by a session", dummy_alive);
+    long all = dummy_calls, step = thorough() ? 7 : 61;
+    for (long n = 1; n <= all; n += n < 12 ? 1 : step) {
+        dummy_fail_at = n, dummy_calls = 0;
+        hrm_status status = session(data, &recovered);
+        dummy_fail_at = 0;
+        CHECK(status == HRM_OK || status == HRM_ERR_DEVICE, "call %ld of %ld: status %d, %s", n, all, (int)status,
+              hrm_error_message());
+        CHECK(status == HRM_OK || strstr(hrm_error_message(), "CUDA"), "call %ld: message \"%s\"", n, hrm_error_message());
+        CHECK(recovered, "call %ld of %ld: not usable afterwards: %s", n, all, hrm_error_message());
+        CHECK(dummy_alive == 0, "call %ld of %ld: %ld objects are left: %s", n, all, dummy_alive, hrm_error_message());
+        CHECK(cudaPeekAtLastError() == 0, "call %ld: an error that was told stays", n);
+    }
+    CHECK_OK(session(data, &recovered)); /* as if nothing had been */
+    hrm_dataset_close(data);
+}
+
+int main(void)
+{
+    char *arguments[] = {(char *)"test_dummy", (char *)"float32", (char *)"brief", NULL};
+    plain = 1;
+    check_calls();
+    cuda_main(thorough() ? 2 : 3, arguments);
+    return test_summary();
+}
+#endif
