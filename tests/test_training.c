@@ -363,7 +363,7 @@ static void check_draws(void)
     for (int k = 2; k <= 5; k++) CHECK(seen[k] > 400 && seen[k] < 600, "%d of 4000 make %d segments at least", seen[k], k);
 }
 
-/* ---- losses --------------------------------------------------------------------------------------------------------------- */
+/* ---- losses -------------------------------------------------------------------------------------------------------------- */
 static double own_entropy(int softmax, const hrm_real *x, int label, double smoothing)
 {
     double sum = 0, loss = 0;
@@ -542,7 +542,8 @@ static void check_puzzle_rows(void)
     CHECK_OK(hrm_run_gradient(run, table, after));
     for (int i = 0; i < N; i++)
         CHECK(once[i] != 0 && after[i] == once[i] && once[N + i] != 0 && after[N + i] == 0,
-              "element %d: %g, then %g; %g, then %g", i, (double)once[i], (double)after[i], (double)once[N + i], (double)after[N + i]);
+              "element %d: %g, then %g; %g, then %g", i, (double)once[i], (double)after[i], (double)once[N + i],
+              (double)after[N + i]);
     batch_free(&batch);
     hrm_run_destroy(run);
     hrm_model_destroy(model);

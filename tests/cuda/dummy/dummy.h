@@ -264,6 +264,7 @@ static unsigned __ballot_sync(unsigned, int x)
     for (int i = 0; i < 32; i++) all |= (unsigned)(dummy_exchange(x, i) != 0) << i;
     return all;
 }
+static int __all_sync(unsigned mask, int x) { return __ballot_sync(mask, x) == 0xffffffffu; }
 static size_t __cvta_generic_to_shared(const void *p) { return (size_t)p; }
 /* stands where hrm_cuda.cu has a line of the GPU's own */
 static void dummy_ptx()
@@ -297,6 +298,7 @@ struct alignas(64) CUtensorMap {
 };
 typedef int CUtensorMapDataType, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill;
 enum {
+    CU_TENSOR_MAP_DATA_TYPE_UINT8,
     CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
     CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
     CU_TENSOR_MAP_INTERLEAVE_NONE,
