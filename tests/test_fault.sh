@@ -6,12 +6,14 @@
 . "$(dirname "${BASH_SOURCE[0]}")/command.sh"
 every=${EVERY:-$([ -n "$HRM_TEST_ALL" ] && echo 37 || echo 211)} first=${FIRST:-1} jobs=${JOBS:-1} faults=0
 export HRM_MODELS=none
-fault=$work/fault.so
+fault=$work/fault.so program=$hrm
 if ! ${CC:-cc} -shared -fPIC -O1 "$root/tests/fault/fault.c" -o "$fault" -ldl 2> err; then
     echo "skipped: faults are injected on Linux with the GNU C library"
     echo "0 passed, 0 failed"
     exit 0
 fi
+# a program of one's own, with the library
+${CC:-cc} -std=c99 -O1 -I"$root" "$root/tests/fault/library.c" "$B/hrm.o" -o library -lm -pthread 2> err || bad "library.c"
 
 # ---- what the commands work on ---------------------------------------------------------------------------------------------
 small="arch.hidden_size=8 arch.num_heads=1 arch.H_layers=1 arch.L_layers=1 arch.expansion=1 arch.halt_max_steps=2 global_batch_size=4"
@@ -19,7 +21,7 @@ mkdir base && cd base || exit 1
 "$hrm" data sudoku --output-dir data --generate 12 --size 4 --threads 1 2> ../err &&
     "$hrm" train data_path=data $small steps=4 lr_warmup_steps=1 threads=2 ema=true checkpoint_path=run tensorboard=true 2> ../err &&
     "$hrm" convert run/step_4.safetensors model.pt 2> ../err || { cd ..; bad "the fixtures"; }
-mkdir tasks tasks/training own
+mkdir tasks tasks/training own library
 echo '{"train": [{"input": [[1,2],[3,4]], "output": [[4,3],[2,1]]}], "test": [{"input": [[7,8]], "output": [[8,7]]}]}' > tasks/training/a.json
 printf '#..\n.#.\n->\n#oo\n.#o\n' > own/train.txt
 printf 'question,answer\n1..4..1.2....3..,1234341221434321\n' > boards.csv
@@ -41,13 +43,20 @@ whole() # everything in the folder that others would read is whole, and no file 
 
 one() # NAME FAULT ARGUMENTS…
 {
-    local name=$1 what=$2 status said
+    local name=$1 what=$2 status
     shift 2
     rm -rf work && cp -r "$base" work && cd work || exit 1
-    timeout 60 env HRM_FAULT="$what" LD_PRELOAD="$fault" "$hrm" "$@" > ../out 2> ../err < /dev/null
+    timeout 60 env HRM_FAULT="$what" LD_PRELOAD="$fault" "$program" "$@" > ../out 2> ../err < /dev/null
     status=$?
     cd ..
-    faults=$((faults + 1)) failed_then=$status
+    faults=$((faults + 1))
+    judge "$name" "$what" $status "$@"
+}
+
+judge() # NAME FAULT STATUS ARGUMENTS…: what it left in work, and that it can be done again
+{
+    local name=$1 what=$2 status=$3 failed_then=$3 said
+    shift 3
     if [ $status -gt 2 ]; then bad "$name, $what: status $status"; return; fi
     if [ $status -ne 0 ] && ! grep -q '^hrm: ' err; then bad "$name, $what: status $status and no message"; return; fi
     cd work && said=$(whole)
@@ -57,7 +66,7 @@ one() # NAME FAULT ARGUMENTS…
     if [ $failed_then -ne 0 ] || [ -n "$(find work -name '*.tmp[0-9]*')" ]; then
         cd work
         case "$name" in train | "train, overwrite") set -- "$@" overwrite=true ;; esac
-        timeout 60 "$hrm" "$@" > ../out 2> ../err < /dev/null
+        timeout 60 "$program" "$@" > ../out 2> ../err < /dev/null
         status=$?
         said=$(whole f,d)
         [ $? -eq 0 ] || status="$status, $said"
@@ -72,7 +81,7 @@ each() # NAME ARGUMENTS…
     local name=$1 kind count n at=0
     shift
     rm -rf work && cp -r "$base" work
-    (cd work && HRM_FAULT=alloc:0 HRM_FAULT_COUNT=../counts LD_PRELOAD=$fault "$hrm" "$@" > ../out 2> ../err < /dev/null)
+    (cd work && HRM_FAULT=alloc:0 HRM_FAULT_COUNT=../counts LD_PRELOAD=$fault "$program" "$@" > ../out 2> ../err < /dev/null)
     clean=$? # solve ends with 1 when the answer is wrong
     [ $clean -le 1 ] && [ -s counts ] || { bad "$name without a fault"; return; }
     while read -r kind count; do
@@ -106,7 +115,50 @@ commands() # LANE: its share of all faults, in a folder of its own
     each "info"              info run
     each "plot"              plot run -o run/curve.svg
     each "render"            render data -o board.svg
+    program=$work/library
+    each "library"           data library
+    program=$hrm
+    [ "$lane" -ne 0 ] || full_disks
     echo "$passed $failed $faults" > sum
+}
+
+# A disk of 2 MB that has so many KB left; where root may mount one.
+full() # NAME ARGUMENTS…
+{
+    local name=$1 room free status
+    shift
+    clean=0
+    for room in 0 4 20 60 200; do
+        rm -rf work; mkdir work
+        mount -t tmpfs -o size=2m tmpfs work || return
+        cp -r "$base/." work/
+        free=$(df -k --output=avail work | tail -n 1)
+        head -c $(((free - room) * 1024)) /dev/zero > work/filler
+        (cd work && timeout 60 "$program" "$@" > ../out 2> ../err < /dev/null)
+        status=$?
+        full=$((full + (status != 0)))
+        rm work/filler
+        judge "$name" "a disk with $room KB" $status "$@"
+        umount work
+    done
+}
+full_disks()
+{
+    full=0
+    mkdir probe
+    if ! mount -t tmpfs -o size=2m tmpfs probe 2> err; then echo "skipped: no file system can be mounted, so none is full"; return; fi
+    umount probe
+    full "data sudoku"      data sudoku --output-dir data --generate 300 --size 4 --threads 1
+    full "train"            train data_path=data $small steps=2 threads=1 checkpoint_path=new
+    full "train, resume"    train resume=run steps=6 threads=1
+    full "train, overwrite" train data_path=data $small steps=2 threads=1 checkpoint_path=run overwrite=true
+    full "convert"          convert run/step_4.safetensors model.pt
+    full "render"           render data -o board.svg
+    program=$work/library
+    full "library"          data library
+    program=$hrm
+    check "some disks were full" test $full -gt 6
+    echo "$full of 35 ended with a full disk"
 }
 for ((lane = 0; lane < jobs; lane++)); do (commands $lane) & done
 wait
