@@ -10775,7 +10775,7 @@ static hrm_status hrm__safetensors_write(hrm_writer *w, const char *path, const 
                 HRM__TRY(hrm__write_text(w, text));
             }
             snprintf(text, sizeof text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset,
-                     (unsigned long long)(offset + bytes));
+                     (unsigned long long)offset + bytes);
             HRM__TRY(hrm__write_text(w, text));
             offset += bytes;
             comma = ",";

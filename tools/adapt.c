@@ -51,7 +51,7 @@ int adapt_puzzles(unsigned char **only, int64_t *count, const char *dir)
     if (status == TOOL_OK && (!sets || sets->type != HRM_JSON_ARRAY))
         status = tool_error("%s: \"sets\" is no list of names", path);
     if (status == TOOL_OK && !(*only = (unsigned char *)data_alloc((size_t)ids, 1))) status = TOOL_ERROR;
-    for (const hrm_json *j = status == TOOL_OK ? sets->child : NULL; j && status == TOOL_OK; j = j->next)
+    for (const hrm_json *j = status == TOOL_OK && sets ? sets->child : NULL; j && status == TOOL_OK; j = j->next)
         status = j->type == HRM_JSON_STRING ? take_set(*only, ids, dir, j->string)
                                             : tool_error("%s:%d: \"sets\" is no list of names", path, j->line);
     *count = ids;

@@ -527,7 +527,7 @@ static int draw_answers(const analysis *a, const char *path)
     char text[128];
     canvas c;
     memset(&c, 0, sizeof c);
-    picture_panel *p = (picture_panel *)data_alloc((size_t)(columns * a->num_chosen), sizeof *p);
+    picture_panel *p = (picture_panel *)data_alloc((size_t)columns * (size_t)a->num_chosen, sizeof *p);
     if (!p) return TOOL_ERROR;
     for (int k = 0; k < a->num_chosen; k++) {
         const int32_t *input = a->inputs + (size_t)k * T, *label = a->labels + (size_t)k * T;

@@ -36,14 +36,14 @@ void arc_undo(arc_board *out, const arc_board *in, int turn, const uint8_t colou
 
 int arc_same(const arc_board *a, const arc_board *b)
 {
-    return a->rows == b->rows && a->cols == b->cols && memcmp(a->cells, b->cells, (size_t)(a->rows * a->cols)) == 0;
+    return a->rows == b->rows && a->cols == b->cols && memcmp(a->cells, b->cells, (size_t)a->rows * (size_t)a->cols) == 0;
 }
 
 uint64_t arc_hash(const arc_board *b)
 {
     unsigned char size[2];
     size[0] = (unsigned char)b->rows, size[1] = (unsigned char)b->cols;
-    return data_mix(data_hash(data_hash(DATA_HASH, size, 2), b->cells, (size_t)(b->rows * b->cols)));
+    return data_mix(data_hash(data_hash(DATA_HASH, size, 2), b->cells, (size_t)b->rows * (size_t)b->cols));
 }
 
 /* ---- names and tasks ----------------------------------------------------------------------------------------------------- */
@@ -615,7 +615,7 @@ static int arc_gather(arc_gathering *g, const arc_set *set, arc_predictions *p, 
     vote->test = test;
     vote->row = (int32_t)row;
     vote->answer = arc_hash(&answer);
-    vote->confidence = (float)(1 / (1 + exp(-(double)q)));
+    vote->confidence = (float)(1 / (1 + exp(-(double)q))); /* NOLINT(clang-analyzer-core.CallAndMessage): the heads wrote it */
     if (v->plain) {
         g->plain_voted[test] = 1;
         g->plain_right[test] = arc_test(set, test, 1)->rows && arc_same(&answer, arc_test(set, test, 1));
@@ -629,7 +629,7 @@ int arc_evaluate(arc_score *score, const arc_set *set, const hrm_dataset *data, 
     enum { ROWS = 64 };
     arc_gathering g;
     arc_writing x;
-    size_t T = (size_t)(set->side * set->side);
+    size_t T = (size_t)set->side * (size_t)set->side;
     int64_t total = p->done;
     int status = TOOL_OK;
     memset(&g, 0, sizeof g);

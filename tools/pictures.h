@@ -640,7 +640,7 @@ static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
     int columns = s->columns < s->count ? s->columns : s->count, group = s->group > 0 ? s->group : columns;
     if (s->count < 1 || columns < 1) return hrm_error_set(HRM_ERR_ARGUMENT, "a sheet of pictures without any");
     int rows = (s->count + columns - 1) / columns;
-    int *at = (int *)calloc((size_t)(columns + 3 * rows + 3), sizeof(int)); /* where each column and each row begins */
+    int *at = (int *)calloc((size_t)columns + 3 * (size_t)rows + 3, sizeof(int)); /* where each column and each row begins */
     if (!at) return hrm_error_set(HRM_ERR_MEMORY, "no memory for a sheet of %d pictures", s->count);
     int *column = at, *row = at + columns + 1, *title_lines = row + rows + 1, *note_lines = title_lines + rows;
     unsigned marks = 0;
