@@ -5,7 +5,7 @@
 #   make fault      every command while the system fails          make matrix   every compiler and machine that can be had
 #   make long       long runs, and killed ones
 #   make lib        build/libhrm.a and build/libhrm.so            make install  [PREFIX=/usr/local] [DESTDIR=] [LIBDIR=]
-#   make asan ubsan tsan valgrind      the tests under a checker  make cuda     with the GPU backend, where nvcc is
+#   make asan ubsan tsan msan valgrind the tests under a checker  make cuda     with the GPU backend, where nvcc is
 #   make web        build/web/index.html, a page that solves in the browser; needs emscripten
 #   make MPI=1      the command for mpirun too (docs/devices.md)
 #   make dist       build/hrm-VERSION.tar.gz
@@ -174,9 +174,10 @@ $(B)/fuzz/write: tests/fuzz/fuzz.c $(FUZZ_H) $(B)/tests/hrm.o $(FUZZ_TOOLS:%=$(B
 $(B)/fuzz/seeds/task.dict: $(B)/fuzz/write | $(B)/fuzz/seeds
 	$< $(B)/fuzz/seeds
 
-# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n, JOBS at a time; EVERY=k takes each k-th.
+# Every command with its n-th allocation, read, write, sync, rename and so on failing, for all n, JOBS at a time; EVERY=k takes each k-th,
+# ONLY=train the commands of such names.
 fault: $(B)/hrm
-	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) JOBS="$(JOBS)" bash tests/test_fault.sh
+	@CC="$(CC)" B="$(B)" EVERY=$(or $(EVERY),1) JOBS="$(JOBS)" HRM_TEST_ONLY="$(ONLY)" bash tests/test_fault.sh
 
 # 100,000 steps, runs killed at 200 moments, two processes in one folder 200 times: a quarter of an hour.
 long: $(B)/hrm
@@ -208,6 +209,9 @@ ubsan:
 	$(SANITIZE) -fsanitize=undefined -fno-sanitize-recover=all"
 tsan:
 	$(SANITIZE) -fsanitize=thread"
+MSAN_CC ?= clang # 15 or later, which knows the calls of newer C libraries
+msan: # it cannot look into instructions written out
+	$(SANITIZE) -fsanitize=memory -fno-sanitize-recover=all -DHRM_NO_SIMD" CC=$(MSAN_CC)
 valgrind:
 	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
 
@@ -254,7 +258,7 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test test-all matrix fuzz fault long test-python format-check lint bench lib asan ubsan tsan valgrind install uninstall dist clean
+.PHONY: all demo tests test test-all matrix fuzz fault long test-python format-check lint bench lib asan ubsan tsan msan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
 -include examples/web/web.mk

@@ -1799,7 +1799,7 @@ HRM_API int hrm_cpu_count(void)
     return n > 0 ? n : 1;
 #else
     #if defined(__linux__) && defined(SYS_sched_getaffinity)
-    unsigned long mask[4096 / (8 * sizeof(unsigned long))]; /* the C library's own call is hidden by -std=c99 */
+    unsigned long mask[4096 / (8 * sizeof(unsigned long))] = {0}; /* the C library's own call is hidden by -std=c99 */
     long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
     int count = 0;
     for (size_t i = 0; bytes > 0 && i < (size_t)bytes / sizeof mask[0]; i++)

@@ -80,6 +80,7 @@ each() # NAME ARGUMENTS…
 {
     local name=$1 kind count n at=0
     shift
+    [[ $name =~ ${HRM_TEST_ONLY:-} ]] || return 0
     rm -rf work && cp -r "$base" work
     (cd work && HRM_FAULT=alloc:0 HRM_FAULT_COUNT=../counts LD_PRELOAD=$fault "$program" "$@" > ../out 2> ../err < /dev/null)
     clean=$? # solve ends with 1 when the answer is wrong
@@ -127,6 +128,7 @@ full() # NAME ARGUMENTS…
 {
     local name=$1 room free status
     shift
+    [[ $name =~ ${HRM_TEST_ONLY:-} ]] || return 0
     clean=0
     for room in 0 4 20 60 200; do
         rm -rf work; mkdir work
@@ -157,8 +159,8 @@ full_disks()
     program=$work/library
     full "library"          data library
     program=$hrm
-    check "some disks were full" test $full -gt 6
-    echo "$full of 35 ended with a full disk"
+    [ -n "$HRM_TEST_ONLY" ] || check "some disks were full" test $full -gt 6
+    echo "$full commands ended for want of room"
 }
 for ((lane = 0; lane < jobs; lane++)); do (commands $lane) & done
 wait

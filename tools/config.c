@@ -1016,7 +1016,7 @@ static void append(config_text *t, const char *more)
 {
     size_t n = strlen(more);
     if (!t->data && t->room) return; /* ran out of memory before */
-    if (t->length + n + 1 > t->room) {
+    if (!t->data || t->length + n + 1 > t->room) {
         t->room = 2 * (t->length + n + 1) + 1024;
         char *data = (char *)realloc(t->data, t->room);
         if (!data) free(t->data);
