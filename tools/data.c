@@ -913,7 +913,7 @@ int command_data(int argc, char **argv)
     memset(&o, 0, sizeof o);
     o.dataset_dirs = (const char **)data_alloc((size_t)argc, sizeof *o.dataset_dirs);
     o.subsets = (const char **)data_alloc((size_t)argc, sizeof *o.subsets);
-    if (!o.dataset_dirs || !o.subsets) return free(o.dataset_dirs), TOOL_ERROR;
+    if (!o.dataset_dirs || !o.subsets) return free(o.dataset_dirs), free(o.subsets), TOOL_ERROR;
     int status = data__parse(&o, 1 << which, names[which], argc - 2, argv + 2);
     if (status == TOOL_OK) {
         tool_catch_signals();
