@@ -139,7 +139,7 @@ format-check:
 # first two find ends it; the last warns of pointers that are looked at after a failure only. Left out of cppcheck: shifts of signed
 # numbers, which every compiler for us has as arithmetic; pointers and values that one of two branches has.
 LINT_C  = -std=c99 -pthread -I. -Itools $(STB) -DHRM_MODELS_DIR='"models"'
-CPPCHECK = cppcheck -q --language=c --std=c99 --enable=warning,portability,performance --error-exitcode=1 --max-configs=1 -I. -Itools \
+CPPCHECK = cppcheck -q --inline-suppr --language=c --std=c99 --enable=warning,portability,performance --error-exitcode=1 --max-configs=1 -I. -Itools \
     $(addprefix --suppress=,missingIncludeSystem toomanyconfigs shiftNegativeLHS shiftTooManyBitsSigned nullPointerArithmetic \
     nullPointerArithmeticRedundantCheck nullPointerRedundantCheck uninitvar compareBoolExpressionWithInt duplicateAssignExpression)
 lint:

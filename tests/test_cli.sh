@@ -497,6 +497,7 @@ check "info: the step" grep -q 'training step  *480' out
 good "info of a training state" info whole/state.safetensors
 check "info: its step" grep -q 'training step  *480' out
 refuse 2 'expected f32, bf16 or f16' convert whole/step_480.safetensors x.safetensors --dtype f8
+refuse 2 'seq-len is "16x", expected 1 to' convert whole/step_480.safetensors x.safetensors --seq-len 16x
 refuse 2 'tells no format' convert whole/step_480.safetensors x.onnx
 head -c 20000 whole/step_480.safetensors > cut.safetensors
 refuse 1 'cut.safetensors' info cut.safetensors

@@ -250,7 +250,7 @@ static void check_fork(void) { printf("skipped: fork\n"); }
 static void check_affinity(void)
 {
 #if defined(__linux__) && defined(SYS_sched_setaffinity)
-    unsigned long all[16], one[16] = {0};
+    unsigned long all[16] = {0}, one[16] = {0};
     long bytes = syscall(SYS_sched_getaffinity, 0, sizeof all, all);
     int first = -1;
     for (int i = 0; first < 0 && i < (int)bytes * 8; i++)

@@ -615,7 +615,7 @@ static int arc_gather(arc_gathering *g, const arc_set *set, arc_predictions *p, 
     vote->test = test;
     vote->row = (int32_t)row;
     vote->answer = arc_hash(&answer);
-    vote->confidence = (float)(1 / (1 + exp(-(double)q))); /* NOLINT(clang-analyzer-core.CallAndMessage): the heads wrote it */
+    vote->confidence = (float)(1 / (1 + exp(-(double)q)));
     if (v->plain) {
         g->plain_voted[test] = 1;
         g->plain_right[test] = arc_test(set, test, 1)->rows && arc_same(&answer, arc_test(set, test, 1));

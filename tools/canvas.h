@@ -48,7 +48,7 @@ static void canvas__free(void *p)
 {
     canvas__block *b = p ? (canvas__block *)p - 1 : NULL;
     if (!b) return;
-    b->next->before = b->before, b->before->next = b->next; /* NOLINT(clang-analyzer-unix.Malloc): a ring, itself at its end */
+    b->next->before = b->before, b->before->next = b->next;
     free(b);
 }
     #define STBIW_MALLOC(bytes)      canvas__realloc(NULL, bytes)
@@ -786,7 +786,6 @@ static inline void canvas__style(canvas__text *t, const canvas *c, const int *ms
     /* every range of frames that occurs, as parts of the time that all take; who wants no motion sees the last frame */
     char text[200];
     double total = 0, at[CANVAS_FRAMES + 1];
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): several frames have their times */
     for (int k = 0; k < c->frames; k++) at[k] = total, total += ms[k];
     at[c->frames] = total;
     snprintf(text, sizeof text, "<style>[class]{animation:%gs step-end infinite}", total / 1000);

@@ -69,9 +69,11 @@ static int parse_arguments(conversion *v, int argc, char **argv)
             if (strlen(value) > 64) return tool_usage("convert: --prefix has %zu letters, expected 64 at most", strlen(value));
             v->prefix = value;
         } else if (strncmp(option, "--seq-len", name) == 0 && name == 9) {
-            v->seq_len = atoi(value);
-            if (v->seq_len < 1 || v->seq_len > 1 << 20)
+            char *rest;
+            long  length = strtol(value, &rest, 10);
+            if (length < 1 || length > 1 << 20 || *rest)
                 return tool_usage("convert: --seq-len is \"%.40s\", expected 1 to %d", value, 1 << 20);
+            v->seq_len = (int)length;
         } else {
             return tool_usage("convert: no option \"%.80s\"; there are --dtype, --prefix, --seq-len and --config", option);
         }

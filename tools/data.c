@@ -12,7 +12,6 @@
 #ifdef __linux__
     #include <fcntl.h>
     #include <sys/syscall.h>
-    #include <unistd.h>
 extern long syscall(long, ...); /* hidden by -std=c99 */
 #endif
 #ifdef _WIN32

@@ -166,6 +166,7 @@ static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudo
         }
         progress_update(&p, (double)(b->first + b->count), NULL);
     }
+    b->failed = NULL;
     if (status == TOOL_OK) progress_end(&p, NULL);
     return status;
 }

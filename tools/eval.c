@@ -143,7 +143,7 @@ typedef struct vote_arrays { /* of some examples with `copies` rows each; freed 
 static void *vote_alloc(vote_arrays *a, size_t count, size_t size)
 {
     void *p = calloc(count, size);
-    return p ? (a->all[a->count++] = p) : NULL;
+    return p ? (a->all[a->count++] = p) : NULL; /* cppcheck-suppress memleak ; the list has it */
 }
 
 static int vote_open(vote_arrays *a, int examples, int copies, size_t T, const hrm_comm *comm)

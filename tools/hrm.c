@@ -86,8 +86,8 @@ static void tool_on_signal(int number)
         if (_isatty(2)) (void)_write(2, "\n", 1);
         (void)_write(2, note, (unsigned)strlen(note));
 #else
-        ssize_t said = isatty(2) ? write(2, "\n", 1) : 0; /* under the progress bar */
-        said = write(2, note, strlen(note));
+        int said = isatty(2) && write(2, "\n", 1) == 1; /* under the progress bar */
+        said |= write(2, note, strlen(note)) > 0;
         (void)said;
 #endif
         errno = error;

@@ -289,7 +289,7 @@ static hrm_status plot_curve_draw(canvas *c, const plot_curve *curve, double sca
 {
     int plain = curve->line || look.marker || strcmp(plot_metric(curve->key), "lr") == 0;
     size_t n = curve->n, window = plain || n < PLOT_MANY ? 0 : n / 60;
-    double *at = (double *)malloc(n * 2 * sizeof *at);
+    double *at = (double *)malloc((n * 2 + 1) * sizeof *at);
     if (!at) return hrm_error_set(HRM_ERR_MEMORY, "no memory to draw %s", curve->key);
     for (int smooth = 0; smooth <= (window > 0); smooth++) { /* as it was logged, then the mean of its neighbourhood */
         size_t w = smooth ? window : 0, from = 0, to = 0; /* the mean is over from..to-1 */
