@@ -202,7 +202,7 @@ $(B)/$(SO): $(B)/$(SO_ALL)
 
 # The C tests again, in a build folder of their own, under the compilers' checkers.
 SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" CFLAGS="-O1 -g -fno-omit-frame-pointer
-T_SANITIZE ?= $(TESTS) test_cli.sh test_commands.sh test_family.sh test_own_task.sh test_arc.sh test_long.sh
+T_SANITIZE ?= $(TESTS) test_cli.sh test_family.sh test_own_task.sh test_arc.sh
 asan:
 	$(SANITIZE) -fsanitize=address -fno-sanitize-recover=all"
 ubsan:
