@@ -18,6 +18,7 @@ int data_arc(const data_options *o) { return (void)o, TOOL_ERROR; }
 int data_grid(const data_options *o) { return (void)o, TOOL_ERROR; }
 int data_maze(const data_options *o) { return (void)o, TOOL_ERROR; }
 int data_sudoku(const data_options *o) { return (void)o, TOOL_ERROR; }
+int devices_close(int status) { return status; }
 #define NONE(name) \
     int command_##name(int argc, char **argv) { return (void)argv, argc ? TOOL_USAGE : TOOL_ERROR; }
 NONE(train) NONE(eval) NONE(solve) NONE(convert) NONE(info) NONE(plot) NONE(render) NONE(adapt) NONE(analyze)

@@ -25,6 +25,7 @@ one_job() # NUMBER NAME RUNNER COMMAND…
     local program=$out/program$1 file=$out/$1.result name=$2 runner=$3 text
     echo "$2" > "$file"
     shift 3
+    case $1 in *mingw*) program=$program.exe ;; esac
     if ! text=$("$@" -o "$program" 2>&1); then
         echo "$text" | head -n 12 >> "$file"
     elif [ "$runner" = none ]; then
@@ -124,7 +125,7 @@ command_of() # RUNNER… HRM: its data and checkpoints are those of this machine
         [ $at = here ] && run="${B:-build}/hrm" || run="$*"
         $run data sudoku --output-dir "$dir/$at/sudoku" --generate 20 --size 6 --seed 3 --threads 1 2>&1 &&
             $run data maze --output-dir "$dir/$at/maze" --generate 8 --size 7 --min-path 4 --threads 1 2>&1 &&
-            $run data grid --output-dir "$dir/$at/grid" --source-dir "$dir" --num-aug 2 --threads 1 2>&1 &&
+            $run data grid --output-dir "$dir/$at/grid" --source-dir "$dir" --threads 1 2>&1 &&
             $run convert "$out/files/f32.safetensors" "$dir/$at/f32.pt" 2>&1 &&
             $run convert "$dir/here/f32.pt" "$dir/$at/bf16.safetensors" --dtype bf16 2>&1 || return
     done

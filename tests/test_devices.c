@@ -144,19 +144,20 @@ static hrm_status work(training *t, int rank, hrm_comm *comm)
     hrm_train_desc td = t->td;
     hrm_model_desc d = t->d;
     hrm_memory tells = {0, 0, 0};
-    counting count;
-    counting_init(&count);
+    static counting counts[MOST]; /* the models live on */
+    counting *count = &counts[rank];
+    counting_init(count);
     int last = rank == t->m.size - 1;
     if (t->m.size > 1) td.comm = comm;
     if (t->other_rate && last) td.lr = 2e-3f;
     if (t->other_weights && last) d.seed++;
-    d.allocator = &count.allocator;
+    d.allocator = &count->allocator;
     hrm_status status = hrm_dataset_from_arrays(&data, &all.a, NULL);
     if (status == HRM_OK) status = hrm_model_create(&t->models[rank], &d);
     decide(&t->m, rank, t->models[rank]);
     if (status == HRM_OK) status = hrm_trainer_create(&trainer, t->models[rank], &td);
     if (status == HRM_OK) status = hrm_trainer_memory(&tells, hrm_model_describe(t->models[rank]), &td);
-    t->live[rank] = count.live_bytes, t->told[rank] = tells.model + tells.train;
+    t->live[rank] = count->live_bytes, t->told[rank] = tells.model + tells.train;
     if (status == HRM_OK && t->from) status = hrm_trainer_load(trainer, t->from);
     while (status == HRM_OK) {
         int64_t done = hrm_trainer_steps_done(trainer);
