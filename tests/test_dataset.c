@@ -456,9 +456,8 @@ static void test_known_order(void)
             int32_t inputs[3], labels[3], ids[3];
             hrm_batch batch = {3, 0, inputs, labels, ids};
             CHECK_OK(hrm_dataset_next(data, &p, 12345, epochs, &batch, NULL));
-            CHECK(memcmp(inputs, known[epochs - 1] + 3 * b, sizeof inputs) == 0,
-                  "%d epochs, batch %d: examples %d, %d, %d", epochs,
-                  b, (int)inputs[0], (int)inputs[1], (int)inputs[2]);
+            CHECK(memcmp(inputs, known[epochs - 1] + 3 * b, sizeof inputs) == 0, "%d epochs, batch %d: examples %d, %d, %d",
+                  epochs, b, (int)inputs[0], (int)inputs[1], (int)inputs[2]);
         }
     }
     hrm_dataset_close(data);

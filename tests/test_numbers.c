@@ -361,6 +361,8 @@ static void check_gradients(void)
         else hrm_adamw(&p, &m, &v, &g, 1, 1e-3, 0.9, 0.95, 1e-8, 0.1, 1);
         CHECK(p != p && m != m, "%s makes %g of NaN", how ? "AdamW" : "Adam-atan2", (double)p);
     }
+    const hrm_real nan = (hrm_real)NAN, angles[3] = {hrm__atan2(nan, 1), hrm__atan2(1, nan), hrm__atan2(nan, 0)};
+    for (int i = 0; i < 3; i++) CHECK(angles[i] != angles[i], "an angle of NaN is %g", (double)angles[i]);
     hrm_real table[3] = {1, 1, 1}, g[3] = {(hrm_real)NAN, (hrm_real)INFINITY, (hrm_real)-INFINITY};
     const int32_t id = 0;
     hrm_sign_sgd(table, g, &id, 1, 3, 0.25, 0);

@@ -331,7 +331,23 @@ static void check_draws(void)
     CHECK(u[0] == 0x6627e8d5 && u[1] == 0xe169c58d && u[2] == 0xbc57ac4c && u[3] == 0x9b00dbd8, "Philox of 0: %08x", u[0]);
     hrm__philox(u, ~(uint64_t)0, ~(uint64_t)0, ~(uint64_t)0);
     CHECK(u[0] == 0x408f276d && u[1] == 0x41c83b0e && u[2] == 0xa20bc7c6 && u[3] == 0x6d5451fd, "Philox of ones: %08x", u[0]);
+    for (int i = 0; i <= 40; i++)
+        for (int k = -40; k <= 40; k++) {
+            double y = k * abs(k) * 0.01, x = i * 0.05;
+            CHECK(fabs((double)hrm__atan2((hrm_real)y, (hrm_real)x) - (x > 0 || k ? atan2(y, x) : 0)) < 1e-6,
+                  "the angle of %g, %g is %g", x, y, (double)hrm__atan2((hrm_real)y, (hrm_real)x));
+        }
     hrm_step s;
+    memset(&s, 0, sizeof s);
+    s.start_noise = 0.5f, s.noise_seed = 3, s.copies = 4;
+    for (uint32_t i = 0; i < 200; i++)
+        for (int row = 0; row < 6; row++) { /* Box and Muller's, two of four words each */
+            hrm__philox(u, 3, ((uint64_t)3 << 32) + (uint64_t)(row % 4), (uint64_t)1 << 32 | i / 4);
+            double a = (u[i / 2 % 2 * 2] / 256 + 0.5) / 16777216, b = (double)(u[i / 2 % 2 * 2 + 1] / 256) / 16777216;
+            double expected = 0.5 * sqrt(-2 * log(a)) * (i % 2 ? sin(2 * acos(-1.0) * b) : cos(2 * acos(-1.0) * b));
+            double found = (double)hrm__start_noise(&s, row, 1, i);
+            CHECK(fabs(found - expected) < 1e-5, "row %d, element %d starts %g off, expected %g", row, (int)i, found, expected);
+        }
     memset(&s, 0, sizeof s);
     s.seed = 5, s.step = 3, s.dropout = 0.25f, s.halt_max_steps = 5, s.exploration = 0.5f;
     hrm_step later = s;
@@ -485,6 +501,12 @@ static void check_carry(void)
             CHECK(memcmp(run->w.inputs + i * 6, held + i * 6, 6 * sizeof *held) == 0 &&
                       memcmp(run->w.labels + i * 6, labels + i * 6, 6 * sizeof *held) == 0,
                   "segment %d, row %d works on another puzzle", segment, i);
+            for (int j = 0; j < 6 * 8; j++) { /* the embedded input: two positions of the puzzle's own, then the tokens */
+                double row = (double)model->params[model->at.embed_tokens + (size_t)(held[i * 6 + j / 8] * 8 + j % 8)];
+                double e = (double)((const hrm_real *)run->w.e)[(i * 8 + 2) * 8 + j];
+                CHECK(fabs(e - sqrt(8.0) * row) < 1e-5, "row %d, element %d is embedded as %g, expected %g", i, j, e,
+                      sqrt(8.0) * row);
+            }
             int right = 0, labelled = 0;
             for (int t = 0; t < 6; t++)
                 if (labels[i * 6 + t] != -100) labelled++, right += predictions[i * 6 + t] == labels[i * 6 + t];
@@ -509,6 +531,82 @@ static void check_carry(void)
     batch_free(&batch);
     hrm_run_destroy(run);
     hrm_model_destroy(model);
+}
+
+/* A trainer that clips takes the steps of a loop of one's own that does. */
+static void check_clipped(void)
+{
+    enum { ROWS = 4 };
+    world w;
+    hrm_model *model[2] = {NULL, NULL};
+    hrm_trainer *t = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    hrm_train_desc td;
+    hrm_update_desc u;
+    hrm_batch batch;
+    hrm_position position;
+    hrm_model_desc d = small_desc();
+    world_open(&w);
+    memset(&rd, 0, sizeof rd), memset(&td, 0, sizeof td), memset(&u, 0, sizeof u), memset(&position, 0, sizeof position);
+    d.vocab_size = V;
+    td.steps = 4, td.batch_size = ROWS, td.lr = 1e-2f, td.no_warmup = td.no_weight_decay = 1, td.seed = 2, td.grad_clip = 0.03f;
+    rd.rows = ROWS, rd.train = rd.update = 1, rd.seed = 2;
+    u.lr = u.puzzle_emb_lr = 1e-2f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.puzzle_emb_weight_decay = 0.1f, u.grad_clip = 0.03f;
+    for (int k = 0; k < 2; k++) {
+        CHECK_OK(hrm_model_create(&model[k], &d));
+        model_decide(model[k], 8);
+    }
+    td.optimizer = rd.optimizer = HRM_ADAMW, td.adam_eps = u.adam_eps = 0.1f; /* so that the gradient's size tells */
+    CHECK_OK(hrm_trainer_create(&t, model[0], &td));
+    CHECK_OK(hrm_run_create(&run, model[1], &rd));
+    if (!t || !run) exit(test_summary());
+    batch_make(&batch, ROWS, T);
+    for (int step = 0; step < 4; step++) {
+        hrm_metrics m;
+        double norm = 0;
+        CHECK_OK(hrm_trainer_step(t, w.data, &m));
+        CHECK_OK(hrm_dataset_next(w.data, &position, 2, 1, &batch, NULL));
+        CHECK_OK(hrm_run_segment(run, &batch, NULL));
+        CHECK_OK(hrm_run_backward(run));
+        CHECK_OK(hrm_run_gradient_norm(run, &norm));
+        CHECK(norm > 0.04 && fabs(m.grad_norm - norm) < 1e-5 * norm, "step %d: norm %g, a trainer's %g", step, norm,
+              m.grad_norm);
+        CHECK_OK(hrm_run_update(run, &u));
+    }
+    CHECK(models_equal(model[0], model[1]), "a trainer that clips goes another way");
+    batch_free(&batch);
+    hrm_run_destroy(run);
+    hrm_trainer_destroy(t);
+    hrm_model_destroy(model[0]), hrm_model_destroy(model[1]);
+    hrm_dataset_close(w.data);
+}
+
+/* A batch gathered ahead of another data set is not taken for this one's, though it stands at the same position. */
+static void check_other_data(void)
+{
+    world w[2];
+    hrm_metrics m[2];
+    hrm_model *model[2] = {NULL, NULL};
+    world_open(&w[0]), world_open(&w[1]);
+    for (int i = 0; i < EXAMPLES * T; i++) w[1].inputs[i] = (uint8_t)((w[1].inputs[i] + 1) % V);
+    memset(m, 0, sizeof m);
+    for (int ahead = 0; ahead < 2; ahead++) {
+        hrm_model_desc d = small_desc();
+        hrm_train_desc td;
+        hrm_trainer *t = NULL;
+        memset(&td, 0, sizeof td);
+        d.vocab_size = V;
+        td.steps = 9, td.batch_size = 4, td.lr = 1e-2f, td.seed = 2, td.gather_ahead = ahead ? 1 : -1;
+        CHECK_OK(hrm_model_create(&model[ahead], &d));
+        CHECK_OK(hrm_trainer_create(&t, model[ahead], &td));
+        for (int step = 0; t && step < 9; step++) CHECK_OK(hrm_trainer_step(t, w[step / 2 % 2].data, &m[ahead]));
+        hrm_trainer_destroy(t);
+    }
+    CHECK(memcmp(&m[0], &m[1], sizeof m[0]) == 0 && models_equal(model[0], model[1]), "gathered ahead: loss %g, expected %g",
+          m[1].lm_loss, m[0].lm_loss);
+    hrm_model_destroy(model[0]), hrm_model_destroy(model[1]);
+    hrm_dataset_close(w[0].data), hrm_dataset_close(w[1].data);
 }
 
 /* Of the puzzle table each row has a gradient: added to while it keeps its identifier, from 0 with another. */
@@ -701,6 +799,8 @@ int main(void)
     check_puzzle_rows();
     check_updates();
     check_average();
+    check_clipped();
+    check_other_data();
     check_parts();
     check_resume();
     return test_summary();
