@@ -2680,8 +2680,11 @@ struct few_args {
 __host__ __device__ constexpr int few_mt(int product) { return product == FEW_QKV ? 2 : product == FEW_GATE_UP ? 3 : 1; }
 __host__ __device__ constexpr int few_nt(int product) { return product == FEW_QKV ? 5 : product == FEW_GATE_UP ? 6 : 3; }
 __host__ __device__ constexpr int few_stride(int product) { return few_nt(product) * 8 + 4; }
-enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4, FEW_MIX_SHARED = FEW_SHARED + FEW_MIX_PIECES * FEW_THREADS * 16 };
-enum { FEW_STAGED = FEW_SHARED + 6 * 3 * FEW_THREADS * 16 }; /* with down's weights */
+enum {
+    FEW_SHARED = FEW_WARPS * 48 * 56 * 4,
+    FEW_MIX_SHARED = FEW_SHARED + FEW_MIX_PIECES * FEW_THREADS * 16,
+    FEW_STAGED = FEW_SHARED + 6 * 3 * FEW_THREADS * 16 /* with down's weights */
+};
 
 __device__ __forceinline__ int few_over(int x, unsigned by) { return (int)((unsigned)x * by >> 20); }
 
