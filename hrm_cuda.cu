@@ -1283,7 +1283,7 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
  * of all, added in their order. PAIR: a tile each, one below the other, and each fetches half of the weights for both. Two warp
  * groups multiply 64 x BN each, a warp asks for tiles, for weights before it waits for the kernel before.
  */
-enum { SP_M = 128, SP_ENDING = 256, SP_THREADS = SP_ENDING + 32, SP_MOST = 8 };
+enum { SP_M = 128, SP_ENDING = 256, SP_THREADS = SP_ENDING + 32 };
 template <int BN> struct split_tile {
     static constexpr int A = SP_M * 128, STAGE = A + BN * 128, STAGES = BN > 128 ? 5 : 6, LD = BN + 8, /* of floats */
         FACTORS = STAGES * STAGE, BARRIERS = FACTORS + 2 * SP_M * 4, SHARED = BARRIERS + 16 * STAGES + 1024;
@@ -2877,7 +2877,9 @@ template <int P, int NW, int KT> struct few_product {
             each = KT ? NW : ceil_div(K, 32 * FEW_WARPS);
         const bf16 *from = A + ((size_t)(warp * each * 4 + t) * a.Mp + r0) * 8;
         uint4 x[NW][MT][2];
-        few_until([&]() {
+        /* a part of it first, so that waiting does not ask for all of it again and again */
+        auto ask = [&](auto second) {
+            bool there = true;
 #pragma unroll
             for (int m = 0; m < MT; m++)
 #pragma unroll
@@ -2885,17 +2887,24 @@ template <int P, int NW, int KT> struct few_product {
                     const bf16 *row = from + min(16 * m + 8 * h + g, rows - 1) * 8;
 #pragma unroll
                     for (int j = 0; j < NW; j++)
-                        x[j][m][h] = KT || (j < each && (warp * each + j) * 32 < K) ? few_load(row + (size_t)(j * 4) * a.Mp * 8)
-                                                                                    : make_uint4(0, 0, 0, 0); /* as weights */
+                        if ((MT > 1 ? m > 0 : j >= NW / 2) == second.value)
+                            x[j][m][h] = KT || (j < each && (warp * each + j) * 32 < K)
+                                             ? few_load(row + (size_t)(j * 4) * a.Mp * 8)
+                                             : make_uint4(0, 0, 0, 0); /* as the weights */
                 }
-            bool there = too();
 #pragma unroll
             for (int m = 0; m < MT; m++)
 #pragma unroll
                 for (int h = 0; h < 2; h++)
 #pragma unroll
-                    for (int j = 0; j < NW; j++) there = there && few_there(x[j][m][h]);
+                    for (int j = 0; j < NW; j++)
+                        if ((MT > 1 ? m > 0 : j >= NW / 2) == second.value) there = there && few_there(x[j][m][h]);
             return there;
+        };
+        few_until([&]() { return ask(wg_half<false>()); });
+        few_until([&]() {
+            bool there = too();
+            return ask(wg_half<true>()) && there;
         });
         float acc[MT][NT][4] = {};
 #pragma unroll
@@ -6522,13 +6531,12 @@ template <int KIND, bool TRANS> static hrm_status gemm_on_wgmma(hrm_device *dev,
     return HRM_OK;
 }
 
-/* How many CTAs share a tile where all tiles of 128 x BN together are one wave; 0: not so. */
+/* How many CTAs share a tile where all tiles of 128 x BN together are one wave; 0: not so. Not four: so many clusters of four
+ * that they would fill the GPU do not fit at once. */
 static int splits_of(const hrm_device *dev, int M, int N, int K, int BN)
 {
-    int tiles = ceil_div(M, SP_M) * ceil_div(N, BN), split = 1;
-    if (!dev->wgmma || M <= SP_M || tiles > dev->sms) return 0;
-    while (split < SP_MOST && 2 * split * tiles <= dev->sms && 2 * split <= ceil_div(K, WG_K)) split *= 2;
-    return split * tiles >= dev->sms / 4 ? split : 0;
+    int tiles = ceil_div(M, SP_M) * ceil_div(N, BN), split = 2 * tiles <= dev->sms && K >= 2 * WG_K ? 2 : 1;
+    return dev->wgmma && M > SP_M && tiles <= dev->sms && split * tiles >= dev->sms / 4 ? split : 0;
 }
 template <int KIND, int BN, bool PAIR>
 static hrm_status gemm_on_split(hrm_device *dev, const product &x, ending<bf16> &e, int split)
@@ -6643,7 +6651,8 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
 #endif
     if constexpr (has_wgmma<T> && !TRANS && (KIND == END_STORE || KIND == END_SWIGLU || ends_residual(KIND))) {
         constexpr int BN = ends_residual(KIND) ? 128 : 192;
-        if (int split = splits_of(dev, e.M, e.N, x.K, BN)) {
+        int split = ends_residual(KIND) && x.K < 1024 ? 0 : splits_of(dev, e.M, e.N, x.K, BN);
+        if (split) {
             if constexpr (KIND == END_SWIGLU)
                 if (split == 1 && 2 * ceil_div(e.M, 2 * SP_M) * ceil_div(e.N, BN) <= dev->sms)
                     return gemm_on_split<KIND, BN, true>(dev, x, e, 1);
