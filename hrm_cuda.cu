@@ -6472,7 +6472,7 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_ADD) return gemm_on_cublas(dev, x, TRANS, e.out, e.residual, false, e.M, e.N);
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
-    if constexpr (has_wgmma<T> && KIND == END_SWIGLU)
+    if constexpr (has_wgmma<T> && !TRANS && KIND == END_SWIGLU)
         if (on_pairs(dev, e.M, e.N)) return gemm_in_pairs(dev, x, e);
     if constexpr (has_wgmma<T>)
         if (KIND == END_SWIGLU_BACK ? x.A2 != NULL
