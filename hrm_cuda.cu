@@ -30,7 +30,7 @@
  * Prepared weights have their rows permuted: gate and up in alternating groups of eight, and of each q and k head the two
  * halves interleaved, so that what meets in SwiGLU and in RoPE lies side by side. Gradients are permuted back when added.
  *
- * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips >>cuda-split
+ * Contents: >>cuda-basics >>cuda-endings >>cuda-gemm-simt >>cuda-gemm-mma >>cuda-gemm-wgmma >>cuda-strips
  *           >>cuda-attention >>cuda-few >>cuda-attention-short >>cuda-mixer >>cuda-attention-whole >>cuda-rows >>cuda-act
  *           >>cuda-heads >>cuda-optimizers >>cuda-device >>cuda-plan >>cuda-products >>cuda-table
  */
@@ -667,11 +667,6 @@ __device__ __forceinline__ uint32_t cluster_rank()
 __device__ __forceinline__ void cluster_sync()
 {
     asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
-}
-/* the same for a CTA whose shared memory the others have read: what it stored elsewhere need not have arrived */
-__device__ __forceinline__ void cluster_leave()
-{
-    asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;\n" ::: "memory");
 }
 __device__ __forceinline__ void stmatrix4(uint32_t address, const uint32_t *r)
 {
@@ -1483,222 +1478,6 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
 #endif
 }
 
-/* ==================================================================================================== >>cuda-split ========
- * The same for some hundred rows, a dozen Sudokus or a Maze, whose tiles of 128 rows are too few for the GPU: the CTAs of a
- * cluster share a tile's K. Each leaves its part of the sums in shared memory and ends some of the tile's rows, with the parts
- * of all, added in their order. PAIR: a tile each, one below the other, and each fetches half of the weights for both. Two warp
- * groups multiply 64 x BN each, a warp asks for tiles, for weights before it waits for the kernel before.
- */
-enum { SP_M = 128, SP_ENDING = 256, SP_THREADS = SP_ENDING + 32, SP_MOST = 8 };
-template <int BN> struct split_tile {
-    static constexpr int A = SP_M * 128, STAGE = A + BN * 128, STAGES = BN > 128 ? 5 : 6, LD = BN + 8, /* of floats */
-        FACTORS = STAGES * STAGE, BARRIERS = FACTORS + 2 * SP_M * 4, SHARED = BARRIERS + 16 * STAGES + 1024;
-    static_assert(SP_M * LD * 4 <= FACTORS, "the sums stand where tiles stood");
-};
-
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-__device__ __forceinline__ float4 load_shared_of(uint32_t at, uint32_t cta) /* of the cluster */
-{
-    float4 v;
-    asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %4, %5;\n"
-                 "ld.shared::cluster.v4.f32 {%0,%1,%2,%3}, [there];\n}\n"
-                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-                 : "r"(at), "r"(cta)
-                 : "memory");
-    return v;
-}
-#endif
-
-template <int KIND, int BN, bool PAIR>
-__global__ void __launch_bounds__(SP_THREADS, 1)
-    gemm_split(const __grid_constant__ CUtensorMap a_map, const __grid_constant__ CUtensorMap b_map, int K, int split,
-               const __grid_constant__ ending<bf16> e)
-{
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    typedef split_tile<BN> at;
-    constexpr int STEP = ends_swiglu(KIND) ? 16 : 8, PER_ROW = BN / STEP;
-    static_assert(!ends_with_squares(KIND) || (ends_residual(KIND) && PER_ROW == 16), "sixteen lanes add a row's squares");
-    extern __shared__ unsigned char shared_raw[];
-    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, full = base + at::BARRIERS, empty = full + 8 * at::STAGES;
-    float *C = (float *)(shared_raw + (base - shared_address(shared_raw))), *factor = C + at::FACTORS / 4;
-    if (PAIR) split = 1;
-    int tid = (int)threadIdx.x, warp = tid / 32, lane = tid % 32, n_tiles = ceil_div(e.N, BN),
-        tile = (int)blockIdx.x / (PAIR ? 2 : split), half = PAIR ? (int)cluster_rank() : 0,
-        rank = split > 1 ? (int)cluster_rank() : 0, m0 = (tile / n_tiles * (PAIR ? 2 : 1) + half) * SP_M,
-        n0 = tile % n_tiles * BN, all = ceil_div(K, WG_K), first = all * rank / split, steps = all * (rank + 1) / split - first;
-    if (tid == 0) {
-        for (uint32_t i = 0; i < at::STAGES; i++)
-            barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, SP_ENDING / 32 * (PAIR ? 2 : 1));
-        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
-    }
-    if (PAIR) cluster_sync();
-    else __syncthreads();
-    chain_allow_next();
-    if (warp == SP_ENDING / 32) {
-        if (lane == 0) {
-            auto fetch_a = [&](int i, int slot) {
-                copy_tile(base + (uint32_t)(slot * at::STAGE), &a_map, (first + i) * WG_K, m0, full + 8 * (uint32_t)slot);
-            };
-            auto fetch_b = [&](int i, int slot) {
-                uint32_t ready = full + 8 * (uint32_t)slot, to = base + (uint32_t)(slot * at::STAGE + at::A);
-                barrier_expect(ready, at::STAGE);
-                if (PAIR)
-                    copy_tile_to_both(to + (uint32_t)(half * BN / 2 * 128), &b_map, (first + i) * WG_K, n0 + half * BN / 2,
-                                      ready);
-                else copy_tile(to, &b_map, (first + i) * WG_K, n0, ready);
-            };
-            prefetch_map(&a_map);
-            for (int i = 0; i < steps && i < at::STAGES; i++) fetch_b(i, i);
-            chain_wait();
-            for (int i = 0; i < steps && i < at::STAGES; i++) fetch_a(i, i);
-            for (int i = at::STAGES; i < steps; i++) {
-                int slot = i % at::STAGES;
-                barrier_wait(empty + 8 * (uint32_t)slot, (i / at::STAGES - 1) & 1);
-                fetch_b(i, slot), fetch_a(i, slot);
-            }
-        }
-        if (split > 1) cluster_sync(), cluster_leave();
-        if (PAIR) cluster_sync();
-        return;
-    }
-    chain_wait();
-    float d[BN / 2];
-    int slot = 0, phase = 0, rows = SP_M / split, row0 = rank * rows, chunks = rows * PER_ROW;
-    auto take = [&](auto add) {
-        uint32_t a = base + (uint32_t)(slot * at::STAGE), b = a + at::A;
-        a += (uint32_t)(warp / 4 * 8192);
-        barrier_wait(full + 8 * (uint32_t)slot, phase);
-        wgmma_fence();
-#pragma unroll
-        for (uint32_t k = 0; k < WG_K / 16; k++)
-            if constexpr (BN == 192) {
-                if (k) wgmma_192<true, false>(d, operand<false>(a, k), operand<false>(b, k));
-                else wgmma_192<add.value, false>(d, operand<false>(a, k), operand<false>(b, k));
-            } else wgmma_128<false>(d, operand<false>(a, k), operand<false>(b, k), k != 0 || add.value);
-        wgmma_commit();
-    };
-    take(wg_half<false>());
-    /* what the ending wants, while the first products run */
-    uint4 residual[2] = {};
-    if (ends_residual(KIND))
-#pragma unroll
-        for (int n = 0; n < 2; n++) {
-            int i = tid + n * SP_ENDING, row = m0 + row0 + i / PER_ROW, col = n0 + i % PER_ROW * STEP;
-            if (i < chunks && row < e.M && col < e.N) residual[n] = *(const uint4 *)(e.residual + (size_t)row * e.N + col);
-        }
-    if (tid < SP_M) factor[tid] = row_factor(e, m0 + tid);
-    else if (KIND == END_RESIDUAL_NORM) factor[tid] = inner_factor(e, m0 + tid - SP_M);
-    for (int i = 1; i < steps; i++) {
-        int before = slot;
-        if (++slot == at::STAGES) slot = 0, phase ^= 1;
-        take(wg_half<true>());
-        wgmma_wait<1>();
-        if (PAIR && lane < 2) barrier_arrive_at(empty + 8 * (uint32_t)before, (uint32_t)lane);
-        if (!PAIR && lane == 0) barrier_arrive(empty + 8 * (uint32_t)before);
-    }
-    wgmma_wait<0>();
-    settle<BN / 2>(d);
-    asm volatile("bar.sync 1, 256;\n" ::: "memory"); /* both groups are done with the tiles */
-    float *c = C + (warp * 16 + lane / 4) * at::LD + lane % 4 * 2;
-#pragma unroll
-    for (int i = 0; i < BN / 8; i++) {
-        *(float2 *)(c + 8 * i) = make_float2(d[4 * i], d[4 * i + 1]);
-        *(float2 *)(c + 8 * at::LD + 8 * i) = make_float2(d[4 * i + 2], d[4 * i + 3]);
-    }
-    if (split > 1) cluster_sync();
-    else asm volatile("bar.sync 1, 256;\n" ::: "memory");
-    /* chunks of a thread, and parts, that are under way together */
-    constexpr int AT_ONCE = KIND == END_STORE ? 3 : 2, PARTS = STEP == 8 ? 4 : 2;
-    bool turns = KIND == END_STORE && e.rope && e.head_dim % 8 == 0;
-#pragma unroll 1
-    for (int i0 = tid; i0 < chunks; i0 += AT_ONCE * SP_ENDING) {
-        float sums[AT_ONCE][STEP];
-        float4 cs[KIND == END_STORE ? AT_ONCE : 1][2];
-#pragma unroll
-        for (int n = 0; n < AT_ONCE; n++) {
-            int i = min(i0 + n * SP_ENDING, chunks - 1);
-            if (KIND == END_STORE) {
-                int row = min(m0 + row0 + i / PER_ROW, e.M - 1), col = n0 + i % PER_ROW * STEP;
-                cs[n][0] = cs[n][1] = make_float4(1, 0, 1, 0);
-                if (turns && col < e.rope_columns) {
-                    const float4 *table = (const float4 *)(e.rope + (row % e.S) * (e.head_dim / 2) + col % e.head_dim / 2);
-                    cs[n][0] = table[0], cs[n][1] = table[1];
-                }
-            }
-            const float *from = C + (row0 + i / PER_ROW) * at::LD + i % PER_ROW * STEP;
-#pragma unroll
-            for (int j = 0; j < STEP; j += 4)
-                if (split == 1) load<4>(sums[n] + j, from + j);
-                else sums[n][j] = sums[n][j + 1] = sums[n][j + 2] = sums[n][j + 3] = 0;
-        }
-#pragma unroll 1
-        for (int p = 0; split > 1 && p < split; p += PARTS) {
-            float4 u[AT_ONCE][PARTS][STEP / 4];
-#pragma unroll
-            for (int n = 0; n < AT_ONCE; n++) {
-                int i = min(i0 + n * SP_ENDING, chunks - 1);
-                uint32_t from = shared_address(C + (row0 + i / PER_ROW) * at::LD + i % PER_ROW * STEP);
-#pragma unroll
-                for (int q = 0; q < PARTS; q++)
-#pragma unroll
-                    for (int j = 0; j < STEP / 4; j++)
-                        u[n][q][j] = p + q < split ? load_shared_of(from + (uint32_t)(16 * j), (uint32_t)(p + q))
-                                                   : make_float4(0, 0, 0, 0);
-            }
-#pragma unroll
-            for (int n = 0; n < AT_ONCE; n++)
-#pragma unroll
-                for (int q = 0; q < PARTS; q++)
-#pragma unroll
-                    for (int j = 0; j < STEP / 4; j++) {
-                        float *v = sums[n] + 4 * j;
-                        v[0] += u[n][q][j].x, v[1] += u[n][q][j].y, v[2] += u[n][q][j].z, v[3] += u[n][q][j].w;
-                    }
-        }
-#pragma unroll
-        for (int n = 0; n < AT_ONCE; n++) {
-            int i = i0 + n * SP_ENDING, r = row0 + i / PER_ROW, row = m0 + r, col = n0 + i % PER_ROW * STEP;
-            if (i >= chunks) break;
-            bool inside = row < e.M && col < e.N;
-            float *v = sums[n], squares = 0, rs = factor[r];
-            if (ends_swiglu(KIND)) {
-                float h[8];
-#pragma unroll
-                for (int j = 0; j < 8; j++) h[j] = silu(rs * v[j]) * (rs * v[STEP / 2 + j % (STEP / 2)]);
-                if (inside) store<8>(e.out + (size_t)row * (e.N / 2) + col / 2, h);
-            } else if (ends_residual(KIND)) {
-                float x[8], by = KIND == END_RESIDUAL_NORM ? factor[SP_M + r] : 1.0f;
-                uint4 y = residual[n];
-                if (i0 != tid && inside) y = *(const uint4 *)(e.residual + (size_t)row * e.N + col);
-                unpack2(x, y.x), unpack2(x + 2, y.y), unpack2(x + 4, y.z), unpack2(x + 6, y.w);
-#pragma unroll
-                for (int j = 0; j < 8; j++) {
-                    v[j] = inside ? fmaf(rs, x[j], by * v[j]) : 0.0f;
-                    squares = fmaf(v[j], v[j], squares);
-                }
-                if (inside) store<8>(e.out + (size_t)row * e.N + col, v);
-#pragma unroll
-                for (int j = 8; j > 0; j >>= 1) squares += __shfl_xor_sync(0xffffffffu, squares, j);
-                if (i % PER_ROW == 0 && row < e.M) e.squares_out[(size_t)row * e.slots_out + n0 / BN] = squares;
-            } else {
-#pragma unroll
-                for (int j = 0; j < 8; j++) v[j] *= rs;
-                if (inside && turns) {
-                    const float4 *by = cs[KIND == END_STORE ? n : 0];
-                    turn(v, make_float2(by[0].x, by[0].y)), turn(v + 2, make_float2(by[0].z, by[0].w));
-                    turn(v + 4, make_float2(by[1].x, by[1].y)), turn(v + 6, make_float2(by[1].z, by[1].w));
-                    store<8>(e.out + (size_t)row * e.N + col, v);
-                } else if (inside) end_chunk<KIND, bf16>(e, row, col, v, rs, &squares);
-            }
-        }
-    }
-    if (PAIR) cluster_sync(); /* the other may still arrive here */
-    if (split > 1) cluster_leave(); /* the others may still read */
-#else
-    (void)K, (void)split, (void)e;
-#endif
-}
-
 /* ==================================================================================================== >>cuda-attention ===
  *   P = softmax(c Q K^T),  O = P V,  c = 1 / sqrt(head_dim)
  *   delta = rowsum(dO o O),  dV = P^T dO,  dS = c P o (dO V^T - delta),  dQ = dS K,  dK = dS^T Q
@@ -2177,14 +1956,6 @@ __device__ __forceinline__ void copy_tile3(uint32_t dst, const CUtensorMap *map,
         "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z)
         : "memory");
 }
-/* the same into both CTAs of a cluster, each of whose barriers counts it */
-__device__ __forceinline__ void copy_tile3_to_both(uint32_t dst, const CUtensorMap *map, int x, int y, int z, uint32_t barrier)
-{
-    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
-                 "[%0], [%1, {%3, %4, %5}], [%2], %6;\n" ::"r"(dst),
-                 "l"((uint64_t)map), "r"(barrier), "r"(x), "r"(y), "r"(z), "h"((uint16_t)3)
-                 : "memory");
-}
     #define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
     #define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
     #define WG_LIST48 WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
@@ -2490,43 +2261,41 @@ template <int GROUPS> __global__ void __launch_bounds__(128 * (AF_GROUPS + 1), 1
 }
 
 /* The same for so few queries that a block has 64 of them: three warp groups share the keys, by turns of AF_KEYS, and their
- * sums are joined in order. The two CTAs of a cluster have neighbouring queries of a head and fetch half of the keys each.
- * Every step has a key for every query, and every group a step: not causal, more than 256 keys. */
+ * sums are joined in order. Every step has a key for every query, and every group a step: not causal, more than 256 keys. */
 enum { AK_GROUPS = 3, AK_STAGES = 6, AK_SUMS = 64 * 68 * 4, AK_SHARED = 8192 + AK_STAGES * AF_STAGE + 1024 + 128 };
 static_assert((AK_GROUPS - 1) * (AK_SUMS + 512) <= AK_STAGES * AF_STAGE, "sums stand where keys stood");
 __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
-    attention_forward_keys(const __grid_constant__ CUtensorMap map, attention_args<bf16> x)
+    attention_forward_keys(const __grid_constant__ CUtensorMap rows_map, const __grid_constant__ CUtensorMap keys_map,
+                           attention_args<bf16> x)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char shared_raw[];
     uint32_t q = (shared_address(shared_raw) + 1023u) & ~1023u, ring = q + 8192, full = ring + AK_STAGES * AF_STAGE,
              empty = full + 8 * AK_STAGES, q_full = empty + 8 * AK_STAGES;
-    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 128),
-        rounds = ceil_div(x.S, AK_GROUPS * AF_KEYS), rank = (int)cluster_rank(), item = (int)blockIdx.x / 2,
-        q0 = (item % blocks * 2 + rank) * 64, head = item / blocks % x.heads, b = item / blocks / x.heads;
+    int group = (int)threadIdx.x / 128, D = x.heads * 64, blocks = ceil_div(x.S, 64),
+        rounds = ceil_div(x.S, AK_GROUPS * AF_KEYS), item = (int)blockIdx.x, q0 = item % blocks * 64,
+        head = item / blocks % x.heads, b = item / blocks / x.heads;
     if (threadIdx.x == 0) {
-        for (int i = 0; i < AK_STAGES; i++) barrier_init(full + 8 * (uint32_t)i, 1), barrier_init(empty + 8 * (uint32_t)i, 8);
+        for (int i = 0; i < AK_STAGES; i++) barrier_init(full + 8 * (uint32_t)i, 1), barrier_init(empty + 8 * (uint32_t)i, 4);
         barrier_init(q_full, 1);
-        prefetch_map(&map);
+        prefetch_map(&rows_map), prefetch_map(&keys_map);
         asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
     }
-    cluster_sync();
+    __syncthreads();
     chain();
     if (group == 0) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 32;\n");
         if (threadIdx.x == 0) {
             barrier_expect(q_full, 8192);
-            copy_tile3(q, &map, head * 64, q0, b, q_full);
+            copy_tile3(q, &rows_map, head * 64, q0, b, q_full);
             for (int j = 0; j < rounds * AK_GROUPS; j++) { /* the last may be zeros */
-                uint32_t slot = (uint32_t)(j % AK_STAGES), at = ring + slot * AF_STAGE + (uint32_t)rank * 8192,
-                         ready = full + 8 * slot;
+                uint32_t slot = (uint32_t)(j % AK_STAGES), at = ring + slot * AF_STAGE, ready = full + 8 * slot;
                 if (j >= AK_STAGES) barrier_wait(empty + 8 * slot, (j / AK_STAGES - 1) & 1);
                 barrier_expect(ready, AF_STAGE);
-                copy_tile3_to_both(at, &map, D + head * 64, j * AF_KEYS + rank * 64, b, ready);
-                copy_tile3_to_both(at + AF_STAGE / 2, &map, 2 * D + head * 64, j * AF_KEYS + rank * 64, b, ready);
+                copy_tile3(at, &keys_map, D + head * 64, j * AF_KEYS, b, ready);
+                copy_tile3(at + AF_STAGE / 2, &keys_map, 2 * D + head * 64, j * AF_KEYS, b, ready);
             }
         }
-        cluster_sync();
         return;
     }
     asm volatile("setmaxnreg.inc.sync.aligned.u32 160;\n");
@@ -2550,7 +2319,7 @@ __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
         slot = arrived(), k_tile = ring + slot * AF_STAGE;
         attention_wgmma_step<1, 128, 128>(o, m, l, p, q, k_tile, v_before, row, j * AF_KEYS, x.S, 0, x.scale_log2, group,
                                           false);
-        if (lane < 2) barrier_arrive_at(before, (uint32_t)lane);
+        if (lane == 0) barrier_arrive(before);
         v_before = k_tile + AF_STAGE / 2, before = empty + 8 * slot;
     }
     settle<32>(o);
@@ -2579,7 +2348,6 @@ __global__ void __launch_bounds__(128 * (AK_GROUPS + 1), 1)
         }
     }
     asm volatile("bar.sync 4, 384;\n" ::: "memory");
-    cluster_sync(); /* the other may have arrived at a barrier here until now */
     if (group > 1) return;
 #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -2870,7 +2638,6 @@ struct few_args {
     unsigned *arrived;
     int rows, S, M, Mp, D, I, heads, key_pieces, causal, count, tiles;
     int I_t, mix_width, norm, mix_sets; /* of a mixer */
-    int staged; /* flag: FEW_STAGED of shared memory */
     unsigned by_S, by_heads, by_tiles;
     float inv_D, inv_S, inv_I, inv_I_t, eps, scale_log2;
     few_cut cut[FEW_PRODUCTS];
@@ -2880,7 +2647,6 @@ __host__ __device__ constexpr int few_mt(int product) { return product == FEW_QK
 __host__ __device__ constexpr int few_nt(int product) { return product == FEW_QKV ? 5 : product == FEW_GATE_UP ? 6 : 3; }
 __host__ __device__ constexpr int few_stride(int product) { return few_nt(product) * 8 + 4; }
 enum { FEW_SHARED = FEW_WARPS * 48 * 56 * 4, FEW_MIX_SHARED = FEW_SHARED + FEW_MIX_PIECES * FEW_THREADS * 16 };
-enum { FEW_STAGED = FEW_SHARED + 6 * 3 * FEW_THREADS * 16 }; /* with down's weights */
 
 __device__ __forceinline__ int few_over(int x, unsigned by) { return (int)((unsigned)x * by >> 20); }
 
@@ -3038,31 +2804,6 @@ template <int P, int NW, int KT> struct few_product {
     {
         int item = (int)blockIdx.x;
         fetch(W, N, K_, item < a.cut[P].items ? few_over(item, a.cut[P].by_groups) * 8 * NT : N);
-    }
-    /* the same by way of a thread's own part of shared memory, long before */
-    __device__ __forceinline__ void stage(const few_args &a, uint32_t to, const bf16 *W, int N, int K_)
-    {
-        int K = KT ? KT : K_, lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, item = (int)blockIdx.x,
-            each = KT ? NW : ceil_div(K, 32 * FEW_WARPS),
-            n0 = item < a.cut[P].items ? few_over(item, a.cut[P].by_groups) * 8 * NT : N;
-        const bf16 *from = W + (size_t)(n0 + lane / 4) * K + warp * each * 32 + lane % 4 * 8;
-        to += threadIdx.x * 16;
-#pragma unroll
-        for (int j = 0; j < NW; j++)
-#pragma unroll
-            for (int i = 0; i < NT; i++, to += FEW_THREADS * 16) {
-                bool inside = (KT || (j < each && (warp * each + j) * 32 < K)) && n0 + 8 * i < N;
-                cp_async16(to, inside ? from + (size_t)(8 * i) * K + j * 32 : W, inside);
-            }
-        cp_async_commit();
-    }
-    __device__ __forceinline__ void unstage(const unsigned char *from)
-    {
-        cp_async_wait<0>();
-#pragma unroll
-        for (int j = 0; j < NW; j++)
-#pragma unroll
-            for (int i = 0; i < NT; i++) b[j][i] = ((const uint4 *)from)[(j * NT + i) * FEW_THREADS + (int)threadIdx.x];
     }
     /* rows r0.. of A times the weights, this warp's part of K, into its part of shared memory. too: asks for what else is
      * wanted, and says whether it is there */
@@ -3700,8 +3441,6 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
         for (int i = i0; MIX && i < (int)(FEW_COPIES * a.copy_inner); i += step)
             a.inner[i] = __uint_as_float(i % FEW_INNER < inner ? ~0u : 0);
     }
-    /* who has nothing to attend to fetches down's weights meanwhile */
-    bool spare = !MIX && a.staged && (int)blockIdx.x >= a.rows * a.heads * a.tiles;
     /* a mixer's: the block whose weights this CTA has, and its set */
     int held = -1, items = a.rows * (D / 8),
         set = a.mix_sets > 1 ? (int)blockIdx.x / items : (int)blockIdx.x < items ? 0 : 1;
@@ -3735,7 +3474,6 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
                 few_prefetch(a, few_block_after(a, i, layer, 1));
                 few_qkv<DT, HD>(a, x, part, factor, qkv, W + a.to[HRM_QKV_PROJ]);
                 o.fetch_first(a, W + a.to[HRM_O_PROJ], D, D);
-                if (spare) down.stage(a, shared_address(shared) + FEW_SHARED, W + a.to[HRM_DOWN_PROJ], D, I);
                 few_attention<DT, HD>(a, x, part);
                 few_fence(); /* here most wait anyway */
                 gate_up.fetch_first(a, W + a.to[HRM_GATE_UP_PROJ], 2 * I, D);
@@ -3743,8 +3481,7 @@ __global__ void __launch_bounds__(FEW_THREADS, 1) few_passes(const __grid_consta
                                            x.s, x.squares);
             }
             few_swiglu<MIX, DT, IT>(a, x, part, factor, gate_up, W + a.to[HRM_GATE_UP_PROJ]);
-            if (spare) down.unstage(shared + FEW_SHARED);
-            else down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
+            down.fetch_first(a, W + a.to[HRM_DOWN_PROJ], D, I);
             few_join<FEW_DOWN, MIX, DT>(a, x, part, factor, down, few_copy(a.h, a.copy_h, x.n), W + a.to[HRM_DOWN_PROJ], I, 0,
                                         s1, few_copy(a.squares[1], a.copy_squares, x.n));
         }
@@ -6803,28 +6540,6 @@ static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> 
     return HRM_OK;
 }
 
-/* How many CTAs share a tile where all tiles of 128 x BN together are one wave; 0: not so. */
-static int splits_of(const hrm_device *dev, int M, int N, int K, int BN)
-{
-    int tiles = ceil_div(M, SP_M) * ceil_div(N, BN), split = 1;
-    if (!dev->wgmma || M <= SP_M || tiles > dev->sms) return 0;
-    while (split < SP_MOST && 2 * split * tiles <= dev->sms && 2 * split <= ceil_div(K, WG_K)) split *= 2;
-    return split * tiles >= dev->sms / 4 ? split : 0;
-}
-template <int KIND, int BN, bool PAIR>
-static hrm_status gemm_on_split(hrm_device *dev, const product &x, ending<bf16> &e, int split)
-{
-    CUtensorMap a, b;
-    int cluster = PAIR ? 2 : split, rows = ceil_div(e.M, SP_M * (PAIR ? 2 : 1));
-    e.slots_out = ceil_div(e.N, BN);
-    if (!tensor_map(dev, &a, x.A, x.K, e.M, WG_K, SP_M) || !tensor_map(dev, &b, x.B, x.K, e.N, WG_K, PAIR ? BN / 2 : BN))
-        return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", e.M, e.N, x.K);
-    TRY(allow_shared(dev, gemm_split<KIND, BN, PAIR>, split_tile<BN>::SHARED, "gemm_split"));
-    LAUNCH_AS(dev, dev->chains, cluster, (gemm_split<KIND, BN, PAIR>), rows * ceil_div(e.N, BN) * cluster, SP_THREADS,
-              split_tile<BN>::SHARED, a, b, x.K, split, e);
-    return HRM_OK;
-}
-
 /* in strips: two tiles for each multiprocessor at least, so that its two groups have something to take turns with */
 static bool on_strips(const hrm_device *dev, const product &x, const ending<bf16> &e)
 {
@@ -6942,15 +6657,6 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_ADD) return gemm_on_cublas(dev, x, TRANS, e.out, e.residual, false, e.M, e.N);
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
-    if constexpr (has_wgmma<T> && !TRANS && (KIND == END_STORE || KIND == END_SWIGLU || ends_residual(KIND))) {
-        constexpr int BN = ends_residual(KIND) ? 128 : 192;
-        if (int split = splits_of(dev, e.M, e.N, x.K, BN)) {
-            if constexpr (KIND == END_SWIGLU)
-                if (split == 1 && 2 * ceil_div(e.M, 2 * SP_M) * ceil_div(e.N, BN) <= dev->sms)
-                    return gemm_on_split<KIND, BN, true>(dev, x, e, 1);
-            return gemm_on_split<KIND, BN, false>(dev, x, e, split);
-        }
-    }
     if constexpr (has_wgmma<T>)
         if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
             if constexpr (ends_swiglu(KIND))
@@ -7142,17 +6848,17 @@ template <int GROUPS> static hrm_status attention_forward_on_wgmma(hrm_device *d
 static bool attention_by_keys(const hrm_device *dev, const attention_args<bf16> &x, int B)
 {
     return attention_on_wgmma(dev, x, B, 1) && !x.causal && x.S > (AK_GROUPS - 1) * AF_KEYS &&
-           2 * B * x.heads * ceil_div(x.S, 128) <= dev->sms;
+           B * x.heads * ceil_div(x.S, 64) <= dev->sms;
 }
 static hrm_status attention_forward_by_keys(hrm_device *dev, attention_args<bf16> &x, int B)
 {
-    CUtensorMap map;
+    CUtensorMap rows, keys;
     int D = x.heads * 64;
-    if (!head_map(dev, &map, x.qkv, B, x.S, 3 * D, 64))
+    if (!head_map(dev, &rows, x.qkv, B, x.S, 3 * D, 64) || !head_map(dev, &keys, x.qkv, B, x.S, 3 * D, AF_KEYS))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d x %d", B, x.S, 3 * D);
     TRY(allow_shared(attention_forward_keys, AK_SHARED, "attention_forward_keys"));
-    LAUNCH_AS(dev, dev->chains, 2, attention_forward_keys, 2 * B * x.heads * ceil_div(x.S, 128), 128 * (AK_GROUPS + 1),
-              AK_SHARED, map, x);
+    CHAIN(dev, attention_forward_keys, (unsigned)(B * x.heads * ceil_div(x.S, 64)), 128 * (AK_GROUPS + 1), AK_SHARED, rows,
+          keys, x);
     return HRM_OK;
 }
 static hrm_status attention_backward_on_wgmma(hrm_device *dev, attention_args<bf16> &x, int B)
@@ -7809,8 +7515,7 @@ template <int HD, int DT, int IT> static cudaError_t few_launch(hrm_device *dev,
     attribute.id = cudaLaunchAttributeCooperative;
     attribute.val.cooperative = 1;
     config.gridDim = dim3((unsigned)dev->sms), config.blockDim = dim3(FEW_THREADS);
-    config.dynamicSmemBytes = (size_t)(HD == 0 ? FEW_MIX_SHARED : a.staged ? FEW_STAGED : FEW_SHARED);
-    config.stream = dev->stream;
+    config.dynamicSmemBytes = HD ? (int)FEW_SHARED : (int)FEW_MIX_SHARED, config.stream = dev->stream;
     config.attrs = &attribute, config.numAttrs = 1;
     cudaError_t error = cudaFuncSetAttribute(few_passes<HD, DT, IT>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              (int)config.dynamicSmemBytes);
@@ -7853,7 +7558,6 @@ static hrm_status few_run(hrm_device *dev, hrm_work *w, void *const *z, const hr
         p->state = (uint8_t)list[i].state, p->layers = (uint8_t)d->layers[list[i].net];
         p->block = (uint16_t)blocks_before(d, list[i].net), p->inputs = list[i].inputs;
     }
-    a.staged = dev->shared_most >= FEW_STAGED + 1024; /* and what is there statically */
     bool published = d->D == FEW_D && d->I == FEW_I;
     cudaError_t error = d->mixer              ? published ? few_launch<0, FEW_D, FEW_I>(dev, a) : few_launch<0, 0, 0>(dev, a)
                         : d->head_dim == 32   ? few_launch<32, 0, 0>(dev, a)

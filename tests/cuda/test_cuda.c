@@ -1268,8 +1268,8 @@ static void check_few(void)
     }
 }
 
-/* Some hundred rows, whose products are shared by clusters: the same bits every time, and what the kernels without wgmma
- * give. */
+/* Some hundred rows, whose products and attention have kernels of their own: the same bits every time, and what the kernels
+ * without wgmma give. */
 static void check_some(void)
 {
     static const struct some_case { int T, rows, mixer; } cases[] = {
