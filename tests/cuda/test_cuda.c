@@ -1456,12 +1456,13 @@ static void check_scaling(int parts)
 
 /* Passes without gradient with operands in e4m3, beside bfloat16's: near it in every row, but not the same, and the same bits
  * each time. Rows that fill no strip of 256, and attention by each of its kernels. From such a carry NumPy with e4m3 at the
- * same places is off by 0.06 to 0.07 after one pass of two blocks, by 0.16 to 0.23 after three; one product is off by 0.04. */
+ * same places is off by 0.053 to 0.055 after one pass of two blocks, by 0.107 to 0.141 after three, in no row by 0.17; from one
+ * of 1 instead of 0.3 by 0.172, 0.085 and 0.101 in the first and the last two cases, and so was a GPU. */
 enum { FP8_ONE, FP8_ALL, FP8_AHEAD, FP8_AGAIN, FP8_KINDS };
 static void check_fp8_case(const char *name, int T, int B, int mixer, int norm)
 {
     static const char *const kinds[] = {"a pass", "three passes", "three ahead"};
-    static const double bounds[] = {0.1, 0.3, 0.3};
+    static const double bounds[] = {0.07, 0.18, 0.18};
     hrm_model *model[2] = {NULL, NULL};
     hrm_run *run[2] = {NULL, NULL};
     size_t n = 0, D = 512;
@@ -1518,8 +1519,8 @@ static void check_fp8_case(const char *name, int T, int B, int mixer, int norm)
         }
         double error = sqrt(sum / all);
         printf("fp8, %s, %s: off by %.1e, the worst row by %.1e\n", name, kinds[k], error, worst);
-        CHECK(error > 1e-2 && error < bounds[k] && worst < 1.5 * bounds[k], "%s, %s: e4m3 is off by %.2e, in one row by %.2e",
-              name, kinds[k], error, worst);
+        CHECK(error > 0.4 * bounds[k] && error < bounds[k] && worst < 1.5 * bounds[k],
+              "%s, %s: e4m3 is off by %.2e, in one row by %.2e", name, kinds[k], error, worst);
     }
     CHECK(memcmp(out[1][FP8_ALL], out[1][FP8_AGAIN], n * sizeof(float)) == 0, "%s: e4m3 twice is not the same", name);
 done:
