@@ -86,6 +86,19 @@ static void check_exploration(void)
     for (int k = 0; k < 3; k++) hrm_run_destroy(runs[k]);
     hrm_model_destroy(model);
     batch_free(&batch);
+
+    /* the draws themselves, as 0.1.0 made them: a training stopped by one version goes on by the next */
+    static const int known[2][12] = {
+        {12, 3, 3, 2, 11, 0, 0, 0, 3, 0, 13, 0},
+        {8, 11, 2, 7, 10, 11, 0, 16, 12, 9, 14, 0}};
+    hrm_step step;
+    memset(&step, 0, sizeof step);
+    step.seed = 12345, step.halt_max_steps = 16, step.exploration = 0.5f;
+    for (int i = 0; i < 24; i++) {
+        step.step = (uint64_t)(1 + i / 12);
+        CHECK(hrm__exploration(&step, i % 12) == known[i / 12][i % 12], "step %d, row %d: at least %d segments, expected %d",
+              1 + i / 12, i % 12, (int)hrm__exploration(&step, i % 12), known[i / 12][i % 12]);
+    }
 }
 
 /* When rows halt, without chance: the strict comparison, the maximum, given minima, evaluation. */
@@ -1313,6 +1326,14 @@ static void check_loss_scale(void)
         if (step < AT + FOR) continue;
         CHECK_OK(hrm_trainer_step(t[2], little.data, &m[2]));
         CHECK(memcmp(&m[1], &m[2], sizeof m[1]) == 0, "step %d differs after resuming", step);
+        if (step == AT + FOR + 1) { /* between two doublings, how far it is to the next counts too */
+            CHECK(t[1]->run->w.scaling->good > 0, "no good step yet");
+            CHECK_OK(hrm_trainer_save(t[1], path, NULL, 0));
+            t[2]->run->w.scaling->good = 0;
+            CHECK_OK(hrm_trainer_load(t[2], path));
+            CHECK(t[2]->run->w.scaling->good == t[1]->run->w.scaling->good, "%d good steps in the state",
+                  (int)t[2]->run->w.scaling->good);
+        }
         double bias = 1 - pow((double)0.9f, step - FOR);
         CHECK(fabs((double)t[1]->run->w.step->bias1 - bias) <= 1e-6, "step %d: bias correction %g, expected %g", step,
               (double)t[1]->run->w.step->bias1, bias);

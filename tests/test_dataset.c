@@ -433,6 +433,36 @@ static void test_order(void)
     hrm_dataset_close(data);
 }
 
+/* The order itself, as 0.1.0 drew it: a training stopped by one version goes on by the next. */
+static void test_known_order(void)
+{
+    static const int32_t puzzles[] = {0, 2, 3, 6, 7, 11, 12, 15}, groups[] = {0, 2, 3, 5, 7};
+    static const int32_t known[2][24] = {
+        {9, 7, 8, 3, 4, 5, 11, 1, 0, 9, 7, 10, 2, 4, 3, 11, 6, 3, 7, 9, 10, 1, 0, 12},
+        {9, 7, 8, 3, 4, 5, 11, 1, 0, 7, 8, 10, 2, 3, 5, 12, 14, 13, 9, 7, 10, 2, 4, 3},
+    };
+    uint8_t tokens[15];
+    hrm_dataset_arrays a;
+    hrm_dataset *data = NULL;
+    memset(&a, 0, sizeof a);
+    for (int i = 0; i < 15; i++) tokens[i] = (uint8_t)i;
+    a.seq_len = 1, a.vocab_size = 15, a.num_examples = 15, a.inputs = a.labels = tokens;
+    a.num_puzzles = 7, a.puzzle_indices = puzzles, a.num_groups = 4, a.group_indices = groups;
+    CHECK_OK(hrm_dataset_from_arrays(&data, &a, NULL));
+    for (int epochs = 1; epochs <= 2; epochs++) {
+        hrm_position p;
+        memset(&p, 0, sizeof p);
+        for (int b = 0; b < 8; b++) {
+            int32_t inputs[3], labels[3], ids[3];
+            hrm_batch batch = {3, 0, inputs, labels, ids};
+            CHECK_OK(hrm_dataset_next(data, &p, 12345, epochs, &batch, NULL));
+            CHECK(memcmp(inputs, known[epochs - 1] + 3 * b, sizeof inputs) == 0, "%d epochs, batch %d: examples %d, %d, %d",
+                  epochs, b, (int)inputs[0], (int)inputs[1], (int)inputs[2]);
+        }
+    }
+    hrm_dataset_close(data);
+}
+
 static void test_sets(void)
 {
     /* sets come one after another; a set's partial batch is dropped: of a (2 groups) and b (2 groups, 2 examples) */
@@ -579,6 +609,7 @@ int main(void)
     test_files();
     test_broken();
     test_order();
+    test_known_order();
     test_sets();
     test_only();
     test_arrays();

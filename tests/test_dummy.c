@@ -15,6 +15,12 @@ int main(void)
 /* of tests/cuda/dummy/dummy.h */
 extern long dummy_fail_at, dummy_calls, dummy_alive;
 
+static int thorough(void)
+{
+    const char *all = getenv("HRM_TEST_LONG");
+    return all && *all;
+}
+
 /* Creates, trains, saves, solves: -> the first status that is not HRM_OK. What failed is tried again once no call fails. */
 static hrm_status session(hrm_dataset *data, int *recovered)
 {
@@ -62,7 +68,7 @@ static void check_calls(void)
     CHECK(dummy_alive == 0, "%ld objects of CUDA's are alive", dummy_alive);
     CHECK_OK(session(data, &recovered));
     CHECK(dummy_alive == 0, "%ld objects of CUDA's are left by a session", dummy_alive);
-    long all = dummy_calls, step = getenv("HRM_TEST_ALL") ? 7 : 61;
+    long all = dummy_calls, step = thorough() ? 7 : 61;
     for (long n = 1; n <= all; n += n < 12 ? 1 : step) {
         dummy_fail_at = n, dummy_calls = 0;
         hrm_status status = session(data, &recovered);
@@ -83,7 +89,7 @@ int main(void)
     char *arguments[] = {(char *)"test_dummy", (char *)"float32", (char *)"brief", NULL};
     plain = 1;
     check_calls();
-    cuda_main(getenv("HRM_TEST_ALL") ? 2 : 3, arguments);
+    cuda_main(thorough() ? 2 : 3, arguments);
     return test_summary();
 }
 #endif

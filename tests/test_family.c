@@ -169,6 +169,25 @@ static void check_parts(const char *name, hrm_model_desc d, hrm_train_desc t)
     hrm_model_destroy(model);
 }
 
+/* Muon's rate goes with the schedule: at its end of 0 the blocks stand. */
+static void check_last_rate(void)
+{
+    hrm_model_desc d = mixer_desc();
+    hrm_train_desc t = muon_desc();
+    t.steps = 4, t.no_lr_min_ratio = t.no_weight_decay = t.no_muon_weight_decay = 1;
+    pair one = pair_make(&d, &t);
+    for (int i = 1; i <= 4; i++) {
+        size_t n = one.model->at.trained - one.model->at.net_offset[0];
+        hrm_real *before = (hrm_real *)malloc(n * sizeof *before), *now = one.model->params + one.model->at.net_offset[0];
+        memcpy(before, now, n * sizeof *before);
+        CHECK_OK(hrm_trainer_step(one.trainer, data, NULL));
+        double error = relative_error(now, before, n);
+        CHECK(i < 4 ? error > 1e-4 : error < 1e-9, "step %d of 4 moves the blocks by %g", i, error);
+        free(before);
+    }
+    pair_free(&one);
+}
+
 /* ---- averages ---------------------------------------------------------------------------------------------------------- */
 static void check_average(int from)
 {
@@ -853,6 +872,10 @@ int main(void)
     check_same_bits("two networks", small_desc(), adamw);
     check_parts("mixer, Muon", mixer, muon);
     check_parts("attention, AdamW", attention, adamw);
+    hrm_model_desc drops = small_desc();
+    drops.dropout = 0.25f, drops.halt_exploration_prob = 0.5f;
+    check_parts("two networks, dropout", drops, adamw);
+    check_last_rate();
     check_average(0);
     check_average(3);
     check_run_average();

@@ -344,6 +344,7 @@ static void check_optimizers(void)
                 if (fabs((double)m) > 1.8e19) m = 1; /* no update leaves more: the gradient is bounded */
                 if (how == 0) hrm_adam_atan2(&p, &m, &v, &g, 1, 1e-3, 0.9, 0.95, 0.1, 1);
                 else hrm_adamw(&p, &m, &v, &g, 1, 1e-3, 0.9, 0.95, 1e-8, 0.1, 1);
+                if (k == 0 && g != 0) CHECK((p < 1) == (g > 0) || how, "a gradient of %g moves 1 to %g", (double)g, (double)p);
                 double most = how == 0 ? 1e-3 / (1 - 0.9) * 1.5708 + 2e-4 : HUGE_VAL;
                 CHECK(p - p == 0 && m - m == 0 && v - v == 0 && v >= 0 && fabs((double)p - 1) <= most,
                       "%s: g %g, m and v %g: p %g, m %g, v %g", how ? "AdamW" : "Adam-atan2", (double)g, (double)gradients[k],
@@ -360,6 +361,8 @@ static void check_gradients(void)
         else hrm_adamw(&p, &m, &v, &g, 1, 1e-3, 0.9, 0.95, 1e-8, 0.1, 1);
         CHECK(p != p && m != m, "%s makes %g of NaN", how ? "AdamW" : "Adam-atan2", (double)p);
     }
+    const hrm_real nan = (hrm_real)NAN, angles[3] = {hrm__atan2(nan, 1), hrm__atan2(1, nan), hrm__atan2(nan, 0)};
+    for (int i = 0; i < 3; i++) CHECK(angles[i] != angles[i], "an angle of NaN is %g", (double)angles[i]);
     hrm_real table[3] = {1, 1, 1}, g[3] = {(hrm_real)NAN, (hrm_real)INFINITY, (hrm_real)-INFINITY};
     const int32_t id = 0;
     hrm_sign_sgd(table, g, &id, 1, 3, 0.25, 0);

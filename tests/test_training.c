@@ -331,7 +331,23 @@ static void check_draws(void)
     CHECK(u[0] == 0x6627e8d5 && u[1] == 0xe169c58d && u[2] == 0xbc57ac4c && u[3] == 0x9b00dbd8, "Philox of 0: %08x", u[0]);
     hrm__philox(u, ~(uint64_t)0, ~(uint64_t)0, ~(uint64_t)0);
     CHECK(u[0] == 0x408f276d && u[1] == 0x41c83b0e && u[2] == 0xa20bc7c6 && u[3] == 0x6d5451fd, "Philox of ones: %08x", u[0]);
+    for (int i = 0; i <= 40; i++)
+        for (int k = -40; k <= 40; k++) {
+            double y = k * abs(k) * 0.01, x = i * 0.05;
+            CHECK(fabs((double)hrm__atan2((hrm_real)y, (hrm_real)x) - (x > 0 || k ? atan2(y, x) : 0)) < 1e-6,
+                  "the angle of %g, %g is %g", x, y, (double)hrm__atan2((hrm_real)y, (hrm_real)x));
+        }
     hrm_step s;
+    memset(&s, 0, sizeof s);
+    s.start_noise = 0.5f, s.noise_seed = 3, s.copies = 4;
+    for (uint32_t i = 0; i < 200; i++)
+        for (int row = 0; row < 6; row++) { /* Box and Muller's, two of four words each */
+            hrm__philox(u, 3, ((uint64_t)3 << 32) + (uint64_t)(row % 4), (uint64_t)1 << 32 | i / 4);
+            double a = (u[i / 2 % 2 * 2] / 256 + 0.5) / 16777216, b = (double)(u[i / 2 % 2 * 2 + 1] / 256) / 16777216;
+            double expected = 0.5 * sqrt(-2 * log(a)) * (i % 2 ? sin(2 * acos(-1.0) * b) : cos(2 * acos(-1.0) * b));
+            double found = (double)hrm__start_noise(&s, row, 1, i);
+            CHECK(fabs(found - expected) < 1e-5, "row %d, element %d starts %g off, expected %g", row, (int)i, found, expected);
+        }
     memset(&s, 0, sizeof s);
     s.seed = 5, s.step = 3, s.dropout = 0.25f, s.halt_max_steps = 5, s.exploration = 0.5f;
     hrm_step later = s;
@@ -361,6 +377,86 @@ static void check_draws(void)
     }
     CHECK(seen[0] > 1850 && seen[0] < 2150, "%d of 4000 rows do not explore", seen[0]);
     for (int k = 2; k <= 5; k++) CHECK(seen[k] > 400 && seen[k] < 600, "%d of 4000 make %d segments at least", seen[k], k);
+}
+
+/* ---- losses -------------------------------------------------------------------------------------------------------------- */
+static double own_entropy(int softmax, const hrm_real *x, int label, double smoothing)
+{
+    double sum = 0, loss = 0;
+    for (int j = 0; j < V; j++) sum += softmax ? exp((double)x[j]) : x[j] < 0 ? 1 / (1 - (double)x[j]) : (double)x[j] + 1;
+    for (int j = 0; j < V; j++) {
+        double p = (softmax ? exp((double)x[j]) : x[j] < 0 ? 1 / (1 - (double)x[j]) : (double)x[j] + 1) / sum;
+        loss -= ((j == label ? 1 - smoothing : 0) + smoothing / V) * log(p);
+    }
+    return loss;
+}
+
+/* a row's q losses, weighed as they are trained by */
+static double own_q(const double *q, const hrm_step *s, double exact, double target, double parts[3])
+{
+    double p[2] = {1 / (1 + exp(-q[0])), 1 / (1 + exp(-q[1]))}, t[2] = {exact, target};
+    for (int i = 0; i < 2; i++)
+        parts[i] = s->q_mse ? (p[i] - t[i]) * (p[i] - t[i]) : -t[i] * log(p[i]) - (1 - t[i]) * log(1 - p[i]);
+    parts[2] = 1 / (1 + exp(q[0] - (s->no_continue ? 0 : q[1])));
+    return (double)s->q_loss_weight * (parts[0] + (s->no_continue ? 0 : parts[1])) + (double)s->ponder_weight * parts[2];
+}
+
+static void check_losses(void)
+{
+    hrm_random r = hrm_random_make(6, 1);
+    for (int how = 0; how < 200; how++) {
+        hrm_real x[V], dx[V];
+        double smoothing = how % 3 ? 0.2 : 0;
+        int softmax = how & 1, label = how % V, correct, labelled;
+        const int32_t labels[1] = {label};
+        for (int j = 0; j < V; j++) x[j] = (hrm_real)(4 * hrm_random_uniform(&r) - 2);
+        hrm_loss_type type = softmax ? HRM_SOFTMAX_CROSS_ENTROPY : HRM_STABLEMAX_CROSS_ENTROPY;
+        double loss = hrm_cross_entropy_smoothed(type, smoothing, dx, x, labels, 1, V, 0.5, &correct, &labelled);
+        CHECK(fabs(loss - own_entropy(softmax, x, label, smoothing)) < 1e-6, "cross entropy %g, expected %g", loss,
+              own_entropy(softmax, x, label, smoothing));
+        for (int j = 0; j < V; j++) {
+            hrm_real kept = x[j];
+            x[j] = kept + (hrm_real)1e-2;
+            double up = own_entropy(softmax, x, label, smoothing);
+            x[j] = kept - (hrm_real)1e-2;
+            double slope = (up - own_entropy(softmax, x, label, smoothing)) / 2e-2;
+            x[j] = kept;
+            CHECK(fabs(slope * 0.5 - (double)dx[j]) < 2e-3, "its gradient is %g, expected %g", (double)dx[j], slope * 0.5);
+        }
+
+        hrm_step s;
+        double sums[HRM_METRIC_SUMS], parts[3], q[2], target = 0;
+        hrm_real dq[2], target_q = 0, given[2], ahead[2];
+        memset(&s, 0, sizeof s);
+        s.halt_max_steps = 4, s.q_mse = how >> 1 & 1, s.no_continue = how >> 2 & 1, s.loss_scale = 0.125f;
+        s.q_loss_weight = 0.75f, s.ponder_weight = how % 5 ? 0.5f : 0;
+        for (int i = 0; i < 2; i++) {
+            given[i] = (hrm_real)(4 * hrm_random_uniform(&r) - 2), ahead[i] = (hrm_real)(4 * hrm_random_uniform(&r) - 2);
+            q[i] = (double)given[i];
+        }
+        int steps = 1 + how % 4, right = how % 7 ? 3 : 5, halted = how >> 3 & 1;
+        hrm__row_losses(sums, dq, &target_q, &s, 1, given, ahead, steps, halted, 5, right, loss);
+        double best = steps >= 4 || ahead[0] > ahead[1] ? (double)ahead[0] : (double)ahead[1];
+        if (!s.no_continue) target = 1 / (1 + exp(-best));
+        own_q(q, &s, right == 5, target, parts);
+        CHECK(s.no_continue || fabs((double)target_q - target) < 1e-6, "q_continue's target is %g, expected %g",
+              (double)target_q, target);
+        CHECK(fabs(sums[HRM_M_Q_HALT_LOSS] - parts[0]) < 1e-6 &&
+                  fabs(sums[HRM_M_Q_CONTINUE_LOSS] - (s.no_continue ? 0 : parts[1])) < 1e-6 &&
+                  fabs(sums[HRM_M_PONDER_LOSS] - (s.ponder_weight > 0 ? parts[2] : 0)) < 1e-6,
+              "losses of q %g, %g, %g", sums[HRM_M_Q_HALT_LOSS], sums[HRM_M_Q_CONTINUE_LOSS], sums[HRM_M_PONDER_LOSS]);
+        CHECK(sums[HRM_M_ROWS] == 1 && sums[HRM_M_COUNT] == halted && sums[HRM_M_STEPS] == (halted ? steps : 0) &&
+                  sums[HRM_M_EXACT] == (halted && right == 5) &&
+                  sums[HRM_M_Q_HALT_ACCURACY] == (halted && (q[0] >= 0) == (right == 5)),
+              "a row of %d steps is counted as %g", steps, sums[HRM_M_STEPS]);
+        for (int i = 0; i < 2; i++) {
+            double at[2] = {q[0], q[1]}, up, down;
+            at[i] = q[i] + 1e-4, up = own_q(at, &s, right == 5, target, parts);
+            at[i] = q[i] - 1e-4, down = own_q(at, &s, right == 5, target, parts);
+            CHECK(fabs((up - down) / 2e-4 * 0.125 - (double)dq[i]) < 1e-5,
+                  "case %d: the gradient of q %d is %g, expected %g", how, i, (double)dq[i], (up - down) / 2e-4 * 0.125);
+        }
+    }
 }
 
 /* ---- halting and the carry ----------------------------------------------------------------------------------------------- */
@@ -405,6 +501,12 @@ static void check_carry(void)
             CHECK(memcmp(run->w.inputs + i * 6, held + i * 6, 6 * sizeof *held) == 0 &&
                       memcmp(run->w.labels + i * 6, labels + i * 6, 6 * sizeof *held) == 0,
                   "segment %d, row %d works on another puzzle", segment, i);
+            for (int j = 0; j < 6 * 8; j++) { /* the embedded input: two positions of the puzzle's own, then the tokens */
+                double row = (double)model->params[model->at.embed_tokens + (size_t)(held[i * 6 + j / 8] * 8 + j % 8)];
+                double e = (double)((const hrm_real *)run->w.e)[(i * 8 + 2) * 8 + j];
+                CHECK(fabs(e - sqrt(8.0) * row) < 1e-5, "row %d, element %d is embedded as %g, expected %g", i, j, e,
+                      sqrt(8.0) * row);
+            }
             int right = 0, labelled = 0;
             for (int t = 0; t < 6; t++)
                 if (labels[i * 6 + t] != -100) labelled++, right += predictions[i * 6 + t] == labels[i * 6 + t];
@@ -429,6 +531,156 @@ static void check_carry(void)
     batch_free(&batch);
     hrm_run_destroy(run);
     hrm_model_destroy(model);
+}
+
+/* A trainer that clips takes the steps of a loop of one's own that does. */
+static void check_clipped(void)
+{
+    enum { ROWS = 4 };
+    world w;
+    hrm_model *model[2] = {NULL, NULL};
+    hrm_trainer *t = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    hrm_train_desc td;
+    hrm_update_desc u;
+    hrm_batch batch;
+    hrm_position position;
+    hrm_model_desc d = small_desc();
+    world_open(&w);
+    memset(&rd, 0, sizeof rd), memset(&td, 0, sizeof td), memset(&u, 0, sizeof u), memset(&position, 0, sizeof position);
+    d.vocab_size = V;
+    td.steps = 4, td.batch_size = ROWS, td.lr = 1e-2f, td.no_warmup = td.no_weight_decay = 1, td.seed = 2, td.grad_clip = 0.03f;
+    rd.rows = ROWS, rd.train = rd.update = 1, rd.seed = 2;
+    u.lr = u.puzzle_emb_lr = 1e-2f, u.beta1 = 0.9f, u.beta2 = 0.95f, u.puzzle_emb_weight_decay = 0.1f, u.grad_clip = 0.03f;
+    for (int k = 0; k < 2; k++) {
+        CHECK_OK(hrm_model_create(&model[k], &d));
+        model_decide(model[k], 8);
+    }
+    td.optimizer = rd.optimizer = HRM_ADAMW, td.adam_eps = u.adam_eps = 0.1f; /* so that the gradient's size tells */
+    CHECK_OK(hrm_trainer_create(&t, model[0], &td));
+    CHECK_OK(hrm_run_create(&run, model[1], &rd));
+    if (!t || !run) exit(test_summary());
+    batch_make(&batch, ROWS, T);
+    for (int step = 0; step < 4; step++) {
+        hrm_metrics m;
+        double norm = 0;
+        CHECK_OK(hrm_trainer_step(t, w.data, &m));
+        CHECK_OK(hrm_dataset_next(w.data, &position, 2, 1, &batch, NULL));
+        CHECK_OK(hrm_run_segment(run, &batch, NULL));
+        CHECK_OK(hrm_run_backward(run));
+        CHECK_OK(hrm_run_gradient_norm(run, &norm));
+        CHECK(norm > 0.04 && fabs(m.grad_norm - norm) < 1e-5 * norm, "step %d: norm %g, a trainer's %g", step, norm,
+              m.grad_norm);
+        CHECK_OK(hrm_run_update(run, &u));
+    }
+    CHECK(models_equal(model[0], model[1]), "a trainer that clips goes another way");
+    batch_free(&batch);
+    hrm_run_destroy(run);
+    hrm_trainer_destroy(t);
+    hrm_model_destroy(model[0]), hrm_model_destroy(model[1]);
+    hrm_dataset_close(w.data);
+}
+
+/* A batch gathered ahead of another data set is not taken for this one's, though it stands at the same position. */
+static void check_other_data(void)
+{
+    world w[2];
+    hrm_metrics m[2];
+    hrm_model *model[2] = {NULL, NULL};
+    world_open(&w[0]), world_open(&w[1]);
+    for (int i = 0; i < EXAMPLES * T; i++) w[1].inputs[i] = (uint8_t)((w[1].inputs[i] + 1) % V);
+    memset(m, 0, sizeof m);
+    for (int ahead = 0; ahead < 2; ahead++) {
+        hrm_model_desc d = small_desc();
+        hrm_train_desc td;
+        hrm_trainer *t = NULL;
+        memset(&td, 0, sizeof td);
+        d.vocab_size = V;
+        td.steps = 9, td.batch_size = 4, td.lr = 1e-2f, td.seed = 2, td.gather_ahead = ahead ? 1 : -1;
+        CHECK_OK(hrm_model_create(&model[ahead], &d));
+        CHECK_OK(hrm_trainer_create(&t, model[ahead], &td));
+        for (int step = 0; t && step < 9; step++) CHECK_OK(hrm_trainer_step(t, w[step / 2 % 2].data, &m[ahead]));
+        hrm_trainer_destroy(t);
+    }
+    CHECK(memcmp(&m[0], &m[1], sizeof m[0]) == 0 && models_equal(model[0], model[1]), "gathered ahead: loss %g, expected %g",
+          m[1].lm_loss, m[0].lm_loss);
+    hrm_model_destroy(model[0]), hrm_model_destroy(model[1]);
+    hrm_dataset_close(w[0].data), hrm_dataset_close(w[1].data);
+}
+
+/* Of the puzzle table each row has a gradient: added to while it keeps its identifier, from 0 with another. */
+static void check_puzzle_rows(void)
+{
+    enum { B = 2, N = 12 };
+    hrm_model_desc d = small_desc();
+    hrm_model *model = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    hrm_batch batch;
+    hrm_random r = hrm_random_make(1, 2);
+    hrm_real once[B * N], after[B * N];
+    const int32_t never[B] = {9, 9};
+    memset(&rd, 0, sizeof rd);
+    rd.rows = B, rd.train = 1;
+    d.halt_max_steps = 1; /* every row takes the batch's each time */
+    CHECK_OK(hrm_model_create(&model, &d));
+    model_decide(model, 4);
+    CHECK_OK(hrm_run_create(&run, model, &rd));
+    if (!run) exit(test_summary());
+    int table = hrm_model_tensor_find(model, "inner.puzzle_emb.weights");
+    batch_make(&batch, B, 6);
+    batch_draw(&batch, &d, &r);
+    batch.puzzle_identifiers[0] = 1, batch.puzzle_identifiers[1] = 2;
+    CHECK_OK(hrm_run_segment(run, &batch, never));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_gradient(run, table, once));
+    batch.puzzle_identifiers[1] = 3;
+    CHECK_OK(hrm_run_segment(run, &batch, never));
+    CHECK_OK(hrm_run_gradient(run, table, after));
+    for (int i = 0; i < N; i++)
+        CHECK(once[i] != 0 && after[i] == once[i] && once[N + i] != 0 && after[N + i] == 0,
+              "element %d: %g, then %g; %g, then %g", i, (double)once[i], (double)after[i], (double)once[N + i],
+              (double)after[N + i]);
+    batch_free(&batch);
+    hrm_run_destroy(run);
+    hrm_model_destroy(model);
+}
+
+/* A trainer's average is of the weights it began with and of those after every step. */
+static void check_average(void)
+{
+    world w;
+    world_open(&w);
+    for (int from = 0; from < 3; from++) {
+        hrm_model_desc d = small_desc();
+        hrm_train_desc td;
+        hrm_model *model = NULL;
+        hrm_trainer *t = NULL;
+        memset(&td, 0, sizeof td);
+        d.vocab_size = V;
+        td.steps = 5, td.batch_size = 4, td.lr = 1e-2f, td.no_warmup = 1, td.ema = 1, td.ema_rate = 0.75f, td.ema_from = from;
+        CHECK_OK(hrm_model_create(&model, &d));
+        CHECK_OK(hrm_trainer_create(&t, model, &td));
+        if (!t) exit(test_summary());
+        size_t n = model->at.trained;
+        double *average = (double *)malloc(n * sizeof *average);
+        for (size_t i = 0; i < n; i++) average[i] = (double)model->params[i];
+        for (int step = 1; step <= 5; step++) {
+            double off = 0;
+            CHECK_OK(hrm_trainer_step(t, w.data, NULL));
+            for (size_t i = 0; i < n; i++)
+                average[i] = step <= from ? (double)model->params[i] : 0.75 * average[i] + 0.25 * (double)model->params[i];
+            CHECK_OK(hrm_trainer_use_average(t, 1));
+            for (size_t i = 0; i < n; i++) off = fmax(off, fabs(average[i] - (double)model->params[i]));
+            CHECK_OK(hrm_trainer_use_average(t, 0));
+            CHECK(off < 1e-6, "from %d, step %d: the average is off by %g", from, step, off);
+        }
+        free(average);
+        hrm_trainer_destroy(t);
+        hrm_model_destroy(model);
+    }
+    hrm_dataset_close(w.data);
 }
 
 /* ---- resuming ------------------------------------------------------------------------------------------------------------ */
@@ -459,8 +711,13 @@ static void check_resume(void)
                 CHECK_OK(hrm_trainer_create(&t[k], model[k], &td));
                 if (!t[k]) exit(test_summary());
             }
+            hrm_position passed;
+            hrm_batch none; /* only the position moves */
+            memset(&passed, 0, sizeof passed), memset(&none, 0, sizeof none);
+            none.rows = 6;
             for (int step = 1; step <= STEPS; step++) {
                 CHECK_OK(hrm_trainer_step(t[0], w.data, &m[0]));
+                CHECK_OK(hrm_dataset_next(w.data, &passed, td.seed, td.epochs_per_iter, &none, NULL));
                 if (step == stop) {
                     CHECK_OK(hrm_trainer_save(t[0], paths[0], NULL, 0));
                     CHECK_OK(hrm_trainer_load(t[1], paths[0]));
@@ -475,6 +732,7 @@ static void check_resume(void)
                 }
                 hrm_position p = hrm_trainer_position(t[0]), q = hrm_trainer_position(t[1]);
                 if (step >= stop) CHECK(memcmp(&p, &q, sizeof p) == 0, "step %d: another position", step);
+                CHECK(memcmp(&p, &passed, sizeof p) == 0, "step %d: a trainer's position is not that of its batches", step);
             }
             CHECK_OK(hrm_trainer_save(t[0], paths[2], NULL, 0));
             CHECK_OK(hrm_file_map_open(&map[0], paths[2]));
@@ -536,8 +794,13 @@ int main(void)
     check_draws();
     check_order();
     check_steps();
+    check_losses();
     check_carry();
+    check_puzzle_rows();
     check_updates();
+    check_average();
+    check_clipped();
+    check_other_data();
     check_parts();
     check_resume();
     return test_summary();

@@ -977,6 +977,7 @@ static void check_ahead(void)
 {
     enum { STEPS = 30 };
     static hrm_metrics told[2][STEPS + 2];
+    const int steps = plain ? 5 : STEPS;
     hrm_dataset *data = toy_data();
     hrm_model *models[2] = {NULL, NULL};
     for (int ahead = 0; ahead < 2 && data; ahead++) {
@@ -987,20 +988,20 @@ static void check_ahead(void)
         d.hidden_size = plain ? 16 : 64, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 4, d.seed = 1;
         d.device = HRM_CUDA;
         d.forward_dtype = usual();
-        td.steps = STEPS, td.batch_size = plain ? 8 : 64, td.lr = 1e-3f, td.seed = 2, td.gather_ahead = ahead ? 0 : -1;
+        td.steps = steps, td.batch_size = plain ? 8 : 64, td.lr = 1e-3f, td.seed = 2, td.gather_ahead = ahead ? 0 : -1;
         CHECK_OK(hrm_model_create(&models[ahead], &d));
         if (models[ahead]) CHECK_OK(hrm_trainer_create(&trainer, models[ahead], &td));
-        for (int i = 1; trainer && i <= STEPS; i++) {
+        for (int i = 1; trainer && i <= steps; i++) {
             hrm_metrics m;
             memset(&m, 0, sizeof m);
             CHECK_OK(ahead ? hrm_trainer_step_ahead(trainer, data, &m) : hrm_trainer_step(trainer, data, &m));
             CHECK(m.step == i - ahead, "step %d tells of step %d", i, (int)m.step);
             told[ahead][m.step] = m;
         }
-        if (trainer) CHECK_OK(hrm_trainer_catch_up(trainer, &told[ahead][ahead ? STEPS : STEPS + 1]));
+        if (trainer) CHECK_OK(hrm_trainer_catch_up(trainer, &told[ahead][ahead ? steps : steps + 1]));
         hrm_trainer_destroy(trainer);
     }
-    CHECK(memcmp(told[0] + 1, told[1] + 1, STEPS * sizeof told[0][0]) == 0, "metrics told later are others");
+    CHECK(memcmp(told[0] + 1, told[1] + 1, (size_t)steps * sizeof told[0][0]) == 0, "metrics told later are others");
     CHECK(same_weights(models[0], models[1]), "a training ahead of its metrics differs");
     hrm_model_destroy(models[0]), hrm_model_destroy(models[1]);
     hrm_dataset_close(data);
@@ -1008,20 +1009,20 @@ static void check_ahead(void)
 
 /* Made on one thread and trained on another, while this one trains on a device of its own, which is another GPU where there are
  * two: both are what a training by itself is. */
-enum { AWAY_STEPS = 12 };
+static int away_steps(void) { return plain ? 3 : 12; }
 typedef struct away { hrm_trainer *trainer; hrm_dataset *data; hrm_status status; char message[512]; } away;
 static void *away_train(void *p)
 {
     away *a = (away *)p;
     hrm_metrics m;
     a->status = HRM_OK;
-    for (int i = 0; i < AWAY_STEPS && a->status == HRM_OK; i++) a->status = hrm_trainer_step(a->trainer, a->data, &m);
+    for (int i = 0; i < away_steps() && a->status == HRM_OK; i++) a->status = hrm_trainer_step(a->trainer, a->data, &m);
     if (a->status != HRM_OK) snprintf(a->message, sizeof a->message, "%s", hrm_error_message());
     return NULL;
 }
 static void check_devices(void)
 {
-    hrm_model *alone = toy_train(HRM_CUDA, usual(), AWAY_STEPS, NULL, NULL), *model[2] = {NULL, NULL};
+    hrm_model *alone = toy_train(HRM_CUDA, usual(), away_steps(), NULL, NULL), *model[2] = {NULL, NULL};
     away all[2];
     pthread_t thread;
     int gpus = 0;
@@ -1030,7 +1031,7 @@ static void check_devices(void)
     for (int i = 0; i < 2; i++) {
         setenv("HRM_CUDA_DEVICE", gpus > 1 && i == 0 ? "1" : "0", 1); /* the other thread's is not the one chosen last */
         all[i].data = toy_data();
-        all[i].trainer = toy_begin(&model[i], all[i].data, HRM_CUDA, usual(), AWAY_STEPS);
+        all[i].trainer = toy_begin(&model[i], all[i].data, HRM_CUDA, usual(), away_steps());
     }
     unsetenv("HRM_CUDA_DEVICE");
     if (all[0].trainer && all[1].trainer) {
@@ -1163,6 +1164,7 @@ static void check_recovery(void)
 static void check_alone(void)
 {
     enum { ROWS = 20 };
+    const int rows = plain ? 3 : ROWS;
     hrm_model *gpu = toy_train(HRM_CUDA, HRM_FORWARD_FLOAT32, plain ? 6 : 60, NULL, NULL);
     int32_t puzzles[ROWS * TOY_T], together[ROWS * TOY_T], alone[TOY_T];
     hrm_solve_result results[ROWS], result;
@@ -1170,10 +1172,10 @@ static void check_alone(void)
     hrm_random r = hrm_random_make(8, 8);
     memset(&sd, 0, sizeof sd);
     for (int i = 0; i < ROWS * TOY_T; i++) puzzles[i] = (int32_t)(1 + hrm_random_below(&r, TOY_V - 1));
-    sd.rows = ROWS, sd.max_steps = 6, sd.results = results;
+    sd.rows = rows, sd.max_steps = 6, sd.results = results;
     if (gpu) CHECK_OK(hrm_solve(gpu, puzzles, together, &sd));
     sd.rows = 1, sd.results = &result;
-    for (int i = 0; gpu && i < ROWS; i++) {
+    for (int i = 0; gpu && i < rows; i++) {
         CHECK_OK(hrm_solve(gpu, puzzles + i * TOY_T, alone, &sd));
         CHECK(memcmp(alone, together + i * TOY_T, sizeof alone) == 0 && memcmp(&result, &results[i], sizeof result) == 0,
               "puzzle %d is solved in another way alone: q_halt %.9g, %.9g", i, (double)result.q_halt,
@@ -1284,7 +1286,7 @@ static void check_solving(void)
     hrm_solve_result results[2][20];
     hrm_random r = hrm_random_make(8, 8);
     for (int i = 0; i < 20 * TOY_T; i++) puzzles[i] = (int32_t)(1 + hrm_random_below(&r, TOY_V - 1));
-    for (int rows = 1; cpu && rows <= 20; rows += 19)
+    for (int rows = 1; cpu && rows <= (plain ? 4 : 20); rows += plain ? 3 : 19)
         for (int never = 0; never < 2; never++) {
             hrm_solve_desc sd;
             memset(&sd, 0, sizeof sd);
