@@ -1329,7 +1329,10 @@ static void check_loss_scale(void)
         if (step == AT + FOR + 1) { /* between two doublings, how far it is to the next counts too */
             CHECK(t[1]->run->w.scaling->good > 0, "no good step yet");
             CHECK_OK(hrm_trainer_save(t[1], path, NULL, 0));
+            t[2]->run->w.scaling->good = 0;
             CHECK_OK(hrm_trainer_load(t[2], path));
+            CHECK(t[2]->run->w.scaling->good == t[1]->run->w.scaling->good, "%d good steps in the state",
+                  (int)t[2]->run->w.scaling->good);
         }
         double bias = 1 - pow((double)0.9f, step - FOR);
         CHECK(fabs((double)t[1]->run->w.step->bias1 - bias) <= 1e-6, "step %d: bias correction %g, expected %g", step,

@@ -17,7 +17,7 @@ extern long dummy_fail_at, dummy_calls, dummy_alive;
 
 static int thorough(void)
 {
-    const char *all = getenv("HRM_TEST_ALL");
+    const char *all = getenv("HRM_TEST_LONG");
     return all && *all;
 }
 
