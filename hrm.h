@@ -2066,6 +2066,7 @@ HRM__UNUSED static void hrm__team_range(const hrm__team *t, size_t n, size_t gra
         #include <immintrin.h>
     #elif defined(__aarch64__)
         #define HRM__NEON 1     /* the baseline there: no attribute needed */
+        #include <arm_neon.h>
     #elif defined(__wasm_simd128__)
         #define HRM__WASM 1     /* WebAssembly: floats by the plain path's vectors, bytes by products of pairs */
         #include <wasm_simd128.h>
@@ -3403,7 +3404,7 @@ typedef struct hrm__gemm_kernel {
     hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
 } hrm__gemm_kernel;
 
-/* The micro-kernel for one instruction set: V is a vector of W elements. Rows r >= MR and the second vector where NV is 1
+/* The micro-kernel for one instruction set: V is a vector of W elements, U one in memory. Rows r >= MR and the second vector where NV is 1
  * vanish at compile time, which leaves MR * NV multiply-adds, NV loads of B and MR broadcasts of A in the inner loop. Three
  * rows share a pointer, so that all of them fit the registers. */
 #define HRM__ROWS(X) \
@@ -3412,23 +3413,23 @@ typedef struct hrm__gemm_kernel {
 #define HRM__ROW_ZERO(r, p, s) V c##r = {0}, d##r = {0};
 #define HRM__ROW_LOAD(r, p, s) \
     if (r < MR) { \
-        c##r = *(const V *)(c + r * ldc); \
-        if (NV > 1) d##r = *(const V *)(c + r * ldc + W); \
+        c##r = *(const U *)(c + r * ldc); \
+        if (NV > 1) d##r = *(const U *)(c + r * ldc + W); \
     }
 #define HRM__ROW_FMA(r, p, s) \
     if (r < MR) { \
-        c##r += b0 * p[s * a_row]; \
-        if (NV > 1) d##r += b1 * p[s * a_row]; \
+        HRM__FMA(c##r, b0, p[s * a_row]); \
+        if (NV > 1) HRM__FMA(d##r, b1, p[s * a_row]); \
     }
 #define HRM__ROW_ADD(r, p, s) \
     if (r < MR) { \
-        c##r += *(const V *)(c + r * ldc); \
-        if (NV > 1) d##r += *(const V *)(c + r * ldc + W); \
+        c##r += *(const U *)(c + r * ldc); \
+        if (NV > 1) d##r += *(const U *)(c + r * ldc + W); \
     }
 #define HRM__ROW_STORE(r, p, s) \
     if (r < MR) { \
-        *(V *)(c + r * ldc) = c##r; \
-        if (NV > 1) *(V *)(c + r * ldc + W) = d##r; \
+        *(U *)(c + r * ldc) = c##r; \
+        if (NV > 1) *(U *)(c + r * ldc + W) = d##r; \
     }
 #define HRM__ROW_FETCH(r, p, s) \
     if (r < MR) { \
@@ -3441,6 +3442,7 @@ typedef struct hrm__gemm_kernel {
                                                 const hrm_real *b, size_t K, hrm__tile_mode mode, const hrm__ahead *ahead) \
         { \
             typedef vector V; \
+            typedef V U HRM__UNALIGNED; \
             enum { MR = MR_, NV = NV_, W = (int)(sizeof(V) / sizeof(hrm_real)), LINE = (int)HRM__LINE }; \
             const size_t step = ahead->step; \
             const hrm_real *fetch = ahead->a; \
@@ -3454,7 +3456,7 @@ typedef struct hrm__gemm_kernel {
             } \
             for (size_t k = 0; k < K; \
                  k++, b += NV * W, fetch += step, p0 += a_step, p3 += a_step, p6 += a_step, p9 += a_step, p12 += a_step) { \
-                V b0 = *(const V *)b, b1 = NV > 1 ? *(const V *)(b + (NV - 1) * W) : b0; \
+                V b0 = *(const U *)b, b1 = *(const U *)(b + (NV - 1) * W); \
                 HRM__PREFETCH(fetch); \
                 HRM__PREFETCH(ahead->b + k * LINE); \
                 HRM__PREFETCH_NEAR(b + 12 * NV * W); \
@@ -3487,31 +3489,45 @@ typedef struct hrm__gemm_kernel {
     static const hrm__gemm_kernel name = {mr, nr, chain, name##_all};
 
 #if defined(__GNUC__)
-    #define HRM__VECTOR(bytes) __attribute__((vector_size(bytes), aligned(sizeof(hrm_real)), may_alias))
+    #define HRM__UNALIGNED         __attribute__((aligned(sizeof(hrm_real)), may_alias)) /* of any address, and any elements */
     #define HRM__PREFETCH(p)       __builtin_prefetch((p), 0, 2)
     #define HRM__PREFETCH_NEAR(p)  __builtin_prefetch((p))
     #define HRM__PREFETCH_WRITE(p) __builtin_prefetch((p), 1)
 #else
+    #define HRM__UNALIGNED
     #define HRM__PREFETCH(p)       ((void)0)
     #define HRM__PREFETCH_NEAR(p)  ((void)0)
     #define HRM__PREFETCH_WRITE(p) ((void)0)
 #endif
-/* Unaligned vectors that may alias arrays of their elements. The 16-byte one is SSE2, NEON, VSX or whatever is there; one
- * element with wide floats, which compilers do not multiply a vector by. */
+/* SSE2, NEON, VSX or whatever is there; one element with wide floats, which compilers do not multiply a vector by. */
 #if defined(__GNUC__) && !HRM__WIDE_FLOATS
-typedef hrm_real hrm__v16 HRM__VECTOR(16);
+typedef hrm_real hrm__v16 __attribute__((vector_size(16)));
 #else
 typedef hrm_real hrm__v16;
 #endif
 
+/* A product is rounded before it is added in all tiles of a kernel or in none. Left to GCC, its cost model decides tile by tile:
+ * version 13, or any tuned for Zen, fuses none where a step has one sum alone, and all elsewhere. So it is spelled out. */
+#if defined(__GNUC__) && !defined(__clang__) && (defined(__i386__) || defined(__x86_64__) || defined(__aarch64__))
+    #pragma GCC push_options
+    #pragma GCC optimize("fp-contract=off")
+    #define HRM__FUSING_OFF 1
+#endif
+#define HRM__FMA(c, b, a) c += (b) * (a)
 HRM__TILE_KERNEL(hrm__tile_scalar, , hrm__v16, HRM__TILES_4, 4, 2 * sizeof(hrm__v16) / sizeof(hrm_real), 32)
+#undef HRM__FMA
+#if defined(HRM__FUSING_OFF)
+    #pragma GCC pop_options
+#endif
 #if defined(HRM__X86)
-typedef hrm_real hrm__v32 HRM__VECTOR(32);
-typedef hrm_real hrm__v64 HRM__VECTOR(64);
-HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, hrm__v32, HRM__TILES_6, 6, 16, (size_t)-1)
-HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, hrm__v64, HRM__TILES_14, 14, 32, (size_t)-1)
+    #define HRM__FMA(c, b, a) c = _mm256_fmadd_ps(b, _mm256_set1_ps(a), c)
+HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, __m256, HRM__TILES_6, 6, 16, (size_t)-1)
+    #undef HRM__FMA
+    #define HRM__FMA(c, b, a) c = _mm512_fmadd_ps(b, _mm512_set1_ps(a), c)
+HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, __m512, HRM__TILES_14, 14, 32, (size_t)-1)
 #elif defined(HRM__NEON)
-HRM__TILE_KERNEL(hrm__tile_neon, , hrm__v16, HRM__TILES_12, 12, 8, (size_t)-1)
+    #define HRM__FMA(c, b, a) c = vfmaq_f32(c, b, vdupq_n_f32(a))
+HRM__TILE_KERNEL(hrm__tile_neon, , float32x4_t, HRM__TILES_12, 12, 8, (size_t)-1)
 #endif
 
 static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
