@@ -3404,9 +3404,9 @@ typedef struct hrm__gemm_kernel {
     hrm__tile_fn *const *tiles; /* of 1 row and 1 vector, 1 row and 2 vectors, 2 rows … mr rows and 2 vectors */
 } hrm__gemm_kernel;
 
-/* The micro-kernel for one instruction set: V is a vector of W elements, U one in memory. Rows r >= MR and the second vector where NV is 1
- * vanish at compile time, which leaves MR * NV multiply-adds, NV loads of B and MR broadcasts of A in the inner loop. Three
- * rows share a pointer, so that all of them fit the registers. */
+/* The micro-kernel for one instruction set: V is a vector of W elements, U one in memory. Rows r >= MR and the second vector
+ * where NV is 1 vanish at compile time, which leaves MR * NV multiply-adds, NV loads of B and MR broadcasts of A in the inner
+ * loop. Three rows share a pointer, so that all of them fit the registers. */
 #define HRM__ROWS(X) \
     X(0, p0, 0) X(1, p0, 1) X(2, p0, 2) X(3, p3, 0) X(4, p3, 1) X(5, p3, 2) X(6, p6, 0) \
     X(7, p6, 1) X(8, p6, 2) X(9, p9, 0) X(10, p9, 1) X(11, p9, 2) X(12, p12, 0) X(13, p12, 1)
@@ -3506,8 +3506,9 @@ typedef hrm_real hrm__v16 __attribute__((vector_size(16)));
 typedef hrm_real hrm__v16;
 #endif
 
-/* A product is rounded before it is added in all tiles of a kernel or in none. Left to GCC, its cost model decides tile by tile:
- * version 13, or any tuned for Zen, fuses none where a step has one sum alone, and all elsewhere. So it is spelled out. */
+/* A product is rounded before it is added in all tiles of a kernel or in none. Left to GCC, its cost model decides tile by
+ * tile: version 13, or any tuned for Zen, fuses none where a step has one sum alone, and all elsewhere. So it is spelled
+ * out. */
 #if defined(__GNUC__) && !defined(__clang__) && (defined(__i386__) || defined(__x86_64__) || defined(__aarch64__))
     #pragma GCC push_options
     #pragma GCC optimize("fp-contract=off")
