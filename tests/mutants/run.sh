@@ -50,6 +50,10 @@ if [ "$1" = --one ]; then # one mutant -> a line: caught, survived or broken, it
     exit 0
 fi
 
+if [ "$(id -u)" -eq 0 ] && [ -z "$MUTANTS_AS_ROOT" ]; then
+    echo "mutants: not as root: a faulty program wrote over /dev/null; as another user, or with MUTANTS_AS_ROOT=1 where it does not matter" >&2
+    exit 2
+fi
 mkdir -p "$B/mutants"
 [ -n "$MUTANTS" ] || MUTANTS=$(awk -v names=1 -f tests/mutants/apply.awk "$LIST" | sed 's/ .*//')
 start=$(date +%s)
