@@ -139,6 +139,11 @@ if [ -n "$all" ]; then
             build_and_run "$example by itself" none gcc -std=c99 $strict -I. -Itools -fsyntax-only "$example"
         done
         build_and_run "gcc -O3 -march=native" "" gcc -std=c99 $strict -I. -O3 -march=native $m $end
+        # a row's bits are its own whatever a compiler's cost model fuses; that of Zen is the default's from GCC 13 on
+        [ "$(uname -m)" = x86_64 ] && tune=-mtune=znver3 || tune=
+        for flags in "-std=c99 -O1 $tune" "-std=gnu99 -O2 $tune" "-std=gnu99 -O3 -ffp-contract=fast $tune"; do
+            runs gcc $flags && build_and_run "gcc $flags test_gemm" "" gcc $flags $strict -Wno-unused-function -I. tests/test_gemm.c $end
+        done
     fi
     if have tcc; then
         build_and_run "tcc" "" tcc -std=c99 -I. $m -lm # no threads there
