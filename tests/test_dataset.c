@@ -248,6 +248,10 @@ static void test_broken(void)
     write_good(HRM_U8, HRM_I32);
     write_npy("train", "a__labels.npy", HRM_I16, 2, 7, T, values);
     CHECK_OK(open_train(1));
+    write_npy("train", "a__labels.npy", HRM_I8, 2, 7, T, values); /* in a byte it is 156 */
+    CHECK_OK(open_train(1));
+    write_npy("train", "a__puzzle_indices.npy", HRM_I8, 1, 5, 1, (const int[]){0, 1, 4, -2, 7});
+    CHECK_FAILS(open_train(0), HRM_ERR_RANGE, "a__puzzle_indices.npy: row 3 is -2 after 4");
 
     CHECK_FAILS(hrm_dataset_open(&data, root, "nowhere", NULL), HRM_ERR_IO, "nowhere");
     CHECK_FAILS(hrm_dataset_open(&data, NULL, "train", NULL), HRM_ERR_ARGUMENT, "dir");
@@ -451,10 +455,12 @@ static void test_known_order(void)
     CHECK_OK(hrm_dataset_from_arrays(&data, &a, NULL));
     for (int epochs = 1; epochs <= 2; epochs++) {
         hrm_position p;
+        int32_t inputs[3], labels[3], ids[3];
+        hrm_batch batch = {3, 0, inputs, labels, ids};
+        memset(&p, 0, sizeof p);
+        CHECK_OK(hrm_dataset_next(data, &p, 54321, epochs, &batch, NULL)); /* another's order is not kept for this one */
         memset(&p, 0, sizeof p);
         for (int b = 0; b < 8; b++) {
-            int32_t inputs[3], labels[3], ids[3];
-            hrm_batch batch = {3, 0, inputs, labels, ids};
             CHECK_OK(hrm_dataset_next(data, &p, 12345, epochs, &batch, NULL));
             CHECK(memcmp(inputs, known[epochs - 1] + 3 * b, sizeof inputs) == 0, "%d epochs, batch %d: examples %d, %d, %d",
                   epochs, b, (int)inputs[0], (int)inputs[1], (int)inputs[2]);
