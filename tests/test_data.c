@@ -384,8 +384,23 @@ static void test_sudoku_generated(void)
         check_sudoku("s1", "test", cases[k].size, 1, cases[k].test, cases[k].rating, cases[k].givens, &classes, 1);
         data_table_close(&classes);
     }
-    CHECK_RUN("sudoku --output-dir %s/s3 --generate 40 --test-size 30 --num-aug 5 --seed 6", dir);
-    CHECK(!same_file(in_dir("s1/train/all__inputs.npy"), in_dir("s3/train/all__inputs.npy")), "two seeds, one data set");
+    CHECK_RUN("sudoku --output-dir %s/s1 --generate 40 --test-size 3 --num-aug 0 --seed 5", dir);
+    CHECK_RUN("sudoku --output-dir %s/s3 --generate 40 --test-size 3 --num-aug 0 --seed 6", dir);
+    whole one, other;
+    int same = 0;
+    if (!read_whole(&one, "s1", "train") || !read_whole(&other, "s3", "train")) return;
+    for (int i = 0; i < 40 * 81; i += 81)
+        same += memcmp(one.batch.inputs + i, other.batch.inputs + i, 81 * sizeof(int32_t)) == 0;
+    CHECK(one.batch.filled == 40 && same == 0, "%d of %d puzzles are the same with two seeds", same, one.batch.filled);
+    free_whole(&one);
+    CHECK_RUN("sudoku --output-dir %s/s1 --generate 10 --test-size 3 --num-aug 5 --seed 6", dir);
+    if (!read_whole(&one, "s1", "train")) return;
+    for (int i = 0; i < 60; i++)
+        for (int k = i / 6 * 6; k < i; k++)
+            CHECK(memcmp(one.batch.inputs + 81 * i, one.batch.inputs + 81 * k, 81 * sizeof(int32_t)) != 0,
+                  "variants %d and %d of puzzle %d are one", k % 6, i % 6, i / 6);
+    free_whole(&one);
+    free_whole(&other);
     CHECK_REFUSED(1, "rating of 5 or more", "sudoku --output-dir %s/out --generate 3 --size 4 --min-difficulty 5", dir);
     CHECK_RUN("sudoku --output-dir %s/s4 --generate 60 --test-size 4 --min-difficulty 3 --max-difficulty 12 --threads 3", dir);
     CHECK_RUN("sudoku --output-dir %s/s5 --generate 60 --test-size 4 --min-difficulty 3 --max-difficulty 12 --threads 1", dir);
