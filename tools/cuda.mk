@@ -49,7 +49,7 @@ $(CUDA_WITH): | $(B)/cuda
 	@rm -f $(B)/cuda/with-*; touch $@
 $(B)/cuda/examples/%: examples/%.c $(B)/cuda/hrm.o hrm.h $(B)/hrm_cuda.o | $(B)/cuda/examples
 	$(HRM_CUDA_C) $(ONCE) $(LDFLAGS) $< $(B)/cuda/hrm.o $(B)/hrm_cuda.o $(LIBS) $(CUDA_LIBS) -o $@
-$(B)/cuda/tests/%: tests/cuda/%.c tests/harness.h tests/util.h tests/test_golden.c hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
+$(B)/cuda/tests/%: tests/cuda/%.c $(wildcard tests/cuda/*.h) tests/harness.h tests/util.h tests/test_golden.c hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
 	$(HRM_CUDA_C) -Itests $(LDFLAGS) $< $(B)/hrm_cuda.o $(LIBS) $(CUDA_LIBS) -o $@
 
 cuda: $(if $(TOOLS),$(B)/cuda/hrm) $(EXAMPLES:%=$(B)/cuda/examples/%)
@@ -59,8 +59,8 @@ test-cuda: $(B)/cuda/tests/test_cuda $(B)/cuda/tests/golden
 	$(if $(CUDA_HERE),sh tests/cuda/sanitize.sh $(B)/cuda/tests/test_cuda)
 bench-cuda: $(B)/cuda/tests/bench_cuda
 	$(B)/cuda/tests/bench_cuda $(CASES)
-$(B)/cuda/tests/bench_devices: tests/cuda/bench_devices.c $(B)/cuda/tools/comm_tcp.o $(B)/cuda/tools/comm_nccl_there.o hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
-	$(HRM_CUDA_C) $(LDFLAGS) $(filter-out hrm.h,$^) $(LIBS) $(CUDA_LIBS) -L$(NCCL_HOME)/lib -lnccl -o $@
+$(B)/cuda/tests/bench_devices: tests/cuda/bench_devices.c tests/cuda/timing.h $(B)/cuda/tools/comm_tcp.o $(B)/cuda/tools/comm_nccl_there.o hrm.h $(B)/hrm_cuda.o | $(B)/cuda/tests
+	$(HRM_CUDA_C) $(LDFLAGS) $(filter %.c %.o,$^) $(LIBS) $(CUDA_LIBS) -L$(NCCL_HOME)/lib -lnccl -o $@
 bench-devices: $(B)/cuda/tests/bench_devices
 	GPUS=$(GPUS) bash tests/cuda/devices.sh $< $(CASES)
 PYTHON      ?= python3

@@ -8,29 +8,13 @@
 #endif
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
+#include "timing.h"
 #include <stdio.h>
-#include <time.h>
 
 extern int cudaProfilerStart(void); /* of the CUDA runtime, whose headers need not be here */
 extern int cudaProfilerStop(void);
 static int profile;
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-static double median(double *v, int n)
-{
-    qsort(v, (size_t)n, sizeof *v, by_value);
-    return v[n / 2];
-}
 static void die(const char *what)
 {
     fprintf(stderr, "%s: %s\n", what, hrm_error_message());

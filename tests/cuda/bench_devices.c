@@ -8,27 +8,11 @@
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
 #include "comm.h"
+#include "timing.h"
 #include <stdio.h>
-#include <time.h>
 
 static hrm_comm host, gpus;
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-static double median(double *v, int n)
-{
-    qsort(v, (size_t)n, sizeof *v, by_value);
-    return v[n / 2];
-}
 static void die(const char *what)
 {
     fprintf(stderr, "rank %d: %s: %s\n", host.rank, what, hrm_error_message());
