@@ -4753,6 +4753,142 @@ __global__ void __launch_bounds__(WG_THREADS, 1)
 #endif
 }
 
+/* The same for few rows: a block has one row of the batch and a head, in 128 rows of the product's. */
+enum { AO_ROWS = 128, AO_A = AO_ROWS * 128, AO_STAGE = AO_A + AW_B, AO_STAGES = 4, AO_K_AT = AO_STAGES * AO_STAGE,
+       AO_TILE = AO_ROWS * 128, AO_V_AT = AO_K_AT + AO_TILE, AO_BARRIERS = AO_V_AT + AO_TILE,
+       AO_SHARED = AO_BARRIERS + 16 * AO_STAGES + 1024, AO_THREADS = 288 };
+__global__ void __launch_bounds__(AO_THREADS, 1)
+    attention_one_wgmma(const __grid_constant__ CUtensorMap s_map, const __grid_constant__ CUtensorMap weight_map,
+                        const __grid_constant__ attention_whole_args a)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char shared_raw[];
+    uint32_t base = (shared_address(shared_raw) + 1023u) & ~1023u, k_tile = base + AO_K_AT, v_tile = base + AO_V_AT,
+             full = base + AO_BARRIERS, empty = full + 8 * AO_STAGES;
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, S = a.x.S, D = a.x.heads * 64,
+        head = (int)blockIdx.x % a.x.heads, b = (int)blockIdx.x / a.x.heads;
+    if (threadIdx.x == 0) {
+        for (uint32_t i = 0; i < AO_STAGES; i++) barrier_init(full + 8 * i, 1), barrier_init(empty + 8 * i, 8);
+        asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;\n" ::: "memory");
+    }
+    __syncthreads();
+    chain_allow_next();
+    if (warp == 8) {
+        if (lane == 0) {
+            auto fetch = [&](int step, bool weights) {
+                uint32_t slot = (uint32_t)(step % AO_STAGES), at = base + slot * AO_STAGE, ready = full + 8 * slot;
+                if (weights) {
+                    barrier_expect(ready, AO_STAGE);
+                    for (int i = 0; i < 3; i++)
+                        copy_tile(at + AO_A + (uint32_t)(i * 8192), &weight_map, step * 64, i * D + head * 64, ready);
+                } else copy_tile3(at, &s_map, step * 64, 0, b, ready);
+            };
+            prefetch_map(&s_map);
+            for (int i = 0; i < a.x.heads && i < AO_STAGES; i++) fetch(i, true);
+            chain_wait();
+            for (int i = 0; i < a.x.heads && i < AO_STAGES; i++) fetch(i, false);
+            for (int i = AO_STAGES; i < a.x.heads; i++) {
+                barrier_wait(empty + 8 * (uint32_t)(i % AO_STAGES), (i / AO_STAGES - 1) & 1);
+                fetch(i, true), fetch(i, false);
+            }
+        }
+        return;
+    }
+    chain_wait();
+    int g = lane / 4, t = lane % 4, first = warp * 16; /* its rows; two warp groups of 64 */
+    float d[96], squares[2] = {};
+    auto take = [&](uint32_t step, auto add) {
+        uint32_t slot = step % AO_STAGES, at = base + slot * AO_STAGE, w = at + AO_A;
+        at += (uint32_t)(warp / 4 * 8192);
+        barrier_wait(full + 8 * slot, step / AO_STAGES & 1);
+        wgmma_fence();
+#pragma unroll
+        for (uint32_t k = 0; k < 4; k++)
+            if (k) wgmma_192<true, false>(d, operand<false>(at, k), operand<false>(w, k));
+            else wgmma_192<add.value, false>(d, operand<false>(at, k), operand<false>(w, k));
+        wgmma_commit();
+    };
+    take(0, wg_half<false>());
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        int row = b * S + min(first + g + 8 * h, S - 1);
+        if (a.squares)
+            for (int i = t; i < a.slots; i += 4) squares[h] += a.squares[(size_t)row * a.slots + i];
+    }
+    for (int step = 1; step < a.x.heads; step++) {
+        take((uint32_t)step, wg_half<true>());
+        wgmma_wait<1>();
+        if (lane == 0) barrier_arrive(empty + 8 * (uint32_t)((step - 1) % AO_STAGES));
+    }
+    wgmma_wait<0>();
+    settle<96>(d);
+    int to_row = first + lane % 16; /* where a lane's row of a box of sixteen goes; beyond S rows are 0, as those of s are */
+    uint32_t to_k = k_tile + (uint32_t)(to_row * 128 + ((lane >> 4 ^ (to_row & 7)) << 4)), q[4][4];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float rs = 1.0f;
+        if (a.squares) {
+            float sum = squares[h];
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            rs = rsqrtf(sum * a.inv_D + a.eps);
+        }
+        const float2 *table = a.x.rope + min(first + g + 8 * h, S - 1) * 32 + t;
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            float *w = d + 4 * i + 2 * h;
+            float2 cs = make_float2(rs, 0);
+            if (a.x.rope) cs = table[4 * i], cs.x *= rs, cs.y *= rs;
+            turn(w, cs), turn(w + 32, cs);
+            w[64] *= rs, w[65] *= rs;
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+        uint32_t kv[2][4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const float *w = d + 8 * k + 2 * i;
+            q[k][i] = pack2(w[0], w[1]), kv[0][i] = pack2(w[32], w[33]), kv[1][i] = pack2(w[64], w[65]);
+        }
+        stmatrix4(to_k ^ (uint32_t)(k * 32), kv[0]);
+        stmatrix4((to_k ^ (uint32_t)(k * 32)) + AO_TILE, kv[1]);
+    }
+    fence_async();
+    asm volatile("bar.sync 1, 256;\n" ::: "memory");
+    uint32_t p[6][4];
+    float s[44], o[32], l[2];
+    __syncwarp();
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 4; k++)
+        if (k) wgmma_scores<true>(s, q[k], k_tile, k);
+        else wgmma_scores<false>(s, q[k], k_tile, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<44>(s);
+    attention_whole_softmax(p, l, s, S, a.x.scale_log2);
+    __syncwarp();
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < 6; k++)
+        if (k) wgmma_values<true>(o, p[k], v_tile, k);
+        else wgmma_values<false>(o, p[k], v_tile, k);
+    wgmma_commit();
+    wgmma_wait<0>();
+    settle<32>(o);
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float inverse = 1.0f / l[h];
+#pragma unroll
+        for (int i = 0; i < 8; i++) o[4 * i + 2 * h] *= inverse, o[4 * i + 2 * h + 1] *= inverse;
+    }
+    store_head(a.x.o + (size_t)b * (size_t)S * (size_t)D + head * 64, D, o, first, S);
+#else
+    (void)a;
+#endif
+}
+
 /* ==================================================================================================== >>cuda-rows ========
  * Kernels that walk over rows of D elements, a warp a row. W elements at once: 8, or 1 where D is no multiple of 8.
  */
@@ -6372,10 +6508,12 @@ static bool on_wgmma(const hrm_device *dev, int M, int N, int splits)
 {
     return dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N) * splits >= dev->sms / 2;
 }
-/* a Maze alone: even a quarter of the GPU is faster so than all of it in small tiles that ask for everything four times */
-template <int KIND> static bool on_halves(const hrm_device *dev, int M, int N)
+/* a Maze alone, a few Sudokus: even a quarter of the GPU is faster so than all of it in small tiles that ask for everything
+ * four times */
+template <int KIND, bool TRANS> static bool on_halves(const hrm_device *dev, int M, int N)
 {
-    return ends_residual(KIND) && dev->wgmma && ceil_div(M, WG_M) * ceil_div(N, WG_N / 2) >= dev->sms / 5;
+    return !TRANS && (KIND == END_STORE || KIND == END_SWIGLU || ends_residual(KIND)) && dev->wgmma &&
+           ceil_div(M, WG_M) * ceil_div(N, WG_N / 2) >= dev->sms / 5;
 }
 template <int KIND, bool TRANS, bool E4M3 = false>
 static hrm_status gemm_on_wgmma(hrm_device *dev, const product &x, ending<bf16> &e)
@@ -6522,7 +6660,7 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
     if constexpr (has_wgmma<T>)
-        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND>(dev, e.M, e.N)) {
+        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND, TRANS>(dev, e.M, e.N)) {
             if constexpr (ends_swiglu(KIND))
                 if (on_strips(dev, x, e)) return gemm_in_strips<KIND>(dev, x, e);
             e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
@@ -7128,11 +7266,15 @@ static hrm_status mix_backward(const block_call &c, const saved_layer &keep, con
 }
 
 /* ---- attention with its product in one kernel, where nothing is kept and rows fit well ---- */
+static bool attends_one(const block_call &c) /* a row of the batch and a head for each multiprocessor */
+{
+    return c.w->rows * c.w->d.heads <= c.dev->sms;
+}
 static bool attends_at_once(const block_call &c)
 {
     const hrm_dims *d = &c.w->d;
     return c.dev->dtype == HRM_FORWARD_BFLOAT16 && c.dev->wgmma && d->head_dim == 64 && !d->causal && d->S >= AW_MIN_S &&
-           d->S <= AW_MAX_S && ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2;
+           d->S <= AW_MAX_S && (attends_one(c) || ceil_div(c.w->rows, AW_ROWS) * d->heads >= c.dev->sms / 2);
 }
 /* o = attention(s Wqkv^T), in e4m3 where c.small */
 static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
@@ -7145,11 +7287,18 @@ static hrm_status attend(const block_call &c, const stream<bf16> &s, bf16 *o)
     a.x.o = o, a.squares = s.squares, a.slots = s.slots, a.M = c.w->rows * d->S;
     a.items = ceil_div(c.w->rows, AW_ROWS) * d->heads, a.inv_D = 1.0f / (float)d->D, a.eps = d->eps;
     a.scale = 1.0f / (E4M3_STATE * E4M3_WEIGHT);
+    bool one = !c.small && attends_one(c);
     const void *from = c.small ? (const void *)c.p.small : s.at,
                *by = c.small ? (const void *)small_weight_of(c, HRM_QKV_PROJ) : weight_of<bf16>(c, HRM_QKV_PROJ, 0);
-    if (!tensor_map(c.dev, &s_map, from, d->D, a.M, c.small ? 128 : 64, 128, c.small) ||
+    if (!(one ? head_map(c.dev, &s_map, s.at, c.w->rows, d->S, d->D, AO_ROWS)
+              : tensor_map(c.dev, &s_map, from, d->D, a.M, c.small ? 128 : 64, 128, c.small)) ||
         !tensor_map(c.dev, &weights, by, d->D, 3 * d->D, c.small ? 128 : 64, 64, c.small))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: the driver refuses a tensor map of %d x %d", a.M, d->D);
+    if (one) {
+        TRY(allow_shared(attention_one_wgmma, AO_SHARED, "attention_one_wgmma"));
+        CHAIN(c.dev, attention_one_wgmma, c.w->rows * d->heads, AO_THREADS, AO_SHARED, s_map, weights, a);
+        return HRM_OK;
+    }
     TRY(allow_shared(attention_whole_wgmma<false>, AW_SHARED, "attention_whole_wgmma"));
     TRY(allow_shared(attention_whole_wgmma<true>, AW_SHARED, "attention_whole_wgmma"));
     if (c.small)
