@@ -302,19 +302,21 @@ PUZZLES_API void sudoku_fill(const sudoku_shape *s, hrm_random *r, uint8_t *solu
 
 static int sudoku__needs(const sudoku_shape *s, uint8_t *puzzle, int cell, uint8_t digit)
 {
-    /* puzzle[cell] = 0, and `digit` is there in the one solution -> 1 when without that given there would be another */
+    /* puzzle[cell] = 0, and `digit` is there in the one solution -> 1 when without that given there would be another,
+     * or it takes long to see that there is none */
     sudoku__search search;
     sudoku__state st;
     memset(&search, 0, sizeof search);
     search.shape = s;
     search.limit = 1;
+    search.max_dead_ends = 10000;
     if (!sudoku__start(s, &st, puzzle)) return 0;
     unsigned others = st.candidates[cell] & ~(1u << (digit - 1));
     if (!others) return 0;
     st.candidates[cell] = (uint16_t)others;
     if (!(others & (others - 1)) && !sudoku__place(s, &st, cell)) return 0;
     sudoku__solve(&search, &st);
-    return search.found;
+    return search.found || search.dead_ends > search.max_dead_ends;
 }
 
 static int sudoku__thin(const sudoku_shape *s, hrm_random *r, int givens, uint8_t *puzzle)
@@ -350,6 +352,22 @@ PUZZLES_API int sudoku_generate(const sudoku_shape *s, hrm_random *r, int givens
     return sudoku_dig(s, r, givens, puzzle, solution);
 }
 
+static int sudoku__look(const sudoku_shape *s, hrm_random *r, const uint8_t *puzzle, int limit, uint8_t *solution)
+{
+    /* as sudoku_count_solutions, in an order drawn at random, and 0 when that takes long: of boards with few givens some have
+     * millions of dead ends, whatever the draw */
+    sudoku__search search;
+    sudoku__state st;
+    memset(&search, 0, sizeof search);
+    search.shape = s;
+    search.random = r;
+    search.solution = solution;
+    search.limit = limit;
+    search.max_dead_ends = 1000;
+    if (sudoku__start(s, &st, puzzle)) sudoku__solve(&search, &st);
+    return search.dead_ends > search.max_dead_ends ? 0 : search.found;
+}
+
 static uint64_t sudoku__change(const sudoku_shape *s, hrm_random *r, int rating, uint8_t *puzzle, const uint8_t *solution)
 {
     /* takes one to four givens away, puts others in until the solution is unique again, and thins -> the effort, or 0 as soon
@@ -363,24 +381,15 @@ static uint64_t sudoku__change(const sudoku_shape *s, hrm_random *r, int rating,
     for (int k = 0; k < s->cells && remove; k++)
         if (puzzle[order[k]]) puzzle[order[k]] = 0, remove--;
     hrm_random_shuffle(r, order, cells);
-    for (;;) {
-        sudoku__search search;
-        sudoku__state st;
+    for (;;) { /* a given more each time */
         int k = 0;
-        memset(&search, 0, sizeof search);
-        search.shape = s;
-        search.random = r;
-        search.solution = found;
-        search.limit = 1;
-        search.max_dead_ends = 1000; /* now and then one runs into millions: another draw is found sooner */
-        (void)sudoku__start(s, &st, puzzle);
-        sudoku__solve(&search, &st);
-        if (!search.found) continue;
-        while (k < s->cells && found[order[k]] == solution[order[k]]) k++;
-        if (k == s->cells) { /* ours: by chance, or is it the only one? */
-            if (sudoku_count_solutions(s, puzzle, 2, NULL) == 1) break;
+        if (sudoku__look(s, r, puzzle, 1, found)) {
+            while (k < s->cells && found[order[k]] == solution[order[k]]) k++;
+            /* ours: by chance, or is it the only one? */
+            if (k == s->cells && sudoku__look(s, NULL, puzzle, 2, NULL) == 1) break;
+        } else k = s->cells;
+        if (k == s->cells)
             for (k = 0; puzzle[order[k]];) k++;
-        }
         puzzle[order[k]] = solution[order[k]]; /* where another solution differs a given is missing */
     }
     if (sudoku__dead_ends(s, puzzle, 0) < (uint64_t)rating / 6) return 0; /* thinning does not make up for that */
