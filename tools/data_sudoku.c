@@ -102,8 +102,14 @@ static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, su
         if (sudoku_hard(b)) {
             int rating = sudoku_harden(&b->shape, &r, least[made], most, on ? SUDOKU_CHANGES : 0, item->puzzle,
                                        item->solution);
-            on = rating >= least[made] && (most < 0 || rating <= most);
-            if (!on) { /* from another solution, for less where that may be: few get to the top */
+            int fits = rating >= least[made] && (most < 0 || rating <= most), again = 0;
+            for (int i = 0; i < made && !again; i++) again = memcmp(item->puzzle, items[i].puzzle, (size_t)b->shape.cells) == 0;
+            on = fits && !again;
+            if (again) { /* no way on from there */
+                tries++;
+                continue;
+            }
+            if (!fits) { /* from another solution, for less where that may be: few get to the top */
                 int lowest = o->min_difficulty > 0 ? (int)o->min_difficulty : 0;
                 if (most >= 0) least[made] = lowest + (int)hrm_random_below(&r, (uint32_t)(least[made] - lowest + 1));
                 tries++;
