@@ -37,6 +37,7 @@ typedef struct sudoku_shape {
     int     size, cells, box_rows, box_cols, num_peers; /* box_rows * box_cols = size */
     uint8_t unit[3 * SUDOKU_MAX_SIZE][SUDOKU_MAX_SIZE]; /* cells of the rows, then columns, then boxes */
     uint8_t peers[SUDOKU_MAX_CELLS][SUDOKU_MAX_PEERS];  /* cells that share a unit with a cell */
+    uint32_t units_of[SUDOKU_MAX_CELLS];                /* the three of a cell, a bit each */
     uint8_t order[SUDOKU_ORDERS][SUDOKU_MAX_CELLS];     /* in which cells are looked at; [0] is the reading order */
 } sudoku_shape;
 
@@ -65,6 +66,7 @@ PUZZLES_API int sudoku_shape_make(sudoku_shape *s, int size)
         for (int u = 0; u < 3 * size; u++) {
             int in = 0;
             for (int j = 0; j < size; j++) in |= s->unit[u][j] == c;
+            if (in) s->units_of[c] |= (uint32_t)1 << u;
             for (int j = 0; in && j < size; j++)
                 if (!seen[s->unit[u][j]]) {
                     seen[s->unit[u][j]] = 1;
@@ -105,6 +107,7 @@ PUZZLES_API int sudoku_is_solution(const sudoku_shape *s, const uint8_t *puzzle,
 typedef struct sudoku__state {
     uint16_t candidates[SUDOKU_MAX_CELLS];
     uint8_t  placed[SUDOKU_MAX_CELLS]; /* 1: its digit has been taken from its peers */
+    uint32_t changed;                  /* units, a bit each, that have not been looked at since one of their cells changed */
     int      num_placed;
 } sudoku__state;
 
@@ -121,6 +124,7 @@ static int sudoku__place(const sudoku_shape *s, sudoku__state *st, int cell)
     uint8_t queue[SUDOKU_MAX_CELLS];
     int n = 0;
     st->placed[cell] = 1;
+    st->changed |= s->units_of[cell];
     queue[n++] = (uint8_t)cell;
     while (n) {
         int c = queue[--n];
@@ -132,6 +136,7 @@ static int sudoku__place(const sudoku_shape *s, sudoku__state *st, int cell)
             if (left == st->candidates[p]) continue;
             if (!left) return 0;
             st->candidates[p] = (uint16_t)left;
+            st->changed |= s->units_of[p];
             if (!(left & (left - 1)) && !st->placed[p]) {
                 st->placed[p] = 1;
                 queue[n++] = (uint8_t)p;
@@ -143,29 +148,28 @@ static int sudoku__place(const sudoku_shape *s, sudoku__state *st, int cell)
 
 static int sudoku__propagate(const sudoku_shape *s, sudoku__state *st)
 {
+    /* naked singles have been placed; the hidden ones, until there is no other -> 0: dead end */
     unsigned all = (1u << s->size) - 1;
-    for (int changed = 1; changed && st->num_placed < s->cells;) {
-        changed = 0;
-        for (int u = 0; u < 3 * s->size; u++) {
-            const uint8_t *unit = s->unit[u];
-            unsigned once = 0, twice = 0, fixed = 0;
-            for (int j = 0; j < s->size; j++) {
-                unsigned c = st->candidates[unit[j]];
-                twice |= once & c;
-                once |= c;
-                if (st->placed[unit[j]]) fixed |= c;
-            }
-            if (once != all) return 0;
-            unsigned hidden = once & ~twice & ~fixed;
-            for (int j = 0; hidden && j < s->size; j++) {
-                unsigned bit = st->candidates[unit[j]] & hidden;
-                if (!bit || st->placed[unit[j]]) continue;
-                if (bit & (bit - 1)) return 0; /* two digits with this one place only */
-                hidden &= ~bit;
-                st->candidates[unit[j]] = (uint16_t)bit;
-                if (!sudoku__place(s, st, unit[j])) return 0;
-                changed = 1;
-            }
+    for (int u = 0; st->changed && st->num_placed < s->cells; u = u + 1 < 3 * s->size ? u + 1 : 0) {
+        if (!(st->changed >> u & 1)) continue;
+        st->changed &= ~(1u << u);
+        const uint8_t *unit = s->unit[u];
+        unsigned once = 0, twice = 0, fixed = 0;
+        for (int j = 0; j < s->size; j++) {
+            unsigned c = st->candidates[unit[j]];
+            twice |= once & c;
+            once |= c;
+            if (st->placed[unit[j]]) fixed |= c;
+        }
+        if (once != all) return 0;
+        unsigned hidden = once & ~twice & ~fixed;
+        for (int j = 0; hidden && j < s->size; j++) {
+            unsigned bit = st->candidates[unit[j]] & hidden;
+            if (!bit || st->placed[unit[j]]) continue;
+            if (bit & (bit - 1)) return 0; /* two digits with this one place only */
+            hidden &= ~bit;
+            st->candidates[unit[j]] = (uint16_t)bit;
+            if (!sudoku__place(s, st, unit[j])) return 0;
         }
     }
     return 1;
@@ -194,7 +198,8 @@ static void sudoku__solve(sudoku__search *search, sudoku__state *st)
     for (int i = 0; i < s->cells && fewest > 2; i++) {
         int c = s->order[search->order][i];
         if (st->placed[c]) continue;
-        int n = sudoku__bits(st->candidates[c]);
+        unsigned others = st->candidates[c] & (st->candidates[c] - 1u);
+        int n = others & (others - 1) ? sudoku__bits(st->candidates[c]) : 2;
         if (n < fewest) fewest = n, best = c;
     }
     int32_t digits[SUDOKU_MAX_SIZE];
@@ -215,6 +220,7 @@ static int sudoku__start(const sudoku_shape *s, sudoku__state *st, const uint8_t
 {
     /* -> 0: the givens contradict each other */
     memset(st, 0, sizeof *st);
+    st->changed = (uint32_t)((1ull << 3 * s->size) - 1);
     for (int c = 0; c < s->cells; c++) st->candidates[c] = (uint16_t)((1u << s->size) - 1);
     for (int c = 0; c < s->cells; c++) {
         if (board[c] == 0) continue;

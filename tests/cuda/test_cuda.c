@@ -1,7 +1,7 @@
 /* Every entry of the CUDA table against the CPU's: same weights, same random carry, outputs poisoned before each call, in
  * float32, bfloat16 and float16, over shapes with tails and on each kernel path. Then whole trainings, determinism and errors.
  * Needs a GPU; without one it says so and passes.
- * usage: test_cuda [light|wide|errors|few [light]|some|short|fp8|float16|float32|entries [NAME]|family [NAME]|faults]
+ * usage: test_cuda [light|wide|errors|few [light]|some [light]|short|fp8|float16|float32|entries [NAME]|family [NAME]|faults]
  * light: small cases only; wide: two for the wgmma kernels; both for a memory checker; errors: prints every error; few, some,
  * short, fp8 and float16: that alone; float32: small cases without tensor cores; entries, family: those cases only, whose name
  * has NAME in it; faults: threads, refusals, replays, recovery */
@@ -1275,7 +1275,7 @@ static void check_some(void)
     static const struct some_case { int T, rows, mixer; } cases[] = {
         {81, 12, 0}, {81, 3, 0}, {81, 7, 2}, {900, 1, 0}, {300, 2, 0}};
     for (size_t k = 0; k < HRM__COUNT(cases); k++) {
-        enum { AGAIN = 20 };
+        const int AGAIN = light ? 2 : 20;
         const struct some_case *f = &cases[k];
         hrm_model *model[2] = {NULL, NULL}; /* with and without wgmma */
         hrm_run *run[2] = {NULL, NULL};
@@ -1684,6 +1684,7 @@ int main(int argc, char **argv)
         return test_summary();
     }
     if (argc > 1 && strcmp(argv[1], "some") == 0) {
+        light = argc > 2 && strcmp(argv[2], "light") == 0;
         check_some();
         return test_summary();
     }
