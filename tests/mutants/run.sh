@@ -26,6 +26,7 @@ if [ "$1" = --one ]; then # one mutant -> a line: caught, survived or broken, it
     cd "$tree" || exit 1
     caught=0 by= not=
     unset MAKEFLAGS MFLAGS MAKELEVEL
+    export HRM_TEST_FIRST=1 # one failure tells
     for test in "$@"; do
         [ "$caught" -lt "$want" ] || break
         goal=build/tests/$test
