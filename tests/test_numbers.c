@@ -552,8 +552,8 @@ static void check_few(void)
           "no labels: evaluated %g of %g", evaluated.accuracy, evaluated.count);
     examples_close(&x);
 
-    /* Examples without a label among others: an evaluation's losses are means over those with one, as all else it finds, so that a
-     * set's loss is not the smaller for what nobody can answer. */
+    /* Examples without a label among others: an evaluation's losses are means over those with one, as all else it finds, so
+     * that a set's loss is not the smaller for what nobody can answer. */
     x = examples_open(12, 6, 5, 1);
     memset(x.labels + 4 * 6, 255, 8 * 6);
     m = model_make(&d);
