@@ -10,7 +10,7 @@ static int test_passed, test_failed;
 
 static int test_summary(void);
 
-/* A check that goes on after a failure, and says where it was and what it saw; HRM_TEST_FIRST, for `make mutants`: that ends. */
+/* A check that goes on after a failure, and says where it was and what it saw. HRM_TEST_FIRST, for `make mutants`: it ends. */
 #define CHECK(condition, ...) \
     do { \
         if (condition) { \
