@@ -136,7 +136,7 @@ command_of() # RUNNER… HRM: its data, checkpoints and states are those of this
         [ $at = here ] && run="${B:-build}/hrm" || run="$*"
         $run train data_path="$dir/here/grid" arch.hidden_size=8 arch.num_heads=2 arch.H_layers=1 arch.L_layers=1 arch.halt_max_steps=2 \
             steps=4 global_batch_size=1 ema=true threads=1 checkpoint_path="$dir/run-$at" > "$dir/log" 2>&1 || { cat "$dir/log"; return 1; }
-        (cd "$dir/run-$at" && ls -R && wc -c *.safetensors) > "$dir/list-$at"
+        (cd "$dir/run-$at" && ls -R | sed 's/^events.*/events/' && wc -c *.safetensors) > "$dir/list-$at"
         ${B:-build}/hrm info "$dir/run-$at" | sed "s/run-$at/run/" > "$dir/info-$at"
         cp -r "$dir/run-$at" "$dir/on-$at"
     done
