@@ -42,6 +42,7 @@ one_job() # NUMBER NAME RUNNER COMMAND…
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
+emulator() { if have "qemu-$1-static" || ! have "qemu-$1"; then echo "qemu-$1-static"; else echo "qemu-$1"; fi; } # of either package
 runs() # COMPILER FLAGS…: can programs be built with these, for this machine or at all?
 {
     printf '#include <errno.h>\n#include <math.h>\n#include <stdio.h>\nint main(void) { return 0; }\n' > "$out/probe.c"
@@ -116,9 +117,9 @@ files_of() # RUNNER… PROGRAM: what it writes is what this machine writes; so i
     rm -r "$dir"
     echo "$(ls "$out/files" | wc -l) passed, 0 failed"
 }
-command_of() # RUNNER… HRM: its data and checkpoints are those of this machine's command
+command_of() # RUNNER… HRM: its data, checkpoints and states are those of this machine's command, and each goes on with the other's run
 {
-    local dir at run
+    local dir at run name
     dir=$(mktemp -d "$out/command.XXXXXX") && mkdir "$dir/here" "$dir/there" || return
     printf '#..\n.#.\n->\n#oo\n.#o\n' > "$dir/train.txt"
     for at in here there; do
@@ -130,7 +131,21 @@ command_of() # RUNNER… HRM: its data and checkpoints are those of this machine
             $run convert "$dir/here/f32.pt" "$dir/$at/bf16.safetensors" --dtype bf16 2>&1 || return
     done
     diff -r "$dir/here" "$dir/there" || return
-    echo "$(find "$dir/here" -type f | wc -l) passed, 0 failed"
+    echo "$(find "$dir/here" -type f | wc -l) passed, 0 failed" > "$dir/same"
+    for at in here there; do # rounding may differ, so of a run's files their names, sizes and what is said of them are the same
+        [ $at = here ] && run="${B:-build}/hrm" || run="$*"
+        $run train data_path="$dir/here/grid" arch.hidden_size=8 arch.num_heads=2 arch.H_layers=1 arch.L_layers=1 arch.halt_max_steps=2 \
+            steps=4 global_batch_size=1 ema=true threads=1 checkpoint_path="$dir/run-$at" > "$dir/log" 2>&1 || { cat "$dir/log"; return 1; }
+        (cd "$dir/run-$at" && ls -R | sed 's/^events.*/events/' && wc -c *.safetensors) > "$dir/list-$at"
+        ${B:-build}/hrm info "$dir/run-$at" | sed "s/run-$at/run/" > "$dir/info-$at"
+        cp -r "$dir/run-$at" "$dir/on-$at"
+    done
+    diff "$dir/list-here" "$dir/list-there" && diff "$dir/info-here" "$dir/info-there" || return
+    $* train resume="$dir/on-here" steps=8 > "$dir/log" 2>&1 && ${B:-build}/hrm train resume="$dir/on-there" steps=8 >> "$dir/log" 2>&1 ||
+        { cat "$dir/log"; return 1; }
+    for at in here there; do ${B:-build}/hrm info "$dir/on-$at" | sed "s/on-$at/run/" > "$dir/info-$at"; done
+    diff "$dir/info-here" "$dir/info-there" || return
+    cat "$dir/same"
     rm -r "$dir"
 }
 if [ -n "$all" ]; then
@@ -151,8 +166,8 @@ if [ -n "$all" ]; then
         echo "skipped: no tcc"
     fi
     if [ -z "$matrix" ]; then # which has these, too
-        cross aarch64-linux-gnu-gcc qemu-aarch64-static
-        cross s390x-linux-gnu-gcc qemu-s390x-static
+        cross aarch64-linux-gnu-gcc $(emulator aarch64)
+        cross s390x-linux-gnu-gcc $(emulator s390x)
         cross x86_64-w64-mingw32-gcc wine
     fi
     if have x86_64-w64-mingw32-gcc; then # the command, too
@@ -197,17 +212,17 @@ if [ -n "$matrix" ]; then
     rm -rf "$out/files"
     mkdir "$out/files"
     ${CC:-cc} -std=c99 -O1 -I. tests/builds/files.c -o "$out/files_here" $end && "$out/files_here" make "$out/files" || echo "FAILED: this machine's files"
-    for pair in i686-linux-gnu-gcc: musl-gcc: aarch64-linux-gnu-gcc:qemu-aarch64-static s390x-linux-gnu-gcc:qemu-s390x-static \
-        arm-linux-gnueabihf-gcc:qemu-arm-static riscv64-linux-gnu-gcc:qemu-riscv64-static powerpc64-linux-gnu-gcc:qemu-ppc64-static \
-        powerpc64le-linux-gnu-gcc:qemu-ppc64le-static x86_64-w64-mingw32-gcc:wine; do
+    for pair in i686-linux-gnu-gcc: musl-gcc: "aarch64-linux-gnu-gcc:$(emulator aarch64)" "s390x-linux-gnu-gcc:$(emulator s390x)" \
+        "arm-linux-gnueabihf-gcc:$(emulator arm)" "riscv64-linux-gnu-gcc:$(emulator riscv64)" \
+        "powerpc64-linux-gnu-gcc:$(emulator ppc64)" "powerpc64le-linux-gnu-gcc:$(emulator ppc64le)" x86_64-w64-mingw32-gcc:wine; do
         cross "${pair%%:*}" "${pair#*:}"
     done
     have tcc && for t in $there; do build_and_run "tcc test_$t" "" tcc -std=c99 -I. -Itools -Itests -DHRM_STATIC tests/test_$t.c -lm; done
     # the command of a big-endian machine builds the same data and converts to the same checkpoints
     big=s390x-linux-gnu-gcc
-    if have $big && have qemu-s390x-static && [ -x "${B:-build}/hrm" ]; then
+    if have $big && have "$(emulator s390x)" && [ -x "${B:-build}/hrm" ]; then
         c="$big -std=c99 -O1 -static -pthread -I. -Itools"
-        build_and_run "$big, the command" "command_of qemu-s390x-static" sh -c "$c -x c -DHRM_IMPLEMENTATION -c hrm.h -o $out/hrm-big.o && $c tools/*.c $out/hrm-big.o -lm \"\$@\"" sh
+        build_and_run "$big, the command" "command_of $(emulator s390x)" sh -c "$c -x c -DHRM_IMPLEMENTATION -c hrm.h -o $out/hrm-big.o && $c tools/*.c $out/hrm-big.o -lm \"\$@\"" sh
     fi
 fi
 wait

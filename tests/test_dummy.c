@@ -84,10 +84,44 @@ static void check_calls(void)
     hrm_dataset_close(data);
 }
 
+/* Calls are recorded at their second time and replayed from the third. Those that come again and again stay recorded, however
+ * many others come between: what was not used for longest makes room. */
+static void check_graphs(void)
+{
+    hrm_dataset *data = toy_data();
+    hrm_model_desc d = hrm_model_desc_for(data);
+    hrm_model *model = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    int replayed = 0;
+    memset(&rd, 0, sizeof rd);
+    d.hidden_size = 8, d.num_heads = 1, d.H_layers = d.L_layers = 1, d.device = HRM_CUDA, d.forward_dtype = HRM_FORWARD_FLOAT32;
+    rd.rows = 1;
+    CHECK_OK(hrm_model_create(&model, &d));
+    if (model) CHECK_OK(hrm_run_create(&run, model, &rd));
+    for (uint64_t key = 1; run && key < 200; key++) {
+        for (int time = 1; time <= 3; time++) {
+            CHECK_OK(model->table->begin_step(model->dev, &run->w, key, &replayed));
+            CHECK_OK(model->table->end_step(model->dev, &run->w, key));
+            CHECK(replayed == (time == 3), "calls %d, time %d: replayed %d", (int)key, time, replayed);
+        }
+        CHECK_OK(model->table->begin_step(model->dev, &run->w, 1, &replayed));
+        CHECK_OK(model->table->end_step(model->dev, &run->w, 1));
+        CHECK(replayed, "after %d others, calls that came each time are not recorded any more", (int)key - 1);
+    }
+    if (run) CHECK_OK(model->table->begin_step(model->dev, &run->w, 2, &replayed));
+    CHECK(!replayed, "of 199 recordings the oldest is still there");
+    hrm_run_destroy(run);
+    hrm_model_destroy(model);
+    hrm_dataset_close(data);
+    CHECK(dummy_alive == 0, "%ld objects of CUDA's are left", dummy_alive);
+}
+
 int main(void)
 {
     char *arguments[] = {(char *)"test_dummy", (char *)"float32", (char *)"brief", NULL};
     plain = 1;
+    check_graphs();
     check_calls();
     cuda_main(thorough() ? 2 : 3, arguments);
     return test_summary();

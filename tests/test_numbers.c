@@ -552,6 +552,26 @@ static void check_few(void)
           "no labels: evaluated %g of %g", evaluated.accuracy, evaluated.count);
     examples_close(&x);
 
+    /* Examples without a label among others: an evaluation's losses are means over those with one, as all else it finds, so
+     * that a set's loss is not the smaller for what nobody can answer. */
+    x = examples_open(12, 6, 5, 1);
+    memset(x.labels + 4 * 6, 255, 8 * 6);
+    m = model_make(&d);
+    memset(&e, 0, sizeof e);
+    for (e.batch_size = 3; e.batch_size <= 12; e.batch_size *= 2) {
+        e.max_examples = 4;
+        CHECK_OK(hrm_evaluate(m, x.data, &e, &evaluated));
+        e.max_examples = 0;
+        CHECK_OK(hrm_evaluate(m, x.data, &e, &more));
+        CHECK(evaluated.rows == 4 && more.rows == 4 && more.count == 4, "4 of 12 have labels: %g rows, %g counted", more.rows,
+              more.count);
+        CHECK(evaluated.lm_loss > 1 && fabs(more.lm_loss - evaluated.lm_loss) < 1e-9 && more.accuracy == evaluated.accuracy,
+              "4 of 12 have labels: loss %g, alone %g", more.lm_loss, evaluated.lm_loss);
+        CHECK(more.q_halt_loss > evaluated.q_halt_loss, "a halt loss of %g, alone %g", more.q_halt_loss, evaluated.q_halt_loss);
+    }
+    hrm_model_destroy(m);
+    examples_close(&x);
+
     /* no example */
     hrm_dataset *data = NULL;
     hrm_dataset_arrays a;

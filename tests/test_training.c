@@ -693,7 +693,7 @@ static void check_resume(void)
     const char *paths[3] = {own_file("a"), own_file("b"), own_file("c")};
     world w;
     world_open(&w);
-    for (int how = 0; how < 4; how++)
+    for (int how = 0; how < 5; how++) /* the last in float16, as a device would */
         for (int stop = 3; stop <= 9; stop += 3) {
             hrm_model_desc d = small_desc();
             hrm_train_desc td;
@@ -706,6 +706,8 @@ static void check_resume(void)
             td.steps = STEPS, td.batch_size = 6, td.seed = 21, td.lr = 1e-2f, td.epochs_per_iter = 1 + how, td.ema = how != 2;
             td.ema_rate = 0.5f, td.optimizer = how < 3 ? (hrm_optimizer)how : HRM_ADAM_ATAN2;
             td.grad_accumulation = how == 1 ? 3 : 1, td.gather_ahead = how & 1 ? 1 : -1;
+            if (how == 4) d.device = HRM_CUDA, d.device_table = hrm_cpu_device(), d.forward_dtype = HRM_FORWARD_FLOAT16;
+            td.loss_scale_growth_interval = 5;
             for (int k = 0; k < 2; k++) {
                 d.seed = (uint64_t)(5 + k); /* the state brings its own weights */
                 CHECK_OK(hrm_model_create(&model[k], &d));
@@ -750,6 +752,43 @@ static void check_resume(void)
         }
     for (int k = 0; k < 3; k++) remove(paths[k]);
     hrm_dataset_close(w.data);
+}
+
+/* The scale of a float16 loss: half after an update that is skipped, down to 2^-14, twice after as many good ones as are asked
+ * for; the bias correction counts what was made. */
+static void check_scaling(void)
+{
+    hrm_scaling x = {1024, 0, 0, 0};
+    hrm_step s;
+    hrm_random r = hrm_random_make(8, 1);
+    double scale = 1024;
+    int good = 0, made = 0, skipped = 0;
+    memset(&s, 0, sizeof s);
+    s.beta1 = 0.75f, s.beta2 = 0.875f, s.growth_interval = 3;
+    for (int i = 1; i <= 200; i++) {
+        int over = i > 100 ? i < 160 : hrm_random_below(&r, 4) == 0;
+        int32_t bad = 0;
+        s.attempt = (uint64_t)i, x.skip = over;
+        hrm__scaling_next(&x, &s, &bad);
+        CHECK((x.skip != 0) == over, "update %d is skipped: %d", i, (int)x.skip);
+        made += !over, skipped += over, good = over ? 0 : good + 1;
+        if (over && scale / 2 < (double)HRM_LOSS_SCALE_LEAST) CHECK(bad == 2, "update %d overflows at any scale", i);
+        else CHECK(!bad, "update %d is refused", i);
+        if (over && !bad) scale /= 2;
+        if (good == 3) scale *= 2, good = 0;
+        CHECK(fabs((double)x.scale - scale) <= 0 && x.good == good && x.skipped == skipped,
+              "update %d: scale %g after %d good ones, expected %g and %d", i, (double)x.scale, (int)x.good, scale, good);
+        if (!over)
+            CHECK(near(s.bias1, 1 - pow(0.75, made)) && near(s.bias2, sqrt(1 - pow(0.875, made))),
+                  "update %d, %d of them made: bias corrections %g and %g", i, made, (double)s.bias1, (double)s.bias2);
+    }
+    const float nan = (float)atof("nan");
+    for (int k = 0; k < 2; k++) { /* what is no number stays none */
+        hrm_real p = 1, m = 0, v = 0;
+        m = k ? nan : m, v = k ? v : nan;
+        hrm__adam_atan2_element(&p, &m, &v, (hrm_real)0.5, 1, (hrm_real)0.1, (hrm_real)0.9, (hrm_real)0.95, 1);
+        CHECK(p != p, "an update with NaN %s makes %g", k ? "for its mean" : "for its square", (double)p);
+    }
 }
 
 /* A batch in parts is the batch. */
@@ -805,5 +844,6 @@ int main(void)
     check_other_data();
     check_parts();
     check_resume();
+    check_scaling();
     return test_summary();
 }
