@@ -117,11 +117,91 @@ static void check_graphs(void)
     CHECK(dummy_alive == 0, "%ld objects of CUDA's are left", dummy_alive);
 }
 
+/* Memory comes zeroed; what is sent, copied, posted and fetched arrives where it was said, and is waited for. */
+static void check_memory(void)
+{
+    enum { N = 1024 };
+    hrm_dataset *data = toy_data();
+    hrm_model_desc d = hrm_model_desc_for(data);
+    hrm_model *model = NULL;
+    unsigned char sent[N], found[N], none[N] = {0};
+    void *p = NULL;
+    for (int i = 0; i < N; i++) sent[i] = (unsigned char)(i * 7 + i / 256 + 1);
+    d.hidden_size = 8, d.num_heads = 1, d.H_layers = d.L_layers = 1, d.device = HRM_CUDA, d.forward_dtype = HRM_FORWARD_FLOAT32;
+    CHECK_OK(hrm_model_create(&model, &d));
+    if (!model) exit(test_summary());
+    const hrm_device_table *t = model->table;
+    hrm_device *dev = model->dev;
+    CHECK_OK(t->buffer_alloc(dev, &p, N));
+    memset(found, 1, N);
+    CHECK_OK(t->download(dev, found, p, N));
+    CHECK(memcmp(found, none, N) == 0, "new memory is not zero");
+    for (int round = 0; round < 20; round++) { /* more than wait at once for their turn */
+        memset(found, 0, N);
+        for (int i = 0; i < N; i += 128) CHECK_OK(t->upload(dev, (char *)p + i, sent + i, 128));
+        CHECK_OK(t->post(dev, 0, 0, p, 16));
+        CHECK_OK(t->post(dev, 0, 16, (char *)p + 300, 100));
+        CHECK_OK(t->post(dev, 1, 0, (char *)p + 500, 256));
+        CHECK_OK(t->zero(dev, (char *)p + 256, 64));
+        CHECK_OK(t->copy(dev, (char *)p + 512, p, 32));
+        CHECK_OK(t->collect(dev, 0, 16, found, 100)); /* as it was when it was posted */
+        CHECK(memcmp(found, sent + 300, 100) == 0, "round %d: posted behind others", round);
+        CHECK_OK(t->collect(dev, 0, 0, found, 16));
+        CHECK_OK(t->collect(dev, 1, 0, found + 16, 256));
+        CHECK(memcmp(found, sent, 16) == 0 && memcmp(found + 16, sent + 500, 256) == 0, "round %d: posted", round);
+        CHECK_OK(t->download(dev, found, p, N));
+        CHECK(memcmp(found, sent, 256) == 0 && memcmp(found + 256, none, 64) == 0 &&
+                  memcmp(found + 320, sent + 320, 192) == 0 && memcmp(found + 512, sent, 32) == 0 &&
+                  memcmp(found + 544, sent + 544, N - 544) == 0,
+              "round %d: fetched", round);
+        for (int i = 0; i < N; i++) sent[i] = (unsigned char)(sent[i] * 3 + round);
+    }
+    t->buffer_free(dev, p, N);
+    hrm_model_destroy(model);
+    hrm_dataset_close(data);
+}
+
+/* A trainer tells of each step what one on the CPU does. */
+static void check_told(void)
+{
+    hrm_dataset *data[2] = {toy_data(), toy_data()};
+    hrm_model *model[2] = {NULL, NULL};
+    hrm_trainer *t[2] = {NULL, NULL};
+    hrm_metrics m[2];
+    for (int k = 0; k < 2; k++) {
+        hrm_model_desc d = hrm_model_desc_for(data[k]);
+        hrm_train_desc td;
+        memset(&td, 0, sizeof td);
+        d.hidden_size = 8, d.num_heads = 1, d.H_layers = d.L_layers = 1, d.halt_max_steps = 2, d.seed = 1, d.expansion = 1;
+        d.device = k ? HRM_CUDA : HRM_CPU, d.forward_dtype = HRM_FORWARD_FLOAT32;
+        td.steps = 8, td.batch_size = 4, td.seed = 2, td.lr = 1e-3f, td.grad_clip = 0.5f;
+        CHECK_OK(hrm_model_create(&model[k], &d));
+        if (model[k]) CHECK_OK(hrm_trainer_create(&t[k], model[k], &td));
+        if (!t[k]) exit(test_summary());
+    }
+    for (int step = 1; step <= 8; step++) {
+        memset(m, 0, sizeof m);
+        for (int k = 0; k < 2; k++) CHECK_OK(hrm_trainer_step(t[k], data[k], &m[k]));
+        CHECK(m[1].step == step && m[0].grad_norm > 0 && fabs(m[1].grad_norm - m[0].grad_norm) < 1e-3 * m[0].grad_norm,
+              "step %d, %d: norm %g, expected %g", step, (int)m[1].step, m[1].grad_norm, m[0].grad_norm);
+        CHECK(m[1].rows >= 4 && m[1].rows <= 4 && fabs(m[1].count - m[0].count) <= 0 && fabs(m[1].steps - m[0].steps) <= 0,
+              "step %d: %g rows, %g of %g halted after %g of %g", step, m[1].rows, m[1].count, m[0].count, m[1].steps,
+              m[0].steps);
+        CHECK(m[0].lm_loss > 0 && fabs(m[1].lm_loss - m[0].lm_loss) < 1e-4 * m[0].lm_loss &&
+                  fabs(m[1].q_halt_loss - m[0].q_halt_loss) < 1e-4 && fabs(m[1].q_continue_loss - m[0].q_continue_loss) < 1e-4,
+              "step %d: losses %g %g %g, expected %g %g %g", step, m[1].lm_loss, m[1].q_halt_loss, m[1].q_continue_loss,
+              m[0].lm_loss, m[0].q_halt_loss, m[0].q_continue_loss);
+    }
+    for (int k = 0; k < 2; k++) hrm_trainer_destroy(t[k]), hrm_model_destroy(model[k]), hrm_dataset_close(data[k]);
+}
+
 int main(void)
 {
     char *arguments[] = {(char *)"test_dummy", (char *)"float32", (char *)"brief", NULL};
     plain = 1;
     check_graphs();
+    check_memory();
+    check_told();
     check_calls();
     cuda_main(thorough() ? 2 : 3, arguments);
     return test_summary();
