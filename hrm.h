@@ -3550,8 +3550,16 @@ HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, __m256, HRM__TILES_6, 6, 16, (size_t
     #define HRM__FMA(c, b, a) c = _mm512_fmadd_ps(b, _mm512_set1_ps(a), c)
 HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, __m512, HRM__TILES_14, 14, 32, (size_t)-1)
 #elif defined(HRM__NEON)
+    /* GCC would load all of a step's A first, and for that keep four of the 24 sums on the stack. */
+    #if !defined(__clang__)
+        #pragma GCC push_options
+        #pragma GCC optimize("no-schedule-insns")
+    #endif
     #define HRM__FMA(c, b, a) c = vfmaq_f32(c, b, vdupq_n_f32(a))
 HRM__TILE_KERNEL(hrm__tile_neon, , float32x4_t, HRM__TILES_12, 12, 8, (size_t)-1)
+    #if !defined(__clang__)
+        #pragma GCC pop_options
+    #endif
 #endif
 
 static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)
