@@ -3191,7 +3191,8 @@ HRM_API void hrm_adamw(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g,
  * ns_steps times   x = f x,   f = 3.4445 + (-4.7750 + 2.0315 a) a,   a = x x^T.
  *
  * Where x is much wider than high the steps go on without it: a becomes f a f, and x is multiplied once by the product q of all
- * f, which costs two products with w columns instead of two a step.
+ * f, which costs two products with w columns instead of two a step. All but that one are their own transposes: half of each is
+ * computed.
  */
 enum { HRM__MUON_PARTS = 64 };
 typedef struct hrm__muon_space { hrm_real *x, *y, *a, *f, *q, *t, *packed, *squares, *own; size_t n, w; } hrm__muon_space;
@@ -3231,14 +3232,36 @@ HRM__DISPATCH(hrm__muon_momentum, (hrm_real *u, hrm_real *m, const hrm_real *g, 
               (u, m, g, n, factor, keep))
 HRM__FAST_END
 
-static void hrm__muon_product(hrm_real *c, const hrm_real *a, size_t lda, hrm_real *packed, const hrm_real *b, size_t N,
-                              size_t K, int transposed, size_t n, hrm_real *own, const hrm__team *team)
+static void hrm__muon_product(hrm_real *c, const hrm_real *a, hrm_real *packed, const hrm_real *b, size_t n, size_t w,
+                              hrm_real *own, const hrm__team *team)
 {
-    /* a [n,.] times b [N,K] transposed, or as it is; b NULL: what was packed last */
-    const size_t columns = transposed ? K : N, inner = transposed ? N : K;
-    if (b) hrm__pack(packed, b, N, K, transposed, team);
+    /* a [n,n] times b [n,w] */
+    hrm__pack(packed, b, n, w, 1, team);
     hrm__team_barrier(team);
-    hrm__gemm(c, columns, a, lda, packed, n, columns, inner, 0, own, team);
+    hrm__gemm(c, w, a, n, packed, n, w, n, 0, own, team);
+    hrm__team_barrier(team);
+}
+
+static void hrm__muon_symmetric(hrm_real *c, const hrm_real *a, hrm_real *packed, const hrm_real *b, size_t n, size_t K,
+                                hrm_real *own, const hrm__team *team)
+{
+    /* a [n,K] times b [n,K] transposed, known to be its own transpose; b NULL: what was packed last. The team shares the blocks
+     * on the diagonal and above it, column by column; those below are copies. */
+    enum { SIDE = 64 }; /* whole panels of every kernel */
+    const size_t blocks = (n + SIDE - 1) / SIDE;
+    size_t begin, end, at = 0;
+    hrm__team alone = {0, 1, NULL};
+    if (b) hrm__pack(packed, b, n, K, 0, team);
+    hrm__team_barrier(team);
+    hrm__team_range(team, blocks * (blocks + 1) / 2, 1, &begin, &end);
+    for (size_t g = 0; g < blocks; at += ++g) {
+        const size_t first = begin > at ? begin - at : 0, last = end <= at ? 0 : end - at <= g ? end - at : g + 1;
+        const size_t row = first * SIDE, column = g * SIDE, columns = n - column < SIDE ? n - column : SIDE;
+        if (first >= last) continue;
+        hrm__gemm(c + row * n + column, n, a + row * K, K, packed + column * K,
+                  (last <= g ? last * SIDE : column + columns) - row, columns, K, 0, own, &alone);
+        hrm__transpose(c + column * n + row, n, c + row * n + column, n, (last <= g ? last * SIDE : column) - row, columns);
+    }
     hrm__team_barrier(team);
 }
 
@@ -3279,29 +3302,29 @@ static void hrm__muon(hrm_real *p, hrm_real *m, const hrm_real *g, hrm_real fact
     hrm__team_barrier(team);
     for (int k = 0; k < ns_steps; k++) {
         size_t first, last;
-        if (k == 0 || !aside) hrm__muon_product(s->a, x, w, s->packed, x, n, w, 0, n, own, team);
+        if (k == 0 || !aside) hrm__muon_symmetric(s->a, x, s->packed, x, n, w, own, team);
         /* a is its own transpose, and so is all made of it */
-        hrm__muon_product(f, s->a, n, s->packed, s->a, n, n, 0, n, own, team);
+        hrm__muon_symmetric(f, s->a, s->packed, s->a, n, n, own, team);
         hrm__team_range(team, n, 1, &first, &last);
         for (size_t i = first * n; i < last * n; i++) f[i] = (hrm_real)2.0315 * f[i] - (hrm_real)4.7750 * s->a[i];
         for (size_t i = first; i < last; i++) f[i * n + i] += (hrm_real)3.4445;
         hrm__team_barrier(team);
         if (!aside) {
-            hrm__muon_product(y, f, n, s->packed, x, n, w, 1, n, own, team);
+            hrm__muon_product(y, f, s->packed, x, n, w, own, team);
             swap = x, x = y, y = swap;
             continue;
         }
         if (k + 1 < ns_steps) {
-            hrm__muon_product(t, f, n, s->packed, NULL, n, n, 0, n, own, team); /* f a */
-            hrm__muon_product(s->a, t, n, s->packed, f, n, n, 0, n, own, team);
+            hrm__muon_symmetric(t, f, s->packed, NULL, n, n, own, team); /* f a */
+            hrm__muon_symmetric(s->a, t, s->packed, f, n, n, own, team);
         }
         if (k > 0) {
-            hrm__muon_product(t, f, n, s->packed, q, n, n, 0, n, own, team);
+            hrm__muon_symmetric(t, f, s->packed, q, n, n, own, team);
             swap = q, q = t, t = swap;
         } else swap = q, q = f, f = swap;
     }
     if (aside) {
-        hrm__muon_product(y, q, n, s->packed, x, n, w, 1, n, own, team);
+        hrm__muon_product(y, q, s->packed, x, n, w, own, team);
         swap = x, x = y, y = swap;
     }
     if (tall) {
@@ -3527,8 +3550,16 @@ HRM__TILE_KERNEL(hrm__tile_avx2, HRM__AVX2, __m256, HRM__TILES_6, 6, 16, (size_t
     #define HRM__FMA(c, b, a) c = _mm512_fmadd_ps(b, _mm512_set1_ps(a), c)
 HRM__TILE_KERNEL(hrm__tile_avx512, HRM__AVX512, __m512, HRM__TILES_14, 14, 32, (size_t)-1)
 #elif defined(HRM__NEON)
+    /* GCC would load all of a step's A first, and for that keep four of the 24 sums on the stack. */
+    #if !defined(__clang__)
+        #pragma GCC push_options
+        #pragma GCC optimize("no-schedule-insns")
+    #endif
     #define HRM__FMA(c, b, a) c = vfmaq_f32(c, b, vdupq_n_f32(a))
 HRM__TILE_KERNEL(hrm__tile_neon, , float32x4_t, HRM__TILES_12, 12, 8, (size_t)-1)
+    #if !defined(__clang__)
+        #pragma GCC pop_options
+    #endif
 #endif
 
 static const hrm__gemm_kernel *hrm__gemm_kernel_get(void)

@@ -6,6 +6,13 @@
  *                                                       --no-batch leaves out solving the whole batch
  *   cpu [--threads N] --products                        a JSON line a matrix product, an empty one; then, for the number of
  *                                                       one on a line of standard input, GFLOP/s of a tenth of a second
+ *   cpu [--threads N] --turns CASE                      for a line `train`, `solve` or `memory` of standard input the
+ *                                                       milliseconds of a training step, of a segment of one puzzle, or the
+ *                                                       megabytes so far
+ *   cpu [--threads N] [--runs N] --solving CASE … [--puzzles CSV [--model FILE]]
+ *                                                       one puzzle by each instruction set, float32, bfloat16 and int8, by one
+ *                                                       thread and by all, in turns: a segment of each CASE, and the model in
+ *                                                       FILE on each puzzle of CSV until it halts
  *
  * CASE is NAME:BATCH[:KEY=VALUE,…], NAME one of sudoku4 sudoku maze, KEY a field of the description: sudoku:8:hidden_size=256,
  * or arch: sudoku:4:arch=fast, which is trained by its own recipe too.
@@ -67,8 +74,10 @@ static void check(hrm_status status)
 HRM__FAST_BEGIN
 PEAK(peak_baseline, , hrm__v16)
 #if defined(HRM__X86)
-PEAK(peak_avx2, HRM__AVX2, hrm__v32)
-PEAK(peak_avx512, HRM__AVX512, hrm__v64)
+typedef hrm_real vector32 __attribute__((vector_size(32)));
+typedef hrm_real vector64 __attribute__((vector_size(64)));
+PEAK(peak_avx2, HRM__AVX2, vector32)
+PEAK(peak_avx512, HRM__AVX512, vector64)
 #endif
 HRM__FAST_END
 
@@ -252,6 +261,7 @@ static int parse(const char *text, hrm_model_desc *d, int *batch)
 }
 
 enum { TRAIN = 1, SOLVE = 2, SOLVE1 = 4 };
+static const hrm_forward_dtype dtypes[] = {HRM_FORWARD_FLOAT32, HRM_FORWARD_BFLOAT16, HRM_FORWARD_INT8};
 
 static double solve_ms(hrm_model *model, int rows, int no_halting, int runs)
 {
@@ -272,45 +282,79 @@ static double solve_ms(hrm_model *model, int rows, int no_halting, int runs)
     return median(times, runs);
 }
 
+typedef struct training {
+    hrm_dataset *data;
+    hrm_trainer *trainer;
+    uint8_t     *inputs, *labels;
+} training;
+
+static void train_begin(training *t, hrm_model *model, int arch, int batch)
+{
+    const hrm_model_desc *d = hrm_model_describe(model);
+    size_t n = (size_t)batch * (size_t)d->seq_len;
+    hrm_dataset_arrays arrays = {0};
+    hrm_train_desc train = {0};
+    t->inputs = (uint8_t *)malloc(n), t->labels = (uint8_t *)malloc(n);
+    for (size_t i = 0; i < n; i++)
+        t->inputs[i] = (uint8_t)(i * 7 % (size_t)d->vocab_size),
+        t->labels[i] = (uint8_t)(1 + i * 5 % (size_t)(d->vocab_size - 1));
+    arrays.seq_len = d->seq_len, arrays.vocab_size = d->vocab_size, arrays.num_examples = batch;
+    arrays.inputs = t->inputs, arrays.labels = t->labels;
+    check(hrm_dataset_from_arrays(&t->data, &arrays, NULL));
+    train.arch = arch;
+    train.steps = 1000000;
+    train.batch_size = batch;
+    check(hrm_trainer_create(&t->trainer, model, &train));
+}
+
+static double train_ms(training *t)
+{
+    hrm_metrics metrics;
+    double start = seconds();
+    check(hrm_trainer_step(t->trainer, t->data, &metrics));
+    return 1e3 * (seconds() - start);
+}
+
+static void train_end(training *t)
+{
+    hrm_trainer_destroy(t->trainer);
+    hrm_dataset_close(t->data);
+    free(t->inputs);
+    free(t->labels);
+}
+
+static double memory_mb(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss * 1024e-6;
+}
+
+static double segment_gflop(const hrm_model *model)
+{
+    hrm_dims m = model->d; /* matrix products and attention, two a multiply-add, counted as bench_torch.py does */
+    double D = m.D, mix = m.mixer ? 6 * D * m.I_t : 8 * D * D + 4.0 * m.S * D, block = mix + 6 * D * m.I;
+    return 1e-9 * m.S * block * m.H_cycles * (m.L_cycles * m.layers[m.nets - 1] + m.layers[0]);
+}
+
 static result measure(const hrm_model_desc *desc, int batch, int what, int runs)
 {
     /* as bench_torch.py: medians over `runs` after a warm-up; the same batch at every step */
     hrm_model *model;
     result r = {0};
     double times[64];
-    struct rusage usage;
     check(hrm_model_create(&model, desc));
     const hrm_model_desc *d = hrm_model_describe(model);
-    size_t n = (size_t)batch * (size_t)d->seq_len;
     if (what & TRAIN) {
-        uint8_t *inputs = (uint8_t *)malloc(n), *labels = (uint8_t *)malloc(n);
-        hrm_dataset_arrays arrays = {0};
-        hrm_dataset *data;
-        hrm_train_desc train = {0};
-        hrm_trainer *trainer;
-        hrm_metrics metrics;
-        for (size_t i = 0; i < n; i++)
-            inputs[i] = (uint8_t)(i * 7 % (size_t)d->vocab_size),
-            labels[i] = (uint8_t)(1 + i * 5 % (size_t)(d->vocab_size - 1));
-        arrays.seq_len = d->seq_len, arrays.vocab_size = d->vocab_size, arrays.num_examples = batch;
-        arrays.inputs = inputs, arrays.labels = labels;
-        check(hrm_dataset_from_arrays(&data, &arrays, NULL));
-        train.arch = desc->arch;
-        train.steps = 1000000;
-        train.batch_size = batch;
-        check(hrm_trainer_create(&trainer, model, &train));
+        training t;
+        train_begin(&t, model, desc->arch, batch);
         for (int i = -1; i < runs; i++) {
-            double t = seconds();
-            check(hrm_trainer_step(trainer, data, &metrics));
-            if (i >= 0) times[i] = 1e3 * (seconds() - t);
+            double ms = train_ms(&t);
+            if (i >= 0) times[i] = ms;
         }
         r.train = median(times, runs);
-        getrusage(RUSAGE_SELF, &usage);
-        r.peak_mb = (double)usage.ru_maxrss * 1024e-6;
-        hrm_trainer_destroy(trainer);
-        hrm_dataset_close(data);
-        free(inputs);
-        free(labels);
+        r.peak_mb = memory_mb();
+        train_end(&t);
     }
     if (what & SOLVE) r.solve = solve_ms(model, batch, 1, (runs + 2) / 3 > 2 ? (runs + 2) / 3 : 2);
     if (what & SOLVE1) r.solve1 = solve_ms(model, 1, 1, runs > 3 ? runs : 3);
@@ -319,29 +363,29 @@ static result measure(const hrm_model_desc *desc, int batch, int what, int runs)
         check(hrm_model_tensor_write(model, hrm_model_tensor_find(model, "inner.q_head.bias"), bias));
         r.halting = solve_ms(model, 1, 0, 5);
     }
-    if (!(what & TRAIN)) {
-        getrusage(RUSAGE_SELF, &usage);
-        r.peak_mb = (double)usage.ru_maxrss * 1024e-6;
-    }
-    hrm_dims m = model->d; /* matrix products and attention, two a multiply-add, counted as bench_torch.py does */
-    double D = m.D, mix = m.mixer ? 6 * D * m.I_t : 8 * D * D + 4.0 * m.S * D, block = mix + 6 * D * m.I;
-    double forward = block * m.H_cycles * (m.L_cycles * m.layers[m.nets - 1] + m.layers[0]);
-    r.train_gflop = 1e-9 * batch * m.S * ((m.no_continue ? 1 : 2) * forward + 2 * block * m.kept.blocks);
-    r.solve_gflop = 1e-9 * m.S * forward * d->halt_max_steps;
+    if (!(what & TRAIN)) r.peak_mb = memory_mb();
+    hrm_dims m = model->d;
+    double forward = segment_gflop(model), block = forward / (m.H_cycles * (m.L_cycles * m.layers[m.nets - 1] + m.layers[0]));
+    r.train_gflop = batch * ((m.no_continue ? 1 : 2) * forward + 2 * block * m.kept.blocks);
+    r.solve_gflop = forward * d->halt_max_steps;
     hrm_model_destroy(model);
     return r;
+}
+
+static hrm_model_desc case_parse(const char *text, int *batch)
+{
+    hrm_model_desc d;
+    if (parse(text, &d, batch)) return d;
+    fprintf(stderr, "%s: expected NAME:BATCH[:KEY=VALUE,…]\n", text);
+    exit(2);
 }
 
 static result measure_apart(const char *text, int threads, hrm_forward_dtype dtype, int what, int runs)
 {
     /* in a process of its own, so that its peak memory is its own too */
-    hrm_model_desc d;
     int batch, ends[2], status;
     result r = {0};
-    if (!parse(text, &d, &batch)) {
-        fprintf(stderr, "%s: expected NAME:BATCH[:KEY=VALUE,…]\n", text);
-        exit(2);
-    }
+    hrm_model_desc d = case_parse(text, &batch);
     d.num_threads = threads;
     d.forward_dtype = dtype;
     fflush(stdout);
@@ -357,6 +401,163 @@ static result measure_apart(const char *text, int threads, hrm_forward_dtype dty
     if (child > 0) waitpid(child, &status, 0);
     if (!got) exit(1);
     return r;
+}
+
+/* ---- in turns with others ------------------------------------------------------------------------------------------------ */
+static double segment_ms(hrm_model *model)
+{
+    int32_t puzzle[900] = {0}, answer[900]; /* the largest of parse()'s */
+    hrm_solve_desc how = {0};
+    how.max_steps = 1;
+    double start = seconds();
+    check(hrm_solve(model, puzzle, answer, &how));
+    return 1e3 * (seconds() - start);
+}
+
+static void turns(const char *text, int threads)
+{
+    int batch, trains = 0;
+    char line[16];
+    hrm_model *model;
+    training t;
+    hrm_model_desc d = case_parse(text, &batch);
+    d.num_threads = threads;
+    check(hrm_model_create(&model, &d));
+    while (scanf("%15s", line) == 1) {
+        if (!strcmp(line, "train") && !trains) train_begin(&t, model, d.arch, batch), trains = 1;
+        printf("%.4f\n", !strcmp(line, "train") ? train_ms(&t) : !strcmp(line, "solve") ? segment_ms(model) : memory_mb());
+        fflush(stdout);
+    }
+    if (trains) train_end(&t);
+    hrm_model_destroy(model);
+}
+
+/* One puzzle solved in different ways, each by a process of its own, since a process has one instruction set; they take
+ * turns. */
+enum { WAYS = 32, PUZZLES = 1000 };
+typedef struct way { int cpu, threads; hrm_forward_dtype dtype; pid_t child; int ask, answer; } way;
+typedef struct solved { double ms; int segments, right; } solved;
+typedef struct puzzles { int32_t puzzle[PUZZLES][81], answer[PUZZLES][81]; int n; } puzzles;
+
+static void puzzles_read(puzzles *p, const char *path)
+{
+    /* lines source,question,answer,rating; a blank is '.' */
+    char line[512];
+    FILE *f = fopen(path, "r");
+    for (p->n = 0; f && p->n < PUZZLES && fgets(line, sizeof line, f);) {
+        const char *q = strchr(line, ',');
+        if (!q || strlen(q) < 163 || q[82] != ',') continue;
+        for (int i = 0; i < 81; i++) p->puzzle[p->n][i] = q[1 + i] == '.' ? 1 : q[1 + i] - '0' + 1;
+        for (int i = 0; i < 81; i++) p->answer[p->n][i] = q[83 + i] - '0' + 1;
+        if (q[83] >= '1' && q[83] <= '9') p->n++; /* else the heading */
+    }
+    if (f) fclose(f);
+    if (p->n > 0) return;
+    fprintf(stderr, "%s: no puzzles\n", path);
+    exit(1);
+}
+
+static void way_serve(const way *w, const char *text, const char *file, const puzzles *p)
+{
+    /* for the number of a puzzle: how it was solved; without puzzles, a segment */
+    int number, batch;
+    hrm_model *model;
+    hrm_model_desc d;
+    memset(&d, 0, sizeof d);
+    if (!file) d = case_parse(text, &batch);
+    d.num_threads = w->threads, d.forward_dtype = w->dtype;
+    setenv("HRM_CPU", hrm__cpu_names[w->cpu], 1);
+    check(hrm__cpu_select());
+    if (file) check(hrm_model_load(&model, file, &d));
+    else check(hrm_model_create(&model, &d));
+    segment_ms(model);
+    while (read(w->ask, &number, sizeof number) == (ssize_t)sizeof number) {
+        solved s = {0, 1, 0};
+        if (file) {
+            int32_t answer[81];
+            hrm_solve_result how_it_ended;
+            hrm_solve_desc how = {0};
+            how.results = &how_it_ended;
+            double start = seconds();
+            check(hrm_solve(model, p->puzzle[number], answer, &how));
+            s.ms = 1e3 * (seconds() - start), s.segments = how_it_ended.segments;
+            s.right = !memcmp(answer, p->answer[number], sizeof answer);
+        } else s.ms = segment_ms(model);
+        if (write(w->answer, &s, sizeof s) != (ssize_t)sizeof s) break;
+    }
+    hrm_model_destroy(model);
+}
+
+static solved way_ask(const way *w, int number)
+{
+    solved s;
+    if (write(w->ask, &number, sizeof number) == (ssize_t)sizeof number && read(w->answer, &s, sizeof s) == (ssize_t)sizeof s)
+        return s;
+    fprintf(stderr, "%s %s: it ended\n", hrm__cpu_names[w->cpu], hrm__forward_names[w->dtype]);
+    exit(1);
+}
+
+static void solving(const char *text, const char *file, const puzzles *p, int threads, int runs)
+{
+    static double ms[WAYS][PUZZLES], ratio[PUZZLES];
+    way ways[WAYS];
+    int n = 0, here = hrm__cpu_here(NULL), segments[WAYS] = {0}, right[WAYS] = {0};
+    if (file) runs = p->n;
+    for (int cpu = HRM__CPU_AMX; cpu > HRM__CPU_SCALAR; cpu--)
+        for (size_t dtype = 0; here >> cpu & 1 && dtype < HRM__COUNT(dtypes); dtype++)
+            for (int all = 1; all > (file || threads == 1 ? 0 : -1); all--) { /* by all threads, by one */
+                way w = {cpu, all ? threads : 1, dtypes[dtype], 0, 0, 0};
+                int down[2], up[2];
+                if (w.dtype == HRM_FORWARD_FLOAT32 && (cpu == HRM__CPU_AMX || cpu == HRM__CPU_AVXVNNI)) continue;
+                if (pipe(down) != 0 || pipe(up) != 0) exit(1);
+                fflush(stdout);
+                if ((w.child = fork()) == 0) {
+                    close(down[1]), close(up[0]);
+                    for (int i = 0; i < n; i++) close(ways[i].ask), close(ways[i].answer);
+                    w.ask = down[0], w.answer = up[1];
+                    way_serve(&w, text, file, p);
+                    _exit(0);
+                }
+                close(down[0]), close(up[1]);
+                w.ask = down[1], w.answer = up[0];
+                ways[n++] = w;
+            }
+    for (int i = 0; i < n; i++) way_ask(&ways[i], 0);
+    for (int run = 0; run < runs; run++)
+        for (int i = 0; i < n; i++) {
+            struct timespec rest = {0, 5000000}; /* the one before goes to sleep */
+            nanosleep(&rest, NULL);
+            solved s = way_ask(&ways[i], run);
+            ms[i][run] = s.ms, segments[i] += s.segments, right[i] += s.right;
+        }
+    if (file) printf("\n%s, %d puzzles, each until it halts: medians\n", file, runs);
+    else printf("\n%s, one puzzle, a segment: medians of %d turns\n", text, runs);
+    printf("  HRM_CPU  weights   threads        ms   over float32 of the same HRM_CPU   %s\n",
+           file ? "segments a puzzle   right" : "over one thread");
+    for (int i = 0; i < n; i++) {
+        int plain = -1, one = -1; /* the same in float32, by one thread */
+        for (int j = 0; j < n; j++) {
+            int alike = ways[j].cpu == ways[i].cpu || (ways[j].cpu == HRM__CPU_AVX512 && ways[i].cpu == HRM__CPU_AMX) ||
+                        (ways[j].cpu == HRM__CPU_AVX2 && ways[i].cpu == HRM__CPU_AVXVNNI);
+            if (alike && ways[j].dtype == HRM_FORWARD_FLOAT32 && ways[j].threads == ways[i].threads) plain = j;
+            if (ways[j].cpu == ways[i].cpu && ways[j].dtype == ways[i].dtype && ways[j].threads == 1) one = j;
+        }
+        for (int run = 0; run < runs; run++) ratio[run] = ms[plain][run] / ms[i][run];
+        double over = median(ratio, runs);
+        for (int run = 0; one >= 0 && run < runs; run++) ratio[run] = ms[one][run] / ms[i][run];
+        double threaded = median(ratio, runs);
+        for (int run = 0; run < runs; run++) ratio[run] = ms[i][run];
+        printf("  %-8s %-9s %7d %9.1f   %31.2fx  ", hrm__cpu_names[ways[i].cpu], hrm__forward_names[ways[i].dtype],
+               ways[i].threads, median(ratio, runs), over);
+        if (file) printf("%18.2f   %5d\n", (double)segments[i] / runs, right[i]);
+        else if (one >= 0 && ways[i].threads > 1) printf("%15.2fx\n", threaded);
+        else printf("\n");
+    }
+    for (int i = 0; i < n; i++) {
+        int status;
+        close(ways[i].ask), close(ways[i].answer);
+        waitpid(ways[i].child, &status, 0);
+    }
 }
 
 static void everything(int threads)
@@ -400,10 +601,10 @@ static void everything(int threads)
     printf("\none 9x9 puzzle, full model, 16 segments        1 thread   %d threads   ratio   GFLOP/s   of peak   memory   "
            "halting at once\n",
            threads);
-    for (int dtype = HRM_FORWARD_FLOAT32; dtype <= HRM_FORWARD_INT8; dtype++) {
-        result r1 = measure_apart("sudoku:1", 1, (hrm_forward_dtype)dtype, SOLVE1, 3),
-               r = measure_apart("sudoku:1", threads, (hrm_forward_dtype)dtype, SOLVE1, 5);
-        printf("  %-43s %7.0f ms %8.0f ms   %5.2f %9.0f   %5.0f %%   %4.0f MB   %5.0f ms\n", hrm__forward_names[dtype],
+    for (size_t i = 0; i < HRM__COUNT(dtypes); i++) {
+        result r1 = measure_apart("sudoku:1", 1, dtypes[i], SOLVE1, 3),
+               r = measure_apart("sudoku:1", threads, dtypes[i], SOLVE1, 5);
+        printf("  %-43s %7.0f ms %8.0f ms   %5.2f %9.0f   %5.0f %%   %4.0f MB   %5.0f ms\n", hrm__forward_names[dtypes[i]],
                r1.solve1, r.solve1, r1.solve1 / r.solve1, r.solve_gflop / r.solve1 * 1e3,
                100 * r.solve_gflop / r.solve1 * 1e3 / peak, r.peak_mb, r.halting);
     }
@@ -411,13 +612,21 @@ static void everything(int threads)
 
 int main(int argc, char **argv)
 {
-    int threads = hrm_cpu_count(), runs = 7, any = 0, what = TRAIN | SOLVE | SOLVE1;
-    check(hrm__cpu_select());
+    static puzzles boards;
+    int threads = hrm_cpu_count(), runs = 7, any = 0, what = TRAIN | SOLVE | SOLVE1, ways = 0;
+    const char *file = "models/sudoku.safetensors";
+    for (int i = 1; i < argc; i++) ways |= !strcmp(argv[i], "--solving"); /* in which every child has its own */
+    if (!ways) check(hrm__cpu_select());
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--threads") && i + 1 < argc) threads = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--runs") && i + 1 < argc) runs = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--no-batch")) what &= ~SOLVE;
         else if (!strcmp(argv[i], "--products")) products(threads), any = 1;
+        else if (!strcmp(argv[i], "--turns") && i + 1 < argc) turns(argv[++i], threads), any = 1;
+        else if (!strcmp(argv[i], "--solving")) any = 1;
+        else if (!strcmp(argv[i], "--model") && i + 1 < argc) file = argv[++i];
+        else if (!strcmp(argv[i], "--puzzles") && i + 1 < argc) puzzles_read(&boards, argv[++i]);
+        else if (ways) solving(argv[i], NULL, NULL, threads, runs < 1 || runs > PUZZLES ? 20 : runs);
         else {
             if (runs < 1 || runs > 64) runs = 7;
             result r = measure_apart(argv[i], threads, HRM_FORWARD_FLOAT32, what, runs);
@@ -426,6 +635,7 @@ int main(int argc, char **argv)
             any = 1;
         }
     }
+    if (boards.n) solving(NULL, file, &boards, threads, boards.n);
     if (!any) everything(threads);
     return 0;
 }
