@@ -6660,7 +6660,8 @@ template <int KIND, bool TRANS, class T> static hrm_status gemm_of(hrm_device *d
     if (KIND == END_STORE && !e.rope && !e.squares) return gemm_on_cublas(dev, x, TRANS, e.out, NULL, false, e.M, e.N);
 #endif
     if constexpr (has_wgmma<T>)
-        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND, TRANS>(dev, e.M, e.N)) {
+        if (KIND == END_SWIGLU_BACK ? x.A2 != NULL
+                                    : on_wgmma(dev, e.M, e.N, x.splits) || on_halves<KIND, TRANS>(dev, e.M, e.N)) {
             if constexpr (ends_swiglu(KIND))
                 if (on_strips(dev, x, e)) return gemm_in_strips<KIND>(dev, x, e);
             e.slots_out = ceil_div(e.N, ends_residual(KIND) ? WG_N / 2 : WG_N);
