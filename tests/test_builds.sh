@@ -148,6 +148,9 @@ command_of() # RUNNER… HRM: its data, checkpoints and states are those of this
     cat "$dir/same"
     rm -r "$dir"
 }
+for bench in tests/bench/*.c; do # nothing else in the tests compiles these
+    build_and_run "$bench" none ${CC:-cc} -std=c99 $strict -I. -fsyntax-only "$bench"
+done
 if [ -n "$all" ]; then
     if have gcc; then # make compiles the implementation once for all of them; a person who copies one has both in one unit
         for example in examples/*.c; do
