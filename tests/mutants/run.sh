@@ -56,7 +56,7 @@ if [ "$(id -u)" -eq 0 ] && [ -z "$MUTANTS_AS_ROOT" ]; then
     echo "mutants: not as root: a faulty program wrote over /dev/null; as another user, or with MUTANTS_AS_ROOT=1 where it does not matter" >&2
     exit 2
 fi
-mkdir -p "$B/mutants"
+mkdir -p "$B/mutants" || exit 2
 [ -n "$MUTANTS" ] || MUTANTS=$(awk -v names=1 -f tests/mutants/apply.awk "$LIST" | sed 's/ .*//')
 start=$(date +%s)
 export B LIST LIMIT MAKE CFLAGS KEEP
