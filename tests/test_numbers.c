@@ -402,6 +402,22 @@ static void check_gradients(void)
     examples_close(&x);
 }
 
+/* Moments that are denormal floats still have their ratio: what an update is made of. */
+static void check_small_moments(void)
+{
+    enum { N = 40 };
+    for (int k = 0; k < 2; k++) {
+        hrm_real p[N] = {0}, m[N], v[N], g[N] = {0};
+        for (int i = 0; i < N; i++) m[i] = (hrm_real)1e-21, v[i] = (hrm_real)1e-40;
+        if (k) hrm_adamw(p, m, v, g, N, 1, 0.9, 0.999, 0, 0, 1000000);
+        else hrm_adam_atan2(p, m, v, g, N, 1, 0.9, 0.999, 0, 1000000);
+        double ratio = 0.9e-21 / sqrt(0.999e-40), expected = k ? -ratio : -atan(ratio);
+        for (int i = 0; i < N; i++)
+            CHECK(fabs((double)p[i] - expected) < 1e-3 * ratio, "%s, element %d: %g, expected %g", k ? "AdamW" : "Adam-atan2", i,
+                  (double)p[i], expected);
+    }
+}
+
 /* A state whose moments are denormal is one like any other; one with moments that no float's update can be made of is told with
  * the step after, and the state before brings the trainer back. */
 static void check_moments(void)
@@ -678,6 +694,7 @@ int main(void)
     check_own_values();
     check_optimizers();
     check_gradients();
+    check_small_moments();
     check_moments();
     check_few();
     check_many();

@@ -247,6 +247,43 @@ static void check_fork(void)
 static void check_fork(void) { printf("skipped: fork\n"); }
 #endif
 
+/* What the thread beside has gathered ahead is of one data set: not for another, opened where the first was. */
+static void check_another_set(void)
+{
+    hrm_model_desc d = small_desc();
+    enum { EXAMPLES = 24 };
+    size_t tokens = (size_t)EXAMPLES * (size_t)d.seq_len;
+    hrm_metrics metrics[2];
+    memset(metrics, 0, sizeof metrics);
+    for (int ahead = 0; ahead < 2; ahead++) {
+        hrm_random r = hrm_random_make(9, 9);
+        hrm_model *model = NULL;
+        hrm_trainer *trainer = NULL;
+        hrm_train_desc td;
+        memset(&td, 0, sizeof td);
+        td.steps = 100, td.batch_size = 8, td.gather_ahead = ahead ? 1 : -1;
+        CHECK_OK(hrm_model_create(&model, &d));
+        CHECK_OK(hrm_trainer_create(&trainer, model, &td));
+        for (int set = 0; trainer && set < 3; set++) {
+            uint8_t *inputs = (uint8_t *)malloc(2 * tokens);
+            hrm_dataset_arrays a;
+            hrm_dataset *data = NULL;
+            for (size_t i = 0; i < 2 * tokens; i++) inputs[i] = (uint8_t)hrm_random_below(&r, (uint32_t)d.vocab_size);
+            memset(&a, 0, sizeof a);
+            a.seq_len = d.seq_len, a.vocab_size = d.vocab_size, a.num_examples = EXAMPLES, a.inputs = inputs,
+            a.labels = inputs + tokens;
+            CHECK_OK(hrm_dataset_from_arrays(&data, &a, NULL));
+            CHECK_OK(hrm_trainer_step(trainer, data, &metrics[ahead]));
+            hrm_dataset_close(data);
+            free(inputs);
+        }
+        hrm_trainer_destroy(trainer);
+        hrm_model_destroy(model);
+    }
+    CHECK(memcmp(&metrics[0], &metrics[1], sizeof metrics[0]) == 0, "a third set's step: loss %g, expected %g",
+          metrics[1].lm_loss, metrics[0].lm_loss);
+}
+
 /* A process that may use one processor has one thread by default. */
 static void check_affinity(void)
 {
@@ -268,6 +305,7 @@ int main(void)
 {
     check_pool();
     check_fork();
+    check_another_set();
     check_affinity();
     hrm_model_desc d = small_desc();
     d.num_puzzle_identifiers = 9;

@@ -725,6 +725,14 @@ static void check_resume(void)
                 if (step == stop) {
                     CHECK_OK(hrm_trainer_save(t[0], paths[0], NULL, 0));
                     CHECK_OK(hrm_trainer_load(t[1], paths[0]));
+                    if (how == 0) { /* not with another seed: its data would come in another order */
+                        hrm_trainer *other = NULL;
+                        hrm_train_desc another = td;
+                        another.seed = 22;
+                        CHECK_OK(hrm_trainer_create(&other, model[1], &another));
+                        CHECK_FAILS(hrm_trainer_load(other, paths[0]), HRM_ERR_ARGUMENT, "the run's seed is 21 there, 22 here");
+                        hrm_trainer_destroy(other);
+                    }
                     CHECK_OK(hrm_trainer_save(t[1], paths[1], NULL, 0)); /* nothing is lost on the way */
                     CHECK(hrm_trainer_steps_done(t[1]) == stop, "%d steps done", (int)hrm_trainer_steps_done(t[1]));
                 }
