@@ -413,8 +413,8 @@ static void check_small_moments(void)
         else hrm_adam_atan2(p, m, v, g, N, 1, 0.9, 0.999, 0, 1000000);
         double ratio = 0.9e-21 / sqrt(0.999e-40), expected = k ? -ratio : -atan(ratio);
         for (int i = 0; i < N; i++)
-            CHECK(fabs((double)p[i] - expected) < 1e-3 * ratio, "%s, element %d: %g, expected %g", k ? "AdamW" : "Adam-atan2", i,
-                  (double)p[i], expected);
+            CHECK(fabs((double)p[i] - expected) < 1e-3 * ratio, "%s, element %d: %g, expected %g",
+                  k ? "AdamW" : "Adam-atan2", i, (double)p[i], expected);
     }
 }
 

@@ -255,6 +255,7 @@ static void check_another_set(void)
     size_t tokens = (size_t)EXAMPLES * (size_t)d.seq_len;
     hrm_metrics metrics[2];
     memset(metrics, 0, sizeof metrics);
+    d.halt_max_steps = 1; /* every row takes the batch's each time */
     for (int ahead = 0; ahead < 2; ahead++) {
         hrm_random r = hrm_random_make(9, 9);
         hrm_model *model = NULL;
