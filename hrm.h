@@ -3247,8 +3247,8 @@ static void hrm__muon_symmetric(hrm_real *c, const hrm_real *a, hrm_real *packed
 {
     /* a [n,K] times b [n,K] transposed, known to be its own transpose; b NULL: what was packed last. The team shares the blocks
      * on the diagonal and above it, column by column; those below are copies. */
-    enum { SIDE = 64 }; /* whole panels of every kernel */
-    const size_t blocks = (n + SIDE - 1) / SIDE;
+    const size_t side = 64; /* whole panels of every kernel */
+    const size_t blocks = (n + side - 1) / side;
     size_t begin, end, at = 0;
     hrm__team alone = {0, 1, NULL};
     if (b) hrm__pack(packed, b, n, K, 0, team);
@@ -3256,11 +3256,11 @@ static void hrm__muon_symmetric(hrm_real *c, const hrm_real *a, hrm_real *packed
     hrm__team_range(team, blocks * (blocks + 1) / 2, 1, &begin, &end);
     for (size_t g = 0; g < blocks; at += ++g) {
         const size_t first = begin > at ? begin - at : 0, last = end <= at ? 0 : end - at <= g ? end - at : g + 1;
-        const size_t row = first * SIDE, column = g * SIDE, columns = n - column < SIDE ? n - column : SIDE;
+        const size_t row = first * side, column = g * side, columns = n - column < side ? n - column : side;
         if (first >= last) continue;
         hrm__gemm(c + row * n + column, n, a + row * K, K, packed + column * K,
-                  (last <= g ? last * SIDE : column + columns) - row, columns, K, 0, own, &alone);
-        hrm__transpose(c + column * n + row, n, c + row * n + column, n, (last <= g ? last * SIDE : column) - row, columns);
+                  (last <= g ? last * side : column + columns) - row, columns, K, 0, own, &alone);
+        hrm__transpose(c + column * n + row, n, c + row * n + column, n, (last <= g ? last * side : column) - row, columns);
     }
     hrm__team_barrier(team);
 }
