@@ -105,13 +105,11 @@ static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, su
             int fits = rating >= least[made] && (most < 0 || rating <= most), again = 0;
             for (int i = 0; i < made && !again; i++) again = memcmp(item->puzzle, items[i].puzzle, (size_t)b->shape.cells) == 0;
             on = fits && !again;
-            if (again) { /* no way on from there */
-                tries++;
-                continue;
-            }
-            if (!fits) { /* from another solution, for less where that may be: few get to the top */
+            if (!fits && most >= 0) { /* few get to the top: for less */
                 int lowest = o->min_difficulty > 0 ? (int)o->min_difficulty : 0;
-                if (most >= 0) least[made] = lowest + (int)hrm_random_below(&r, (uint32_t)(least[made] - lowest + 1));
+                least[made] = lowest + (int)hrm_random_below(&r, (uint32_t)(least[made] - lowest + 1));
+            }
+            if (!on) { /* no way on from there: from another solution */
                 tries++;
                 continue;
             }

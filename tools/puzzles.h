@@ -232,18 +232,28 @@ static int sudoku__start(const sudoku_shape *s, sudoku__state *st, const uint8_t
     return 1;
 }
 
-/* How many solutions there are, counted up to `limit`; 2 answers "exactly one?". solution (may be NULL) takes the first
- * found. */
-PUZZLES_API int sudoku_count_solutions(const sudoku_shape *s, const uint8_t *board, int limit, uint8_t *solution)
+static int sudoku__found(const sudoku_shape *s, hrm_random *r, const uint8_t *board, int limit, int max_dead_ends,
+                         uint8_t *solution)
 {
+    /* solutions, counted up to `limit`, in an order that r draws if it is not NULL; 0 when there are more dead ends than
+     * max_dead_ends, which 0 leaves open */
     sudoku__search search;
     sudoku__state st;
     memset(&search, 0, sizeof search);
     search.shape = s;
+    search.random = r;
     search.solution = solution;
     search.limit = limit;
+    search.max_dead_ends = max_dead_ends;
     if (sudoku__start(s, &st, board)) sudoku__solve(&search, &st);
-    return search.found;
+    return max_dead_ends && search.dead_ends > max_dead_ends ? 0 : search.found;
+}
+
+/* How many solutions there are, counted up to `limit`; 2 answers "exactly one?". solution (may be NULL) takes the first
+ * found. */
+PUZZLES_API int sudoku_count_solutions(const sudoku_shape *s, const uint8_t *board, int limit, uint8_t *solution)
+{
+    return sudoku__found(s, NULL, board, limit, 0, solution);
 }
 
 static int sudoku__rating(uint64_t effort)
@@ -292,18 +302,8 @@ PUZZLES_API int sudoku_rate(const sudoku_shape *s, const uint8_t *puzzle)
 PUZZLES_API void sudoku_fill(const sudoku_shape *s, hrm_random *r, uint8_t *solution)
 {
     static const uint8_t empty[SUDOKU_MAX_CELLS] = {0};
-    sudoku__search search;
-    sudoku__state st;
-    do { /* a draw that runs into many dead ends is thrown away: another is cheaper than the rest of the search */
-        memset(&search, 0, sizeof search);
-        search.shape = s;
-        search.random = r;
-        search.solution = solution;
-        search.limit = 1;
-        search.max_dead_ends = 100;
-        (void)sudoku__start(s, &st, empty);
-        sudoku__solve(&search, &st);
-    } while (!search.found);
+    /* a draw that runs into many dead ends is thrown away: another is cheaper than the rest of the search */
+    while (!sudoku__found(s, r, empty, 1, 100, solution)) {}
 }
 
 static int sudoku__needs(const sudoku_shape *s, uint8_t *puzzle, int cell, uint8_t digit)
@@ -358,26 +358,11 @@ PUZZLES_API int sudoku_generate(const sudoku_shape *s, hrm_random *r, int givens
     return sudoku_dig(s, r, givens, puzzle, solution);
 }
 
-static int sudoku__look(const sudoku_shape *s, hrm_random *r, const uint8_t *puzzle, int limit, uint8_t *solution)
-{
-    /* as sudoku_count_solutions, in an order drawn at random, and 0 when that takes long: of boards with few givens some have
-     * millions of dead ends, whatever the draw */
-    sudoku__search search;
-    sudoku__state st;
-    memset(&search, 0, sizeof search);
-    search.shape = s;
-    search.random = r;
-    search.solution = solution;
-    search.limit = limit;
-    search.max_dead_ends = 1000;
-    if (sudoku__start(s, &st, puzzle)) sudoku__solve(&search, &st);
-    return search.dead_ends > search.max_dead_ends ? 0 : search.found;
-}
-
 static uint64_t sudoku__change(const sudoku_shape *s, hrm_random *r, int rating, uint8_t *puzzle, const uint8_t *solution)
 {
     /* takes one to four givens away, puts others in until the solution is unique again, and thins -> the effort, or 0 as soon
      * as it can be seen to be far below `rating` */
+    enum { LONG = 1000 }; /* dead ends: of boards with few givens some have millions, whatever the draw */
     uint8_t found[SUDOKU_MAX_CELLS];
     int32_t order[SUDOKU_MAX_CELLS];
     uint32_t cells = (uint32_t)s->cells;
@@ -389,10 +374,10 @@ static uint64_t sudoku__change(const sudoku_shape *s, hrm_random *r, int rating,
     hrm_random_shuffle(r, order, cells);
     for (;;) { /* a given more each time */
         int k = 0;
-        if (sudoku__look(s, r, puzzle, 1, found)) {
+        if (sudoku__found(s, r, puzzle, 1, LONG, found)) {
             while (k < s->cells && found[order[k]] == solution[order[k]]) k++;
             /* ours: by chance, or is it the only one? */
-            if (k == s->cells && sudoku__look(s, NULL, puzzle, 2, NULL) == 1) break;
+            if (k == s->cells && sudoku__found(s, NULL, puzzle, 2, LONG, NULL) == 1) break;
         } else k = s->cells;
         if (k == s->cells)
             for (k = 0; puzzle[order[k]];) k++;
