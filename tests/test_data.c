@@ -381,7 +381,10 @@ static void test_sudoku_generated(void)
         CHECK(data_table_open(&classes, 10000) == 0, "memory");
         check_sudoku("s1", "train", cases[k].size, 1 + cases[k].aug, cases[k].train, cases[k].rating, cases[k].givens, &classes,
                      0);
+        size_t train_classes = classes.count;
         check_sudoku("s1", "test", cases[k].size, 1, cases[k].test, cases[k].rating, cases[k].givens, &classes, 1);
+        CHECK(k < 4 || (train_classes == 9 && classes.count == 12), "size 4: %d classes of solutions for training, %d in all",
+              (int)train_classes, (int)classes.count);
         data_table_close(&classes);
     }
     CHECK_RUN("sudoku --output-dir %s/s1 --generate 40 --test-size 3 --num-aug 0 --seed 5", dir);
@@ -422,6 +425,35 @@ static void write_csv(const char *name, const char *text)
     write_file(name, text);
 }
 
+static void test_subsample(void)
+{
+    /* nine boards that differ in what the digits are called: three are drawn, others by another seed, not the first three */
+    char text[9 * 200] = "q,a\n";
+    int drawn[4], in_order = 0, another = 0;
+    for (int k = 0; k < 9; k++) {
+        char *line = text + strlen(text);
+        memcpy(line, Q9 "," A9 "\n", sizeof Q9 "," A9 "\n");
+        for (char *c = line; *c; c++)
+            if (*c >= '1' && *c <= '9') *c = (char)('1' + (*c - '1' + k) % 9);
+    }
+    write_csv("csv/train.csv", text);
+    for (int seed = 0; seed < 4; seed++) {
+        whole w;
+        int which[3] = {0};
+        CHECK_RUN("sudoku --output-dir %s/out --source-dir %s/csv --subsample-size 3 --seed %d", dir, dir, seed);
+        if (!read_whole(&w, "out", "train")) return;
+        CHECK(w.batch.filled == 3, "%d of 3 drawn", w.batch.filled);
+        for (int i = 0; i < 3 && i < w.batch.filled; i++)
+            which[i] = (w.batch.labels[81 * i] - 1 + 9 - (A9[0] - '0')) % 9; /* the first cell tells the board */
+        CHECK(which[0] != which[1] && which[0] != which[2] && which[1] != which[2], "a board was drawn twice");
+        in_order += which[0] == 0 && which[1] == 1 && which[2] == 2;
+        drawn[seed] = which[0] + 9 * (which[1] + 9 * which[2]);
+        another += drawn[seed] != drawn[0];
+        free_whole(&w);
+    }
+    CHECK(in_order < 2 && another > 0, "the first boards %d times of 4; %d other draws than seed 0's", in_order, another);
+}
+
 static void test_sudoku_sources(void)
 {
     write_csv("csv/train.csv",
@@ -433,6 +465,7 @@ static void test_sudoku_sources(void)
     CHECK_RUN("sudoku --output-dir %s/out/ --source-dir %s/csv --min-difficulty 12 --subsample-size 1", dir,
               dir); /* replaces it */
     check_sudoku("out", "train", 9, 1, 1, 0, 0, NULL, 0);
+    test_subsample();
     remove_tree("out");
 
     static const struct { const char *text, *message;
@@ -555,6 +588,26 @@ static void check_mazes(const char *name, const char *split, int size, int group
     free_whole(&w);
 }
 
+static void check_turned_mazes(const char *name, int size)
+{
+    /* no maze of either split is another one turned */
+    static char questions[64][16], turned[16];
+    int n = 0, cells = size * size;
+    for (int split = 0; split < 2; split++) {
+        whole w;
+        if (!read_whole(&w, name, split ? "test" : "train")) return;
+        for (int e = 0; e < w.batch.rows && n < 64; e++, n++)
+            for (int c = 0; c < cells; c++) questions[n][c] = " # SGo"[w.batch.inputs[e * cells + c]];
+        free_whole(&w);
+    }
+    for (int i = 0; i < n; i++)
+        for (int t = 0; t < 8; t++) {
+            turn(turned, questions[i], size, t);
+            for (int k = 0; k < i; k++)
+                CHECK(memcmp(turned, questions[k], (size_t)cells) != 0, "mazes %d and %d are one, turned", k, i);
+        }
+}
+
 static void test_mazes(void)
 {
     uint8_t grid[4] = {1, 2, 3, 4}, out[4];
@@ -583,6 +636,8 @@ static void test_mazes(void)
     check_mazes("n1", "test", 11, 4, 1, 14);
     CHECK_RUN("maze --output-dir %s/m1 --generate 8 --size 20 --min-path 60", dir);
     check_mazes("m1", "train", 20, 8, 1, 60);
+    CHECK_RUN("maze --output-dir %s/m1 --generate 40 --test-size 5 --size 3 --min-path 3", dir);
+    check_turned_mazes("m1", 3);
     remove_tree("m1");
     remove_tree("m2");
     remove_tree("n1");
@@ -596,6 +651,7 @@ static void test_mazes(void)
         {",S  # xG  ,S  #ooG  ,5", "train.csv:3: the question has 'x' at character 6"},
         {",S  #  G  ,S  oooG  ,5", "train.csv:3: the answer has 'o' at character 4, where the question has '#'"},
         {",S  #  G S,S  #ooG S,5", "train.csv:3: 2 starts and 1 goals"},
+        {",S  #  G G,S  #ooG G,5", "train.csv:3: 1 starts and 2 goals"},
         {",S  #  G   ,S  #ooG   ,5", "train.csv:3: question of 10"},
     };
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
@@ -663,6 +719,7 @@ static void check_arc(const char *name, const char *split, int groups, int max_v
     char path[300];
     hrm_json_document *doc = NULL;
     int bad = 0, names_bad = 0, differ = 0, equal = 0, placed = 0, moved = 0, in_place_missing = 0;
+    unsigned turns = 0;
     int is_train = strcmp(split, "train") == 0;
     snprintf(path, sizeof path, "%s/%s/identifiers.json", dir, name);
     CHECK_OK(hrm_json_open(&doc, path, NULL));
@@ -681,6 +738,8 @@ static void check_arc(const char *name, const char *split, int groups, int max_v
         bad += variants > max_variants;
         for (int p = first; p < w.groups[g + 1]; p++) {
             int in_place = 0, same = 1;
+            const char *transform = strstr(names[w.batch.puzzle_identifiers[w.puzzles[p]]] + strlen(base), "_t");
+            turns |= transform ? 1u << (transform[2] - '0') : 1u;
             bad += w.puzzles[p + 1] - w.puzzles[p] != size;
             for (int i = 0; i < size; i++) {
                 arc_board b[2], original[2];
@@ -712,6 +771,7 @@ static void check_arc(const char *name, const char *split, int groups, int max_v
     CHECK(differ == 0, "%s %s: %d grids are not the task's when their transform is undone", name, split, differ);
     CHECK(equal == 0 || !is_train || max_variants < 10, "%s %s: %d variants are the task itself", name, split,
           equal); /* a part of a task's pairs may look the same */
+    CHECK(max_variants < 50 || turns == 0xff, "%s %s: turned in the ways %x, expected all eight", name, split, turns);
     CHECK(placed == 0, "%s %s: %d inputs and outputs stand apart", name, split, placed);
     CHECK(in_place_missing == 0 && (is_train || moved == 0), "%s %s: %d puzzles without an example in place", name, split,
           in_place_missing);
@@ -725,7 +785,7 @@ static const char task_a[] = "{\"train\": [{\"input\": [[1, 2, 3], [0, 0, 4]], \
                              "\"output\": [[1, 2], [3, 4], [5, 6]]}],\n"
                              " \"test\": [{\"input\": [[9, 8]], \"output\": [[8, 9]]}]}";
 static const char task_b[] =
-    "{\"test\": [{\"output\": [[1, 1, 2]], \"input\": [[2, 1, 1]]}], \"name\": \"named \\\"b\\\"\",\n"
+    "{\"test\": [{\"output\": [[1, 1, 2]], \"input\": [[2, 1, 1]]}, {\"input\": [[3]], \"output\": [[4]]}], \"name\": \"named \\\"b\\\"\",\n"
     " \"train\": [{\"input\": [[1, 2]], \"output\": [[2, 3]]}, {\"input\": [[4, 2]], \"output\": [[2, 6]]}]}";
 static const char task_black[] =
     "{\"train\": [{\"input\": [[0]], \"output\": [[0]]}], \"test\": [{\"input\": [[0]], \"output\": [[0]]}]}";
@@ -840,7 +900,7 @@ static void test_arc(void)
     CHECK_OK(hrm_json_open(&doc, in_dir("a1/test_puzzles.json"), NULL));
     if (doc) {
         const hrm_json *b = hrm_json_get(hrm_json_root(doc), "named \"b\""), *test = hrm_json_get(b, "test");
-        CHECK(hrm_json_root(doc)->count == 2 && b && test && test->count == 1, "test_puzzles.json");
+        CHECK(hrm_json_root(doc)->count == 2 && b && test && test->count == 2, "test_puzzles.json");
         CHECK(test && hrm_json_get(test->child, "input")->child->child->number == 2, "test_puzzles.json");
         hrm_json_close(doc);
     }
