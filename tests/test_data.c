@@ -409,6 +409,26 @@ static void test_sudoku_generated(void)
     CHECK_RUN("sudoku --output-dir %s/s5 --generate 60 --test-size 4 --min-difficulty 3 --max-difficulty 12 --threads 1", dir);
     CHECK(same_file(in_dir("s4/train/all__inputs.npy"), in_dir("s5/train/all__inputs.npy")), "another set with other threads");
     check_ratings("s4", 3, 12);
+    int solutions[2];
+    for (int k = 0; k < 2; k++) { /* thirty puzzles of ten solutions, and of as many as there are */
+        data_table different;
+        for (int threads = 1; threads <= 3; threads += 2)
+            CHECK_RUN("sudoku --output-dir %s/s%d --generate 30 --test-size 2 --max-difficulty 5 --per-solution %d --threads %d",
+                      dir, 3 + threads, k ? 1 : 3, threads);
+        check_same("s4", "s6");
+        check_ratings("s4", 0, 5);
+        if (!read_whole(&one, "s4", "train") || data_table_open(&different, 30) != 0) return;
+        for (int i = 0; i < one.batch.filled; i++) {
+            int added;
+            (void)data_table_find(&different, data_hash(DATA_HASH, one.batch.labels + 81 * i, 81 * sizeof(int32_t)), &added);
+        }
+        solutions[k] = (int)different.count;
+        data_table_close(&different);
+        free_whole(&one);
+    }
+    CHECK(solutions[0] >= 10 && solutions[0] < 20 && solutions[1] == 30, "%d and %d solutions, expected 10 or a few more, and 30",
+          solutions[0], solutions[1]);
+    remove_tree("s6");
     remove_tree("s4");
     remove_tree("s5");
     remove_tree("s1");
@@ -785,7 +805,8 @@ static const char task_a[] = "{\"train\": [{\"input\": [[1, 2, 3], [0, 0, 4]], \
                              "\"output\": [[1, 2], [3, 4], [5, 6]]}],\n"
                              " \"test\": [{\"input\": [[9, 8]], \"output\": [[8, 9]]}]}";
 static const char task_b[] =
-    "{\"test\": [{\"output\": [[1, 1, 2]], \"input\": [[2, 1, 1]]}, {\"input\": [[3]], \"output\": [[4]]}], \"name\": \"named \\\"b\\\"\",\n"
+    "{\"test\": [{\"output\": [[1, 1, 2]], \"input\": [[2, 1, 1]]}, {\"input\": [[3]], \"output\": [[4]]}],"
+    " \"name\": \"named \\\"b\\\"\",\n"
     " \"train\": [{\"input\": [[1, 2]], \"output\": [[2, 3]]}, {\"input\": [[4, 2]], \"output\": [[2, 6]]}]}";
 static const char task_black[] =
     "{\"train\": [{\"input\": [[0]], \"output\": [[0]]}], \"test\": [{\"input\": [[0]], \"output\": [[0]]}]}";
@@ -1106,6 +1127,10 @@ static void test_options(void)
         {"sudoku --output-dir x --generate 5 --givens 30 --max-difficulty 5", "--max-difficulty exclude each other"},
         {"sudoku --output-dir x --generate 5 --min-difficulty 6 --max-difficulty 5", "less than --min-difficulty"},
         {"sudoku --output-dir x --generate 5 --min-difficulty 255", "is 255, expected at most 254"},
+        {"sudoku --output-dir x --generate 5 --per-solution 1",
+         "--per-solution goes with --min-difficulty or --max-difficulty"},
+        {"sudoku --output-dir x --generate 5 --max-difficulty 9 --per-solution 17", "--per-solution"},
+        {"sudoku --output-dir x --source-dir y --per-solution 1", "--per-solution goes with --generate"},
         {"sudoku --output-dir x --generate 5 --subsample-size 3", "--subsample-size goes with --source-dir"},
         {"sudoku --output-dir x --source-dir y --test-size 3", "--test-size goes with --generate"},
         {"sudoku --output-dir x --generate 5 --aug", "unknown option --aug"},

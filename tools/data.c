@@ -673,6 +673,8 @@ static const char data__help[] =
     "                        orders of the cells\n"
     "  --max-difficulty N    sudoku: only puzzles rated N or less; those generated\n"
     "                        are then of every rating between the two (least 0)\n"
+    "  --per-solution N      sudoku, generated and rated: so many puzzles at most\n"
+    "                        share a solution, 1 to 16 [16]; hard ones cost more then\n"
     "  --min-path N          maze, generated: cells of the shortest path, both ends\n"
     "                        counted [110 for 30x30, less for smaller]\n"
     "  --subsample-size N    N rows of train.csv, at random [all]\n"
@@ -809,6 +811,7 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         {"--num-aug", 5, &o->num_aug, 0, 1000000, NULL},
         {"--size", 7, &o->size, 3, 128, NULL},
         {"--givens", 1, &o->givens, 1, 81, NULL},
+        {"--per-solution", 1, &o->per_solution, 1, SUDOKU_PER_SOLUTION, NULL},
         {"--min-path", 2, &o->min_path, 2, 16384, NULL},
         {"--threads", 15, &o->threads, 1, 1024, NULL},
         {"--seed", 15, &seed, 0, INT64_MAX, NULL},
@@ -861,11 +864,12 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
     if (kind == 8 && !o->source_dir) return tool_usage("data grid: --source-dir is missing");
     if (kind < 4) {
         if (!o->source_dir == (o->generate < 0)) return tool_usage("data %s: give either --source-dir or --generate", command);
-        if (o->source_dir && (o->test_size >= 0 || o->givens >= 0 || o->min_path >= 0))
+        if (o->source_dir && (o->test_size >= 0 || o->givens >= 0 || o->per_solution >= 0 || o->min_path >= 0))
             return tool_usage("data %s: %s goes with --generate", command,
-                              o->test_size >= 0 ? "--test-size"
-                              : o->givens >= 0  ? "--givens"
-                                                : "--min-path");
+                              o->test_size >= 0      ? "--test-size"
+                              : o->givens >= 0       ? "--givens"
+                              : o->per_solution >= 0 ? "--per-solution"
+                                                     : "--min-path");
         if (!o->source_dir && o->subsample_size >= 0)
             return tool_usage("data %s: --subsample-size goes with --source-dir", command);
         if (o->generate >= 0 && o->test_size < 0)
@@ -880,6 +884,8 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
         if (o->givens >= 0 && (o->min_difficulty > 0 || o->max_difficulty >= 0))
             return tool_usage("data sudoku: --givens and --%s-difficulty exclude each other",
                               o->min_difficulty > 0 ? "min" : "max");
+        if (o->per_solution >= 0 && o->min_difficulty <= 0 && o->max_difficulty < 0)
+            return tool_usage("data sudoku: --per-solution goes with --min-difficulty or --max-difficulty");
         if (o->max_difficulty >= 0 && o->max_difficulty < o->min_difficulty)
             return tool_usage("data sudoku: --max-difficulty is %lld, less than --min-difficulty",
                               (long long)o->max_difficulty);

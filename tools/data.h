@@ -11,10 +11,13 @@ typedef struct data_options { /* numbers: -1 when not given */
     const char **subsets;      /* [num_subsets] */
     const char  *input_file_prefix, *test_set_name, *test_set_name2;
     int          num_dataset_dirs, num_subsets;
-    int64_t      generate, test_size, subsample_size, min_difficulty, max_difficulty, num_aug, size, givens, min_path, threads;
+    int64_t      generate, test_size, subsample_size, min_difficulty, max_difficulty, num_aug, size, givens;
+    int64_t      per_solution, min_path, threads;
     int          aug;
     uint64_t     seed;
 } data_options;
+
+enum { SUDOKU_PER_SOLUTION = 16 }; /* puzzles that may share one */
 
 /* Each returns an exit status. */
 int data_sudoku(const data_options *o);

@@ -9,8 +9,7 @@
 #include "puzzles.h"
 
 enum { SUDOKU_CHUNK = 16384, SUDOKU_ATTEMPTS = 200, SUDOKU_CLASSES = 12,
-       SUDOKU_CLIMB = 16, /* puzzles that share a solution when they are to be hard: finding hard ones is most of the work */
-       SUDOKU_CHANGES = 3 /* from one of them to the next */ };
+       SUDOKU_CHANGES = 3 /* from one puzzle of a climb to the next */ };
 
 typedef struct sudoku_item { uint8_t puzzle[SUDOKU_MAX_CELLS], solution[SUDOKU_MAX_CELLS]; } sudoku_item;
 
@@ -79,11 +78,17 @@ static int sudoku_hard(const sudoku_build *b)
     return b->o->min_difficulty > 0 || b->o->max_difficulty >= 0;
 }
 
+/* Puzzles that share a solution when they are to be hard: finding hard ones is most of the work, and they are close together. */
+static int sudoku_climb(const sudoku_build *b)
+{
+    return !sudoku_hard(b) ? 1 : b->o->per_solution > 0 ? (int)b->o->per_solution : SUDOKU_PER_SOLUTION;
+}
+
 static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, sudoku_item *items, int count)
 {
     /* `count` puzzles from one climb, or from as many as it takes -> how many came of it */
     const data_options *o = b->o;
-    int least[SUDOKU_CLIMB] = {0}, most = (int)o->max_difficulty, made = 0;
+    int least[SUDOKU_PER_SOLUTION] = {0}, most = (int)o->max_difficulty, made = 0;
     hrm_random r = data_random(o->seed, DATA_SUDOKU, b->split, index, attempt);
     for (int i = 0; i < count && sudoku_hard(b); i++) { /* in ascending order */
         int k = i, rating = o->min_difficulty > 0 ? (int)o->min_difficulty : 0;
@@ -123,7 +128,7 @@ static int sudoku_make(const sudoku_build *b, int64_t index, int64_t attempt, su
 static void sudoku_make_part(void *context, int thread, int num_threads)
 {
     sudoku_build *b = (sudoku_build *)context;
-    int step = sudoku_hard(b) ? SUDOKU_CLIMB : 1;
+    int step = sudoku_climb(b);
     (void)thread, (void)num_threads; /* climbs take unlike times, so whoever is free takes the next */
     for (int64_t i; (i = (int64_t)hrm_pool_next(b->build.pool) * step) < b->count && !data_stopped();) {
         int count = b->count - i < step ? (int)(b->count - i) : step;
@@ -138,8 +143,9 @@ static int sudoku_generate_split(sudoku_build *b, int split, int64_t count, sudo
      * replaced in order */
     enum { AT_ONCE = 4096 };
     int failed[AT_ONCE], status = TOOL_OK;
-    int64_t at_once = sudoku_hard(b) ? 8 * SUDOKU_CLIMB * (int64_t)b->build.threads : AT_ONCE;
-    if (at_once > AT_ONCE) at_once = AT_ONCE; /* whole climbs, whatever the threads */
+    int step = sudoku_climb(b);
+    int64_t at_once = sudoku_hard(b) ? 8 * SUDOKU_PER_SOLUTION * (int64_t)b->build.threads : AT_ONCE;
+    at_once = (at_once < AT_ONCE ? at_once : AT_ONCE) / step * step; /* whole climbs, whatever the threads */
     int64_t most = b->o->max_difficulty;
     progress p = progress_begin(split ? "generate test" : "generate train", (double)count);
     b->split = split;
