@@ -413,8 +413,8 @@ static void test_sudoku_generated(void)
     for (int k = 0; k < 2; k++) { /* thirty puzzles of ten solutions, and of as many as there are */
         data_table different;
         for (int threads = 1; threads <= 3; threads += 2)
-            CHECK_RUN("sudoku --output-dir %s/s%d --generate 30 --test-size 2 --max-difficulty 5 --per-solution %d --threads %d",
-                      dir, 3 + threads, k ? 1 : 3, threads);
+            CHECK_RUN("sudoku --output-dir %s/s%d --generate 30 --test-size 2 --max-difficulty 5 --per-solution %d%s",
+                      dir, 3 + threads, k ? 1 : 3, threads == 1 ? " --threads 1" : " --threads 3");
         check_same("s4", "s6");
         check_ratings("s4", 0, 5);
         if (!read_whole(&one, "s4", "train") || data_table_open(&different, 30) != 0) return;
@@ -426,7 +426,7 @@ static void test_sudoku_generated(void)
         data_table_close(&different);
         free_whole(&one);
     }
-    CHECK(solutions[0] >= 10 && solutions[0] < 20 && solutions[1] == 30, "%d and %d solutions, expected 10 or a few more, and 30",
+    CHECK(solutions[0] >= 10 && solutions[0] < 20 && solutions[1] == 30, "%d and %d solutions, not ten or a few more and 30",
           solutions[0], solutions[1]);
     remove_tree("s6");
     remove_tree("s4");

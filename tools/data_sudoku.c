@@ -78,7 +78,7 @@ static int sudoku_hard(const sudoku_build *b)
     return b->o->min_difficulty > 0 || b->o->max_difficulty >= 0;
 }
 
-/* Puzzles that share a solution when they are to be hard: finding hard ones is most of the work, and they are close together. */
+/* Puzzles that share a solution when they are to be hard: finding hard ones is most of the work, and they are close by. */
 static int sudoku_climb(const sudoku_build *b)
 {
     return !sudoku_hard(b) ? 1 : b->o->per_solution > 0 ? (int)b->o->per_solution : SUDOKU_PER_SOLUTION;
