@@ -94,14 +94,17 @@ if have make; then
 fi
 cross() # COMPILER RUNNER: a program for another machine; in the matrix also tests there, and the files it writes
 {
-    local cc=$1 runner=$2 c t
+    local cc=$1 runner=$2 c t with
     have "$cc" || { echo "skipped: no $cc"; return; }
     [ -z "$runner" ] || have "$runner" || { echo "note: no $runner, $cc builds only"; runner=none; }
     c="$cc -std=c99 $strict -Wno-attributes -I. -static"
     build_and_run "$cc" "$runner" $c -O1 $m $end
     [ -n "$matrix" ] && [ "$runner" != none ] || return 0
     for t in $there; do
-        build_and_run "$cc test_$t" "$runner" $c -Wno-unused-function $([ $t = golden ] && echo -O1 || echo -O0) -DHRM_STATIC -Itools -Itests tests/test_$t.c $end
+        # of the large golden cases one trains a weight whose first gradient is rounding alone, and goes by its sign
+        with=
+        [ $t = golden ] && with="env HRM_SHARED=none "
+        build_and_run "$cc test_$t" "$with$runner" $c -Wno-unused-function $([ $t = golden ] && echo -O1 || echo -O0) -DHRM_STATIC -Itools -Itests tests/test_$t.c $end
     done
     build_and_run "$cc files" "files_of $runner" $c -O1 tests/builds/files.c $end
 }

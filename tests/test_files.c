@@ -742,7 +742,8 @@ static void test_npy(void)
             }
             CHECK_OK(hrm_npy_writer_open(&w, path, dtype, ndim, shape, NULL));
             CHECK_OK(hrm_npy_writer_write(&w, values, 20));
-            CHECK_FAILS(hrm_npy_writer_write(&w, values, SIZE_MAX / 2), HRM_ERR_ARGUMENT, "rows are too many for one .npy");
+            if (row > 1 || sizeof(size_t) > 4) /* so many bytes could be there in 32 bits */
+                CHECK_FAILS(hrm_npy_writer_write(&w, values, SIZE_MAX / 2), HRM_ERR_ARGUMENT, "rows are too many for one .npy");
             CHECK_OK(hrm_npy_writer_write(&w, values + 20 * row, 0));
             CHECK_OK(hrm_npy_writer_write(&w, values + 20 * row, 30));
             CHECK_OK(hrm_npy_writer_commit(&w));
