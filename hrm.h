@@ -2121,7 +2121,9 @@ static int hrm__cpu_extras(void)
     unsigned a, b, c, d;
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1u << 11)) extras |= HRM__CPU_VNNI;
     #if defined(HRM__BF16)
-    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5)) extras |= HRM__CPU_BF16;
+    int has = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5);
+    /* "Genu"ineIntel's products of bfloat16 are slower than those of the floats that it can be made */
+    if (has && __get_cpuid(0, &a, &b, &c, &d) && b != 0x756e6547) extras |= HRM__CPU_BF16;
     #endif
 #endif
     return extras;

@@ -179,6 +179,18 @@ static void test_refusals(void)
     CHECK_FAILS(hrm_model_create(&model, &d), HRM_ERR_UNSUPPORTED, "int8");
 }
 
+/* Products of pairs that the processor has, but which are not used as floats are faster */
+static int has_slow_pairs(void)
+{
+#if defined(HRM__BF16)
+    unsigned a, b, c, d;
+    if (hrm__cpu() != HRM__CPU_AVX512 || hrm__cpu_has(HRM__CPU_BF16)) return 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5);
+#else
+    return 0;
+#endif
+}
+
 int main(void)
 {
     static const char *const paths[] = {"scalar", "neon", "avx2", "avxvnni", "avx512", "amx"};
@@ -193,6 +205,11 @@ int main(void)
         hrm__cpu_chosen = HRM__CPU_UNKNOWN; /* as in a process that has not looked yet */
         if (hrm__cpu_select() != HRM_OK) continue; /* not this machine's */
         for (size_t k = 0; k < HRM__COUNT(shapes); k++) test_products(shapes[k][0], shapes[k][1], shapes[k][2]);
+        if (has_slow_pairs()) {
+            hrm__cpu_extra |= HRM__CPU_BF16;
+            for (size_t k = 0; k < HRM__COUNT(shapes); k++) test_products(shapes[k][0], shapes[k][1], shapes[k][2]);
+            hrm__cpu_extra &= ~HRM__CPU_BF16;
+        }
         double plain = solved(file, HRM_FORWARD_FLOAT32), half = solved(file, HRM_FORWARD_BFLOAT16),
                bytes = solved(file, HRM_FORWARD_INT8);
         printf("%s: float32 %.1f, bfloat16 %.1f, int8 %.1f %% solved\n", paths[i], plain, half, bytes);
