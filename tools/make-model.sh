@@ -1,12 +1,12 @@
 #!/bin/sh
-# Makes models/sudoku.safetensors again: puzzles by our own generator, training on one GPU, weights as bfloat16.
+# Makes a model like models/sudoku.safetensors: puzzles by our own generator, training on one GPU, weights as bfloat16.
 #   make cuda && sh tools/make-model.sh [KEY=VALUE…]      the keys go to `hrm train`; what follows is changed by the environment
 set -eu
 HRM=${HRM:-build/cuda/hrm}
-PUZZLES=${PUZZLES:-6000}               # made for training,
+PUZZLES=${PUZZLES:-7000}               # made for training,
 TEST_SIZE=${TEST_SIZE:-300}            # and to measure it
 MIN_DIFFICULTY=${MIN_DIFFICULTY:-0}    # each puzzle's rating is drawn between these
-MAX_DIFFICULTY=${MAX_DIFFICULTY:-40}
+MAX_DIFFICULTY=${MAX_DIFFICULTY:-120}
 PER_SOLUTION=${PER_SOLUTION:-1}        # puzzles that may share one
 NUM_AUG=${NUM_AUG:-100}                # symmetric variants of a puzzle
 SEED=${SEED:-2026}                     # of the puzzles; the training's is in its configuration
