@@ -38,7 +38,7 @@ for i in 1 2 3 4 5 6 7 8 9; do for k in 1 2 3 4 5 6 7 8; do echo $good; done; do
 check $? "72 boards, more than are solved at once, one answer each"
 printf '%s\n12\n' $good > "$dir/broken.txt"
 "$hrm" solve sudoku checkpoint="$model" --lines "$dir/broken.txt" > "$dir/lines" 2> "$dir/log"
-[ $? -eq 1 ] && [ "$(wc -l < "$dir/lines")" -eq 1 ] && grep -q 'the puzzle has 2 cells' "$dir/log"
+[ $? -eq 1 ] && [ "$(wc -l < "$dir/lines")" -eq 1 ] && grep -q 'broken.txt: board 2: the puzzle has 2 cells' "$dir/log"
 check $? "answers of the boards before a broken one"
 printf '3 4|1 .\n2 .|4 .\n---+---\n. 2|3 .\n. .|2 4\n' | "$hrm" solve sudoku checkpoint="$model" > "$dir/log" 2>&1
 ! grep -q '^board' "$dir/log" && grep -q q_halt "$dir/log"
@@ -51,8 +51,22 @@ says_once 1 'dir/board: no such file' solve maze checkpoint="$model" dir/board
 says_once 1 'task.json: no such file' solve arc checkpoint="$model" task.json
 says_once 2 'one file at a time' solve sudoku checkpoint="$model" "$dir/three.txt" $good
 says_once 1 'has 15 cells' solve sudoku checkpoint="$model" 41.2.4..23...24
+says_once 1 'hrm: line 1 of the puzzle: "x" is no digit' solve sudoku checkpoint="$model" 341.2.4..23...2x
+says_once 1 'hrm: row 4, column 4: "x", expected # S G or a space' solve maze checkpoint="$model" 'S  #        G  x'
+: > "$dir/empty.txt"
+says_once 1 "hrm: $dir/empty.txt: the puzzle has 0 cells" solve sudoku checkpoint="$model" "$dir/empty.txt"
+says_once 1 "hrm: $dir/empty.txt: the puzzle has 0 cells" render --steps "$dir/empty.txt" checkpoint="$model" -o "$dir/none.svg"
+says_once 1 'hrm: standard input: the puzzle has 0 cells' solve sudoku checkpoint="$model" -
+says_once 1 "hrm: $dir/empty.txt: the folder could not be made: a file has that name" data sudoku --generate 1 --size 4 --output-dir "$dir/empty.txt/x"
+says_once 1 "hrm: $dir/empty.txt: a file, expected the folder" data grid --source-dir "$dir/empty.txt" --output-dir "$dir/no"
+"$hrm" solve --help > "$dir/log"
+! grep -q '\[full\]' "$dir/log" && grep -q '\[adaptive\]' "$dir/log"
+check $? "solve --help tells solve's halt"
 
 if [ -c /dev/full ]; then
+    "$hrm" solve sudoku checkpoint="$model" $good > /dev/full 2> "$dir/log" # of a model that has learned nothing: not valid
+    [ $? -eq 1 ] && grep -q '^hrm: standard output: ' "$dir/log"
+    check $? "a wrong answer to a full device"
     for words in --help --version help "train --help" "eval --help" "solve --help" "data --help" "info --help" "convert --help" "plot --help" "render --help" "info $model"; do
         "$hrm" $words > /dev/full 2> "$dir/log"
         [ $? -eq 1 ] && grep -q '^hrm: standard output: ' "$dir/log"

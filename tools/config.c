@@ -993,6 +993,7 @@ void config_help(int command)
         if (!(k->commands & command) || (command != CONFIG_TRAIN && (k->flags & CONFIG_ARCH))) continue;
         char def[64];
         default_text(def, k);
+        if (i == CONFIG_halt && command == CONFIG_SOLVE) strcpy(def, "adaptive"); /* as config_create has it */
         int n = printf("  %s=%s", k->name, k->words ? k->words : def);
         printf(n < COLUMN ? "%*s" : "\n%*s", n < COLUMN ? COLUMN - n : COLUMN, "");
         char help[512];

@@ -112,7 +112,7 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
     X(FLAG, tensorboard, "tensorboard", "true", CONFIG_TRAIN, CONFIG_FREE,                                                     \
       "write TensorBoard event files beside metrics.jsonl")                                                                    \
     X(WORD, halt, "halt", "full", "full|adaptive", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                   \
-      "full: always halt_max_steps segments, as published; adaptive: a puzzle stops when the model says so [in solve]")        \
+      "full: always halt_max_steps segments, as published; adaptive: a puzzle stops when the model says so (solve's default)") \
     X(INT, max_steps, "halt_max_steps", "", 1, 1000000, CONFIG_EVAL | CONFIG_SOLVE | CONFIG_ANALYZE, CONFIG_LOCAL,             \
       "segments at most; may exceed training's")                                                                               \
     X(INT, votes, "votes", "1", 1, 1024, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                             \

@@ -283,7 +283,10 @@ int data_grid(const data_options *o)
             }
         }
         if (status == TOOL_OK && !found && k == 0)
-            status = tool_error("%s: there is neither train.json nor train.txt", o->source_dir);
+            status = tool_error(tool_exists(o->source_dir) && !tool_is_directory(o->source_dir)
+                                    ? "%s: a file, expected the folder that holds train.json or train.txt"
+                                    : "%s: there is neither train.json nor train.txt",
+                                o->source_dir);
         if (status == TOOL_OK && found && s->list.count == 0) status = tool_error("%s: no examples", s->path);
     }
     if (status == TOOL_OK) status = grid_write(&b);

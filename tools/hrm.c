@@ -360,8 +360,10 @@ int tool_make_directories(const char *path)
 #else
         int made = mkdir(part, 0777);
 #endif
+        int why = errno; /* before tool_is_directory has another */
         if (made != 0 && !tool_is_directory(part))
-            return tool_error("%s: the folder could not be made: %s", part, strerror(errno)), -1;
+            return tool_error("%s: the folder could not be made: %s", part,
+                              why == EEXIST ? "a file has that name" : strerror(why)), -1;
     }
     return 0;
 }
@@ -542,7 +544,9 @@ int main(int argc, char **argv)
 #endif
     int status = devices_close(run(argc, argv));
     errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == TOOL_OK)
-        status = tool_error("standard output: %s", errno ? strerror(errno) : "not all of it could be written");
+    if (fflush(stdout) != 0 || ferror(stdout)) { /* told with a wrong answer's status, too: the answer is lost */
+        int lost = tool_error("standard output: %s", errno ? strerror(errno) : "not all of it could be written");
+        if (status == TOOL_OK) status = lost;
+    }
     return status;
 }

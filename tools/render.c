@@ -388,10 +388,12 @@ static int render_read_board(render_board *b, const char *source)
     size_t length;
     if (tool_exists(source) && !(text = tool_read_text(source, &length))) return TOOL_ERROR;
     const char *board = text ? text : source;
+    char where[TOOL_PATH + 8] = "";
+    if (text) snprintf(where, sizeof where, "%.*s: ", TOOL_PATH, source);
     int maze = strpbrk(board, "#SG") != NULL, givens = 0;
-    int status = !text && strpbrk(source, "/abcdefhijklmnpqrstuvwxyz") ? tool_error("%s: no such file or data set", source)
-                 : maze                                                ? board_read_maze(b->tokens, &b->side, board)
-                                                                       : board_read_sudoku(b->tokens, &b->side, board, 1);
+    int status = !text && board_is_name(source, maze) ? tool_error("%s: no such file or data set", source)
+                 : maze                               ? board_read_maze(b->tokens, &b->side, board, where)
+                                                      : board_read_sudoku(b->tokens, &b->side, board, 1, where);
     b->task = maze ? SCORE_MAZE : SCORE_SUDOKU;
     for (int i = 0; i < b->side * b->side; i++) givens += b->tokens[i] > 1;
     if (maze) snprintf(b->title, sizeof b->title, "Maze, %d x %d", b->side, b->side);

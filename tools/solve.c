@@ -27,10 +27,17 @@ typedef struct puzzle {
 } puzzle;
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------- */
-static int read_board(puzzle *p, const char *text, int line)
+static const char arguments[] = "the puzzle"; /* its file, where it is typed into the command */
+
+static int read_board(puzzle *p, const char *text, int line, const char *file, int number)
 {
-    int status = p->kind == TASK_SUDOKU ? board_read_sudoku(p->tokens, &p->side, text, line)
-                                        : board_read_maze(p->tokens, &p->side, text);
+    /* `file` as `gather` names it; of several boards in it which is at fault */
+    char where[TOOL_PATH + 40] = "";
+    if (file != arguments)
+        snprintf(where, sizeof where, "%.*s: ", TOOL_PATH - 8, strcmp(file, "-") == 0 ? "standard input" : file);
+    if (number > 1) snprintf(where + strlen(where), 40, "board %d: ", number);
+    int status = p->kind == TASK_SUDOKU ? board_read_sudoku(p->tokens, &p->side, text, line, where)
+                                        : board_read_maze(p->tokens, &p->side, text, where);
     p->cells = p->side * p->side;
     return status;
 }
@@ -513,11 +520,11 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
     if (p->kind == TASK_GRID) return solve_grid(c, text, length, file);
     if (p->kind == TASK_ARC) return solve_arc(c, p, text, length, file);
     char *board = next_board(p->kind, &rest, &line, &first);
-    if (!board) return read_board(p, "", 1);
+    if (!board) return read_board(p, "", 1, file, 1);
     for (int more = 0; board && status == TOOL_OK; number++) {
         char *next;
         int next_first = first;
-        status = read_board(p, board, first);
+        status = read_board(p, board, first, file, number + 1);
         if (status == TOOL_OK && model && p->cells != cells)
             status = tool_error("board %d has %d cells, those before it %d", number + 1, p->cells, cells);
         if (status == TOOL_OK && !model) status = load(c, p, &model);
@@ -541,16 +548,13 @@ static int solve_text(config *c, puzzle *p, char *text, size_t length, const cha
 
 static int is_file_name(task kind, const char *text)
 {
-    /* something that no puzzle could be: a path, or letters that stand for no cell */
+    /* something that no puzzle could be: a path, or letters that stand for no cell (a few are slips in a board) */
     if (kind == TASK_ARC) return *text != '{';
     if (kind == TASK_GRID) { /* whose tokens may be anything */
         const char *dot = strrchr(text, '.');
         return dot && (strcmp(dot, ".txt") == 0 || strcmp(dot, ".json") == 0);
     }
-    for (const char *c = text; *c; c++)
-        if (*c == '/' || *c == '\\' || (((*c | 32) >= 'a' && (*c | 32) <= 'z') && !(kind == TASK_MAZE && strchr("SGo", *c))))
-            return 1;
-    return 0;
+    return board_is_name(text, kind == TASK_MAZE);
 }
 
 static char *read_typed(size_t *length)
@@ -586,7 +590,7 @@ static char *gather(const config *c, task kind, size_t *length, const char **fil
     if (!text) return tool_error("no memory for the puzzle"), (char *)NULL;
     *length = 0;
     for (int i = 0; i < n; i++) *length += (size_t)snprintf(text + *length, bytes - *length, "%s\n", rest[i]);
-    *file = "the puzzle";
+    *file = arguments;
     return text;
 }
 
