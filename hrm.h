@@ -13718,8 +13718,9 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
         return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?",
                          seed);
     if (t->desc.steps && (int64_t)total > t->total) /* more than it had: the run goes on past its end */
-        return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run has %llu steps there, %lld here", path, (unsigned long long)total,
-                         (long long)t->total);
+        return hrm__fail(HRM_ERR_ARGUMENT,
+                         "%s: the run has %llu steps there, %lld here; expected as many, or more to go on past its end", path,
+                         (unsigned long long)total, (long long)t->total);
     if (total && step > total)
         return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
     if (t->run->averaged) HRM__TRY(hrm_run_use_average(t->run, 0));

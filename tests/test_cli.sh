@@ -12,7 +12,8 @@ for c in data train eval solve convert info plot render; do
     check "$c says how" grep -q "usage: hrm $c" out
     check "$c says it in 80 columns" test -z "$(LC_ALL=C.UTF-8 awk 'length > 80 && !/TinyRecursive/' out)"
 done
-refuse 2 'no command "trian"' trian
+refuse 2 'no command "trian"; did you mean train?' trian
+refuse 2 'no command "xyzzy"; there are data, train' xyzzy
 run; check "no command: usage" test $? -eq 2
 
 "$hrm" train --help > out; "$hrm" eval --help >> out; "$hrm" solve --help >> out; "$hrm" analyze --help >> out
@@ -182,8 +183,11 @@ check "the old log is kept" test -s over/metrics.old.jsonl
 good "a run goes on past its end" train resume=over steps=20
 good "one that was so long from the start" train data_path=data $small steps=20 checkpoint_path=straight seed=3 log_interval=5
 same over/step_20.safetensors straight/step_20.safetensors
-refuse 1 'the run has 20 steps there, 5 here' train resume=over steps=5
+refuse 1 'the run has 20 steps there, 5 here; expected as many, or more' train resume=over steps=5
 refuse 2 'was begun with steps=20' train resume=over epochs=5
+mkdir stopped; cp over/state.safetensors stopped
+refuse 1 'stopped: no checkpoint step_N in this folder: its run stopped before one was due, and goes on with hrm train resume=stopped' \
+    eval checkpoint=stopped
 good "with a falling rate" train data_path=data $small steps=10 lr_min_ratio=0.1 checkpoint_path=fall tensorboard=false
 good "goes on too" train resume=fall steps=20
 check "and says what differs" grep -q 'the learning rate of the first 10 fell as for 10' err

@@ -1153,10 +1153,13 @@ static void test_axes(void)
                 memcpy(before, text, sizeof before);
             }
         }
-    plot_axis flat = plot_axis_make(3, 3, 5, 1), zero = plot_axis_make(0, 0, 5, 1), logs = plot_axis_log(0.003, 40);
+    plot_axis flat = plot_axis_make(3, 3, 5, 1), zero = plot_axis_make(0, 0, 5, 1), logs = plot_axis_log(0.003, 40, 0);
     CHECK(flat.high > flat.low && flat.count >= 2 && zero.high > zero.low, "a constant has an axis too");
     CHECK(logs.log && logs.count >= 3 && fabs(plot_at(&logs, 1) - (0 - logs.low) / (logs.high - logs.low)) < 1e-12,
           "a logarithmic axis");
+    plot_axis doubled = plot_axis_log(3, 24, 1), between = plot_axis_log(1.3, 9, 1);
+    CHECK(doubled.count == 4 && doubled.ticks[0] == 3 && doubled.ticks[3] == 24 && between.count == 3 && between.ticks[0] == 2 &&
+              between.ticks[2] == 8, "an axis of doubled values: %d and %d ticks", doubled.count, between.count);
     char text[32];
     plot_axis steps = plot_axis_make(0, 20000, 5, 0), rate = plot_axis_make(0, 1e-4, 5, 1);
     plot_label(text, 15000, &steps);

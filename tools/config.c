@@ -63,27 +63,6 @@ static int find_key(const char *name)
 }
 
 /* ---- suggestions ------------------------------------------------------------------------------------------------------ */
-static int edit_distance(const char *a, const char *b)
-{
-    /* letters to insert, delete, change or swap with their neighbour */
-    enum { MOST = 48 };
-    int n = (int)strlen(a), m = (int)strlen(b), row[3][MOST + 1];
-    if (n > MOST || m > MOST) return 2 * MOST;
-    for (int j = 0; j <= m; j++) row[0][j] = j;
-    for (int i = 1; i <= n; i++) {
-        int *now = row[i % 3], *before = row[(i + 2) % 3], *two = row[(i + 1) % 3];
-        now[0] = i;
-        for (int j = 1; j <= m; j++) {
-            int best = before[j - 1] + (a[i - 1] != b[j - 1]);
-            if (before[j] + 1 < best) best = before[j] + 1;
-            if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < best) best = two[j - 2] + 1;
-            now[j] = best;
-        }
-    }
-    return row[n % 3][m];
-}
-
 static const char *nearest_key(const char *name, int command)
 {
     /* among the command's keys; "hidden_size" is as near to arch.hidden_size as can be without being it. NULL: none is, more
@@ -93,9 +72,9 @@ static const char *nearest_key(const char *name, int command)
     for (int i = 0; i < CONFIG_COUNT; i++) {
         if (!(keys[i].commands & command)) continue;
         const char *dot = strrchr(keys[i].name, '.');
-        int d = 2 * edit_distance(name, keys[i].name);
+        int d = 2 * tool_edit_distance(name, keys[i].name);
         if (dot || tail != name) {
-            int e = 2 * edit_distance(tail, dot ? dot + 1 : keys[i].name) + 1;
+            int e = 2 * tool_edit_distance(tail, dot ? dot + 1 : keys[i].name) + 1;
             if (e < d) d = e;
         }
         if (!best || d < least) best = keys[i].name, least = d;
@@ -542,7 +521,10 @@ int config_newest_step(char path[TOOL_PATH], const char *given)
     if (newest < 0) {
         if (tool_join(path, given, "model.safetensors") && tool_exists(path))
             return TOOL_OK; /* as other libraries name theirs */
-        return tool_error("%s: no checkpoint step_N in this folder", given);
+        int stopped = tool_join(path, given, "state.safetensors") && tool_exists(path);
+        return tool_error("%s: no checkpoint step_N in this folder%s%s", given,
+                          stopped ? ": its run stopped before one was due, and goes on with hrm train resume=" : "",
+                          stopped ? given : "");
     }
     strcpy(path, best);
     return TOOL_OK;

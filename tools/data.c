@@ -455,9 +455,9 @@ int data_split_commit(data_split *s, int vocab_size, int64_t num_identifiers)
     if (status == TOOL_OK && (!tool_join(path, s->dir, "dataset.json") || tool_write_text(path, text, strlen(text)) != 0))
         status = TOOL_ERROR;
     if (status == TOOL_OK)
-        tool_note("%s: %lld groups, %lld puzzles, %lld examples of %d tokens",
-                  strrchr(s->dir, '/') ? strrchr(s->dir, '/') + 1 : s->dir, (long long)s->groups, (long long)s->puzzles,
-                  (long long)s->examples, s->seq_len);
+        tool_note("%s: %lld group%s, %lld puzzle%s, %lld example%s of %d tokens",
+                  strrchr(s->dir, '/') ? strrchr(s->dir, '/') + 1 : s->dir, (long long)s->groups, TOOL_S(s->groups),
+                  (long long)s->puzzles, TOOL_S(s->puzzles), (long long)s->examples, TOOL_S(s->examples), s->seq_len);
     data_split_abort(s);
     return status;
 }

@@ -140,6 +140,27 @@ char *tool_directory(char *path, const char *file)
     return n ? path : strcpy(path, ".");
 }
 
+int tool_edit_distance(const char *a, const char *b)
+{
+    /* letters to insert, delete, change or swap with their neighbour */
+    enum { MOST = 48 };
+    int n = (int)strlen(a), m = (int)strlen(b), row[3][MOST + 1];
+    if (n > MOST || m > MOST) return 2 * MOST;
+    for (int j = 0; j <= m; j++) row[0][j] = j;
+    for (int i = 1; i <= n; i++) {
+        int *now = row[i % 3], *before = row[(i + 2) % 3], *two = row[(i + 1) % 3];
+        now[0] = i;
+        for (int j = 1; j <= m; j++) {
+            int best = before[j - 1] + (a[i - 1] != b[j - 1]);
+            if (before[j] + 1 < best) best = before[j] + 1;
+            if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < best) best = two[j - 2] + 1;
+            now[j] = best;
+        }
+    }
+    return row[n % 3][m];
+}
+
 int tool_exists(const char *path)
 {
     struct stat s;
@@ -532,8 +553,14 @@ static int run(int argc, char **argv)
     }
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    const char *near = NULL;
+    for (int i = 0, least = (int)strlen(name) / 2; i < COMMANDS; i++) {
+        int d = tool_edit_distance(name, commands[i].name);
+        if (d <= least) near = commands[i].name, least = d - 1;
+    }
+    if (near) return tool_usage("no command \"%.80s\"; did you mean %s?", name, near);
     return tool_usage(
-        "no command \"%s\"; there are data, train, eval, solve, adapt, analyze, convert, info, plot and render", name);
+        "no command \"%.80s\"; there are data, train, eval, solve, adapt, analyze, convert, info, plot and render", name);
 }
 
 int main(int argc, char **argv)

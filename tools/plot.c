@@ -197,14 +197,20 @@ static plot_axis plot_axis_make(double low, double high, int most, int widen)
     return a;
 }
 
-static plot_axis plot_axis_log(double low, double high)
+static plot_axis plot_axis_log(double low, double high, int halves)
 {
+    /* halves: of what is doubled from point to point */
     static const double parts[3] = {1, 2, 5};
     plot_axis a;
     memset(&a, 0, sizeof a);
     a.log = 1;
     a.low = log10(low) - 0.05;
     a.high = log10(high) + 0.05;
+    if (halves) {
+        double first = low == floor(low) ? low : exp2(ceil(log2(low)));
+        for (double t = first; t <= high * (1 + 1e-9) && a.count < 16; t *= 2) a.ticks[a.count++] = t;
+        return a;
+    }
     int dense = a.high - a.low < 2.2;
     for (double power = floor(a.low); power <= a.high; power++)
         for (int k = 0; k < (dense ? 3 : 1); k++) {
@@ -323,7 +329,7 @@ static plot_axis plot_vertical(const plot_run *run, const plot_panel *panel)
         }
     }
     int loss = panel->log || strstr(panel->title, "oss") != NULL;
-    if (loss && low > 0 && high / low > 30) return plot_axis_log(low, high);
+    if (loss && low > 0 && high / low > 30) return plot_axis_log(low, high, 0);
     if (low > 0 && (low < 0.5 * high || !(high > low))) low = 0;
     if (low == 0 && high == 0) high = 1;
     plot_axis a = plot_axis_make(low, high, 5, 1);
@@ -470,7 +476,7 @@ hrm_status plot_charts(canvas *c, const plot_chart *charts, int count, const cha
         panel->count = run->count;
         if (!run->count) continue;
         int most = last - first < 5 && last > first ? (int)(last - first) : 5;
-        plot_axis ax = chart->log_across ? plot_axis_log(first, last) : plot_axis_make(first, last, most, 0);
+        plot_axis ax = chart->log_across ? plot_axis_log(first, last, 1) : plot_axis_make(first, last, most, 0);
         status = plot_panel_draw(c, run, panel, &ax, i % columns * wide + PLOT_LEFT, PLOT_HEAD + i / columns * high + PLOT_TOP);
     }
     free(run);

@@ -12,7 +12,7 @@ typedef struct plot_line {
 typedef struct plot_chart {
     const char      *title, *across; /* across: what the axis below is of */
     int              percent, log;   /* percent: values are parts of 1; log: an axis of powers where they differ that much */
-    int              log_across;     /* the axis below is one of powers */
+    int              log_across;     /* the axis below is one of powers, of two */
     const plot_line *lines;
     int              count;
 } plot_chart;

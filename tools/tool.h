@@ -28,6 +28,7 @@ int tool_usage(const char *format, ...) HRM__PRINTF(1, 2);
 int tool_error(const char *format, ...) HRM__PRINTF(1, 2);
 int tool_failed(void); /* with the library's message */
 void tool_note(const char *format, ...) HRM__PRINTF(1, 2);
+#define TOOL_S(count) ((count) == 1 ? "" : "s") /* "1 step", "2 steps" */
 /* Of several processes rank 0 alone speaks; of the others what went wrong is kept here, for devices.h. */
 extern int  tool_rank;
 extern char tool_said[1024];
@@ -43,6 +44,7 @@ char *tool_join(char *path, const char *dir, const char *name);
 char *tool_directory(char *path, const char *file); /* of a file: "." when it names none */
 const char *tool_basename(const char *path);
 int         tool_exists(const char *path);
+int         tool_edit_distance(const char *a, const char *b); /* for "did you mean" */
 int         tool_is_directory(const char *path);
 int         tool_is_terminal(int descriptor);
 int         tool_terminal_width(int descriptor); /* columns; 80 where that is not known */

@@ -400,11 +400,11 @@ static int finish(train_run *r)
 {
     int status = devices_agree(save_step(r));
     if (status == TOOL_OK) status = devices_agree(save_state(r));
-    r->bar.done = (double)hrm_trainer_steps_done(r->trainer);
+    long long steps = (long long)hrm_trainer_steps_done(r->trainer);
+    r->bar.done = (double)steps;
     progress_end(&r->bar, NULL);
     if (status == TOOL_OK)
-        tool_note("%lld steps done; weights in %s/step_%lld.safetensors", (long long)hrm_trainer_steps_done(r->trainer), r->dir,
-                  (long long)hrm_trainer_steps_done(r->trainer));
+        tool_note("%lld step%s done; weights in %s/step_%lld.safetensors", steps, TOOL_S(steps), r->dir, steps);
     if (status == TOOL_OK && r->not_finite)
         return tool_error("%s: %d of the logged numbers were not finite: null there", r->log_path, r->not_finite);
     return status;
@@ -741,6 +741,13 @@ static int start_from(train_run *r, const char *path, const hrm_model_desc *stat
     return status;
 }
 
+static int creation_failed(hrm_status status)
+{
+    if (status != HRM_ERR_MEMORY) return tool_failed();
+    return tool_error("%s; hrm info with the same keys tells how much a training takes, a smaller global_batch_size or "
+                      "grad_accumulation=N takes less", hrm_error_message());
+}
+
 static int make_model(train_run *r)
 {
     config *c = r->c;
@@ -770,7 +777,8 @@ static int make_model(train_run *r)
         status = evaluation_check_data(&desc, "its train split", r->test, test);
         if (status != TOOL_OK) return status;
     }
-    if (hrm_model_create(&r->model, &desc) != HRM_OK) return tool_failed();
+    hrm_status created = hrm_model_create(&r->model, &desc);
+    if (created != HRM_OK) return creation_failed(created);
     return start && start == c->load_checkpoint ? start_from(r, start, &stated) : TOOL_OK;
 }
 
@@ -861,8 +869,9 @@ static void describe_run(const train_run *r)
         snprintf(size, sizeof size, ", %.2f GB of memory", (double)(memory.model + memory.train) / 1e9);
     double examples = (double)d->total_puzzles * d->mean_puzzle_examples; /* of the groups that are drawn from */
     if (devices_comm()) tool_note("%d processes, each with its part of a batch", devices_comm()->size);
-    tool_note("%lld parameters%s; %.0f examples in %lld groups; %lld steps; %s", (long long)hrm_model_parameters(r->model),
-              size, examples, (long long)d->total_groups, (long long)r->total, r->dir);
+    tool_note("%lld parameters%s; %.0f example%s in %lld group%s; %lld step%s; %s", (long long)hrm_model_parameters(r->model),
+              size, examples, TOOL_S(examples), (long long)d->total_groups, TOOL_S(d->total_groups), (long long)r->total,
+              TOOL_S(r->total), r->dir);
 }
 
 static int run(train_run *r)
@@ -882,7 +891,8 @@ static int run(train_run *r)
     if (status == TOOL_OK) status = make_model(r);
     if (status == TOOL_OK) {
         train_desc(r, &desc);
-        if (hrm_trainer_create(&r->trainer, r->model, &desc) != HRM_OK) status = tool_failed();
+        hrm_status created = hrm_trainer_create(&r->trainer, r->model, &desc);
+        if (created != HRM_OK) status = creation_failed(created);
     }
     status = devices_agree(status);
     if (status != TOOL_OK) return status;
