@@ -1158,8 +1158,9 @@ static void test_axes(void)
     CHECK(logs.log && logs.count >= 3 && fabs(plot_at(&logs, 1) - (0 - logs.low) / (logs.high - logs.low)) < 1e-12,
           "a logarithmic axis");
     plot_axis doubled = plot_axis_log(3, 24, 1), between = plot_axis_log(1.3, 9, 1);
-    CHECK(doubled.count == 4 && doubled.ticks[0] == 3 && doubled.ticks[3] == 24 && between.count == 3 &&
-              between.ticks[0] == 2 && between.ticks[2] == 8, "an axis of doubled values: %d and %d ticks", doubled.count, between.count);
+    int right = doubled.count == 4 && doubled.ticks[0] == 3 && doubled.ticks[3] == 24 && between.count == 3 &&
+                between.ticks[0] == 2 && between.ticks[2] == 8;
+    CHECK(right, "an axis of doubled values: %d and %d ticks", doubled.count, between.count);
     char text[32];
     plot_axis steps = plot_axis_make(0, 20000, 5, 0), rate = plot_axis_make(0, 1e-4, 5, 1);
     plot_label(text, 15000, &steps);
