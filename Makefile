@@ -146,19 +146,12 @@ format-check:
 	@LC_ALL=C awk '{ line = $$0; gsub(/[\200-\277]/, "", line) } length(line) > 128 { print FILENAME ":" FNR ": " length(line) " columns, at most 128"; bad = 1 } \
 	    END { exit bad }' $(PAGE)
 
-# What reads the code without running it: clang-tidy as .clang-tidy says, cppcheck, gcc's analyzer; each where it is there. What the
-# first two find ends it; the last warns of pointers that are looked at after a failure only. Left out of cppcheck: shifts of signed
-# numbers, which every compiler for us has as arithmetic; pointers and values that one of two branches has.
-LINT_C  = -std=c99 -pthread -I. -Itools $(STB) -DHRM_MODELS_DIR='"models"'
-CPPCHECK = cppcheck -q --inline-suppr --language=c --std=c99 --enable=warning,portability,performance --error-exitcode=1 --max-configs=1 -I. -Itools \
-    $(addprefix --suppress=,missingIncludeSystem toomanyconfigs shiftNegativeLHS shiftTooManyBitsSigned nullPointerArithmetic \
-    nullPointerArithmeticRedundantCheck nullPointerRedundantCheck uninitvar compareBoolExpressionWithInt duplicateAssignExpression)
+# What reads the code without running it (tests/lint.sh): clang-tidy, cppcheck, gcc's analyzer, each file and each of them by itself;
+# JOBS at a time. LINT="tools/plot.c" is read alone.
+LINT ?= hrm.h $(TOOLS) $(wildcard examples/*.c tests/*.c)
 lint:
-	@if command -v clang-tidy >/dev/null; then clang-tidy --quiet hrm.h -- -x c -DHRM_IMPLEMENTATION $(LINT_C) 2>/dev/null && \
-	    printf '%s\n' $(TOOLS) | xargs -P $(JOBS) -I FILE clang-tidy --quiet FILE -- $(LINT_C) 2>/dev/null; else echo "skipped: no clang-tidy"; fi
-	@if command -v cppcheck >/dev/null; then $(CPPCHECK) -DHRM_IMPLEMENTATION hrm.h && $(CPPCHECK) -j $(JOBS) $(TOOLS); else echo "skipped: no cppcheck"; fi
-	@if $(CC) --version | grep -q 'Free Software'; then printf '%s\n' $(TOOLS) | xargs -P $(JOBS) -I FILE \
-	    $(CC) $(LINT_C) -O1 -fanalyzer -c FILE -o /dev/null; else echo "skipped: $(CC) has no -fanalyzer"; fi
+	@CC="$(CC)" B="$(B)" JOBS="$(JOBS)" FLAGS="-std=c99 -pthread -I. -Itools $(STB)" OUTSIDE="$(TESTS_OUTSIDE) test_fuzz golden_dataset" \
+	    sh tests/lint.sh $(LINT)
 
 bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
