@@ -628,18 +628,20 @@ static void test_maze_score(void)
 
 static char said[1024]; /* the last line that a command reported */
 
-#define SAY(status) \
-    do { \
-        va_list args; \
-        va_start(args, format); \
-        vsnprintf(said, sizeof said, format, args); \
-        va_end(args); \
-        return status; \
-    } while (0)
-int  tool_usage(const char *format, ...) { SAY(TOOL_USAGE); }
-int  tool_error(const char *format, ...) { SAY(TOOL_ERROR); }
-void tool_note(const char *format, ...) { SAY(); }
-int  tool_failed(void) { return tool_error("%s", hrm_error_message()); }
+void tool_say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(said, sizeof said, format, args);
+    va_end(args);
+}
+void tool_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(said, sizeof said, format, args);
+    va_end(args);
+}
 char *tool_join(char *path, const char *dir, const char *name)
 {
     snprintf(path, TOOL_PATH, "%s/%s", dir, name);
