@@ -643,9 +643,10 @@ static inline int canvas__choose(canvas__palette *p, const canvas *frames, int c
     int size = p->count < most ? p->count : most;
     for (int n = 0; n < p->count; n++) p->place[n] = -1;
     for (int k = 0; k < size; k++) { /* the most frequent ones */
-        int best = -1;
-        for (int n = 0; n < p->count; n++)
-            if (p->place[n] < 0 && (best < 0 || p->uses[n] > p->uses[best])) best = n;
+        int best = 0;
+        while (p->place[best] >= 0) best++;
+        for (int n = best + 1; n < p->count; n++)
+            if (p->place[n] < 0 && p->uses[n] > p->uses[best]) best = n;
         p->place[best] = k;
         p->chosen[k] = p->colours[best];
     }

@@ -735,7 +735,7 @@ static inline void picture__sudoku_story(canvas *c, int x0, int y0, const pictur
     static const unsigned paints[] = {CANVAS_WHITE, PICTURE_GIVEN, CANVAS_WHITE, PICTURE_CHANGED, PICTURE_WRONG};
     const picture_panel *p = &s->board;
     int n = p->side, cell = p->cell;
-    uint8_t look[CANVAS_FRAMES][SUDOKU_MAX_CELLS], clash[SUDOKU_MAX_CELLS];
+    uint8_t look[CANVAS_FRAMES][SUDOKU_MAX_CELLS], clash[SUDOKU_MAX_CELLS] = {0};
     for (int k = 0; k < s->count; k++) {
         const picture_step *step = &s->steps[k];
         (void)score_clashes(p->input, step->answer, n, clash);
