@@ -123,6 +123,8 @@ demo: $(B)/hrm $(B)/examples/sudoku
 # Builds everything, runs the tests and adds up. `make test T="test_gemm test_act"` runs these alone. What takes long and seldom
 # fails is left to test-all, which does the rest too: whole scripts, and parts of those that ask for HRM_TEST_ALL.
 SLOW := test_packages.sh test_web.sh
+# What a user names as T, else this.
+T_OR = $(if $(filter file,$(origin T)),$(1),$(T))
 T ?= $(TESTS) $(filter-out $(if $(HRM_TEST_ALL),,$(SLOW)),$(notdir $(SCRIPTS)))
 tests: $(TESTS:%=$(B)/tests/%)
 test:
@@ -193,7 +195,7 @@ T_COVERAGE ?= $(filter-out test_dummy test_fuzz,$(TESTS)) test_paths.sh
 coverage:
 	@command -v gcovr >/dev/null || { echo "make coverage: gcovr is needed (pip install gcovr)" >&2; exit 1; }
 	@find $(B)/coverage -name '*.gcda' -delete 2>/dev/null || true
-	@$(MAKE) --no-print-directory test B=$(B)/coverage T="$(T_COVERAGE)" \
+	@$(MAKE) --no-print-directory test B=$(B)/coverage T="$(call T_OR,$(T_COVERAGE))" \
 	    CFLAGS="-O0 -g --coverage -fprofile-update=atomic -DHRM_COVERAGE"
 	@gcovr -r . --filter 'hrm\.h' --merge-mode-functions=separate --txt $(B)/coverage/lines.txt --print-summary --fail-under-line 95 \
 	    $(B)/coverage
@@ -222,8 +224,8 @@ $(B)/$(SO): $(B)/$(SO_ALL)
 	ln -sf $(SO_ALL) $(B)/$(SO_ABI)
 	ln -sf $(SO_ABI) $@
 
-# The C tests again, in a build folder of their own, under the compilers' checkers.
-SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" CFLAGS="-O1 -g -fno-omit-frame-pointer
+# The C tests again, or those that T names, in a build folder of their own, under the compilers' checkers.
+SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(call T_OR,$(T_SANITIZE))" CFLAGS="-O1 -g -fno-omit-frame-pointer
 T_SANITIZE ?= $(filter-out test_dummy,$(TESTS)) test_cli.sh test_family.sh test_own_task.sh test_arc.sh # test_dummy switches stacks by itself
 asan:
 	$(SANITIZE) -fsanitize=address -fno-sanitize-recover=all"
@@ -235,7 +237,7 @@ MSAN_CC ?= clang # 15 or later, which knows the calls of newer C libraries
 msan: # it cannot look into instructions written out
 	$(SANITIZE) -fsanitize=memory -fno-sanitize-recover=all -DHRM_NO_SIMD" CC=$(MSAN_CC)
 valgrind:
-	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
+	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(call T_OR,$(T_SANITIZE))" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
 
 # Files for pkg-config and CMake of their templates, which CMakeLists.txt takes too.
 CMAKEDIR = $(LIBDIR)/cmake/hrm
