@@ -382,7 +382,14 @@ static void test_arc_sheet(void)
     CHECK_OK(picture_sheet_draw(&c, &sheet));
     canvas_destroy(&c);
     sheet.count = 0;
-    CHECK_FAILS(picture_sheet_draw(&c, &sheet), HRM_ERR_ARGUMENT, "without any");
+    picture_story story;
+    memset(&story, 0, sizeof story);
+    for (int kind = 0; kind < 2; kind++) {
+        memset(&c, 0xA5, sizeof c);
+        if (kind) CHECK_FAILS(picture_story_draw(&c, &story, 0), HRM_ERR_ARGUMENT, "a story of 0 frames");
+        else CHECK_FAILS(picture_sheet_draw(&c, &sheet), HRM_ERR_ARGUMENT, "without any");
+        CHECK(!c.pixels && !c.mask && c.scale == 0, "what could not be drawn is empty, and may be destroyed");
+    }
 }
 
 static void test_grid_sheet(void)
