@@ -53,8 +53,8 @@ for checker in clang-tidy cppcheck gcc; do
     gcc) $CC --version | grep -q 'Free Software' || { echo "skipped: $CC has no -fanalyzer"; continue; } ;;
     *) command -v $checker > /dev/null || { echo "skipped: no $checker"; continue; } ;;
     esac
-    for file in "$@"; do # hrm.h takes gcc minutes: once will do
-        [ $checker = gcc ] && inside "$file" || echo "$checker $file" >> "$logs/list"
+    for file in "$@"; do # hrm.h once will do: it takes gcc minutes, and what cppcheck says of it within a test is wrong
+        [ $checker != clang-tidy ] && inside "$file" || echo "$checker $file" >> "$logs/list"
     done
 done
 [ -e "$logs/list" ] || exit 0

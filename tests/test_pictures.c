@@ -247,12 +247,12 @@ static void test_sudoku_sheet(void)
         hrm_random r = hrm_random_make(5, (uint64_t)k);
         sudoku_shape_make(&shape, sizes[k]);
         (void)sudoku_generate(&shape, &r, 0, puzzle, solution);
-        int blank = -1, n = sizes[k];
+        int blank = 0, n = sizes[k];
         for (int c = 0; c < n * n; c++) {
             input[c] = puzzle[c] + 1;
             answer[c] = label[c] = solution[c] + 1;
-            if (!puzzle[c] && blank < 0) blank = c;
         }
+        while (puzzle[blank]) blank++;
         answer[blank] = answer[blank] == 2 ? 3 : 2;
         picture_panel p[2];
         p[0] = picture_panel_make(PICTURE_SUDOKU, n, input, answer, label, "prediction");
@@ -292,7 +292,7 @@ static void test_maze_sheet(void)
     int32_t input[SIDE * SIDE], label[SIDE * SIDE], answer[SIDE * SIDE];
     hrm_random r = hrm_random_make(8, 0);
     CHECK(maze_generate(&r, SIDE, 15, question, solution), "a maze");
-    int missed = -1, extra = -1;
+    int missed = 0, extra = 0;
     for (int i = 0; i < SIDE * SIDE; i++) {
         input[i] = (int32_t)(strchr("# SGo", question[i]) - "# SGo") + 1;
         answer[i] = label[i] = (int32_t)(strchr("# SGo", solution[i]) - "# SGo") + 1;

@@ -896,7 +896,7 @@ static inline hrm_status canvas_save(const canvas *c, const char *path) { return
 static inline int canvas_scale_of(const char *path, int scale)
 {
     size_t n = strlen(path);
-    const char *end = n > 4 ? path + n - 4 : "";
+    const char *end = n > 4 ? path + (n - 4) : "";
     return strcmp(end, ".png") == 0 || strcmp(end, ".PNG") == 0   ? scale
            : strcmp(end, ".svg") == 0 || strcmp(end, ".SVG") == 0 ? CANVAS_SVG
                                                                   : -1;
