@@ -123,6 +123,8 @@ demo: $(B)/hrm $(B)/examples/sudoku
 # Builds everything, runs the tests and adds up. `make test T="test_gemm test_act"` runs these alone. What takes long and seldom
 # fails is left to test-all, which does the rest too: whole scripts, and parts of those that ask for HRM_TEST_ALL.
 SLOW := test_packages.sh test_web.sh
+# What a user names as T, else this.
+T_OR = $(if $(filter file,$(origin T)),$(1),$(T))
 T ?= $(TESTS) $(filter-out $(if $(HRM_TEST_ALL),,$(SLOW)),$(notdir $(SCRIPTS)))
 tests: $(TESTS:%=$(B)/tests/%)
 test:
@@ -146,19 +148,12 @@ format-check:
 	@LC_ALL=C awk '{ line = $$0; gsub(/[\200-\277]/, "", line) } length(line) > 128 { print FILENAME ":" FNR ": " length(line) " columns, at most 128"; bad = 1 } \
 	    END { exit bad }' $(PAGE)
 
-# What reads the code without running it: clang-tidy as .clang-tidy says, cppcheck, gcc's analyzer; each where it is there. What the
-# first two find ends it; the last warns of pointers that are looked at after a failure only. Left out of cppcheck: shifts of signed
-# numbers, which every compiler for us has as arithmetic; pointers and values that one of two branches has.
-LINT_C  = -std=c99 -pthread -I. -Itools $(STB) -DHRM_MODELS_DIR='"models"'
-CPPCHECK = cppcheck -q --inline-suppr --language=c --std=c99 --enable=warning,portability,performance --error-exitcode=1 --max-configs=1 -I. -Itools \
-    $(addprefix --suppress=,missingIncludeSystem toomanyconfigs shiftNegativeLHS shiftTooManyBitsSigned nullPointerArithmetic \
-    nullPointerArithmeticRedundantCheck nullPointerRedundantCheck uninitvar compareBoolExpressionWithInt duplicateAssignExpression)
+# What reads the code without running it (tests/lint.sh): clang-tidy, cppcheck, gcc's analyzer, each file and each of them by itself;
+# JOBS at a time. LINT="tools/plot.c" is read alone.
+LINT ?= hrm.h $(TOOLS) $(wildcard examples/*.c tests/*.c)
 lint:
-	@if command -v clang-tidy >/dev/null; then clang-tidy --quiet hrm.h -- -x c -DHRM_IMPLEMENTATION $(LINT_C) 2>/dev/null && \
-	    printf '%s\n' $(TOOLS) | xargs -P $(JOBS) -I FILE clang-tidy --quiet FILE -- $(LINT_C) 2>/dev/null; else echo "skipped: no clang-tidy"; fi
-	@if command -v cppcheck >/dev/null; then $(CPPCHECK) -DHRM_IMPLEMENTATION hrm.h && $(CPPCHECK) -j $(JOBS) $(TOOLS); else echo "skipped: no cppcheck"; fi
-	@if $(CC) --version | grep -q 'Free Software'; then printf '%s\n' $(TOOLS) | xargs -P $(JOBS) -I FILE \
-	    $(CC) $(LINT_C) -O1 -fanalyzer -c FILE -o /dev/null; else echo "skipped: $(CC) has no -fanalyzer"; fi
+	@CC="$(CC)" B="$(B)" JOBS="$(JOBS)" FLAGS="-std=c99 -pthread -I. -Itools $(STB)" OUTSIDE="$(TESTS_OUTSIDE) test_fuzz golden_dataset" \
+	    sh tests/lint.sh $(LINT)
 
 bench: $(BENCHES:%=$(B)/bench/%)
 	@for b in $(BENCHES); do $(B)/bench/$$b || exit 1; done
@@ -200,7 +195,7 @@ T_COVERAGE ?= $(filter-out test_dummy test_fuzz,$(TESTS)) test_paths.sh
 coverage:
 	@command -v gcovr >/dev/null || { echo "make coverage: gcovr is needed (pip install gcovr)" >&2; exit 1; }
 	@find $(B)/coverage -name '*.gcda' -delete 2>/dev/null || true
-	@$(MAKE) --no-print-directory test B=$(B)/coverage T="$(T_COVERAGE)" \
+	@$(MAKE) --no-print-directory test B=$(B)/coverage T="$(call T_OR,$(T_COVERAGE))" \
 	    CFLAGS="-O0 -g --coverage -fprofile-update=atomic -DHRM_COVERAGE"
 	@gcovr -r . --filter 'hrm\.h' --merge-mode-functions=separate --txt $(B)/coverage/lines.txt --print-summary --fail-under-line 95 \
 	    $(B)/coverage
@@ -229,8 +224,8 @@ $(B)/$(SO): $(B)/$(SO_ALL)
 	ln -sf $(SO_ALL) $(B)/$(SO_ABI)
 	ln -sf $(SO_ABI) $@
 
-# The C tests again, in a build folder of their own, under the compilers' checkers.
-SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" CFLAGS="-O1 -g -fno-omit-frame-pointer
+# The C tests again, or those that T names, in a build folder of their own, under the compilers' checkers.
+SANITIZE = @$(MAKE) --no-print-directory test B=$(B)/$@ T="$(call T_OR,$(T_SANITIZE))" CFLAGS="-O1 -g -fno-omit-frame-pointer
 T_SANITIZE ?= $(filter-out test_dummy,$(TESTS)) test_cli.sh test_family.sh test_own_task.sh test_arc.sh # test_dummy switches stacks by itself
 asan:
 	$(SANITIZE) -fsanitize=address -fno-sanitize-recover=all"
@@ -242,7 +237,7 @@ MSAN_CC ?= clang # 15 or later, which knows the calls of newer C libraries
 msan: # it cannot look into instructions written out
 	$(SANITIZE) -fsanitize=memory -fno-sanitize-recover=all -DHRM_NO_SIMD" CC=$(MSAN_CC)
 valgrind:
-	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(T_SANITIZE)" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
+	@$(MAKE) --no-print-directory test B=$(B)/$@ T="$(call T_OR,$(T_SANITIZE))" HRM_TEST_RUNNER="valgrind -q --error-exitcode=9 --leak-check=full"
 
 # Files for pkg-config and CMake of their templates, which CMakeLists.txt takes too.
 CMAKEDIR = $(LIBDIR)/cmake/hrm

@@ -358,7 +358,7 @@ static void own_task(task *t, int which, uint64_t seed)
     t->tests = t->has_truth = 1;
     t->demonstrations = OWN_DEMONSTRATIONS;
     for (int k = 0; k <= OWN_DEMONSTRATIONS; k++) {
-        hrm_random r = hrm_random_make(seed + 2, (uint64_t)(which * 10 + k)); /* not the numbers of the training pairs */
+        hrm_random r = hrm_random_make(seed + 2, (uint64_t)which * 10 + (uint64_t)k); /* not those of the training pairs */
         own_pair(which, &r, &in, &out);
         board_of(k < OWN_DEMONSTRATIONS ? t->demonstration[k][0] : t->test[0][0], OWN_SIDE, &in);
         board_of(k < OWN_DEMONSTRATIONS ? t->demonstration[k][1] : t->test[0][1], OWN_SIDE, &out);

@@ -175,7 +175,7 @@ static void solve(hrm_model *model, const uint8_t *inputs, const uint8_t *labels
 {
     static picture_panel panels[4 * MAX_SHOWN];
     int side = (int)o->size;
-    size_t T = (size_t)(side * side), rows = (size_t)o->test;
+    size_t T = (size_t)side * (size_t)side, rows = (size_t)o->test;
     int32_t *mazes = (int32_t *)room(3 * rows * T, sizeof *mazes), *truths = mazes + rows * T, *answers = truths + rows * T;
     hrm_solve_result *results = (hrm_solve_result *)room(rows, sizeof *results);
     for (size_t i = 0; i < rows * T; i++) mazes[i] = inputs[i], truths[i] = labels[i];

@@ -150,7 +150,7 @@ static void variant(const sudoku_shape *s, const uint8_t *board, const int32_t *
 static void draw_variant(const sudoku_shape *s, hrm_random *r, int32_t *map)
 {
     /* rows: bands permuted, and the rows in each; the same for columns; perhaps transposed; digits renamed */
-    int32_t lines[2][SUDOKU_MAX_SIZE], bands[SUDOKU_MAX_SIZE], within[SUDOKU_MAX_SIZE];
+    int32_t lines[2][SUDOKU_MAX_SIZE] = {{0}}, bands[SUDOKU_MAX_SIZE], within[SUDOKU_MAX_SIZE];
     for (int axis = 0; axis < 2; axis++) {
         int height = axis ? s->box_cols : s->box_rows, count = s->size / height;
         for (int i = 0; i < count; i++) bands[i] = i;

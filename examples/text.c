@@ -96,7 +96,7 @@ int main(int argc, char **argv)
     if (status != HRM_END) check(status);
     int right = 0;
     for (int i = 0; i < TEST; i++) {
-        write_line(line, (uint64_t)(LINES + i)); /* hardly ever one of those above: there are 248,832 words */
+        write_line(line, LINES + (uint64_t)i); /* hardly ever one of those above: there are 248,832 words */
         int ok = answer(model, line, text);
         right += ok;
         if (i < 5) printf("%s %s\n", text, ok ? "right" : "wrong");

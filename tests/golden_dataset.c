@@ -36,6 +36,7 @@ int main(int argc, char **argv)
     write_array(argv[2], "group_indices", 1, one, index);
     snprintf(path, sizeof path, "%s/test/dataset.json", argv[2]);
     FILE *f = fopen(path, "w");
+    if (!f) return perror(path), 1;
     fprintf(
         f,
         "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %s, \"seq_len\": %d, "

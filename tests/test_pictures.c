@@ -247,12 +247,12 @@ static void test_sudoku_sheet(void)
         hrm_random r = hrm_random_make(5, (uint64_t)k);
         sudoku_shape_make(&shape, sizes[k]);
         (void)sudoku_generate(&shape, &r, 0, puzzle, solution);
-        int blank = -1, n = sizes[k];
+        int blank = 0, n = sizes[k];
         for (int c = 0; c < n * n; c++) {
             input[c] = puzzle[c] + 1;
             answer[c] = label[c] = solution[c] + 1;
-            if (!puzzle[c] && blank < 0) blank = c;
         }
+        while (puzzle[blank]) blank++;
         answer[blank] = answer[blank] == 2 ? 3 : 2;
         picture_panel p[2];
         p[0] = picture_panel_make(PICTURE_SUDOKU, n, input, answer, label, "prediction");
@@ -292,7 +292,7 @@ static void test_maze_sheet(void)
     int32_t input[SIDE * SIDE], label[SIDE * SIDE], answer[SIDE * SIDE];
     hrm_random r = hrm_random_make(8, 0);
     CHECK(maze_generate(&r, SIDE, 15, question, solution), "a maze");
-    int missed = -1, extra = -1;
+    int missed = 0, extra = 0;
     for (int i = 0; i < SIDE * SIDE; i++) {
         input[i] = (int32_t)(strchr("# SGo", question[i]) - "# SGo") + 1;
         answer[i] = label[i] = (int32_t)(strchr("# SGo", solution[i]) - "# SGo") + 1;
@@ -382,7 +382,14 @@ static void test_arc_sheet(void)
     CHECK_OK(picture_sheet_draw(&c, &sheet));
     canvas_destroy(&c);
     sheet.count = 0;
-    CHECK_FAILS(picture_sheet_draw(&c, &sheet), HRM_ERR_ARGUMENT, "without any");
+    picture_story story;
+    memset(&story, 0, sizeof story);
+    for (int kind = 0; kind < 2; kind++) {
+        memset(&c, 0xA5, sizeof c);
+        if (kind) CHECK_FAILS(picture_story_draw(&c, &story, 0), HRM_ERR_ARGUMENT, "a story of 0 frames");
+        else CHECK_FAILS(picture_sheet_draw(&c, &sheet), HRM_ERR_ARGUMENT, "without any");
+        CHECK(!c.pixels && !c.mask && c.scale == 0, "what could not be drawn is empty, and may be destroyed");
+    }
 }
 
 static void test_grid_sheet(void)
@@ -628,18 +635,20 @@ static void test_maze_score(void)
 
 static char said[1024]; /* the last line that a command reported */
 
-#define SAY(status) \
-    do { \
-        va_list args; \
-        va_start(args, format); \
-        vsnprintf(said, sizeof said, format, args); \
-        va_end(args); \
-        return status; \
-    } while (0)
-int  tool_usage(const char *format, ...) { SAY(TOOL_USAGE); }
-int  tool_error(const char *format, ...) { SAY(TOOL_ERROR); }
-void tool_note(const char *format, ...) { SAY(); }
-int  tool_failed(void) { return tool_error("%s", hrm_error_message()); }
+void tool_say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(said, sizeof said, format, args);
+    va_end(args);
+}
+void tool_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(said, sizeof said, format, args);
+    va_end(args);
+}
 char *tool_join(char *path, const char *dir, const char *name)
 {
     snprintf(path, TOOL_PATH, "%s/%s", dir, name);

@@ -643,9 +643,10 @@ static inline int canvas__choose(canvas__palette *p, const canvas *frames, int c
     int size = p->count < most ? p->count : most;
     for (int n = 0; n < p->count; n++) p->place[n] = -1;
     for (int k = 0; k < size; k++) { /* the most frequent ones */
-        int best = -1;
-        for (int n = 0; n < p->count; n++)
-            if (p->place[n] < 0 && (best < 0 || p->uses[n] > p->uses[best])) best = n;
+        int best = 0;
+        while (p->place[best] >= 0) best++;
+        for (int n = best + 1; n < p->count; n++)
+            if (p->place[n] < 0 && p->uses[n] > p->uses[best]) best = n;
         p->place[best] = k;
         p->chosen[k] = p->colours[best];
     }
@@ -895,7 +896,7 @@ static inline hrm_status canvas_save(const canvas *c, const char *path) { return
 static inline int canvas_scale_of(const char *path, int scale)
 {
     size_t n = strlen(path);
-    const char *end = n > 4 ? path + n - 4 : "";
+    const char *end = n > 4 ? path + (n - 4) : "";
     return strcmp(end, ".png") == 0 || strcmp(end, ".PNG") == 0   ? scale
            : strcmp(end, ".svg") == 0 || strcmp(end, ".SVG") == 0 ? CANVAS_SVG
                                                                   : -1;

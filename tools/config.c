@@ -242,7 +242,7 @@ int config_set(config *c, const char *name, const char *value, config_origin ori
     int fixed = raw->origin == CONFIG_BASE && origin > CONFIG_BASE && strncmp(value, "${", 2) != 0 &&
                 c->command == CONFIG_TRAIN && !(keys[i].flags & (CONFIG_FREE | CONFIG_LOCAL | CONFIG_MORE));
     if (fixed && !same_value(value, raw->text)) {
-        tool_error("%s is %s (%s), but %s in the run that is to be used (%s)", name, value, *where ? where : "command line",
+        tool_say("%s is %s (%s), but %s in the run that is to be used (%s)", name, value, *where ? where : "command line",
                    raw->text, raw->where);
         return TOOL_ERROR;
     }
@@ -438,7 +438,7 @@ config *config_create(int command)
 {
     config *c = (config *)calloc(1, sizeof *c);
     if (!c) {
-        tool_error("no memory for the configuration");
+        tool_say("no memory for the configuration");
         return NULL;
     }
     c->command = command;
@@ -1151,7 +1151,7 @@ char *config_yaml(const config *c, const hrm_model_desc *desc, size_t *length)
         append_data(&t, c->data_path);
         append(&t, "\n");
     }
-    if (!t.data) tool_error("no memory for all_config.yaml");
+    if (!t.data) tool_say("no memory for all_config.yaml");
     *length = t.length;
     return t.data;
 }

@@ -393,7 +393,7 @@ static void arc_draw(uint8_t *out, const arc_grid *g, const arc_variant *v, int 
      * pad alone, which as a label is ignored */
     int rows = arc_rows(g, v->turn), cols = arc_cols(g, v->turn);
     const uint8_t *cell = g->cells[v->turn];
-    memset(out, 0, (size_t)(side * side));
+    memset(out, 0, (size_t)side * (size_t)side);
     if (!rows) return;
     out += top * side + left;
     for (int r = 0; r < rows; r++, out += side) {

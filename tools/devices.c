@@ -157,7 +157,7 @@ int devices_agree(int status)
     }
     for (int r = 0; r < c->size && worst == TOOL_OK; r++) {
         worst = all[r].status;
-        if (worst != TOOL_OK && tool_rank == 0) tool_error("rank %d: %.480s", r, all[r].said);
+        if (worst != TOOL_OK && tool_rank == 0) tool_say("rank %d: %.480s", r, all[r].said);
     }
     devices.agreed = worst != TOOL_OK;
     free(all);

@@ -32,7 +32,7 @@ static int list_outputs(const char *list, int wanted[OUTPUTS])
         for (int i = 0; i < OUTPUTS; i++)
             if (n == strlen(output_names[i]) && memcmp(list, output_names[i], n) == 0) wanted[i] = found = 1;
         if (!found) {
-            tool_usage(
+            tool_say(
                 "eval_save_outputs: no output \"%.*s\"; there are inputs, labels, puzzle_identifiers, logits, q_halt_logits, "
                 "q_continue_logits, predictions and steps",
                 (int)(n < 60 ? n : 60), list);

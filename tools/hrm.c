@@ -39,22 +39,12 @@ static void tool_print(const char *format, va_list args)
     if (tool_rank == 0) fprintf(stderr, "hrm: %s\n", tool_said);
 }
 
-int tool_usage(const char *format, ...)
+void tool_say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     tool_print(format, args);
     va_end(args);
-    return TOOL_USAGE;
-}
-
-int tool_error(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    tool_print(format, args);
-    va_end(args);
-    return TOOL_ERROR;
 }
 
 void tool_note(const char *format, ...)
@@ -65,8 +55,6 @@ void tool_note(const char *format, ...)
     tool_print(format, args);
     va_end(args);
 }
-
-int tool_failed(void) { return tool_error("%s", hrm_error_message()); }
 
 /* ---- signals ---------------------------------------------------------------------------------------------------------- */
 volatile sig_atomic_t tool_signal;
@@ -341,7 +329,7 @@ int tool_lock_take(tool_lock *lock, const char *path, const char *what)
             return TOOL_OK;
         }
         if (errno && errno != ENOENT) {
-            tool_error("%s: cannot be looked at: %s", path, strerror(errno));
+            tool_say("%s: cannot be looked at: %s", path, strerror(errno));
             close(file);
             return TOOL_ERROR;
         }
@@ -371,7 +359,7 @@ int tool_make_directories(const char *path)
 {
     char part[TOOL_PATH];
     size_t n = strlen(path);
-    if (n >= sizeof part) return tool_error("%.60s…: the path is too long", path), -1;
+    if (n >= sizeof part) return tool_say("%.60s…: the path is too long", path), -1;
     for (size_t i = 1; i <= n; i++) {
         if (path[i] != '/' && path[i] != 0) continue;
         memcpy(part, path, i);
@@ -383,8 +371,8 @@ int tool_make_directories(const char *path)
 #endif
         int why = errno; /* before tool_is_directory has another */
         if (made != 0 && !tool_is_directory(part))
-            return tool_error("%s: the folder could not be made: %s", part,
-                              why == EEXIST ? "a file has that name" : strerror(why)), -1;
+            return tool_say("%s: the folder could not be made: %s", part,
+                            why == EEXIST ? "a file has that name" : strerror(why)), -1;
     }
     return 0;
 }
@@ -423,7 +411,7 @@ char *tool_read_text(const char *path, size_t *length)
 {
     int standard = strcmp(path, "-") == 0;
     FILE *f = standard ? stdin : fopen(path, "rb");
-    if (!f) return tool_error("%s: %s", path, strerror(errno)), (char *)NULL;
+    if (!f) return tool_say("%s: %s", path, strerror(errno)), (char *)NULL;
     size_t n = 0, room = 4096;
     char *text = (char *)malloc(room);
     int large = 0;
@@ -438,11 +426,11 @@ char *tool_read_text(const char *path, size_t *length)
     }
     int failed = ferror(f) ? errno ? errno : EIO : 0;
     if (!standard) fclose(f);
-    if (!text && large) return tool_error("%s: too large to be read as a text", path), (char *)NULL;
-    if (!text) return tool_error("%s: no memory to read it", path), (char *)NULL;
+    if (!text && large) return tool_say("%s: too large to be read as a text", path), (char *)NULL;
+    if (!text) return tool_say("%s: no memory to read it", path), (char *)NULL;
     if (failed) {
         free(text);
-        return tool_error("%s: reading failed: %s", path, strerror(failed)), (char *)NULL;
+        return tool_say("%s: reading failed: %s", path, strerror(failed)), (char *)NULL;
     }
     text[n] = 0;
     *length = n;
@@ -462,13 +450,13 @@ int tool_sync(FILE *file)
 int tool_write_text(const char *path, const char *text, size_t length)
 {
     hrm_writer *w;
-    if (hrm_writer_open(&w, path, NULL) != HRM_OK) return tool_failed(), -1;
+    if (hrm_writer_open(&w, path, NULL) != HRM_OK) return (void)tool_failed(), -1;
     if (hrm_writer_write(w, text, length) != HRM_OK) {
-        tool_failed();
+        (void)tool_failed();
         hrm_writer_abort(w);
         return -1;
     }
-    if (hrm_writer_commit(w) != HRM_OK) return tool_failed(), -1;
+    if (hrm_writer_commit(w) != HRM_OK) return (void)tool_failed(), -1;
     return 0;
 }
 

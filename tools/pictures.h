@@ -631,13 +631,14 @@ static inline int picture__heading_right(const char *title, const char *subtitle
     return right < 360 ? 360 : right > most ? most : right;
 }
 
-/* Creates the canvas in the size that the sheet needs. */
+/* Creates the canvas in the size that the sheet needs; an empty one when it fails. */
 static inline hrm_status picture_sheet_draw(canvas *c, const picture_sheet *s)
 {
     enum { MARGIN = PICTURE__MARGIN, GAP = 26, GROUP_GAP = 30, TITLE = 26, NOTE = 24, NARROWEST = 132 /* a caption's words */ };
     const canvas_style caption = canvas_style_make(11, CANVAS_INK, CANVAS_LEFT),
                        note = canvas_style_make(9, CANVAS_GREY, CANVAS_LEFT);
     int columns = s->columns < s->count ? s->columns : s->count, group = s->group > 0 ? s->group : columns;
+    memset(c, 0, sizeof *c);
     if (s->count < 1 || columns < 1) return hrm_error_set(HRM_ERR_ARGUMENT, "a sheet of pictures without any");
     int rows = (s->count + columns - 1) / columns;
     int *at = (int *)calloc((size_t)columns + 3 * (size_t)rows + 3, sizeof(int)); /* where each column and each row begins */
@@ -735,7 +736,7 @@ static inline void picture__sudoku_story(canvas *c, int x0, int y0, const pictur
     static const unsigned paints[] = {CANVAS_WHITE, PICTURE_GIVEN, CANVAS_WHITE, PICTURE_CHANGED, PICTURE_WRONG};
     const picture_panel *p = &s->board;
     int n = p->side, cell = p->cell;
-    uint8_t look[CANVAS_FRAMES][SUDOKU_MAX_CELLS], clash[SUDOKU_MAX_CELLS];
+    uint8_t look[CANVAS_FRAMES][SUDOKU_MAX_CELLS], clash[SUDOKU_MAX_CELLS] = {0};
     for (int k = 0; k < s->count; k++) {
         const picture_step *step = &s->steps[k];
         (void)score_clashes(p->input, step->answer, n, clash);
@@ -864,7 +865,7 @@ static inline void picture__story_table(canvas *c, int x0, int y0, double line, 
     canvas_show(c, 0, s->count);
 }
 
-/* Frame `frame` of as many as there are steps; creates the canvas. An SVG drawing holds all of them. */
+/* Frame `frame` of as many as there are steps, an SVG drawing holds all; creates the canvas, an empty one when it fails. */
 static inline hrm_status picture_story_draw(canvas *c, const picture_story *s, int frame)
 {
     enum { MARGIN = PICTURE__MARGIN, GAP = 34, TOP = MARGIN + 62 };
@@ -874,6 +875,7 @@ static inline hrm_status picture_story_draw(canvas *c, const picture_story *s, i
     unsigned marks = sudoku ? 1u << PICTURE__GIVEN | 1u << PICTURE__FILLED | 1u << PICTURE__CHANGED | 1u << PICTURE__CLASH
                      : maze ? picture__marks_of(p) | 1u << PICTURE__PREDICTED_PATH | 1u << PICTURE__CHANGED_CELL
                             : 1u << PICTURE__CHANGED_CELL;
+    memset(c, 0, sizeof *c);
     if (s->count < 2 || s->count > CANVAS_FRAMES)
         return hrm_error_set(HRM_ERR_ARGUMENT, "a story of %d frames: 2 to %d are possible", s->count, CANVAS_FRAMES);
     if (width < 132) width = 132;

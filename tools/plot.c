@@ -71,9 +71,8 @@ static hrm_status plot_read(plot_run *run, const char *text, size_t length, cons
             run->lines++;
             hrm_status status = hrm_json_parse(&doc, p, n, path, NULL);
             if (status == HRM_ERR_MEMORY) return status; /* which says nothing of the line */
-            run->last_broken = status != HRM_OK;
-            const hrm_json *root = run->last_broken ? NULL : hrm_json_root(doc), *step = hrm_json_get(root, "step");
-            if (!run->last_broken && (!step || step->type != HRM_JSON_NUMBER)) run->last_broken = 1;
+            const hrm_json *root = status == HRM_OK ? hrm_json_root(doc) : NULL, *step = hrm_json_get(root, "step");
+            run->last_broken = !root || !step || step->type != HRM_JSON_NUMBER;
             run->broken += run->last_broken;
             status = HRM_OK;
             for (const hrm_json *m = run->last_broken ? NULL : root->child; m && status == HRM_OK; m = m->next)
@@ -526,8 +525,11 @@ int command_plot(int argc, char **argv)
     plot_run *run = (plot_run *)calloc(1, sizeof *run);
     canvas c;
     memset(&c, 0, sizeof c);
-    hrm_status status = run ? plot_read(run, text, length, folder ? metrics : source)
-                            : hrm_error_set(HRM_ERR_MEMORY, "no memory for the curves");
+    if (!run) {
+        free(text);
+        return tool_error("no memory for the curves");
+    }
+    hrm_status status = plot_read(run, text, length, folder ? metrics : source);
     free(text);
     if (status == HRM_OK && run->last_broken)
         tool_note("plot: the last line of %s is incomplete, it is left out", folder ? metrics : source);
@@ -542,7 +544,7 @@ int command_plot(int argc, char **argv)
     if (status == HRM_OK) status = canvas_save(&c, output);
     if (status == HRM_OK) printf("%s: %d x %d%s\n", output, c.width, c.height, scale == CANVAS_SVG ? "" : " pixels");
     canvas_destroy(&c);
-    for (int i = 0; run && i < run->count; i++) free(run->curves[i].xy);
+    for (int i = 0; i < run->count; i++) free(run->curves[i].xy);
     free(run);
     return status == HRM_OK ? TOOL_OK : tool_failed();
 }

@@ -70,7 +70,7 @@ int render_solve(render_run *run)
     char **arguments = (char **)calloc((size_t)run->num_keys + 2, sizeof *arguments);
     config *c = arguments ? config_create(CONFIG_SOLVE) : NULL;
     int status = c ? TOOL_OK : TOOL_ERROR;
-    if (!arguments) tool_error("no memory for the arguments");
+    if (!arguments) tool_say("no memory for the arguments");
     if (c) {
         arguments[0] = name;
         for (int i = 0; i < run->num_keys; i++) arguments[i + 1] = run->keys[i];

@@ -66,7 +66,7 @@ static int read_grid(const hrm_json *grid, const char *where, int32_t cells[ARC_
 static int parse_arc(puzzle *p, const hrm_json *pair, const char *where)
 {
     /* the grid top left, colours as tokens 2..11, a row below and a column right of it marked with 1, the rest 0 */
-    int32_t grid[ARC_CELLS];
+    int32_t grid[ARC_CELLS] = {0};
     char name[TOOL_PATH];
     snprintf(name, sizeof name, "%.900s: input", where);
     int status = read_grid(hrm_json_get(pair, "input"), name, grid, &p->rows, &p->columns);
@@ -119,7 +119,7 @@ static void draw_sudoku(const puzzle *p, const int32_t *tokens, drawing *out)
     enum { GIVEN, FOUND, CHANGED, CONFLICT };
     static const char *const colours[] = {"\033[1m", "\033[36m", "\033[1;33m", "\033[31m"}, *const signs = "] *!";
     int box_rows = p->side == 9 ? 3 : 2, box_columns = p->side == 4 ? 2 : 3, signed_ = out->steps && !out->colour;
-    uint8_t conflict[SUDOKU_MAX_CELLS];
+    uint8_t conflict[SUDOKU_MAX_CELLS] = {0};
     (void)score_clashes(p->tokens, tokens, p->side, conflict);
     for (int r = 0; r < p->side; r++) {
         for (int c = 0; r > 0 && r % box_rows == 0 && c < p->side; c++) {
@@ -562,7 +562,7 @@ static char *read_typed(size_t *length)
     /* from a terminal: up to an empty line */
     enum { ROOM = 65536 };
     char *text = (char *)malloc(ROOM);
-    if (!text) return tool_error("no memory for the puzzle"), (char *)NULL;
+    if (!text) return tool_say("no memory for the puzzle"), (char *)NULL;
     tool_note("type or paste the puzzle; an empty line ends it");
     *length = 0;
     text[0] = 0;
@@ -587,7 +587,7 @@ static char *gather(const config *c, task kind, size_t *length, const char **fil
     size_t bytes = 1;
     for (int i = 0; i < n; i++) bytes += strlen(rest[i]) + 1;
     char *text = (char *)malloc(bytes);
-    if (!text) return tool_error("no memory for the puzzle"), (char *)NULL;
+    if (!text) return tool_say("no memory for the puzzle"), (char *)NULL;
     *length = 0;
     for (int i = 0; i < n; i++) *length += (size_t)snprintf(text + *length, bytes - *length, "%s\n", rest[i]);
     *file = arguments;
@@ -619,7 +619,7 @@ static int run(config *c)
     char *text = gather(c, (task)kind, &length, &file);
     puzzle *p = (puzzle *)calloc(1, sizeof *p);
     int status = text && p ? TOOL_OK : TOOL_ERROR;
-    if (text && !p) tool_error("no memory for the puzzle");
+    if (text && !p) tool_say("no memory for the puzzle");
     if (status == TOOL_OK) {
         p->kind = (task)kind;
         status = solve_text(c, p, text, length, file);

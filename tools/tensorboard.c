@@ -121,7 +121,7 @@ int tensorboard_open(tensorboard **out, const char *dir, int64_t first_step)
     process = (unsigned long)getpid();
 #endif
     tensorboard *b = (tensorboard *)calloc(1, sizeof *b);
-    if (!b) return tool_error("no memory for TensorBoard's events"), -1;
+    if (!b) return tool_say("no memory for TensorBoard's events"), -1;
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t crc = i;
         for (int bit = 0; bit < 8; bit++) crc = (crc & 1) ? crc >> 1 ^ 0x82F63B78u : crc >> 1;
@@ -130,7 +130,7 @@ int tensorboard_open(tensorboard **out, const char *dir, int64_t first_step)
     snprintf(name, sizeof name, "events.out.tfevents.%lld.%s.%lu.0", (long long)time(NULL), host, process);
     b->file = tool_join(b->path, dir, name) ? fopen(b->path, "wb") : NULL;
     if (!b->file) {
-        tool_error("%s/%s: %s", dir, name, strerror(errno));
+        tool_say("%s/%s: %s", dir, name, strerror(errno));
         free(b);
         return -1;
     }
@@ -167,7 +167,7 @@ void tensorboard_scalar(tensorboard *b, int64_t step, const char *tag, double va
 int tensorboard_flush(tensorboard *b)
 {
     if (!b || (fflush(b->file) == 0 && !ferror(b->file))) return 0;
-    return tool_error("%s: writing failed: %s", b->path, strerror(errno)), -1;
+    return tool_say("%s: writing failed: %s", b->path, strerror(errno)), -1;
 }
 
 void tensorboard_close(tensorboard *b)

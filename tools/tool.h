@@ -23,11 +23,12 @@ int command_analyze(int argc, char **argv);
 enum { TOOL_OK = 0, TOOL_ERROR = 1, TOOL_USAGE = 2 };
 enum { TOOL_PATH = 1024 }; /* room for a path or another text */
 
-/* One line on stderr, "hrm: …"; returns the exit status that fits. */
-int tool_usage(const char *format, ...) HRM__PRINTF(1, 2);
-int tool_error(const char *format, ...) HRM__PRINTF(1, 2);
-int tool_failed(void); /* with the library's message */
-void tool_note(const char *format, ...) HRM__PRINTF(1, 2);
+/* One line on stderr, "hrm: …"; the exit status that fits, which the compiler sees not to be TOOL_OK. */
+void tool_say(const char *format, ...) HRM__PRINTF(1, 2);
+#define tool_usage(...) (tool_say(__VA_ARGS__), TOOL_USAGE)
+#define tool_error(...) (tool_say(__VA_ARGS__), TOOL_ERROR)
+#define tool_failed()   tool_error("%s", hrm_error_message()) /* with the library's message */
+void tool_note(const char *format, ...) HRM__PRINTF(1, 2);    /* of a run that goes on */
 #define TOOL_S(count) ((count) == 1 ? "" : "s") /* "1 step", "2 steps" */
 /* Of several processes rank 0 alone speaks; of the others what went wrong is kept here, for devices.h. */
 extern int  tool_rank;

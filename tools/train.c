@@ -366,7 +366,7 @@ static int account(train_run *r, hrm_status status, const hrm_metrics *m)
     /* what came of a step: with a GPU, of the one before the one begun; m->step 0: of none yet */
     if (status == HRM_ERR_NAN) { /* the weights are those before the step that went wrong */
         progress_clear(&r->bar);
-        tool_failed();
+        (void)tool_failed();
         if (save_step(r) == TOOL_OK)
             tool_note("the last good weights are in %s/step_%lld.safetensors", r->dir,
                       (long long)hrm_trainer_steps_done(r->trainer));
@@ -522,13 +522,13 @@ static int each_weights(const train_run *r, char found[TOOL_PATH], int delete_th
     char path[TOOL_PATH];
     int n = 0;
     DIR *d = opendir(r->dir);
-    if (!d) return tool_error("%s: %s", r->dir, strerror(errno)), -1;
+    if (!d) return tool_say("%s: %s", r->dir, strerror(errno)), -1;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         if (!is_weights(e->d_name) || !tool_join(path, r->dir, e->d_name) || tool_is_directory(path)) continue;
         strcpy(found, path);
         n++;
         if (delete_them && remove(path) != 0) { /* it would be taken for the new run's */
-            tool_error("%s: cannot be removed: %s", path, strerror(errno));
+            tool_say("%s: cannot be removed: %s", path, strerror(errno));
             closedir(d);
             return -1;
         }
