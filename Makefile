@@ -76,12 +76,12 @@ $(B)/examples/%: examples/%.c $(B)/hrm.o hrm.h $(wildcard tools/*.h) Makefile | 
 	$(HRM_C) $(ONCE) $(LDFLAGS) $< $(B)/hrm.o $(LIBS) -o $@
 
 # Tests look inside the implementation, some with other options than the default; what one does not use of it is not compiled.
-# Less optimised they build in half the time, and those that compute little in a third.
-LITTLE := test_act test_arc test_data test_dataset test_files test_model test_pictures
-$(B)/tests/%: TEST_CFLAGS = $(subst -O3,-O1,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
-$(LITTLE:%=$(B)/tests/%): TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
-$(B)/tests/test_gradients: TEST_CFLAGS = $(subst -O3,-O2,$(CFLAGS)) -DHRM_STATIC -Wno-unused-function
-$(TESTS_OUTSIDE:%=$(B)/tests/%) $(B)/tests/test_fuzz: TEST_CFLAGS = $(subst -O3,-O0,$(CFLAGS))
+# Most compute little, or in kernels that are optimised whatever is asked for: not optimised, and without the default's -g, they
+# build in half the time.
+NO_DEBUG = $(subst -O3 -g,-O3,$(CFLAGS))
+$(B)/tests/%: TEST_CFLAGS = $(subst -O3,-O0,$(NO_DEBUG)) -DHRM_STATIC -Wno-unused-function
+$(B)/tests/test_data $(B)/tests/test_gemm $(B)/tests/test_gradients: TEST_CFLAGS = $(subst -O3,-O1,$(NO_DEBUG)) -DHRM_STATIC -Wno-unused-function
+$(TESTS_OUTSIDE:%=$(B)/tests/%) $(B)/tests/test_fuzz: TEST_CFLAGS = $(subst -O3,-O0,$(NO_DEBUG))
 TEST_C = $(CC) -std=c99 $(TEST_CFLAGS) $(FLAGS) -Itests
 $(B)/tests/%: tests/%.c tests/harness.h hrm.h $(wildcard tests/*.h tools/*.h) Makefile | $(B)/tests
 	$(TEST_C) $(LDFLAGS) $< $(LIBS) -o $@
@@ -122,10 +122,10 @@ demo: $(B)/hrm $(B)/examples/sudoku
 
 # Builds everything, runs the tests and adds up. `make test T="test_gemm test_act"` runs these alone. What takes long and seldom
 # fails is left to test-all, which does the rest too: whole scripts, and parts of those that ask for HRM_TEST_ALL.
-SLOW := test_packages.sh test_web.sh
+SLOW := test_dummy test_packages.sh test_web.sh
 # What a user names as T, else this.
 T_OR = $(if $(filter file,$(origin T)),$(1),$(T))
-T ?= $(TESTS) $(filter-out $(if $(HRM_TEST_ALL),,$(SLOW)),$(notdir $(SCRIPTS)))
+T ?= $(filter-out $(if $(HRM_TEST_ALL),,$(SLOW)),$(TESTS) $(notdir $(SCRIPTS)))
 tests: $(TESTS:%=$(B)/tests/%)
 test:
 	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" HRM_TEST_ALL="$(HRM_TEST_ALL)" sh tests/run.sh $(T)

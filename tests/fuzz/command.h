@@ -302,11 +302,12 @@ static int fuzz_puzzle(const unsigned char *data, size_t size)
     for (int kind = 0; kind < 2; kind++) { /* one board, then many in one text, which is cut up on the way */
         char *copy = command_text(data, size);
         p.kind = kind ? TASK_MAZE : TASK_SUDOKU;
-        if (read_board(&p, text, 1) == TOOL_OK) accepted = 1, COMMAND_CHECK(puzzle_holds(&p, 1, kind ? 5 : p.side + 1));
+        if (read_board(&p, text, 1, arguments, 1) == TOOL_OK)
+            accepted = 1, COMMAND_CHECK(puzzle_holds(&p, 1, kind ? 5 : p.side + 1));
         rest = copy, line = 1;
         while ((board = next_board(p.kind, &rest, &line, &first)) != NULL) {
             COMMAND_CHECK(board >= copy && board <= copy + size && rest > board && rest <= copy + size);
-            if (read_board(&p, board, first) != TOOL_OK) continue;
+            if (read_board(&p, board, first, arguments, 1) != TOOL_OK) continue;
             accepted = 1;
             COMMAND_CHECK(puzzle_holds(&p, 1, kind ? 5 : p.side + 1));
         }
