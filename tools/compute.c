@@ -101,8 +101,8 @@ static int draw(const table *t, const config *c, const char *path)
         }
     for (int i = 0; i < t->num_votes + t->num_lengths; i++) {
         int k = i - t->num_votes, n = k < 0 ? t->votes[i] : t->lengths[k];
-        const char *unit = i == 0 && n == 1 ? " copy" : k == 0 && n == 1 ? " segment" : k == 0 ? " segments" : "";
-        snprintf(names[i], sizeof names[i], "%d%s", n, unit);
+        snprintf(names[i], sizeof names[i], "%d%s%s", n, i == 0 && n == 1 ? " copy" : k == 0 ? " segment" : "",
+                 k == 0 ? TOOL_S(n) : "");
         lines[i].name = names[i];
         lines[i].xy = k < 0 ? by_votes[i] : by_length[k];
         lines[i].n = (size_t)(k < 0 ? t->num_lengths : t->num_votes);

@@ -541,12 +541,12 @@ static int run(int argc, char **argv)
     }
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
-    const char *near = NULL;
+    const char *nearest = NULL; /* `near` is a word of Windows' headers */
     for (int i = 0, least = (int)strlen(name) / 2; i < COMMANDS; i++) {
         int d = tool_edit_distance(name, commands[i].name);
-        if (d <= least) near = commands[i].name, least = d - 1;
+        if (d <= least) nearest = commands[i].name, least = d - 1;
     }
-    if (near) return tool_usage("no command \"%.80s\"; did you mean %s?", name, near);
+    if (nearest) return tool_usage("no command \"%.80s\"; did you mean %s?", name, nearest);
     return tool_usage(
         "no command \"%.80s\"; there are data, train, eval, solve, adapt, analyze, convert, info, plot and render", name);
 }

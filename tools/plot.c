@@ -196,16 +196,16 @@ static plot_axis plot_axis_make(double low, double high, int most, int widen)
     return a;
 }
 
-static plot_axis plot_axis_log(double low, double high, int halves)
+static plot_axis plot_axis_log(double low, double high, int doubled)
 {
-    /* halves: of what is doubled from point to point */
+    /* doubled: of what doubles from point to point */
     static const double parts[3] = {1, 2, 5};
     plot_axis a;
     memset(&a, 0, sizeof a);
     a.log = 1;
     a.low = log10(low) - 0.05;
     a.high = log10(high) + 0.05;
-    if (halves) {
+    if (doubled) {
         double first = low == floor(low) ? low : exp2(ceil(log2(low)));
         for (double t = first; t <= high * (1 + 1e-9) && a.count < 16; t *= 2) a.ticks[a.count++] = t;
         return a;

@@ -30,6 +30,7 @@ void tool_say(const char *format, ...) HRM__PRINTF(1, 2);
 #define tool_failed()   tool_error("%s", hrm_error_message()) /* with the library's message */
 void tool_note(const char *format, ...) HRM__PRINTF(1, 2);    /* of a run that goes on */
 #define TOOL_S(count) ((count) == 1 ? "" : "s") /* "1 step", "2 steps" */
+int tool_edit_distance(const char *a, const char *b); /* for "did you mean" */
 /* Of several processes rank 0 alone speaks; of the others what went wrong is kept here, for devices.h. */
 extern int  tool_rank;
 extern char tool_said[1024];
@@ -45,7 +46,6 @@ char *tool_join(char *path, const char *dir, const char *name);
 char *tool_directory(char *path, const char *file); /* of a file: "." when it names none */
 const char *tool_basename(const char *path);
 int         tool_exists(const char *path);
-int         tool_edit_distance(const char *a, const char *b); /* for "did you mean" */
 int         tool_is_directory(const char *path);
 int         tool_is_terminal(int descriptor);
 int         tool_terminal_width(int descriptor); /* columns; 80 where that is not known */
