@@ -1902,6 +1902,7 @@ HRM_API void hrm_pool_barrier(hrm_pool *pool)
 }
 
 typedef HRM__THREAD_RESULT hrm__thread_function(void *argument);
+enum { HRM__STACK = 1 << 20 }; /* bytes at least: musl's threads have 128 KiB, less than a user's function may count on */
 
 static int hrm__thread_start(hrm__thread *thread, hrm__thread_function *function, void *argument)
 {
@@ -1913,7 +1914,13 @@ static int hrm__thread_start(hrm__thread *thread, hrm__thread_function *function
     if (!hrm__load(&hrm__forks_watched) && hrm__atomic_add(&hrm__forks_watched, 1) == 1 &&
         pthread_atfork(NULL, NULL, hrm__forked) != 0)
         return 0;
-    return pthread_create(thread, NULL, function, argument) == 0;
+    pthread_attr_t how;
+    size_t stack = 0;
+    if (pthread_attr_init(&how) != 0) return 0;
+    if (pthread_attr_getstacksize(&how, &stack) == 0 && stack < HRM__STACK) (void)pthread_attr_setstacksize(&how, HRM__STACK);
+    int started = pthread_create(thread, &how, function, argument) == 0;
+    (void)pthread_attr_destroy(&how);
+    return started;
 #endif
 }
 

@@ -65,6 +65,15 @@ refuse 1 'every task has a grid of more than 3 rows or columns' data arc --datas
 cp -r tasks both; cp both/evaluation/t12.json both/training/
 good "an evaluation task among the others" data arc --dataset-dirs both --output-dir x --num-aug 1 --size 3
 check "is told" grep -q '1 tasks for training are evaluation tasks too' err
+mkdir -p again/evaluation; sed 's/"test": .*/"test": [{"input": [[5]], "output": [[6]]}]}/' tasks/evaluation/t12.json > again/evaluation/t12.json
+good "evaluation tasks of one name" data arc --dataset-dirs tasks again --output-dir x --num-aug 1 --size 3
+check "are told" grep -q '1 evaluation tasks are left out: there is one of that name before' err
+check "and the first stays" test "$(grep -c '"t12"' x/test_puzzles.json)" -eq 1 -a -z "$(grep '\[\[5\]\]' x/test_puzzles.json)"
+long=$(printf '%0256d' 7); mkdir -p long/training; sed "s/^{/{\"name\": \"$long\", /" tasks/training/t00.json > long/training/a.json
+refuse 1 "a.json:1: a task's name of 256 bytes, expected 255 at most" data arc --dataset-dirs long --output-dir long_set
+sed -i 's/"0/"/' long/training/a.json
+good "a long name" data arc --dataset-dirs long --output-dir long_set --num-aug 1 --size 3
+check "stands whole" grep -q "\"${long#0}\", \"${long#0}_t" long_set/identifiers.json
 
 # ---- a model that knows the rule, but none of the test's tasks ------------------------------------------------------------------
 quiet="threads=1 tensorboard=false global_batch_size=64"
@@ -72,6 +81,8 @@ good "train" train data_path=base checkpoint_path=run $quiet steps=500 lr=3e-3 l
     arch.hidden_size=32 arch.num_heads=2 arch.H_layers=1 arch.L_layers=1 arch.expansion=2 arch.halt_max_steps=1 arch.H_cycles=1 arch.L_cycles=1
 adapt="adapt checkpoint=run data_path=arc $quiet"
 good "embeddings as they begin" $adapt steps=1 puzzle_emb_lr=0 checkpoint_path=before
+good "as train takes them" adapt checkpoint=run 'data_paths=[arc]' $quiet weights=True evaluate=no global_batch_size=8 epochs=1 eval_interval=1 checkpoint_path=
+check "an epoch, beside the checkpoint" test "$(ls run/step_500_adapted/step_*)" = run/step_500_adapted/step_5.safetensors
 check "the weights stay" test -z "$(grep -v '^{' before/metrics.jsonl)" -a -s before/step_1.safetensors
 good "evaluate" eval checkpoint=before threads=1
 is "pass@1 without adapting" "$(number pass@1)" 0 0.2
@@ -168,6 +179,22 @@ sed 's/, "output": \[\[[0-9]*,[0-9]*,[0-9]*\],\[[0-9]*,[0-9]*,[0-9]*\],\[[0-9]*,
 good "outputs that nobody knows" eval checkpoint=after data_path=odd threads=1 checkpoint_path=y
 check "make a submission" test -s y/step_60_all_preds/submission.json -a -z "$(grep '"correct"' y/step_60_all_preds/answers.json)"
 same y/step_60_all_preds/submission.json submission1.json
+
+mkdir -p twice/evaluation
+sed 's/"test": \[\(.*\)\]}$/"test": [\1, \1]}/' tasks/evaluation/t12.json > twice/evaluation/t12.json
+good "one test input twice" data arc --dataset-dirs twice --output-dir twice_set --num-aug 3 --size 3
+good "predicts both" eval checkpoint=after data_path=twice_set threads=1 checkpoint_path=z
+check "with as many votes" test "$(grep -o '"votes": [0-9]*' z/step_60_all_preds/answers.json | awk '{ n += $2 } END { print n }')" -eq 8 -a \
+    "$(number tasks)" = 1 -a -z "$(grep '\[\[0\]\]' z/step_60_all_preds/submission.json)"
+sed 's/, "output": \(\[\[[0-9,]*\],\[[0-9,]*\],\[[0-9,]*\]\]\)}\]}$/}]}/' tasks/evaluation/t12.json > twice/evaluation/t12.json
+good "an output not known" data arc --dataset-dirs twice --output-dir twice_set --num-aug 3 --size 3
+good "is no label" eval checkpoint=after data_path=twice_set threads=1 checkpoint_path=z
+good "and in no group" analyze checkpoint=after data_path=twice_set threads=1 halt_max_steps=2 pictures=svg checkpoint_path=z
+check "whose examples have labels" grep -q '"groups": \[\]' z/step_60_analysis/analysis.json
+cp tasks/evaluation/t12.json twice/evaluation/
+good "and then known" data arc --dataset-dirs twice --output-dir twice_set --num-aug 3 --size 3
+good "is measured" eval checkpoint=after data_path=twice_set threads=1 checkpoint_path=z
+check "by the labels there are now" awk -v loss="$(number lm_loss)" 'BEGIN { exit !(loss > 0) }'
 
 # ---- looking inside -------------------------------------------------------------------------------------------------------------
 good "analyze" analyze checkpoint=after data_path=arc threads=1 halt_max_steps=3 puzzles=[0,30] pictures=svg eval_batch_size=40 eval_examples=100

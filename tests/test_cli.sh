@@ -44,6 +44,9 @@ refuse 1 'nothing.safetensors' eval checkpoint=nothing.safetensors
 refuse 1 'nothing' info nothing
 refuse 2 'there are inputs, labels' train data_path=x 'eval_save_outputs=[logit]'
 refuse 1 'no such folder' train resume=nowhere
+refuse 2 'a maze of 4 x 4 cells, which is not to be told from a Sudoku' data maze --generate 2 --size 4 --output-dir x
+printf 'question,answer\nS  #        G  #,Sooo           #\n' > maze4.csv
+refuse 1 'maze4.csv:2: a maze of 4 x 4 cells' data maze --source-dir maze4.csv --output-dir x
 
 # ---- data: 4x4 boards from a fixed list, in the public layout -----------------------------------------------------------
 good "data" data sudoku --output-dir data --generate 60 --size 4 --seed 1 --threads 1
@@ -116,6 +119,13 @@ printf 'data_path: data\nepochs: 0\n' > wrong.yaml
 refuse 2 'epochs is 0, expected 1 to' train --config wrong.yaml
 printf 'data_path: data\narch:\n  hidden_sise: 16\n' > wrong.yaml
 refuse 2 'did you mean arch.hidden_size?' train --config wrong.yaml
+printf 'data_path: data\nrun_name: r${seed}\nseed: 7\nema: Yes\ncheckpoint_path: run_${run_name}_${arch.halt_max_steps}\\${x}\n' > parts.yaml
+good "references within texts" train --config parts.yaml $small steps=1 tensorboard=false
+check "are followed" test -s 'run_r7_3${x}/step_1.safetensors'
+good "and what stands for itself stays" train resume='run_r7_3\${x}' steps=2
+check "in what a run keeps" grep -qF '"run_r7_3\\${x}"' 'run_r7_3${x}/all_config.yaml'
+printf 'data_path: data\nrun_name: a${run_name}\n' > parts.yaml
+refuse 2 'which leads in a circle' train --config parts.yaml
 # groups: from the primary file's folder, under another package, Hydra's own, and one of the user's own
 mkdir -p config/deep config/mine
 printf 'defaults:\n  - /arch: hrm_v1\n  - override /hydra/launcher: slurm\n  - mine@_global_: run\n  - optional arch: nowhere\n  - _self_\nepochs: 3\n' > config/deep.yaml
@@ -140,6 +150,10 @@ done
 check "best" test -s run_a/best.safetensors
 check "state" test -s run_a/state.safetensors
 check "events" test -s run_a/events.out.tfevents.*
+check "that void those of a run before" grep -qaF "$(printf ':\002\010\001')" run_a/events.out.tfevents.*
+good "a run that ends between two lines" train data_path=data $small epochs=4 eval_interval=2 log_interval=1000 lr=1e-50 checkpoint_path=run_odd tensorboard=false
+check "logs the last" test "$(grep -c 'train/lm_loss' run_odd/metrics.jsonl)" -eq 1
+check "a rate too small for a float is none, not the default" grep -q '"train/lr": 0}' run_odd/metrics.jsonl
 good "early stopping" train data_path=data $small steps=40 checkpoint_path=run_early log_interval=1 early_stop_accuracy=1e-9 early_stop_patience=2 tensorboard=false
 run train data_path=data $small steps=20 checkpoint_path=run_nan lr=10 puzzle_emb_lr=10 weight_decay=100 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
 status=$?
@@ -191,6 +205,20 @@ refuse 1 'stopped: no checkpoint step_N in this folder: its run stopped before o
 good "with a falling rate" train data_path=data $small steps=10 lr_min_ratio=0.1 checkpoint_path=fall tensorboard=false
 good "goes on too" train resume=fall steps=20
 check "and says what differs" grep -q 'the learning rate of the first 10 fell as for 10' err
+good "as Hydra adds a key" train +resume=fall steps=21
+check "the run's own keys hold" grep -q '^lr_min_ratio: 0.1$' fall/all_config.yaml
+good "a checkpoint so" eval ++checkpoint=run_a threads=1
+good "an architecture so" train ++arch=trm data_path=data $small steps=1 checkpoint_path=plus tensorboard=false
+check "is that one" grep -q 'no_ACT_continue: true' plus/all_config.yaml
+good "another set" data sudoku --size 4 --generate 6 --test-size 3 --output-dir data3
+good "to be evaluated instead" eval checkpoint=run_a data_path=data data_paths_test=[data3] eval_save_outputs=[labels] threads=1 checkpoint_path=other
+check "is" grep -qaF "'shape': (3, 16)" other/*/labels.npy
+echo mine > data4.lock
+refuse 1 'data4.lock is in the way: it is no lock of this command' data sudoku --size 4 --generate 6 --output-dir data4
+check "and stays" test "$(cat data4.lock)" = mine
+rm data4.lock
+"$hrm" data sudoku --size 4 --generate 6 --test-size 3 --output-dir data4 2>&- >&- <&-
+check "with its streams closed nothing of them gets into files" diff -r data3 data4
 check "no lock is left" test ! -e over/train.lock
 
 # one trainer in a folder; a signal is answered at once, and a second one ends it
@@ -294,7 +322,7 @@ refuse 1 'seq_len is 81, but 16' eval checkpoint=whole/step_480.safetensors data
 cp -r data many
 sed -i.bak 's/"vocab_size": *[0-9]*/"vocab_size": 9/' many/test/dataset.json
 refuse 1 'vocab_size is 9, more than the 6' eval checkpoint=whole/step_480.safetensors data_path=many
-good "data of mazes" data maze --output-dir maze4 --generate 4 --test-size 2 --size 4 --min-path 3 --threads 1
+good "data of mazes" data maze --output-dir maze5 --generate 4 --test-size 2 --size 5 --min-path 3 --threads 1
 refuse 1 'arch.num_heads is 4' eval checkpoint=whole/step_480.safetensors arch.num_heads=4
 
 # ---- solving ---------------------------------------------------------------------------------------------------------------
@@ -325,16 +353,16 @@ run solve sudoku checkpoint=run_copy/step_250.safetensors 1...............
 check "solve: a wrong answer ends with 1" test $? -eq 1
 check "solve: and says why" grep -q 'not valid' out
 
-good "a maze model" train data_path=maze4 $small steps=1 checkpoint_path=run_maze global_batch_size=2 tensorboard=false
-printf '#S  \n  # \n #  \n  G#\n' > maze.txt
+good "a maze model" train data_path=maze5 $small steps=1 checkpoint_path=run_maze global_batch_size=2 tensorboard=false
+printf '#S   \n  #  \n #   \n  G# \n     \n' > maze.txt
 run solve maze checkpoint=run_maze/step_1.safetensors maze.txt
 check "solve: a maze" grep -q 'segment' out
 run solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=8
 check "solve: a maze eight times" grep -q ' of 8 copies agree' out
 refuse 1 'votes is 9, but a maze has 8 symmetric copies' solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=9
-printf '#S  \n  # \n #  \n   #\n' > maze.txt
+printf '#S   \n  #  \n #   \n   # \n     \n' > maze.txt
 refuse 1 '1 starts (S) and 0 goals (G)' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
-printf '#S  \n  #x\n #  \n  G#\n' > maze.txt
+printf '#S   \n  #x \n #   \n  G# \n     \n' > maze.txt
 refuse 1 'row 2, column 4: "x"' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
 
 # ---- the model that comes with the command: a small one in its place, and where it is looked for ---------------------------------
@@ -539,6 +567,25 @@ if ${CC:-cc} -std=c99 -O1 -I"$root" "$root/tests/golden_dataset.c" "$B/hrm.o" -l
 else
     bad "the data set writer does not build"
 fi
+
+# ---- weights too large to compute with -------------------------------------------------------------------------------------
+patch() # NAME: that tensor of large.safetensors becomes 3e38 throughout
+{
+    local length from to
+    length=$(od -An -tu4 -N4 large.safetensors | tr -d ' ')
+    read -r from to < <(head -c $((8 + length)) large.safetensors | tail -c "$length" | sed -n "s/.*\"$1\":{[^}]*\"data_offsets\":\[\([0-9]*\),\([0-9]*\)\].*/\1 \2/p")
+    [ -n "$to" ] || return
+    for _ in $(seq $(((to - from) / 4))); do printf '\231\262\141\177'; done | dd of=large.safetensors bs=1 seek=$((8 + length + from)) conv=notrunc 2> err
+}
+cp run_a/step_30.safetensors large.safetensors
+check "a tensor is found" patch inner.lm_head.weight
+run eval checkpoint=large.safetensors data_path=data threads=1
+check "an evaluation of them: status 1" test $? -eq 1 -a "$(grep -c 'large.safetensors: losses that are not finite' err)" -eq 1
+check "and null, as JSON has it" test "$(grep -c '"lm_loss": null' out)" -eq 1 -a -z "$(grep -iE '(nan|inf)[,}]' out)"
+cp run_a/step_30.safetensors large.safetensors
+check "another" patch inner.q_head.weight
+run analyze checkpoint=large.safetensors data_path=data threads=1 pictures=svg
+check "no analysis of them" test $? -eq 1 -a "$(grep -c 'large.safetensors: states or q that are not finite' err)" -eq 1 -a ! -e large_analysis/analysis.json
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -36,6 +36,9 @@ for i in 1 2 3 4 5 6 7 8 9; do for k in 1 2 3 4 5 6 7 8; do echo $good; done; do
 "$hrm" solve sudoku checkpoint="$model" --lines "$dir/many.txt" > "$dir/log" 2> "$dir/err"
 [ "$(wc -l < "$dir/log")" -eq 72 ] && [ "$(sort -u "$dir/log")" = "$(head -n 1 "$dir/lines")" ]
 check $? "72 boards, more than are solved at once, one answer each"
+printf '\357\273\277%s\n' $good > "$dir/bom.txt"
+"$hrm" solve sudoku checkpoint="$model" --lines "$dir/bom.txt" 2> "$dir/log" | cmp -s - <(head -n 1 "$dir/lines")
+check $? "a byte order mark is none of the board"
 printf '%s\n12\n' $good > "$dir/broken.txt"
 "$hrm" solve sudoku checkpoint="$model" --lines "$dir/broken.txt" > "$dir/lines" 2> "$dir/log"
 [ $? -eq 1 ] && [ "$(wc -l < "$dir/lines")" -eq 1 ] && grep -q 'broken.txt: board 2: the puzzle has 2 cells' "$dir/log"

@@ -1062,6 +1062,7 @@ static void test_grid(void)
          "train.json:2: a row of 1 tokens, expected 2"},
         {"own/train.json", "[{\"input\": [[1], 2], \"output\": [1]}]", "holds rows and something else"},
         {"own/train.json", "[{\"input\": [null], \"output\": [1]}]", "expected a number or a text"},
+        {"own/train.json", "[{\"input\": [\"\"], \"output\": [1]}]", "expected a number or a text"},
         {"own/train.json", "[{\"input\": [], \"output\": [1]}]", "an empty row"},
         {"own/train.json", "[{\"input\": \"\", \"output\": \"\"}]", "\"input\" is empty"},
         {"own/train.json", "[{\"input\": 5, \"output\": [1]}]", "neither a list nor a text"},
@@ -1169,10 +1170,14 @@ static void test_options(void)
 
     /* killed between two renames: the set that was there before is whole, aside, and comes back whatever becomes of the next
      * build */
-    CHECK(rename(in_dir("mine"), in_dir("mine.old")) == 0, "no rename");
+    CHECK(rename(in_dir("mine"), in_dir("mine.hrm-old")) == 0, "no rename");
+    make_dir("mine.old"); /* a person's own */
+    write_file("mine.old/dataset.json", "{}");
     status = command("sudoku --output-dir %s/mine --source-dir %s/nowhere", dir, dir);
     CHECK(status == 1 && strstr(said, "restored") && exists("mine/train/dataset.json") && !beside("mine", ""), "status %d: %s",
           status, said);
+    CHECK(exists("mine.old/dataset.json"), "what a person set aside is gone");
+    remove_tree("mine.old");
     remove_tree("mine");
 }
 
@@ -1213,10 +1218,10 @@ static void test_places(void)
               strstr(said, "out.tmp1: of another build, killed or at work: it stays"),
           "%s", said);
     CHECK(exists("out.tmp1/train/dataset.json") && beside("out", "") == 1, "another build's folder was touched");
-    CHECK(rename(in_dir("out"), in_dir("out.old")) == 0, "no set before");
-    CHECK(command("sudoku --output-dir %s/out --generate 2 --size 4", dir) == 1 && strstr(said, "out.old is in the way"), "%s",
-          said);
-    CHECK(exists("out.old/train/dataset.json") && exists("out.tmp1/train/dataset.json") && !exists("out"),
+    CHECK(rename(in_dir("out"), in_dir("out.hrm-old")) == 0, "no set before");
+    CHECK(command("sudoku --output-dir %s/out --generate 2 --size 4", dir) == 1 && strstr(said, "out.hrm-old is in the way"),
+          "%s", said);
+    CHECK(exists("out.hrm-old/train/dataset.json") && exists("out.tmp1/train/dataset.json") && !exists("out"),
           "another build's folder was touched");
     unlocked = 0;
     CHECK_RUN("sudoku --output-dir %s/out --generate 2 --size 4", dir);

@@ -79,6 +79,15 @@ check "a line each" test "$(awk '{ print NF }' out | tr '\n' ' ')" = "2 3 2 " -a
 check "a list each" test "$(grep -cE '"answer": \[((2|7|10|null)(, )?)+\], "valid": ' out)" -eq 3
 run solve grid checkpoint=run threads=1 --json '{"input": [7, 10], "puzzle": "sort"}'
 check "one example, its name known" test "$(grep -c '' out)" -eq 1 -a -z "$(grep 'puzzle names' err)"
+run solve grid checkpoint=run threads=1 --json '{"input": [7, 10], "output": [null, null], "puzzle": "sort"}'
+check "an output that tells nothing judges nothing" grep -q '"valid": null' out
+printf '[{"input": [10, 2], "output": [2, 10], "puzzle": "sort"}, {"input": [2, 7], "output": [null, null], "puzzle": "sort"}]' > mine/test.json
+good "a test of which half is known" data grid --source-dir mine --output-dir half
+rm mine/test.json
+run eval checkpoint=run data_path=half threads=1; cp out plain
+run eval checkpoint=run data_path=half threads=1 votes=2 start_noise=1e-9
+check "votes count what can be right" test "$(sed 's/.*"exact_accuracy": \([0-9.]*\),.*steps.*/\1/' out)" = "$(sed 's/.*"exact_accuracy": \([0-9.]*\),.*lm_loss.*/\1/' plain)" -a \
+    "$(sed 's/.*"accuracy": \([0-9.]*\), "exact.*/\1/' out)" = "$(sed 's/.*"accuracy": \([0-9.]*\), "exact.*/\1/' plain)"
 # 2 x 2 grids of five tokens look like mazes, which they are not
 rm mine/train.json
 printf '12\n34\n->\n12\n35\n' | tee mine/train.txt > mine/test.txt

@@ -102,6 +102,11 @@ check $? "no data set is a mistake in usage"
 # shapes, which need no stb; and an answer forming
 "$B/hrm" plot "$dir/run" -o "$dir/c.svg" > "$dir/log" 2>&1 && "$B/hrm" render "$dir/data" -o "$dir/r.svg" > "$dir/log" 2>&1
 check $? "curves and boards as SVG"
+for values in '-1e308 1e307 1' '0 5e-324 1' '1e-310 1e-310 1e-310' '-1e299 1e299 0' '1e18 1000000000000000128 1e18'; do
+    echo $values | tr ' ' '\n' | awk '{ printf "{\"step\": %d, \"a\": %s, \"b\": 1}\n", NR, $1 }' > "$dir/extreme.jsonl"
+    timeout 60 "$B/hrm" plot "$dir/extreme.jsonl" -o "$dir/x.svg" > "$dir/log" 2>&1 && ! grep -qiE '[ "](-?nan|-?inf)' "$dir/x.svg"
+    check $? "a curve of $values"
+done
 "$B/hrm" render --steps "$dir/data" checkpoint="$model" threads=1 -o "$dir/s.svg" > "$dir/log" 2>&1
 check $? "an answer forming, as SVG"
 says "s.svg: 3 frames, 2 segments" "its frames"

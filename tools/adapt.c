@@ -77,21 +77,20 @@ static const char adapt_help[] =
     "                              [NAME_adapted beside the checkpoint]\n"
     "  weights=true                trains the weights too [false: they are frozen]\n"
     "  evaluate=true               then evaluates, as hrm eval [false]\n"
-    "  steps=1000                  updates\n"
+    "  steps=1000                  updates, unless epochs=N tells them\n"
     "  lr_warmup_steps=0           of them with a rising rate\n"
     "  KEY=VALUE                   the keys of hrm train: puzzle_emb_lr, lr,\n"
     "                              global_batch_size, device, …\n";
 
 static int is_true(const char *name, const char *value, int *flag)
 {
-    int no = strcmp(value, "false") == 0 || strcmp(value, "no") == 0 || strcmp(value, "0") == 0;
-    *flag = strcmp(value, "true") == 0 || strcmp(value, "yes") == 0 || strcmp(value, "1") == 0;
-    return *flag || no ? TOOL_OK : tool_usage("%s is \"%.80s\", expected true or false", name, value);
+    return config_parse_flag(value, flag) ? TOOL_OK : tool_usage("%s is \"%.80s\", expected true or false", name, value);
 }
 
 static const char *value_of(const char *argument, const char *key)
 {
     size_t n = strlen(key);
+    argument += strspn(argument, "+"); /* as Hydra has them */
     return strncmp(argument, key, n) == 0 && argument[n] == '=' ? argument + n + 1 : NULL;
 }
 
@@ -115,13 +114,16 @@ int command_adapt(int argc, char **argv)
                 steps[] = "steps=1000", warmup[] = "lr_warmup_steps=0", evaluate[] = "eval";
     char from[TOOL_PATH + 32], folder[TOOL_PATH], to[TOOL_PATH + 32], result[TOOL_PATH + 32];
     const char *checkpoint = NULL, *data = NULL, *path = NULL, *value;
-    int weights = 0, then = 0, n = 0, status = TOOL_OK, wanted = 0;
-    for (int i = 1; i < argc; i++)
+    int weights = 0, then = 0, n = 0, status = TOOL_OK, wanted = 0, epochs = 0;
+    for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return fputs(adapt_help, stdout), TOOL_OK;
+        epochs |= value_of(argv[i], "epochs") != NULL;
+    }
     char **args = (char **)data_alloc((size_t)argc + 8, sizeof *args);
     char **eval = (char **)data_alloc((size_t)argc + 8, sizeof *eval);
     if (!args || !eval) return free(args), free(eval), TOOL_ERROR;
-    args[n++] = command, args[n++] = only, args[n++] = steps, args[n++] = warmup;
+    args[n++] = command, args[n++] = only, args[n++] = warmup;
+    if (!epochs) args[n++] = steps;
     eval[wanted++] = evaluate;
     for (int i = 1; i < argc && status == TOOL_OK; i++) {
         if ((value = value_of(argv[i], "checkpoint")) != NULL) checkpoint = value;
@@ -132,7 +134,7 @@ int command_adapt(int argc, char **argv)
             for (int k = 0; k < 4 && status == TOOL_OK; k++)
                 if (value_of(argv[i], ours[k]))
                     status = tool_usage("%s is not a key of hrm adapt; hrm adapt --help lists them", ours[k]);
-            if (value_of(argv[i], "data_path")) data = argv[i];
+            if (value_of(argv[i], "data_path") || value_of(argv[i], "data_paths")) data = argv[i];
             if ((value = value_of(argv[i], "checkpoint_path")) != NULL) path = value;
             if (value_of(argv[i], "device") || value_of(argv[i], "threads") || value_of(argv[i], "eval_batch_size"))
                 eval[wanted++] = argv[i];
@@ -141,7 +143,7 @@ int command_adapt(int argc, char **argv)
     }
     if (status == TOOL_OK && (!checkpoint || !*checkpoint)) status = tool_usage("adapt: checkpoint=FILE is missing");
     if (status == TOOL_OK && !data) status = tool_usage("adapt: data_path=DIR is missing");
-    if (status == TOOL_OK && !path) {
+    if (status == TOOL_OK && (!path || !*path)) {
         status = default_folder(folder, checkpoint);
         path = folder;
         snprintf(to, sizeof to, "checkpoint_path=%s", folder);

@@ -250,14 +250,17 @@ static int by_number(const void *x, const void *y)
 static void group_examples(const analysis *a, findings *f, int32_t *sorted)
 {
     /* thirds by difficulty; what is as hard as the last of one belongs to it */
-    int n = (int)a->examples, N = a->segments;
-    for (int i = 0; i < n; i++) sorted[i] = a->each[i].difficulty;
+    int n = 0, N = a->segments;
+    for (int64_t i = 0; i < a->examples; i++)
+        if (a->each[i].labelled) sorted[n++] = a->each[i].difficulty;
+    if (!n) return; /* no answer is known */
     qsort(sorted, (size_t)n, sizeof *sorted, by_number);
     int ends[GROUPS];
     for (int g = 0; g < GROUPS; g++) ends[g] = sorted[(int)((int64_t)n * (g + 1) / GROUPS) - ((int64_t)n * (g + 1) >= GROUPS)];
     ends[GROUPS - 1] = sorted[n - 1];
-    for (int i = 0; i < n; i++) {
+    for (int64_t i = 0; i < a->examples; i++) {
         const analyzed *e = &a->each[i];
+        if (!e->labelled) continue;
         int g = 0, last = e->halts ? e->halts : N;
         while (e->difficulty > ends[g]) g++;
         if (!f->in_group[g] || e->difficulty < f->bounds[g][0]) f->bounds[g][0] = e->difficulty;
@@ -308,6 +311,13 @@ static int64_t puzzles_in(const analysis *a, int chunks)
 {
     int64_t n = (int64_t)1 << (chunks - 1); /* chunks 0..k hold the first 2^k */
     return n < a->examples ? n : a->examples;
+}
+
+static int all_finite(const double *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (values[i] - values[i] != 0) return 0;
+    return 1;
 }
 
 /* ---- the results as JSON ---------------------------------------------------------------------------------------------- */
@@ -723,7 +733,11 @@ static int analyze(analysis *a, findings *f, config *c)
         settle_difficulty(a);
         find(a, f);
         group_examples(a, f, sorted);
-        status = write_json(a, f, json);
+        size_t N = (size_t)a->segments;
+        if (!all_finite(a->residual, N * (size_t)a->passes) || !all_finite(a->sure, 4 * N))
+            status = tool_error("%s: states or q that are not finite: its weights are too large to compute with",
+                                a->c->checkpoint);
+        else status = write_json(a, f, json);
     }
     free(sorted);
     if (status == TOOL_OK) status = draw_charts(a, f, charts);

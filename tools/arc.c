@@ -574,12 +574,13 @@ static int arc_write(const arc_writing *x, const char *folder, const char *name,
 }
 
 /* ---- all of it ----------------------------------------------------------------------------------------------------------- */
-static int arc_test_of(const arc_set *set, const arc_entry *t, const arc_board *input)
+static int arc_test_of(const arc_set *set, const arc_entry *t, const arc_board *input, const int32_t *votes)
 {
-    /* which test of the task has this input; -1: none */
+    /* which test of the task has this input, of equal ones that with the fewest votes; -1: none */
+    int found = -1;
     for (int k = t->first_test; k < t->first_test + t->num_test; k++)
-        if (arc_same(arc_test(set, k, 0), input)) return k;
-    return -1;
+        if (arc_same(arc_test(set, k, 0), input) && (found < 0 || votes[k] < votes[found])) found = k;
+    return found;
 }
 
 typedef struct arc_gathering {
@@ -587,6 +588,7 @@ typedef struct arc_gathering {
     arc_vote *votes;
     int32_t  *ids;
     uint8_t  *plain_voted, *plain_right;
+    int32_t  *votes_of; /* a test */
     int64_t   count;
 } arc_gathering;
 
@@ -606,16 +608,17 @@ static int arc_gather(arc_gathering *g, const arc_set *set, arc_predictions *p, 
     const arc_variant_of *v = &set->ids[id];
     arc_crop(&answer, g->batch.inputs + (size_t)i * (size_t)(set->side * set->side), set->side);
     arc_undo(&input, &answer, v->turn, v->colour);
-    int test = arc_test_of(set, &set->entries[v->entry], &input);
+    int test = arc_test_of(set, &set->entries[v->entry], &input, g->votes_of);
     if (test < 0)
         return tool_error("%s: example %lld of the test split is none of task %s's test inputs in test_puzzles.json", set->dir,
                           (long long)row, set->entries[v->entry].name);
     arc_undo(&answer, &board, v->turn, v->colour);
     arc_vote *vote = &g->votes[g->count++];
     vote->test = test;
+    g->votes_of[test]++;
     vote->row = (int32_t)row;
     vote->answer = arc_hash(&answer);
-    vote->confidence = (float)(1 / (1 + exp(-(double)q)));
+    vote->confidence = q == q ? (float)(1 / (1 + exp(-(double)q))) : 0;
     if (v->plain) {
         g->plain_voted[test] = 1;
         g->plain_right[test] = arc_test(set, test, 1)->rows && arc_same(&answer, arc_test(set, test, 1));
@@ -639,8 +642,9 @@ int arc_evaluate(arc_score *score, const arc_set *set, const hrm_dataset *data, 
     g.votes = (arc_vote *)data_alloc((size_t)total, sizeof *g.votes);
     g.ids = (int32_t *)data_alloc((size_t)total, sizeof *g.ids);
     g.plain_voted = (uint8_t *)data_alloc(2 * (size_t)set->num_tests, 1);
-    if (!g.batch.inputs || !g.votes || !g.ids || !g.plain_voted) status = TOOL_ERROR;
-    g.plain_right = g.plain_voted + set->num_tests;
+    g.votes_of = (int32_t *)data_alloc((size_t)set->num_tests, sizeof *g.votes_of);
+    if (!g.batch.inputs || !g.votes || !g.ids || !g.plain_voted || !g.votes_of) status = TOOL_ERROR;
+    else g.plain_right = g.plain_voted + set->num_tests;
     g.batch.labels = g.batch.inputs + ROWS * T;
     g.batch.puzzle_identifiers = g.batch.labels + ROWS * T;
     progress bar = progress_begin("votes", (double)total);
@@ -660,5 +664,6 @@ int arc_evaluate(arc_score *score, const arc_set *set, const hrm_dataset *data, 
     free(g.votes);
     free(g.ids);
     free(g.plain_voted);
+    free(g.votes_of);
     return status;
 }

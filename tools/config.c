@@ -96,13 +96,18 @@ static int parse_number(const char *text, double *x)
     return *end == 0;
 }
 
-static int parse_flag(const char *text, int *value)
+static int same_letters(const char *a, const char *b)
 {
-    static const char *const words[2][6] = {{"false", "False", "no", "off", "0", "FALSE"},
-                                            {"true", "True", "yes", "on", "1", "TRUE"}};
+    while (*a && tolower((unsigned char)*a) == *b) a++, b++;
+    return *a == *b;
+}
+
+int config_parse_flag(const char *text, int *value)
+{
+    static const char *const words[2][4] = {{"false", "no", "off", "0"}, {"true", "yes", "on", "1"}};
     for (int v = 0; v < 2; v++)
-        for (int i = 0; i < 6; i++)
-            if (strcmp(text, words[v][i]) == 0) return *value = v, 1;
+        for (int i = 0; i < 4; i++)
+            if (same_letters(text, words[v][i])) return *value = v, 1;
     return 0;
 }
 
@@ -125,6 +130,14 @@ static void copy_text(char field[TOOL_PATH], const char *text)
     for (; *text && n + 1 < TOOL_PATH; text++)
         if (strncmp(text, "\\${", 3) != 0) field[n++] = *text;
     field[n] = 0;
+}
+
+static const char *reference(const char *text)
+{
+    /* the first ${ that does not stand for itself, as "\${" does; NULL: none */
+    for (const char *at = text; (at = strstr(at, "${")) != NULL; at += 2)
+        if (at == text || at[-1] != '\\') return at;
+    return NULL;
 }
 
 static int store(config *c, int i, const char *text, const char *where)
@@ -154,7 +167,7 @@ static int store(config *c, int i, const char *text, const char *where)
         *(double *)(void *)field = x;
         break;
     case CONFIG_KIND_FLAG:
-        if (!parse_flag(text, &v)) return tool_usage("%s is \"%.80s\", expected true or false%s", k->name, text, at);
+        if (!config_parse_flag(text, &v)) return tool_usage("%s is \"%.80s\", expected true or false%s", k->name, text, at);
         *(int *)(void *)field = v;
         break;
     case CONFIG_KIND_WORD:
@@ -179,7 +192,7 @@ static int same_value(const char *a, const char *b)
     int v, w;
     if (strcmp(a, b) == 0) return 1;
     if (parse_number(a, &x) && parse_number(b, &y)) return x == y;
-    return (parse_flag(a, &v) && parse_flag(b, &w) && v == w) || (is_null(a) && is_null(b));
+    return (config_parse_flag(a, &v) && config_parse_flag(b, &w) && v == w) || (is_null(a) && is_null(b));
 }
 
 static int is_from_data(const char *name)
@@ -239,7 +252,7 @@ int config_set(config *c, const char *name, const char *value, config_origin ori
     if (strlen(value) >= sizeof raw->text)
         return tool_usage("%s: a value of %zu characters, expected %zu at most", name, strlen(value), sizeof raw->text - 1);
     /* a run that goes on keeps its rules */
-    int fixed = raw->origin == CONFIG_BASE && origin > CONFIG_BASE && strncmp(value, "${", 2) != 0 &&
+    int fixed = raw->origin == CONFIG_BASE && origin > CONFIG_BASE && !reference(value) &&
                 c->command == CONFIG_TRAIN && !(keys[i].flags & (CONFIG_FREE | CONFIG_LOCAL | CONFIG_MORE));
     if (fixed && !same_value(value, raw->text)) {
         tool_say("%s is %s (%s), but %s in the run that is to be used (%s)", name, value, *where ? where : "command line",
@@ -249,7 +262,7 @@ int config_set(config *c, const char *name, const char *value, config_origin ori
     memmove(raw->text, value, strlen(value) + 1);
     snprintf(raw->where, sizeof raw->where, "%s", where);
     raw->origin = origin;
-    if (strncmp(value, "${", 2) == 0) return TOOL_OK; /* known when everything is */
+    if (reference(value)) return TOOL_OK; /* known when everything is */
     return store(c, i, raw->text, raw->where);
 }
 
@@ -444,7 +457,7 @@ config *config_create(int command)
     c->command = command;
     for (int i = 0; i < CONFIG_COUNT; i++) {
         default_text(c->raw[i].text, &keys[i]);
-        if (strncmp(c->raw[i].text, "${", 2) != 0) {
+        if (!reference(c->raw[i].text)) {
             char text[64];
             store(c, i, default_text(text, &keys[i]), "");
         }
@@ -479,8 +492,10 @@ static const char *find_argument(int argc, char **argv, const char *name)
     /* the value of the last NAME=VALUE, or NULL */
     const char *value = NULL;
     size_t n = strlen(name);
-    for (int i = 1; i < argc; i++)
-        if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=') value = argv[i] + n + 1;
+    for (int i = 1; i < argc; i++) {
+        const char *key = argv[i] + strspn(argv[i], "+"); /* as Hydra has them */
+        if (strncmp(key, name, n) == 0 && key[n] == '=') value = key + n + 1;
+    }
     return value;
 }
 
@@ -583,8 +598,11 @@ static int read_base(config *c, int argc, char **argv)
 {
     /* the all_config.yaml of the run that is to go on, or beside the checkpoint that is used */
     char path[TOOL_PATH];
-    const char *resume = c->command == CONFIG_TRAIN ? find_argument(argc, argv, "resume") : NULL;
-    const char *checkpoint = c->command != CONFIG_TRAIN ? find_argument(argc, argv, "checkpoint") : NULL;
+    char given[TOOL_PATH];
+    const char *name = c->command == CONFIG_TRAIN ? "resume" : "checkpoint", *value = find_argument(argc, argv, name);
+    if (value) copy_text(given, value);
+    const char *resume = value && c->command == CONFIG_TRAIN ? given : NULL;
+    const char *checkpoint = value && c->command != CONFIG_TRAIN ? given : NULL;
     if (resume && !is_null(resume)) {
         if (!tool_join(path, resume, "all_config.yaml")) return tool_usage("resume: the path is too long");
         if (!tool_is_directory(resume)) return tool_error("%s: resume: no such folder", resume);
@@ -692,18 +710,19 @@ int config_parse(config *c, int argc, char **argv)
 
 static int resolve(config *c, int i, int depth)
 {
-    /* ${.name}: beside this key; ${..name}: one level up; ${a.b}: from the root */
+    /* ${.name}: beside this key; ${..name}: one level up; ${a.b}: from the root; of a text it may be a part */
     config_raw *raw = &c->raw[i];
-    size_t n = strlen(raw->text);
-    if (strncmp(raw->text, "${", 2) != 0) return TOOL_OK;
-    char name[320], text[160];
-    if (raw->text[n - 1] != '}' || n >= sizeof text)
-        return tool_usage("%s is \"%.80s\", expected ${KEY}", keys[i].name, raw->text);
-    memcpy(text, raw->text + 2, n - 3);
-    text[n - 3] = 0;
-    const char *rest = text;
-    if (*rest == '.') {
-        snprintf(name, sizeof name, "%s", keys[i].name);
+    char name[320], text[160], whole[TOOL_PATH];
+    for (const char *from; (from = reference(raw->text)) != NULL;) {
+        const char *end = strchr(from, '}');
+        size_t before = (size_t)(from - raw->text), n = end ? (size_t)(end - from) - 2 : sizeof text;
+        if (n >= sizeof text || (keys[i].kind != CONFIG_KIND_TEXT && (before || end[1])))
+            return tool_usage("%s is \"%.80s\", expected ${KEY}", keys[i].name, raw->text);
+        memcpy(text, from + 2, n);
+        text[n] = 0;
+        const char *rest = text;
+        *name = 0;
+        if (*rest == '.') snprintf(name, sizeof name, "%s", keys[i].name);
         for (; *rest == '.'; rest++) {
             char *dot = strrchr(name, '.');
             if (dot) *dot = 0;
@@ -711,15 +730,20 @@ static int resolve(config *c, int i, int depth)
         }
         size_t m = strlen(name);
         snprintf(name + m, sizeof name - m, "%s%s", m ? "." : "", rest);
-    } else {
-        snprintf(name, sizeof name, "%s", rest);
+        int j = find_key(name);
+        if (j < 0 || depth > 8)
+            return tool_usage("%s is \"%.80s\", which %s", keys[i].name, raw->text,
+                              j < 0 ? "names no key" : "leads in a circle");
+        int status = resolve(c, j, depth + 1);
+        if (status != TOOL_OK) return status;
+        const char *value = (before || end[1]) && is_null(c->raw[j].text) ? "" : c->raw[j].text;
+        if (snprintf(whole, sizeof whole, "%.*s%s%s", (int)before, raw->text, value, end + 1) >= (int)sizeof whole)
+            return tool_usage("%s is longer than %d characters", keys[i].name, TOOL_PATH - 1);
+        status = reference(whole) ? TOOL_OK : store(c, i, whole, raw->where);
+        if (status != TOOL_OK) return status;
+        strcpy(raw->text, whole);
     }
-    int j = find_key(name);
-    if (j < 0 || depth > 8)
-        return tool_usage("%s is \"%.80s\", which %s", keys[i].name, raw->text, j < 0 ? "names no key" : "leads in a circle");
-    int status = resolve(c, j, depth + 1);
-    if (status != TOOL_OK) return status;
-    return store(c, i, strncmp(c->raw[j].text, "${", 2) == 0 ? "" : c->raw[j].text, raw->where);
+    return TOOL_OK;
 }
 
 /* ---- defaults by name ------------------------------------------------------------------------------------------------- */
@@ -774,8 +798,10 @@ static const struct {
      SMALL_FAST "arch.hidden_size=64 arch.halt_max_steps=8 global_batch_size=32 lr=2e-3 lr_min_ratio=0.02 weight_decay=0.1 "
                 "muon_weight_decay=1 ema_rate=0.95 ema_from=0 steps=1200",
      "9x9 Sudoku with 45 givens: 82 % of 1,000 unseen boards, all of 256 with votes=8, in 5 processor minutes"},
-    {"gpu", "device=cuda steps=6500 ema_from=4050 eval_batch_size=768 log_interval=100 save_interval=0",
-     "Sudoku-Extreme from 1,000 puzzles with 1,000 variants each: 87.6 % of the test puzzles in 7 min 49 s on an H100"},
+    {"gpu",
+     "device=cuda arch.H_cycles_start=3 arch.L_cycles_start=6 curriculum_steps=3000 steps=6500 ema_from=4062 "
+     "eval_batch_size=768 log_interval=100 save_interval=0",
+     "Sudoku-Extreme from 1,000 puzzles with 1,000 variants each: 89 % of the test puzzles in 6.5 minutes on an H100"},
 #undef SMALL_FAST
 };
 enum { NUM_PRESETS = sizeof presets / sizeof presets[0] };
@@ -1010,12 +1036,6 @@ static void append(config_text *t, const char *more)
     t->length += n;
 }
 
-static int same_letters(const char *a, const char *b)
-{
-    while (*a && tolower((unsigned char)*a) == *b) a++, b++;
-    return *a == *b;
-}
-
 static void append_text(config_text *t, const char *s)
 {
     /* plain where YAML takes it for a text, in double quotes otherwise */
@@ -1168,7 +1188,7 @@ int config_write(const config *c, const hrm_model_desc *desc, const char *path)
 
 /* ---- to and from the library's description ---------------------------------------------------------------------------- */
 #define FROM_INT(field, standard, low, high, none, help)   d->none = c->field == 0, d->field = (int)c->field;
-#define FROM_FLOAT(field, standard, low, high, none, help) d->none = c->field == 0, d->field = (float)c->field;
+#define FROM_FLOAT(field, standard, low, high, none, help) d->none = (float)c->field == 0, d->field = (float)c->field;
 #define FROM_FLAG(field, help)                             d->field = c->field;
 #define FROM_WORD(field, words, help)                      memcpy(&d->field, &c->field, sizeof(int)); /* the library's enum */
 #define FROM(a, kind, key, ...)                            FROM_##kind(__VA_ARGS__)

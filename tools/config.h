@@ -208,7 +208,8 @@ int   config_write(const config *c, const hrm_model_desc *desc, const char *path
 /* Names the public TRM code's evaluators that were asked for: there is none here. */
 void config_skip_evaluators(const config *c);
 
-/* One KEY=VALUE, for commands with arguments of their own. */
+/* Parts of it for commands with arguments of their own: true or false in any of YAML's words -> 1, or 0; and one KEY=VALUE. */
+int config_parse_flag(const char *text, int *value);
 int config_is_key(const char *argument);
 int config_set_argument(config *c, const char *argument);
 /* The path itself, or of a folder its newest step_N, N as a number. */

@@ -154,7 +154,7 @@ static int write_torch(const conversion *v, const hrm_tensor *tensors, size_t co
     if (dot && dot > path + (tool_basename(path) - path)) *dot = 0;
     strcat(path, ".yaml");
     snprintf(settings, ROOM, "%s.new", path);
-    snprintf(before, ROOM, "%s.old", path);
+    snprintf(before, ROOM, "%s.hrm-old", path);
     snprintf(weights, ROOM, "%s.new", v->target);
     int status = may_replace(path);
     if (status == TOOL_OK && stat(v->target, &there) == 0 && !S_ISREG(there.st_mode)) /* renaming over it would be a mischief */

@@ -294,7 +294,7 @@ int data_build_open(data_build *b, const data_options *o)
     int status = data__resolve(b, o->output_dir), state;
     if (status != TOOL_OK) return status;
     int n = (int)strlen(b->dir);
-    snprintf(b->old, sizeof b->old, "%.*s.old", n, b->dir);
+    snprintf(b->old, sizeof b->old, "%.*s.hrm-old", n, b->dir); /* a name that no person picks */
     snprintf(lock, sizeof lock, "%.*s.lock", n, b->dir);
     state = data__clear(b->dir, 0, 0);
     if (state < 0) return TOOL_ERROR;
@@ -662,9 +662,9 @@ static const char data__help[] =
     "                        solution (maze: with a long shortest path)\n"
     "  --test-size M         and M for testing [N/10, 1 to 1000]; no solution in\n"
     "                        both, whatever its digits are called\n"
-    "  --size S              sudoku: 4, 6 or 9 [9]; maze: the side, 3 to 128 [30];\n"
-    "                        arc: the board's side, 3 to 30 [30]: tasks with a larger\n"
-    "                        grid are left out\n"
+    "  --size S              sudoku: 4, 6 or 9 [9]; maze: the side, 3 or 5 to 128\n"
+    "                        [30]; arc: the board's side, 3 to 30 [30]: tasks with a\n"
+    "                        larger grid are left out\n"
     "  --givens N            sudoku, generated: stop taking givens away at N [as few\n"
     "                        as possible]\n"
     "  --min-difficulty N    sudoku: only puzzles rated N or more, as sources say;\n"

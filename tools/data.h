@@ -28,7 +28,7 @@ int data_grid(const data_options *o);
 /* ---- the directory ---------------------------------------------------------------------------------------------------------
  * Everything is written into DIR.tmpPID; data_build_close puts it in DIR's place when all went well and removes it otherwise,
  * interrupts included. A set that stood there goes when the new one is in place: exchanged in one step where the system can,
- * else by way of DIR.old, from which the next build restores it. One build at a time has DIR.lock.
+ * else by way of DIR.hrm-old, from which the next build restores it. One build at a time has DIR.lock.
  */
 typedef struct data_build {
     char dir[TOOL_PATH], work[TOOL_PATH], old[TOOL_PATH];

@@ -76,7 +76,8 @@ static char *arc_copy(const char *text)
     return copy;
 }
 
-enum { ARC_SKIP = -1, ARC_MOST_PAIRS = 16384 }; /* ARC_SKIP beside the exit statuses: the task has a grid that is too large */
+/* ARC_SKIP beside the exit statuses: the task has a grid that is too large */
+enum { ARC_SKIP = -1, ARC_MOST_PAIRS = 16384, ARC_MOST_NAME = 255 };
 
 static int arc_read_grid(arc_grid *g, const hrm_json *j, const char *key, const char *path)
 {
@@ -172,6 +173,9 @@ static int arc_add_task(arc_build *b, const char *path, const char *name, size_t
     if (!t->path || !t->name) return TOOL_ERROR;
     memcpy(t->name, name, length);
     int status = arc_parse_task(t, root, answers);
+    if (status == TOOL_OK && strlen(t->name) > ARC_MOST_NAME)
+        status = tool_error("%s:%d: a task's name of %d bytes, expected %d at most", path, root->line, (int)strlen(t->name),
+                            ARC_MOST_NAME);
     for (int p = 0; p < 2 * (t->num_train + t->num_test) && status == TOOL_OK; p++) {
         const arc_grid *g = &t->pairs[p / 2].grid[p % 2];
         if (g->rows > b->side || g->cols > b->side) status = ARC_SKIP;
@@ -452,9 +456,9 @@ static int arc_print_quoted(hrm_writer *w, const char *text)
 static int arc_identify(arc_build *b, const arc_task *t, const arc_variant *v, int32_t *id)
 {
     /* the number of the variant's name, ID_tK_PERMUTATION; tasks of one name share theirs */
-    char name[TOOL_PATH + 32], *end = name;
+    char name[ARC_MOST_NAME + 32], *end = name;
     int added, status = TOOL_OK;
-    end += snprintf(name, TOOL_PATH, "%s", t->name);
+    end += snprintf(name, ARC_MOST_NAME + 1, "%s", t->name);
     if (v != t->variants) {
         end += snprintf(end, 8, "_t%d_", v->turn);
         for (int c = 0; c < ARC_COLOURS; c++) *end++ = (char)('0' + v->colour[c]);
@@ -621,20 +625,34 @@ static int arc_write(arc_build *b)
     return status;
 }
 
-static int arc_tell_shared(const arc_build *b)
+static int arc_settle_names(arc_build *b)
 {
-    /* tasks of both kinds under one name: their identifiers are the same, and the test's answers are trained on */
+    /* Of evaluation tasks of one name the first stays: answers are scored by name. Tasks of both kinds under one name are told:
+     * their identifiers are the same, and the test's answers are trained on. */
     data_table evaluation;
-    int64_t shared = 0;
+    int64_t shared = 0, again = 0, kept = 0;
     int added;
     if (data_table_open(&evaluation, (size_t)b->num_tasks + 1) != TOOL_OK) return TOOL_ERROR;
-    for (int64_t i = 0; i < b->num_tasks; i++)
-        if (b->tasks[i].is_evaluation)
-            (void)data_table_find(&evaluation, data_hash(DATA_HASH, b->tasks[i].name, strlen(b->tasks[i].name)), &added);
+    for (int64_t i = 0; i < b->num_tasks; i++) {
+        arc_task *t = &b->tasks[i];
+        if (t->is_evaluation && t->num_test) {
+            (void)data_table_find(&evaluation, data_hash(DATA_HASH, t->name, strlen(t->name)), &added);
+            if (!added) {
+                arc_free_task(t);
+                again++;
+                continue;
+            }
+        }
+        b->tasks[kept++] = *t;
+    }
+    b->num_tasks = kept;
     for (int64_t i = 0; i < b->num_tasks; i++)
         shared += !b->tasks[i].is_evaluation && b->tasks[i].num_test > 0 &&
                   data_table_has(&evaluation, data_hash(DATA_HASH, b->tasks[i].name, strlen(b->tasks[i].name)));
     data_table_close(&evaluation);
+    if (again)
+        tool_note("%lld evaluation tasks are left out: there is one of that name before, and answers go by the name",
+                  (long long)again);
     if (shared)
         tool_note("%lld tasks for training are evaluation tasks too, by name: the training split has their test outputs",
                   (long long)shared);
@@ -654,7 +672,7 @@ int data_arc(const data_options *o)
     if (status == TOOL_OK) status = arc_read_subsets(&b);
     if (status == TOOL_OK && b.num_tasks == 0)
         status = tool_error("every task has a grid of more than %d rows or columns", b.side);
-    if (status == TOOL_OK) status = arc_tell_shared(&b);
+    if (status == TOOL_OK) status = arc_settle_names(&b);
     if (status == TOOL_OK) status = arc_write(&b);
     hrm_writer_abort(b.names);
     for (int64_t i = 0; i < b.num_tasks; i++) arc_free_task(&b.tasks[i]);

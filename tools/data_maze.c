@@ -115,12 +115,15 @@ static int maze_check(const maze_build *b, const data_csv *csv, const data_row *
     return TOOL_OK;
 }
 
+static const char maze_is_sudoku[] = "a maze of 4 x 4 cells, which is not to be told from a Sudoku of that size";
+
 static int maze_read_split(maze_build *b, data_csv *csv)
 {
     int status = data_csv_open(csv, b->o->source_dir, b->split, b->cells, -1, -1);
     if (status != TOOL_OK || csv->count == 0) return status;
     b->cells = (int)(csv->length < MAZE_MAX_CELLS ? csv->length : MAZE_MAX_CELLS);
     for (b->size = 1; b->size * b->size < b->cells;) b->size++;
+    if (b->cells == 16) return tool_error("%s:%lld: %s", csv->path, (long long)csv->rows[0].line, maze_is_sudoku);
     if (csv->length > MAZE_MAX_CELLS || b->size * b->size != b->cells)
         return tool_error("%s:%lld: a maze of %lld characters, expected the square of a side up to %d", csv->path,
                           (long long)csv->rows[0].line, (long long)csv->length, MAZE_MAX_SIZE);
@@ -157,6 +160,7 @@ int data_maze(const data_options *o)
     if (!o->source_dir) {
         b.size = o->size > 0 ? (int)o->size : 30;
         b.cells = b.size * b.size;
+        if (b.size == 4) return tool_usage("data maze: %s", maze_is_sudoku);
         b.min_path = o->min_path > 0 ? (int)o->min_path : maze_default_path(b.size);
         if (b.min_path > b.cells)
             return tool_usage("data maze: --min-path is %d, more than the cells of a maze of size %d", b.min_path, b.size);

@@ -125,7 +125,7 @@ static hrm_status open_outputs(eval_state *s)
     return HRM_OK;
 }
 
-enum { VOTE_SUMS = 5 }; /* accuracy, exact, the first alone, any, segments of all copies */
+enum { VOTE_SUMS = 6 }; /* accuracy, exact, the first alone, any, segments of all copies; rows that have labels */
 typedef struct vote_arrays { /* of some examples with `copies` rows each; freed together */
     vote_copy        *symmetries;
     hrm_batch         batch;
@@ -231,10 +231,14 @@ static hrm_status vote_batch(eval_state *s, hrm_model *model, vote_arrays *a, do
         a->q_halt[i] = results[winner].q_halt;
         a->q_continue[i] = results[winner].q_continue;
         a->steps[i] = results[winner].segments;
-        sums[2] += is_exact(back, labels, cells, &correct, &labelled);
+        int first = is_exact(back, labels, cells, &correct, &labelled);
+        int exact = is_exact(chosen, labels, cells, &correct, &labelled);
+        if (!labelled) continue; /* in the measures only what can be right */
+        sums[0] += (double)correct / labelled;
+        sums[1] += exact;
+        sums[2] += first;
         sums[3] += any;
-        sums[1] += is_exact(chosen, labels, cells, &correct, &labelled);
-        sums[0] += labelled ? (double)correct / labelled : 0;
+        sums[5]++;
     }
     return HRM_OK;
 }
@@ -308,11 +312,12 @@ static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *d
         status = vote_share(s, &a, mine, status, sums, &done);
         if (status == HRM_OK) status = vote_tell(s, &a, data, first, examples);
         if (status != HRM_OK) break;
-        e->metrics.accuracy = sums[0] / done;
-        e->metrics.exact_accuracy = sums[1] / done;
+        double known = sums[5] > 0 ? sums[5] : 1;
+        e->metrics.accuracy = sums[0] / known;
+        e->metrics.exact_accuracy = sums[1] / known;
         e->metrics.steps = sums[4] / (done * e->votes);
-        e->alone = sums[2] / done;
-        e->any = sums[3] / done;
+        e->alone = sums[2] / known;
+        e->any = sums[3] / known;
         char text[128];
         snprintf(text, sizeof text, "exact %.2f %%  one copy %.2f %%  segments %.2f", 100 * e->metrics.exact_accuracy,
                  100 * e->alone, e->metrics.steps);
@@ -347,7 +352,7 @@ static uint64_t fingerprint_of(uint64_t hash, const void *bytes, size_t n)
 
 static int fingerprint_data(uint64_t *hash, const hrm_dataset *data, int64_t total)
 {
-    /* inputs and identifiers: what a prediction depends on */
+    /* what a prediction depends on, and the labels, as its measures are kept with it */
     enum { ROWS = 64 };
     size_t T = (size_t)hrm_dataset_describe(data)->seq_len;
     hrm_batch batch;
@@ -360,6 +365,7 @@ static int fingerprint_data(uint64_t *hash, const hrm_dataset *data, int64_t tot
         batch.rows = total - first < ROWS ? (int)(total - first) : ROWS;
         if (hrm_dataset_read(data, first, &batch) != HRM_OK) status = tool_failed();
         *hash = fingerprint_of(*hash, batch.inputs, (size_t)batch.filled * T * sizeof(int32_t));
+        *hash = fingerprint_of(*hash, batch.labels, (size_t)batch.filled * T * sizeof(int32_t));
         *hash = fingerprint_of(*hash, batch.puzzle_identifiers, (size_t)batch.filled * sizeof(int32_t));
         if (status == TOOL_OK && tool_signal) status = -1;
     }
@@ -526,7 +532,11 @@ static void print_usage(void)
     config_help(CONFIG_EVAL);
 }
 
-static void print_number(const char *name, double value, int last) { printf("\"%s\": %.10g%s", name, value, last ? "" : ", "); }
+static void print_number(const char *name, double value, int last)
+{
+    if (value - value == 0) printf("\"%s\": %.10g%s", name, value, last ? "" : ", ");
+    else printf("\"%s\": null%s", name, last ? "" : ", "); /* JSON knows no other */
+}
 
 static void print_result(const evaluation *e, const evaluation *full)
 {
@@ -598,6 +608,9 @@ static int report(evaluation *e, const config *c, hrm_model *model, const hrm_da
     }
     if (*score_text(&e->rules, text, sizeof text)) tool_note("by the rules: %s", text);
     if (devices_rank() == 0) print_result(e, compare ? &full : NULL);
+    const hrm_metrics *m = &e->metrics;
+    if (!e->voted && !(m->lm_loss - m->lm_loss == 0 && m->q_halt_loss - m->q_halt_loss == 0))
+        return tool_error("%s: losses that are not finite: its weights are too large to compute with", c->checkpoint);
     return TOOL_OK;
 }
 
@@ -653,7 +666,9 @@ static int run(config *c)
     if (status == TOOL_OK) status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
     if (!c->threads) c->threads = devices_threads();
-    if (*c->data_paths_test && c->raw[CONFIG_data_path].origin != CONFIG_COMMAND) strcpy(c->data_path, c->data_paths_test);
+    if (*c->data_paths_test && (c->raw[CONFIG_data_path].origin != CONFIG_COMMAND ||
+                                c->raw[CONFIG_data_paths_test].origin == CONFIG_COMMAND))
+        strcpy(c->data_path, c->data_paths_test);
     if (!*c->data_path)
         return tool_usage("eval: data_path=DIR is missing; no all_config.yaml beside %s names it", c->checkpoint);
     if (hrm_dataset_open(&data, c->data_path, "test", NULL) != HRM_OK) return tool_failed();

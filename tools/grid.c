@@ -127,7 +127,7 @@ static int grid_add(grid_reader *r, grid_list *s, const grid_size size[2], const
 static int grid_json_token(grid_reader *r, const hrm_json *j, int is_output)
 {
     r->line = j->line;
-    if (j->type == HRM_JSON_NUMBER || j->type == HRM_JSON_STRING || j->type == HRM_JSON_BOOL)
+    if (j->type == HRM_JSON_NUMBER || (j->type == HRM_JSON_STRING && *j->string) || j->type == HRM_JSON_BOOL)
         return grid_push_text(r, j->string, strlen(j->string));
     if (j->type == HRM_JSON_NULL && is_output) return grid_push(r, -1);
     return tool_error("%s:%d: expected a number or a text for a token", r->path, j->line);

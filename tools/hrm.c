@@ -316,6 +316,12 @@ int tool_lock_take(tool_lock *lock, const char *path, const char *what)
         }
         errno = 0;
         if (fstat(file, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
+            ssize_t before = pread(file, text, sizeof text - 1, 0);
+            text[before > 0 ? before : 0] = 0;
+            if (*text && strncmp(text, "process ", 8) != 0) {
+                close(file);
+                return tool_error("%s is in the way: it is no lock of this command", path);
+            }
             char host[200] = "";
             (void)gethostname(host, sizeof host - 1);
             int n = snprintf(text, sizeof text, "process %ld on %s", (long)getpid(), host);
@@ -419,7 +425,7 @@ char *tool_read_text(const char *path, size_t *length)
     while (text) {
         n += fread(text + n, 1, room - n - 1, f);
         if (n < room - 1) break;
-        large = room >= (size_t)1 << 26;
+        large = room >= (size_t)1 << 29; /* logs of long runs have some hundred megabytes */
         char *more = large ? NULL : (char *)realloc(text, room *= 2);
         if (!more) free(text);
         text = more;
@@ -433,6 +439,7 @@ char *tool_read_text(const char *path, size_t *length)
         return tool_say("%s: reading failed: %s", path, strerror(failed)), (char *)NULL;
     }
     text[n] = 0;
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) memmove(text, text + 3, (n -= 3) + 1); /* a byte order mark */
     *length = n;
     return text;
 }
@@ -554,6 +561,10 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     tool_called = argc > 0 ? argv[0] : NULL;
+#ifndef _WIN32
+    for (int i = 0; i < 3; i++) /* a stream that came closed would be the first file opened, and get what is said there */
+        if (fcntl(i, F_GETFD) == -1) (void)open("/dev/null", O_RDWR);
+#endif
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */
 #endif

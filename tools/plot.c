@@ -76,7 +76,7 @@ static hrm_status plot_read(plot_run *run, const char *text, size_t length, cons
             run->broken += run->last_broken;
             status = HRM_OK;
             for (const hrm_json *m = run->last_broken ? NULL : root->child; m && status == HRM_OK; m = m->next)
-                if (m->type == HRM_JSON_NUMBER && m != step && m->number - m->number == 0 /* finite */)
+                if (m->type == HRM_JSON_NUMBER && m != step && fabs(m->number) < 1e300 /* finite, and so are differences */)
                     status = plot_add(run, m->key, step->number, m->number);
             hrm_json_close(doc);
             if (status != HRM_OK) return status;
@@ -182,8 +182,8 @@ static plot_axis plot_axis_make(double low, double high, int most, int widen)
     /* widen: the axis goes on to the next tick */
     plot_axis a;
     memset(&a, 0, sizeof a);
-    if (!(high > low)) {
-        double pad = fabs(low) > 0 ? fabs(low) * 0.5 : 1;
+    if (!(high - low > 1e-280)) { /* logarithms of less are none */
+        double pad = fabs(low) > 1e-270 ? fabs(low) * 0.5 : 1;
         low -= widen ? pad : 0;
         high += pad;
     }

@@ -215,17 +215,18 @@ static void grid_json(const grid_task *t, const grid_example *e, const int32_t *
 static int grid_judge(const grid_task *t, const grid_example *e, const int32_t *answer, char verdict[160])
 {
     /* 1: equal to the known output; 0: not, or no answer at all; -1: nobody knows */
-    int cells = e->rows * e->cols, wrong = 0, blank = 0;
+    int cells = e->rows * e->cols, wrong = 0, blank = 0, told = 0;
     for (int i = 0; i < cells; i++) {
         int32_t token = grid_token_at(t, e, answer, i), known = e->has_output ? e->cells[cells + i] : -1;
         blank += !token;
+        told += known >= 0;
         wrong += known >= 0 && token != known + 1;
     }
     if (wrong) snprintf(verdict, 160, "not valid: %d of %d cells differ from the known output", wrong, cells);
-    else if (e->has_output) strcpy(verdict, "valid: equal to the known output");
+    else if (told) strcpy(verdict, "valid: equal to the known output");
     else if (blank) snprintf(verdict, 160, "not valid: %d cell%s without a token", blank, blank == 1 ? "" : "s");
     else strcpy(verdict, "no output is told to compare with");
-    return wrong || (blank && !e->has_output) ? 0 : e->has_output ? 1 : -1;
+    return wrong || (blank && !told) ? 0 : told ? 1 : -1;
 }
 
 static void grid_on_segment(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,

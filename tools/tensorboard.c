@@ -137,12 +137,10 @@ int tensorboard_open(tensorboard **out, const char *dir, int64_t first_step)
     begin_event(&m, 0);
     put_nested(&m, 3, "brain.Event:2", 13);
     write_event(b, &m);
-    if (first_step > 0) {
-        static const unsigned char start[2] = {1 << 3 | 0, 1};
-        begin_event(&m, first_step);
-        put_nested(&m, 7, start, sizeof start);
-        write_event(b, &m);
-    }
+    static const unsigned char start[2] = {1 << 3 | 0, 1}; /* a SessionLog that starts */
+    begin_event(&m, first_step);
+    put_nested(&m, 7, start, sizeof start);
+    write_event(b, &m);
     *out = b;
     return tensorboard_flush(b);
 }

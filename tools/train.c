@@ -122,7 +122,7 @@ static int open_logs(train_run *r, int64_t step)
     r->log = fopen(r->log_path, step > 0 ? "ab" : "wb");
     if (!r->log) return tool_error("%s: %s", r->log_path, strerror(errno));
     if (!r->c->tensorboard) return TOOL_OK;
-    return tensorboard_open(&r->board, r->dir, step > 0 ? step + 1 : 0) == 0 ? TOOL_OK : TOOL_ERROR;
+    return tensorboard_open(&r->board, r->dir, step + 1) == 0 ? TOOL_OK : TOOL_ERROR;
 }
 
 /* ---- saving and going on ---------------------------------------------------------------------------------------------- */
@@ -441,6 +441,10 @@ static int loop(train_run *r)
         if ((ended || over) && r->last_eval != done) {
             status = evaluate(r);
             if (status < 0) return interrupted(r);
+            if (status != TOOL_OK) return status;
+        }
+        if (over && r->window.step && status == TOOL_OK) { /* the last line, where the run ends between two */
+            status = log_metrics(r, done, &r->window, 0);
             if (status != TOOL_OK) return status;
         }
         if (over) return finish(r);
