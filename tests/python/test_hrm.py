@@ -66,6 +66,11 @@ class TestPackage(Messages):
             f.write(b"garbage" * 100)
         with self.refused(hrm.FormatError, "garbage.safetensors"):
             hrm.load("garbage.safetensors")
+        os.makedirs("kept/step_30", exist_ok=True)
+        hrm.Model(seq_len=16, vocab_size=6, **TINY).save("kept/model.safetensors")
+        self.assertEqual(hrm.load("kept").seq_len, 16)
+        hrm.Model(seq_len=16, vocab_size=6, **TINY).save("kept/step_20.safetensors")
+        self.assertEqual(hrm.load("kept").seq_len, 16)
         with self.refused(hrm.FileError, "data", "step_N"):
             hrm.load("data")
         with self.refused(ValueError, "hiden_size", 'did you mean "hidden_size"'):
@@ -185,7 +190,8 @@ class TestModel(Messages):
         x = np.random.default_rng(1).integers(1, 6, (2, 25))
         np.testing.assert_array_equal(m.solve(x, votes=8)[1], m.solve(x[1], votes=8))
         for keys, text in ((dict(votes=9), "a maze has 8 symmetric copies"), (dict(votes=0), "expected 1 to 1024"),
-                           (dict(votes=2, copies=2), "votes makes its own copies"), (dict(vote="most"), "majority or first or best_q")):
+                           (dict(votes=2, copies=2), "votes makes its own copies"), (dict(vote="most"), "majority or first or best_q"),
+                           (dict(noise_seed=-1), "expected 0 to"), (dict(noise_seed=2 ** 64), "expected 0 to")):
             with self.refused(hrm.ArgumentError, text):
                 m.solve(x, **keys)
         with self.refused(hrm.ArgumentError, "token"):
@@ -263,6 +269,10 @@ class TestModel(Messages):
         self.assertLess(os.path.getsize("half.safetensors"), 0.6 * os.path.getsize("m.safetensors"))
         with self.refused(hrm.ArgumentError, "int8"):
             m.save("m.safetensors", dtype="int8")
+        for name in ("m.pt", b"m.pth"):
+            with self.refused(hrm.ArgumentError, "safetensors"):
+                m.save(name)
+            self.assertFalse(os.path.exists(name))
         with self.refused(hrm.FileError, "no/where"):
             m.save("no/where/m.safetensors")
         weights = m.state_dict()

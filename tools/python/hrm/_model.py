@@ -1,5 +1,6 @@
 """Models: made, loaded, saved, asked."""
 import ctypes
+import operator
 import os
 import re
 from dataclasses import dataclass, fields
@@ -70,10 +71,16 @@ def _newest(path: Path) -> Path:
     """Of a run's folder the newest step_N, N as a number."""
     if not os.path.isdir(path):
         return path
-    steps = [(int(m.group(1)), m.group()) for m in (re.match(r"step_(\d+)(\.safetensors)?$", n) for n in os.listdir(path)) if m]
-    if not steps:
-        raise FileError("%s: no step_N.safetensors in this folder" % os.fspath(path))
-    return os.path.join(os.fspath(path), max(steps)[1])
+    folder = os.fsdecode(path)
+    found = (re.match(r"step_(\d+)(\.safetensors|\.pt|\.pth|\.bin|)$", n) for n in os.listdir(folder))
+    steps = [(int(m.group(1)), m.group(2) == ".safetensors", m.group()) for m in found
+             if m and not os.path.isdir(os.path.join(folder, m.group()))]
+    if steps:
+        return os.path.join(folder, max(steps)[2])
+    other = os.path.join(folder, "model.safetensors")  # as other libraries name theirs
+    if os.path.exists(other):
+        return other
+    raise FileError("%s: no step_N.safetensors in this folder" % folder)
 
 
 def shipped() -> str:
@@ -151,6 +158,9 @@ class Model(Owner):
         kinds = {"float32": "HRM_F32", "bfloat16": "HRM_BF16", "float16": "HRM_F16"}
         if dtype not in kinds:
             raise ArgumentError("dtype is %r, expected %s" % (dtype, " or ".join(kinds)))
+        name = os.fsdecode(path)
+        if name.endswith((".pt", ".pth")):
+            raise ArgumentError("%s: what is written is safetensors; `hrm convert` makes a PyTorch file of it" % name)
         pairs, count = self._metadata(metadata)
         handle = self._handle
         check(handle.call(api.model_save_as, handle.pointer, fspath(path), CODES[kinds[dtype]], pairs, count))
@@ -262,6 +272,8 @@ class Model(Owner):
         """
         inputs, write = self._read(puzzles)
         _some("copies", copies)
+        if not 0 <= operator.index(noise_seed) <= 1 << 53:
+            raise ArgumentError("noise_seed is %d, expected 0 to %d" % (noise_seed, 1 << 53))
         if votes != 1:
             if copies != 1:
                 raise ArgumentError("votes makes its own copies: give votes=%d or copies=%d" % (votes, copies))
