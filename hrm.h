@@ -6999,7 +6999,7 @@ static hrm_status hrm__average_begin(hrm_run *run)
     return m->table->copy(m->dev, run->w.average, run->w.params, m->at.trained * sizeof *run->w.average);
 }
 
-HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on)
+static hrm_status hrm__use_average(hrm_run *run, int on)
 {
     hrm_work w = hrm__whole(run);
     if (!w.average) return hrm__fail(HRM_ERR_ARGUMENT, "this run keeps no average of the weights: it was created without ema");
@@ -7009,6 +7009,12 @@ HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on)
     run->averaged = on != 0;
     run->model->stale = 1;
     return HRM_OK;
+}
+
+HRM_API hrm_status hrm_run_use_average(hrm_run *run, int on)
+{
+    if (run->owned) return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's: hrm_trainer_use_average shows its average");
+    return hrm__use_average(run, on);
 }
 
 static hrm_step hrm__step_make(const hrm_run *run, uint64_t seed, uint64_t number)
@@ -7056,6 +7062,8 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     hrm_work *w = &run->w;
     hrm_step step;
     int replayed;
+    if (run->owned)
+        return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which hrm_trainer_step works at; create another for segments");
     HRM__TRY(hrm__offer(run, batch));
     step = hrm__step_make(run, run->seed, ++run->segments);
     if (min_halt_steps) {
@@ -7175,7 +7183,7 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
         return hrm__fail(HRM_ERR_ARGUMENT, "adam_eps is %g: AdamW needs more than 0", (double)desc->adam_eps);
     int clip = desc->grad_clip > 0 && run->w.train != 3, which = clip ? HRM__KEY_UPDATE_CLIPPED : HRM__KEY_UPDATE;
     if (run->w.average) {
-        HRM__TRY(hrm_run_use_average(run, 0));
+        HRM__TRY(hrm__use_average(run, 0));
         if (run->updates == 0) HRM__TRY(hrm__average_begin(run));
     }
     hrm__step_rates(&step, desc, run->updates + run->skipped + 1);
@@ -7795,7 +7803,7 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     }
     HRM__TRY(hrm__lay_curriculum(t, step));
     if (w->average) {
-        HRM__TRY(hrm_run_use_average(t->run, 0));
+        HRM__TRY(hrm__use_average(t->run, 0));
         if (step == 1) HRM__TRY(hrm__average_begin(t->run));
     }
     double factor = hrm_schedule(step, 1, d->lr_warmup_steps, t->total, (double)d->lr_min_ratio);
@@ -7920,7 +7928,7 @@ HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
 HRM_API hrm_status hrm_trainer_use_average(hrm_trainer *t, int on)
 {
     if (on && t->done == 0 && t->run->w.average && !t->run->averaged) HRM__TRY(hrm__average_begin(t->run));
-    return hrm_run_use_average(t->run, on);
+    return hrm__use_average(t->run, on);
 }
 
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
@@ -12738,7 +12746,11 @@ static const char *hrm__config_value(char out[32], int field, double value)
     const hrm__key *k = &hrm__model_keys[field];
     const char *word;
     if (k->kind == HRM__FLAG) return value > 0 ? "true" : "false";
-    if (k->kind != HRM__WORD) return hrm__decimal(out, value);
+    if (k->kind == HRM__FLOAT) return hrm__decimal(out, value);
+    if (k->kind == HRM__INT) {
+        snprintf(out, 32, "%.0f", value);
+        return out;
+    }
     size_t n = hrm__key_word(k, (int)value, &word);
     snprintf(out, 32, "%.*s", (int)n, word);
     return out;
@@ -13650,8 +13662,8 @@ static hrm_status hrm__trainer_write(const hrm_trainer *t, hrm__saving *s, const
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, const hrm_metadata *more, size_t num_more)
 {
     if (t->run->averaged) { /* the file has both, each under its name */
-        HRM__TRY(hrm_run_use_average(t->run, 0));
-        hrm_status status = hrm_trainer_save(t, path, more, num_more), back = hrm_run_use_average(t->run, 1);
+        HRM__TRY(hrm__use_average(t->run, 0));
+        hrm_status status = hrm_trainer_save(t, path, more, num_more), back = hrm__use_average(t->run, 1);
         return status != HRM_OK ? status : back;
     }
     hrm__saving s;
@@ -13714,6 +13726,9 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
                          "%s: a training state of format %g, written by a later version; this one reads up to %d", path,
                          version, HRM__STATE_FORMAT);
     int format = (int)version;
+    if (format == 1 && (t->run->w.train == 3 || t->desc.optimizer == HRM_MUON))
+        return hrm__fail(HRM_ERR_ARGUMENT, "%s: a training state of version 0.1.0, which knew no %s", path,
+                         t->run->w.train == 3 ? "freeze_weights" : "Muon");
     HRM__TRY(hrm__state_number(root, "step", path, &step));
     HRM__TRY(hrm__state_number(root, "total", path, &total));
     HRM__TRY(hrm__state_number(root, "iteration", path, &p.iteration));
@@ -13730,7 +13745,7 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
                          (unsigned long long)total, (long long)t->total);
     if (total && step > total)
         return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
-    if (t->run->averaged) HRM__TRY(hrm_run_use_average(t->run, 0));
+    if (t->run->averaged) HRM__TRY(hrm__use_average(t->run, 0));
     HRM__TRY(hrm__state_open(t, format, &plan));
     hrm_status status = HRM_OK;
     for (size_t i = 0; status == HRM_OK && i < plan.count; i++) status = hrm__state_check(file, path, &plan.list[i]);

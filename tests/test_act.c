@@ -666,6 +666,15 @@ static void check_resume(void)
            b->model->at.trained * sizeof(hrm_real)); /* whatever the old format does not bring would be missed */
     memset(b->run->w.v, 0, b->model->at.trained * sizeof(hrm_real));
     write_old_state(old, path, a, 0);
+    for (int k = 0; k < 2; k++) { /* what it did not know has no moments there */
+        hrm_train_desc more = td;
+        hrm_trainer *other = NULL;
+        if (k) more.optimizer = HRM_MUON;
+        else more.freeze_weights = 1;
+        CHECK_OK(hrm_trainer_create(&other, parts, &more));
+        CHECK_FAILS(hrm_trainer_load(other, old), HRM_ERR_ARGUMENT, k ? "0.1.0, which knew no Muon" : "knew no freeze_weights");
+        hrm_trainer_destroy(other);
+    }
     CHECK_OK(hrm_trainer_load(b, old));
     remove(old);
     CHECK(hrm_trainer_steps_done(b) == 5, "resumed at step %d", (int)hrm_trainer_steps_done(b));

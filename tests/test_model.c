@@ -670,6 +670,10 @@ static void check_more_arguments(void)
     CHECK_OK(hrm_trainer_create(&trainer, model, &td));
     CHECK_FAILS(hrm_trainer_step(trainer, data, &metrics), HRM_ERR_SHAPE, "num_puzzle_identifiers is 9, the model's 4");
     CHECK_FAILS(hrm_run_zero_gradients(hrm_trainer_run(trainer)), HRM_ERR_ARGUMENT, "this run is a trainer's");
+    hrm_batch none;
+    memset(&none, 0, sizeof none);
+    CHECK_FAILS(hrm_run_segment(hrm_trainer_run(trainer), &none, NULL), HRM_ERR_ARGUMENT, "this run is a trainer's");
+    CHECK_FAILS(hrm_run_use_average(hrm_trainer_run(trainer), 1), HRM_ERR_ARGUMENT, "this run is a trainer's");
     CHECK_FAILS(hrm_trainer_use_average(trainer, 1), HRM_ERR_ARGUMENT, "without ema");
     hrm_trainer_destroy(trainer);
     hrm_dataset_close(data);
@@ -751,6 +755,24 @@ static void save_with(const char *to, const char *from, const char *text)
     CHECK_OK(hrm_safetensors_save(to, all, n, meta, metas, HRM_DTYPE_COUNT, NULL));
     hrm_tensors_close(file);
     free(all);
+}
+
+/* Whole numbers are saved whole, beyond what a float tells apart. */
+static void check_many_puzzles(void)
+{
+    const char *path = own_file("many");
+    hrm_model *model = NULL, *again = NULL;
+    hrm_model_desc d = small_desc();
+    d.num_puzzle_identifiers = 67108869;
+    d.no_puzzle_emb = 1;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_model_save(model, path));
+    CHECK_OK(hrm_model_load(&again, path, NULL));
+    CHECK(again && hrm_model_describe(again)->num_puzzle_identifiers == 67108869, "%d puzzles",
+          again ? hrm_model_describe(again)->num_puzzle_identifiers : 0);
+    hrm_model_destroy(model);
+    hrm_model_destroy(again);
+    remove(path);
 }
 
 /* Positions learned for fewer tokens than the puzzle's own embedding takes: no length can be told. */
@@ -912,6 +934,7 @@ int main(void)
     check_arguments();
     check_more_arguments();
     check_states();
+    check_many_puzzles();
     check_positions();
     check_solve();
     return test_summary();
