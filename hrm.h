@@ -94,9 +94,9 @@
 
 #if defined(HRM_IMPLEMENTATION) && !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE) && !defined(_WIN32) && !defined(__APPLE__)
     #define _POSIX_C_SOURCE 200809L /* for -std=c99 */
-    #ifndef _FILE_OFFSET_BITS
-        #define _FILE_OFFSET_BITS 64 /* files past 2 GB on 32-bit machines */
-    #endif
+#endif
+#if defined(HRM_IMPLEMENTATION) && !defined(_FILE_OFFSET_BITS)
+    #define _FILE_OFFSET_BITS 64 /* files past 2 GB on 32-bit machines */
 #endif
 
 #if defined(HRM_IMPLEMENTATION) && defined(__MINGW32__) && !defined(__USE_MINGW_ANSI_STDIO)
@@ -4405,7 +4405,7 @@ HRM_API int hrm_flow_pass(hrm_flow *flow, const hrm_pass *list, int i)
 
 HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buffer, hrm_flow_move *moves)
 {
-    /* A state's gradient is wanted where an earlier pass with one writes it; e's always. The first taker gets the buffer
+    /* A state's gradient is wanted where a pass with one wrote it last; e's always. The first taker gets the buffer
      * itself. */
     const hrm_pass *p = &list[i];
     int n = 0, given = 0;
@@ -4413,7 +4413,11 @@ HRM_API int hrm_flow_moves(hrm_flow *flow, const hrm_pass *list, int i, int buff
     for (int t = 0; t <= HRM_MAX_STATES; t++) {
         int wanted = t == HRM_MAX_STATES;
         if (t != p->state && !(p->inputs >> t & 1)) continue;
-        for (int k = i - 1; k >= 0 && !wanted; k--) wanted = list[k].state == t && list[k].slot >= 0;
+        for (int k = i - 1; k >= 0 && !wanted; k--) /* as the last before this one left it */
+            if (list[k].state == t) {
+                wanted = list[k].slot >= 0;
+                break;
+            }
         if (!wanted) continue;
         if (flow->at[t] < 0 && !given) {
             flow->at[t] = buffer;
@@ -6830,6 +6834,7 @@ static hrm_status hrm__run_create(hrm_run **out, hrm_model *m, const hrm_run_des
         run->w.puzzle = m->puzzle;
         run->w.prepared = m->prepared;
         status = hrm__set_scaling(run, desc->loss_scale > 0 ? desc->loss_scale : 65536);
+        if (status == HRM_OK) status = m->table->zero(m->dev, run->w.bad, sizeof *run->w.bad);
         if (status == HRM_OK) status = hrm_run_reset(run);
     }
     if (status != HRM_OK) {
@@ -6885,7 +6890,7 @@ HRM_API hrm_status hrm_run_reset(hrm_run *run)
 {
     run->w.rows = run->w.d.B;
     run->ran = 0;
-    HRM__TRY(hrm__recover(run));
+    if (run->owned || !run->w.train) HRM__TRY(hrm__recover(run)); /* a caller's gradients are left to hrm_run_zero_gradients */
     return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
 }
 
@@ -7063,7 +7068,7 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     hrm_step step;
     int replayed;
     if (run->owned)
-        return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which hrm_trainer_step works at; create another for segments");
+        return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which hrm_trainer_step works at; create another");
     HRM__TRY(hrm__offer(run, batch));
     step = hrm__step_make(run, run->seed, ++run->segments);
     if (min_halt_steps) {
@@ -7934,6 +7939,7 @@ HRM_API hrm_status hrm_trainer_use_average(hrm_trainer *t, int on)
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
 {
     if (!metrics) return hrm_trainer_step_ahead(t, data, NULL); /* nothing to wait for */
+    HRM__TRY(hrm_trainer_catch_up(t, NULL)); /* what such steps left untold */
     HRM__TRY(hrm__trainer_begin(t, data));
     HRM__TRY(hrm__trainer_post(t));
     return hrm_trainer_catch_up(t, metrics);
@@ -9179,14 +9185,14 @@ static const char *hrm__number_end(const char *p, const char *end)
     return p;
 }
 
-static double hrm__number_value(char *text)
+static double hrm__number_value(const char *text)
 {
-    /* a zero-terminated JSON number, rounded correctly whatever the locale's decimal point is; text is back as it was */
+    /* a zero-terminated JSON number, rounded correctly whatever the locale's decimal point is */
     static const double tens[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     uint64_t m = 0;
     int scale = 0, e = 0, exact = 1, e_sign = 1;
-    char *p = text + (*text == '-'), *point = NULL;
+    const char *p = text + (*text == '-'), *point = NULL;
     for (; (*p >= '0' && *p <= '9') || *p == '.'; p++) {
         if (*p == '.') {
             point = p;
@@ -9210,12 +9216,11 @@ static double hrm__number_value(char *text)
     }
     char *stop;
     double v = strtod(text, &stop);
-    if (point && stop == point) { /* another decimal point rules in this process: once more with that one */
-        char probe[8];
-        snprintf(probe, sizeof probe, "%.1f", 0.5); /* 0?5 */
-        *point = probe[1];
-        v = strtod(text, &stop);
-        *point = '.';
+    if (point && stop == point) { /* another decimal point rules in this process: once more with that one, of several bytes */
+        char probe[16], copy[1024]; /* digits past some 770 change nothing */
+        int n = snprintf(probe, sizeof probe, "%.1f", 0.5) - 2; /* 0?5 */
+        snprintf(copy, sizeof copy, "%.*s%.*s%s", (int)(point - text), text, n > 0 ? n : 1, probe + 1, point + 1);
+        v = strtod(copy, NULL);
     }
     return v;
 }
@@ -10200,8 +10205,12 @@ HRM_API hrm_status hrm_json_expand(hrm_json_document *doc, int keys)
     hrm__expansion x;
     time_t now = time(NULL);
     memset(&x, 0, sizeof x);
-    const struct tm *local = localtime(&now);
+#ifdef _WIN32
+    const struct tm *local = localtime(&now); /* each thread has one there */
     if (local) x.now = *local;
+#else
+    (void)localtime_r(&now, &x.now);
+#endif
     x.t.name = "an interpolation";
     x.t.arena = &doc->arena;
     x.root = doc->root;
@@ -12502,7 +12511,7 @@ extern int madvise(void *, size_t, int);
 
 static void hrm__dataset_release(const hrm_dataset *data)
 {
-#ifdef MADV_DONTNEED
+#if defined(MADV_DONTNEED) && !HRM__BIG_ENDIAN /* where pages were turned in place they would come back as the file has them */
     for (int s = 0; s < data->info.num_sets; s++)
         for (int f = HRM__FIELD_inputs; f <= HRM__FIELD_labels; f++) {
             const hrm_file_map *map = &data->sets[s].file[f].map;

@@ -1546,6 +1546,99 @@ static void check_start_noise(void)
     hrm_model_destroy(model);
 }
 
+/* A pass without gradient stops it: what wrote its state before learns nothing through it. */
+static void check_detached(void)
+{
+    enum { B = 2, ROOM = 4096 };
+    static const int layers[2] = {1, 1};
+    static hrm_real learned[2][ROOM];
+    size_t count[2] = {0, 0};
+    for (int k = 0; k < 2; k++) { /* the first pass with gradient, and without */
+        hrm_pass passes[3] = {{1, 1, HRM_INPUT_E, 0, 0, 0, 0}, {1, 1, HRM_INPUT_E, 1, -1, 0, 0}, {0, 0, 1u << 1, 2, 0, 0, 0}};
+        hrm_recurrence recurrence = {2, 2, layers, 3, passes};
+        hrm_model_desc d = small_desc();
+        hrm_model *model = NULL;
+        hrm_run *run = NULL;
+        hrm_run_desc rd;
+        hrm_batch batch;
+        passes[0].slot = k ? -1 : 0;
+        d.recurrence = &recurrence;
+        memset(&rd, 0, sizeof rd);
+        rd.rows = B, rd.train = 1;
+        CHECK_OK(hrm_model_create(&model, &d));
+        CHECK_OK(hrm_run_create(&run, model, &rd));
+        if (!run) return;
+        batch_make(&batch, B, d.seq_len);
+        for (int i = 0; i < B * d.seq_len; i++) batch.inputs[i] = i % 5, batch.labels[i] = (i + 1) % 5;
+        CHECK_OK(hrm_run_segment(run, &batch, NULL));
+        CHECK_OK(hrm_run_backward(run));
+        for (int i = 0; i < hrm_model_tensor_count(model); i++) {
+            hrm_tensor x;
+            hrm_role role;
+            CHECK_OK(hrm_model_tensor(model, i, &x, &role));
+            if (role != HRM_TRAINED || count[k] + x.bytes / sizeof(hrm_real) > ROOM) continue;
+            CHECK_OK(hrm_run_gradient(run, i, learned[k] + count[k]));
+            count[k] += x.bytes / sizeof(hrm_real);
+        }
+        batch_free(&batch);
+        hrm_run_destroy(run);
+        hrm_model_destroy(model);
+    }
+    CHECK(count[0] > 1000 && count[0] == count[1], "%d and %d gradients", (int)count[0], (int)count[1]);
+    size_t differ = 0, any = 0;
+    for (size_t i = 0; i < count[0]; i++) differ += learned[0][i] != learned[1][i], any += learned[1][i] != 0;
+    CHECK(!differ && any, "%d of %d gradients went through a pass without", (int)differ, (int)count[0]);
+}
+
+/* Gradients that are not finite stay a caller's to remove, whatever becomes of the carry. */
+static void check_reset_after_nan(void)
+{
+    enum { B = 2 };
+    hrm_model_desc d = small_desc();
+    hrm_model *model = NULL;
+    hrm_run *run = NULL;
+    hrm_run_desc rd;
+    hrm_update_desc u;
+    hrm_batch batch;
+    double norm;
+    memset(&rd, 0, sizeof rd), memset(&u, 0, sizeof u);
+    rd.rows = B, rd.train = rd.update = 1;
+    u.lr = 1e-3f, u.beta1 = 0.9f, u.beta2 = 0.95f;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_run_create(&run, model, &rd));
+    if (!run) return;
+    batch_make(&batch, B, d.seq_len);
+    for (int i = 0; i < B * d.seq_len; i++) batch.inputs[i] = i % 5, batch.labels[i] = (i + 1) % 5;
+    int head = hrm_model_tensor_find(model, "inner.lm_head.weight");
+    hrm_tensor x;
+    CHECK_OK(hrm_model_tensor(model, head, &x, NULL));
+    size_t n = x.bytes / sizeof(hrm_real);
+    hrm_real *kept = (hrm_real *)malloc(x.bytes), *huge = (hrm_real *)malloc(x.bytes);
+    CHECK_OK(hrm_model_tensor_read(model, head, kept));
+    const double most = sizeof(hrm_real) == 4 ? (double)FLT_MAX : DBL_MAX;
+    for (size_t i = 0; i < n; i++) huge[i] = (hrm_real)(i % 2 ? most : -most);
+    CHECK_OK(hrm_model_tensor_write(model, head, huge));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_FAILS(hrm_run_gradient_norm(run, &norm), HRM_ERR_NAN, "norm is");
+    CHECK_OK(hrm_model_tensor_write(model, head, kept));
+    CHECK_OK(hrm_run_reset(run));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_FAILS(hrm_run_update(run, &u), HRM_ERR_NAN, "");
+    CHECK_OK(hrm_model_tensor_read(model, head, huge));
+    CHECK(memcmp(kept, huge, x.bytes) == 0, "weights moved");
+    CHECK_OK(hrm_run_zero_gradients(run));
+    CHECK_OK(hrm_run_segment(run, &batch, NULL));
+    CHECK_OK(hrm_run_backward(run));
+    CHECK_OK(hrm_run_gradient_norm(run, &norm));
+    CHECK_OK(hrm_run_update(run, &u));
+    free(kept), free(huge);
+    batch_free(&batch);
+    hrm_run_destroy(run);
+    hrm_model_destroy(model);
+}
+
 int main(void)
 {
     check_loss_scale();
@@ -1570,5 +1663,7 @@ int main(void)
     check_two_trainers();
     check_own_loop();
     check_zeros();
+    check_detached();
+    check_reset_after_nan();
     return test_summary();
 }
