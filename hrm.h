@@ -531,7 +531,8 @@ typedef struct hrm_model_desc {
     int   no_halt_exploration;    /* 1: probability 0 */
     float halt_exploration_end;   /* [0] after the trainer's exploration_steps */
     int   no_ACT_continue;        /* 1: halt when q_halt > 0, no target, no second forward, no continue loss */
-    int halt_max_steps_start, H_cycles_start, L_cycles_start; /* [the same throughout] before the trainer's curriculum_steps */
+    /* [the same throughout] before the trainer's curriculum_steps; of a model from a file nothing without those */
+    int halt_max_steps_start, H_cycles_start, L_cycles_start;
     float dropout;                /* [0] */
     hrm_loss_type loss_type;      /* [HRM_STABLEMAX_CROSS_ENTROPY] */
     float label_smoothing;        /* [0] */
@@ -814,7 +815,8 @@ HRM_API int64_t    hrm_trainer_steps_total(const hrm_trainer *trainer); /* 0 unt
 HRM_API hrm_run *hrm_trainer_run(hrm_trainer *trainer); /* its carry; the trainer's own, gradients are applied and gone */
 HRM_API hrm_position hrm_trainer_position(const hrm_trainer *trainer);
 /* Everything a run needs to go on as if never stopped: weights, moments, carry, position, step; one safetensors file. With comm
- * all ranks call both, rank 0 writes, and all of them read; the file does not tell how many there were. */
+ * all ranks call both, rank 0 writes, and all of them read; the file does not tell how many there were. More `steps` than it
+ * had take a run past its end; one that epochs measure ends where it was to. */
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *trainer, const char *path, const hrm_metadata *more, size_t num_more);
 HRM_API hrm_status hrm_trainer_load(hrm_trainer *trainer, const char *path);
 
@@ -1219,7 +1221,7 @@ typedef struct hrm_device_table {
 } hrm_device_table;
 
 HRM_API const hrm_device_table *hrm_cpu_device(void);
-HRM_API const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o */
+extern const hrm_device_table *hrm_cuda_device(void); /* in hrm_cuda.o, also where HRM_API is static */
 
 #ifdef __cplusplus
 }
@@ -6264,6 +6266,7 @@ struct hrm_model {
     hrm_real      *puzzle;
     void          *prepared;
     int            stale;   /* params changed since prepared was made */
+    int            loaded;  /* desc is a file's, which tells how that model was trained, too */
     int            count;
     hrm__entry    *entries;
     int            num_passes;
@@ -7671,9 +7674,9 @@ static hrm_status hrm__trainer_build(hrm_trainer *t)
     const char *start = d->halt_max_steps_start ? "halt_max_steps_start"
                         : d->H_cycles_start     ? "H_cycles_start"
                                                 : "L_cycles_start";
-    if ((d->halt_max_steps_start || d->H_cycles_start || d->L_cycles_start) && !t->desc.curriculum_steps)
+    if ((d->halt_max_steps_start || d->H_cycles_start || d->L_cycles_start) && !t->desc.curriculum_steps && !m->loaded)
         return hrm__fail(HRM_ERR_ARGUMENT, "%s is given, but not curriculum_steps, over which it grows", start);
-    if (d->halt_exploration_end > 0 && !t->desc.exploration_steps)
+    if (d->halt_exploration_end > 0 && !t->desc.exploration_steps && !m->loaded)
         return hrm__fail(HRM_ERR_ARGUMENT,
                          "halt_exploration_end is given, but not exploration_steps, over which it is reached");
     t->clip = t->desc.grad_clip > 0 && !t->desc.freeze_weights;
@@ -8313,7 +8316,6 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
     void *memory;
     memset(&none, 0, sizeof none);
     memset(&e, 0, sizeof e);
-    memset(metrics, 0, sizeof *metrics);
     e.desc = desc ? desc : &none;
     e.model = m;
     int B = e.desc->batch_size ? e.desc->batch_size : 64,
@@ -8335,6 +8337,7 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
     how.want_logits = 1;
     how.on_done = hrm__evaluate_done;
     how.user = &e;
+    memset(metrics, 0, sizeof *metrics);
     hrm_status status = hrm__evaluate(&e, data, &how, metrics);
     hrm__free(m->allocator, memory, bytes, 1);
     return status;
@@ -9202,6 +9205,7 @@ static double hrm__number_value(const char *text)
         else m = m * 10 + (uint64_t)(*p - '0');
         if (point) scale++;
     }
+    const char *power = p;
     if (*p == 'e' || *p == 'E') {
         p++;
         if (*p == '+' || *p == '-') e_sign = *p++ == '-' ? -1 : 1;
@@ -9217,9 +9221,11 @@ static double hrm__number_value(const char *text)
     char *stop;
     double v = strtod(text, &stop);
     if (point && stop == point) { /* another decimal point rules in this process: once more with that one, of several bytes */
-        char probe[16], copy[1024]; /* digits past some 770 change nothing */
+        char probe[16], copy[2048];
         int n = snprintf(probe, sizeof probe, "%.1f", 0.5) - 2; /* 0?5 */
-        snprintf(copy, sizeof copy, "%.*s%.*s%s", (int)(point - text), text, n > 0 ? n : 1, probe + 1, point + 1);
+        int digits = power - point > 800 ? 800 : (int)(power - point) - 1; /* more change nothing */
+        snprintf(copy, sizeof copy, "%.*s%.*s%.*s%s", (int)(point - text), text, n > 0 ? n : 1, probe + 1, digits, point + 1,
+                 power);
         v = strtod(copy, NULL);
     }
     return v;
@@ -12678,7 +12684,8 @@ HRM_API hrm_status hrm_dataset_next(hrm_dataset *data, hrm_position *position, u
                                     hrm_batch *batch, int *new_iteration)
 {
     hrm__dataset_take_turn(data);
-    hrm_status status = hrm__dataset_gather(data, position, seed, epochs_per_iter, batch->rows, 0, batch, new_iteration);
+    hrm_status status =
+        hrm__dataset_gather(data, position, seed, epochs_per_iter, batch ? batch->rows : 0, 0, batch, new_iteration);
     hrm__dataset_end_turn(data);
     return status;
 }
@@ -13356,10 +13363,17 @@ HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_m
     if (!desc) desc = &none;
     HRM__TRY(hrm_tensors_open(&file, path, desc->allocator));
     hrm_status status = hrm__checkpoint_merge(&merged, NULL, file, path, desc);
-    if (status == HRM_OK) status = hrm_checkpoint_complete(&merged, path);
+    if (status == HRM_OK) {
+        /* where the file's curriculum began says nothing to one who asks for less than that */
+        if (merged.halt_max_steps_start > merged.halt_max_steps && !desc->halt_max_steps_start) merged.halt_max_steps_start = 0;
+        status = hrm_checkpoint_complete(&merged, path);
+    }
     if (status == HRM_OK) status = hrm__check_plan(&merged, file, path);
     if (status == HRM_OK) status = hrm__model_create(&m, &merged, 0);
-    if (status == HRM_OK) status = hrm__load_weights(m, file, path);
+    if (status == HRM_OK) {
+        m->loaded = 1;
+        status = hrm__load_weights(m, file, path);
+    }
     hrm_tensors_close(file);
     if (status != HRM_OK) {
         hrm_model_destroy(m);

@@ -1174,8 +1174,8 @@ static void test_options(void)
     make_dir("mine.old"); /* a person's own */
     write_file("mine.old/dataset.json", "{}");
     status = command("sudoku --output-dir %s/mine --source-dir %s/nowhere", dir, dir);
-    CHECK(status == 1 && strstr(said, "restored") && exists("mine/train/dataset.json") && !beside("mine", ""), "status %d: %s",
-          status, said);
+    CHECK(status == 1 && strstr(said, "restored") && exists("mine/train/dataset.json") && beside("mine", "") == 1,
+          "status %d: %s", status, said);
     CHECK(exists("mine.old/dataset.json"), "what a person set aside is gone");
     remove_tree("mine.old");
     remove_tree("mine");

@@ -105,7 +105,7 @@ refuse 2 'data_paths names data and nine (two.yaml line 1); a run has one data s
 # a run goes on whatever its folders and names are called
 odd='a [b], {c} 1'
 cp -r data "$odd"; cp -r data NULL; cp -r data '[d' # of which the last can be named in a file alone
-good "odd names" train arch=trm data_path="$odd" $quick steps=1 lr_warmup_steps=0 checkpoint_path=run_odd run_name='x${oc.env:HOME}' project_name="$(printf '\177#"\\: ')"
+good "odd names" train arch=trm data_path="$odd" $quick steps=1 lr_warmup_steps=0 checkpoint_path=run_odd run_name='x\${oc.env:HOME}' project_name="$(printf '\177#"\\: ')"
 for line in "data_path: \"$odd\"" "data_paths: [\"$odd\"]" 'run_name: "x\\${oc.env:HOME}"' 'project_name: "\x7f#\"\\: "'; do has run_odd/all_config.yaml "$line"; done
 cp run_odd/all_config.yaml odd.yaml
 good "it goes on" train resume=run_odd steps=2
@@ -240,6 +240,8 @@ good "past its end" train resume=run_many steps=8
 good "from the start" train $tiny steps=8 checkpoint_path=run_whole arch.dropout=0.2 arch.loss.label_smoothing=0.1 curriculum_steps=4 arch.H_cycles_start=1 \
     arch.halt_max_steps_start=1 exploration_steps=4 arch.halt_exploration_end=0.01
 same run_many/step_8.safetensors run_whole/step_8.safetensors
+good "another run from its weights" train $tiny steps=1 load_checkpoint=run_whole checkpoint_path=run_from_whole
+check "has no curriculum of its own" test -z "$(grep 'H_cycles_start: 1' run_from_whole/all_config.yaml)"
 good "an average that is resumed" train $tiny steps=4 ema=true ema_rate=0.8 ema_from=1 grad_clip=1 optimizer=muon checkpoint_path=run_ema
 good "goes on" train resume=run_ema steps=6
 for said in arch.mlp_norm=true arch.no_ACT_continue=true arch.grad_H_cycles=1 arch.dropout=0.5 arch.loss.label_smoothing=0.1 arch.loss.q_loss_type=mse \

@@ -103,7 +103,7 @@ commands() # LANE: its share of all faults, in a folder of its own
     mkdir "lane$lane" && cd "lane$lane" || exit 1
     each "data sudoku"       data sudoku --output-dir data --generate 3 --size 4 --threads 2
     each "data sudoku, CSV"  data sudoku --output-dir made --source-dir boards.csv --size 4 --threads 1
-    each "data maze"         data maze --output-dir made --generate 2 --size 4 --min-path 3 --threads 1
+    each "data maze"         data maze --output-dir made --generate 2 --size 5 --min-path 3 --threads 1
     each "data arc"          data arc --output-dir made --dataset-dirs tasks --num-aug 1 --threads 1
     each "data grid"         data grid --output-dir made --source-dir own --threads 1
     each "train"             train --config more.yaml data_path=data $small steps=2 save_interval=1 threads=2 checkpoint_path=new keep_best=true

@@ -757,6 +757,34 @@ static void save_with(const char *to, const char *from, const char *text)
     free(all);
 }
 
+/* A checkpoint tells of the curriculum it was trained by, which binds no one who goes on from it otherwise. */
+static void check_past_curriculum(void)
+{
+    const char *path = own_file("grown");
+    hrm_model *model = NULL, *again = NULL;
+    hrm_trainer *trainer = NULL;
+    hrm_model_desc d = small_desc(), less;
+    hrm_train_desc td;
+    d.H_cycles = 2, d.H_cycles_start = 2, d.L_cycles = 2, d.L_cycles_start = 1, d.halt_max_steps_start = d.halt_max_steps;
+    d.halt_exploration_end = 0.05f;
+    memset(&td, 0, sizeof td), memset(&less, 0, sizeof less);
+    td.batch_size = 2;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_FAILS(hrm_trainer_create(&trainer, model, &td), HRM_ERR_ARGUMENT, "but not curriculum_steps");
+    CHECK_OK(hrm_model_save(model, path));
+    CHECK_OK(hrm_model_load(&again, path, NULL));
+    CHECK(again && hrm_model_describe(again)->L_cycles_start == 1, "what a state needs is kept");
+    CHECK_OK(hrm_trainer_create(&trainer, again, &td));
+    hrm_trainer_destroy(trainer);
+    hrm_model_destroy(again);
+    less.halt_max_steps = 1, again = NULL;
+    CHECK_OK(hrm_model_load(&again, path, &less));
+    CHECK(again && hrm_model_describe(again)->halt_max_steps_start == 0, "a start beyond the end");
+    hrm_model_destroy(again);
+    hrm_model_destroy(model);
+    remove(path);
+}
+
 /* Whole numbers are saved whole, beyond what a float tells apart. */
 static void check_many_puzzles(void)
 {
@@ -934,6 +962,7 @@ int main(void)
     check_arguments();
     check_more_arguments();
     check_states();
+    check_past_curriculum();
     check_many_puzzles();
     check_positions();
     check_solve();

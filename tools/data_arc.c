@@ -630,7 +630,7 @@ static int arc_settle_names(arc_build *b)
     /* Of evaluation tasks of one name the first stays: answers are scored by name. Tasks of both kinds under one name are told:
      * their identifiers are the same, and the test's answers are trained on. */
     data_table evaluation;
-    int64_t shared = 0, again = 0, kept = 0;
+    int64_t shared = 0, again = 0, left = 0;
     int added;
     if (data_table_open(&evaluation, (size_t)b->num_tasks + 1) != TOOL_OK) return TOOL_ERROR;
     for (int64_t i = 0; i < b->num_tasks; i++) {
@@ -643,9 +643,9 @@ static int arc_settle_names(arc_build *b)
                 continue;
             }
         }
-        b->tasks[kept++] = *t;
+        b->tasks[left++] = *t;
     }
-    b->num_tasks = kept;
+    b->num_tasks = left;
     for (int64_t i = 0; i < b->num_tasks; i++)
         shared += !b->tasks[i].is_evaluation && b->tasks[i].num_test > 0 &&
                   data_table_has(&evaluation, data_hash(DATA_HASH, b->tasks[i].name, strlen(b->tasks[i].name)));

@@ -562,8 +562,9 @@ int main(int argc, char **argv)
 {
     tool_called = argc > 0 ? argv[0] : NULL;
 #ifndef _WIN32
-    for (int i = 0; i < 3; i++) /* a stream that came closed would be the first file opened, and get what is said there */
-        if (fcntl(i, F_GETFD) == -1) (void)open("/dev/null", O_RDWR);
+    struct stat stream;
+    for (int i = 0; i < 3; i++) /* one that came closed would be the first file opened, and get what is said there */
+        if (fstat(i, &stream) != 0 && errno == EBADF) (void)open("/dev/null", O_RDWR);
 #endif
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then a failed write, which is reported */

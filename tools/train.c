@@ -772,6 +772,9 @@ static int make_model(train_run *r)
         if (stated.num_puzzle_identifiers > desc.num_puzzle_identifiers)
             desc.num_puzzle_identifiers = stated.num_puzzle_identifiers;
     }
+    /* what a checkpoint tells of its own training */
+    if (!c->curriculum_steps) c->halt_max_steps_start = c->H_cycles_start = c->L_cycles_start = 0;
+    if (!c->exploration_steps) c->halt_exploration_end = 0;
     config_model_desc(c, &desc);
     desc.device = (hrm_device_kind)c->device;
     desc.num_threads = c->threads ? (int)c->threads : devices_threads();

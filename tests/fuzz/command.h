@@ -459,8 +459,8 @@ static const struct { int target; const char *text; } command_texts[] = {
     {5, "{\"rows\": 3, \"columns\": 4, \"least_rows\": 2, \"least_columns\": 4, \"tokens\": [\"<pad>\", \"a\", \"word\"]}"},
     {6, "source,question,answer,rating\na,1..4..1.2....3..,1234341221434321,3\n\"b\",\"............4321\",1234341221434321,"
         "\"0\"\n"},
-    {6, "quizzes;solutions\r\n#S  # ###  ### G;#S  #o###oo###oG\r\n"},
-    {6, "question\tanswer\n#S  # ###  ### G\t\"#S  #o###oo###oG\"\n"},
+    {6, "quizzes;solutions\r\n#S  ###  ###  ###  ###  G;#So ###o ###o ###o ###ooG\r\n"},
+    {6, "question\tanswer\n#S  ###  ###  ###  ###  G\t\"#So ###o ###o ###o ###ooG\"\n"},
     {7, "{\"train\": [{\"input\": [[1,2],[3,4]], \"output\": [[4,3],[2,1]]}, {\"input\": [[0,5,0]], \"output\": [[5]]}],"
         " \"test\": [{\"input\": [[7,8,9]], \"output\": [[9,8,7]]}]}"},
     {7, "[{\"input\": [\"ab\", \"ba\"], \"output\": [\"ba\", \"ab\"]}]"},
