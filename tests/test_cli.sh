@@ -44,6 +44,7 @@ refuse 1 'nothing.safetensors' eval checkpoint=nothing.safetensors
 refuse 1 'nothing' info nothing
 refuse 2 'there are inputs, labels' train data_path=x 'eval_save_outputs=[logit]'
 refuse 1 'no such folder' train resume=nowhere
+for key in train:resume eval:checkpoint; do refuse 2 "${key#*:}: the path is too long" ${key%:*} ${key#*:}="$(printf '%02000d' 0)"; done
 refuse 2 'a maze of 4 x 4 cells, which is not to be told from a Sudoku' data maze --generate 2 --size 4 --output-dir x
 printf 'question,answer\nS  #        G  #,Sooo           #\n' > maze4.csv
 refuse 1 'maze4.csv:2: a maze of 4 x 4 cells' data maze --source-dir maze4.csv --output-dir x

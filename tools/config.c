@@ -600,6 +600,7 @@ static int read_base(config *c, int argc, char **argv)
     char path[TOOL_PATH];
     char given[TOOL_PATH];
     const char *name = c->command == CONFIG_TRAIN ? "resume" : "checkpoint", *value = find_argument(argc, argv, name);
+    if (value && strlen(value) >= sizeof given) return tool_usage("%s: the path is too long", name);
     if (value) copy_text(given, value);
     const char *resume = value && c->command == CONFIG_TRAIN ? given : NULL;
     const char *checkpoint = value && c->command != CONFIG_TRAIN ? given : NULL;
