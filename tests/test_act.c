@@ -1569,7 +1569,8 @@ static void check_detached(void)
         CHECK_OK(hrm_run_create(&run, model, &rd));
         if (!run) return;
         batch_make(&batch, B, d.seq_len);
-        for (int i = 0; i < B * d.seq_len; i++) batch.inputs[i] = i % 5, batch.labels[i] = (i + 1) % 5;
+        hrm_random random = hrm_random_make(5, 0);
+        batch_draw(&batch, hrm_model_describe(model), &random);
         CHECK_OK(hrm_run_segment(run, &batch, NULL));
         CHECK_OK(hrm_run_backward(run));
         for (int i = 0; i < hrm_model_tensor_count(model); i++) {
@@ -1608,7 +1609,8 @@ static void check_reset_after_nan(void)
     CHECK_OK(hrm_run_create(&run, model, &rd));
     if (!run) return;
     batch_make(&batch, B, d.seq_len);
-    for (int i = 0; i < B * d.seq_len; i++) batch.inputs[i] = i % 5, batch.labels[i] = (i + 1) % 5;
+    hrm_random random = hrm_random_make(5, 0);
+    batch_draw(&batch, hrm_model_describe(model), &random);
     int head = hrm_model_tensor_find(model, "inner.lm_head.weight");
     hrm_tensor x;
     CHECK_OK(hrm_model_tensor(model, head, &x, NULL));

@@ -597,23 +597,21 @@ static int set_family(config *c, const char *path)
 static int read_base(config *c, int argc, char **argv)
 {
     /* the all_config.yaml of the run that is to go on, or beside the checkpoint that is used */
-    char path[TOOL_PATH];
-    char given[TOOL_PATH];
-    const char *name = c->command == CONFIG_TRAIN ? "resume" : "checkpoint", *value = find_argument(argc, argv, name);
-    if (value && strlen(value) >= sizeof given) return tool_usage("%s: the path is too long", name);
-    if (value) copy_text(given, value);
-    const char *resume = value && c->command == CONFIG_TRAIN ? given : NULL;
-    const char *checkpoint = value && c->command != CONFIG_TRAIN ? given : NULL;
-    if (resume && !is_null(resume)) {
-        if (!tool_join(path, resume, "all_config.yaml")) return tool_usage("resume: the path is too long");
-        if (!tool_is_directory(resume)) return tool_error("%s: resume: no such folder", resume);
-        if (!tool_exists(path)) return tool_error("%s: resume: no all_config.yaml in it, so it holds no run", resume);
-        int status = config_read_file(c, path, CONFIG_BASE);
-        return status == TOOL_OK ? set_family(c, path) : status;
+    char path[TOOL_PATH], given[TOOL_PATH];
+    int resumes = c->command == CONFIG_TRAIN;
+    const char *name = resumes ? "resume" : "checkpoint", *value = find_argument(argc, argv, name);
+    if (!value || is_null(value)) return TOOL_OK;
+    if (strlen(value) >= sizeof given) return tool_usage("%s: the path is too long", name);
+    copy_text(given, value);
+    if (!resumes) {
+        int status = config_newest_step(path, given);
+        return status == TOOL_OK ? config_read_run(c, path) : status;
     }
-    if (!checkpoint || !*checkpoint) return TOOL_OK;
-    int status = config_newest_step(path, checkpoint);
-    return status == TOOL_OK ? config_read_run(c, path) : status;
+    if (!tool_join(path, given, "all_config.yaml")) return tool_usage("resume: the path is too long");
+    if (!tool_is_directory(given)) return tool_error("%s: resume: no such folder", given);
+    if (!tool_exists(path)) return tool_error("%s: resume: no all_config.yaml in it, so it holds no run", given);
+    int status = config_read_file(c, path, CONFIG_BASE);
+    return status == TOOL_OK ? set_family(c, path) : status;
 }
 
 void config_skip_evaluators(const config *c)

@@ -443,7 +443,7 @@ static int loop(train_run *r)
             if (status < 0) return interrupted(r);
             if (status != TOOL_OK) return status;
         }
-        if (over && r->window.step && status == TOOL_OK) { /* the last line, where the run ends between two */
+        if (over && r->window.step) { /* the last line, where the run ends between two */
             status = log_metrics(r, done, &r->window, 0);
             if (status != TOOL_OK) return status;
         }
