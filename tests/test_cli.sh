@@ -361,6 +361,13 @@ check "solve: a maze" grep -q 'segment' out
 run solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=8
 check "solve: a maze eight times" grep -q ' of 8 copies agree' out
 refuse 1 'votes is 9, but a maze has 8 symmetric copies' solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=9
+refuse 1 'votes is 2, but without a known symmetry copies are equal' solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=2 symmetric=false
+run solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=9 symmetric=false start_noise=1e-9
+check "solve: a maze in equal copies" grep -q '9 of 9 copies agree' out
+run eval checkpoint=run_maze/step_1.safetensors votes=2 symmetric=false
+check "eval: equal copies that do not differ" grep -q 'votes is 2, but without a known symmetry' err
+good "eval, equal copies of mazes" eval checkpoint=run_maze/step_1.safetensors votes=2 symmetric=false start_noise=1e-9 threads=1
+check "eval: which agree" grep -q '"one_copy_exact_accuracy"' out
 printf '#S   \n  #  \n #   \n   # \n     \n' > maze.txt
 refuse 1 '1 starts (S) and 0 goals (G)' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
 printf '#S   \n  #x \n #   \n  G# \n     \n' > maze.txt

@@ -567,11 +567,12 @@ static void turn(char *out, const char *in, int n, int t)
         for (int c = 0; c < n; c++) out[r * n + (t < 4 ? c : n - 1 - c)] = a[r * n + c];
 }
 
-static void check_mazes(const char *name, const char *split, int size, int groups, int variants, int min_path)
+static int check_mazes(const char *name, const char *split, int size, int groups, int variants, int min_path)
 {
+    /* returns how many answers are not the first shortest path, as it is found by walking */
     whole w;
-    int bad = 0, short_paths = 0, longer = 0, turned = 0, n = size * size;
-    if (!read_whole(&w, name, split)) return;
+    int bad = 0, short_paths = 0, longer = 0, turned = 0, others = 0, n = size * size;
+    if (!read_whole(&w, name, split)) return -1;
     CHECK(w.info.seq_len == n && w.info.vocab_size == 6 && w.info.total_groups == groups &&
               w.info.total_examples == (int64_t)groups * variants,
           "metadata");
@@ -598,6 +599,17 @@ static void check_mazes(const char *name, const char *split, int size, int group
         short_paths += path < min_path;
         (void)maze_bfs(way, size, size, start, distance, queue, NULL);
         bad += distance[goal] + 1 != path;
+        (void)maze_bfs(question, size, size, goal, distance, queue, NULL);
+        int at = start, other = 0;
+        for (int k = 0; at != goal && k < 4; k++) { /* down, left, right, up; from the first again after each step */
+            int row = at / size + (k == 0) - (k == 3), col = at % size + (k == 2) - (k == 1), to = row * size + col;
+            if (row < 0 || row >= size || col < 0 || col >= size || question[to] == '#') continue;
+            if (distance[to] != distance[at] - 1) continue;
+            other |= to != goal && answer[to] != 'o';
+            at = to;
+            k = -1;
+        }
+        others += other;
         if (e % variants == 0) memcpy(first, question, (size_t)n);
         turn(expected, first, size, e % variants);
         turned += memcmp(expected, question, (size_t)n) != 0;
@@ -607,6 +619,7 @@ static void check_mazes(const char *name, const char *split, int size, int group
     CHECK(short_paths == 0, "%s %s: %d paths of less than %d cells", name, split, short_paths, min_path);
     CHECK(turned == 0, "%s %s: %d variants are not the maze turned", name, split, turned);
     free_whole(&w);
+    return others;
 }
 
 static void check_turned_mazes(const char *name, int size)
@@ -653,8 +666,11 @@ static void test_mazes(void)
     check_same("n1", "n2");
     check_mazes("m1", "train", 30, 12, 1, 110);
     check_mazes("m1", "test", 30, 3, 1, 110);
-    check_mazes("n1", "train", 11, 40, 8, 14);
-    check_mazes("n1", "test", 11, 4, 1, 14);
+    int others = check_mazes("n1", "train", 11, 40, 8, 14);
+    CHECK(others > 40 && others <= 40 * 7, "%d of 280 turned answers are not the first path", others);
+    CHECK(check_mazes("n1", "test", 11, 4, 1, 14) == 0, "generated answers are the first path");
+    CHECK_RUN("maze --output-dir %s/n2 --generate 40 --size 11 --aug --relabel", dir);
+    CHECK(check_mazes("n2", "train", 11, 40, 8, 14) == 0, "answers searched anew are the first path");
     CHECK_RUN("maze --output-dir %s/m1 --generate 8 --size 20 --min-path 60", dir);
     check_mazes("m1", "train", 20, 8, 1, 60);
     CHECK_RUN("maze --output-dir %s/m1 --generate 40 --test-size 5 --size 3 --min-path 3", dir);
@@ -683,6 +699,16 @@ static void test_mazes(void)
     }
     write_csv("csv/train.csv", "q,a\nS G,SoG\n");
     CHECK_REFUSED(1, "train.csv:2: a maze of 3 characters", "maze --output-dir %s/out --source-dir %s/csv", dir, dir);
+    write_csv("csv/train.csv", "q,a\nS       G,Soo  o  G\nS       G,S  o  ooG\n");
+    CHECK_RUN("maze --output-dir %s/out --source-dir %s/csv", dir, dir);
+    CHECK(check_mazes("out", "train", 3, 2, 1, 5) == 1, "answers are taken as they are");
+    CHECK_RUN("maze --output-dir %s/out --source-dir %s/csv --relabel", dir, dir);
+    CHECK(check_mazes("out", "train", 3, 2, 1, 5) == 0, "or searched anew");
+    write_csv("csv/train.csv", "q,a\nS#####  G,S#####  G\n");
+    CHECK_RUN("maze --output-dir %s/out --source-dir %s/csv", dir, dir);
+    remove_tree("out");
+    CHECK_REFUSED(1, "train.csv:2: no way leads from S to G", "maze --output-dir %s/out --source-dir %s/csv --relabel", dir,
+                  dir);
     remove_tree("csv");
 }
 
@@ -1136,6 +1162,7 @@ static void test_options(void)
         {"sudoku --output-dir x --generate 5 --subsample-size 3", "--subsample-size goes with --source-dir"},
         {"sudoku --output-dir x --source-dir y --test-size 3", "--test-size goes with --generate"},
         {"sudoku --output-dir x --generate 5 --aug", "unknown option --aug"},
+        {"sudoku --output-dir x --generate 5 --relabel", "unknown option --relabel"},
         {"sudoku --output-dir x --generate 5 nonsense", "unknown option nonsense"},
         {"maze --output-dir x --generate 5 --num-aug 8", "it has no option --num-aug"},
         {"maze --output-dir x --generate 5 --size 200", "--size is 200"},
@@ -1414,7 +1441,9 @@ static void test_published(void)
 
     CHECK_RUN("maze --output-dir %s/out --source-dir %s/maze --aug", dir, path);
     check_mazes("out", "train", 30, 1000, 8, 110);
-    check_mazes("out", "test", 30, 800, 1, 110);
+    CHECK(check_mazes("out", "test", 30, 800, 1, 110) == 0, "Maze-Hard's answers are the first path");
+    CHECK_RUN("maze --output-dir %s/out --source-dir %s/maze --aug --relabel", dir, path);
+    CHECK(check_mazes("out", "train", 30, 1000, 8, 110) == 0, "and so are those of its variants, searched anew");
     remove_tree("out");
 
     CHECK_RUN("arc --output-dir %s/out --dataset-dirs %s/arc/ARC-AGI-1/data %s/arc/ConceptARC/corpus --num-aug 3", dir, path,

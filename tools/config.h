@@ -117,7 +117,9 @@ enum { CONFIG_FREE = 1, CONFIG_ARCH = 2, CONFIG_LOCAL = 4, CONFIG_HERE = 8, CONF
       "segments at most; may exceed training's")                                                                               \
     X(INT, votes, "votes", "1", 1, 1024, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                             \
       "copies of a puzzle that are solved side by side: symmetric ones of Sudokus and mazes (8 at most), of other "            \
-      "grids equal ones with start_noise")                    \
+      "grids equal ones with start_noise")                                                                                     \
+    X(FLAG, symmetric, "symmetric", "true", CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                          \
+      "false: of Sudokus and mazes too the copies are equal ones with start_noise")                                            \
     X(REAL, start_noise, "start_noise", "0", 0, 1000, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                                \
       "how far from their initial values the states start, a normal deviation, each copy its own")                             \
     X(INT, noise_seed, "noise_seed", "0", 0, 9007199254740992.0, CONFIG_EVAL | CONFIG_SOLVE, CONFIG_LOCAL,                     \

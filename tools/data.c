@@ -637,7 +637,7 @@ static const char data__help[] =
     "usage: hrm data sudoku --output-dir DIR (--source-dir DIR | --generate N)\n"
     "                       [--size 4|6|9] [--subsample-size N] [--num-aug N] ...\n"
     "       hrm data maze   --output-dir DIR (--source-dir DIR | --generate N)\n"
-    "                       [--size N] [--subsample-size N] [--aug] ...\n"
+    "                       [--size N] [--subsample-size N] [--aug] [--relabel] ...\n"
     "       hrm data arc    --output-dir DIR --dataset-dirs DIR... [--num-aug N]\n"
     "                       [--size N] [--seed S]\n"
     "       hrm data arc    --output-dir DIR --input-file-prefix PREFIX\n"
@@ -682,6 +682,10 @@ static const char data__help[] =
     "                        [1000]: N variants of every task\n"
     "  --aug                 maze: the 8 rotations and reflections of every training\n"
     "                        maze\n"
+    "  --relabel             maze: every answer is searched anew, of the shortest\n"
+    "                        paths the first, down before left, right, up; so\n"
+    "                        variants follow one rule and not eight turned ones\n";
+static const char data__help_arc[] =
     "  --dataset-dirs DIR... arc: the repository of ARC-AGI or ConceptARC, its data\n"
     "                        folder or one folder of tasks (*.json), or Kaggle's\n"
     "                        *_challenges.json with their *_solutions.json\n"
@@ -822,8 +826,10 @@ static int data__parse(data_options *o, int kind, const char *command, int argc,
     for (int i = 0; i < argc; i++) {
         const char *value = strchr(argv[i], '=');
         size_t n = value ? (size_t)(value - argv[i]) : strlen(argv[i]);
-        if (n == 5 && memcmp(argv[i], "--aug", 5) == 0 && kind == 2 && !value) {
-            o->aug = 1;
+        int aug = strcmp(argv[i], "--aug") == 0, relabel = strcmp(argv[i], "--relabel") == 0;
+        if (kind == 2 && (aug || relabel)) {
+            o->aug |= aug;
+            o->relabel |= relabel;
             continue;
         }
         int dirs = n == 14 && memcmp(argv[i], "--dataset-dirs", 14) == 0;
@@ -906,6 +912,7 @@ int command_data(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(data__help, stdout);
+            fputs(data__help_arc, stdout);
             fputs(data__help_grid, stdout);
             return TOOL_OK;
         }

@@ -13,7 +13,7 @@ typedef struct data_options { /* numbers: -1 when not given */
     int          num_dataset_dirs, num_subsets;
     int64_t      generate, test_size, subsample_size, min_difficulty, max_difficulty, num_aug, size, givens;
     int64_t      per_solution, min_path, threads;
-    int          aug;
+    int          aug, relabel;
     uint64_t     seed;
 } data_options;
 

@@ -15,7 +15,7 @@ typedef struct maze_build {
     data_build build;
     int        size, cells, min_path;
     int        split;
-    int64_t    first, count;
+    int64_t    first, count, relabelled;
     char      *questions, *answers; /* [MAZE_CHUNK, cells] */
     int        failed[MAZE_CHUNK];
 } maze_build;
@@ -47,15 +47,16 @@ static uint64_t maze_class(const maze_build *b, const char *question)
 
 static int maze_add(const maze_build *b, data_split *out, const char *question, const char *answer)
 {
-    /* one group: the maze, with --aug in the training split its 8 dihedral variants */
-    uint8_t turned[MAZE_MAX_CELLS], tokens[2][MAZE_MAX_CELLS];
+    /* one group: the maze, with --aug in the training split its 8 dihedral variants. A turned answer is the first shortest
+     * path no more: which one it is depends on the turn, that the model is not told; hence --relabel. */
+    uint8_t turned[2][MAZE_MAX_CELLS], tokens[2][MAZE_MAX_CELLS];
     int status = TOOL_OK;
     for (int t = 0; t < (b->o->aug && b->split == 0 ? 8 : 1) && status == TOOL_OK; t++) {
-        for (int k = 0; k < 2; k++) {
-            data_dihedral(turned, (const uint8_t *)(k ? answer : question), b->size, b->size, t);
+        for (int k = 0; k < 2; k++) data_dihedral(turned[k], (const uint8_t *)(k ? answer : question), b->size, b->size, t);
+        if (b->o->relabel) (void)maze_answer((const char *)turned[0], b->size, (char *)turned[1]);
+        for (int k = 0; k < 2; k++)
             for (int c = 0; c < b->cells; c++)
-                tokens[k][c] = (uint8_t)(strchr(maze_characters, turned[c]) - maze_characters + 1);
-        }
+                tokens[k][c] = (uint8_t)(strchr(maze_characters, turned[k][c]) - maze_characters + 1);
         status = data_split_rows(out, tokens[0], tokens[1], 1);
         if (status == TOOL_OK) status = data_split_puzzle(out, 0, 1);
     }
@@ -95,7 +96,7 @@ static int maze_generate_split(maze_build *b, data_split *out, int64_t count, da
     return status;
 }
 
-static int maze_check(const maze_build *b, const data_csv *csv, const data_row *row)
+static int maze_check(maze_build *b, const data_csv *csv, const data_row *row)
 {
     int starts = 0, goals = 0;
     for (int c = 0; c < b->cells; c++) {
@@ -112,6 +113,12 @@ static int maze_check(const maze_build *b, const data_csv *csv, const data_row *
     if (starts != 1 || goals != 1)
         return tool_error("%s:%lld: %d starts and %d goals, expected one of each", csv->path, (long long)row->line, starts,
                           goals);
+    if (b->o->relabel) {
+        char first[MAZE_MAX_CELLS];
+        if (!maze_answer(row->question, b->size, first))
+            return tool_error("%s:%lld: no way leads from S to G", csv->path, (long long)row->line);
+        b->relabelled += memcmp(first, row->answer, (size_t)b->cells) != 0;
+    }
     return TOOL_OK;
 }
 
@@ -127,7 +134,11 @@ static int maze_read_split(maze_build *b, data_csv *csv)
     if (csv->length > MAZE_MAX_CELLS || b->size * b->size != b->cells)
         return tool_error("%s:%lld: a maze of %lld characters, expected the square of a side up to %d", csv->path,
                           (long long)csv->rows[0].line, (long long)csv->length, MAZE_MAX_SIZE);
+    b->relabelled = 0;
     for (int64_t i = 0; i < csv->count && status == TOOL_OK; i++) status = maze_check(b, csv, &csv->rows[i]);
+    if (b->o->relabel && status == TOOL_OK)
+        tool_note("%s: %lld of %lld answers replaced by the first shortest path", csv->path,
+                  (long long)b->relabelled, (long long)csv->count);
     return status;
 }
 

@@ -301,7 +301,7 @@ static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *d
     hrm_status status = HRM_OK;
     if (!vote_open(&a, examples, e->votes, (size_t)s->seq_len, e->comm))
         status = hrm_error_set(HRM_ERR_MEMORY, "no memory for %d copies of %d puzzles", e->votes, examples);
-    else votes_make(a.symmetries, e->votes, e->rules.task, e->rules.side, s->seq_len);
+    else votes_make(a.symmetries, e->votes, e->equal ? SCORE_NONE : e->rules.task, e->rules.side, s->seq_len);
     a.total = total;
     for (int64_t first = 0; first < total && status == HRM_OK; first += (int64_t)ranks * examples) {
         double mine[VOTE_SUMS] = {0};
@@ -332,7 +332,7 @@ int evaluation_check_votes(int votes, float start_noise, score_task task)
     int most = votes_most(task);
     if (votes <= most || start_noise > 0) return TOOL_OK;
     if (most == 1)
-        return tool_error("votes is %d, but no symmetry of these grids is known: start_noise=0.5 would make copies that differ",
+        return tool_error("votes is %d, but without a known symmetry copies are equal: start_noise=0.5 would make them differ",
                           votes);
     return tool_error("votes is %d, but a maze has %d symmetric copies, itself among them", votes, most);
 }
@@ -435,7 +435,7 @@ int evaluation_run(evaluation *e, hrm_model *model, const hrm_dataset *data)
     if (e->own) e->rules.task = SCORE_NONE;
     e->voted = e->votes > 1 || e->start_noise > 0;
     if (e->votes < 1) e->votes = 1;
-    int allowed = evaluation_check_votes(e->votes, e->start_noise, e->rules.task);
+    int allowed = evaluation_check_votes(e->votes, e->start_noise, e->equal ? SCORE_NONE : e->rules.task);
     if (allowed != TOOL_OK) return allowed;
     desc.batch_size = e->batch_size;
     desc.adaptive = e->adaptive;
@@ -696,6 +696,7 @@ static int run(config *c)
     e.max_steps = c->max_steps ? (int)c->max_steps : hrm_model_describe(model)->halt_max_steps;
     e.max_examples = c->eval_examples;
     e.votes = (int)c->votes;
+    e.equal = !c->symmetric;
     e.vote = (vote_rule)c->vote;
     e.start_noise = (float)c->start_noise;
     e.noise_seed = (uint64_t)c->noise_seed;

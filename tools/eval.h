@@ -12,6 +12,7 @@ typedef struct evaluation {
     int64_t     max_examples;                    /* 0: all */
     int         own;       /* grids of one's own: their shapes mean nothing, no rules and no symmetries are known */
     int         votes;     /* copies of each puzzle, see votes.h; 0 or 1: the puzzle alone */
+    int         equal;     /* the copies are equal, whatever symmetries are known */
     vote_rule   vote;
     float       start_noise; /* with its seed, see hrm_solve_desc */
     uint64_t    noise_seed;

@@ -506,6 +506,24 @@ PUZZLES_API int maze_bfs(const char *maze, int rows, int cols, int start, int32_
     return tail;
 }
 
+/* question, answer [size * size]: draws the way from S to G into answer, of the shortest the one that goes down, else left,
+ * right, up first, seen from S. Returns its cells, S and G counted, or 0 when there is none. */
+PUZZLES_API int maze_answer(const char *question, int size, char *answer)
+{
+    int32_t distance[MAZE_MAX_CELLS], queue[MAZE_MAX_CELLS], parent[MAZE_MAX_CELLS];
+    int start = -1, goal = -1;
+    for (int c = 0; c < size * size; c++) {
+        answer[c] = question[c];
+        if (question[c] == 'S') start = c;
+        if (question[c] == 'G') goal = c;
+    }
+    if (start < 0 || goal < 0) return 0;
+    (void)maze_bfs(question, size, size, start, distance, queue, parent);
+    if (distance[goal] < 0) return 0;
+    for (int c = parent[goal]; c != start; c = parent[c]) answer[c] = 'o';
+    return distance[goal] + 1;
+}
+
 /* The default of the shortest path, in cells with start and goal: 110 at 30x30, in proportion to the area below, the side
  * above. */
 PUZZLES_API int maze_default_path(int size)
@@ -518,7 +536,7 @@ PUZZLES_API int maze_default_path(int size)
  * question and answer are [size * size]. Returns the cells of the path, or 0 when a million drawings had none that long. */
 PUZZLES_API int maze_generate(hrm_random *r, int size, int min_path, char *question, char *answer)
 {
-    int32_t distance[MAZE_MAX_CELLS], queue[MAZE_MAX_CELLS], parent[MAZE_MAX_CELLS];
+    int32_t distance[MAZE_MAX_CELLS], queue[MAZE_MAX_CELLS];
     int cells = size * size;
     for (int t = 0; t < 1000000; t++) {
         double wall = 0.31 + 0.13 * hrm_random_uniform(r);
@@ -533,18 +551,16 @@ PUZZLES_API int maze_generate(hrm_random *r, int size, int min_path, char *quest
         for (int attempt = 0; attempt < 4; attempt++) {
             int start = (int)hrm_random_below(r, (uint32_t)cells);
             if (question[start] == '#') continue;
-            int reached = maze_bfs(question, size, size, start, distance, queue, parent), close = reached;
+            int reached = maze_bfs(question, size, size, start, distance, queue, NULL), close = reached;
             while (close > 0 && distance[queue[close - 1]] + 1 >= min_path) close--;
             if (close == reached) {
                 if (reached > cells / 4) break; /* the large region, and nothing is that far from here: draw another maze */
                 continue;
             }
             int goal = queue[close + (int)hrm_random_below(r, (uint32_t)(reached - close))];
-            memcpy(answer, question, (size_t)cells);
-            for (int c = parent[goal]; c >= 0; c = parent[c]) answer[c] = 'o';
-            question[start] = answer[start] = 'S';
-            question[goal] = answer[goal] = 'G';
-            return distance[goal] + 1;
+            question[start] = 'S';
+            question[goal] = 'G';
+            return maze_answer(question, size, answer);
         }
     }
     return 0;

@@ -417,7 +417,7 @@ static int load(config *c, const puzzle *p, hrm_model **model)
                           task_names[p->kind], p->side, p->side, vocab);
     if (stated.seq_len && stated.seq_len != p->cells)
         return tool_error("%s: seq_len is %d, but the puzzle has %d cells", c->checkpoint, stated.seq_len, p->cells);
-    status = evaluation_check_votes((int)c->votes, (float)c->start_noise, score_of(p->kind));
+    status = evaluation_check_votes((int)c->votes, (float)c->start_noise, c->symmetric ? score_of(p->kind) : SCORE_NONE);
     if (status != TOOL_OK) return status;
     return config_load_model(c, model, c->checkpoint, &stated, &sources, p->cells);
 }

@@ -18,7 +18,7 @@ static int run_copies(const config *c, hrm_model *model, const solve_rows *rows,
     hrm_solve_desc desc;
     int n = (int)c->votes, all = rows->count * n;
     size_t T = (size_t)rows->cells;
-    votes_make(symmetries, n, rows->task, rows->side, rows->cells);
+    votes_make(symmetries, n, c->symmetric ? rows->task : SCORE_NONE, rows->side, rows->cells);
     for (int i = 0; i < all; i++) {
         vote_turn(&symmetries[i % n], rows->tokens + (size_t)(i / n) * T, puzzles + (size_t)i * T);
         ids[i] = rows->identifiers[i / n];

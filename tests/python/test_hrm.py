@@ -196,8 +196,11 @@ class TestModel(Messages):
                 m.solve(x, **keys)
         with self.refused(hrm.ArgumentError, "token"):
             m.solve(x + 9, votes=2)
+        with self.refused(hrm.ArgumentError, "without a known symmetry copies are equal"):
+            m.solve(x, votes=2, symmetric=False)
+        np.testing.assert_array_equal(m.solve(x, votes=9, symmetric=False, start_noise=1e-9, details=True).agree, [9, 9])
         own = hrm.load("own", threads=1)
-        with self.refused(hrm.ArgumentError, "no symmetry of these puzzles is known: start_noise"):
+        with self.refused(hrm.ArgumentError, "without a known symmetry copies are equal: start_noise"):
             own.solve("#..\n.#.", votes=4)
         self.assertEqual(own.solve("#..\n.#.", votes=4, start_noise=2.0, details=True).agree.shape, (1,))
         noisy = [own.solve(np.ones((2, 6), np.int32), votes=4, start_noise=2.0, noise_seed=n, details=True).q_halt[0] for n in (1, 1, 2)]

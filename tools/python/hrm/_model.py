@@ -236,24 +236,26 @@ class Model(Owner):
     @overload
     def solve(self, puzzles: str, *, puzzle_identifiers: Any = ..., halt: str = ..., halt_max_steps: Optional[int] = ...,
               votes: int = ..., vote: str = ..., batch_size: int = ..., start_noise: float = ..., noise_seed: int = ...,
-              copies: int = ..., details: Literal[False] = ...) -> str: ...
+              copies: int = ..., symmetric: bool = ..., details: Literal[False] = ...) -> str: ...
     @overload
     def solve(self, puzzles: Union[List[str], Tuple[str, ...]], *, puzzle_identifiers: Any = ..., halt: str = ...,
               halt_max_steps: Optional[int] = ..., votes: int = ..., vote: str = ..., batch_size: int = ...,
               start_noise: float = ..., noise_seed: int = ..., copies: int = ...,
-              details: Literal[False] = ...) -> List[str]: ...
+              symmetric: bool = ..., details: Literal[False] = ...) -> List[str]: ...
     @overload
     def solve(self, puzzles: npt.NDArray[Any], *, puzzle_identifiers: Any = ..., halt: str = ...,
               halt_max_steps: Optional[int] = ..., votes: int = ..., vote: str = ..., batch_size: int = ...,
-              start_noise: float = ..., noise_seed: int = ..., copies: int = ..., details: Literal[False] = ...) -> Ints: ...
+              start_noise: float = ..., noise_seed: int = ..., copies: int = ...,
+              symmetric: bool = ..., details: Literal[False] = ...) -> Ints: ...
     @overload
     def solve(self, puzzles: Any, *, puzzle_identifiers: Any = ..., halt: str = ..., halt_max_steps: Optional[int] = ...,
               votes: int = ..., vote: str = ..., batch_size: int = ..., start_noise: float = ..., noise_seed: int = ...,
-              copies: int = ..., details: Literal[True]) -> Solution: ...
+              copies: int = ..., symmetric: bool = ..., details: Literal[True]) -> Solution: ...
 
     def solve(self, puzzles: Any, *, puzzle_identifiers: Any = None, halt: str = "adaptive",
               halt_max_steps: Optional[int] = None, votes: int = 1, vote: str = "majority", batch_size: int = 64,
-              start_noise: float = 0.0, noise_seed: int = 0, copies: int = 1, details: bool = False) -> Any:
+              start_noise: float = 0.0, noise_seed: int = 0, copies: int = 1, symmetric: bool = True,
+              details: bool = False) -> Any:
         """The answers to puzzles, in their own form: a text for a text, a list for a list of texts, [rows, seq_len] int32 for
         an array of tokens of that shape, [seq_len] for one.
 
@@ -268,6 +270,7 @@ class Model(Owner):
         start_noise         how far from their initial values the states start, a normal deviation drawn by noise_seed, for each
                             copy its own
         copies              without votes: row r is copy r mod `copies` of a puzzle, which tells what noise it gets
+        symmetric           False: of Sudokus and mazes too the copies are equal ones, with start_noise
         details             True: a Solution, with segments, q's and how many copies agree
         """
         inputs, write = self._read(puzzles)
@@ -278,7 +281,7 @@ class Model(Owner):
             if copies != 1:
                 raise ArgumentError("votes makes its own copies: give votes=%d or copies=%d" % (votes, copies))
             copies = votes
-        task = self.vocabulary.task if self.vocabulary else None
+        task = self.vocabulary.task if self.vocabulary and symmetric else None
         made = _votes.copies(votes, task, self.seq_len, self.vocab_size, start_noise)
         ids = np.repeat(self._identifiers(puzzle_identifiers, inputs.shape[0]), votes)
         if votes > 1:

@@ -38,14 +38,14 @@ class Copies(NamedTuple):
 
 
 def copies(votes: int, task: Optional[str], seq_len: int, vocab_size: int, start_noise: float) -> Copies:
-    """The first is the puzzle itself. task: "sudoku", "maze", or None, of which no symmetry is known."""
+    """The first is the puzzle itself. task: "sudoku", "maze", or None: the copies are equal."""
     if not 1 <= votes <= _MOST:
         raise ArgumentError("votes is %d, expected 1 to %d" % (votes, _MOST))
     most = {"sudoku": _MOST, "maze": 8}.get(task or "", 1)
     if votes > most and not start_noise > 0:
         raise ArgumentError("votes is %d, but " % votes + (
             "a maze has 8 symmetric copies, itself among them" if task == "maze" else
-            "no symmetry of these puzzles is known: start_noise=0.5 would make copies that differ"))
+            "without a known symmetry copies are equal: start_noise=0.5 would make them differ"))
     side = math.isqrt(seq_len)
     cells = np.tile(np.arange(seq_len, dtype=np.int32), (votes, 1))
     rename = np.tile(np.arange(vocab_size, dtype=np.int32), (votes, 1))
