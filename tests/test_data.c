@@ -661,6 +661,7 @@ static void test_mazes(void)
     for (int threads = 1; threads <= 2; threads++) {
         CHECK_RUN("maze --output-dir %s/m%d --generate 12 --test-size 3 --threads %d --seed 3", dir, threads, threads);
         CHECK_RUN("maze --output-dir %s/n%d --generate 40 --size 11 --aug --threads %d", dir, threads, threads);
+        CHECK(strstr(said, "--relabel keeps it"), "that answers are turned is told: %s", said);
     }
     check_same("m1", "m2");
     check_same("n1", "n2");
@@ -670,6 +671,7 @@ static void test_mazes(void)
     CHECK(others > 40 && others <= 40 * 7, "%d of 280 turned answers are not the first path", others);
     CHECK(check_mazes("n1", "test", 11, 4, 1, 14) == 0, "generated answers are the first path");
     CHECK_RUN("maze --output-dir %s/n2 --generate 40 --size 11 --aug --relabel", dir);
+    CHECK(!strstr(said, "--relabel"), "and here they are not: %s", said);
     CHECK(check_mazes("n2", "train", 11, 40, 8, 14) == 0, "answers searched anew are the first path");
     CHECK_RUN("maze --output-dir %s/m1 --generate 8 --size 20 --min-path 60", dir);
     check_mazes("m1", "train", 20, 8, 1, 60);
@@ -703,6 +705,7 @@ static void test_mazes(void)
     CHECK_RUN("maze --output-dir %s/out --source-dir %s/csv", dir, dir);
     CHECK(check_mazes("out", "train", 3, 2, 1, 5) == 1, "answers are taken as they are");
     CHECK_RUN("maze --output-dir %s/out --source-dir %s/csv --relabel", dir, dir);
+    CHECK(strstr(said, "train.csv: 1 of 2 answers replaced"), "which is told: %s", said);
     CHECK(check_mazes("out", "train", 3, 2, 1, 5) == 0, "or searched anew");
     write_csv("csv/train.csv", "q,a\nS#####  G,S#####  G\n");
     CHECK_RUN("maze --output-dir %s/out --source-dir %s/csv", dir, dir);
