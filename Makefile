@@ -128,7 +128,8 @@ T_OR = $(if $(filter file,$(origin T)),$(1),$(T))
 T ?= $(filter-out $(if $(HRM_TEST_ALL),,$(SLOW)),$(TESTS) $(notdir $(SCRIPTS)))
 tests: $(TESTS:%=$(B)/tests/%)
 test:
-	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" HRM_TEST_ALL="$(HRM_TEST_ALL)" sh tests/run.sh $(T)
+	@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" WERROR="$(WERROR)" HRM_TEST_ALL="$(HRM_TEST_ALL)" \
+	    HRM_SANITIZE="$(filter -fsanitize=%,$(CFLAGS))" sh tests/run.sh $(T)
 test-all:
 	@$(MAKE) --no-print-directory test HRM_TEST_ALL=1
 

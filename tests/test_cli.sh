@@ -555,7 +555,7 @@ close() # NAME EXPECTED.json RESULT
         if awk "BEGIN { a = $a + 0; b = ${b:-1e9} + 0; d = a - b; if (d < 0) d = -d; exit !(d <= 1e-4 * (a > 1 ? a : 1)) }"; then ok; else bad "$1: $k is $b, expected $a"; fi
     done
 }
-if ${CC:-cc} -std=c99 -O1 -I"$root" "$root/tests/golden_dataset.c" "$B/hrm.o" -lm -pthread -o dataset 2> err; then
+if ${CC:-cc} -std=c99 -O1 $HRM_SANITIZE -I"$root" "$root/tests/golden_dataset.c" "$B/hrm.o" -lm -pthread -o dataset 2> err; then
     golden=
     for g in "$root"/tests/golden/*/ "$shared"/golden/*/; do
         [ -s "$g/config.json" ] || continue

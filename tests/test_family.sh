@@ -277,7 +277,7 @@ int main(int argc, char **argv)
     return 0;
 }
 C
-if ${CC:-cc} -std=c99 -O1 -I"$root" moved.c "$B/hrm.o" -lm -pthread -o moved 2> err; then
+if ${CC:-cc} -std=c99 -O1 $HRM_SANITIZE -I"$root" moved.c "$B/hrm.o" -lm -pthread -o moved 2> err; then
     # more puzzles than the table has rows: a table of their number, each row the mean of those that were
     for n in 3 5; do cp -r data data$n; sed -i "s/\"num_puzzle_identifiers\": 1/\"num_puzzle_identifiers\": $n/" data$n/*/dataset.json; done
     good "a larger table" train data_path=data3 load_checkpoint=run_plain $tiny data_path=data3 steps=2 puzzle_emb_lr=0.5 checkpoint_path=run_three
@@ -366,7 +366,7 @@ close() # NAME EXPECTED.json RESULT
         if near "$a" "${b:-1e9}" "$(awk "BEGIN { print $t * ($a > 1 ? $a : 1) }")"; then ok; else bad "$1: $k is $b, expected $a"; fi
     done
 }
-if ${CC:-cc} -std=c99 -O1 -I"$root" "$root/tests/golden_dataset.c" "$B/hrm.o" -lm -pthread -o dataset 2> err; then
+if ${CC:-cc} -std=c99 -O1 $HRM_SANITIZE -I"$root" "$root/tests/golden_dataset.c" "$B/hrm.o" -lm -pthread -o dataset 2> err; then
     for g in "$root"/tests/golden_family/*/ "$shared"/golden_family/*/; do
         [ -s "$g/config.json" ] || continue
         case $g in "$shared"*) golden=yes ;; esac

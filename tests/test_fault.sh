@@ -13,7 +13,7 @@ if ! ${CC:-cc} -shared -fPIC -O1 "$root/tests/fault/fault.c" -o "$fault" -ldl 2>
     exit 0
 fi
 # a program of one's own, with the library
-${CC:-cc} -std=c99 -O1 -I"$root" "$root/tests/fault/library.c" "$B/hrm.o" -o library -lm -pthread 2> err || bad "library.c"
+${CC:-cc} -std=c99 -O1 $HRM_SANITIZE -I"$root" "$root/tests/fault/library.c" "$B/hrm.o" -o library -lm -pthread 2> err || bad "library.c"
 
 # ---- what the commands work on ---------------------------------------------------------------------------------------------
 small="arch.hidden_size=8 arch.num_heads=1 arch.H_layers=1 arch.L_layers=1 arch.expansion=1 arch.halt_max_steps=2 global_batch_size=4"
