@@ -802,7 +802,8 @@ HRM_API void       hrm_trainer_destroy(hrm_trainer *trainer); /* before its mode
 HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *trainer);
 /* One update. metrics are of this step; NULL: do not wait for them, and hear of an error with the next step. HRM_END once all
  * steps are done; HRM_ERR_NAN when the loss is not finite: the message names the step and says whether the weights still are;
- * nothing moves any more until hrm_trainer_load brings a state, or hrm_run_reset of its run a fresh carry. */
+ * nothing moves any more until hrm_trainer_load brings a state, or hrm_run_reset of its run a fresh carry. So it is, as
+ * HRM_ERR_DEVICE, after a step that a device or another process made fail half-way; then neither is it saved. */
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *trainer, hrm_dataset *data, hrm_metrics *metrics);
 /* The same without waiting for a GPU: *metrics are those of the step before (its `step` is 0 when there is none to tell of).
  * Errors of a step come with its metrics. HRM_END once all steps are begun; hrm_trainer_catch_up tells of the last one. On the
@@ -6593,6 +6594,7 @@ struct hrm_run {
     int64_t    skipped;    /* updates, by hrm_run_update */
     int        update;     /* as in its description */
     int        ran; /* 1: a segment was run, 2: its backward pass too */
+    int        broken; /* what a call that failed half-way left between two steps: HRM__CARRY, HRM__GRADIENTS */
     int        owned; /* by a trainer */
     const hrm_pass *learning, *thinking; /* the model's, or a trainer's own where cycles grow */
     int        num_passes;
@@ -6878,6 +6880,37 @@ static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
                                    (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
 }
 
+enum { HRM__CARRY = 1, HRM__GRADIENTS = 2 };
+
+static hrm_status hrm__check_whole(const hrm_run *run, int parts)
+{
+    if (!(run->broken & parts)) return HRM_OK;
+    if (run->owned)
+        return hrm__fail(HRM_ERR_DEVICE,
+                         "a step before failed half-way: load a state, or reset the run to go on with the weights as they are");
+    return hrm__fail(HRM_ERR_DEVICE, "a call before failed half-way: %s makes the %s whole again",
+                     run->broken & parts & HRM__CARRY ? "hrm_run_reset" : "hrm_run_zero_gradients",
+                     run->broken & parts & HRM__CARRY ? "carry" : "gradients");
+}
+
+static hrm_status hrm__recorded(hrm_run *run, int which, hrm_status (*calls)(hrm_run *run, int option), int option, int parts)
+{
+    /* calls that a device may record as one and replay later; `parts` of the run are whole again only when all were made */
+    const hrm_device_table *t = run->model->table;
+    hrm_device *dev = run->model->dev;
+    uint64_t key = hrm__graph_key(run, which);
+    char message[sizeof hrm__message];
+    int replayed;
+    HRM__TRY(t->begin_step(dev, &run->w, key, &replayed));
+    hrm_status status = replayed ? HRM_OK : calls(run, option);
+    if (status == HRM_OK) status = t->end_step(dev, &run->w, key);
+    if (status == HRM_OK) return HRM_OK;
+    run->broken |= parts;
+    snprintf(message, sizeof message, "%s", hrm__message);
+    if (t->sync(dev) != HRM_OK) hrm_error_set(status, "%s", message); /* it ends what was being recorded */
+    return status;
+}
+
 static hrm_status hrm__recover(hrm_run *run)
 {
     /* after a loss that was not finite: updates are done again, and what it left in a trainer's gradients is gone */
@@ -6894,7 +6927,9 @@ HRM_API hrm_status hrm_run_reset(hrm_run *run)
     run->w.rows = run->w.d.B;
     run->ran = 0;
     if (run->owned || !run->w.train) HRM__TRY(hrm__recover(run)); /* a caller's gradients are left to hrm_run_zero_gradients */
-    return hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B);
+    HRM__TRY(hrm__fill_i32(run, run->w.halted, 1, (size_t)run->w.d.B));
+    run->broken &= run->owned ? 0 : HRM__GRADIENTS;
+    return HRM_OK;
 }
 
 static hrm_status hrm__check_gradients(const hrm_run *run)
@@ -6912,7 +6947,9 @@ HRM_API hrm_status hrm_run_zero_gradients(hrm_run *run)
     HRM__TRY(run->model->table->zero(run->model->dev, run->w.bad, sizeof *run->w.bad)); /* what was wrong is gone with them */
     HRM__TRY(run->model->table->zero(run->model->dev, run->w.grads,
                                      hrm__gradient_count(&run->w.at, run->w.train) * sizeof *run->w.grads));
-    return hrm__zero_puzzle_gradient(run);
+    HRM__TRY(hrm__zero_puzzle_gradient(run));
+    run->broken &= HRM__CARRY;
+    return HRM_OK;
 }
 
 static hrm_status hrm__check_batch(const hrm_dims *d, const hrm_batch *batch, int rows, const char *what)
@@ -7063,16 +7100,23 @@ static void hrm__step_rates(hrm_step *s, const hrm_update_desc *u, int64_t t)
     s->bias2 = (float)sqrt(1 - pow((double)u->beta2, (double)t));
 }
 
+static hrm_status hrm__segment_calls(hrm_run *run, int option)
+{
+    (void)option;
+    return hrm__segment(run, &run->w);
+}
+
 HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps)
 {
     const hrm_device_table *t = run->model->table;
     hrm_device *dev = run->model->dev;
     hrm_work *w = &run->w;
     hrm_step step;
-    int replayed;
     if (run->owned)
         return hrm__fail(HRM_ERR_ARGUMENT, "this run is a trainer's, which hrm_trainer_step works at; create another");
+    HRM__TRY(hrm__check_whole(run, HRM__CARRY));
     HRM__TRY(hrm__offer(run, batch));
+    run->ran = 0;
     step = hrm__step_make(run, run->seed, ++run->segments);
     if (min_halt_steps) {
         step.fixed_exploration = 1;
@@ -7080,9 +7124,7 @@ HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const i
     }
     HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
     HRM__TRY(hrm__refresh(run));
-    HRM__TRY(t->begin_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT), &replayed));
-    if (!replayed) HRM__TRY(hrm__segment(run, w));
-    HRM__TRY(t->end_step(dev, w, hrm__graph_key(run, HRM__KEY_SEGMENT)));
+    HRM__TRY(hrm__recorded(run, HRM__KEY_SEGMENT, hrm__segment_calls, 0, HRM__CARRY));
     run->ran = 1;
     return HRM_OK;
 }
@@ -7131,16 +7173,18 @@ HRM_API hrm_status hrm_run_set_gradient(hrm_run *run, const hrm_real *dlogits, c
     return dq ? t->upload(run->model->dev, w->dq, dq, 2 * n * sizeof *dq) : HRM_OK;
 }
 
+static hrm_status hrm__backward_calls(hrm_run *run, int option)
+{
+    (void)option;
+    return hrm__backward(run, &run->w);
+}
+
 HRM_API hrm_status hrm_run_backward(hrm_run *run)
 {
-    const hrm_device_table *t = run->model->table;
-    int replayed;
     HRM__TRY(hrm__check_segment_done(run));
-    HRM__TRY(t->begin_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD), &replayed));
-    if (!replayed) HRM__TRY(hrm__backward(run, &run->w));
-    HRM__TRY(t->end_step(run->model->dev, &run->w, hrm__graph_key(run, HRM__KEY_BACKWARD)));
+    HRM__TRY(hrm__check_whole(run, HRM__GRADIENTS));
     run->ran = 2;
-    return HRM_OK;
+    return hrm__recorded(run, HRM__KEY_BACKWARD, hrm__backward_calls, 0, HRM__GRADIENTS);
 }
 
 HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm)
@@ -7170,9 +7214,9 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
     const hrm_model *m = run->model;
     hrm_step step = hrm__step_make(run, run->seed, run->segments);
     int32_t bad;
-    int replayed;
     hrm_scaling scaling;
     HRM__TRY(hrm__check_gradients(run));
+    HRM__TRY(hrm__check_whole(run, HRM__GRADIENTS));
     if (!run->update) return hrm__fail(HRM_ERR_ARGUMENT, "this run was created without update");
     const struct { const char *name; float value; } given[] = {
         {"lr", desc->lr}, {"weight_decay", desc->weight_decay},
@@ -7196,9 +7240,7 @@ HRM_API hrm_status hrm_run_update(hrm_run *run, const hrm_update_desc *desc)
     }
     hrm__step_rates(&step, desc, run->updates + run->skipped + 1);
     HRM__TRY(m->table->upload(m->dev, run->w.step, &step, sizeof step));
-    HRM__TRY(m->table->begin_step(m->dev, &run->w, hrm__graph_key(run, which), &replayed));
-    if (!replayed) HRM__TRY(hrm__update(run, clip));
-    HRM__TRY(m->table->end_step(m->dev, &run->w, hrm__graph_key(run, which)));
+    HRM__TRY(hrm__recorded(run, which, hrm__update, clip, HRM__GRADIENTS));
     HRM__TRY(m->table->download(m->dev, &bad, run->w.bad, sizeof bad));
     HRM__TRY(hrm__get_scaling(run, &scaling));
     if (bad == 2) return hrm__fail_scaling("", &scaling);
@@ -7772,6 +7814,16 @@ static hrm_status hrm__compare(const hrm_trainer *t)
     return HRM_OK;
 }
 
+static hrm_status hrm__step_calls(hrm_run *run, int clip)
+{
+    for (int part = 0; part < run->parts; part++) {
+        hrm_work some = hrm__part(run, part);
+        HRM__TRY(hrm__segment(run, &some));
+        HRM__TRY(hrm__backward(run, &some));
+    }
+    return hrm__update(run, clip);
+}
+
 static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
 {
     /* the next step's calls; t->posted becomes it */
@@ -7779,8 +7831,8 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     const hrm_device_table *table = m->table;
     hrm_work *w = &t->run->w;
     hrm_position position = t->position;
-    int replayed;
     HRM__TRY(hrm__check_data(m, data));
+    HRM__TRY(hrm__check_whole(t->run, HRM__CARRY | HRM__GRADIENTS));
     if (!t->total) {
         const hrm_dataset_info *info = hrm_dataset_describe(data);
         double total = floor(t->desc.epochs * (double)info->total_groups * info->mean_puzzle_examples / t->desc.batch_size);
@@ -7828,16 +7880,7 @@ static hrm_status hrm__trainer_begin(hrm_trainer *t, hrm_dataset *data)
     hrm__step_rates(&s, &u, step);
     HRM__TRY(table->upload(m->dev, w->step, &s, sizeof s));
     HRM__TRY(hrm__refresh(t->run));
-    HRM__TRY(table->begin_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP), &replayed));
-    if (!replayed) {
-        for (int part = 0; part < t->run->parts; part++) {
-            hrm_work some = hrm__part(t->run, part);
-            HRM__TRY(hrm__segment(t->run, &some));
-            HRM__TRY(hrm__backward(t->run, &some));
-        }
-        HRM__TRY(hrm__update(t->run, t->clip));
-    }
-    HRM__TRY(table->end_step(m->dev, w, hrm__graph_key(t->run, HRM__KEY_STEP)));
+    HRM__TRY(hrm__recorded(t->run, HRM__KEY_STEP, hrm__step_calls, t->clip, HRM__CARRY | HRM__GRADIENTS));
     t->posted.step = step;
     t->posted.lr = (double)u.lr;
     t->posted.before = t->position;
@@ -7873,6 +7916,7 @@ static hrm_status hrm__trainer_fetch(hrm_trainer *t, int64_t step, hrm__told *to
 
 static hrm_status hrm__trainer_post(hrm_trainer *t)
 {
+    /* what the step came to begins its way to the host */
     hrm_model *m = t->model;
     int slot = (int)(t->posted.step & 1);
     if (m->poster && m->poster != t && m->poster->posted.step) { /* one device, one pair of slots */
@@ -7886,6 +7930,14 @@ static hrm_status hrm__trainer_post(hrm_trainer *t)
     if (t->run->w.scaling)
         HRM__TRY(m->table->post(m->dev, slot, HRM__POST_SCALING, t->run->w.scaling, sizeof(hrm_scaling)));
     return m->table->post(m->dev, slot, HRM__POST_BAD, t->run->w.bad, sizeof(int32_t));
+}
+
+static hrm_status hrm__trainer_start(hrm_trainer *t, hrm_dataset *data)
+{
+    HRM__TRY(hrm__trainer_begin(t, data));
+    hrm_status status = hrm__trainer_post(t);
+    if (status != HRM_OK) t->posted.step = 0; /* the step is done; what lies in its slot is another's */
+    return status;
 }
 
 static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metrics *metrics)
@@ -7943,21 +7995,15 @@ HRM_API hrm_status hrm_trainer_step(hrm_trainer *t, hrm_dataset *data, hrm_metri
 {
     if (!metrics) return hrm_trainer_step_ahead(t, data, NULL); /* nothing to wait for */
     HRM__TRY(hrm_trainer_catch_up(t, NULL)); /* what such steps left untold */
-    HRM__TRY(hrm__trainer_begin(t, data));
-    HRM__TRY(hrm__trainer_post(t));
+    HRM__TRY(hrm__trainer_start(t, data));
     return hrm_trainer_catch_up(t, metrics);
 }
 
 HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm_metrics *metrics)
 {
     hrm__begun before = t->posted;
-    if (!t->model->table->asynchronous) {
-        HRM__TRY(hrm__trainer_begin(t, data));
-        HRM__TRY(hrm__trainer_post(t));
-        return hrm_trainer_catch_up(t, metrics);
-    }
-    HRM__TRY(hrm__trainer_begin(t, data));
-    HRM__TRY(hrm__trainer_post(t));
+    HRM__TRY(hrm__trainer_start(t, data));
+    if (!t->model->table->asynchronous) return hrm_trainer_catch_up(t, metrics);
     if (metrics) memset(metrics, 0, sizeof *metrics);
     return before.step ? hrm__trainer_tell(t, before, metrics) : HRM_OK;
 }
@@ -8007,6 +8053,8 @@ static hrm_status hrm__solver_for(hrm_model *m, int rows)
     hrm_run_desc desc;
     hrm_run *run;
     if (m->solver && m->solver->rows >= rows) return HRM_OK;
+    hrm__solver_destroy(m->solver); /* first, so that never both need room */
+    m->solver = NULL;
     memset(&desc, 0, sizeof desc);
     desc.rows = rows;
     HRM__TRY(hrm_run_create(&run, m, &desc));
@@ -8028,7 +8076,6 @@ static hrm_status hrm__solver_for(hrm_model *m, int rows)
     }
     plan.memory = memory;
     hrm__plan_solver(&m->d, rows, memory, &plan);
-    hrm__solver_destroy(m->solver);
     m->solver = (hrm__solver *)p;
     *m->solver = plan;
     return HRM_OK;
@@ -8043,6 +8090,18 @@ typedef struct hrm__thinking {
     void *user;
 } hrm__thinking;
 
+static hrm_status hrm__think_calls(hrm_run *run, int segment)
+{
+    const hrm_model *m = run->model;
+    hrm_work *w = &run->w;
+    if (segment == 1) {
+        HRM__TRY(m->table->act_begin(m->dev, w));
+        HRM__TRY(m->table->embed(m->dev, w)); /* the input stays: embedded once */
+    }
+    HRM__TRY(m->table->passes(m->dev, w, w->z, m->thinking, m->num_passes));
+    return m->table->heads(m->dev, w, w->z[0], w->q, 0); /* predictions when somebody looks at them */
+}
+
 static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__thinking *how)
 {
     hrm__solver *s = m->solver;
@@ -8050,7 +8109,7 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
     hrm_work *w = &run->w;
     const hrm_device_table *t = m->table;
     size_t T = (size_t)w->d.T, V = (size_t)w->d.V;
-    int n = batch->rows, replayed;
+    int n = batch->rows;
     w->rows = n;
     hrm_step start;
     memset(&start, 0, sizeof start);
@@ -8066,18 +8125,8 @@ static hrm_status hrm__think(hrm_model *m, const hrm_batch *batch, const hrm__th
     HRM__TRY(hrm__refresh(run));
     for (int i = 0; i < n; i++) s->alive[i] = i;
     for (int segment = 1; n > 0; segment++) {
-        uint64_t key = hrm__graph_key(run, segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE);
-        int last = segment == how->max_steps, leaving = 0;
-        HRM__TRY(t->begin_step(m->dev, w, key, &replayed));
-        if (!replayed) {
-            if (segment == 1) {
-                HRM__TRY(t->act_begin(m->dev, w));
-                HRM__TRY(t->embed(m->dev, w)); /* the input stays: embedded once */
-            }
-            HRM__TRY(t->passes(m->dev, w, w->z, m->thinking, m->num_passes));
-            HRM__TRY(t->heads(m->dev, w, w->z[0], w->q, 0)); /* predictions when somebody looks at them */
-        }
-        HRM__TRY(t->end_step(m->dev, w, key));
+        int which = segment == 1 ? HRM__KEY_SOLVE_FIRST : HRM__KEY_SOLVE_MORE, last = segment == how->max_steps, leaving = 0;
+        HRM__TRY(hrm__recorded(run, which, hrm__think_calls, segment, 0)); /* each call thinks from the start */
         if (!last && !how->adaptive && !how->on_segment) continue;
         HRM__TRY(t->download(m->dev, s->q, w->q, (size_t)n * 2 * sizeof *s->q));
         for (int i = 0; i < n; i++) leaving += last || (how->adaptive && hrm__wants_to_halt(w->d.no_continue, s->q + 2 * i));
@@ -13692,6 +13741,7 @@ HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, cons
     hrm__saving s;
     hrm__state_plan plan;
     const hrm_model *m = t->model;
+    HRM__TRY(hrm__check_whole(t->run, HRM__CARRY | HRM__GRADIENTS));
     memset(&s, 0, sizeof s);
     s.model = m;
     HRM__TRY(hrm__compare(t)); /* ranks that came apart must not save what one of them has */
@@ -13783,6 +13833,7 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     hrm__state_close(t, &plan);
     HRM__TRY(status);
     HRM__TRY(hrm__recover(t->run));
+    t->run->broken = 0;
     t->held.there = 0;
     t->compared = 0;
     t->done = (int64_t)step;

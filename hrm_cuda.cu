@@ -5881,7 +5881,8 @@ static hrm_status launched(hrm_device *dev, const char *kernel, cudaError_t erro
     if (error == cudaSuccess) return HRM_OK;
     cudaGetLastError();
     abandon_capture(dev); /* the step ends here: the next one's uploads are outside it */
-    return hrm_error_set(HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s", kernel, cudaGetErrorString(error));
+    return hrm_error_set(error == cudaErrorMemoryAllocation ? HRM_ERR_MEMORY : HRM_ERR_DEVICE, "CUDA: kernel %s failed: %s",
+                         kernel, cudaGetErrorString(error));
 }
 /* cluster: blocks of one */
 #define LAUNCH_AS(dev, early, cluster, kernel, grid_size, block_size, shared_bytes, ...) \
@@ -5939,6 +5940,8 @@ static void abandon_capture(hrm_device *dev)
     if (graph) cudaGraphDestroy(graph);
     cudaGetLastError();
     dev->capturing = 0;
+    for (int i = 0; i < MAX_GRAPHS; i++) /* to be recorded the next time */
+        if (dev->graphs[i].seen == 2 && !dev->graphs[i].exec) dev->graphs[i].seen = 1;
 }
 
 static void cuda_close(hrm_device *dev)
@@ -6085,7 +6088,7 @@ static hrm_status cuda_buffer_alloc(hrm_device *dev, void **p, size_t bytes)
     if (dev->asked_bytes > 0 && bytes >= dev->asked_bytes / 2 && fits >= 1)
         return hrm_error_set(
             HRM_ERR_MEMORY,
-            "CUDA: out of memory: %.2f GB needed for a batch of %d, %.2f of %.2f GB free; a batch of about %d would fit",
+            "CUDA: out of memory: %.2f GB needed for %d rows at once, %.2f of %.2f GB free; about %d at once would fit",
             (double)bytes * 1e-9, dev->asked.B, (double)room * 1e-9, (double)total * 1e-9, (int)fits);
     return hrm_error_set(HRM_ERR_MEMORY, "CUDA: out of memory: %.2f GB needed, %.2f of %.2f GB free", (double)bytes * 1e-9,
                          (double)room * 1e-9, (double)total * 1e-9);

@@ -84,6 +84,75 @@ static void check_calls(void)
     hrm_dataset_close(data);
 }
 
+static hrm_trainer *trainer_on_dummy(hrm_dataset *data, hrm_model **model)
+{
+    hrm_trainer *t = NULL;
+    hrm_model_desc d = hrm_model_desc_for(data);
+    hrm_train_desc td;
+    memset(&td, 0, sizeof td);
+    d.hidden_size = 8, d.num_heads = 1, d.H_layers = d.L_layers = 1, d.halt_max_steps = 2, d.seed = 1, d.expansion = 1;
+    d.device = HRM_CUDA, d.forward_dtype = HRM_FORWARD_FLOAT32;
+    td.steps = 8, td.batch_size = 4, td.seed = 2, td.lr = 1e-2f, td.puzzle_emb_lr = 1e-2f, td.grad_clip = 0.5f;
+    td.gather_ahead = -1;
+    CHECK_OK(hrm_model_create(model, &d));
+    if (*model) CHECK_OK(hrm_trainer_create(&t, *model, &td));
+    if (!t) exit(test_summary());
+    return t;
+}
+
+/* A step of which any call fails, run as it comes, recorded or replayed: the next one is as if nothing had been, or is refused
+ * until a state is loaded, and then is. */
+static void check_half_way(void)
+{
+    enum { STEPS = 4 };
+    hrm_metrics expected[STEPS + 1], m = {0};
+    long calls[STEPS] = {0};
+    int refused = 0, gone_on = 0;
+    hrm_model *model = NULL;
+    hrm_dataset *data = toy_data();
+    const char *state = own_file("half_way.safetensors");
+    hrm_trainer *t = trainer_on_dummy(data, &model);
+    for (int s = 0; s <= STEPS; s++) {
+        dummy_calls = 0;
+        CHECK_OK(hrm_trainer_step(t, data, &expected[s]));
+        if (s < STEPS) calls[s] = dummy_calls;
+    }
+    hrm_trainer_destroy(t), hrm_model_destroy(model);
+    for (int s = 0; s < STEPS; s++) {
+        for (long n = 1; n <= calls[s]; n += thorough() ? 1 : 5) {
+            model = NULL;
+            t = trainer_on_dummy(data, &model);
+            for (int k = 0; k < s; k++) CHECK_OK(hrm_trainer_step(t, data, &m));
+            CHECK_OK(hrm_trainer_save(t, state, NULL, 0));
+            dummy_fail_at = n, dummy_calls = 0;
+            hrm_status status = hrm_trainer_step(t, data, &m);
+            dummy_fail_at = 0;
+            CHECK(status == HRM_ERR_DEVICE && strstr(hrm_error_message(), "CUDA"), "step %d, call %ld: status %d, %s", s + 1, n,
+                  (int)status, hrm_error_message());
+            status = hrm_trainer_step(t, data, &m);
+            if (status == HRM_OK) gone_on++;
+            else {
+                CHECK(strstr(hrm_error_message(), "half-way"), "step %d, call %ld: then %s", s + 1, n, hrm_error_message());
+                CHECK(hrm_trainer_save(t, state, NULL, 0) == HRM_ERR_DEVICE, "step %d, call %ld: is saved", s + 1, n);
+                CHECK_OK(hrm_trainer_load(t, state));
+                status = hrm_trainer_step(t, data, &m);
+                CHECK(status == HRM_OK && m.step == s + 1, "step %d, call %ld: loaded: %s", s + 1, n, hrm_error_message());
+                refused++;
+            }
+            CHECK(m.step == s + 1 || m.step == s + 2, "step %d, call %ld: then step %d", s + 1, n, (int)m.step);
+            if (m.step == s + 1 || m.step == s + 2)
+                CHECK(fabs(m.lm_loss - expected[m.step - 1].lm_loss) < 1e-6 &&
+                          fabs(m.grad_norm - expected[m.step - 1].grad_norm) < 1e-5,
+                      "step %d, call %ld: then step %d, loss %g, norm %g, expected %g, %g", s + 1, n, (int)m.step, m.lm_loss,
+                      m.grad_norm, expected[m.step - 1].lm_loss, expected[m.step - 1].grad_norm);
+            hrm_trainer_destroy(t), hrm_model_destroy(model);
+        }
+    }
+    CHECK(refused > 0 && gone_on > 0, "%d refused, %d gone on", refused, gone_on);
+    remove(state);
+    hrm_dataset_close(data);
+}
+
 /* Calls are recorded at their second time and replayed from the third. Those that come again and again stay recorded, however
  * many others come between: what was not used for longest makes room. */
 static void check_graphs(void)
@@ -202,6 +271,7 @@ int main(void)
     check_graphs();
     check_memory();
     check_told();
+    check_half_way();
     check_calls();
     cuda_main(thorough() ? 2 : 3, arguments);
     return test_summary();
