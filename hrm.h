@@ -13742,6 +13742,12 @@ HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, cons
     hrm__state_plan plan;
     const hrm_model *m = t->model;
     HRM__TRY(hrm__check_whole(t->run, HRM__CARRY | HRM__GRADIENTS));
+    if (t->posted.step) { /* begun and not told of: was it done? */
+        int32_t bad = 0;
+        HRM__TRY(m->table->download(m->dev, &bad, t->run->w.bad, sizeof bad));
+        if (bad)
+            return hrm__fail(HRM_ERR_NAN, "step %lld is not done: hrm_trainer_catch_up tells why", (long long)t->posted.step);
+    }
     memset(&s, 0, sizeof s);
     s.model = m;
     HRM__TRY(hrm__compare(t)); /* ranks that came apart must not save what one of them has */

@@ -5985,8 +5985,10 @@ static hrm_status open_device(hrm_device *dev)
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: there is no GPU on this machine");
     if (error != cudaSuccess) return cuda_failed(error, "looking for a GPU");
     const char *which = getenv("HRM_CUDA_DEVICE");
-    dev->index = which ? atoi(which) : 0;
-    if (dev->index < 0 || dev->index >= count)
+    char *rest = NULL;
+    long index = which ? strtol(which, &rest, 10) : 0;
+    dev->index = (int)index;
+    if (index < 0 || index >= count || (which && (rest == which || *rest)))
         return hrm_error_set(HRM_ERR_DEVICE, "CUDA: HRM_CUDA_DEVICE is %s, there are %d GPUs", which, count);
     CUDA_TRY(cudaSetDevice(dev->index), "choosing the GPU");
     cudaDeviceProp properties;

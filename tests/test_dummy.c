@@ -271,6 +271,7 @@ int main(void)
     check_graphs();
     check_memory();
     check_told();
+    check_recovery();
     check_half_way();
     check_calls();
     cuda_main(thorough() ? 2 : 3, arguments);

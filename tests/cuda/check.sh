@@ -9,12 +9,16 @@ mkdir -p build
 [ -f .carry/hrm_cuda.o ] && cp .carry/hrm_cuda.o build/ # built elsewhere from these sources
 ${MAKE:-make} -s -j8 WARNINGS=-w build/cuda/tests/test_cuda build/cuda/tests/golden build/cuda/tests/bench_cuda || exit 1
 echo "built after $(($(date +%s) - start)) s"
+failed=0
 for what in "$@"; do
+    log=build/check_$what.txt status=0
     case $what in
-    test) timeout 240 build/cuda/tests/test_cuda 2>&1 | tail -n 60 ;;
-    golden) timeout 100 build/cuda/tests/golden 2>&1 | tail -n 20 ;;
-    bench) timeout 240 build/cuda/tests/bench_cuda $CASES ;;
-    sanitize) sh tests/cuda/sanitize.sh build/cuda/tests/test_cuda ;;
+    test) timeout 400 build/cuda/tests/test_cuda > "$log" 2>&1 || status=$?; tail -n 60 "$log" ;;
+    golden) timeout 100 build/cuda/tests/golden > "$log" 2>&1 || status=$?; tail -n 20 "$log" ;;
+    bench) timeout 240 build/cuda/tests/bench_cuda $CASES || status=$? ;;
+    sanitize) sh tests/cuda/sanitize.sh build/cuda/tests/test_cuda || status=$? ;;
     esac
-    echo "== $what: after $(($(date +%s) - start)) s"
+    [ $status -eq 0 ] || failed=1
+    echo "== $what: status $status, after $(($(date +%s) - start)) s"
 done
+exit $failed
