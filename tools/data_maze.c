@@ -177,7 +177,7 @@ int data_maze(const data_options *o)
             return tool_usage("data maze: --min-path is %d, more than the cells of a maze of size %d", b.min_path, b.size);
     }
     if (o->aug && !o->relabel)
-        tool_note("--aug turns answers with their mazes, and and so their rule among shortest paths; --relabel keeps it");
+        tool_note("--aug turns answers with their mazes, and so their rule among shortest paths; --relabel keeps it");
     int status = data_build_open(&b.build, o);
     if (status != TOOL_OK) return status;
     for (b.split = 0; o->source_dir && b.split < 2 && status == TOOL_OK; b.split++) status = maze_read_split(&b, &csv[b.split]);
