@@ -8376,6 +8376,9 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
     HRM__TRY(hrm__check_comm(e.desc->comm));
     if (e.desc->comm && e.desc->comm->size > 1) e.comm = e.desc->comm;
     HRM__TRY(hrm__check_data(m, data));
+    int64_t most = hrm_dataset_describe(data)->total_examples;
+    if (e.desc->max_examples > 0) most = hrm__min_i64(most, e.desc->max_examples);
+    if (most > 0) B = (int)hrm__min_i64(B, most); /* no room for rows that there are not */
     HRM__TRY(hrm__solver_for(m, B));
     size_t bytes = hrm__plan_evaluation(&m->d, B, e.desc->want_logits, NULL, &e);
     HRM__TRY(hrm__alloc(m->allocator, &memory, bytes, 1, "evaluation"));

@@ -456,10 +456,17 @@ static void check_first_example(void)
     hrm_model_desc d = hrm_model_desc_for(l.data);
     d.hidden_size = 16, d.num_heads = 2, d.H_layers = d.L_layers = 1, d.halt_max_steps = 2, d.num_threads = 1;
     hrm_model *model = NULL;
+    counting room;
+    counting_init(&room);
+    d.allocator = &room.allocator;
     CHECK_OK(hrm_model_create(&model, &d));
     memset(&e, 0, sizeof e);
+    e.batch_size = 1 << 20; /* takes no room for rows that there are not */
+    CHECK_OK(hrm_evaluate(model, l.data, &e, &rest));
+    CHECK(room.peak_bytes < 1 << 23, "%lu bytes for 40 examples", (unsigned long)room.peak_bytes);
     e.batch_size = 7;
     CHECK_OK(hrm_evaluate(model, l.data, &e, &all));
+    CHECK(fabs(rest.lm_loss - all.lm_loss) < 1e-6 && rest.count == 40, "%g of %g, %g", rest.lm_loss, rest.count, all.lm_loss);
     e.max_examples = 12;
     CHECK_OK(hrm_evaluate(model, l.data, &e, &part));
     e.max_examples = 0, e.first_example = 12, e.on_rows = note_first, e.user = &first;

@@ -42,6 +42,16 @@ tasks tasks 12 10
 good "tasks" data arc --output-dir arc --dataset-dirs tasks --num-aug 24 --size 3
 check "a board of its size" grep -q '"seq_len": 9' arc/test/dataset.json
 good "the training tasks alone" data arc --output-dir base --dataset-dirs tasks/training --num-aug 24 --size 3
+for d in tasks/evaluation/ tasks/evaluation// tasks/training/../evaluation; do
+    good "a folder as $d" data arc --output-dir slash --dataset-dirs $d tasks/training/ --num-aug 24 --size 3
+    same slash/test/all__inputs.npy arc/test/all__inputs.npy
+done
+cd tasks/evaluation || exit 1
+good "the folder that one is in" data arc --output-dir "$work/slash" --dataset-dirs . ../training --num-aug 24 --size 3
+rm -f out err; cd "$work" || exit 1
+same slash/test/all__inputs.npy arc/test/all__inputs.npy
+good "training tasks twice" data arc --output-dir slash --dataset-dirs tasks tasks/training --num-aug 1 --size 3
+check "are told" grep -q '12 tasks for training have the name of one before' err
 kaggle() # FILES...: as one file of Kaggle's
 {
     printf '{'; sep=
@@ -51,6 +61,11 @@ kaggle tasks/training/*.json > arc-agi_training_challenges.json
 kaggle tasks/evaluation/*.json > arc-agi_evaluation_challenges.json
 good "TRM's builder's options" data arc --input-file-prefix arc-agi --subsets evaluation training --test-set-name evaluation --output-dir trm --num-aug 24 --size 3
 for f in test_puzzles.json identifiers.json test/all__inputs.npy train/all__labels.npy; do same trm/$f arc/$f; done
+for f in my_evaluation arc-test arc_test_2 latest_training contest; do
+    rm -rf words; mkdir words; cp arc-agi_evaluation_challenges.json words/${f}_challenges.json
+    good "Kaggle's $f" data arc --dataset-dirs words --output-dir x --num-aug 0 --size 3
+    case $f in latest_training | contest) check "$f is no test" test ! -e x/test ;; *) check "$f is a test" test -e x/test ;; esac
+done
 good "without a test set" data arc --input-file-prefix=arc-agi --subsets training --output-dir trm2 --num-aug 2
 check "there is none" test ! -e trm2/test
 refuse 2 '--input-file-prefix goes with --subsets' data arc --input-file-prefix arc-agi --output-dir x
@@ -83,11 +98,22 @@ adapt="adapt checkpoint=run data_path=arc $quiet"
 good "embeddings as they begin" $adapt steps=1 puzzle_emb_lr=0 checkpoint_path=before
 good "as train takes them" adapt checkpoint=run 'data_paths=[arc]' $quiet weights=True evaluate=no global_batch_size=8 epochs=1 eval_interval=1 checkpoint_path=
 check "an epoch, beside the checkpoint" test "$(ls run/step_500_adapted/step_*)" = run/step_500_adapted/step_5.safetensors
-check "the weights stay" test -z "$(grep -v '^{' before/metrics.jsonl)" -a -s before/step_1.safetensors
+check "a log of it" test -s before/metrics.jsonl -a -z "$(grep -v '^{' before/metrics.jsonl)"
 good "evaluate" eval checkpoint=before threads=1
 is "pass@1 without adapting" "$(number pass@1)" 0 0.2
 is "pass@2 without adapting" "$(number pass@2)" 0 0.3
 good "adapt" $adapt steps=60 puzzle_emb_lr=2e-2 checkpoint_path=after
+tensors() # FILE: names and sums of its weights, but for the puzzles' embeddings
+{
+    local n=$(($(od -An -tu8 -N8 "$1")))
+    head -c $((8 + n)) "$1" | tail -c $n | grep -o '"[A-Za-z_.0-9]*": *{[^{}]*"data_offsets": *\[[0-9, ]*\]' |
+        sed 's/^"\([^"]*\)".*\[\([0-9]*\), *\([0-9]*\)\]/\1 \2 \3/' | grep -v puzzle_emb |
+        while read -r name from to; do echo "$name $(tail -c +$((8 + n + from + 1)) "$1" | head -c $((to - from)) | cksum)"; done
+}
+tensors run/step_500.safetensors > weights
+tensors after/step_60.safetensors > weights.after
+check "the weights are there" test "$(wc -l < weights)" -ge 10
+same weights weights.after
 good "evaluate what was adapted" eval checkpoint=after threads=1
 is "pass@1 after adapting" "$(number pass@1)" 0.8 1
 is "pass@2" "$(number pass@2)" 0.9 1
@@ -107,7 +133,7 @@ rm blind/test/all__labels.npy blind/test/all__inputs.npy blind/test_puzzles.json
 good "adapt without a test but its names" $adapt data_path=blind steps=60 puzzle_emb_lr=2e-2 checkpoint_path=blind_run overwrite=true
 same after/step_60.safetensors blind_run/step_60.safetensors
 good "weights too" $adapt steps=2 weights=true checkpoint_path=whole
-check "they move" test "$(cmp -s whole/step_2.safetensors before/step_1.safetensors; echo $?)" -eq 1
+check "they move, but for the first states" test "$(tensors whole/step_2.safetensors | grep -xF -f weights | sed 's/ .*//; s/.*\.//' | sort | tr '\n' ' ')" = "H_init L_init "
 good "half of it" $adapt steps=60 puzzle_emb_lr=2e-2 checkpoint_path=halves save_interval=30 evaluate=true eval_batch_size=50
 check "evaluates when asked" grep -q '"arc": {"tasks": 10' out
 good "a run like others" train resume=halves steps=62

@@ -7,7 +7,7 @@ await() { for _ in $(seq 1200); do grep -q -- "$1" "$2" 2> /dev/null && return; 
 # ---- the command itself ------------------------------------------------------------------------------------------------
 check "version" test "$("$hrm" --version)" = "hrm $(sed -n 's/^#define HRM_VERSION  *"\(.*\)"/\1/p' "$root/hrm.h")"
 good "help" --help
-for c in data train eval solve convert info plot render; do
+for c in data train adapt eval analyze solve convert info plot render; do
     good "$c --help" $c --help
     check "$c says how" grep -q "usage: hrm $c" out
     check "$c says it in 80 columns" test -z "$(LC_ALL=C.UTF-8 awk 'length > 80 && !/TinyRecursive/' out)"
@@ -36,6 +36,9 @@ refuse 2 'checkpoint_every_eval is "maybe", expected true or false' train data_p
 refuse 2 'expected a divisor of epochs, 10' train data_path=x epochs=10 eval_interval=3
 refuse 2 'expected a multiple of arch.num_heads, 8' train data_path=x arch.hidden_size=60
 refuse 2 'neither KEY=VALUE nor an option' train stray
+refuse 2 'neither KEY=VALUE nor an option: after -- there are none' train -- data_path=x
+refuse 2 'steps has no value (null: as if not given)' train data_path=x steps=
+refuse 2 'data --list: takes nothing more, but there is maze' data --list maze
 refuse 2 'data_path=DIR is missing' train
 refuse 1 'nowhere' train data_path=nowhere
 refuse 1 'nowhere.yaml' train --config nowhere.yaml
@@ -158,10 +161,12 @@ check "a rate too small for a float is none, not the default" grep -q '"train/lr
 good "early stopping" train data_path=data $small steps=40 checkpoint_path=run_early log_interval=1 early_stop_accuracy=1e-9 early_stop_patience=2 tensorboard=false
 run train data_path=data $small steps=20 checkpoint_path=run_nan lr=10 puzzle_emb_lr=10 weight_decay=100 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
 status=$?
-run train data_path=data $small steps=4 checkpoint_path=run_huge lr=10 lr_warmup_steps=0 puzzle_emb_lr=10 weight_decay=100 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
+run train data_path=data $small steps=2 checkpoint_path=run_huge log_interval=1 lr=10 lr_warmup_steps=0 puzzle_emb_lr=10 weight_decay=1000 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
 huge=$?
-if grep -q null run_huge/metrics.jsonl; then check "numbers that are none: status 1" test $huge -eq 1; check "and are told" grep -q 'lm_loss is not finite: null' err; fi
-check "metrics.jsonl holds neither nan nor inf" test -z "$(grep -iE '(nan|inf)[,}]' run_huge/metrics.jsonl run_nan/metrics.jsonl)"
+check "an evaluation by what can no more be computed with: status $huge" test $huge -eq 1
+check "its numbers are null" grep -q '"eval/all/lm_loss": null' run_huge/metrics.jsonl
+check "and are told" grep -q 'lm_loss is not finite: null' err
+check "metrics.jsonl holds neither nan nor inf" test -s run_huge/metrics.jsonl -a -z "$(grep -iE '(nan|inf)[,}]' run_huge/metrics.jsonl run_nan/metrics.jsonl)"
 run train data_path=data $small steps=20 checkpoint_path=run_nan overwrite=true lr=10 puzzle_emb_lr=10 weight_decay=100 tensorboard=false arch.loss.loss_type=softmax_cross_entropy
 status=$?
 if [ $status -eq 0 ]; then echo "skipped: no loss that is not finite could be provoked"
@@ -312,6 +317,7 @@ good "one of them by itself" eval checkpoint=whole/step_480.safetensors votes=4 
 check "is what stood there" grep -q "\"exact_accuracy\": $(exact 4 3)," out
 good "another" eval checkpoint=whole/step_480.safetensors halt_max_steps=6 threads=1
 check "likewise" grep -q "\"exact_accuracy\": $(exact 1 6)," out
+refuse 2 'halt is adaptive, but compute' eval checkpoint=whole/step_480.safetensors compute=true votes=4 halt=adaptive
 refuse 2 'eval_save_outputs: predictions, but compute' eval checkpoint=whole/step_480.safetensors compute=true votes=4 'eval_save_outputs=[predictions]'
 run solve sudoku checkpoint=whole/step_480.safetensors votes=6 1............... threads=1
 check "solve: the copies that agree are told" grep -qE ' [1-6] of 6 copies agree; ' out
@@ -366,8 +372,12 @@ run solve maze checkpoint=run_maze/step_1.safetensors maze.txt votes=9 symmetric
 check "solve: a maze in equal copies" grep -q '9 of 9 copies agree' out
 run eval checkpoint=run_maze/step_1.safetensors votes=2 symmetric=false
 check "eval: equal copies that do not differ" grep -q 'votes is 2, but without a known symmetry' err
-good "eval, equal copies of mazes" eval checkpoint=run_maze/step_1.safetensors votes=2 symmetric=false start_noise=1e-9 threads=1
-check "eval: which agree" grep -q '"one_copy_exact_accuracy"' out
+saved='eval_save_outputs=[predictions] threads=1'
+good "mazes alone" eval checkpoint=run_maze/step_1.safetensors $saved checkpoint_path=one_copy
+good "turned copies of mazes" eval checkpoint=run_maze/step_1.safetensors $saved votes=3 checkpoint_path=turned_copies
+check "answer otherwise" test "$(cmp -s one_copy/*/predictions.npy turned_copies/*/predictions.npy; echo $?)" -eq 1
+good "equal copies of mazes" eval checkpoint=run_maze/step_1.safetensors $saved votes=3 symmetric=false start_noise=1e-9 checkpoint_path=equal_copies
+same one_copy/*/predictions.npy equal_copies/*/predictions.npy
 printf '#S   \n  #  \n #   \n   # \n     \n' > maze.txt
 refuse 1 '1 starts (S) and 0 goals (G)' solve maze checkpoint=run_maze/step_1.safetensors maze.txt
 printf '#S   \n  #x \n #   \n  G# \n     \n' > maze.txt

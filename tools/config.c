@@ -646,6 +646,8 @@ int config_set_argument(config *c, const char *arg)
     if (!data_is_utf8(value, length)) /* no file that a run writes could tell it */
         return tool_usage("%s: a value that is not UTF-8 text (command line)", key);
     int i = find_key(key);
+    if (i >= 0 && !length && keys[i].kind != CONFIG_KIND_TEXT) /* of a variable that is not set, not a wish */
+        return tool_usage("%s has no value (null: as if not given)", keys[i].name);
     char path[TOOL_PATH], second[TOOL_PATH];
     if (i >= 0 && is_data(i) && *value == '[' && length < sizeof path) { /* data_paths=[DIR] */
         path[0] = 0;
@@ -694,7 +696,8 @@ int config_parse(config *c, int argc, char **argv)
         } else if (c->command == CONFIG_SOLVE || c->command == CONFIG_INFO) {
             c->positional[c->num_positional++] = arg;
         } else {
-            return tool_usage("%s: \"%.80s\" is neither KEY=VALUE nor an option", command_name(c->command), arg);
+            return tool_usage("%s: \"%.80s\" is neither KEY=VALUE nor an option%s", command_name(c->command), arg,
+                              only_positional ? ": after -- there are none" : "");
         }
     }
     for (int i = 0; i < 2 && status == TOOL_OK; i++) { /* of a folder, its newest step */

@@ -917,7 +917,9 @@ int command_data(int argc, char **argv)
             fputs(data__help_grid, stdout);
             return TOOL_OK;
         }
-    if (argc == 2 && strcmp(argv[1], "--list") == 0) return fputs(data__sets, stdout), TOOL_OK;
+    if (argc > 1 && strcmp(argv[1], "--list") == 0)
+        return argc == 2 ? (fputs(data__sets, stdout), TOOL_OK)
+                         : tool_usage("data --list: takes nothing more, but there is %.80s", argv[2]);
     int which = 0;
     if (argc < 2) return tool_usage("data: expected sudoku, maze, arc or grid (hrm data --help)");
     while (which < 4 && strcmp(names[which], argv[1]) != 0) which++;

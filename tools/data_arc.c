@@ -250,6 +250,33 @@ static int arc_read_subsets(arc_build *b)
     return status;
 }
 
+static int arc_names_a_test(const char *file)
+{
+    /* arc-agi_test_challenges.json, arc-agi_evaluation_…: "test" is a word of it, or one begins with "evaluation" */
+    for (const char *word = file; *word;) {
+        size_t n = strcspn(word, "_-.");
+        if ((n == 4 && strncmp(word, "test", 4) == 0) || strncmp(word, "evaluation", 10) == 0) return 1;
+        word += n;
+        word += strspn(word, "_-.");
+    }
+    return 0;
+}
+
+static int arc_is_evaluation(const char *dir)
+{
+    /* a folder of this name, with slashes behind it too, or "." in it */
+    size_t n = strlen(dir);
+    while (n > 1 && (dir[n - 1] == '/' || dir[n - 1] == '\\')) n--;
+    char path[TOOL_PATH];
+    snprintf(path, sizeof path, "%.*s", (int)(n < sizeof path ? n : sizeof path - 1), dir);
+    const char *base = tool_basename(path);
+    if (strcmp(base, ".") == 0 || strcmp(base, "..") == 0) {
+        if (!tool_real_path(path, dir)) return 0;
+        base = tool_basename(path);
+    }
+    return strcmp(base, "evaluation") == 0;
+}
+
 static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
 {
     /* every *.json in it, in the order of their names, then shuffled */
@@ -270,8 +297,7 @@ static int arc_read_folder(arc_build *b, const char *folder, int is_evaluation)
         else if ((look = data_look(path)) == DATA_UNKNOWN) status = TOOL_ERROR;
         else if (look == DATA_FOLDER) continue;
         else if (arc_ends_with(names[i], "_challenges.json")) {
-            int test = strstr(names[i], "evaluation") || strstr(names[i], "test_");
-            status = arc_read_challenges(b, path, test);
+            status = arc_read_challenges(b, path, arc_names_a_test(names[i]));
         }
         else if (hrm_json_open(&doc, path, NULL) != HRM_OK) status = tool_failed();
         else {
@@ -303,7 +329,7 @@ static int arc_read(arc_build *b, const char *dir)
         else inner = look == DATA_FOLDER;
     }
     if (inner) status = arc_read(b, path);
-    else if (status == TOOL_OK) status = arc_read_folder(b, dir, strcmp(tool_basename(dir), "evaluation") == 0);
+    else if (status == TOOL_OK) status = arc_read_folder(b, dir, arc_is_evaluation(dir));
     for (size_t i = 0; i < count && status == TOOL_OK && !inner; i++) {
         if (names[i][0] == '.') continue;
         if (!tool_join(path, dir, names[i])) status = tool_error("%s/%s: the path is too long", dir, names[i]);
@@ -629,10 +655,11 @@ static int arc_settle_names(arc_build *b)
 {
     /* Of evaluation tasks of one name the first stays: answers are scored by name. Tasks of both kinds under one name are told:
      * their identifiers are the same, and the test's answers are trained on. */
-    data_table evaluation;
-    int64_t shared = 0, again = 0, left = 0;
+    data_table evaluation, training;
+    int64_t shared = 0, again = 0, left = 0, twice = 0;
     int added;
     if (data_table_open(&evaluation, (size_t)b->num_tasks + 1) != TOOL_OK) return TOOL_ERROR;
+    if (data_table_open(&training, (size_t)b->num_tasks + 1) != TOOL_OK) return data_table_close(&evaluation), TOOL_ERROR;
     for (int64_t i = 0; i < b->num_tasks; i++) {
         arc_task *t = &b->tasks[i];
         if (t->is_evaluation && t->num_test) {
@@ -642,6 +669,9 @@ static int arc_settle_names(arc_build *b)
                 again++;
                 continue;
             }
+        } else if (!t->is_evaluation) {
+            (void)data_table_find(&training, data_hash(DATA_HASH, t->name, strlen(t->name)), &added);
+            twice += !added;
         }
         b->tasks[left++] = *t;
     }
@@ -650,6 +680,10 @@ static int arc_settle_names(arc_build *b)
         shared += !b->tasks[i].is_evaluation && b->tasks[i].num_test > 0 &&
                   data_table_has(&evaluation, data_hash(DATA_HASH, b->tasks[i].name, strlen(b->tasks[i].name)));
     data_table_close(&evaluation);
+    data_table_close(&training);
+    if (twice)
+        tool_note("%lld tasks for training have the name of one before: each is trained on as often as it is there",
+                  (long long)twice);
     if (again)
         tool_note("%lld evaluation tasks are left out: there is one of that name before, and answers go by the name",
                   (long long)again);

@@ -296,7 +296,8 @@ static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *d
     evaluation *e = s->e;
     vote_arrays a;
     double sums[VOTE_SUMS] = {0}, done = 0;
-    int examples = e->batch_size / e->votes > 0 ? e->batch_size / e->votes : 1;
+    int64_t fit = e->batch_size / e->votes < total ? e->batch_size / e->votes : total;
+    int examples = fit > 0 ? (int)fit : 1;
     int ranks = e->comm ? e->comm->size : 1, rank = e->comm ? e->comm->rank : 0;
     hrm_status status = HRM_OK;
     if (!vote_open(&a, examples, e->votes, (size_t)s->seq_len, e->comm))
@@ -662,6 +663,7 @@ static int run(config *c)
                           c->votes > 1 ? "votes" : "start_noise");
     for (int i = 0; i < OUTPUTS && c->compute; i++)
         if (wanted[i]) return tool_usage("eval_save_outputs: %s, but compute runs many evaluations", output_names[i]);
+    if (c->compute && c->halt == 1) return tool_usage("halt is adaptive, but compute tells of so many segments for all");
     int status = devices_open((hrm_device_kind)c->device);
     if (status == TOOL_OK) status = config_checkpoint(c, c->checkpoint, &stated, &sources);
     if (status != TOOL_OK) return status;
@@ -703,6 +705,7 @@ static int run(config *c)
     e.outputs = c->eval_save_outputs;
     output_beside(c, "_all_preds", folder);
     e.directory = folder;
+    tool_signal_note = "hrm: finishing the batch; again to stop at once\n";
     tool_catch_signals();
     const hrm_dataset_info *info = hrm_dataset_describe(data);
     memset(&tasks, 0, sizeof tasks);

@@ -203,16 +203,20 @@ int tool_terminal_codes(int descriptor)
 /* ---- what comes with the command -------------------------------------------------------------------------------------- */
 static const char *tool_called; /* argv[0] */
 
-#ifndef _WIN32
-static int real_path(char path[TOOL_PATH], const char *name)
+int tool_real_path(char path[TOOL_PATH], const char *name)
 {
+#ifdef _WIN32
+    char *real = _fullpath(NULL, name, 0);
+    for (char *c = real; c && *c; c++)
+        if (*c == '\\') *c = '/';
+#else
     char *real = realpath(name, NULL);
+#endif
     int fits = real && strlen(real) < TOOL_PATH;
     if (fits) strcpy(path, real);
     free(real);
     return fits;
 }
-#endif
 
 static int program_path(char path[TOOL_PATH])
 {
@@ -226,16 +230,16 @@ static int program_path(char path[TOOL_PATH])
     char name[TOOL_PATH];
     #ifdef __APPLE__
     uint32_t room = sizeof name;
-    if (_NSGetExecutablePath(name, &room) == 0 && real_path(path, name)) return 1;
+    if (_NSGetExecutablePath(name, &room) == 0 && tool_real_path(path, name)) return 1;
     #elif defined(__linux__)
-    if (real_path(path, "/proc/self/exe")) return 1;
+    if (tool_real_path(path, "/proc/self/exe")) return 1;
     #endif
     if (!tool_called) return 0;
-    if (strchr(tool_called, '/')) return real_path(path, tool_called);
+    if (strchr(tool_called, '/')) return tool_real_path(path, tool_called);
     for (const char *at = getenv("PATH"); at;) { /* found as the shell did */
         size_t n = strcspn(at, ":");
         snprintf(name, sizeof name, "%.*s/%s", n ? (int)n : 1, n ? at : ".", tool_called);
-        if (access(name, X_OK) == 0 && !tool_is_directory(name)) return real_path(path, name);
+        if (access(name, X_OK) == 0 && !tool_is_directory(name)) return tool_real_path(path, name);
         at = at[n] ? at + n + 1 : NULL;
     }
     return 0;

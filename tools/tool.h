@@ -45,6 +45,7 @@ void tool_catch_signals(void);
 char *tool_join(char *path, const char *dir, const char *name);
 char *tool_directory(char *path, const char *file); /* of a file: "." when it names none */
 const char *tool_basename(const char *path);
+int         tool_real_path(char path[TOOL_PATH], const char *name); /* without links, "." and ".."; 0: there is no such file */
 int         tool_exists(const char *path);
 int         tool_is_directory(const char *path);
 int         tool_is_terminal(int descriptor);

@@ -632,7 +632,7 @@ static int begin_folder(train_run *r, folder *f, int *replaces)
         return status == TOOL_OK ? config_write(c, desc, f->config) : status;
     }
     if (!c->overwrite)
-        return tool_error("%s holds a run (%s): resume=%s goes on with it, overwrite=true begins a new one in its place",
+        return tool_error("%s holds a run (%s): hrm train resume=%s goes on with it, overwrite=true begins a new one there",
                           r->dir, tool_basename(state ? f->state : found), r->dir);
     *replaces = 1;
     return config_write(c, desc, f->new_config);

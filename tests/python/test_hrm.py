@@ -163,6 +163,10 @@ class TestModel(Messages):
             other.solve("abcab")
         other.vocabulary = "abc"
         self.assertLessEqual(set(other.solve("ab cab")), set("?abc "))
+        for bad, text in (("aab", "token 2 of the vocabulary is there twice: 'a'"), (["x", ""], "token 2 of the vocabulary is ''"),
+                          (["x", 1], "token 2 of the vocabulary is 1")):
+            with self.refused(hrm.ArgumentError, text):
+                other.vocabulary = bad
         other.vocabulary = ["one", "two", "three"]
         self.assertEqual(len(other.solve("one  two three\none one").split()), 5)
 
@@ -261,6 +265,9 @@ class TestModel(Messages):
 
     def test_files(self):
         m, x = self.m, boards(5)
+        for bad in ({"a": 5}, {1: "a"}, {"a": "b\0c"}):
+            with self.refused(hrm.ArgumentError, "expected texts without zero bytes"):
+                m.save("m.safetensors", metadata=bad)
         m.save("m.safetensors", metadata={"made by": "test ü"})
         n = hrm.load("m.safetensors", threads=2)
         self.assertEqual(n.config, m.config)
@@ -338,6 +345,9 @@ class TestDataset(Messages):
             d[::2]
         with self.refused(hrm.FileError, "nowhere"):
             hrm.Dataset("nowhere")
+        for bad in (0, -1):
+            with self.refused(hrm.ArgumentError, "rows is %d, expected 1 or more" % bad):
+                d.training_batches(bad)
         it = d.training_batches(len(d), seed=1)
         first, second = next(it), next(it)
         self.assertEqual(sorted(map(tuple, first.inputs)), sorted(map(tuple, raw)))

@@ -179,6 +179,11 @@ class Dataset(Owner):
     def training_batches(self, rows: int, *, seed: int = 0, epochs_per_iter: int = 1) -> Iterator[Batch]:
         """Batches as a trainer with that seed draws them, without end: a permutation of the groups an epoch, one random puzzle
         of each, of it at most as many examples as there is room for."""
+        if rows < 1:
+            raise ArgumentError("rows is %d, expected 1 or more" % rows)
+        return self._draw(rows, seed, epochs_per_iter)
+
+    def _draw(self, rows: int, seed: int, epochs_per_iter: int) -> Iterator[Batch]:
         position = make("hrm_position")
         while True:
             handle = self._handle

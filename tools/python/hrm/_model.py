@@ -168,7 +168,11 @@ class Model(Owner):
     def _metadata(self, more: Optional[Mapping[str, str]]) -> Tuple[Any, int]:
         """What files of the model carry besides the library's own, as an array of hrm_metadata and its length."""
         carried = {"hrm.vocabulary": self.vocabulary.text} if self.vocabulary and self.vocabulary.text else {}
-        pairs = [(k.encode(), v.encode()) for k, v in {**carried, **(more or {})}.items()]
+        both = {**carried, **(more or {})}
+        for pair in both.items():
+            if not all(isinstance(text, str) and "\0" not in text for text in pair):
+                raise ArgumentError("metadata: %r: %r, expected texts without zero bytes" % pair)
+        pairs = [(k.encode(), v.encode()) for k, v in both.items()]
         return (STRUCTS["hrm_metadata"] * max(1, len(pairs)))(*pairs), len(pairs)
 
     def load_weights(self, path: Path) -> None:

@@ -24,6 +24,11 @@ class Vocabulary:
 
     def __init__(self, tokens: Sequence[str], rows: int = 0, columns: int = 0):
         self.tokens, self.rows, self.columns = tuple(tokens), rows, columns
+        for i, token in enumerate(self.tokens):
+            if not isinstance(token, str) or not token:
+                raise ArgumentError("token %d of the vocabulary is %r, expected a text" % (i + 1, token))
+            if token in self.tokens[:i]:
+                raise ArgumentError("token %d of the vocabulary is there twice: %r" % (i + 1, token))
         self.text: Optional[str] = None  #: of the vocabulary.json that it is from, and that checkpoints carry
         self.task: Optional[str] = None  #: "sudoku" or "maze", whose symmetries are known; else None
         self.words = any(len(t) > 1 for t in tokens)
