@@ -151,7 +151,9 @@ format-check:
 
 # What reads the code without running it (tests/lint.sh): clang-tidy, cppcheck, gcc's analyzer, each file and each of them by itself;
 # JOBS at a time. LINT="tools/plot.c" is read alone.
-LINT ?= hrm.h $(TOOLS) $(wildcard examples/*.c tests/*.c)
+ifeq ($(origin LINT),default) # make has one of its own
+LINT := hrm.h $(TOOLS) $(wildcard examples/*.c tests/*.c)
+endif
 lint:
 	@CC="$(CC)" B="$(B)" JOBS="$(JOBS)" FLAGS="-std=c99 -pthread -I. -Itools $(STB)" OUTSIDE="$(TESTS_OUTSIDE) test_fuzz golden_dataset" \
 	    sh tests/lint.sh $(LINT)
