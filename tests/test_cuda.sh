@@ -33,14 +33,32 @@ asks '' "80 90a"
 asks 7.5 "80 90a" 'below 8.0'
 asks "$(printf '7.5\n8.9')" 89 'below 8.0'
 asks 12.0 "80 90a" # a toolkit that does not know it: the portable code does
+# The object is made again when it is for others than asked for, and only then.
+printf '%s\n' '#!/bin/sh' 'for last; do :; done' ': > "$last"' >> "$fake/nvcc"
+makes() # 0 or 1, WITH...
+{
+    local want=$1; shift
+    made=$($MAKE --no-print-directory B="$fake/b" NVCC="$fake/nvcc" "$@" "$fake/b/hrm_cuda.o" 2>&1 | grep -c "^$fake/nvcc.* -c hrm_cuda.cu")
+    [ "$made" -eq "$want" ]
+    check "make cuda $*: $made times nvcc, expected $want" $?
+}
+makes 1 CUDA_ARCH=86
+makes 0 CUDA_ARCH=86
+makes 1 CUDA_ARCH="80 90a"
+makes 1 CUDA_ARCH="80 90a" CUBLAS=1
+makes 0 CUDA_ARCH="80 90a" CUBLAS=1
+rm "$fake/b/hrm_cuda.for"
+makes 0 CUDA_ARCH=86
 
 if [ -z "$nvcc" ]; then
     echo "skipped: no nvcc, the GPU backend is not compiled"
 elif [ -z "$HRM_TEST_ALL" ] && [ ! -e "$B/hrm_cuda.o" ]; then
     echo "skipped: the GPU backend, which make test-all compiles"
 else
-    # one architecture with every path in it, and the portable code of the others
-    out=$($MAKE --no-print-directory -s B="$B" NVCC="$nvcc -Xptxas -v" CUDA_ARCH=90a CFLAGS=-O1 "$B/cuda/tests/test_cuda" "$B/cuda/hrm" 2>&1)
+    # one architecture with every path in it, and the portable code of the others; or what is there
+    made_for=$(cat "$B/hrm_cuda.for" 2>/dev/null || echo 90a)
+    case $made_for in cublas*) with=CUBLAS=1 ;; *) with= ;; esac
+    out=$($MAKE --no-print-directory -s B="$B" NVCC="$nvcc -Xptxas -v" CUDA_ARCH="${made_for#cublas }" $with CFLAGS=-O1 "$B/cuda/tests/test_cuda" "$B/cuda/hrm" 2>&1)
     status=$?
     check "the build: $(printf '%s' "$out" | grep -v '^ptxas info\|bytes stack frame')" $status
     # what ptxas says of each kernel, two lines

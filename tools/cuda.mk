@@ -26,8 +26,13 @@ HRM_CUDA_C = $(HRM_C) -DHRM_USE_CUDA
 NCCL_HOME  ?= $(CUDA_HOME)
 NCCL_LIBS  := $(if $(NCCL),-L$(NCCL_HOME)/lib -lnccl)
 
-$(B)/hrm_cuda.o: hrm_cuda.cu hrm.h | $(B)
+# The object is made again when it was made for others; one that was put there by hand, without the note of what for, stays.
+CUDA_FOR := $(strip $(if $(CUBLAS),cublas) $(CUDA_ARCH))
+CUDA_WAS := $(if $(wildcard $(B)/hrm_cuda.for),$(shell cat $(B)/hrm_cuda.for))
+$(B)/hrm_cuda.o: hrm_cuda.cu hrm.h $(if $(CUDA_WAS),$(if $(filter-out $(subst $() ,_,$(CUDA_FOR)),$(subst $() ,_,$(CUDA_WAS))),cuda-again)) | $(B)
 	$(NVCC) -O3 -std=c++17 -Xcompiler -Wall,-Wextra,-fPIC $(if $(CUBLAS),-DHRM_USE_CUBLAS) $(CUDA_GEN) -c $< -o $@
+	@echo "$(CUDA_FOR)" > $(B)/hrm_cuda.for
+cuda-again:
 
 $(B)/cuda $(B)/cuda/tools $(B)/cuda/examples $(B)/cuda/tests:
 	mkdir -p $@
@@ -67,4 +72,4 @@ PYTHON      ?= python3
 bench-cuda-torch: $(B)/cuda/tests/bench_cuda
 	@B="$(B)" $(foreach v,BENCH_TORCH HRM_SHARED CASES ONLY MODES ROUNDS LIMIT LOCK,$(if $($(v)),$(v)="$($(v))")) $(PYTHON) tests/cuda/peers.py
 
-.PHONY: cuda test-cuda bench-cuda bench-cuda-torch bench-devices
+.PHONY: cuda cuda-again test-cuda bench-cuda bench-cuda-torch bench-devices
