@@ -676,7 +676,7 @@ HRM_API hrm_status hrm_run_reset(hrm_run *run); /* a fresh carry: halted everywh
 HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps);
 /* A segment of a run that does not train, pass by pass: after each `on_pass` hears which pass of the segment it was, from 0,
  * and which state it moved, and may read the states with hrm_run_read. Anything but HRM_OK ends the segment there and is
- * returned. */
+ * returned; the carry is half-way then, until hrm_run_reset. */
 HRM_API hrm_status hrm_run_watch(hrm_run *run, const hrm_batch *batch,
                                  hrm_status (*on_pass)(void *user, int pass, int state), void *user);
 /* Gradient of (sum of the losses / rows) of the segment just run, added to the run's gradients. Of the puzzle table each row
@@ -693,8 +693,10 @@ HRM_API hrm_status hrm_run_gradient(const hrm_run *run, int tensor, hrm_real *va
  * moves anything until hrm_run_zero_gradients. Waits for a GPU. */
 HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm);
 /* Applies the gradients and zeroes them: the run's optimizer on the weights, SignSGD on the puzzle rows in flight. The values
- * are taken as they are, 0 is 0, but must be finite. HRM_ERR_NAN when a loss since the last update was not finite: nothing
- * moved. In float16 an update whose gradients are not is skipped, which is no error: hrm_run_updates tells. Waits for a GPU. */
+ * are taken as they are, 0 is 0, but must be finite. HRM_ERR_NAN when a loss since the last update was not finite, or with
+ * grad_clip a gradient: nothing moved. Without, gradients are not looked at, and those that are not finite (of finite losses)
+ * make such weights. In float16 an update whose gradients are not is skipped, which is no error: hrm_run_updates tells. Waits
+ * for a GPU. */
 typedef struct hrm_update_desc {
     float lr, weight_decay, beta1, beta2;
     float puzzle_emb_lr, puzzle_emb_weight_decay;
@@ -802,8 +804,8 @@ HRM_API void       hrm_trainer_destroy(hrm_trainer *trainer); /* before its mode
 HRM_API const hrm_train_desc *hrm_trainer_describe(const hrm_trainer *trainer);
 /* One update. metrics are of this step; NULL: do not wait for them, and hear of an error with the next step. HRM_END once all
  * steps are done; HRM_ERR_NAN when the loss is not finite: the message names the step and says whether the weights still are;
- * nothing moves any more until hrm_trainer_load brings a state, or hrm_run_reset of its run a fresh carry. So it is, as
- * HRM_ERR_DEVICE, after a step that a device or another process made fail half-way; then neither is it saved. */
+ * nothing moves any more, nor is it saved, until hrm_trainer_load brings a state, or hrm_run_reset of its run a fresh carry. So
+ * it is, as HRM_ERR_DEVICE, after a step that a device or another process made fail half-way. */
 HRM_API hrm_status hrm_trainer_step(hrm_trainer *trainer, hrm_dataset *data, hrm_metrics *metrics);
 /* The same without waiting for a GPU: *metrics are those of the step before (its `step` is 0 when there is none to tell of).
  * Errors of a step come with its metrics. HRM_END once all steps are begun; hrm_trainer_catch_up tells of the last one. On the
@@ -817,7 +819,8 @@ HRM_API hrm_run *hrm_trainer_run(hrm_trainer *trainer); /* its carry; the traine
 HRM_API hrm_position hrm_trainer_position(const hrm_trainer *trainer);
 /* Everything a run needs to go on as if never stopped: weights, moments, carry, position, step; one safetensors file. With comm
  * all ranks call both, rank 0 writes, and all of them read; the file does not tell how many there were. More `steps` than it
- * had take a run past its end; one that epochs measure ends where it was to. */
+ * had take a run past its end, with the warm-up that it had unless another is told; one that epochs measure ends where it was
+ * to. The optimizer and the seed must be the run's; the rest may change. */
 HRM_API hrm_status hrm_trainer_save(const hrm_trainer *trainer, const char *path, const hrm_metadata *more, size_t num_more);
 HRM_API hrm_status hrm_trainer_load(hrm_trainer *trainer, const char *path);
 
@@ -6880,11 +6883,15 @@ static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
                                    (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
 }
 
-enum { HRM__CARRY = 1, HRM__GRADIENTS = 2 };
+enum { HRM__CARRY = 1, HRM__GRADIENTS = 2, HRM__AHEAD = 4 /* the carry, of the steps done */ };
 
 static hrm_status hrm__check_whole(const hrm_run *run, int parts)
 {
     if (!(run->broken & parts)) return HRM_OK;
+    if ((run->broken & parts) == HRM__AHEAD)
+        return hrm__fail(HRM_ERR_NAN,
+                         "a step's loss was not finite, and the carry is not that of the steps done: load a state, or reset "
+                         "the run to go on with the weights as they are");
     if (run->owned)
         return hrm__fail(HRM_ERR_DEVICE,
                          "a step before failed half-way: load a state, or reset the run to go on with the weights as they are");
@@ -7137,10 +7144,12 @@ HRM_API hrm_status hrm_run_watch(hrm_run *run, const hrm_batch *batch, hrm_statu
     hrm_device *dev = run->model->dev;
     hrm_work *w = &run->w;
     if (w->train) return hrm__fail(HRM_ERR_ARGUMENT, "a run that trains cannot be watched pass by pass");
+    HRM__TRY(hrm__check_whole(run, HRM__CARRY));
     HRM__TRY(hrm__offer(run, batch));
     hrm_step step = hrm__step_make(run, run->seed, ++run->segments);
     HRM__TRY(t->upload(dev, w->step, &step, sizeof step));
     HRM__TRY(hrm__refresh(run));
+    run->broken |= HRM__CARRY; /* until all is done */
     HRM__TRY(t->act_begin(dev, w));
     HRM__TRY(t->embed(dev, w));
     run->ran = 1;
@@ -7150,7 +7159,9 @@ HRM_API hrm_status hrm_run_watch(hrm_run *run, const hrm_batch *batch, hrm_statu
     }
     HRM__TRY(t->heads(dev, w, w->z[0], w->q, 1));
     HRM__TRY(t->act_end(dev, w));
-    return t->losses(dev, w);
+    HRM__TRY(t->losses(dev, w));
+    run->broken &= ~HRM__CARRY;
+    return HRM_OK;
 }
 
 static hrm_status hrm__check_segment_done(const hrm_run *run)
@@ -7197,8 +7208,9 @@ HRM_API hrm_status hrm_run_gradient_norm(hrm_run *run, double *norm)
     HRM__TRY(m->table->norm(m->dev, &run->w));
     HRM__TRY(m->table->download(m->dev, &squares, run->w.norm, sizeof squares));
     HRM__TRY(hrm__get_scaling(run, &scaling));
+    if (!(squares - squares == 0)) return hrm__fail(HRM_ERR_NAN, "the gradients' norm is %g", sqrt(squares));
     *norm = sqrt(squares) / (double)scaling.scale;
-    return squares - squares == 0 ? HRM_OK : hrm__fail(HRM_ERR_NAN, "the gradients' norm is %g", *norm);
+    return HRM_OK;
 }
 
 static hrm_status hrm__fail_scaling(const char *when, const hrm_scaling *s)
@@ -7473,6 +7485,7 @@ struct hrm_trainer {
     hrm_train_desc desc;
     hrm_run       *run;
     int64_t        done, total;
+    int64_t        warmup; /* as told, 0: of the total, which desc then has */
     hrm_position   position;
     hrm_batch      batch; /* host; the gatherer's while a batch is ordered */
     int32_t       *batch_memory;
@@ -7632,7 +7645,7 @@ static void hrm__settle_steps(hrm_trainer *t, int64_t total)
 {
     t->total = total;
     if (t->desc.no_warmup) t->desc.lr_warmup_steps = 0;
-    else if (t->desc.lr_warmup_steps == 0) t->desc.lr_warmup_steps = hrm__min_i64(2000, total / 10);
+    else t->desc.lr_warmup_steps = t->warmup ? t->warmup : hrm__min_i64(2000, total / 10);
 }
 
 static size_t hrm__batch_count(const hrm_dims *d, int rows) { return (size_t)rows * (2 * (size_t)d->T + 1); }
@@ -7754,6 +7767,7 @@ HRM_API hrm_status hrm_trainer_create(hrm_trainer **out, hrm_model *model, const
     hrm_trainer *t = (hrm_trainer *)p;
     t->model = model;
     t->desc = resolved;
+    t->warmup = resolved.lr_warmup_steps;
     if (resolved.steps) hrm__settle_steps(t, resolved.steps);
     hrm_status status = hrm__trainer_build(t);
     if (status != HRM_OK) {
@@ -7950,6 +7964,7 @@ static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metric
         t->position = begun.before;
         t->posted.step = 0;
         t->held.there = 0;
+        t->run->broken |= HRM__AHEAD;
         hrm_status status = hrm__check_weights(t->model);
         if (status == HRM_OK && told.bad == 2) {
             char when[40];
@@ -7979,8 +7994,10 @@ static hrm_status hrm__trainer_tell(hrm_trainer *t, hrm__begun begun, hrm_metric
 HRM_API hrm_status hrm_trainer_catch_up(hrm_trainer *t, hrm_metrics *metrics)
 {
     hrm__begun told = t->posted;
-    if (metrics) memset(metrics, 0, sizeof *metrics);
-    if (told.step == 0) return HRM_OK;
+    if (told.step == 0) {
+        if (metrics) memset(metrics, 0, sizeof *metrics);
+        return HRM_OK;
+    }
     t->posted.step = 0;
     return hrm__trainer_tell(t, told, metrics);
 }
@@ -8004,8 +8021,9 @@ HRM_API hrm_status hrm_trainer_step_ahead(hrm_trainer *t, hrm_dataset *data, hrm
     hrm__begun before = t->posted;
     HRM__TRY(hrm__trainer_start(t, data));
     if (!t->model->table->asynchronous) return hrm_trainer_catch_up(t, metrics);
+    if (before.step) return hrm__trainer_tell(t, before, metrics);
     if (metrics) memset(metrics, 0, sizeof *metrics);
-    return before.step ? hrm__trainer_tell(t, before, metrics) : HRM_OK;
+    return HRM_OK;
 }
 
 /* ==================================================================================================== >>solve =============
@@ -8389,9 +8407,11 @@ HRM_API hrm_status hrm_evaluate(hrm_model *m, const hrm_dataset *data, const hrm
     how.want_logits = 1;
     how.on_done = hrm__evaluate_done;
     how.user = &e;
-    memset(metrics, 0, sizeof *metrics);
-    hrm_status status = hrm__evaluate(&e, data, &how, metrics);
+    hrm_metrics found;
+    memset(&found, 0, sizeof found);
+    hrm_status status = hrm__evaluate(&e, data, &how, &found);
     hrm__free(m->allocator, memory, bytes, 1);
+    if (status == HRM_OK) *metrics = found;
     return status;
 }
 
@@ -8726,11 +8746,11 @@ static void hrm__os_sync_folder(const char *path)
     close(fd);
 }
 
-static int hrm__temp_is_ours(const char *path);
+static int hrm__temp_is_ours(const char *digits);
 
 static void hrm__os_remove_stale(const char *path)
 {
-    /* PATH.tmp123 that no living process holds a lock on */
+    /* PATH.tmp123 that no living process holds a lock on. Of our own, whatever PATH is called, a lock would not tell. */
     char folder[1024], full[1024];
     size_t at = hrm__os_folder(folder, sizeof folder, path), n = strlen(path + at);
     DIR *d = folder[0] ? opendir(folder) : NULL;
@@ -8738,9 +8758,8 @@ static void hrm__os_remove_stale(const char *path)
     for (struct dirent *e = readdir(d); e; e = readdir(d)) {
         if (strncmp(e->d_name, path + at, n) != 0 || strncmp(e->d_name + n, ".tmp", 4) != 0) continue;
         const char *digits = e->d_name + n + 4;
-        if (!*digits || digits[strspn(digits, "0123456789_")]) continue;
-        if (snprintf(full, sizeof full, "%.*s%s", (int)at, path, e->d_name) >= (int)sizeof full || hrm__temp_is_ours(full))
-            continue;
+        if (!*digits || digits[strspn(digits, "0123456789_")] || hrm__temp_is_ours(digits)) continue;
+        if (snprintf(full, sizeof full, "%.*s%s", (int)at, path, e->d_name) >= (int)sizeof full) continue;
         struct flock lock;
         memset(&lock, 0, sizeof lock);
         lock.l_type = F_WRLCK;
@@ -8874,6 +8893,7 @@ static void hrm__map_to_native(const hrm_file_map *map, const void *data, hrm_dt
 #define HRM__TEMPS 64
 static volatile char hrm__temps[HRM__TEMPS][1024];
 static unsigned long hrm__temps_process; /* whose they are: not a child's */
+static char hrm__temps_own[48]; /* in all their names: the process and when it began, as numbers of processes come again */
 
 /* The checksum of zip entries (CRC-32, polynomial 0xedb88320), eight bytes at a time. */
 typedef struct hrm__crc { uint32_t value, table[8][256]; } hrm__crc;
@@ -8925,6 +8945,7 @@ static void hrm__temps_acquire(void)
     if (hrm__temps_process == hrm__os_process()) return;
     for (int i = 0; i < HRM__TEMPS; i++) hrm__temps[i][0] = 0;
     hrm__temps_process = hrm__os_process();
+    snprintf(hrm__temps_own, sizeof hrm__temps_own, "%lu_%llu", hrm__temps_process, (unsigned long long)time(NULL));
 }
 
 static void hrm__temps_release(void) { (void)hrm__atomic_add(&hrm__temps_lock, -1); }
@@ -8952,13 +8973,13 @@ static void hrm__temp_forget(int slot)
 }
 
 #ifndef _WIN32
-static int hrm__temp_is_ours(const char *path)
+static int hrm__temp_is_ours(const char *digits)
 {
-    int found = 0;
     hrm__temps_acquire();
-    for (int i = 0; i < HRM__TEMPS; i++) found |= strcmp((const char *)(uintptr_t)hrm__temps[i], path) == 0;
+    size_t n = strlen(hrm__temps_own);
+    int ours = strncmp(digits, hrm__temps_own, n) == 0 && (!digits[n] || digits[n] == '_');
     hrm__temps_release();
-    return found;
+    return ours;
 }
 #endif
 
@@ -8998,13 +9019,15 @@ static hrm_status hrm__writer_begin(hrm_writer *w, const char *path, const hrm_a
     void *p;
     long error = HRM__IO_EXISTS;
     HRM__TRY(hrm__strdup(a, &w->path, path));
-    w->temp_room = strlen(path) + 48;
+    w->temp_room = strlen(path) + sizeof hrm__temps_own + 16;
     HRM__TRY(hrm__alloc(a, &p, w->temp_room, 1, "a file name"));
     w->temp = (char *)p;
     if (hrm__os_is_special(path)) return hrm__fail(HRM_ERR_IO, "%s: cannot be written: it is not a regular file", path);
+    hrm__temps_acquire();
+    hrm__temps_release(); /* hrm__temps_own is this process's */
     hrm__os_remove_stale(path);
     for (int i = 0; i < 1000 && error == HRM__IO_EXISTS; i++) {
-        int n = snprintf(w->temp, w->temp_room, "%s.tmp%lu", path, hrm__os_process());
+        int n = snprintf(w->temp, w->temp_room, "%s.tmp%s", path, hrm__temps_own);
         if (i) snprintf(w->temp + n, w->temp_room - (size_t)n, "_%d", i);
         w->slot = hrm__temp_register(w->temp); /* before it exists: a signal in between must find it */
         error = hrm__os_create(&w->file, w->temp);
@@ -9587,7 +9610,7 @@ HRM_API hrm_status hrm_json_integer(const hrm_json *node, int64_t *value)
             *value = negative ? (m ? -(int64_t)(m - 1) - 1 : 0) : (int64_t)m;
             return HRM_OK;
         }
-        if (node->number == floor(node->number) && fabs(node->number) <= 9007199254740992.0) { /* 1e3, 7.0 */
+        if (node->number == floor(node->number) && fabs(node->number) < 9007199254740992.0) { /* 1e3, 7.0 */
             *value = (int64_t)node->number;
             return HRM_OK;
         }
@@ -12077,6 +12100,10 @@ HRM_API hrm_status hrm_torch_save(const char *path, const hrm_tensor *tensors, s
     hrm__zip_out z;
     void *p;
     HRM__TRY(hrm__save_check(path, tensors, count, as, a));
+    for (size_t i = 0; i < count; i++)
+        if (strlen(tensors[i].name) + 1 >= HRM__TORCH_NAME)
+            return hrm__fail(HRM_ERR_ARGUMENT, "%s: tensor %.60s…: a name of %zu bytes, at most %d can be read again", path,
+                             tensors[i].name, strlen(tensors[i].name), HRM__TORCH_NAME - 2);
     HRM__TRY(hrm__alloc(a, &p, count + 3, sizeof *z.entries, path));
     z.entries = (hrm__zip_out_entry *)p;
     z.count = 0;
@@ -13261,6 +13288,8 @@ static hrm_status hrm__checkpoint_merge(hrm_model_desc *out, hrm_sources *source
     hrm_model_desc merged = *desc; /* where and how it runs */
     HRM__TRY(hrm__config_of(&c, file, path, desc));
     hrm__config_put(&merged, &c);
+    /* where the file's curriculum began says nothing to one who asks for less than that */
+    if (merged.halt_max_steps_start > merged.halt_max_steps && !desc->halt_max_steps_start) merged.halt_max_steps_start = 0;
     *out = merged;
     if (sources) *sources = c.sources;
     return HRM_OK;
@@ -13415,11 +13444,7 @@ HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_m
     if (!desc) desc = &none;
     HRM__TRY(hrm_tensors_open(&file, path, desc->allocator));
     hrm_status status = hrm__checkpoint_merge(&merged, NULL, file, path, desc);
-    if (status == HRM_OK) {
-        /* where the file's curriculum began says nothing to one who asks for less than that */
-        if (merged.halt_max_steps_start > merged.halt_max_steps && !desc->halt_max_steps_start) merged.halt_max_steps_start = 0;
-        status = hrm_checkpoint_complete(&merged, path);
-    }
+    if (status == HRM_OK) status = hrm_checkpoint_complete(&merged, path);
     if (status == HRM_OK) status = hrm__check_plan(&merged, file, path);
     if (status == HRM_OK) status = hrm__model_create(&m, &merged, 0);
     if (status == HRM_OK) {
@@ -13434,6 +13459,8 @@ HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_m
     *out = m;
     return HRM_OK;
 }
+
+static const char *const hrm__optimizer_names[] = {"adam_atan2", "adamw", "muon"};
 
 /* What a trainer has beyond the model's tensors, one by one, and which values each may hold: low to high, or `also`. */
 typedef struct hrm__state {
@@ -13715,17 +13742,17 @@ static hrm_status hrm__saving_gather(hrm__saving *s, const hrm_trainer *t, const
 static hrm_status hrm__trainer_write(const hrm_trainer *t, hrm__saving *s, const hrm__state_plan *plan, const char *path,
                                      const hrm_metadata *more, size_t num_more)
 {
-    char text[256];
+    char text[384];
     hrm_metadata own;
     const hrm_comm *comm = t->desc.comm;
     const hrm_position *p = &t->position;
     snprintf(
         text, sizeof text,
-        "{\"format\":%d,\"step\":%lld,\"total\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,\"draws\":%llu,"
-        "\"seed\":\"%llu\"}",
-        HRM__STATE_FORMAT, (long long)t->done, (long long)t->total, (unsigned long long)p->iteration,
-        (unsigned long long)p->epoch, (unsigned long long)p->group, (unsigned long long)p->draws,
-        (unsigned long long)t->desc.seed);
+        "{\"format\":%d,\"step\":%lld,\"total\":%lld,\"warmup\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,"
+        "\"draws\":%llu,\"seed\":\"%llu\",\"optimizer\":\"%s\"}",
+        HRM__STATE_FORMAT, (long long)t->done, (long long)t->total, (long long)(t->total ? t->desc.lr_warmup_steps : 0),
+        (unsigned long long)p->iteration, (unsigned long long)p->epoch, (unsigned long long)p->group,
+        (unsigned long long)p->draws, (unsigned long long)t->desc.seed, hrm__optimizer_names[t->desc.optimizer]);
     own.key = "hrm.trainer", own.value = text;
     for (size_t i = 0; i < plan->count; i++)
         if (plan->list[i].split)
@@ -13744,7 +13771,8 @@ HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, cons
     hrm__saving s;
     hrm__state_plan plan;
     const hrm_model *m = t->model;
-    HRM__TRY(hrm__check_whole(t->run, HRM__CARRY | HRM__GRADIENTS));
+    if (t->run->broken & HRM__AHEAD) HRM__TRY(hrm__check_weights(t->model)); /* if it is they, that says more */
+    HRM__TRY(hrm__check_whole(t->run, HRM__CARRY | HRM__GRADIENTS | HRM__AHEAD));
     if (t->posted.step) { /* begun and not told of: was it done? */
         int32_t bad = 0;
         HRM__TRY(m->table->download(m->dev, &bad, t->run->w.bad, sizeof bad));
@@ -13768,6 +13796,16 @@ HRM_API hrm_status hrm_trainer_save(const hrm_trainer *t, const char *path, cons
     hrm__saving_end(&s);
     hrm__state_close(t, &plan);
     return status;
+}
+
+static hrm_status hrm__state_optimizer(const hrm_trainer *t, const hrm_json *root, const char *path)
+{
+    /* another's moments would be taken for this one's; states before 0.2 do not tell */
+    const hrm_json *told = hrm_json_get(root, "optimizer");
+    const char *ours = hrm__optimizer_names[t->desc.optimizer];
+    if (!told || t->run->w.train == 3 || (told->type == HRM_JSON_STRING && strcmp(told->string, ours) == 0)) return HRM_OK;
+    return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's optimizer is %.20s there, %s here", path,
+                     told->type == HRM_JSON_STRING ? told->string : "?", ours);
 }
 
 static hrm_status hrm__state_number(const hrm_json *root, const char *key, const char *path, uint64_t *value)
@@ -13797,8 +13835,8 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     hrm_model *m = t->model;
     hrm__state_plan plan;
     uint64_t step, total;
-    double version = 1;
-    int said;
+    double version = 1, warmup = 0;
+    int said, shown = t->run->averaged;
     hrm_position p;
     char seed[32];
     const hrm_json *s = hrm_json_get(root, "seed");
@@ -13817,6 +13855,8 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     HRM__TRY(hrm__state_number(root, "epoch", path, &p.epoch));
     HRM__TRY(hrm__state_number(root, "group", path, &p.group));
     HRM__TRY(hrm__state_number(root, "draws", path, &p.draws));
+    HRM__TRY(hrm__config_number(root, "warmup", 0, 9e15, path, &warmup, &said));
+    HRM__TRY(hrm__state_optimizer(t, root, path));
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->desc.seed);
     if (!s || s->type != HRM_JSON_STRING || strcmp(s->string, seed))
         return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's seed is %s there, %s here", path, s && s->string ? s->string : "?",
@@ -13827,11 +13867,14 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
                          (unsigned long long)total, (long long)t->total);
     if (total && step > total)
         return hrm__fail(HRM_ERR_RANGE, "%s: step %llu of %llu", path, (unsigned long long)step, (unsigned long long)total);
-    if (t->run->averaged) HRM__TRY(hrm__use_average(t->run, 0));
     HRM__TRY(hrm__state_open(t, format, &plan));
     hrm_status status = HRM_OK;
     for (size_t i = 0; status == HRM_OK && i < plan.count; i++) status = hrm__state_check(file, path, &plan.list[i]);
-    if (status == HRM_OK) status = hrm__load_weights(m, file, path); /* looks at all of them before the first is written */
+    if (status == HRM_OK && shown) status = hrm__use_average(t->run, 0);
+    if (status == HRM_OK) {
+        status = hrm__load_weights(m, file, path); /* looks at all of them before the first is written */
+        if (status != HRM_OK && shown) (void)hrm__use_average(t->run, 1);
+    }
     for (size_t i = 0; status == HRM_OK && i < plan.count; i++) {
         const hrm_tensor *x = hrm_tensors_find(file, plan.list[i].name);
         size_t row = plan.list[i].split ? x->bytes / (size_t)t->run->batch_rows : 0;
@@ -13848,7 +13891,9 @@ static hrm_status hrm__trainer_restore(hrm_trainer *t, const hrm_tensors *file, 
     t->done = (int64_t)step;
     t->position = p;
     t->posted.step = 0;
-    if (total && !t->desc.steps) hrm__settle_steps(t, (int64_t)total);
+    if (!t->desc.steps) t->total = (int64_t)total;
+    if (t->total) hrm__settle_steps(t, t->total);
+    if (said && total && !t->warmup && !t->desc.no_warmup) t->desc.lr_warmup_steps = (int64_t)warmup; /* of its total before */
     t->run->w.rows = t->run->w.d.B;
     return m->table->sync(m->dev);
 }

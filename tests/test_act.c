@@ -303,6 +303,11 @@ static void check_watch(void)
     w.calls = 0, w.stop = 3;
     CHECK_FAILS(hrm_run_watch(w.run, &batch, watch, &w), HRM_ERR_CANCELLED, "enough");
     CHECK(w.calls == 3, "stopped after %d passes", w.calls);
+    w.calls = 0, w.stop = 0;
+    CHECK_FAILS(hrm_run_watch(w.run, &batch, watch, &w), HRM_ERR_DEVICE, "hrm_run_reset makes the carry whole again");
+    CHECK_FAILS(hrm_run_segment(w.run, &batch, NULL), HRM_ERR_DEVICE, "hrm_run_reset makes the carry whole again");
+    CHECK_OK(hrm_run_reset(w.run));
+    CHECK_OK(hrm_run_segment(w.run, &batch, NULL));
     CHECK_FAILS(hrm_run_watch(train, &batch, watch, &w), HRM_ERR_ARGUMENT, "cannot be watched");
     free(w.z);
     hrm_run_destroy(plain);
@@ -838,6 +843,154 @@ static void check_bad_values(void)
     hrm_model_destroy(model), hrm_model_destroy(whole);
     hrm_dataset_close(little.data);
     remove(good), remove(bad), remove(weights);
+}
+
+/* What a state holds and what it does not take: of whom, how warm, and only when it is that of the steps done. */
+static void lm_head_of(hrm_model *model, hrm_real *value, int write)
+{
+    int index = hrm_model_tensor_find(model, "inner.lm_head.weight");
+    size_t n;
+    hrm_real *all = tensor_values(model, index, &n, NULL);
+    if (write) {
+        all[3] = *value;
+        CHECK_OK(hrm_model_tensor_write(model, index, all));
+    }
+    *value = all[3];
+    free(all);
+}
+
+static hrm_status stop_at_once(void *user, int64_t done, int64_t total, const hrm_metrics *so_far)
+{
+    (void)done, (void)total;
+    *(double *)user = so_far->count;
+    return HRM_ERR_CANCELLED;
+}
+
+static void check_state_of_the_steps_done(void)
+{
+    static little_data little;
+    little_open(&little);
+    hrm_model_desc d = small_desc();
+    hrm_train_desc td;
+    hrm_metrics m;
+    hrm_model *model = NULL;
+    hrm_trainer *t = NULL;
+    hrm_evaluate_desc e;
+    hrm_real value, huge = (hrm_real)3e38, kept;
+    double seen = 0;
+    const char *good = own_file("done_good"), *after = own_file("done_after");
+    memset(&td, 0, sizeof td), memset(&e, 0, sizeof e);
+    td.steps = 9, td.batch_size = 8, td.lr = 1e-3f, td.ema = 1, td.ema_rate = 0.5f;
+    CHECK_OK(hrm_model_create(&model, &d));
+    CHECK_OK(hrm_trainer_create(&t, model, &td));
+    if (!t) return;
+    for (int i = 0; i < 2; i++) CHECK_OK(hrm_trainer_step(t, little.data, &m));
+    CHECK_OK(hrm_trainer_save(t, good, NULL, 0));
+    for (int how = 0; how < 2; how++) { /* a loss that is not finite, of weights that are */
+        lm_head_of(model, &value, 0);
+        kept = value;
+        lm_head_of(model, &huge, 1);
+        m.step = 77;
+        CHECK_FAILS(hrm_trainer_step(t, little.data, &m), HRM_ERR_NAN, "the loss is not finite");
+        CHECK(m.step == 77, "metrics of a step that failed: %d", (int)m.step);
+        lm_head_of(model, &kept, 1);
+        CHECK_FAILS(hrm_trainer_save(t, after, NULL, 0), HRM_ERR_NAN, "the carry is not that of the steps done");
+        if (how) CHECK_OK(hrm_run_reset(hrm_trainer_run(t)));
+        else CHECK_OK(hrm_trainer_load(t, good));
+        CHECK_OK(hrm_trainer_save(t, after, NULL, 0));
+    }
+    /* a load that fails leaves the average shown */
+    CHECK_OK(hrm_trainer_load(t, good));
+    CHECK_OK(hrm_trainer_use_average(t, 1));
+    lm_head_of(model, &kept, 0);
+    spoil_state(after, good, "carry.inputs", 4, 200);
+    CHECK_FAILS(hrm_trainer_load(t, after), HRM_ERR_RANGE, "carry.inputs");
+    lm_head_of(model, &value, 0);
+    CHECK(value == kept, "the average's %g became %g", (double)kept, (double)value);
+    spoil_state(after, good, "inner.lm_head.weight", 2, HUGE_VAL);
+    CHECK_FAILS(hrm_trainer_load(t, after), HRM_ERR_NAN, "lm_head");
+    lm_head_of(model, &value, 0);
+    CHECK(value == kept, "the average's %g became %g", (double)kept, (double)value);
+    /* an evaluation that is stopped tells nothing */
+    m.count = -5;
+    e.on_batch = stop_at_once, e.user = &seen, e.batch_size = 8;
+    CHECK_FAILS(hrm_evaluate(model, little.data, &e, &m), HRM_ERR_CANCELLED, "");
+    CHECK(m.count == -5 && seen == 8, "%g of an evaluation that was stopped at %g", m.count, seen);
+    hrm_trainer_destroy(t);
+    hrm_model_destroy(model);
+    hrm_dataset_close(little.data);
+    remove(good), remove(after);
+}
+
+static void check_state_of_an_optimizer(void)
+{
+    static const char *const names[] = {"adam_atan2", "adamw", "muon"};
+    static little_data little;
+    little_open(&little);
+    const char *path = own_file("optimizer");
+    for (int from = 0; from < 3; from++)
+        for (int to = 0; to < 4; to++) { /* 3: frozen */
+            hrm_trainer *t[2] = {NULL, NULL};
+            hrm_model *model[2] = {NULL, NULL};
+            hrm_metrics m;
+            char said[80];
+            for (int k = 0; k < 2; k++) {
+                hrm_model_desc d = small_desc();
+                hrm_train_desc td;
+                memset(&td, 0, sizeof td);
+                td.steps = 9, td.batch_size = 8;
+                td.optimizer = (hrm_optimizer)(k ? to % 3 : from);
+                td.freeze_weights = k && to == 3;
+                CHECK_OK(hrm_model_create(&model[k], &d));
+                CHECK_OK(hrm_trainer_create(&t[k], model[k], &td));
+            }
+            CHECK_OK(hrm_trainer_step(t[0], little.data, &m));
+            CHECK_OK(hrm_trainer_save(t[0], path, NULL, 0));
+            snprintf(said, sizeof said, "the run's optimizer is %s there, %s here", names[from], names[to % 3]);
+            if (to == 3 || from == to) CHECK_OK(hrm_trainer_load(t[1], path));
+            else CHECK_FAILS(hrm_trainer_load(t[1], path), HRM_ERR_ARGUMENT, said);
+            for (int k = 0; k < 2; k++) hrm_trainer_destroy(t[k]), hrm_model_destroy(model[k]);
+        }
+    hrm_dataset_close(little.data);
+    remove(path);
+}
+
+static void check_state_of_the_warmup(void)
+{
+    /* a run goes on past its end with the warm-up that it had; a trainer that was elsewhere takes the run's */
+    static const struct { int64_t steps; double epochs; int64_t told; } others[] = {{2000, 0, 0}, {2000, 0, 50}, {0, 90, 0}};
+    static little_data little;
+    little_open(&little);
+    const char *path = own_file("warmup");
+    for (int k = 0; k < 3; k++) {
+        hrm_model_desc d = small_desc();
+        hrm_train_desc td;
+        hrm_metrics m, next;
+        hrm_model *model = NULL;
+        hrm_trainer *run = NULL, *other = NULL;
+        memset(&td, 0, sizeof td);
+        td.batch_size = 8, td.lr = 1e-3f;
+        if (k < 2) td.steps = 100;
+        else td.epochs = 20; /* 100 steps too */
+        CHECK_OK(hrm_model_create(&model, &d));
+        CHECK_OK(hrm_trainer_create(&run, model, &td));
+        td.steps = others[k].steps, td.epochs = others[k].epochs, td.lr_warmup_steps = others[k].told;
+        CHECK_OK(hrm_trainer_create(&other, model, &td));
+        if (k == 2) CHECK_OK(hrm_trainer_step(other, little.data, &m));
+        for (int i = 0; i < 3; i++) CHECK_OK(hrm_trainer_step(run, little.data, &m));
+        CHECK_OK(hrm_trainer_save(run, path, NULL, 0));
+        CHECK_OK(hrm_trainer_step(run, little.data, &next));
+        CHECK_OK(hrm_trainer_load(other, path));
+        CHECK_OK(hrm_trainer_step(other, little.data, &m));
+        double least = (double)hrm_trainer_describe(run)->lr_min_ratio, want = next.lr;
+        if (k < 2) want = hrm_schedule(4, (double)td.lr, k ? 50 : 10, 2000, least);
+        CHECK(m.step == 4 && fabs(m.lr - want) < 1e-9 && (k == 2) == (hrm_trainer_steps_total(other) == 100),
+              "%d: step %d of %d, rate %g, expected %g", k, (int)m.step, (int)hrm_trainer_steps_total(other), m.lr, want);
+        hrm_trainer_destroy(run), hrm_trainer_destroy(other);
+        hrm_model_destroy(model);
+    }
+    hrm_dataset_close(little.data);
+    remove(path);
 }
 
 /* The puzzle table's gradient behaves as all others do: added up, zeroed; of a new identifier it starts from zero. */
@@ -1668,6 +1821,9 @@ int main(void)
     check_trainer();
     check_resume();
     check_bad_values();
+    check_state_of_the_steps_done();
+    check_state_of_an_optimizer();
+    check_state_of_the_warmup();
     check_puzzle_gradient();
     check_two_trainers();
     check_own_loop();

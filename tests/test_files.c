@@ -248,6 +248,19 @@ static void test_writer(void)
     hrm_writer_abort(w);
     remove(in_folder("stale.tmpx"));
     remove(in_folder("stale2.tmp5"));
+    /* one file under two names: what is unfinished under one is not stale under the other */
+    hrm_writer *other = NULL;
+    put_file(in_folder("two"), "good old file", 13);
+    CHECK_OK(hrm_writer_open(&w, in_folder("two"), NULL));
+    CHECK_OK(hrm_writer_write(w, "complete", 8));
+    CHECK_OK(hrm_writer_open(&other, in_folder("./two"), NULL));
+    CHECK_OK(hrm_writer_write(other, "half", 4));
+    CHECK(files_left() == 2, "%d temporary files", files_left());
+    CHECK_OK(hrm_writer_commit(w));
+    CHECK(file_is(in_folder("two"), "complete"), "what was committed is not there");
+    hrm_writer_abort(other);
+    CHECK(file_is(in_folder("two"), "complete") && files_left() == 0, "it is lost with what was given up");
+    remove(in_folder("two"));
 #ifndef _WIN32
     CHECK_FAILS(hrm_writer_open(&w, "/dev/null", NULL), HRM_ERR_IO, "/dev/null: cannot be written: it is not a regular file");
     int ready[2], go[2];
@@ -463,7 +476,7 @@ static void test_json_read(void)
 {
     hrm_json_document *doc;
     const char *text = "{\"i\": 7, \"big\": 9007199254740993, \"low\": -9223372036854775808, \"over\": 9223372036854775808, "
-                       "\"e\": 1e3, \"f\": 0.5,\n"
+                       "\"e\": 1e3, \"f\": 0.5, \"point\": 9007199254740993.0, \"power\": 9007199254740993e0,\n"
                        "\"s\": \"x\", \"t\": true, \"n\": null, \"a\": [1]}",
                *s = "";
     int64_t i = -1;
@@ -481,6 +494,8 @@ static void test_json_read(void)
     CHECK(i == INT64_MIN, "%lld", (long long)i);
     CHECK_OK(hrm_json_read_integer(o, "e", 0, 1000, 1, &i, "c.json"));
     CHECK(i == 1000, "%lld", (long long)i);
+    for (int k = 0; k < 2; k++) /* would be rounded */
+        CHECK_FAILS(hrm_json_integer(hrm_json_get(o, k ? "power" : "point"), &i), HRM_ERR_FORMAT, "is not a whole number");
     CHECK_OK(hrm_json_read_integer(o, "zz", 0, 1, 0, &i, "c.json"));
     CHECK_OK(hrm_json_read_integer(o, "n", 0, 1, 0, &i, "c.json"));
     CHECK(i == 1000, "an absent one leaves the value");
@@ -972,6 +987,15 @@ static void test_save(void)
         CHECK_FAILS(hrm_safetensors_save(st, bad, 2, NULL, 0, HRM_F32, NULL), HRM_ERR_ARGUMENT, messages[k]);
         CHECK_FAILS(hrm_torch_save(st, bad, 2, HRM_F32, NULL), HRM_ERR_ARGUMENT, messages[k]);
     }
+    static char name[1024]; /* a name that the reader would not take */
+    memset(name, 'n', sizeof name - 1);
+    bad[0] = sample[0], bad[0].name = name;
+    CHECK_FAILS(hrm_torch_save(st, bad, 1, HRM_F32, NULL), HRM_ERR_ARGUMENT, "a name of 1023 bytes, at most 1022 can be read");
+    name[1022] = 0;
+    CHECK_OK(hrm_torch_save(st, bad, 1, HRM_F32, NULL));
+    CHECK_OK(hrm_tensors_open(&file, st, NULL));
+    CHECK(file && strcmp(hrm_tensors_at(file, 0)->name, name) == 0, "another name");
+    hrm_tensors_close(file);
     bad[0] = sample[0]; /* no elements; as F32 its sides fit, as F64 they would not when it is read again */
     bad[0].dtype = HRM_F32, bad[0].ndim = 2, bad[0].bytes = 0;
     bad[0].shape[0] = 0, bad[0].shape[1] = (int64_t)(SIZE_MAX / 2 / 4);

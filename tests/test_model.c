@@ -780,6 +780,8 @@ static void check_past_curriculum(void)
     less.halt_max_steps = 1, again = NULL;
     CHECK_OK(hrm_model_load(&again, path, &less));
     CHECK(again && hrm_model_describe(again)->halt_max_steps_start == 0, "a start beyond the end");
+    CHECK_OK(hrm_checkpoint_merge(&d, NULL, path, &less));
+    CHECK(d.halt_max_steps == 1 && d.halt_max_steps_start == 0, "of what is merged too");
     hrm_model_destroy(again);
     hrm_model_destroy(model);
     remove(path);
