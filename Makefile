@@ -114,6 +114,9 @@ $(B) $(B)/tools $(B)/examples $(B)/tests $(B)/bench:
 
 # Solves an extreme 9x9 board with the model that comes with the command, then trains one of its own on the machine's processors,
 # half a minute to two. Options: make demo ARGS="--seed 2"
+help:
+	@sed -n 's/^#   \(make\)/\1/p' $(firstword $(MAKEFILE_LIST))
+
 demo: $(B)/hrm $(B)/examples/sudoku
 	@if [ -n "$(MODEL)" ]; then HRM_MODELS=models $(B)/hrm solve sudoku examples/extreme.txt --show-steps || true; \
 	    else echo "models/sudoku.safetensors is not here: the 9x9 board is left out"; fi
@@ -285,7 +288,7 @@ dist: | $(B)
 clean:
 	rm -rf $(B)
 
-.PHONY: all demo tests test test-all matrix fuzz fault mutants coverage long test-python format-check lint bench lib asan ubsan tsan msan valgrind install uninstall dist clean
+.PHONY: help all demo tests test test-all matrix fuzz fault mutants coverage long test-python format-check lint bench lib asan ubsan tsan msan valgrind install uninstall dist clean
 -include tools/cuda.mk
 -include tools/bench.mk
 -include examples/web/web.mk

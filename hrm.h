@@ -382,7 +382,7 @@ typedef struct hrm_batch {
     int      rows;   /* room */
     int      filled; /* rows that are real examples; the others are padding */
     int32_t *inputs, *labels;     /* [rows, seq_len] */
-    int32_t *puzzle_identifiers;  /* [rows] */
+    int32_t *puzzle_identifiers;  /* [rows] [all 0] where a batch is read */
 } hrm_batch;
 
 /* Where a pass over the data stands: plain data, save it to resume. Zero is the start. */
@@ -615,7 +615,7 @@ typedef struct hrm_metrics {
     int64_t step;  /* of the update, from 1; 0 in an evaluation */
     double  lr;
     double  rows;  /* over how many rows the losses are means */
-    double  count; /* over how many the others are */
+    double  count; /* over how many the others are, which are 0 where no row has halted: hrm_metrics_add keeps what was known */
     double  accuracy, exact_accuracy, q_halt_accuracy, steps;
     double  lm_loss, q_halt_loss, q_continue_loss, ponder_loss; /* in training with smoothing and the q loss it is trained by */
     double  grad_norm; /* of the weights' gradients before clipping; 0 where nothing needs it, and in a step that was skipped */
@@ -671,8 +671,8 @@ typedef struct hrm_run_desc {
 HRM_API hrm_status hrm_run_create(hrm_run **run, hrm_model *model, const hrm_run_desc *desc);
 HRM_API void       hrm_run_destroy(hrm_run *run);
 HRM_API hrm_status hrm_run_reset(hrm_run *run); /* a fresh carry: halted everywhere */
-/* One segment (SPEC: rows that have halted take the batch's row, the others go on). Checks tokens and ids first.
- * min_halt_steps [rows] replaces the exploration draw; NULL otherwise. Training leaves the loss's gradient unset. */
+/* One segment: rows that have halted take the batch's row, the others go on. Checks tokens and ids first. min_halt_steps [rows]
+ * replaces the exploration draw; NULL otherwise. In training it leaves the loss's gradient for hrm_run_backward. */
 HRM_API hrm_status hrm_run_segment(hrm_run *run, const hrm_batch *batch, const int32_t *min_halt_steps);
 /* A segment of a run that does not train, pass by pass: after each `on_pass` hears which pass of the segment it was, from 0,
  * and which state it moved, and may read the states with hrm_run_read. Anything but HRM_OK ends the segment there and is
@@ -850,10 +850,10 @@ typedef struct hrm_solve_desc {
                        const hrm_solve_result *results);
     void *user;
 } hrm_solve_desc;
-/* puzzles, answers [rows, seq_len]. A row stops after the first segment in which q_halt > q_continue, or
- * q_halt > 0 with no_ACT_continue. One thread at a time
- * a model. Memory for `rows` puzzles is allocated at the first call that needs it and kept with the model. HRM_ERR_NAN when a
- * row's q_halt is not finite at its end: rows that were done before have their answers. */
+/* puzzles, answers [rows, seq_len]. A row stops after the first segment in which q_halt > q_continue, or q_halt > 0 with
+ * no_ACT_continue. One thread at a time a model. Memory for `rows` puzzles is allocated at the first call that needs it and
+ * kept with the model. HRM_ERR_NAN when a row's q_halt is not finite at its end: rows that were done before have their answers.
+ * Votes of symmetric copies are a matter of the task: more rows, turned before and back after, as tools/votes.h does. */
 HRM_API hrm_status hrm_solve(hrm_model *model, const int32_t *puzzles, int32_t *answers, const hrm_solve_desc *desc);
 
 typedef struct hrm_evaluate_desc {
@@ -872,7 +872,8 @@ typedef struct hrm_evaluate_desc {
      * alone, in order; on_batch on all: where it stops one it stops all. */
     const hrm_comm *comm;
 } hrm_evaluate_desc;
-/* What cannot be computed is a metric that is not finite, which is no error. */
+/* Without a description as published, all segments for all, where hrm_solve lets a row stop when it says so: adaptive = 1
+ * measures what that gives. What cannot be computed is a metric that is not finite, which is no error. */
 HRM_API hrm_status hrm_evaluate(hrm_model *model, const hrm_dataset *data, const hrm_evaluate_desc *desc, hrm_metrics *metrics);
 
 /* ==================================================================================================== >>api-layers ========
@@ -921,7 +922,7 @@ HRM_API double hrm_cross_entropy_smoothed(hrm_loss_type type, double smoothing, 
                                           const int32_t *labels, size_t T, size_t V, double scale, int *correct, int *labelled);
 /* Binary cross entropy on a logit; *dlogit (or NULL) = sigmoid(logit) - target. */
 HRM_API double hrm_bce(double logit, double target, double *dlogit);
-/* One step t >= 1 over n parameters (Everett et al. 2024, eq. 1; SPEC "Optimizers"). m, v are the caller's moments. */
+/* One step t >= 1 over n parameters (Everett et al. 2024, eq. 1). m, v are the caller's moments. */
 HRM_API void hrm_adam_atan2(hrm_real *p, hrm_real *m, hrm_real *v, const hrm_real *g, size_t n, double lr, double beta1,
                             double beta2, double weight_decay, int64_t t);
 /* The same of AdamW (Loshchilov & Hutter 2019). */

@@ -336,9 +336,11 @@ static hrm_model *own_model(long steps, long pairs, long threads)
     for (hrm_status status; (status = hrm_trainer_step(trainer, data, &m)) != HRM_END;) {
         if (status != HRM_OK) die(hrm_error_message());
         hrm_metrics_add(&sum, &m);
-        if (m.step % 100 && m.step != steps) continue;
-        fprintf(stderr, "step %5ld of %ld   loss %.3f   exact %5.1f %%   segments %4.1f   %ld s\n", (long)m.step, steps,
-                sum.lm_loss, 100 * sum.exact_accuracy, sum.steps, (long)(time(NULL) - begin));
+        if (m.step != 10 && m.step % 100 && m.step != steps) continue;
+        long spent = (long)(time(NULL) - begin);
+        fprintf(stderr, "step %5ld of %ld   loss %.3f   exact %5.1f %%   segments %4.1f   %ld s, %ld left\n",
+                (long)m.step, steps,
+                sum.lm_loss, 100 * sum.exact_accuracy, sum.steps, spent, spent * (steps - (long)m.step) / (long)m.step);
         memset(&sum, 0, sizeof sum);
     }
     hrm_trainer_destroy(trainer);

@@ -1,6 +1,8 @@
 /* Shortest paths: makes mazes, trains a small model on them, solves new ones, and draws what came out.
  *
- *   maze [--size 6] [--steps N] [--out PREFIX] …      `maze --help` lists the options; the defaults take about two minutes
+ *   maze [--size 6] [--steps N] [--out PREFIX] …  `maze --help` lists the options; the defaults take minutes and say how many
+ *
+ *   cc -O3 -pthread -I. examples/maze.c -lm -o maze && ./maze     in the repository, where `make` makes build/examples/maze
  *
  * PREFIX.svg          some of the new mazes: true path, predicted path, differences
  * PREFIX_steps.svg    how one answer forms, segment by segment
@@ -93,9 +95,11 @@ static void train(hrm_model *model, hrm_dataset *data, const options *o)
         if (status == HRM_END) break;
         if (status != HRM_OK) die(hrm_error_message());
         hrm_metrics_add(&sum, &m);
-        if (m.step % 100 == 0 || m.step == o->steps) {
-            fprintf(stderr, "step %5ld of %ld   loss %.3f   exact %5.1f %%   segments %4.1f   %ld s\n", (long)m.step, o->steps,
-                    sum.lm_loss, 100 * sum.exact_accuracy, sum.steps, (long)(time(NULL) - begin));
+        if (m.step == 10 || m.step % 100 == 0 || m.step == o->steps) {
+            long spent = (long)(time(NULL) - begin);
+            fprintf(stderr, "step %5ld of %ld   loss %.3f   exact %5.1f %%   segments %4.1f   %ld s, %ld left\n",
+                    (long)m.step, o->steps,
+                    sum.lm_loss, 100 * sum.exact_accuracy, sum.steps, spent, spent * (o->steps - (long)m.step) / (long)m.step);
             memset(&sum, 0, sizeof sum);
         }
     }

@@ -1,7 +1,7 @@
 /* The smallest program that trains: a data set in, a checkpoint out, one puzzle solved.
  *
  *   build/hrm data sudoku --generate 500 --size 4 --output-dir data/sudoku
- *   cc -O3 -pthread -I.. minimal.c -lm -o minimal && ./minimal data/sudoku 300
+ *   cc -O3 -pthread -I. examples/minimal.c -lm -o minimal && ./minimal data/sudoku 300     (a minute or two)
  */
 #define HRM_IMPLEMENTATION
 #include "hrm.h"
@@ -31,9 +31,14 @@ int main(int argc, char **argv)
     check(hrm_model_create(&model, &desc));
     check(hrm_trainer_create(&trainer, model,
                              &(hrm_train_desc){.lr = 3e-3f, .batch_size = 64, .steps = argc > 2 ? atoi(argv[2]) : 300}));
-    while ((status = hrm_trainer_step(trainer, data, &metrics)) == HRM_OK)
-        if (metrics.step % 50 == 0)
-            printf("step %d  loss %.3f  exact %.1f %%\n", (int)metrics.step, metrics.lm_loss, 100 * metrics.exact_accuracy);
+    hrm_metrics sum = {0};
+    while ((status = hrm_trainer_step(trainer, data, &metrics)) == HRM_OK) {
+        hrm_metrics_add(&sum, &metrics);
+        if (metrics.step % 20 != 0) continue;
+        printf("step %d  loss %.3f  exact %.1f %%\n", (int)sum.step, sum.lm_loss, 100 * sum.exact_accuracy);
+        fflush(stdout);
+        sum = (hrm_metrics){0};
+    }
     if (status != HRM_END) check(status);
     check(hrm_model_save(model, "minimal.safetensors"));
 
@@ -42,7 +47,11 @@ int main(int argc, char **argv)
     if (desc.seq_len > 1024) return 0;
     check(hrm_dataset_read(data, 0, &batch));
     check(hrm_solve(model, puzzle, answer, &(hrm_solve_desc){.puzzle_identifiers = &id})); /* runs until the model halts */
-    for (int i = 0; i < desc.seq_len; i++) printf("%d%c", (int)answer[i], i + 1 < desc.seq_len ? ' ' : '\n');
+    const int32_t *rows[] = {puzzle, answer, label};
+    for (int k = 0; k < 3; k++) { /* tokens: of a Sudoku 1 is a blank, 2 is the digit 1 */
+        printf("%s", k == 0 ? "puzzle  " : k == 1 ? "answer  " : "right   ");
+        for (int i = 0; i < desc.seq_len; i++) printf("%d%c", (int)rows[k][i], i + 1 < desc.seq_len ? ' ' : '\n');
+    }
     hrm_trainer_destroy(trainer);
     hrm_model_destroy(model);
     hrm_dataset_close(data);

@@ -247,12 +247,14 @@ static int on_terminal(void)
 
 static void progress(const hrm_metrics *m, int64_t total, double elapsed)
 {
+    static hrm_metrics told; /* of the last step in which a row halted: others know nothing of that */
+    if (m->count > 0) told = *m;
     double left = elapsed / (double)m->step * (double)(total - m->step);
     char bar[11];
     for (int i = 0; i < 10; i++) bar[i] = i < (int)(10 * m->step / total) ? '#' : '.';
     bar[10] = 0;
     fprintf(stderr, "%s[%s] step %d/%d  loss %.3f  exact %5.1f %%  segments %.2f  %d:%02d left %s", on_terminal() ? "\r" : "",
-            bar, (int)m->step, (int)total, m->lm_loss, 100 * m->exact_accuracy, m->steps, (int)left / 60, (int)left % 60,
+            bar, (int)m->step, (int)total, m->lm_loss, 100 * told.exact_accuracy, told.steps, (int)left / 60, (int)left % 60,
             on_terminal() ? "" : "\n");
 }
 

@@ -1,6 +1,8 @@
 /* Puzzles solved side by side, with the copies of a vote, and what is told of them: see solve.h. */
 #include "solve.h"
 
+#include "progress.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,19 @@ int solve_rows_most(const config *c, int cells)
 {
     int most = 32768 / (cells > 0 ? cells : 1) / (int)c->votes;
     return most < 1 ? 1 : most > 64 ? 64 : most;
+}
+
+typedef struct watched { progress bar; int all, most; } watched;
+
+static void watch(void *user, int segment, int num_rows, const int32_t *rows, const int32_t *answers,
+                  const hrm_solve_result *results)
+{
+    /* at a terminal, where someone waits */
+    watched *w = (watched *)user;
+    char text[64];
+    (void)rows, (void)answers, (void)results;
+    snprintf(text, sizeof text, "segment %d, at most %d", segment, w->most);
+    progress_update(&w->bar, (double)(w->all - num_rows), text);
 }
 
 static int run_copies(const config *c, hrm_model *model, const solve_rows *rows, vote_copy *symmetries, int32_t *puzzles,
@@ -34,7 +49,14 @@ static int run_copies(const config *c, hrm_model *model, const solve_rows *rows,
     desc.results = results;
     desc.on_segment = rows->on_segment;
     desc.user = rows->user;
-    if (hrm_solve(model, puzzles, answers, &desc) != HRM_OK) return tool_failed();
+    watched w;
+    w.all = all;
+    w.most = c->max_steps ? (int)c->max_steps : hrm_model_describe(model)->halt_max_steps;
+    w.bar = progress_begin("solve", (double)all);
+    if (!desc.on_segment && w.bar.terminal) desc.on_segment = watch, desc.user = &w;
+    hrm_status status = hrm_solve(model, puzzles, answers, &desc);
+    if (desc.on_segment == watch) progress_clear(&w.bar);
+    if (status != HRM_OK) return tool_failed();
     for (int i = 0; i < all; i++) vote_back(&symmetries[i % n], answers + (size_t)i * T, puzzles + (size_t)i * T);
     for (int i = 0; i < rows->count; i++) {
         size_t at = (size_t)i * (size_t)n;
