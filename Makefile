@@ -112,11 +112,11 @@ $(B)/bench/%: tests/bench/%.c hrm.h Makefile | $(B)/bench
 $(B) $(B)/tools $(B)/examples $(B)/tests $(B)/bench:
 	mkdir -p $@
 
-# Solves an extreme 9x9 board with the model that comes with the command, then trains one of its own on the machine's processors,
-# half a minute to two. Options: make demo ARGS="--seed 2"
 help:
 	@sed -n 's/^#   \(make\)/\1/p' $(firstword $(MAKEFILE_LIST))
 
+# Solves an extreme 9x9 board with the model that comes with the command, then trains one of its own on the machine's processors,
+# half a minute to two. Options: make demo ARGS="--seed 2"
 demo: $(B)/hrm $(B)/examples/sudoku
 	@if [ -n "$(MODEL)" ]; then HRM_MODELS=models $(B)/hrm solve sudoku examples/extreme.txt --show-steps || true; \
 	    else echo "models/sudoku.safetensors is not here: the 9x9 board is left out"; fi

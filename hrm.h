@@ -6598,7 +6598,7 @@ struct hrm_run {
     int64_t    skipped;    /* updates, by hrm_run_update */
     int        update;     /* as in its description */
     int        ran; /* 1: a segment was run, 2: its backward pass too */
-    int        broken; /* what a call that failed half-way left between two steps: HRM__CARRY, HRM__GRADIENTS */
+    int        broken; /* what a call that failed left between two steps: HRM__CARRY, HRM__GRADIENTS, HRM__AHEAD */
     int        owned; /* by a trainer */
     const hrm_pass *learning, *thinking; /* the model's, or a trainer's own where cycles grow */
     int        num_passes;
@@ -6884,7 +6884,7 @@ static hrm_status hrm__zero_puzzle_gradient(hrm_run *run)
                                    (size_t)w->d.B * (size_t)w->d.puzzle_ndim * sizeof *w->puzzle_grad);
 }
 
-enum { HRM__CARRY = 1, HRM__GRADIENTS = 2, HRM__AHEAD = 4 /* the carry, of the steps done */ };
+enum { HRM__CARRY = 1, HRM__GRADIENTS = 2, HRM__AHEAD = 4 /* the carry is ahead of the steps done */ };
 
 static hrm_status hrm__check_whole(const hrm_run *run, int parts)
 {
@@ -13461,8 +13461,6 @@ HRM_API hrm_status hrm_model_load(hrm_model **out, const char *path, const hrm_m
     return HRM_OK;
 }
 
-static const char *const hrm__optimizer_names[] = {"adam_atan2", "adamw", "muon"};
-
 /* What a trainer has beyond the model's tensors, one by one, and which values each may hold: low to high, or `also`. */
 typedef struct hrm__state {
     char       name[96];
@@ -13740,6 +13738,14 @@ static hrm_status hrm__saving_gather(hrm__saving *s, const hrm_trainer *t, const
     return HRM_OK;
 }
 
+static int hrm__optimizer_name(const hrm_trainer *t, const char **name)
+{
+    /* as the key has it -> its length */
+    size_t i = 0;
+    while (strcmp(hrm__train_keys[i].name, "optimizer") != 0) i++;
+    return (int)hrm__key_word(&hrm__train_keys[i], (int)t->desc.optimizer, name);
+}
+
 static hrm_status hrm__trainer_write(const hrm_trainer *t, hrm__saving *s, const hrm__state_plan *plan, const char *path,
                                      const hrm_metadata *more, size_t num_more)
 {
@@ -13747,13 +13753,15 @@ static hrm_status hrm__trainer_write(const hrm_trainer *t, hrm__saving *s, const
     hrm_metadata own;
     const hrm_comm *comm = t->desc.comm;
     const hrm_position *p = &t->position;
+    const char *optimizer;
+    int length = hrm__optimizer_name(t, &optimizer);
     snprintf(
         text, sizeof text,
         "{\"format\":%d,\"step\":%lld,\"total\":%lld,\"warmup\":%lld,\"iteration\":%llu,\"epoch\":%llu,\"group\":%llu,"
-        "\"draws\":%llu,\"seed\":\"%llu\",\"optimizer\":\"%s\"}",
+        "\"draws\":%llu,\"seed\":\"%llu\",\"optimizer\":\"%.*s\"}",
         HRM__STATE_FORMAT, (long long)t->done, (long long)t->total, (long long)(t->total ? t->desc.lr_warmup_steps : 0),
         (unsigned long long)p->iteration, (unsigned long long)p->epoch, (unsigned long long)p->group,
-        (unsigned long long)p->draws, (unsigned long long)t->desc.seed, hrm__optimizer_names[t->desc.optimizer]);
+        (unsigned long long)p->draws, (unsigned long long)t->desc.seed, length, optimizer);
     own.key = "hrm.trainer", own.value = text;
     for (size_t i = 0; i < plan->count; i++)
         if (plan->list[i].split)
@@ -13803,10 +13811,10 @@ static hrm_status hrm__state_optimizer(const hrm_trainer *t, const hrm_json *roo
 {
     /* another's moments would be taken for this one's; states before 0.2 do not tell */
     const hrm_json *told = hrm_json_get(root, "optimizer");
-    const char *ours = hrm__optimizer_names[t->desc.optimizer];
-    if (!told || t->run->w.train == 3 || (told->type == HRM_JSON_STRING && strcmp(told->string, ours) == 0)) return HRM_OK;
-    return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's optimizer is %.20s there, %s here", path,
-                     told->type == HRM_JSON_STRING ? told->string : "?", ours);
+    const char *ours, *theirs = told && told->type == HRM_JSON_STRING ? told->string : "?";
+    int n = hrm__optimizer_name(t, &ours);
+    if (!told || t->run->w.train == 3 || (strncmp(theirs, ours, (size_t)n) == 0 && !theirs[n])) return HRM_OK;
+    return hrm__fail(HRM_ERR_ARGUMENT, "%s: the run's optimizer is %.20s there, %.*s here", path, theirs, n, ours);
 }
 
 static hrm_status hrm__state_number(const hrm_json *root, const char *key, const char *path, uint64_t *value)

@@ -727,8 +727,7 @@ static int analyze(analysis *a, findings *f, config *c)
     if (status == TOOL_OK) status = output_path(answers, c, "answers", ending);
     if (status == TOOL_OK && !(sorted = (int32_t *)data_alloc((size_t)a->examples, sizeof *sorted))) status = TOOL_ERROR;
     if (status != TOOL_OK) return status;
-    tool_signal_note = "hrm: finishing the batch; again to stop at once\n";
-    tool_catch_signals();
+    tool_catch_signals("hrm: finishing the batch; again to stop at once\n");
     status = measure(a);
     if (status == TOOL_OK) {
         settle_difficulty(a);

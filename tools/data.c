@@ -931,7 +931,7 @@ int command_data(int argc, char **argv)
     if (!o.dataset_dirs || !o.subsets) return free(o.dataset_dirs), free(o.subsets), TOOL_ERROR;
     int status = data__parse(&o, 1 << which, names[which], argc - 2, argv + 2);
     if (status == TOOL_OK) {
-        tool_catch_signals();
+        tool_catch_signals(NULL);
         status = builders[which](&o);
     }
     free(o.dataset_dirs);

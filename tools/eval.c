@@ -296,8 +296,9 @@ static hrm_status vote_all(eval_state *s, hrm_model *model, const hrm_dataset *d
     evaluation *e = s->e;
     vote_arrays a;
     double sums[VOTE_SUMS] = {0}, done = 0;
-    int64_t fit = e->batch_size / e->votes < total ? e->batch_size / e->votes : total;
-    int examples = fit > 0 ? (int)fit : 1;
+    int examples = e->batch_size / e->votes;
+    if (examples > total) examples = (int)total;
+    if (examples < 1) examples = 1;
     int ranks = e->comm ? e->comm->size : 1, rank = e->comm ? e->comm->rank : 0;
     hrm_status status = HRM_OK;
     if (!vote_open(&a, examples, e->votes, (size_t)s->seq_len, e->comm))
@@ -705,8 +706,7 @@ static int run(config *c)
     e.outputs = c->eval_save_outputs;
     output_beside(c, "_all_preds", folder);
     e.directory = folder;
-    tool_signal_note = "hrm: finishing the batch; again to stop at once\n";
-    tool_catch_signals();
+    tool_catch_signals("hrm: finishing the batch; again to stop at once\n");
     const hrm_dataset_info *info = hrm_dataset_describe(data);
     memset(&tasks, 0, sizeof tasks);
     if (!e.own && score_task_detect(info->vocab_size, info->seq_len) == SCORE_ARC && arc_set_is(c->data_path) && !c->compute) {

@@ -58,7 +58,7 @@ void tool_note(const char *format, ...)
 
 /* ---- signals ---------------------------------------------------------------------------------------------------------- */
 volatile sig_atomic_t tool_signal;
-const char *volatile tool_signal_note;
+static const char *volatile signal_note;
 
 static void tool_on_signal(int number)
 {
@@ -67,7 +67,7 @@ static void tool_on_signal(int number)
         _exit(128 + number);
     }
     tool_signal = number;
-    const char *note = tool_signal_note;
+    const char *note = signal_note;
     if (note && tool_rank == 0) {
         int error = errno; /* of what was interrupted */
 #ifdef _WIN32
@@ -85,8 +85,9 @@ static void tool_on_signal(int number)
 #endif
 }
 
-void tool_catch_signals(void)
+void tool_catch_signals(const char *note)
 {
+    signal_note = note;
 #ifdef _WIN32
     signal(SIGINT, tool_on_signal);
     signal(SIGTERM, tool_on_signal);

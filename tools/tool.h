@@ -38,8 +38,7 @@ extern char tool_said[1024];
 /* The signal that asked the program to end, 0 before. The first lets the command finish what it does and save; a second of
  * them ends it at once. */
 extern volatile sig_atomic_t tool_signal;
-extern const char *volatile tool_signal_note; /* what the first says at once, a whole line; NULL: nothing */
-void tool_catch_signals(void);
+void tool_catch_signals(const char *note /* what the first says at once, a whole line; NULL: nothing */);
 
 /* Paths. Each returns `path`, which has room for TOOL_PATH bytes, or NULL when the result is too long. */
 char *tool_join(char *path, const char *dir, const char *name);

@@ -913,8 +913,7 @@ static int run(train_run *r)
     if (status != TOOL_OK) return status;
     describe_run(r);
     foretell(r);
-    tool_signal_note = "hrm: finishing the step; again to stop at once\n";
-    tool_catch_signals();
+    tool_catch_signals("hrm: finishing the step; again to stop at once\n");
     r->first = hrm_trainer_steps_done(r->trainer);
     r->started = tool_seconds();
     r->bar = progress_begin("train", (double)r->total);

@@ -82,8 +82,8 @@ class Dataset(Owner):
                     pad_id: int = 0, blank_identifier_id: int = 0, ignore_label_id: Optional[int] = None) -> "Dataset":
         """A data set of arrays of whole numbers.
 
-        inputs, labels          [examples, seq_len] tokens, 0 to 255 (to 254 where a label is -100: ignored). Arrays of uint8 are used as
-                                they are, so leave them as they are; others are copied
+        inputs, labels          [examples, seq_len] tokens, 0 to 255 (254 where a label is -100: ignored). Arrays of uint8 are
+                                used as they are, so leave them as they are; others are copied
         vocab_size              [one more than the largest token]
         puzzle_identifiers      [puzzles] a row of the puzzle table each [all 0]
         num_puzzle_identifiers  [one more than the largest]
